@@ -1,0 +1,1 @@
+"""A Dagster asset graph over a versioned data lake."""

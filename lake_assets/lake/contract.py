@@ -1,0 +1,248 @@
+"""The lake contract: one versioned store, whatever keeps it.
+
+Every backend implements :class:`Lake` and passes the one contract suite in ``lake_assets_tests/lake``.
+This folder knows nothing of Dagster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+MAIN = "main"
+"""The protected branch: nothing but a merge moves it."""
+
+WriteMode = Literal["overwrite", "append"]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit: what the lake held at one moment, and who made it so.
+
+    Parameters
+    ----------
+    id
+        The backend's commit id; stable for ever.
+    parents
+        Ids of the commits it follows; two for a merge, the branch merged into first.
+    message
+        First line and body, without the metadata.
+    metadata
+        ``str -> str``, as given to ``write``, ``merge`` or ``revert``.
+    committed_at
+        Aware UTC time, to the second.
+    """
+
+    id: str
+    parents: tuple[str, ...]
+    message: str
+    metadata: Mapping[str, str]
+    committed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LakeObject:
+    """One data file of a snapshot: path in the lake, size in bytes, checksum, and where its bytes lie."""
+
+    path: str
+    size: int
+    checksum: str
+    physical_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """Paths that differ between two refs, each tuple sorted."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that differs, sorted."""
+        return tuple(sorted((*self.added, *self.removed, *self.changed)))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A prefix as one commit holds it: what it holds never changes, and nothing may be written there.
+
+    Parameters
+    ----------
+    commit
+        Id of the commit it is pinned to.
+    prefix
+        The folder (or single file) in the lake.
+    uri
+        What Spark and DuckDB open, such as ``file:///…`` or ``s3a://repository/commit/prefix``.
+    filesystem, root
+        What PyArrow and pandas open: ``pyarrow.parquet.read_table(root, filesystem=filesystem)``.
+    """
+
+    commit: str
+    prefix: str
+    uri: str
+    filesystem: FileSystem
+    root: str
+
+
+@dataclass(slots=True)
+class Write:
+    """A writable place that becomes one commit when its context ends normally.
+
+    Parameters
+    ----------
+    uri
+        An existing empty folder, for Spark: ``frame.write.mode("append").parquet(write.uri)``.
+    filesystem, root
+        The same folder, for PyArrow and pandas.
+    metadata
+        Commit metadata; may be added to until the context ends, since row counts are known only after writing.
+    commit
+        Set when the context has ended normally: the new commit, or the head where nothing changed.
+    """
+
+    uri: str
+    filesystem: FileSystem
+    root: str
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    commit: Commit | None = None
+
+
+class Lake(Protocol):
+    """A versioned lake. ``ref`` is a branch, a tag or a commit id; ``prefix`` a folder such as ``stocks/parquet``.
+
+    Every error is a :class:`~lake_assets.lake.errors.LakeError` that names repository, ref and path.
+    """
+
+    @property
+    def repository(self) -> str:
+        """What names this lake in errors and metadata; never holds credentials."""
+        ...
+
+    def branches(self) -> tuple[str, ...]:
+        """Names of all branches, sorted."""
+        ...
+
+    def create_branch(self, name: str, source: str) -> Commit:
+        """Make a branch at ``source``'s commit: metadata only, no byte is copied.
+
+        Raises
+        ------
+        AlreadyExists
+            A branch of that name is there already, wherever it points.
+        RefNotFound
+            ``source`` is no branch, tag or commit.
+        """
+        ...
+
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch; its commits stay readable by id. ``main`` is refused (:class:`ProtectedBranch`)."""
+        ...
+
+    def head(self, ref: str) -> Commit:
+        """Return the commit that ``ref`` names."""
+        ...
+
+    def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
+        """Yield commits reachable from ``ref``, newest first; with ``prefix`` only those that changed it."""
+        ...
+
+    def tag(self, name: str, ref: str) -> Commit:
+        """Name ``ref``'s commit for ever. A tag never moves: another commit under it is :class:`AlreadyExists`."""
+        ...
+
+    def tags(self) -> Mapping[str, str]:
+        """Return tag name to commit id."""
+        ...
+
+    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
+        """Yield the objects under ``prefix``, sorted by path. A prefix matches whole folder names, or one file."""
+        ...
+
+    def fingerprint(self, ref: str, prefix: str) -> str | None:
+        """Return what names the exact files below ``prefix``, or None where there are none. No file is read."""
+        ...
+
+    def path(self, ref: str, prefix: str) -> Snapshot:
+        """Return a place Spark, pandas/PyArrow and DuckDB can read, pinned to ``ref``'s commit now.
+
+        It stays readable as long as this lake object is open, even where the branch is deleted meanwhile.
+
+        Raises
+        ------
+        PathNotFound
+            The commit holds nothing under ``prefix``.
+        """
+        ...
+
+    def write(
+        self,
+        branch: str,
+        prefix: str,
+        mode: WriteMode = "overwrite",
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+        partitions: Sequence[str] | None = None,
+    ) -> AbstractContextManager[Write]:
+        """Open a writable place; leaving it normally makes one commit, by an exception leaves the branch as it was.
+
+        ``overwrite`` replaces all that is under ``prefix``, or, with ``partitions`` (folders below ``prefix``, such
+        as ``day=2017-07-28/hour=08``), just those folders; a file outside them is refused. ``append`` adds files
+        and refuses to replace one. Spark's markers (``_SUCCESS``, ``.crc``, zero-byte folder markers) are dropped;
+        an unfinished write (``_temporary``, ``__magic``) is refused. No reader ever sees part of it. A write that
+        changes no file returns the branch's head and makes no commit. Writers of disjoint prefixes on one branch
+        all land; a writer whose prefix changed under it since it began gets :class:`WriteConflict`.
+
+        Raises
+        ------
+        ProtectedBranch
+            ``branch`` is ``main``.
+        """
+        ...
+
+    def changes(self, branch: str) -> tuple[str, ...]:
+        """Return paths written but not yet committed (lakeFS staging); empty by construction when embedded."""
+        ...
+
+    def diff(self, left: str, right: str, prefix: str = "") -> Diff:
+        """Compare what two refs hold now: ``added`` is in ``right`` only, ``removed`` in ``left`` only."""
+        ...
+
+    def merge(
+        self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None
+    ) -> Commit:
+        """Merge all of ``source`` into the branch ``into``, atomically, and return its new head.
+
+        Where ``into`` holds all of ``source`` already, its head is returned and nothing is written. A merge
+        always makes a merge commit (no fast-forward), so that ``metadata`` is kept.
+
+        Raises
+        ------
+        MergeConflict
+            Both sides changed the same path since they parted; names the paths, and ``into`` is as before.
+        """
+        ...
+
+    def revert(
+        self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None
+    ) -> Commit:
+        """Undo on ``branch`` what ``commit`` changed (a merge: against its first parent), as a new commit.
+
+        ``main`` is refused: revert on a branch and merge it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the snapshots handed out by :meth:`path`."""
+        ...

@@ -1,0 +1,42 @@
+"""Fixtures that every test may use: one Spark session for the whole run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+REPOSITORY_ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of the test run, configured as the Spark resource does it."""
+    from lake_assets.resources.spark import session_conf
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder.master("local[2]")
+    for key, value in session_conf().items():
+        builder = builder.config(key, value)
+    session = builder.config(
+        "spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse"))
+    ).getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def xetra() -> Path:
+    """The folder of real Xetra files, where this checkout has it beside it."""
+    folder = REPOSITORY_ROOT.parent / "shared" / "data" / "xetra"
+    if not folder.is_dir():
+        pytest.skip("the real Xetra files (../shared/data/xetra) are not on this machine")
+    return folder
