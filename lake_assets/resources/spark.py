@@ -42,7 +42,9 @@ class SparkResource(ConfigurableResource["SparkResource"]):
     """
 
     master: str = Field(default="local[*]", description="Spark master URL")
-    conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, winning over the defaults")
+    conf: dict[str, str] = Field(
+        default_factory=dict, description="Spark settings, winning over the defaults"
+    )
     _lazy: LazyPySparkResource | None = PrivateAttr(default=None)
 
     @property

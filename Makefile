@@ -1,0 +1,71 @@
+# Set-up is idempotent and quiet when there is nothing to do. PYTHON picks the interpreter of the virtual environment.
+PYTHON ?= python3
+PORT ?= 3000
+DEMO_HOUR ?= 2017-07-28-08:00
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# uv installs the lock file quicker than pip; requirements.lock pins it too.
+UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui test soak check bench lock clean
+
+help:
+	@echo "make demo    run the stocks job on sample data and show what was published"
+	@echo "make ui      Dagster's web UI and daemon on http://127.0.0.1:$(PORT)"
+	@echo "make test    every test but the long soak tests"
+	@echo "make soak    the long tests: kills, parallel runs, every order"
+	@echo "make check   format, lint, types"
+	@echo "make bench   benchmarks; results go to docs/benchmarks.md by hand"
+	@echo "make lock    pin the dependencies anew"
+	@echo "make clean   what lake-assets clean would delete"
+
+setup: $(READY) .env .dagster/dagster.yaml
+	@sh scripts/check-java.sh
+
+$(READY): requirements.lock pyproject.toml
+	@sh scripts/check-python.sh "$(PYTHON)"
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@echo "installing the packages of requirements.lock into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The plain dagster commands read .env in the working folder.
+.env:
+	@echo "DAGSTER_HOME=$(CURDIR)/.dagster" > $@
+
+.dagster/dagster.yaml:
+	@mkdir -p .dagster
+	@ln -sf ../dagster.yaml $@
+
+demo: setup
+	@sh scripts/demo.sh "$(DEMO_HOUR)"
+
+ui: setup
+	@$(BIN)/python scripts/check_port.py $(PORT)
+	@$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
+
+test: setup check
+	@$(BIN)/pytest -m "not soak"
+
+soak: setup
+	@$(BIN)/pytest -m soak
+
+check: $(READY)
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: setup
+	@$(BIN)/python -m benchmarks
+
+lock: $(READY)
+	@$(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-version 3.10 --extra dev --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+
+clean: $(READY)
+	@$(BIN)/lake-assets clean

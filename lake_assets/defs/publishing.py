@@ -1,0 +1,208 @@
+"""Publishing: the merge of a run's branch into ``main``, as an asset, by a sensor, or by hand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DataVersion,
+    DefaultSensorStatus,
+    Failure,
+    MaterializeResult,
+    PartitionsDefinition,
+    RunStatusSensorContext,
+    SkipReason,
+    asset,
+    run_status_sensor,
+)
+
+from lake_assets.io_managers.lake_io_manager import join, prefix_of
+from lake_assets.io_managers.partitions import folders
+from lake_assets.io_managers.run_branch import RUN_ID, branch_name, find_head, published_commit
+from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.lake.errors import MergeConflict, RefNotFound
+from lake_assets.resources.lake import LakeResource
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """How publishing a run ended.
+
+    Parameters
+    ----------
+    commit
+        The commit on ``main`` that holds what the run wrote; ``main``'s head where it wrote nothing.
+    merged
+        Whether this call made that merge.
+    changed
+        Paths it changed on ``main``.
+    """
+
+    commit: Commit
+    merged: bool
+    changed: int = 0
+
+
+def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Publication:
+    """Merge a run's branch into ``main`` and delete it; publishing a run twice is one merge.
+
+    Raises
+    ------
+    Failure
+        Another run changed the same paths meanwhile. ``main`` and the run's branch are as they were.
+    """
+    head = find_head(lake, run.run_id)
+    if head is None:
+        return Publication(published_commit(lake, instance, run.run_id) or lake.head(MAIN), merged=False)
+    before = lake.head(MAIN)
+    name = branch_name(run.run_id)
+    try:
+        commit = lake.merge(
+            name,
+            MAIN,
+            f"Publish run {run.run_id}",
+            {RUN_ID: run.run_id, "job": run.job_name, "branch_head": head.id},
+        )
+    except MergeConflict as error:
+        raise Failure(
+            f"Run {run.run_id} cannot be published: since it began, {MAIN} got other versions of "
+            f"{_conflicts(lake, error)}. {MAIN} is as it was and the branch {name!r} is kept. Re-execute all steps "
+            f"to rebuild on the new {MAIN}; re-executing from failure would conflict again.",
+            allow_retries=False,
+        ) from error
+    try:
+        lake.delete_branch(name)
+    except RefNotFound:
+        # A second publisher of the same run was quicker; the merge is the same one.
+        pass
+    merged = len(commit.parents) > 1 and commit.metadata.get(RUN_ID) == run.run_id
+    return Publication(commit, merged, len(lake.diff(before.id, commit.id).paths) if merged else 0)
+
+
+def _conflicts(lake: Lake, error: MergeConflict) -> str:
+    shown: list[str] = []
+    for path in error.paths[:5]:
+        writer = next(lake.log(MAIN, 1, path), None)
+        by = f" (by run {writer.metadata.get(RUN_ID, 'unknown')}, commit {writer.id})" if writer else ""
+        shown.append(f"{path!r}{by}")
+    more = len(error.paths) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def published_asset(
+    group: str,
+    lake_assets: Sequence[str],
+    partitions_def: PartitionsDefinition[str] | None = None,
+    **options: Any,
+) -> AssetsDefinition:
+    """Return ``<group>_published``: the asset whose materialization publishes the run.
+
+    Parameters
+    ----------
+    group
+        Dagster's group.
+    lake_assets
+        The group's lake assets. Their blocking checks gate the merge, since this stands downstream of all of them.
+    partitions_def
+        The group's partitions: an unpartitioned one would be executed in another run of a backfill.
+    options
+        Passed to :func:`dagster.asset`.
+    """
+
+    @asset(
+        name=f"{group}_published",
+        group_name=group,
+        deps=[AssetKey(name) for name in lake_assets],
+        partitions_def=partitions_def,
+        kinds={"lake"},
+        description=(
+            f"The audited data of group {group}, visible on `main`: one atomic merge of the run's branch. "
+            "Reached only when every blocking check has passed."
+        ),
+        **options,
+    )
+    def published(context: AssetExecutionContext, lake: LakeResource) -> MaterializeResult[None]:
+        result = publish(lake.lake, context.instance, context.run)
+        places = [""]
+        if partitions_def is not None:
+            places = list(folders(partitions_def, context.partition_keys).values())
+        prefixes = [join(prefix_of(AssetKey(name)), place) for name in lake_assets for place in places]
+        content = [lake.lake.fingerprint(result.commit.id, prefix) or "" for prefix in prefixes]
+        note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
+        context.log.info("%s: commit %s", note, result.commit.id)
+        return MaterializeResult(
+            metadata={
+                "lake/commit": result.commit.id,
+                "lake/branch": MAIN,
+                "lake/repository": lake.lake.repository,
+                "merged": result.merged,
+                "paths_changed": result.changed,
+                "note": note,
+            },
+            data_version=DataVersion(hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]),
+        )
+
+    return published
+
+
+@run_status_sensor(
+    run_status=DagsterRunStatus.SUCCESS,
+    default_status=DefaultSensorStatus.RUNNING,
+    monitor_all_code_locations=False,
+    description=(
+        "Publishes successful runs that did not select a `*_published` asset, when every blocking check of what they "
+        "materialized ran and passed; other branches wait for `lake-assets publish RUN`."
+    ),
+)
+def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> SkipReason | None:
+    """Publish a run that left its branch behind."""
+    run = context.dagster_run
+    if find_head(lake.lake, run.run_id) is None:
+        return SkipReason(f"Run {run.run_id} has no branch: published already, or nothing to publish.")
+    missing = missing_checks(context, run)
+    if missing:
+        return SkipReason(
+            f"Branch {branch_name(run.run_id)} waits: blocking checks did not run or pass in that run: "
+            f"{', '.join(missing)}. `lake-assets publish {run.run_id}` publishes it all the same."
+        )
+    result = publish(lake.lake, context.instance, run)
+    context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
+    return None
+
+
+def missing_checks(context: RunStatusSensorContext, run: DagsterRun) -> list[str]:
+    """Return the blocking checks of what a run materialized that did not run and pass in it."""
+    instance = context.instance
+    repository = context.repository_def
+    assert repository is not None
+    materialized = {
+        record.asset_key
+        for record in instance.get_records_for_run(
+            run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION
+        ).records
+    }
+    passed: dict[str, bool] = {}
+    for record in instance.get_records_for_run(
+        run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records:
+        event = record.event_log_entry.dagster_event
+        assert event is not None
+        evaluation = event.asset_check_evaluation_data
+        passed[evaluation.asset_check_key.to_user_string()] = evaluation.passed
+    graph = repository.asset_graph
+    blocking = [
+        node.key.to_user_string()
+        for node in graph.asset_check_nodes
+        if node.key.asset_key in materialized and node.blocking
+    ]
+    return sorted(name for name in blocking if not passed.get(name, False))

@@ -1,0 +1,201 @@
+"""The assets of group `stocks`: raw CSV, Parquet bars, quarantine, publication, and the table of latest bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetOut,
+    AssetsDefinition,
+    BackfillPolicy,
+    Backoff,
+    Config,
+    Failure,
+    FreshnessPolicy,
+    Jitter,
+    MetadataValue,
+    Output,
+    RetryPolicy,
+    asset,
+    multi_asset,
+)
+
+from lake_assets import settings
+from lake_assets.defs.publishing import published_asset
+from lake_assets.defs.stocks.latest import table_update
+from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
+from lake_assets.defs.stocks.partitions import HOURS, hour_of
+from lake_assets.defs.stocks.schema import quarantine_table_schema, table_schema
+from lake_assets.io_managers.lake_file import RawFile
+from lake_assets.io_managers.nosql import KEY, MODE, NEWEST_BY, TableUpdate
+from lake_assets.io_managers.partitions import partition_columns
+from lake_assets.lake.contract import MAIN
+from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.spark import SparkResource
+from lake_assets.resources.stocks_source import SourceFileMissing, StocksSourceResource
+
+GROUP = "stocks"
+OWNERS = ["team:data-platform"]
+FETCH_RETRIES = RetryPolicy(max_retries=2, delay=5, backoff=Backoff.EXPONENTIAL, jitter=Jitter.PLUS_MINUS)
+
+
+def _backfill_policy() -> BackfillPolicy:
+    if settings.STOCKS_PARTITIONS_PER_RUN.value == "all":
+        return BackfillPolicy.single_run()
+    return BackfillPolicy.multi_run(int(settings.STOCKS_PARTITIONS_PER_RUN.number(1, 100_000)))
+
+
+BACKFILL = _backfill_policy()
+
+
+class StocksSourceConfig(Config):
+    """Run configuration: another source than the environment's."""
+
+    source: str = ""
+
+
+@asset(
+    group_name=GROUP,
+    partitions_def=HOURS,
+    io_manager_key="lake_file_io_manager",
+    backfill_policy=BACKFILL,
+    retry_policy=FETCH_RETRIES,
+    kinds={"csv", "lake"},
+    owners=OWNERS,
+    tags={"layer": "raw"},
+    code_version="1",
+    metadata={"dagster/column_schema": table_schema()},
+)
+def stocks_csv(
+    context: AssetExecutionContext,
+    config: StocksSourceConfig,
+    stocks_source: StocksSourceResource,
+    lake: LakeResource,
+) -> Iterator[Output[Any]]:
+    """The exchange's file of one hour, as it was published, byte for byte."""
+    source = stocks_source.open(config.source)
+    with lake.scratch() as folder:
+        files: dict[str, RawFile] = {}
+        for key in context.partition_keys:
+            try:
+                fetched = source.fetch(hour_of(key), folder)
+            except SourceFileMissing as error:
+                # Asking again will not make it appear.
+                raise Failure(str(error), allow_retries=False) from error
+            context.log.info("Fetched %s: %d bytes, %d rows", fetched.url, fetched.size, fetched.rows)
+            files[key] = RawFile(
+                fetched.path.name,
+                path=fetched.path,
+                rows=fetched.rows,
+                sha256=fetched.sha256,
+                metadata={
+                    "source": MetadataValue.url(fetched.url),
+                    "etag": fetched.etag or "",
+                },
+            )
+        # Yielded, not returned: the IO manager moves the files while the scratch folder still stands.
+        yield Output(files)
+
+
+@multi_asset(
+    name="parse_stocks",
+    partitions_def=HOURS,
+    backfill_policy=BACKFILL,
+    group_name=GROUP,
+    outs={
+        "stocks_parquet": AssetOut(
+            io_manager_key="parquet_io_manager",
+            description="One-minute open, high, low and close bars: the rows of `stocks_csv` that parse.",
+            kinds={"parquet", "spark", "lake"},
+            owners=OWNERS,
+            tags={"layer": "refined"},
+            code_version="1",
+            metadata={"dagster/column_schema": table_schema()},
+        ),
+        "stocks_quarantine": AssetOut(
+            io_manager_key="parquet_io_manager",
+            description="The rows of `stocks_csv` that do not parse, or whose ISIN is wrong: line, reason, raw line.",
+            kinds={"parquet", "spark", "lake"},
+            owners=OWNERS,
+            tags={"layer": "quarantine"},
+            code_version="1",
+            metadata={"dagster/column_schema": quarantine_table_schema()},
+        ),
+    },
+)
+def parse_stocks(
+    context: AssetExecutionContext, spark: SparkResource, stocks_csv: dict[str, RawFile]
+) -> Iterator[Output[Any]]:
+    """Parse the raw files with an explicit schema, in one pass; a second one only where rows are bad."""
+    several = len(stocks_csv) > 1
+    files: list[StocksFile] = []
+    for key, raw in stocks_csv.items():
+        try:
+            check_header(lambda raw=raw: raw.filesystem.open_input_stream(raw.root), raw.name)
+        except BadStocksFile as error:
+            raise Failure(f"{key}: {error}", allow_retries=False) from error
+        files.append(StocksFile(raw.name, raw.uri, partition_columns(HOURS, key) if several else {}))
+    parsed = parse(spark.session, files)
+    # The IO manager stores each output as it is yielded: the counts are there once the bars are written.
+    yield Output(parsed.bars, "stocks_parquet")
+    counts = parsed.counts()
+    for key, raw in stocks_csv.items():
+        seen = counts[raw.name]
+        context.add_asset_metadata(
+            {"lines": seen.lines, "share": seen.bad / seen.lines if seen.lines else 0.0},
+            asset_key="stocks_quarantine",
+            partition_key=key,
+        )
+        if seen.bad:
+            context.log.warning("%s: %d of %d rows are quarantined", raw.name, seen.bad, seen.lines)
+    yield Output(parsed.bad_rows(), "stocks_quarantine")
+
+
+stocks_published = published_asset(
+    GROUP,
+    ["stocks_csv", "stocks_parquet", "stocks_quarantine"],
+    partitions_def=HOURS,
+    backfill_policy=BACKFILL,
+    owners=OWNERS,
+    tags={"layer": "published"},
+    code_version="1",
+    freshness_policy=FreshnessPolicy.time_window(
+        fail_window=timedelta(days=4), warn_window=timedelta(days=3)
+    ),
+)
+
+
+@asset(
+    group_name=GROUP,
+    partitions_def=HOURS,
+    deps=["stocks_published", "stocks_parquet"],
+    io_manager_key="nosql_io_manager",
+    backfill_policy=BACKFILL,
+    kinds={"lmdb", "spark"},
+    owners=OWNERS,
+    tags={"layer": "sink"},
+    code_version="1",
+    metadata={
+        KEY: "ISIN",
+        MODE: "append",
+        NEWEST_BY: "Date,Time",
+        "dagster/column_schema": table_schema(),
+    },
+)
+def stocks_table(
+    context: AssetExecutionContext, spark: SparkResource, lake: LakeResource, nosql: NoSQLResource
+) -> TableUpdate:
+    """The latest bar of each security over all published hours: a sink, fed from published commits only."""
+    since = nosql.store.source_commit("stocks_table")
+    # The head is read after the table's commit, so that it is never behind it.
+    until = lake.lake.head(MAIN).id
+    update = table_update(lake.lake, spark, since, until)
+    context.log.info("stocks_table: %s", update.describe())
+    return update
+
+
+STOCKS: list[AssetsDefinition] = [stocks_csv, parse_stocks, stocks_published, stocks_table]

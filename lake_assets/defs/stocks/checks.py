@@ -1,0 +1,103 @@
+"""The audit of `stocks_parquet`: blocking checks that stand between a run's branch and `main`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetCheckSpec,
+    MetadataValue,
+    PreviewWarning,
+    multi_asset_check,
+)
+
+from lake_assets import settings
+from lake_assets.defs.stocks.bar_rules import check_bars
+from lake_assets.defs.stocks.partitions import HOURS
+from lake_assets.defs.stocks.schema import spark_schema
+from lake_assets.io_managers.lake_io_manager import join, read_ref
+from lake_assets.io_managers.manifest import read_manifest
+from lake_assets.io_managers.partitions import folders
+from lake_assets.lake.contract import Lake, Snapshot
+from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.spark import SparkResource
+
+CHECKS = {
+    "rows_reconcile": "Every row of the file is in `stocks_parquet` or in `stocks_quarantine`.",
+    "key_is_unique": "(ISIN, Date, Time) is unique.",
+    "prices_in_range": "MinPrice <= StartPrice <= MaxPrice and MinPrice <= EndPrice <= MaxPrice.",
+    "volume_not_negative": "TradedVolume and NumberOfTrades are not negative.",
+    "quarantine_bounded": "The share of quarantined rows is within STOCKS_MAX_QUARANTINED.",
+}
+
+
+def _specs() -> Sequence[AssetCheckSpec]:
+    with warnings.catch_warnings():
+        # Without its partitions a check would be handed all of history.
+        warnings.simplefilter("ignore", PreviewWarning)
+        return [
+            AssetCheckSpec(
+                name, asset="stocks_parquet", description=text, blocking=True, partitions_def=HOURS
+            )
+            for name, text in CHECKS.items()
+        ]
+
+
+@multi_asset_check(name="stocks_audit", specs=_specs())
+def stocks_audit(
+    context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource
+) -> Iterator[AssetCheckResult]:
+    """Audit what this run wrote, on its branch, in one Spark job."""
+    ref = read_ref(lake.lake, context.instance, context.run)
+    places = list(folders(HOURS, context.op_execution_context.partition_keys).values())
+    counts = [_counts(lake.lake, ref, place) for place in places]
+    wrong = {
+        place: count for place, count in zip(places, counts, strict=True) if count[0] != count[1] + count[2]
+    }
+    lines, parquet, quarantined = (sum(column) for column in zip(*counts, strict=True))
+    yield AssetCheckResult(
+        check_name="rows_reconcile",
+        passed=not wrong,
+        metadata={"file": lines, "parquet": parquet, "quarantine": quarantined, "wrong": sorted(wrong)},
+    )
+    bars = spark.session.read.schema(spark_schema()).parquet(
+        *[lake.lake.path(ref, join("stocks_parquet", place)).uri for place in places]
+    )
+    for name, result in check_bars(bars).items():
+        yield AssetCheckResult(
+            check_name=name,
+            passed=result.passed,
+            metadata={"bad_rows": result.bad, "examples": MetadataValue.json(result.examples)},
+        )
+    bound = settings.STOCKS_MAX_QUARANTINED.number(0, 1)
+    shares = [bad / total if total else 0.0 for total, _, bad in counts]
+    yield AssetCheckResult(
+        check_name="quarantine_bounded",
+        passed=max(shares) <= bound,
+        metadata={"share": max(shares), "bound": bound, "quarantined": quarantined},
+    )
+
+
+def _counts(lake: Lake, ref: str, place: str) -> tuple[int, int, int]:
+    """Return the rows of one hour's file as fetched, and those in its Parquet and quarantine files' footers."""
+    csv = read_manifest(lake.path(ref, join("stocks_csv", place))).rows
+    parquet, quarantine = (
+        _parquet_rows(lake.path(ref, join(prefix, place)))
+        for prefix in ("stocks_parquet", "stocks_quarantine")
+    )
+    return csv, parquet, quarantine
+
+
+def _parquet_rows(snapshot: Snapshot) -> int:
+    import pyarrow.parquet as pq
+    from pyarrow.fs import FileSelector
+
+    infos = snapshot.filesystem.get_file_info(FileSelector(snapshot.root))
+    return sum(
+        pq.read_metadata(info.path, filesystem=snapshot.filesystem).num_rows
+        for info in infos
+        if info.base_name.endswith(".parquet")
+    )

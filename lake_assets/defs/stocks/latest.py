@@ -1,0 +1,107 @@
+"""The latest bar of each security, brought from one published commit to the next.
+
+New hours alone are upserted: the table keeps the newer of two rows itself, so the order of arrival does not matter.
+Where published rows changed or went away (a corrected file, a rollback), every key that such a folder held or holds
+is worked out anew from all hours: its latest row may be one the table has long forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lake_assets.defs.stocks.schema import spark_schema
+from lake_assets.io_managers.manifest import MANIFEST
+from lake_assets.io_managers.nosql import TableUpdate
+from lake_assets.lake.contract import Diff, Lake
+from lake_assets.lake.errors import PathNotFound, RefNotFound
+from lake_assets.resources.spark import SparkResource
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+PREFIX = "stocks_parquet"
+
+
+def table_update(lake: Lake, spark: SparkResource, since: str | None, until: str) -> TableUpdate:
+    """Return what brings the table from the rows of commit ``since`` to those of ``until``.
+
+    Parameters
+    ----------
+    lake
+        Both commits' lake.
+    spark
+        Its session is started only where something changed.
+    since
+        Commit the table reflects; None, or one this lake does not know, for a table to be built anew.
+    until
+        A published commit, not older than ``since``.
+    """
+    version = lake.fingerprint(until, PREFIX) or "empty"
+    try:
+        diff = lake.diff(since, until, PREFIX) if since is not None else None
+    except RefNotFound:
+        diff = None
+    if diff is None:
+        bars = _read(lake, spark, until, [PREFIX])
+        return TableUpdate(since, until, version, latest(bars), rebuild=True)
+    added, rewritten = changed_folders(lake, since or "", diff)
+    if rewritten:
+        now = [*added, *(folder for folder in rewritten if lake.fingerprint(until, folder) is not None)]
+        keys = (
+            _read(lake, spark, since or "", rewritten)
+            .select("ISIN")
+            .union(_read(lake, spark, until, now).select("ISIN"))
+            .distinct()
+        )
+        bars = _read(lake, spark, until, [PREFIX]).join(keys, "ISIN", "left_semi")
+        return TableUpdate(since, until, version, latest(bars), delete=keys)
+    if added:
+        return TableUpdate(since, until, version, latest(_read(lake, spark, until, added)))
+    return TableUpdate(since, until, version)
+
+
+def changed_folders(lake: Lake, since: str, diff: Diff) -> tuple[list[str], list[str]]:
+    """Return the partition folders that are new in ``diff``, and those that ``since`` held already, each sorted."""
+    touched = {path.rpartition("/")[0] for path in diff.paths if not path.endswith(f"/{MANIFEST}")}
+    rewritten = {folder for folder in touched if lake.fingerprint(since, folder) is not None}
+    return sorted(touched - rewritten), sorted(rewritten)
+
+
+def latest(bars: DataFrame) -> DataFrame:
+    """Return one row per ISIN: the greatest by (Date, Time), ties by the other columns.
+
+    The first pass reads three columns and aggregates a number per key in a hash table; comparing whole rows there
+    would sort them all.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    columns = spark_schema().names
+    minute = (
+        F.unix_date("Date").cast("long") * 1440
+        + F.substring("Time", 1, 2).cast("long") * 60
+        + F.substring("Time", 4, 2).cast("long")
+    )
+    newest = bars.groupBy("ISIN").agg(F.max(minute).alias("newest"))
+    candidates = (
+        bars.withColumn("newest", minute).join(newest, ["ISIN", "newest"], "left_semi").select(*columns)
+    )
+    others = [column for column in columns if column != "ISIN"]
+    return (
+        candidates.groupBy("ISIN")
+        .agg(F.max(F.struct(*others)).alias("row"))
+        .select("ISIN", *[F.col(f"row.`{column}`").alias(column) for column in others])
+    )
+
+
+def _read(lake: Lake, spark: SparkResource, commit: str, prefixes: Iterable[str]) -> DataFrame:
+    uris: list[str] = []
+    for prefix in prefixes:
+        try:
+            uris.append(lake.path(commit, prefix).uri)
+        except PathNotFound:
+            continue
+    schema = spark_schema()
+    if not uris:
+        return spark.session.createDataFrame([], schema)
+    return spark.session.read.schema(schema).option("recursiveFileLookup", True).parquet(*uris)

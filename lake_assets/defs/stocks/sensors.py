@@ -1,0 +1,81 @@
+"""Sensor `new_stock_files`: one run per new or changed file of the source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+
+from dagster import (
+    DefaultSensorStatus,
+    RunRequest,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from lake_assets import settings
+from lake_assets.defs.stocks.jobs import stocks
+from lake_assets.defs.stocks.partitions import HOURS, key_of
+from lake_assets.resources.stocks_source import SourceError, SourceFile, StocksSource, StocksSourceResource
+
+RUNS_PER_TICK = 100
+"""The rest follows with the next ticks, so that a first look at years of files does not flood the queue."""
+
+
+@sensor(
+    job=stocks,
+    minimum_interval_seconds=60,
+    default_status=DefaultSensorStatus.STOPPED,
+    description=(
+        "Lists the source (or, where it cannot be listed, probes the last hours with HEAD) and requests one run per "
+        "new or changed file; the same version of a file never twice."
+    ),
+)
+def new_stock_files(
+    context: SensorEvaluationContext, stocks_source: StocksSourceResource
+) -> SensorResult | SkipReason:
+    """Compare the source's files with those seen before, which the cursor keeps as partition key to version."""
+    source = stocks_source.open()
+    seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+    first = HOURS.start
+    requests: list[RunRequest] = []
+    waiting = 0
+    try:
+        for hour, file in _files(source, datetime.now(timezone.utc)):
+            key = key_of(hour)
+            version = hashlib.sha256(f"{file.url} {file.version}".encode()).hexdigest()[:12]
+            if hour < first or seen.get(key) == version:
+                continue
+            if len(requests) == RUNS_PER_TICK:
+                waiting += 1
+                continue
+            seen[key] = version
+            tags = {"stocks/source_file": file.url, "stocks/source_version": version}
+            requests.append(RunRequest(run_key=f"{key}:{version}", partition_key=key, tags=tags))
+    except SourceError as error:
+        if not requests:
+            return SkipReason(
+                f"{source.describe()} cannot be listed now: {error}. The next tick tries again."
+            )
+        context.log.warning("%s: listing ended early: %s", source.describe(), error)
+    if not requests:
+        return SkipReason(f"No new or changed file at {source.describe()}; {len(seen)} known.")
+    if waiting:
+        context.log.info("%d more files wait for the next ticks", waiting)
+    return SensorResult(run_requests=requests, cursor=json.dumps(seen, separators=(",", ":")))
+
+
+def _files(source: StocksSource, now: datetime) -> Iterator[tuple[datetime, SourceFile]]:
+    listed = source.files()
+    if listed is not None:
+        yield from sorted(listed, key=lambda item: item[0])
+        return
+    last = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    for back in range(int(settings.STOCKS_PROBE_HOURS.number(1, 24 * 31)), -1, -1):
+        hour = last - timedelta(hours=back)
+        file = source.head(hour)
+        if file is not None:
+            yield hour, file

@@ -1,0 +1,238 @@
+"""pandas and Spark frames to Parquet folders and back, counted and fingerprinted in the write pass itself."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+    from pyarrow.fs import FileSystem
+    from pyspark.sql import Column, SparkSession
+    from pyspark.sql import DataFrame as SparkDataFrame
+
+    from lake_assets.io_managers.partitions import Columns
+
+Engine = Literal["pandas", "spark"]
+
+SUPPORTED = "pandas.DataFrame or pyspark.sql.DataFrame"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the write pass saw of one partition.
+
+    Parameters
+    ----------
+    rows
+        Rows written.
+    version
+        A digest of the rows, whatever their order and the files they went to.
+    """
+
+    rows: int
+    version: str
+
+
+def engine_of_value(value: object) -> Engine | None:
+    """Return which library's frame a value is; None for anything else. Imports neither library."""
+    for engine, module in (("pandas", "pandas"), ("spark", "pyspark.sql")):
+        library = sys.modules.get(module)
+        if library is not None and isinstance(value, library.DataFrame):
+            return engine
+    return None
+
+
+def engine_of_annotation(annotation: object) -> Engine | None:
+    """Return which library's frame a type annotation names; None for anything else."""
+    module = getattr(annotation, "__module__", "")
+    if getattr(annotation, "__name__", "") != "DataFrame":
+        return None
+    if module.startswith("pandas."):
+        return "pandas"
+    return "spark" if module.startswith("pyspark.") else None
+
+
+def write_spark(
+    frame: SparkDataFrame, uri: str, partitions: Mapping[str, Columns] | None
+) -> dict[str, Written]:
+    """Write a frame as Parquet below ``uri`` in one job.
+
+    Parameters
+    ----------
+    frame
+        Where there are several partitions, their columns must be in it.
+    uri
+        An existing folder; for one partition or none, the folder of its files.
+    partitions
+        Partition key to its columns; None for an unpartitioned frame.
+
+    Returns
+    -------
+    dict
+        Partition key to what was written; the key ``""`` for an unpartitioned frame.
+
+    Raises
+    ------
+    ValueError
+        Rows are left over that belong to none of the partitions, or a partition column is missing.
+    """
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F  # noqa: N812
+
+    names = _partition_names(partitions)
+    several = partitions is not None and len(partitions) > 1
+    present = [name for name in names if name in frame.columns]
+    if several and present != names:
+        raise ValueError(
+            f"a frame for {len(partitions or ())} partitions must have the columns {names}; it has {frame.columns}"
+        )
+    data = [column for column in frame.columns if column not in names]
+    conditions: dict[str, Column] = {"": F.lit(True)}
+    if partitions is not None and present:
+        conditions = {key: _is_partition(columns) for key, columns in partitions.items()}
+    elif partitions is not None:
+        conditions = {key: F.lit(True) for key in partitions}
+    row_hash = F.xxhash64(*[F.col(f"`{column}`") for column in data])
+    observation = Observation()
+    measures = [F.count(F.lit(1)).alias("all")]
+    for index, condition in enumerate(conditions.values()):
+        measures += _measures(index, condition, row_hash)
+    observed = frame.observe(observation, *measures)
+    writer = observed.select(*data, *names) if several else observed.select(*data)
+    if several:
+        writer.write.mode("append").partitionBy(*names).parquet(uri)
+    else:
+        writer.write.mode("append").parquet(uri)
+    seen = observation.get
+    schema = ",".join(f"{field.name}:{field.dataType.simpleString()}" for field in writer.schema.fields)
+    written: dict[str, Written] = {}
+    for index, key in enumerate(conditions):
+        rows, low, high = (int(seen.get(f"{measure}{index}") or 0) for measure in ("rows", "low", "high"))
+        written[key] = Written(rows, _version(schema, rows, low, high))
+    _all_rows_placed(int(seen.get("all") or 0), written)
+    return written
+
+
+def write_pandas(
+    frame: pandas.DataFrame, filesystem: FileSystem, root: str, partitions: Mapping[str, Columns] | None
+) -> dict[str, Written]:
+    """Write a frame as one Parquet file a partition. Arguments, result and errors as in :func:`write_spark`."""
+    import pandas
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    names = _partition_names(partitions)
+    several = partitions is not None and len(partitions) > 1
+    present = [name for name in names if name in frame.columns]
+    if several and present != names:
+        raise ValueError(
+            f"a frame for {len(partitions or ())} partitions must have the columns {names}; "
+            f"it has {list(frame.columns)}"
+        )
+    written: dict[str, Written] = {}
+    for key, columns in (partitions or {"": {}}).items():
+        part = frame
+        for name in present:
+            part = part[part[name].astype(str) == columns[name]]
+        part = part.drop(columns=present)
+        table = pyarrow.Table.from_pandas(part, preserve_index=False).replace_schema_metadata(None)
+        target = root
+        if several:
+            from lake_assets.io_managers.partitions import folder
+
+            target = f"{root}/{folder(columns)}"
+            filesystem.create_dir(target, recursive=True)
+        pq.write_table(table, f"{target}/part-00000.parquet", filesystem=filesystem, coerce_timestamps="us")
+        total = int(pandas.util.hash_pandas_object(part, index=False).sum()) if len(part) else 0
+        written[key] = Written(len(part), _version(str(table.schema), len(part), total, 0))
+    _all_rows_placed(len(frame), written)
+    return written
+
+
+def read_spark(spark: SparkSession, uris: Sequence[str], base: str | None) -> SparkDataFrame:
+    """Open Parquet folders as one Spark frame; with ``base`` the partition columns below it are in the frame."""
+    reader = spark.read
+    if base is not None:
+        reader = reader.option("basePath", base)
+    return reader.parquet(*uris)
+
+
+def read_pandas(
+    filesystem: FileSystem, folders: Sequence[tuple[str, Columns]], *, with_columns: bool
+) -> pandas.DataFrame:
+    """Read Parquet folders as one pandas frame; ``with_columns`` adds each folder's partition columns."""
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    tables: list[pyarrow.Table] = []
+    for path, columns in folders:
+        table = pq.read_table(path, filesystem=filesystem, partitioning=None)
+        for name, value in columns.items() if with_columns else ():
+            table = table.append_column(name, pyarrow.array([value] * table.num_rows, pyarrow.string()))
+        tables.append(table)
+    return pyarrow.concat_tables(tables, promote_options="default").to_pandas(date_as_object=True)
+
+
+def _partition_names(partitions: Mapping[str, Columns] | None) -> list[str]:
+    return list(next(iter(partitions.values()))) if partitions else []
+
+
+def _is_partition(columns: Columns) -> Column:
+    from functools import reduce
+    from operator import and_
+
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return reduce(and_, (F.col(name).cast("string") == F.lit(value) for name, value in columns.items()))
+
+
+def _measures(index: int, condition: Column, row_hash: Column) -> list[Column]:
+    """Rows and two order-independent sums of half the row hash each: neither overflows below 2**31 rows."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return [
+        F.count_if(condition).alias(f"rows{index}"),
+        F.sum(F.when(condition, row_hash.bitwiseAND(F.lit(0xFFFF_FFFF)))).alias(f"low{index}"),
+        F.sum(F.when(condition, F.shiftrightunsigned(row_hash, 32))).alias(f"high{index}"),
+    ]
+
+
+def _version(schema: str, rows: int, low: int, high: int) -> str:
+    return hashlib.sha256(f"{schema}|{rows}|{low}|{high}".encode()).hexdigest()[:32]
+
+
+def _all_rows_placed(total: int, written: Mapping[str, Written]) -> None:
+    placed = sum(part.rows for part in written.values())
+    if placed != total:
+        raise ValueError(
+            f"{total - placed} of {total} rows belong to none of the partitions {sorted(written)} being written"
+        )
+
+
+def preview(filesystem: FileSystem, path: str, rows: int = 5) -> pyarrow.Table:
+    """Return the first rows of one written Parquet file, as an Arrow table; reads one batch."""
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, filesystem=filesystem) as file:
+        batch = next(file.iter_batches(batch_size=rows), None)
+        return pyarrow.Table.from_batches([batch] if batch is not None else [], file.schema_arrow)
+
+
+def markdown(table: pyarrow.Table) -> str:
+    """Return a small table as Markdown, cells cut at 80 characters."""
+    header = "| " + " | ".join(table.column_names) + " |"
+    rule = "|" + " --- |" * table.num_columns
+    rows = ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in table.to_pylist()]
+    return "\n".join([header, rule, *rows])
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    text = text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("\r", " ")
+    return text[:80] + "…" if len(text) > 80 else text

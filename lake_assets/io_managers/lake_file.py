@@ -1,0 +1,184 @@
+"""Raw files in the lake, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dagster import InputContext, OutputContext, ResourceDependency
+
+from lake_assets.io_managers import frames
+from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
+from lake_assets.io_managers.manifest import MANIFEST
+from lake_assets.lake.contract import Snapshot, Write
+from lake_assets.resources.spark import SparkResource
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+SUPPORTED = f"RawFile, dict[str, RawFile] (partition key to file), {frames.SUPPORTED}"
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """One file: to be stored (``path``), or as stored (``uri``, and ``root`` on ``filesystem``).
+
+    Parameters
+    ----------
+    name
+        File name, without a folder.
+    path
+        Where it lies before it is stored; it is moved away from there.
+    rows
+        Records in it.
+    sha256
+        Of its bytes, in hexadecimal.
+    metadata
+        Further materialization metadata, such as its source.
+    uri, filesystem, root
+        Where Spark, and PyArrow and pandas, read it once it is stored.
+    """
+
+    name: str
+    path: Path | None = None
+    rows: int = 0
+    sha256: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    uri: str = ""
+    filesystem: FileSystem | None = None
+    root: str = ""
+
+
+class LakeFileIOManager(LakeIOManager):
+    """Stores one raw file a partition; frames are stored as CSV with a header.
+
+    Loaded as ``RawFile``, as ``dict[str, RawFile]`` (partition key to file), or as a frame, all of whose columns
+    are strings: a raw file says nothing of its types.
+
+    Examples
+    --------
+    >>> @asset(io_manager_key="lake_file_io_manager")
+    ... def readings() -> RawFile:
+    ...     return RawFile("readings.csv", path=download(), rows=3, sha256=digest)
+    """
+
+    spark: ResourceDependency[SparkResource]
+
+    def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        files = self._as_files(context, obj, write, target)
+        stored: dict[str, Stored] = {}
+        for key, file in files.items():
+            place = join(write.root, target.folders[key])
+            write.filesystem.create_dir(place, recursive=True)
+            destination = f"{place}/{file.name}"
+            if file.path is not None and isinstance(write.filesystem, LocalFileSystem):
+                shutil.move(file.path, destination)
+            elif file.path is not None:
+                copy_files(str(file.path), destination, LocalFileSystem(), write.filesystem)
+            metadata = {"checksum": f"sha256:{file.sha256}", **file.metadata}
+            stored[key] = Stored(file.rows, file.sha256[:32], metadata)
+        return stored
+
+    def _as_files(
+        self, context: OutputContext, obj: Any, write: Write, target: Target
+    ) -> Mapping[str, RawFile]:
+        keys = list(target.folders)
+        if isinstance(obj, RawFile) and len(keys) == 1:
+            return {keys[0]: obj}
+        if isinstance(obj, dict) and all(isinstance(value, RawFile) for value in obj.values()):
+            if sorted(obj) != sorted(keys):
+                raise ValueError(
+                    f"{context.asset_key.to_user_string()} returned files for {sorted(obj)}, not for {sorted(keys)}"
+                )
+            return obj
+        engine = frames.engine_of_value(obj)
+        if engine is not None and len(keys) == 1:
+            place = join(write.root, target.folders[keys[0]])
+            write.filesystem.create_dir(place, recursive=True)
+            return {keys[0]: _frame_as_csv(obj, engine, write.filesystem, place, context)}
+        raise TypeError(
+            f"{context.asset_key.to_user_string()} returned a {type(obj).__name__} for {len(keys)} partition(s); "
+            f"lake_file_io_manager stores {SUPPORTED}"
+        )
+
+    def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
+        from typing import get_args, get_origin
+
+        kind = context.dagster_type.typing_type
+        several = len(target.folders) > 1
+        files = {
+            key: _stored_file(snapshot, place if several else "") for key, place in target.folders.items()
+        }
+        if get_origin(kind) is dict and get_args(kind) == (str, RawFile):
+            return files
+        engine = frames.engine_of_annotation(kind)
+        if kind is RawFile and not several:
+            return next(iter(files.values()))
+        if engine == "spark":
+            uris = [file.uri for file in files.values()]
+            return self.spark.session.read.csv(uris, header=True, inferSchema=False)
+        if engine == "pandas":
+            import pandas
+
+            parts = [pandas.read_csv(file.root, dtype=str, keep_default_na=False) for file in files.values()]
+            return pandas.concat(parts, ignore_index=True)
+        raise TypeError(
+            f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "
+            f"{context.dagster_type.display_name}: annotate the input as {SUPPORTED}"
+        )
+
+
+def _stored_file(snapshot: Snapshot, place: str) -> RawFile:
+    from pyarrow.fs import FileSelector
+
+    root = join(snapshot.root, place)
+    infos = snapshot.filesystem.get_file_info(FileSelector(root))
+    names = [info.base_name for info in infos if info.base_name != MANIFEST]
+    if len(names) != 1:
+        raise ValueError(
+            f"{snapshot.prefix} at {snapshot.commit} holds {len(names)} files where one is expected"
+        )
+    return RawFile(
+        names[0],
+        uri=join(snapshot.uri, place, names[0]),
+        filesystem=snapshot.filesystem,
+        root=f"{root}/{names[0]}",
+    )
+
+
+def _frame_as_csv(
+    frame: Any, engine: frames.Engine, filesystem: FileSystem, place: str, context: OutputContext
+) -> RawFile:
+    """Write a frame's rows as one CSV file, a batch at a time."""
+    import pandas
+
+    name = f"{context.asset_key.path[-1]}.csv"
+    digest = hashlib.sha256()
+    rows = 0
+    batches = [frame] if engine == "pandas" else _spark_batches(frame)
+    with filesystem.open_output_stream(f"{place}/{name}") as stream:
+        header = pandas.DataFrame(columns=list(frame.columns)).to_csv(index=False).encode()
+        stream.write(header)
+        digest.update(header)
+        for batch in batches:
+            chunk = batch.to_csv(index=False, header=False).encode()
+            stream.write(chunk)
+            digest.update(chunk)
+            rows += len(batch)
+    return RawFile(name, rows=rows, sha256=digest.hexdigest())
+
+
+def _spark_batches(frame: Any, size: int = 50_000) -> Any:
+    import itertools
+
+    import pandas
+
+    rows = frame.toLocalIterator(prefetchPartitions=True)
+    while chunk := list(itertools.islice(rows, size)):
+        yield pandas.DataFrame(chunk, columns=frame.columns)

@@ -1,0 +1,48 @@
+"""The manifest in every folder that an output replaces: its rows, data version and files.
+
+Two runs that write one partition differ in it, so that merging both is a conflict and never a mixture of their files.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+    from lake_assets.lake.contract import Snapshot
+
+MANIFEST = "_manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What was written to one folder: rows, version of the content, and file name to size in bytes."""
+
+    rows: int
+    data_version: str
+    files: dict[str, int]
+
+
+def write_manifest(filesystem: FileSystem, root: str, rows: int, data_version: str) -> None:
+    """Write the manifest of the files that lie below ``root``."""
+    from pyarrow.fs import FileSelector, FileType
+
+    infos = filesystem.get_file_info(FileSelector(root, recursive=True))
+    files = {
+        info.path[len(root) + 1 :]: info.size
+        for info in infos
+        if info.type == FileType.File and not info.base_name.startswith(("_", "."))
+    }
+    content = {"rows": rows, "data_version": data_version, "files": dict(sorted(files.items()))}
+    with filesystem.open_output_stream(f"{root}/{MANIFEST}") as stream:
+        stream.write((json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_manifest(snapshot: Snapshot) -> Manifest:
+    """Read the manifest of the folder that a snapshot holds."""
+    with snapshot.filesystem.open_input_stream(f"{snapshot.root}/{MANIFEST}") as stream:
+        content = json.loads(stream.readall())
+    return Manifest(content["rows"], content["data_version"], content["files"])

@@ -1,0 +1,113 @@
+"""Which branch a run reads and writes, and whether it was published."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, Failure
+
+from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.lake.errors import AlreadyExists, RefNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN_ID = "run_id"
+"""Commit metadata: the run that made the commit, or whose branch a merge published."""
+
+CLOCK_SLACK = timedelta(minutes=5)
+"""How far the clocks of Dagster's database and the lake may be apart."""
+
+
+def branch_name(run_id: str) -> str:
+    """Return the name of a run's branch."""
+    return f"run-{run_id}"
+
+
+def find_head(lake: Lake, run_id: str) -> Commit | None:
+    """Return the head of a run's branch; None where it has none."""
+    try:
+        return lake.head(branch_name(run_id))
+    except RefNotFound:
+        return None
+
+
+def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Commit | None:
+    """Return the newest merge that published a run, or None.
+
+    ``main``'s log is read back to the moment the run was created, no further.
+    """
+    record = instance.get_run_record_by_id(run_id)
+    for commit in lake.log(MAIN):
+        if commit.metadata.get(RUN_ID) == run_id and len(commit.parents) > 1:
+            return commit
+        if record is not None and commit.committed_at < record.create_timestamp - CLOCK_SLACK:
+            return None
+    return None
+
+
+def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
+    """Return the run's branch, created at first use.
+
+    It starts from ``main``'s head. A run that skips steps starts from what its ancestors left: the nearest one
+    that still has a branch, or ``main`` where an ancestor was published.
+
+    Raises
+    ------
+    Failure
+        The run skips steps whose output is neither on an ancestor's branch nor published.
+    """
+    name = branch_name(run.run_id)
+    if find_head(lake, run.run_id) is not None:
+        return name
+    try:
+        lake.create_branch(name, _starting_point(lake, instance, run))
+    except AlreadyExists:
+        # Another step of this run, in a process of its own, was quicker.
+        pass
+    return name
+
+
+def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
+    if not _skips_steps(instance, run):
+        return MAIN
+    wrote = False
+    for ancestor in _ancestors(instance, run):
+        head = find_head(lake, ancestor)
+        if head is not None:
+            return head.id
+        if published_commit(lake, instance, ancestor) is not None:
+            return MAIN
+        wrote = wrote or _materialized(instance, ancestor)
+    if not wrote:
+        return MAIN
+    raise Failure(
+        f"Run {run.run_id} skips steps of run {run.parent_run_id}, but that run's branch "
+        f"{branch_name(run.parent_run_id or '')!r} is gone and was never published, so their output is lost. "
+        "Re-execute all steps instead.",
+        allow_retries=False,
+    )
+
+
+def _skips_steps(instance: DagsterInstance, run: DagsterRun) -> bool:
+    if run.parent_run_id is None:
+        return False
+    parent = instance.get_run_by_id(run.parent_run_id)
+    narrower = parent is not None and run.asset_selection != parent.asset_selection
+    return bool(run.step_keys_to_execute) or narrower
+
+
+def _ancestors(instance: DagsterInstance, run: DagsterRun) -> Iterator[str]:
+    parent = run.parent_run_id
+    while parent is not None:
+        yield parent
+        record = instance.get_run_by_id(parent)
+        parent = record.parent_run_id if record is not None else None
+
+
+def _materialized(instance: DagsterInstance, run_id: str) -> bool:
+    records = instance.get_records_for_run(
+        run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION, limit=1
+    ).records
+    return bool(records)

@@ -1,0 +1,107 @@
+"""Every setting of the environment, in one list: `.env.example` and `lake-assets doctor` show it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingError(ValueError):
+    """A setting has a value that it cannot have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable: its name, what it is where unset, what it does, and whether it is a secret."""
+
+    name: str
+    default: str
+    description: str
+    secret: bool = False
+
+    @property
+    def value(self) -> str:
+        """The value in force; an empty variable counts as unset."""
+        return os.environ.get(self.name) or self.default
+
+    def choice(self, *allowed: str) -> str:
+        """Return the value, which must be one of ``allowed``.
+
+        Raises
+        ------
+        SettingError
+            It is another one.
+        """
+        if self.value not in allowed:
+            raise SettingError(f"{self.name} is {self.value!r}; it must be one of {', '.join(allowed)}")
+        return self.value
+
+    def number(self, lowest: float, highest: float) -> float:
+        """Return the value as a number within bounds.
+
+        Raises
+        ------
+        SettingError
+            It is none, or out of bounds.
+        """
+        try:
+            number = float(self.value)
+        except ValueError:
+            number = float("nan")
+        if not lowest <= number <= highest:
+            raise SettingError(
+                f"{self.name} is {self.value!r}; it must be a number from {lowest:g} to {highest:g}"
+            )
+        return number
+
+
+def _project() -> Path:
+    """Return the checkout this package runs from; the working folder where it is installed elsewhere."""
+    checkout = Path(__file__).parent.parent
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+LAKE_ENV = Setting("LAKE_ENV", "embedded", "Preset of resources: embedded (no server).")
+LAKE_HOME = Setting("LAKE_HOME", str(_project() / ".lake"), "Folder of the embedded lake and NoSQL store.")
+LAKE_EXECUTOR = Setting(
+    "LAKE_EXECUTOR", "in_process", "in_process (one Spark session a run) or multiprocess (one a step)."
+)
+SPARK_MASTER = Setting("SPARK_MASTER", "local[*]", "Any Spark master, such as spark://host:7077.")
+SPARK_DRIVER_MEMORY = Setting(
+    "SPARK_DRIVER_MEMORY", "2g", "Memory of Spark's driver; of all of Spark when local."
+)
+STOCKS_SOURCE = Setting(
+    "STOCKS_SOURCE",
+    "generated",
+    "Where stock files come from: generated, a folder, an http(s):// or s3:// base, or a template with {date}, {hour}.",
+)
+STOCKS_ROWS = Setting("STOCKS_ROWS", "7500", "Rows of a generated file in a trading hour.")
+STOCKS_MAX_QUARANTINED = Setting(
+    "STOCKS_MAX_QUARANTINED",
+    "0.05",
+    "Share of a file's rows that may be quarantined before publishing is blocked.",
+)
+STOCKS_PARTITIONS_PER_RUN = Setting(
+    "STOCKS_PARTITIONS_PER_RUN", "1", "Hours that one run of an asset backfill takes; all for a single run."
+)
+STOCKS_PROBE_HOURS = Setting(
+    "STOCKS_PROBE_HOURS",
+    "24",
+    "Hours back from now that the sensor probes at a source that cannot be listed.",
+)
+S3_ENDPOINT_URL = Setting("S3_ENDPOINT_URL", "", "Endpoint of an S3-compatible source; empty for AWS.")
+
+SETTINGS = (
+    LAKE_ENV,
+    LAKE_HOME,
+    LAKE_EXECUTOR,
+    SPARK_MASTER,
+    SPARK_DRIVER_MEMORY,
+    STOCKS_SOURCE,
+    STOCKS_ROWS,
+    STOCKS_MAX_QUARANTINED,
+    STOCKS_PARTITIONS_PER_RUN,
+    STOCKS_PROBE_HOURS,
+    S3_ENDPOINT_URL,
+)
