@@ -230,7 +230,9 @@ class Lake(Protocol):
         Raises
         ------
         MergeConflict
-            Both sides changed the same path since they parted; names the paths, and ``into`` is as before.
+            Both sides changed the same path since they parted, or ``source`` overwrote a folder (a prefix or
+            partition) that ``into`` changed: engines name their files at random, and two sets of them would
+            mix unseen. Names the paths, and ``into`` is as before.
         """
         ...
 

@@ -1,0 +1,67 @@
+"""Commits: made, read, and asked for what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+
+import pygit2
+from pygit2 import Commit as GitCommit
+from pygit2.enums import SortMode
+
+from lake_assets.lake.contract import Commit
+from lake_assets.lake.embedded import trailers
+from lake_assets.lake.embedded.trees import Node, Trees
+
+ATTRIBUTES = ".gitattributes"
+"""Stands in the root of every commit, so that git-lfs knows the data files; no path of the lake."""
+
+
+def describe(commit: GitCommit) -> Commit:
+    """Return a Git commit as the contract has it."""
+    text = trailers.parse(commit.message)
+    when = datetime.fromtimestamp(commit.commit_time, timezone.utc)
+    return Commit(str(commit.id), tuple(map(str, commit.parent_ids)), text.message, text.metadata, when)
+
+
+class Commits:
+    """The commits of a repository."""
+
+    def __init__(self, repository: pygit2.Repository, trees: Trees) -> None:
+        self._repository = repository
+        self._trees = trees
+
+    def make(
+        self,
+        root: Node | None,
+        parents: Sequence[GitCommit],
+        message: str,
+        metadata: Mapping[str, str],
+        replaces: Iterable[str] = (),
+    ) -> GitCommit:
+        """Store a commit; no branch moves."""
+        # The project's own identity: the lake must not depend on somebody's Git configuration.
+        author = pygit2.Signature("lake_assets", "lake_assets@localhost")
+        text = trailers.render(message, metadata, replaces)
+        ids = [parent.id for parent in parents]
+        tree = pygit2.Oid(raw=root.id) if root else self._repository.TreeBuilder().write()
+        return self._repository[self._repository.create_commit(None, author, author, text, tree, ids)].peel(
+            GitCommit
+        )
+
+    def root(self, commit: GitCommit) -> Node:
+        """Return the whole tree of a commit."""
+        return Node(commit.tree_id.raw, is_folder=True)
+
+    def node(self, commit: GitCommit, path: str) -> Node | None:
+        """Return what a commit holds at a path, or None; a lake without data holds nothing at ``""``."""
+        root = self.root(commit)
+        if not path and self._trees.entries(root).keys() <= {ATTRIBUTES}:
+            return None
+        return self._trees.find(root, path)
+
+    def replaced(self, since: GitCommit, until: GitCommit) -> set[str]:
+        """Return the folders that commits in ``until`` but not in ``since`` replaced as wholes."""
+        walker = self._repository.walk(until.id, SortMode.NONE)
+        walker.hide(since.id)
+        return {folder for commit in walker for folder in trailers.parse(commit.message).replaces}

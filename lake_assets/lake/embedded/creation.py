@@ -1,0 +1,64 @@
+"""Opening the lake's Git repository, and making it where there is none."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import ConfigLevel, ObjectType
+
+from lake_assets.lake.contract import MAIN
+from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits
+from lake_assets.lake.embedded.scratch import Scratch, make_folder
+from lake_assets.lake.embedded.trees import Node, Trees
+
+_LFS = b"* filter=lfs diff=lfs merge=lfs -text\n"
+
+
+def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
+    """Open the repository at ``git_dir``; where there is none, make one with ``main`` and its root commit.
+
+    It is built aside and renamed into place, so another process sees a whole repository or none, and of two
+    that make it at once both open the first.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made.
+    pygit2.GitError
+        What stands there is no repository.
+    """
+    _ignore_user_settings()
+    if not git_dir.exists():
+        make_folder(git_dir.parent)
+        with scratch.folder() as folder:
+            built = folder / git_dir.name
+            _create(built)
+            try:
+                built.rename(git_dir)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+    return pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+
+
+def _ignore_user_settings() -> None:
+    """Let nothing in a user's or machine's Git configuration change what the lake does, or break it."""
+    for level in (ConfigLevel.GLOBAL, ConfigLevel.XDG, ConfigLevel.SYSTEM):
+        pygit2.settings.search_path[level] = ""
+    # A lake in a container or on a shared mount often belongs to another user.
+    pygit2.settings.owner_validation = False
+
+
+def _create(git_dir: Path) -> None:
+    repository = pygit2.init_repository(str(git_dir), bare=True, initial_head=MAIN)
+    # Commits of deleted branches stay readable by id, whatever maintenance somebody runs.
+    repository.config["gc.auto"] = 0
+    repository.config["gc.pruneExpire"] = "never"
+    make_folder(git_dir / "lfs" / "objects")
+    trees = Trees(repository)
+    attributes = Node(repository.odb.write(ObjectType.BLOB, _LFS).raw, is_folder=False)
+    root = trees.graft(None, {ATTRIBUTES: attributes})
+    commit = Commits(repository, trees).make(root, (), "The lake", {})
+    repository.references.create(f"refs/heads/{MAIN}", commit.id)

@@ -1,0 +1,145 @@
+"""Data files as Git-LFS objects: hashed, hard-linked in, read-only, and never changed or removed.
+
+Nothing is synced to disk before a commit: the kernel keeps what was written through the death of any process.
+After a power loss the newest objects may be short or missing; ``verify`` names them, and a write of the same
+bytes mends them.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from lake_assets.lake.embedded.scratch import make_folder
+
+_BUFFER = 1 << 20
+_VERSION = "version https://git-lfs.github.com/spec/v1"
+_POINTER = re.compile(re.escape(_VERSION) + r"\noid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n")
+
+
+class Pointer(NamedTuple):
+    """What stands in Git for a data file: its SHA-256 and its size in bytes."""
+
+    sha256: str
+    size: int
+
+    def render(self) -> bytes:
+        """Return the pointer file, as git-lfs writes it."""
+        return f"{_VERSION}\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> Pointer | None:
+        """Return what a pointer file says, or None where it is none."""
+        match = _POINTER.fullmatch(data.decode("ascii", "replace"))
+        return cls(match[1], int(match[2])) if match else None
+
+
+class FileChangedError(Exception):
+    """A file was still being written while it was committed."""
+
+
+def sha256_of(path: Path) -> Pointer:
+    """Hash a file in one pass, in constant memory."""
+    digest, size = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(_BUFFER))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+            size += count
+    return Pointer(digest.hexdigest(), size)
+
+
+class Objects:
+    """The object store at ``lake.git/lfs/objects``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, pointer: Pointer) -> Path:
+        """Return where the bytes of a pointer lie."""
+        sha256 = pointer.sha256
+        return self.root / sha256[:2] / sha256[2:4] / sha256
+
+    def put_all(self, files: Mapping[str, Path]) -> dict[str, Pointer]:
+        """Take files in, several at once (hashing lets go of the interpreter lock); name -> pointer.
+
+        Raises
+        ------
+        FileChangedError
+            A file was written to meanwhile.
+        """
+        workers = min(len(files), os.cpu_count() or 1)
+        if workers <= 1:
+            return {name: self.put(path) for name, path in files.items()}
+        with ThreadPoolExecutor(workers) as pool:
+            return dict(zip(files, pool.map(self.put, files.values()), strict=True))
+
+    def put(self, path: Path) -> Pointer:
+        """Take one file in by hard link; it becomes read-only."""
+        before = path.stat()
+        if before.st_nlink > 1:
+            # Another name for these bytes stands outside the lake, and might be written through.
+            copy = path.with_name(f"{secrets.token_hex(8)}.copy")
+            shutil.copyfile(path, copy)
+            copy.replace(path)
+            before = path.stat()
+        path.chmod(0o444)
+        pointer = sha256_of(path)
+        after = path.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise FileChangedError(path.name)
+        target = self.path(pointer)
+        make_folder(target.parent)
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            if not self.holds(pointer):
+                # Left short by a power loss: these are the right bytes.
+                path.replace(target)
+        return pointer
+
+    def holds(self, pointer: Pointer) -> bool:
+        """Tell whether an object is there in full size; its bytes are not read."""
+        try:
+            return self.path(pointer).stat().st_size == pointer.size
+        except FileNotFoundError:
+            return False
+
+    def link(self, pointer: Pointer, target: Path) -> None:
+        """Let an object appear at ``target``, without a copy.
+
+        Raises
+        ------
+        FileNotFoundError
+            The object is missing, or is not of the pointer's size.
+        """
+        if not self.holds(pointer):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path(pointer)))
+        try:
+            os.link(self.path(pointer), target)
+        except OSError as error:
+            # Another file system (a read-only lake), or as many links as this one keeps (65,000 on ext4).
+            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
+                raise
+            target.symlink_to(self.path(pointer))
+
+    def fault(self, pointer: Pointer) -> str | None:
+        """Hash an object again and say what is wrong with it, or None."""
+        path = self.path(pointer)
+        try:
+            found = sha256_of(path)
+        except FileNotFoundError:
+            return f"object {pointer.sha256} is missing"
+        except OSError as error:
+            return f"object {pointer.sha256} cannot be read: {error.strerror}"
+        if found.size != pointer.size:
+            return f"object {pointer.sha256} has {found.size} bytes instead of {pointer.size}"
+        return None if found == pointer else f"object {pointer.sha256} holds other bytes than its name says"

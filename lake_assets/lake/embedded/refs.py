@@ -1,0 +1,145 @@
+"""Branches and tags: one lock for every change, and compare-and-swap under it.
+
+Whoever holds the lock also removes a ref ``.lock`` that a killed process left behind; refs are never forced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pygit2
+from pygit2 import Commit as GitCommit
+from pygit2.enums import ObjectType
+
+from lake_assets.lake import names
+from lake_assets.lake.embedded.locks import locked
+from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, RefNotFound
+
+STALE_AFTER = 5.0
+"""Seconds after which a ref's ``.lock`` file is a dead process's: plain Git holds one for milliseconds."""
+
+_HEADS, _TAGS = "refs/heads/", "refs/tags/"
+_SHORTEST_ID = 7
+_ATTEMPTS = 100
+
+
+class Refs:
+    """The refs of the repository at ``git_dir``; ``name`` stands for the lake in errors."""
+
+    def __init__(self, repository: pygit2.Repository, git_dir: Path, name: str) -> None:
+        self._repository = repository
+        self._git_dir = git_dir
+        self._name = name
+
+    def branches(self) -> tuple[str, ...]:
+        """Names of all branches, sorted."""
+        refs = self._repository.references.iterator()
+        return tuple(sorted(ref.name[len(_HEADS) :] for ref in refs if ref.name.startswith(_HEADS)))
+
+    def tags(self) -> dict[str, str]:
+        """Tag name to commit id, sorted by name."""
+        refs = self._repository.references.iterator()
+        found = {
+            ref.name[len(_TAGS) :]: str(ref.peel(GitCommit).id) for ref in refs if ref.name.startswith(_TAGS)
+        }
+        return dict(sorted(found.items()))
+
+    def resolve(self, ref: str) -> GitCommit:
+        """Return the commit of a branch, a tag or a commit id (or its beginning), tried in this order."""
+        for allowed, folder in ((names.is_branch, _HEADS), (names.is_tag, _TAGS)):
+            if allowed(ref) and (found := self._repository.references.get(folder + ref)) is not None:
+                return found.peel(GitCommit)
+        if len(ref) >= _SHORTEST_ID and not set(ref) - set("0123456789abcdef"):
+            with suppress(KeyError, ValueError):
+                found = self._repository[ref]
+                if found.type == ObjectType.COMMIT:
+                    return found.peel(GitCommit)
+        raise RefNotFound("no branch, tag or commit of this name", repository=self._name, ref=ref)
+
+    def branch(self, name: str) -> GitCommit:
+        """Return the head of a branch."""
+        found = self._repository.references.get(_HEADS + name) if names.is_branch(name) else None
+        if found is None:
+            raise RefNotFound("no branch of this name: create it first", repository=self._name, ref=name)
+        return found.peel(GitCommit)
+
+    def create_branch(self, name: str, commit: GitCommit) -> None:
+        """Make a branch; :class:`AlreadyExists` where there is one."""
+        with self._changing(_HEADS + name):
+            self._create(_HEADS + name, commit)
+
+    def create_tag(self, name: str, commit: GitCommit) -> None:
+        """Make a tag; :class:`AlreadyExists` where it names another commit."""
+        with self._changing(_TAGS + name):
+            found = self._repository.references.get(_TAGS + name)
+            if found is None:
+                self._create(_TAGS + name, commit)
+            elif found.peel(GitCommit).id != commit.id:
+                reason = (
+                    "a tag of this name stands at another commit, and tags never move: choose another name"
+                )
+                raise AlreadyExists(reason, repository=self._name, ref=name)
+
+    def _create(self, full_name: str, commit: GitCommit) -> None:
+        try:
+            self._repository.references.create(full_name, commit.id)
+        except pygit2.AlreadyExistsError as error:
+            name = full_name.split("/", 2)[2]
+            raise AlreadyExists(
+                "there is one of this name already", repository=self._name, ref=name
+            ) from error
+
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch; :class:`RefNotFound` where there is none."""
+        with self._changing(_HEADS + name):
+            self.branch(name)
+            self._repository.references.delete(_HEADS + name)
+
+    def advance(self, name: str, successor: Callable[[GitCommit], GitCommit | None]) -> GitCommit:
+        """Move a branch from its head to the commit that ``successor`` makes of it, and return the new head.
+
+        ``successor`` returns None to leave the branch. It is called again where plain Git, which does not
+        know our lock, moved the branch meanwhile.
+        """
+        with self._changing(_HEADS + name):
+            for _ in range(_ATTEMPTS):
+                head = self.branch(name)
+                commit = successor(head)
+                if commit is None:
+                    return head
+                reference = self._repository.references[_HEADS + name]
+                if reference.target != head.id:
+                    continue
+                try:
+                    reference.set_target(commit.id)
+                except pygit2.GitError:
+                    if self.branch(name).id == head.id:
+                        raise
+                    continue
+                return commit
+        reason = "another program keeps moving this branch: stop it and run again"
+        raise LakeUnavailable(reason, repository=self._name, ref=name)
+
+    @contextmanager
+    def _changing(self, full_name: str) -> Generator[None]:
+        with locked(self._git_dir / "lake_assets.lock"):
+            self._remove_stale(self._git_dir / f"{full_name}.lock")
+            self._remove_stale(self._git_dir / "packed-refs.lock")
+            yield
+
+    @staticmethod
+    def _remove_stale(path: Path) -> None:
+        # We hold the one lock that lake processes take, so this file is plain Git's, or a dead process's.
+        seen_since = time.monotonic()
+        while True:
+            try:
+                age = time.time() - path.stat().st_mtime
+            except FileNotFoundError:
+                return
+            if age > STALE_AFTER or time.monotonic() - seen_since > STALE_AFTER:
+                path.unlink(missing_ok=True)
+                return
+            time.sleep(0.02)

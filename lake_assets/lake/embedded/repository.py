@@ -1,0 +1,442 @@
+"""The embedded lake: an ordinary bare Git repository with its data as Git-LFS objects, all on local disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import get_args
+
+from pygit2 import Commit as GitCommit
+from pygit2.enums import SortMode
+
+from lake_assets.lake import names
+from lake_assets.lake.contract import MAIN, Commit, Diff, LakeObject, Snapshot, Write, WriteMode
+from lake_assets.lake.embedded import housekeeping, trailers
+from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
+from lake_assets.lake.embedded.creation import open_or_create
+from lake_assets.lake.embedded.failures import disk_full_translated, translated
+from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
+from lake_assets.lake.embedded.refs import Refs
+from lake_assets.lake.embedded.scratch import Scratch, make_folder
+from lake_assets.lake.embedded.snapshots import Snapshots
+from lake_assets.lake.embedded.staging import collect
+from lake_assets.lake.embedded.trees import FileInTheWayError, Node, ObjectMissingError, Trees
+from lake_assets.lake.errors import (
+    DataCorrupted,
+    InvalidName,
+    MergeConflict,
+    PathNotFound,
+    ProtectedBranch,
+    WriteConflict,
+    WriteRefused,
+)
+
+
+class EmbeddedLake:
+    """A lake in a folder of one machine, shared by any number of its processes and threads.
+
+    Parameters
+    ----------
+    home
+        The folder: ``lake.git`` (the repository), ``snapshots`` (the cache of :meth:`path`) and ``staging``
+        (writes under way). It is made where it is missing. All of it lies on one file system.
+
+    Raises
+    ------
+    LakeUnavailable
+        The folder cannot be made or read, or its ``lake.git`` is no repository.
+    InvalidName
+        Spark and DuckDB would take the folder's name for a pattern.
+
+    Examples
+    --------
+    >>> lake = EmbeddedLake(Path(".lake"))
+    >>> _ = lake.create_branch("trial", "main")
+    >>> with lake.write("trial", "stocks/csv", message="One file") as write:
+    ...     _ = Path(write.root, "a.csv").write_text("ISIN,Price")
+    >>> _ = lake.merge("trial", "main")
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = Path(home).absolute()
+        self._name = str(self._home)
+        if set(self._name) & set("*?[]{}\\"):
+            reason = "Spark and DuckDB would read this folder's name as a pattern: choose another folder"
+            raise InvalidName(reason, repository=self._name)
+        git_dir = self._home / "lake.git"
+        self._scratch = Scratch(self._home / "staging")
+        with self._translated():
+            self._git = open_or_create(git_dir, self._scratch)
+            self._scratch.sweep()
+        self._objects = Objects(git_dir / "lfs" / "objects")
+        self._trees = Trees(self._git)
+        self._commits = Commits(self._git, self._trees)
+        self._refs = Refs(self._git, git_dir, self._name)
+        self._snapshots = Snapshots(self._home / "snapshots", self._scratch)
+
+    def __repr__(self) -> str:
+        return f"EmbeddedLake({self._name!r})"
+
+    @property
+    def repository(self) -> str:
+        """The lake's folder."""
+        return self._name
+
+    # Refs
+
+    def branches(self) -> tuple[str, ...]:
+        """Names of all branches, sorted."""
+        with self._translated():
+            return self._refs.branches()
+
+    def create_branch(self, name: str, source: str) -> Commit:
+        """Make a branch at ``source``'s commit; see :meth:`Lake.create_branch`."""
+        names.check_branch(name, self._name)
+        with self._translated(name):
+            commit = self._refs.resolve(source)
+            self._refs.create_branch(name, commit)
+            return describe(commit)
+
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch; its commits stay readable by id."""
+        self._refuse_main(name)
+        with self._translated(name):
+            self._refs.delete_branch(name)
+
+    def head(self, ref: str) -> Commit:
+        """Return the commit that ``ref`` (also the beginning of a commit id) names."""
+        with self._translated(ref):
+            return describe(self._refs.resolve(ref))
+
+    def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
+        """Yield commits newest first, children before parents; ``prefix`` compares tree ids only."""
+        folder = names.check_path(prefix or "", self._name)
+        with self._translated(ref, folder):
+            found = 0
+            for commit in self._git.walk(self._refs.resolve(ref).id, SortMode.TOPOLOGICAL | SortMode.TIME):
+                if found == limit:
+                    return
+                if prefix is None or self._changed(commit, folder):
+                    yield describe(commit)
+                    found += 1
+
+    def _changed(self, commit: GitCommit, folder: str) -> bool:
+        """Tell whether a commit holds at ``folder`` what none of its parents holds there."""
+        before = [self._commits.node(parent, folder) for parent in commit.parents]
+        return self._commits.node(commit, folder) not in (before or [None])
+
+    def tag(self, name: str, ref: str) -> Commit:
+        """Name a commit for ever; naming the same commit again is no error."""
+        names.check_tag(name, self._name)
+        with self._translated(name):
+            commit = self._refs.resolve(ref)
+            self._refs.create_tag(name, commit)
+            return describe(commit)
+
+    def tags(self) -> Mapping[str, str]:
+        """Return tag name to commit id, sorted by name."""
+        with self._translated():
+            return self._refs.tags()
+
+    # Reading
+
+    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
+        """Yield the objects under ``prefix``, sorted by path; checksums are ``sha256:…``."""
+        folder = names.check_path(prefix, self._name)
+        with self._translated(ref, folder):
+            for path, pointer in self._files(self._refs.resolve(ref), folder):
+                address = f"file://{self._objects.path(pointer)}"
+                yield LakeObject(path, pointer.size, f"sha256:{pointer.sha256}", address)
+
+    def fingerprint(self, ref: str, prefix: str) -> str | None:
+        """Return the Git id of what stands at ``prefix``, or None."""
+        folder = names.check_path(prefix, self._name)
+        with self._translated(ref, folder):
+            node = self._commits.node(self._refs.resolve(ref), folder)
+            return node.id.hex() if node else None
+
+    def path(self, ref: str, prefix: str) -> Snapshot:
+        """Return a folder (or file) of hard links, cached by content, that stays until :meth:`close`."""
+        from pyarrow.fs import LocalFileSystem
+
+        folder = names.check_path(prefix, self._name)
+        with self._translated(ref, folder):
+            commit = self._refs.resolve(ref)
+            node = self._commits.node(commit, folder)
+            if node is None:
+                raise PathNotFound("nothing is there", repository=self._name, ref=ref, path=folder)
+            # A single file stands in a folder of its own.
+            name = "" if node.is_folder else folder.rpartition("/")[2]
+            key = sha256(node.id + name.encode()).hexdigest() if name else node.id.hex()
+            root = self._snapshots.folder(key, self._builder(commit, folder, name)) / name
+        return Snapshot(str(commit.id), folder, f"file://{root}", LocalFileSystem(), str(root))
+
+    def _builder(self, commit: GitCommit, folder: str, name: str) -> Callable[[Path], None]:
+        def build(root: Path) -> None:
+            for path, pointer in self._files(commit, folder):
+                target = root / (name or path[len(folder) :].lstrip("/"))
+                make_folder(target.parent)
+                try:
+                    self._objects.link(pointer, target)
+                except FileNotFoundError as error:
+                    reason = f"object {pointer.sha256} is missing or short: write the file again"
+                    raise DataCorrupted(
+                        reason, repository=self._name, ref=str(commit.id), path=path
+                    ) from error
+
+        return build
+
+    def diff(self, left: str, right: str, prefix: str = "") -> Diff:
+        """Compare two refs; only folders that differ are read."""
+        folder = names.check_path(prefix, self._name)
+        added: list[str] = []
+        removed: list[str] = []
+        changed: list[str] = []
+        with self._translated(f"{left}..{right}", folder):
+            here = self._commits.node(self._refs.resolve(left), folder)
+            there = self._commits.node(self._refs.resolve(right), folder)
+            for path, before, after in self._trees.differences(here, there, folder):
+                if path != ATTRIBUTES:
+                    (changed if before and after else added if after else removed).append(path)
+        return Diff(*(tuple(sorted(paths)) for paths in (added, removed, changed)))
+
+    def changes(self, branch: str) -> tuple[str, ...]:
+        """Return nothing: what is not committed is in no branch."""
+        with self._translated(branch):
+            self._refs.branch(branch)
+        return ()
+
+    # Writing
+
+    @contextmanager
+    def write(
+        self,
+        branch: str,
+        prefix: str,
+        mode: WriteMode = "overwrite",
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+        partitions: Sequence[str] | None = None,
+    ) -> Generator[Write]:
+        """Open a writable folder that becomes one commit; see :meth:`Lake.write`.
+
+        Data files move in by hard link; the commit is made on the branch's head of that moment, so writers of
+        disjoint prefixes all land.
+        """
+        from pyarrow.fs import LocalFileSystem
+
+        if mode not in get_args(WriteMode):
+            raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
+        folder = self._check_folder(prefix, "prefix")
+        targets = self._targets(folder, partitions)
+        self._refuse_main(branch)
+        with ExitStack() as owned:
+            with self._translated(branch, folder):
+                head = self._refs.branch(branch)
+                place = owned.enter_context(self._scratch.folder()) / "data"
+                make_folder(place)
+            write = Write(f"file://{place}", LocalFileSystem(), str(place), dict(metadata or {}))
+            with disk_full_translated(self._name, branch, folder):
+                yield write
+            with self._translated(branch, folder):
+                began = {target: self._commits.node(head, target) for target in targets}
+                below = None if partitions is None else [target[len(folder) + 1 :] for target in targets]
+                files = self._take_in(collect(place, folder, below, self._name), branch, folder)
+                staged = self._trees.graft(None, {f"{folder}/{path}": node for path, node in files.items()})
+                successor = self._writing(
+                    branch, began, staged, mode, trailers.clean_message(message) or f"Write {folder}", write
+                )
+                write.commit = describe(self._refs.advance(branch, successor))
+
+    def _take_in(self, files: Mapping[str, Path], branch: str, folder: str) -> dict[str, Node]:
+        try:
+            pointers = self._objects.put_all(files)
+        except FileChangedError as error:
+            reason = f"{error} was still being written: close every file before the write ends"
+            raise WriteRefused(reason, repository=self._name, ref=branch, path=folder) from error
+        return {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
+
+    def _writing(
+        self,
+        branch: str,
+        began: Mapping[str, Node | None],
+        staged: Node | None,
+        mode: WriteMode,
+        message: str,
+        write: Write,
+    ) -> Callable[[GitCommit], GitCommit | None]:
+        """Return what makes a branch's head the commit that has the staged files in place of the targets."""
+
+        def successor(head: GitCommit) -> GitCommit | None:
+            grafts: dict[str, Node | None] = {}
+            for target, before in began.items():
+                grafts[target] = self._trees.find(staged, target)
+                if self._commits.node(head, target) != before:
+                    reason = (
+                        "changed on the branch since this write began; nothing was committed: run it again"
+                    )
+                    raise WriteConflict(reason, repository=self._name, ref=branch, path=target)
+                if mode == "append":
+                    grafts[target], taken = self._trees.merge(None, before, grafts[target], target)
+                    if taken:
+                        reason = (
+                            f"append replaces no file, and {len(taken)} are there already: choose other names"
+                        )
+                        raise WriteRefused(reason, repository=self._name, ref=branch, path=min(taken))
+            root = self._commits.root(head)
+            try:
+                after = self._trees.graft(root, grafts)
+            except FileInTheWayError as error:
+                reason = "a file stands where this write needs a folder: choose another prefix"
+                raise WriteRefused(reason, repository=self._name, ref=branch, path=min(grafts)) from error
+            if after == root:
+                return None
+            replaces = began if mode == "overwrite" else ()
+            return self._commits.make(after, [head], message, write.metadata, replaces)
+
+        return successor
+
+    def merge(
+        self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None
+    ) -> Commit:
+        """Merge ``source`` into a branch; see :meth:`Lake.merge`.
+
+        Files merge by path, as wholes. A folder that a write on ``source`` replaced as a whole, and that changed
+        in ``into`` as well, conflicts even where no single path does: two sets of files must not mix.
+        """
+
+        def successor(head: GitCommit) -> GitCommit | None:
+            base = self._git.merge_base(head.id, theirs.id)
+            if base == theirs.id:
+                return None
+            root, conflicts = self._three_way(self._git[base].peel(GitCommit), head, theirs)
+            if conflicts:
+                reason = (
+                    "both sides changed the same paths since they parted; write them again on a new branch"
+                )
+                raise MergeConflict(
+                    reason, repository=self._name, ref=f"{source} into {into}", paths=conflicts
+                )
+            text = trailers.clean_message(message) or f"Merge {source} into {into}"
+            return self._commits.make(root, [head, theirs], text, metadata or {})
+
+        with self._translated(into):
+            theirs = self._refs.resolve(source)
+            return describe(self._refs.advance(into, successor))
+
+    def _three_way(
+        self, base: GitCommit, ours: GitCommit, theirs: GitCommit
+    ) -> tuple[Node | None, tuple[str, ...]]:
+        sides = self._commits.root(base), self._commits.root(ours), self._commits.root(theirs)
+        root, paths = self._trees.merge(*sides)
+        conflicts = set(paths)
+        for folder in self._commits.replaced(ours, theirs):
+            before, mine, other = (self._trees.find(side, folder) for side in sides)
+            if mine not in (before, other) and other != before:
+                conflicts.update(path for path, _, _ in self._trees.differences(mine, other, folder))
+        return root, tuple(conflicts)
+
+    def revert(
+        self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None
+    ) -> Commit:
+        """Undo a commit on a branch; where nothing of it is left to undo, the head is returned."""
+        self._refuse_main(branch)
+
+        def successor(head: GitCommit) -> GitCommit | None:
+            undone = self._refs.resolve(commit)
+            before = undone.parents[0] if undone.parents else undone
+            root, conflicts = self._trees.merge(
+                self._commits.root(undone), self._commits.root(head), self._commits.root(before)
+            )
+            if conflicts:
+                reason = "later commits changed the same paths: revert those first"
+                raise MergeConflict(
+                    reason, repository=self._name, ref=f"{commit} on {branch}", paths=conflicts
+                )
+            if root == self._commits.root(head):
+                return None
+            text = trailers.clean_message(message) or f"Revert {str(undone.id)[:12]}"
+            return self._commits.make(
+                root, [head], text, metadata or {}, sorted(self._commits.replaced(before, undone))
+            )
+
+        with self._translated(branch):
+            return describe(self._refs.advance(branch, successor))
+
+    # Keeping house
+
+    def verify(self, ref: str, prefix: str = "") -> Iterator[str]:
+        """Hash every object under ``prefix`` again and yield a line for each that is bad or missing."""
+        folder = names.check_path(prefix, self._name)
+        try:
+            with self._translated(ref, folder):
+                for path, pointer in self._files(self._refs.resolve(ref), folder):
+                    if fault := self._objects.fault(pointer):
+                        yield f"{path}: {fault}"
+        except DataCorrupted as error:
+            yield str(error)
+
+    def stale(self) -> tuple[tuple[Path, int], ...]:
+        """Return what :meth:`clean` would remove, with the bytes that frees.
+
+        Those are folders of writers that died, and snapshots that no live reader keeps.
+        """
+        with self._translated():
+            paths = [*self._scratch.abandoned(), *self._snapshots.unused()]
+            return tuple((path, housekeeping.freed_by_removing(path)) for path in paths)
+
+    def clean(self) -> None:
+        """Remove what :meth:`stale` names. Data that any commit ever held stays."""
+        with self._translated():
+            self._scratch.sweep()
+            self._snapshots.clean()
+
+    def close(self) -> None:
+        """Let go of the snapshots handed out by :meth:`path`."""
+        self._snapshots.close()
+
+    # Helpers
+
+    @contextmanager
+    def _translated(self, ref: str = "", path: str = "") -> Generator[None]:
+        with translated(self._name, ref, path):
+            try:
+                yield
+            except ObjectMissingError as error:
+                reason = f"Git object {error} is missing or damaged: restore the lake from a backup"
+                raise DataCorrupted(reason, repository=self._name, ref=ref, path=path) from error
+
+    def _files(self, commit: GitCommit, folder: str) -> Iterator[tuple[str, Pointer]]:
+        for path, node in self._trees.files(self._commits.node(commit, folder), folder):
+            if path == ATTRIBUTES:
+                continue
+            pointer = Pointer.parse(self._trees.read(node))
+            if pointer is None:
+                reason = "no Git-LFS pointer: committed by other means; remove it with a write"
+                raise DataCorrupted(reason, repository=self._name, ref=str(commit.id), path=path)
+            yield path, pointer
+
+    def _refuse_main(self, branch: str) -> None:
+        if branch == MAIN:
+            reason = "only a merge changes this branch: work on another one and merge it"
+            raise ProtectedBranch(reason, repository=self._name, ref=branch)
+
+    def _check_folder(self, path: str, what: str) -> str:
+        if not path:
+            raise InvalidName(f"{what} is empty: name a folder such as 'stocks/csv'", repository=self._name)
+        return names.check_path(path, self._name, what)
+
+    def _targets(self, folder: str, partitions: Sequence[str] | None) -> list[str]:
+        """Return the folders that a write replaces or extends, none below another, sorted."""
+        if partitions is None:
+            return [folder]
+        wanted = {f"{folder}/{self._check_folder(part, 'partition')}" for part in partitions}
+        for target in wanted:
+            names.check_path(target, self._name, "partition")
+        return sorted(target for target in wanted if not any(target[:i] in wanted for i in _slashes(target)))
+
+
+def _slashes(path: str) -> list[int]:
+    return [place for place, character in enumerate(path) if character == "/"]

@@ -1,0 +1,97 @@
+"""Names that every backend keeps, and what engines leave beside their data."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from lake_assets.lake.errors import InvalidName
+
+# lakeFS's rule for branches is the narrower one; a branch name works on both backends.
+_BRANCH = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_]{0,199}")
+_TAG = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_]|\.(?!\.|lock$|$)){0,199}")
+_COMMIT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+_UNFINISHED = ("_temporary", "__magic")
+
+
+def is_branch(name: str) -> bool:
+    """Tell whether a branch may have this name."""
+    return bool(_BRANCH.fullmatch(name)) and name != "HEAD" and not _COMMIT_ID.fullmatch(name)
+
+
+def is_tag(name: str) -> bool:
+    """Tell whether a tag may have this name."""
+    return bool(_TAG.fullmatch(name)) and name != "HEAD" and not _COMMIT_ID.fullmatch(name)
+
+
+def check_branch(name: str, repository: str) -> None:
+    """Raise :class:`InvalidName` for what no branch can be called."""
+    if not is_branch(name):
+        reason = "a branch name is letters, digits, '-' and '_', and no commit id"
+        raise InvalidName(reason, repository=repository, ref=name)
+
+
+def check_tag(name: str, repository: str) -> None:
+    """Raise :class:`InvalidName` for what no tag can be called."""
+    if not is_tag(name):
+        reason = "a tag name is letters, digits, '-', '_' and single dots, and no commit id"
+        raise InvalidName(reason, repository=repository, ref=name)
+
+
+def check_path(path: str, repository: str, what: str = "path") -> str:
+    """Return a path of the lake without its trailing slash; the empty one is the whole lake.
+
+    Raises
+    ------
+    InvalidName
+        A component is empty, ``.`` or ``..``, belongs to Git, holds a control character or backslash, is no
+        Unicode text, or is longer than 255 bytes; or the path is longer than 1,024 bytes.
+    """
+    path = path.removesuffix("/") if path != "/" else path
+    reason = _fault(path) if path else None
+    if reason:
+        raise InvalidName(f"{what} {reason}", repository=repository, path=path)
+    return path
+
+
+def _fault(path: str) -> str | None:
+    try:
+        encoded = path.encode()
+    except UnicodeEncodeError:
+        return "is not valid Unicode: rename it to UTF-8"
+    if len(encoded) > 1024:
+        return "is longer than 1,024 bytes"
+    for part in path.split("/"):
+        if part in ("", ".", ".."):
+            return (
+                "has an empty, '.' or '..' component; give it relative to the lake's root, as in 'stocks/csv'"
+            )
+        if "\\" in part or any(unicodedata.category(character) == "Cc" for character in part):
+            return "holds a backslash or a control character"
+        if len(part.encode()) > 255:
+            return "has a component longer than 255 bytes"
+        # File systems that drop invisible characters or shorten names would read these as Git's own.
+        visible = "".join(character for character in part if unicodedata.category(character) != "Cf").lower()
+        if visible.startswith((".git", "git~")):
+            return "has a component that belongs to Git"
+    return None
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Tell whether a path is a folder or lies below it."""
+    return not folder or path == folder or path.startswith(folder + "/")
+
+
+def is_marker(name: str, size: int) -> bool:
+    """Tell whether a file is what Spark and Hadoop leave beside data: dropped from every commit."""
+    return (
+        name == "_SUCCESS"
+        or (name.startswith(".") and name.endswith(".crc"))
+        or (size == 0 and name.endswith("_$folder$"))
+    )
+
+
+def is_unfinished(name: str) -> bool:
+    """Tell whether a folder is that of a write that has not ended: refused in every commit."""
+    return name in _UNFINISHED or name.startswith(".spark-staging")
