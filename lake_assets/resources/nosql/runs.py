@@ -1,0 +1,166 @@
+"""Sorted runs: how encoded items go from a frame to the store in key order with memory that stays flat.
+
+An external merge sort. Whoever encodes (Spark's workers, or this process for pandas) writes runs of some
+hundred thousand items, each sorted by key, as Arrow streams into a spool folder; the writing transaction
+merges them. So the table is filled in key order, which is several times quicker than in random order;
+duplicates meet each other; and the transaction can be done again, since runs can be read again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import uuid
+from bisect import bisect_right
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+
+Item = tuple[bytes, bytes]
+
+RUN_BYTES = 32 << 20
+"""Encoded bytes at which a run is closed."""
+
+_BATCH_BYTES, _BATCH_ROWS = 512 << 10, 2048
+_FAN_IN = 64
+_SCHEMA = pa.schema([pa.field("key", pa.binary()), pa.field("row", pa.binary())])
+_key_of = itemgetter(0)
+
+
+@contextmanager
+def spool(folder: Path) -> Generator[Path, None, None]:
+    """Yield a new folder for runs below ``folder``; it is removed at the end.
+
+    Its lock tells a living writer's folder from a killed one's, which is removed here as well. The lock of
+    ``folder`` keeps a new folder and its lock from being seen apart.
+    """
+    folder.mkdir(exist_ok=True)
+    mine = folder / uuid.uuid4().hex
+    with ExitStack() as stack:
+        with ExitStack() as birth:
+            birth.enter_context(_locked(folder))
+            for other in folder.iterdir():
+                _remove_if_dead(other)
+            mine.mkdir()
+            stack.callback(shutil.rmtree, mine, ignore_errors=True)
+            stack.enter_context(_locked(mine))
+        yield mine
+
+
+@contextmanager
+def _locked(folder: Path, wait: bool = True) -> Generator[None, None, None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    try:
+        with _locked(folder, wait=False):
+            shutil.rmtree(folder, ignore_errors=True)
+    except (BlockingIOError, FileNotFoundError):
+        return
+
+
+def write_run(folder: Path, keys: pa.Array, rows: pa.Array) -> str:
+    """Sort items by key, write them as one run below ``folder`` and return its name."""
+    order = pc.sort_indices(keys)
+    batch = pa.record_batch([keys.take(order), rows.take(order)], schema=_SCHEMA)
+    size = max(1, min(_BATCH_ROWS, _BATCH_BYTES * len(keys) // max(1, batch.nbytes)))
+    name = uuid.uuid4().hex
+    with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as stream:
+        for at in range(0, len(keys), size):
+            stream.write_batch(batch.slice(at, size))
+    return name
+
+
+def write_runs(folder: Path, encoded: Iterable[tuple[pa.Array, pa.Array]]) -> Iterator[str]:
+    """Write batches of keys and rows as runs of about :data:`RUN_BYTES`, yielding their names."""
+    keys: list[pa.Array] = []
+    rows: list[pa.Array] = []
+    size = 0
+    for batch_keys, batch_rows in encoded:
+        if not len(batch_keys):
+            continue
+        keys.append(batch_keys)
+        rows.append(batch_rows)
+        size += batch_keys.nbytes + batch_rows.nbytes
+        if size >= RUN_BYTES:
+            yield write_run(folder, pa.concat_arrays(keys), pa.concat_arrays(rows))
+            keys, rows, size = [], [], 0
+    if keys:
+        yield write_run(folder, pa.concat_arrays(keys), pa.concat_arrays(rows))
+
+
+class _Reader:
+    """One run, a batch of items at a time; ``items`` is empty only at its end."""
+
+    def __init__(self, path: Path) -> None:
+        self._source = pa.OSFile(str(path), "rb")
+        self._batches = iter(pa.ipc.open_stream(self._source))
+        self.items: list[Item] = []
+        self.advance()
+
+    def advance(self) -> None:
+        batch = next(self._batches, None)
+        if batch is not None:
+            self.items = list(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
+
+    def take_until(self, key: bytes) -> list[Item]:
+        """Remove and return the items at hand with a key up to ``key``."""
+        count = bisect_right(self.items, key, key=_key_of)
+        taken, self.items = self.items[:count], self.items[count:]
+        if not self.items:
+            self.advance()
+        return taken
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def merge(folder: Path, runs: Sequence[str]) -> Iterator[list[Item]]:
+    """Yield the items of all runs in key order, a block at a time; equal keys stand beside each other.
+
+    At most 64 runs are open at once: more are merged into longer ones first.
+    """
+    runs = list(runs)
+    while len(runs) > _FAN_IN:
+        first, runs = runs[:_FAN_IN], runs[_FAN_IN:]
+        runs.append(_merge_into_one(folder, first))
+    readers: list[_Reader] = []
+    try:
+        readers.extend(_Reader(folder / name) for name in runs)
+        while live := [reader for reader in readers if reader.items]:
+            # Up to the least of the last keys at hand, nothing smaller can still come.
+            bound = min(reader.items[-1][0] for reader in live)
+            block: list[Item] = []
+            for reader in live:
+                block += reader.take_until(bound)
+            if len(live) > 1:
+                block.sort(key=_key_of)
+            yield block
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def _merge_into_one(folder: Path, runs: Sequence[str]) -> str:
+    name = uuid.uuid4().hex
+    with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as stream:
+        for block in merge(folder, runs):
+            for at in range(0, len(block), _BATCH_ROWS):
+                keys, rows = zip(*block[at : at + _BATCH_ROWS], strict=True)
+                columns = [pa.array(keys, pa.binary()), pa.array(rows, pa.binary())]
+                stream.write_batch(pa.record_batch(columns, schema=_SCHEMA))
+    return name
