@@ -303,8 +303,8 @@ class EmbeddedLake:
     ) -> Commit:
         """Merge ``source`` into a branch; see :meth:`Lake.merge`.
 
-        Files merge by path, as wholes. A folder that a write on ``source`` replaced as a whole, and that changed
-        in ``into`` as well, conflicts even where no single path does: two sets of files must not mix.
+        Files merge by path, as wholes. A folder that ``source`` overwrote and that changed in ``into`` too
+        conflicts even where no single path does: two sets of files must not mix.
         """
 
         def successor(head: GitCommit) -> GitCommit | None:

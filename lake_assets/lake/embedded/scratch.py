@@ -34,12 +34,14 @@ class Scratch:
     @contextmanager
     def folder(self) -> Generator[Path]:
         """Yield a fresh folder of this process's own; it is removed when the context ends."""
+        make_folder(self.root)
         while True:
             path = self.root / secrets.token_hex(8)
-            make_folder(path)
+            path.mkdir()
             # A sweeper may have come between; then this folder is gone, and the next one is tried.
             if (lock := try_lock(path)) is not None:
                 break
+        path.chmod(0o755)
         try:
             yield path
         finally:
