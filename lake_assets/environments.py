@@ -1,20 +1,23 @@
-"""The one place where `LAKE_ENV` picks the resources; assets and IO managers never ask which they run in."""
+"""The one place where `LAKE_ENV` picks the resources; assets and IO managers never ask which they run in.
+
+Imports stand in the functions: the command line opens the stores here without loading Dagster.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from dagster import ExecutorDefinition, in_process_executor, multiprocess_executor
+from typing import TYPE_CHECKING, Any
 
 from lake_assets import settings
-from lake_assets.io_managers.lake_file import LakeFileIOManager
-from lake_assets.io_managers.nosql import NoSQLIOManager
-from lake_assets.io_managers.parquet import ParquetIOManager
-from lake_assets.resources.lake import EmbeddedLakeResource, LakeResource
-from lake_assets.resources.nosql.resource import LMDBResource, NoSQLResource
-from lake_assets.resources.spark import SparkResource
-from lake_assets.resources.stocks_source import StocksSourceResource
+
+if TYPE_CHECKING:
+    from dagster import ExecutorDefinition
+
+    from lake_assets.lake.embedded import EmbeddedLake
+    from lake_assets.resources.lake import LakeResource
+    from lake_assets.resources.nosql.contract import NoSQLStore
+    from lake_assets.resources.nosql.resource import NoSQLResource
+    from lake_assets.resources.stocks_source import StocksSourceResource
 
 
 def lake_home() -> Path:
@@ -24,27 +27,71 @@ def lake_home() -> Path:
 
 def lake_resource() -> LakeResource:
     """Return the lake of the environment in force."""
+    from lake_assets.resources.lake import EmbeddedLakeResource
+
     settings.LAKE_ENV.choice("embedded")
     return EmbeddedLakeResource(home=str(lake_home()))
 
 
 def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the environment in force."""
+    from lake_assets.resources.nosql.resource import LMDBResource
+
     settings.LAKE_ENV.choice("embedded")
-    return LMDBResource(folder=str(lake_home() / "nosql"))
+    return LMDBResource(folder=str(_nosql_home()))
+
+
+def _nosql_home() -> Path:
+    return lake_home() / "nosql"
+
+
+def open_lake() -> EmbeddedLake:
+    """Open the lake of the environment in force, outside of Dagster.
+
+    Raises
+    ------
+    LakeError
+        It cannot be opened.
+    """
+    from lake_assets.lake.embedded import EmbeddedLake
+
+    settings.LAKE_ENV.choice("embedded")
+    return EmbeddedLake(lake_home())
+
+
+def open_nosql(*, read_only: bool = False) -> NoSQLStore:
+    """Open the NoSQL store of the environment in force, outside of Dagster; made where it is absent.
+
+    Raises
+    ------
+    NoSQLError
+        It cannot be opened.
+    """
+    from lake_assets.resources.nosql.lmdb_store import LMDBStore
+
+    settings.LAKE_ENV.choice("embedded")
+    folder = _nosql_home()
+    return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
 
 
 def stocks_source_resource() -> StocksSourceResource:
     """Return where the stock files come from."""
+    from lake_assets.resources.stocks_source import S3Settings, StocksSourceResource
+
     return StocksSourceResource(
         source=settings.STOCKS_SOURCE.value,
-        rows=int(settings.STOCKS_ROWS.number(0, 1e9)),
-        endpoint_url=settings.S3_ENDPOINT_URL.value or None,
+        generator_rows=int(settings.STOCKS_ROWS.number(0, 1e9)),
+        s3=S3Settings(endpoint_url=settings.S3_ENDPOINT_URL.value or None),
     )
 
 
 def resources() -> dict[str, Any]:
     """Return every resource by its key."""
+    from lake_assets.io_managers.lake_file import LakeFileIOManager
+    from lake_assets.io_managers.nosql import NoSQLIOManager
+    from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.resources.spark import SparkResource
+
     lake = lake_resource()
     nosql = nosql_resource()
     spark = SparkResource(
@@ -64,5 +111,7 @@ def resources() -> dict[str, Any]:
 
 def executor() -> ExecutorDefinition:
     """Return the executor of runs: in this process by default, since a Spark session costs seconds to start."""
+    from dagster import in_process_executor, multiprocess_executor
+
     name = settings.LAKE_EXECUTOR.choice("in_process", "multiprocess")
     return in_process_executor if name == "in_process" else multiprocess_executor

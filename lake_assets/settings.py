@@ -13,7 +13,7 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One environment variable: its name, what it is where unset, what it does, and whether it is a secret."""
+    """One environment variable: its name, its value where unset, what it does, and whether it is secret."""
 
     name: str
     default: str
@@ -74,7 +74,7 @@ SPARK_DRIVER_MEMORY = Setting(
 STOCKS_SOURCE = Setting(
     "STOCKS_SOURCE",
     "generated",
-    "Where stock files come from: generated, a folder, an http(s):// or s3:// base, or a template with {date}, {hour}.",
+    "Where stock files come from: generated, a folder, an http(s) or s3 URL, or a template with {date}, {hour}.",
 )
 STOCKS_ROWS = Setting("STOCKS_ROWS", "7500", "Rows of a generated file in a trading hour.")
 STOCKS_MAX_QUARANTINED = Setting(

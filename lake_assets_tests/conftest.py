@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +17,11 @@ REPOSITORY_ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one Spark session of the test run, configured as the Spark resource does it."""
-    from lake_assets.resources.spark import session_conf
     from pyspark.sql import SparkSession
 
-    os.environ["PYSPARK_PYTHON"] = sys.executable
+    from lake_assets.resources.spark import prepare_process, session_conf
+
+    prepare_process()
     builder = SparkSession.builder.master("local[2]")
     for key, value in session_conf().items():
         builder = builder.config(key, value)

@@ -11,6 +11,7 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
+    BackfillPolicy,
     DagsterEventType,
     DagsterInstance,
     DagsterRun,
@@ -18,6 +19,7 @@ from dagster import (
     DataVersion,
     DefaultSensorStatus,
     Failure,
+    FreshnessPolicy,
     MaterializeResult,
     PartitionsDefinition,
     RunStatusSensorContext,
@@ -84,7 +86,7 @@ def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Publicati
         lake.delete_branch(name)
     except RefNotFound:
         # A second publisher of the same run was quicker; the merge is the same one.
-        pass
+        return Publication(commit, merged=False)
     merged = len(commit.parents) > 1 and commit.metadata.get(RUN_ID) == run.run_id
     return Publication(commit, merged, len(lake.diff(before.id, commit.id).paths) if merged else 0)
 
@@ -102,8 +104,11 @@ def _conflicts(lake: Lake, error: MergeConflict) -> str:
 def published_asset(
     group: str,
     lake_assets: Sequence[str],
+    *,
+    owners: Sequence[str],
     partitions_def: PartitionsDefinition[str] | None = None,
-    **options: Any,
+    backfill_policy: BackfillPolicy | None = None,
+    freshness_policy: FreshnessPolicy | None = None,
 ) -> AssetsDefinition:
     """Return ``<group>_published``: the asset whose materialization publishes the run.
 
@@ -115,8 +120,8 @@ def published_asset(
         The group's lake assets. Their blocking checks gate the merge, since this stands downstream of all of them.
     partitions_def
         The group's partitions: an unpartitioned one would be executed in another run of a backfill.
-    options
-        Passed to :func:`dagster.asset`.
+    owners, backfill_policy, freshness_policy
+        As of :func:`dagster.asset`.
     """
 
     @asset(
@@ -129,9 +134,13 @@ def published_asset(
             f"The audited data of group {group}, visible on `main`: one atomic merge of the run's branch. "
             "Reached only when every blocking check has passed."
         ),
-        **options,
+        owners=owners,
+        tags={"layer": "published"},
+        code_version="1",
+        backfill_policy=backfill_policy,
+        freshness_policy=freshness_policy,
     )
-    def published(context: AssetExecutionContext, lake: LakeResource) -> MaterializeResult[None]:
+    def published(context: AssetExecutionContext, lake: LakeResource) -> MaterializeResult[Any]:
         result = publish(lake.lake, context.instance, context.run)
         places = [""]
         if partitions_def is not None:

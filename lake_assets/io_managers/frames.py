@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas
@@ -40,7 +40,8 @@ class Written:
 
 def engine_of_value(value: object) -> Engine | None:
     """Return which library's frame a value is; None for anything else. Imports neither library."""
-    for engine, module in (("pandas", "pandas"), ("spark", "pyspark.sql")):
+    modules: dict[Engine, str] = {"pandas": "pandas", "spark": "pyspark.sql"}
+    for engine, module in modules.items():
         library = sys.modules.get(module)
         if library is not None and isinstance(value, library.DataFrame):
             return engine
@@ -122,10 +123,12 @@ def write_pandas(
     frame: pandas.DataFrame, filesystem: FileSystem, root: str, partitions: Mapping[str, Columns] | None
 ) -> dict[str, Written]:
     """Write a frame as one Parquet file a partition. Arguments, result and errors as in :func:`write_spark`."""
-    import pandas
     import pyarrow
     import pyarrow.parquet as pq
+    import pandas
 
+    # Its stub knows the decorators around this function and not the function.
+    hash_rows: Any = pandas.util.hash_pandas_object  # pyright: ignore[reportAttributeAccessIssue]
     names = _partition_names(partitions)
     several = partitions is not None and len(partitions) > 1
     present = [name for name in names if name in frame.columns]
@@ -138,7 +141,7 @@ def write_pandas(
     for key, columns in (partitions or {"": {}}).items():
         part = frame
         for name in present:
-            part = part[part[name].astype(str) == columns[name]]
+            part = part.loc[part[name].astype(str) == columns[name]]
         part = part.drop(columns=present)
         table = pyarrow.Table.from_pandas(part, preserve_index=False).replace_schema_metadata(None)
         target = root
@@ -148,7 +151,7 @@ def write_pandas(
             target = f"{root}/{folder(columns)}"
             filesystem.create_dir(target, recursive=True)
         pq.write_table(table, f"{target}/part-00000.parquet", filesystem=filesystem, coerce_timestamps="us")
-        total = int(pandas.util.hash_pandas_object(part, index=False).sum()) if len(part) else 0
+        total = int(hash_rows(part, index=False).sum()) if len(part) else 0
         written[key] = Written(len(part), _version(str(table.schema), len(part), total, 0))
     _all_rows_placed(len(frame), written)
     return written
@@ -167,11 +170,12 @@ def read_pandas(
 ) -> pandas.DataFrame:
     """Read Parquet folders as one pandas frame; ``with_columns`` adds each folder's partition columns."""
     import pyarrow
-    import pyarrow.parquet as pq
+    import pyarrow.dataset
 
     tables: list[pyarrow.Table] = []
     for path, columns in folders:
-        table = pq.read_table(path, filesystem=filesystem, partitioning=None)
+        # No partitioning: pyarrow would take columns from the folder names above, too.
+        table = pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet").to_table()
         for name, value in columns.items() if with_columns else ():
             table = table.append_column(name, pyarrow.array([value] * table.num_rows, pyarrow.string()))
         tables.append(table)

@@ -1,13 +1,13 @@
 """Raw files in the lake, byte for byte."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
 import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dagster import InputContext, OutputContext, ResourceDependency
 
@@ -20,27 +20,26 @@ from lake_assets.resources.spark import SparkResource
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-SUPPORTED = f"RawFile, dict[str, RawFile] (partition key to file), {frames.SUPPORTED}"
+STORES = f"RawFile, dict[str, RawFile] (partition key to file), {frames.SUPPORTED}"
+LOADS = f"StoredFile, dict[str, StoredFile] (partition key to file), {frames.SUPPORTED}"
 
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """One file: to be stored (``path``), or as stored (``uri``, and ``root`` on ``filesystem``).
+    """One file to be stored.
 
     Parameters
     ----------
     name
         File name, without a folder.
     path
-        Where it lies before it is stored; it is moved away from there.
+        Where it lies now; it is moved away from there. None where its bytes are in place already.
     rows
         Records in it.
     sha256
         Of its bytes, in hexadecimal.
     metadata
         Further materialization metadata, such as its source.
-    uri, filesystem, root
-        Where Spark, and PyArrow and pandas, read it once it is stored.
     """
 
     name: str
@@ -48,15 +47,36 @@ class RawFile:
     rows: int = 0
     sha256: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    uri: str = ""
-    filesystem: FileSystem | None = None
-    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file as a commit holds it.
+
+    Parameters
+    ----------
+    name
+        File name, without a folder.
+    uri
+        Where Spark reads it.
+    filesystem, root
+        Where PyArrow and pandas read it.
+    """
+
+    name: str
+    uri: str
+    filesystem: "FileSystem"
+    root: str
+
+    def open(self) -> BinaryIO:
+        """Open it for reading."""
+        return self.filesystem.open_input_stream(self.root)
 
 
 class LakeFileIOManager(LakeIOManager):
     """Stores one raw file a partition; frames are stored as CSV with a header.
 
-    Loaded as ``RawFile``, as ``dict[str, RawFile]`` (partition key to file), or as a frame, all of whose columns
+    Loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame, all of whose columns
     are strings: a raw file says nothing of its types.
 
     Examples
@@ -104,7 +124,7 @@ class LakeFileIOManager(LakeIOManager):
             return {keys[0]: _frame_as_csv(obj, engine, write.filesystem, place, context)}
         raise TypeError(
             f"{context.asset_key.to_user_string()} returned a {type(obj).__name__} for {len(keys)} partition(s); "
-            f"lake_file_io_manager stores {SUPPORTED}"
+            f"lake_file_io_manager stores {STORES}"
         )
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
@@ -115,10 +135,10 @@ class LakeFileIOManager(LakeIOManager):
         files = {
             key: _stored_file(snapshot, place if several else "") for key, place in target.folders.items()
         }
-        if get_origin(kind) is dict and get_args(kind) == (str, RawFile):
+        if get_origin(kind) is dict and get_args(kind) == (str, StoredFile):
             return files
         engine = frames.engine_of_annotation(kind)
-        if kind is RawFile and not several:
+        if kind is StoredFile and not several:
             return next(iter(files.values()))
         if engine == "spark":
             uris = [file.uri for file in files.values()]
@@ -130,11 +150,11 @@ class LakeFileIOManager(LakeIOManager):
             return pandas.concat(parts, ignore_index=True)
         raise TypeError(
             f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "
-            f"{context.dagster_type.display_name}: annotate the input as {SUPPORTED}"
+            f"{context.dagster_type.display_name}: annotate the input as {LOADS}"
         )
 
 
-def _stored_file(snapshot: Snapshot, place: str) -> RawFile:
+def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
     from pyarrow.fs import FileSelector
 
     root = join(snapshot.root, place)
@@ -144,7 +164,7 @@ def _stored_file(snapshot: Snapshot, place: str) -> RawFile:
         raise ValueError(
             f"{snapshot.prefix} at {snapshot.commit} holds {len(names)} files where one is expected"
         )
-    return RawFile(
+    return StoredFile(
         names[0],
         uri=join(snapshot.uri, place, names[0]),
         filesystem=snapshot.filesystem,
@@ -153,7 +173,7 @@ def _stored_file(snapshot: Snapshot, place: str) -> RawFile:
 
 
 def _frame_as_csv(
-    frame: Any, engine: frames.Engine, filesystem: FileSystem, place: str, context: OutputContext
+    frame: Any, engine: frames.Engine, filesystem: "FileSystem", place: str, context: OutputContext
 ) -> RawFile:
     """Write a frame's rows as one CSV file, a batch at a time."""
     import pandas
@@ -163,7 +183,7 @@ def _frame_as_csv(
     rows = 0
     batches = [frame] if engine == "pandas" else _spark_batches(frame)
     with filesystem.open_output_stream(f"{place}/{name}") as stream:
-        header = pandas.DataFrame(columns=list(frame.columns)).to_csv(index=False).encode()
+        header = pandas.DataFrame(columns=pandas.Index(frame.columns)).to_csv(index=False).encode()
         stream.write(header)
         digest.update(header)
         for batch in batches:

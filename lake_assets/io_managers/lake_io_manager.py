@@ -6,7 +6,7 @@ commits, and records commit, rows, bytes, data version and lineage. An input goe
 :meth:`LakeIOManager.load_input` and the subclass's :meth:`LakeIOManager._load`.
 """
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
 import hashlib
 from abc import abstractmethod
@@ -237,7 +237,7 @@ def _of(keys: Sequence[str]) -> str:
 
 def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, str]:
     """Return who makes a commit, of what, from what: the commit that last changed each input's prefix."""
-    step: StepExecutionContext = context.step_context
+    step: "StepExecutionContext" = context.step_context
     layer = step.job_def.asset_layer
     node = layer.get(context.asset_key)
     metadata = {

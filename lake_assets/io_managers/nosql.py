@@ -1,6 +1,6 @@
 """Frames as tables of the NoSQL store."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
 import tempfile
 from collections.abc import Mapping
@@ -63,8 +63,8 @@ class TableUpdate:
     since: str | None
     until: str
     version: str
-    items: SparkDataFrame | None = None
-    delete: SparkDataFrame | None = None
+    items: "SparkDataFrame | None" = None
+    delete: "SparkDataFrame | None" = None
     rebuild: bool = False
 
     def describe(self) -> str:

@@ -1,6 +1,6 @@
 """Frames as Parquet folders in the lake."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
 from collections.abc import Mapping, Sequence
 from typing import Any

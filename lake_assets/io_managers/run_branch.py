@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -61,11 +62,9 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
     name = branch_name(run.run_id)
     if find_head(lake, run.run_id) is not None:
         return name
-    try:
+    # Another step of this run, in a process of its own, may be quicker.
+    with suppress(AlreadyExists):
         lake.create_branch(name, _starting_point(lake, instance, run))
-    except AlreadyExists:
-        # Another step of this run, in a process of its own, was quicker.
-        pass
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ class LakeResource(ConfigurableResource["LakeResource"]):
         return self._lake
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
+    def scratch(self) -> Generator[Path]:
         """Yield an empty folder that is gone afterwards; files move from it into an embedded lake without a copy."""
         parent = self._scratch_parent()
         if parent is not None:

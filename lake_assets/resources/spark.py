@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster import ConfigurableResource, InitResourceContext
@@ -14,10 +17,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+SUPPORTED_JAVA = (17, 21)
+
+
 def session_conf() -> dict[str, str]:
     """Return the settings every session of ours has, whatever its master."""
     return {
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.session.timeZone": "UTC",
@@ -26,8 +33,48 @@ def session_conf() -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
         "spark.sql.shuffle.partitions": "8",
+        # Partition values are strings, as their keys are: hour "08" is not 8.
+        "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
         "spark.log.level": "ERROR",
     }
+
+
+def prepare_process() -> None:
+    """Set what Spark reads from the process's environment when its JVM starts."""
+    # Workers would otherwise run the system's Python.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    # A site's own configuration wins; without one, the log is quiet from the first line on.
+    os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"))
+
+
+def java_version() -> tuple[str, int | None]:
+    """Return the java program that Spark would start, and its major version; None where it does not run."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else "java"
+    try:
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return java, None
+    found = re.search(r'version "(\d+)', answer.stderr)
+    return java, int(found[1]) if found else None
+
+
+def check_java() -> None:
+    """Refuse to start without a Java that Spark 4.0 runs on.
+
+    Raises
+    ------
+    RuntimeError
+        There is none, or of another version than 17 or 21.
+    """
+    java, major = java_version()
+    if major not in SUPPORTED_JAVA:
+        found = f"{java!r} is version {major}" if major else f"{java!r} does not run"
+        raise RuntimeError(
+            f"Spark 4.0 needs Java 17 or 21, and {found}: install it, such as "
+            "`apt-get install openjdk-17-jre-headless`, or point JAVA_HOME to it"
+        )
 
 
 class SparkResource(ConfigurableResource["SparkResource"]):
@@ -57,11 +104,10 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             There is no Java to run it on.
         """
         if self._lazy is None:
+            check_java()
             from dagster_pyspark import LazyPySparkResource
 
-            # Workers would otherwise run the system's Python.
-            os.environ["PYSPARK_PYTHON"] = sys.executable
-            os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+            prepare_process()
             self._lazy = LazyPySparkResource(
                 spark_config={**session_conf(), "spark.master": self.master, **self.conf}
             )

@@ -29,7 +29,7 @@ from lake_assets.defs.stocks.latest import table_update
 from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
 from lake_assets.defs.stocks.partitions import HOURS, hour_of
 from lake_assets.defs.stocks.schema import quarantine_table_schema, table_schema
-from lake_assets.io_managers.lake_file import RawFile
+from lake_assets.io_managers.lake_file import RawFile, StoredFile
 from lake_assets.io_managers.nosql import KEY, MODE, NEWEST_BY, TableUpdate
 from lake_assets.io_managers.partitions import partition_columns
 from lake_assets.lake.contract import MAIN
@@ -128,14 +128,14 @@ def stocks_csv(
     },
 )
 def parse_stocks(
-    context: AssetExecutionContext, spark: SparkResource, stocks_csv: dict[str, RawFile]
+    context: AssetExecutionContext, spark: SparkResource, stocks_csv: dict[str, StoredFile]
 ) -> Iterator[Output[Any]]:
     """Parse the raw files with an explicit schema, in one pass; a second one only where rows are bad."""
     several = len(stocks_csv) > 1
     files: list[StocksFile] = []
     for key, raw in stocks_csv.items():
         try:
-            check_header(lambda raw=raw: raw.filesystem.open_input_stream(raw.root), raw.name)
+            check_header(raw.open, raw.name)
         except BadStocksFile as error:
             raise Failure(f"{key}: {error}", allow_retries=False) from error
         files.append(StocksFile(raw.name, raw.uri, partition_columns(HOURS, key) if several else {}))
@@ -161,8 +161,6 @@ stocks_published = published_asset(
     partitions_def=HOURS,
     backfill_policy=BACKFILL,
     owners=OWNERS,
-    tags={"layer": "published"},
-    code_version="1",
     freshness_policy=FreshnessPolicy.time_window(
         fail_window=timedelta(days=4), warn_window=timedelta(days=3)
     ),

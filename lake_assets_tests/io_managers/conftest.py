@@ -1,0 +1,75 @@
+"""What the IO managers' tests materialize with: a lake, a store, and the shared Spark session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
+
+from lake_assets.io_managers.lake_file import LakeFileIOManager
+from lake_assets.io_managers.nosql import NoSQLIOManager
+from lake_assets.io_managers.parquet import ParquetIOManager
+from lake_assets.lake.contract import Lake
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.resources.lake import EmbeddedLakeResource
+from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets.resources.nosql.lmdb_store import LMDBStore
+from lake_assets.resources.nosql.resource import LMDBResource
+from lake_assets.resources.spark import SparkResource
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class SharedSpark(SparkResource):
+    """The Spark resource on the test run's session, which outlives a Dagster run."""
+
+    @property
+    def session(self) -> SparkSession:
+        """The shared session."""
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.getActiveSession()
+        assert session is not None, "the test lacks the `spark` fixture"
+        return session
+
+
+@dataclass
+class Workbench:
+    """Runs assets against one lake, one store and one Dagster instance."""
+
+    lake: Lake
+    store: NoSQLStore
+    instance: DagsterInstance
+    resources: dict[str, Any]
+
+    def run(self, *assets: AssetsDefinition, **options: Any) -> ExecuteInProcessResult:
+        """Materialize assets in one run."""
+        return materialize(assets, instance=self.instance, resources=self.resources, **options)
+
+    def branch(self, result: ExecuteInProcessResult) -> str:
+        """Return the branch of a run."""
+        return f"run-{result.run_id}"
+
+
+@pytest.fixture
+def workbench(tmp_path: Path) -> Any:
+    """A fresh lake, store and instance."""
+    lake, spark = EmbeddedLakeResource(home=str(tmp_path / "home")), SharedSpark()
+    nosql = LMDBResource(folder=str(tmp_path / "nosql"))
+    resources = {
+        "lake": lake,
+        "spark": spark,
+        "nosql": nosql,
+        "lake_file_io_manager": LakeFileIOManager(lake=lake, spark=spark),
+        "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
+        "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
+    }
+    opened, store = EmbeddedLake(tmp_path / "home"), LMDBStore(tmp_path / "nosql")
+    with DagsterInstance.ephemeral() as instance:
+        yield Workbench(opened, store, instance, resources)
+    opened.close()
+    store.close()
