@@ -1,0 +1,87 @@
+"""From a source's specification to the source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from .contract import DEFAULT_ROWS, SourceError, StocksSource
+from .patience import Patience
+
+if TYPE_CHECKING:
+    from .s3 import S3Client
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_GENERATED = re.compile(r"(?:generated(?::(?P<window>.*))?)?")
+
+
+def open_source(
+    spec: str,
+    *,
+    s3: Callable[[], S3Client] | None = None,
+    generator_rows: int = DEFAULT_ROWS,
+    patience: Patience | None = None,
+) -> StocksSource:
+    """Return the source that ``spec`` names; nothing is read or connected to yet.
+
+    Parameters
+    ----------
+    spec
+        A base, or a template with ``{date}`` and ``{hour}``: a local folder (or ``file://``), ``http(s)://``,
+        ``s3://bucket/prefix``. Empty or ``generated``: the generator;
+        ``generated:2017-07-24..2017-07-28`` makes it list those days.
+    s3
+        Makes the S3 client, at first use; by default dagster-aws's S3 resource with the AWS credential chain.
+    generator_rows
+        Rows of a generated trading hour.
+    patience
+        Bounds of tries and times; the default's where None.
+
+    Raises
+    ------
+    SourceError
+        ``spec`` names no source.
+
+    Examples
+    --------
+    >>> open_source("https://host/stocks/{date}_BINS_XETR{hour}.csv?token=abc").describe()
+    'https://host/stocks/{date}_BINS_XETR{hour}.csv?token=***'
+    """
+    spec = spec.strip()
+    patience = patience or Patience()
+    if not spec.isprintable():
+        raise SourceError("stocks source: it holds control characters")
+    if generated := _GENERATED.fullmatch(spec):
+        from .generated import GeneratedSource
+
+        return GeneratedSource(generated["window"] or "", generator_rows)
+    scheme = _SCHEME.match(spec)
+    match scheme[1].lower() if scheme else "":
+        case "":
+            from .local import LocalSource
+
+            return LocalSource(spec, patience)
+        case "file":
+            from .local import LocalSource
+
+            parts = urlsplit(spec.replace("?", "%3F").replace("#", "%23"))
+            if parts.netloc not in ("", "localhost"):
+                raise SourceError(
+                    "stocks source: a file address has an absolute path, as in file:///data/stocks"
+                )
+            return LocalSource(unquote(parts.path), patience)
+        case "http" | "https":
+            from .http import HttpSource
+
+            return HttpSource(spec, patience)
+        case "s3":
+            from .s3 import S3Source, aws_client
+
+            return S3Source(spec, s3 or aws_client, patience)
+        case other:
+            raise SourceError(
+                f"stocks source: {other}:// is not supported; give a folder, file://, http://, "
+                "https://, s3:// or generated"
+            )
