@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from dagster import Definitions
 
 from lake_assets import environments
@@ -9,12 +12,18 @@ from lake_assets.defs.publishing import publish_runs
 from lake_assets.defs.stocks import checks, jobs, sensors
 from lake_assets.defs.stocks.assets import STOCKS
 
-defs = Definitions(
-    assets=STOCKS,
-    asset_checks=[checks.stocks_audit],
-    jobs=[jobs.stocks],
-    schedules=[jobs.stocks_hourly],
-    sensors=[sensors.new_stock_files, publish_runs],
-    resources=environments.resources(),
-    executor=environments.executor(),
-)
+
+def definitions(resources: Mapping[str, Any]) -> Definitions:
+    """Return the asset graph on these resources."""
+    return Definitions(
+        assets=STOCKS,
+        asset_checks=[checks.stocks_audit],
+        jobs=[jobs.stocks],
+        schedules=[jobs.stocks_hourly],
+        sensors=[sensors.new_stock_files, publish_runs],
+        resources=resources,
+        executor=environments.executor(),
+    )
+
+
+defs = definitions(environments.resources())

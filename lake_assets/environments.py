@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lake_assets.resources.lake import LakeResource
     from lake_assets.resources.nosql.contract import NoSQLStore
     from lake_assets.resources.nosql.resource import NoSQLResource
+    from lake_assets.resources.spark import SparkResource
     from lake_assets.resources.stocks_source import StocksSourceResource
 
 
@@ -85,19 +86,25 @@ def stocks_source_resource() -> StocksSourceResource:
     )
 
 
-def resources() -> dict[str, Any]:
-    """Return every resource by its key."""
-    from lake_assets.io_managers.lake_file import LakeFileIOManager
-    from lake_assets.io_managers.nosql import NoSQLIOManager
-    from lake_assets.io_managers.parquet import ParquetIOManager
+def spark_resource() -> SparkResource:
+    """Return the compute."""
     from lake_assets.resources.spark import SparkResource
 
-    lake = lake_resource()
-    nosql = nosql_resource()
-    spark = SparkResource(
+    return SparkResource(
         master=settings.SPARK_MASTER.value,
         conf={"spark.driver.memory": settings.SPARK_DRIVER_MEMORY.value},
     )
+
+
+def resources(spark: SparkResource | None = None) -> dict[str, Any]:
+    """Return every resource by its key; ``spark`` takes the place of the environment's compute."""
+    from lake_assets.io_managers.lake_file import LakeFileIOManager
+    from lake_assets.io_managers.nosql import NoSQLIOManager
+    from lake_assets.io_managers.parquet import ParquetIOManager
+
+    lake = lake_resource()
+    nosql = nosql_resource()
+    spark = spark or spark_resource()
     return {
         "lake": lake,
         "nosql": nosql,
@@ -110,7 +117,7 @@ def resources() -> dict[str, Any]:
 
 
 def executor() -> ExecutorDefinition:
-    """Return the executor of runs: in this process by default, since a Spark session costs seconds to start."""
+    """Return the executor of runs: by default this process, since a Spark session costs seconds to start."""
     from dagster import in_process_executor, multiprocess_executor
 
     name = settings.LAKE_EXECUTOR.choice("in_process", "multiprocess")

@@ -123,9 +123,9 @@ def write_pandas(
     frame: pandas.DataFrame, filesystem: FileSystem, root: str, partitions: Mapping[str, Columns] | None
 ) -> dict[str, Written]:
     """Write a frame as one Parquet file a partition. Arguments, result and errors as in :func:`write_spark`."""
+    import pandas
     import pyarrow
     import pyarrow.parquet as pq
-    import pandas
 
     # Its stub knows the decorators around this function and not the function.
     hash_rows: Any = pandas.util.hash_pandas_object  # pyright: ignore[reportAttributeAccessIssue]

@@ -237,7 +237,7 @@ def _of(keys: Sequence[str]) -> str:
 
 def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, str]:
     """Return who makes a commit, of what, from what: the commit that last changed each input's prefix."""
-    step: "StepExecutionContext" = context.step_context
+    step: StepExecutionContext = context.step_context
     layer = step.job_def.asset_layer
     node = layer.get(context.asset_key)
     metadata = {

@@ -187,6 +187,7 @@ class NoSQLIOManager(ConfigurableIOManager):
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Remove the tables that were handed to Spark."""
+        del context
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None

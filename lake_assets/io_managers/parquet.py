@@ -72,6 +72,7 @@ class ParquetIOManager(LakeIOManager):
     def _preview(
         self, lake: Lake, commit: Commit, path: str, files: Sequence[LakeObject]
     ) -> Mapping[str, MetadataValue[Any]]:
+        del path
         filled = next((item for item in files if item.path.endswith(".parquet")), None)
         if filled is None:
             return {}

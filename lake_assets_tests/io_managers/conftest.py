@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
@@ -18,23 +18,7 @@ from lake_assets.resources.lake import EmbeddedLakeResource
 from lake_assets.resources.nosql.contract import NoSQLStore
 from lake_assets.resources.nosql.lmdb_store import LMDBStore
 from lake_assets.resources.nosql.resource import LMDBResource
-from lake_assets.resources.spark import SparkResource
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-
-class SharedSpark(SparkResource):
-    """The Spark resource on the test run's session, which outlives a Dagster run."""
-
-    @property
-    def session(self) -> SparkSession:
-        """The shared session."""
-        from pyspark.sql import SparkSession
-
-        session = SparkSession.getActiveSession()
-        assert session is not None, "the test lacks the `spark` fixture"
-        return session
+from lake_assets_tests.shared_spark import SharedSpark
 
 
 @dataclass

@@ -13,7 +13,8 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lake_assets.lake.embedded.failures import is_read_only
@@ -54,11 +55,16 @@ class Snapshots:
             self._reader = None  # Of the process that we were forked from.
         if self._reader is not None and key in self._reader.keys:
             return
-        make_folder(self._readers)
-        with locked(self._root / ".lock"):
+        with self._exclusive():
             if self._reader is None:
                 self._reader = _Reader(self._readers)
             self._reader.add(key)
+
+    @contextmanager
+    def _exclusive(self) -> Generator[None]:
+        make_folder(self._readers)
+        with locked(self._root / ".lock"):
+            yield
 
     def _build(self, path: Path, build: Build) -> None:
         with self._scratch.folder() as folder:
@@ -86,7 +92,7 @@ class Snapshots:
 
     def unused(self) -> list[Path]:
         """Return the folders that no live reader keeps."""
-        with locked(self._root / ".lock"):
+        with self._exclusive():
             return self._unused()
 
     def _unused(self) -> list[Path]:
@@ -101,7 +107,7 @@ class Snapshots:
 
     def clean(self) -> None:
         """Remove the folders that no live reader keeps."""
-        with self._scratch.folder() as trash, locked(self._root / ".lock"):
+        with self._scratch.folder() as trash, self._exclusive():
             for path in self._unused():
                 path.rename(trash / path.name)
 

@@ -47,7 +47,7 @@ def frame_schema(frame: Frame) -> pa.Schema:
     return pa.Schema.from_pandas(_pandas(frame), preserve_index=False)
 
 
-def write_frame(frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path) -> list[str]:
+def write_frame(table: str, frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path) -> list[str]:
     """Encode a frame against a table's schema into sorted runs below ``folder``; return their names.
 
     Raises
@@ -62,15 +62,15 @@ def write_frame(frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Pat
         # Two columns: the name of a run, or why there is none. An exception would be logged and tried again.
         outcomes = frame.mapInArrow(encode, "run string, problem string").collect()
     else:
-        table = pa.Table.from_pandas(_pandas(frame), schema=_as_given(frame, schema), preserve_index=False)
-        batches = table.to_batches(max_chunksize=_PANDAS_BATCH_ROWS)
+        rows = pa.Table.from_pandas(_pandas(frame), schema=_as_given(frame, schema), preserve_index=False)
+        batches = rows.to_batches(max_chunksize=_PANDAS_BATCH_ROWS)
         outcomes = [
             row for batch in encode(iter(batches)) for row in zip(*batch.to_pydict().values(), strict=True)
         ]
     for _, problem in outcomes:
         if problem is not None:
             kind, _, reason = problem.partition(":")
-            raise (SchemaMismatch if kind == "value" else NoSQLError)(reason)
+            raise (SchemaMismatch if kind == "value" else NoSQLError)(f"table {table!r}: {reason}")
     return [run for run, _ in outcomes]
 
 

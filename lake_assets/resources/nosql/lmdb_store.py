@@ -219,7 +219,7 @@ class LMDBStore:
         def attempt(schema: pa.Schema) -> WriteResult | None:
             """Write with ``schema``; None where the table is no longer one to write so."""
             with spool(self.folder / _SPOOL) as folder:
-                runs = write_frame(items, schema, key, folder)
+                runs = write_frame(table, items, schema, key, folder)
                 gone = [] if delete is None else self._write_deletions(table, delete, schema, key, folder)
 
                 def apply(transaction: lmdb.Transaction[bytes]) -> WriteResult | None:
@@ -286,7 +286,7 @@ class LMDBStore:
         problems = differences(keys, frame_schema(frame))
         if problems:
             raise SchemaMismatch(f"table {table!r}, the keys to delete: {'; '.join(problems)}")
-        return write_frame(frame, keys, key, folder)
+        return write_frame(table, frame, keys, key, folder)
 
     def _find(self, table: str) -> TableRecord | None:
         meta = self._environment.handle(_META)
@@ -320,8 +320,7 @@ class LMDBStore:
             yield transaction, record, items
 
     def _absent(self, table: str) -> TableNotFound:
-        there = ", ".join(self.tables()) or "none"
-        return TableNotFound(f"store {self.folder}: no table {table!r}; there are {there}")
+        return TableNotFound(f"store {self.folder}: there is no table {table!r}")
 
 
 class _Layout:
