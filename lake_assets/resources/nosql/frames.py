@@ -64,9 +64,7 @@ def write_frame(table: str, frame: Frame, schema: pa.Schema, key: Sequence[str],
     else:
         rows = pa.Table.from_pandas(_pandas(frame), schema=_as_given(frame, schema), preserve_index=False)
         batches = rows.to_batches(max_chunksize=_PANDAS_BATCH_ROWS)
-        outcomes = [
-            row for batch in encode(iter(batches)) for row in zip(*batch.to_pydict().values(), strict=True)
-        ]
+        outcomes = [row for batch in encode(iter(batches)) for row in zip(*batch.to_pydict().values(), strict=True)]
     for _, problem in outcomes:
         if problem is not None:
             kind, _, reason = problem.partition(":")
@@ -83,9 +81,7 @@ def encode_batch(batch: pa.RecordBatch, schema: pa.Schema, key: Sequence[str]) -
             try:
                 column = column.cast(field.type)
             except pa.ArrowInvalid as error:
-                raise RefusedValueError(
-                    f"column {field.name!r} does not fit {field.type}: {error}"
-                ) from error
+                raise RefusedValueError(f"column {field.name!r} does not fit {field.type}: {error}") from error
         columns[field.name] = column
     keys = encode_columns([columns[name] for name in key], key)
     rows = encode_rows([columns[name] for name in schema.names if name not in key], batch.num_rows)
