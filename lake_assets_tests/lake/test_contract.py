@@ -69,9 +69,7 @@ def test_a_branch_is_made_once_wherever_it_points(lake: Lake) -> None:
             lake.create_branch("work", source)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a b", "a/b", "-a", "a.b", "a..b", "HEAD", "ä", "a\n", NO_COMMIT, "x" * 300]
-)
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "-a", "a.b", "a..b", "HEAD", "ä", "a\n", NO_COMMIT, "x" * 300])
 def test_a_name_that_no_backend_can_keep_is_refused(lake: Lake, name: str) -> None:
     with pytest.raises(InvalidName):
         lake.create_branch(name, "main")

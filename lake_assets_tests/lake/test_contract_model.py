@@ -1,0 +1,183 @@
+"""A lake beside a model of it: dictionaries of paths, and the textbook's three-way merge of each path."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from lake_assets.lake.errors import MergeConflict, WriteRefused
+from lake_assets_tests.lake.backends import LakeSpec, put, read
+
+Files = dict[str, str]
+
+PARTITIONS = ("t/p=1", "t/p=2")
+PREFIXES = ("t", *PARTITIONS, "u")
+files = st.dictionaries(st.sampled_from(["a", "b", "x/a", "x/b"]), st.sampled_from(["1", "2"]), max_size=3)
+branches = st.sampled_from(["main", "one", "two"])
+working = st.sampled_from(["one", "two"])
+
+
+@dataclass
+class ModelCommit:
+    """What one commit holds, where it comes from, and which folders its write replaced."""
+
+    id: str
+    files: Files
+    parents: tuple[ModelCommit, ...] = ()
+    replaces: tuple[str, ...] = ()
+    ancestors: dict[str, ModelCommit] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ancestors = {self.id: self}
+        for parent in self.parents:
+            self.ancestors.update(parent.ancestors)
+
+
+def below(held: Files, prefix: str) -> Files:
+    return {path: text for path, text in held.items() if path.startswith(prefix + "/")}
+
+
+def merge_bases(left: ModelCommit, right: ModelCommit) -> list[ModelCommit]:
+    common = [commit for id_, commit in left.ancestors.items() if id_ in right.ancestors]
+    return [one for one in common if not any(one is not other and one.id in other.ancestors for other in common)]
+
+
+def three_way(base: Files, ours: Files, theirs: Files) -> tuple[Files, set[str]]:
+    merged, conflicts = dict(ours), set[str]()
+    for path in base.keys() | theirs.keys():
+        before, mine, other = base.get(path), ours.get(path), theirs.get(path)
+        if other in (before, mine):
+            continue
+        if mine != before:
+            conflicts.add(path)
+        elif other is None:
+            del merged[path]
+        else:
+            merged[path] = other
+    return merged, conflicts
+
+
+class LakeMachine(RuleBasedStateMachine):
+    """Writes, merges, diffs and reverts at random; the lake must do as the model does."""
+
+    @initialize()
+    def open(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.lake = LakeSpec(self.backend, str(Path(self.folder.name) / "lake")).open()
+        root = ModelCommit(self.lake.head("main").id, {})
+        self.heads = dict.fromkeys(["main", "one", "two"], root)
+        for branch in ("one", "two"):
+            self.lake.create_branch(branch, "main")
+
+    backend = "embedded"
+
+    def teardown(self) -> None:
+        if hasattr(self, "lake"):
+            self.lake.close()
+            self.folder.cleanup()
+
+    def _advance(self, branch: str, id_: str, commit: ModelCommit) -> None:
+        if commit.files == self.heads[branch].files and len(commit.parents) == 1:
+            assert id_ == self.heads[branch].id
+        else:
+            commit.id = id_
+            commit.__post_init__()
+            self.heads[branch] = commit
+
+    @rule(branch=working, prefix=st.sampled_from(PREFIXES), new=files)
+    def overwrite(self, branch: str, prefix: str, new: Files) -> None:
+        head = self.heads[branch]
+        kept = {path: text for path, text in head.files.items() if path not in below(head.files, prefix)}
+        held = kept | {f"{prefix}/{name}": text for name, text in new.items()}
+        made = put(self.lake, branch, prefix, new)
+        self._advance(branch, made.id, ModelCommit("", held, (head,), (prefix,)))
+
+    @rule(branch=working, prefix=st.sampled_from(PREFIXES), new=files)
+    def append(self, branch: str, prefix: str, new: Files) -> None:
+        head = self.heads[branch]
+        added = {f"{prefix}/{name}": text for name, text in new.items()}
+        if any(head.files.get(path, text) != text for path, text in added.items()):
+            with pytest.raises(WriteRefused):
+                put(self.lake, branch, prefix, new, mode="append")
+        else:
+            made = put(self.lake, branch, prefix, new, mode="append")
+            self._advance(branch, made.id, ModelCommit("", head.files | added, (head,)))
+
+    @rule(branch=working, new=st.dictionaries(st.sampled_from(["p=1/a", "p=1/b", "p=2/a"]), st.sampled_from("12")))
+    def overwrite_partitions(self, branch: str, new: Files) -> None:
+        head = self.heads[branch]
+        held = {path: text for path, text in head.files.items() if not path.startswith(PARTITIONS)}
+        held |= {f"t/{name}": text for name, text in new.items()}
+        made = put(self.lake, branch, "t", new, partitions=["p=1", "p=2"])
+        self._advance(branch, made.id, ModelCommit("", held, (head,), PARTITIONS))
+
+    @rule(source=branches, into=branches)
+    def merge(self, source: str, into: str) -> None:
+        ours, theirs = self.heads[into], self.heads[source]
+        if theirs.id in ours.ancestors:
+            assert self.lake.merge(source, into).id == ours.id
+            return
+        bases = merge_bases(ours, theirs)
+        if len(bases) > 1:
+            return  # Criss-cross: Git's choice of base is its own.
+        merged, conflicts = three_way(bases[0].files, ours.files, theirs.files)
+        for id_, commit in theirs.ancestors.items():
+            for folder in commit.replaces if id_ not in ours.ancestors else ():
+                was, mine, other = (below(side.files, folder) for side in (bases[0], ours, theirs))
+                if mine not in (was, other) and other != was:
+                    conflicts |= {path for path in mine | other if mine.get(path) != other.get(path)}
+        if conflicts:
+            with pytest.raises(MergeConflict) as caught:
+                self.lake.merge(source, into)
+            assert caught.value.paths == tuple(sorted(conflicts))
+        else:
+            made = self.lake.merge(source, into)
+            self.heads[into] = ModelCommit(made.id, merged, (ours, theirs))
+
+    @precondition(lambda self: any(len(head.ancestors) > 1 for head in self.heads.values()))
+    @rule(branch=working, data=st.data())
+    def revert(self, branch: str, data: st.DataObject) -> None:
+        head = self.heads[branch]
+        known = {id_: commit for one in self.heads.values() for id_, commit in one.ancestors.items()}
+        undone = data.draw(st.sampled_from([commit for commit in known.values() if commit.parents]))
+        before = undone.parents[0]
+        held, conflicts = three_way(undone.files, head.files, before.files)
+        if conflicts:
+            with pytest.raises(MergeConflict) as caught:
+                self.lake.revert(undone.id, branch)
+            assert caught.value.paths == tuple(sorted(conflicts))
+            return
+        brought = (commit for id_, commit in undone.ancestors.items() if id_ not in before.ancestors)
+        replaces = tuple({folder for commit in brought for folder in commit.replaces})
+        made = self.lake.revert(undone.id, branch)
+        self._advance(branch, made.id, ModelCommit("", held, (head,), replaces))
+
+    @rule(left=branches, right=branches)
+    def diff(self, left: str, right: str) -> None:
+        here, there = self.heads[left].files, self.heads[right].files
+        diff = self.lake.diff(left, right)
+        assert set(diff.added) == there.keys() - here.keys()
+        assert set(diff.removed) == here.keys() - there.keys()
+        assert set(diff.changed) == {path for path in here.keys() & there.keys() if here[path] != there[path]}
+
+    @invariant()
+    def every_branch_holds_what_the_model_holds(self) -> None:
+        if not hasattr(self, "lake"):
+            return
+        for branch, commit in self.heads.items():
+            assert self.lake.head(branch).id == commit.id
+            assert [item.path for item in self.lake.list(branch)] == sorted(commit.files)
+            if commit.files:
+                assert read(self.lake, branch, "") == commit.files
+
+
+TestLakeMachine = LakeMachine.TestCase
+TestLakeMachine.settings = settings(
+    max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+)
