@@ -47,12 +47,19 @@ class Environment:
                 map_size=self._map_size,
                 max_dbs=MAX_TABLES + 1,
                 max_readers=_MAX_READERS,
+                # A spare transaction would make closing in a forked child unsafe.
+                max_spare_txns=0,
                 readonly=read_only,
                 create=not read_only,
             )
             self._lmdb.reader_check()
         self.read_only = read_only
         self._handles.clear()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no transaction is under way in this process."""
+        return self._active == 0
 
     def make_writable(self) -> None:
         """Open anew for writing, where it was opened read-only."""
@@ -176,16 +183,17 @@ def _remedy(error: Exception) -> str:
 
 
 _open_environments: dict[Path, Environment] = {}
-_inherited: list[dict[Path, Environment]] = []
 _registry_lock = threading.Lock()
 
 
 def _forget_in_child() -> None:
-    """After a fork: LMDB forbids the use of the parent's environments, and closing them as well."""
-    global _open_environments, _registry_lock
-    _inherited.append(_open_environments)
-    _open_environments = {}
+    """After a fork: LMDB forbids the use of the parent's environments; idle ones may be closed and opened anew."""
+    global _registry_lock
     _registry_lock = threading.Lock()
+    for folder, environment in list(_open_environments.items()):
+        if environment.idle:
+            del _open_environments[folder]
+            environment.close()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
@@ -204,6 +212,11 @@ def acquire(folder: Path, *, read_only: bool, map_size: int) -> Environment:
         if environment is None:
             environment = Environment(folder, read_only=read_only, map_size=map_size)
             _open_environments[folder] = environment
+        elif environment.process != os.getpid():
+            raise NoSQLError(
+                f"store {folder}: it was in use when this process was forked, so LMDB forbids it here: "
+                "start processes by 'spawn'"
+            )
         elif environment.read_only and not read_only:
             environment.make_writable()
         environment.users += 1

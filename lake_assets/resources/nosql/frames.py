@@ -38,12 +38,17 @@ def frame_schema(frame: Frame) -> pa.Schema:
     """
     if _is_spark(frame):
         from pyspark.errors import PySparkException
-        from pyspark.sql.pandas.types import to_arrow_schema
+        from pyspark.sql.pandas.types import to_arrow_type
 
-        try:
-            return to_arrow_schema(frame.schema)
-        except PySparkException as error:
-            raise SchemaMismatch(f"the frame has a column the store does not keep: {error}") from error
+        fields: list[tuple[str, pa.DataType]] = []
+        for field in frame.schema:
+            try:
+                fields.append((field.name, to_arrow_type(field.dataType)))
+            except PySparkException as error:
+                raise SchemaMismatch(
+                    f"column {field.name!r} is {field.dataType.simpleString()}, which the store does not keep"
+                ) from error
+        return pa.schema(fields)
     return pa.Schema.from_pandas(_pandas(frame), preserve_index=False)
 
 

@@ -55,6 +55,7 @@ def columns_of(kind: pa.DataType, values: st.SearchStrategy[Any]) -> st.SearchSt
     return st.lists(st.none() | values, max_size=20).map(lambda column: pa.array(column, kind))
 
 
+LISTS = pa.list_(pa.list_(pa.int64()))
 MONEY = pa.decimal128(38, 9)
 STRUCT = pa.struct([("d", pa.date32()), ("l", pa.list_(pa.string()))])
 STRUCTS = st.fixed_dictionaries(
