@@ -1,0 +1,67 @@
+"""The commands of `lake-assets`, put together; each imports what it needs only when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lake_assets.cli import cleaning, doctor, lake, publishing, reading, tables
+from lake_assets.cli.errors import as_one_line
+
+app = typer.Typer(
+    name="lake-assets",
+    help=(
+        "Look at the lake and the tables fed from it, publish a run, clean up, and see whether all is "
+        "well.\n\nREF is a branch, a tag or a commit id. REF:PREFIX is a folder or file of the lake as REF "
+        "holds it, such as main:stocks_parquet; lake://COMMIT/PREFIX, as Dagster's UI shows it, means the "
+        "same. Settings are environment variables; .env in the working folder sets them, as it does for "
+        "the dagster commands."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain help and one-line errors, whatever they are written to.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    lake.ls,
+    lake.log,
+    lake.branches,
+    lake.diff,
+    reading.path,
+    reading.cat,
+    publishing.publish,
+    tables.tables,
+    tables.get,
+    cleaning.clean,
+    doctor.doctor,
+):
+    app.command()(as_one_line(command))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("lake_assets"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def load_env_file() -> None:
+    """Set the variables of the working folder's ``.env``, over those already set, as dagster's commands do."""
+    from dotenv import load_dotenv
+
+    load_dotenv(Path(".env"), override=True)

@@ -1,0 +1,79 @@
+"""The command `clean`: the clean-up at the end of a trial."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from typing import Annotated, Any
+
+import typer
+
+from lake_assets import environments
+from lake_assets.cli.leftovers import Kept, Leftover, find_branches, find_caches, find_scratch, find_tables
+from lake_assets.cli.output import Json, amount, emit, progress, show
+from lake_assets.cli.runs import Runs
+from lake_assets.lake.errors import RefNotFound
+from lake_assets.resources.nosql.contract import TableNotFound
+
+
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only say what would be.")] = False,
+    tables: Annotated[bool, typer.Option(help="Tables of the NoSQL store.")] = True,
+    branches: Annotated[bool, typer.Option(help="Branches of runs that have ended.")] = True,
+    caches: Annotated[bool, typer.Option(help="Snapshots, and what killed writers left.")] = True,
+    json: Json = False,
+) -> None:
+    """Clean up after a trial.
+
+    That is: tables, run branches, snapshots, and what killed writers left. Says what it would delete, and deletes
+    with --yes.
+
+    What main holds stays, and so does any commit by its id; a table is filled anew from main by the next run
+    of its job. Kept as well: the branch of a run that is still going on, the tables while there is one, and
+    what another process is reading or writing. Nothing is stopped.
+    """
+    with closing(environments.open_lake()) as lake, closing(environments.open_nosql()) as store:
+        runs = Runs()
+        found: list[Leftover | Kept] = []
+        if tables:
+            found += find_tables(store, runs)
+        if branches:
+            found += find_branches(lake, runs)
+        if caches:
+            home = environments.lake_home()
+            found += [*find_caches(lake, home), *find_scratch(home / "scratch")]
+        leftovers = [item for item in found if isinstance(item, Leftover)]
+        kept = [item for item in found if isinstance(item, Kept)]
+        if yes:
+            with progress("Deleting", len(leftovers)) as advance:
+                for item in leftovers:
+                    # Gone already: another process was quicker, and the end is the same.
+                    with suppress(RefNotFound, TableNotFound):
+                        item.remove()
+                    advance(1)
+    if json:
+        emit(
+            {
+                "deleted": yes,
+                "found": [_record(item) for item in leftovers],
+                "kept": [_why(item) for item in kept],
+            }
+        )
+        return
+    if not leftovers:
+        print("Nothing to delete.")
+    else:
+        print("Deleted:" if yes else "Would be deleted:")
+        show(_record(item) | {"frees": "-" if item.frees is None else amount(item.frees)} for item in leftovers)
+    if kept:
+        print("Kept:")
+        show(map(_why, kept))
+    if leftovers and not yes:
+        print("Nothing was deleted. `lake-assets clean --yes` deletes it.")
+
+
+def _record(item: Leftover) -> dict[str, Any]:
+    return {"kind": item.kind, "name": item.name, "detail": item.detail, "frees": item.frees}
+
+
+def _why(item: Kept) -> dict[str, str]:
+    return {"kind": item.kind, "name": item.name, "reason": item.reason}

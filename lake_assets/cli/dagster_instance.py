@@ -1,0 +1,48 @@
+"""Dagster's instance, for the commands that ask about runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lake_assets.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+def dagster_home() -> Path:
+    """Return the folder of Dagster's instance.
+
+    Raises
+    ------
+    CommandError
+        ``DAGSTER_HOME`` is not set, or names no folder.
+    """
+    value = os.environ.get("DAGSTER_HOME")
+    if not value:
+        raise CommandError(
+            "DAGSTER_HOME is not set, so nothing is known of runs: run this in the project's folder, where "
+            "`make` writes it to .env, or set it to the absolute path of Dagster's folder"
+        )
+    home = Path(value).expanduser()
+    if not home.is_absolute() or not home.is_dir():
+        raise CommandError(
+            f"DAGSTER_HOME is {value!r}, which is not the absolute path of a folder: correct it, or make the folder"
+        )
+    return home
+
+
+def open_instance() -> DagsterInstance:
+    """Open Dagster's instance; a context manager, as Dagster's is.
+
+    Raises
+    ------
+    CommandError
+        ``DAGSTER_HOME`` is not set, or names no folder.
+    """
+    dagster_home()
+    from dagster import DagsterInstance
+
+    return DagsterInstance.get()

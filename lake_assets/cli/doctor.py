@@ -1,0 +1,216 @@
+"""The command `doctor`: whether all is well, one line each."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lake_assets import environments, settings
+from lake_assets.cli.dagster_instance import dagster_home
+from lake_assets.cli.errors import CommandError, describe
+from lake_assets.cli.output import Json, amount, cell, emit_all, progress
+from lake_assets.lake.contract import MAIN
+
+if TYPE_CHECKING:
+    from lake_assets.lake.embedded import EmbeddedLake
+
+LEAST_FREE = 1_000_000_000
+"""Bytes of free disk space below which a run is likely to fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: what was found, or what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def doctor(
+    verify: Annotated[bool, typer.Option("--verify", help="Hash every object of main again.")] = False,
+    json: Json = False,
+) -> None:
+    """See whether all is well.
+
+    Versions, Java, lake, store and settings: ok or what to do, a line each. The exit code is 1 if anything is not ok.
+    """
+    checks: list[Check] = []
+
+    def found() -> Iterator[Check]:
+        for check in _checks(verify):
+            checks.append(check)
+            yield check
+
+    if json:
+        emit_all(map(asdict, found()))
+    else:
+        for check in found():
+            _print(check)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+def _print(check: Check) -> None:
+    state = "ok" if check.ok else "NOT OK"
+    text = f"{check.name:<26}  {check.detail}"
+    if not sys.stdout.isatty():
+        print(f"{state:<6}  {text}")
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    style = "green" if check.ok else "bold red"
+    Console(highlight=False).print(Text(f"{state:<6}", style=style), Text(text), sep="  ", soft_wrap=True)
+
+
+def _checks(verify: bool) -> Iterator[Check]:
+    for name, look in (
+        ("python", _python),
+        ("lake_assets", lambda: version("lake_assets")),
+        ("dagster", lambda: version("dagster")),
+        ("pyspark", lambda: version("pyspark")),
+        ("java", _java),
+        ("DAGSTER_HOME", _dagster_home),
+        ("disk", _disk),
+    ):
+        yield _check(name, look)
+    yield from _lake(verify)
+    yield _check("nosql", _nosql)
+    yield _check("definitions", _definitions)
+    for setting in settings.SETTINGS:
+        yield Check(setting.name, True, _setting(setting))
+
+
+def _check(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except Exception as error:  # noqa: BLE001 - whatever is wrong is what was asked for
+        return Check(name, False, describe(error))
+
+
+def _python() -> str:
+    found = sys.version.split()[0]
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+        raise CommandError(f"{found}: lake_assets needs Python 3.10 to 3.13; make PYTHON=python3.12 setup")
+    return f"{found} ({sys.executable})"
+
+
+def _java() -> str:
+    from lake_assets.resources.spark import check_java, java_version
+
+    try:
+        check_java()
+    except RuntimeError as error:
+        raise CommandError(str(error)) from error
+    java, major = java_version()
+    source = "by JAVA_HOME" if os.environ.get("JAVA_HOME") else "on PATH"
+    return f"{major} ({shutil.which(java) or java}, found {source})"
+
+
+def _dagster_home() -> str:
+    home = dagster_home()
+    _try_to_write(str(home))
+    if not (home / "dagster.yaml").is_file():
+        raise CommandError(f"{home} holds no dagster.yaml: `make setup` puts the project's there")
+    return str(home)
+
+
+def _disk() -> str:
+    home = environments.lake_home()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _try_to_write(str(home))
+    except OSError as error:
+        raise CommandError(
+            f"LAKE_HOME {home} may not be written ({error.strerror}): choose another folder, or give this "
+            "user write permission"
+        ) from error
+    free = shutil.disk_usage(home).free
+    if free < LEAST_FREE:
+        raise CommandError(f"only {amount(free)} free at {home}: free some, such as by `lake-assets clean`")
+    return f"{home} is writable, {amount(free)} free"
+
+
+def _try_to_write(folder: str) -> None:
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def _lake(verify: bool) -> Iterator[Check]:
+    try:
+        lake = environments.open_lake()
+    except Exception as error:  # noqa: BLE001 - as in _check
+        yield Check("lake", False, describe(error))
+        return
+    with closing(lake):
+        yield _check("lake", lambda: _head(lake))
+        yield _check("lake leftovers", lambda: _leftovers(lake))
+        if verify:
+            yield _check("lake objects", lambda: _verified(lake))
+
+
+def _head(lake: EmbeddedLake) -> str:
+    head = lake.head(MAIN)
+    if uncommitted := lake.changes(MAIN):
+        raise CommandError(
+            f"{MAIN} holds {len(uncommitted)} uncommitted change(s), such as {uncommitted[0]}: reset them"
+        )
+    return f"{MAIN} at {head.id}, {len(lake.branches())} branch(es), no uncommitted change"
+
+
+def _leftovers(lake: EmbeddedLake) -> str:
+    stale = lake.stale()
+    if not stale:
+        return "none"
+    freed = sum(size for _, size in stale)
+    return f"{len(stale)} unused snapshot(s) or folder(s), {amount(freed)}: `lake-assets clean` removes them"
+
+
+def _verified(lake: EmbeddedLake) -> str:
+    commit = lake.head(MAIN).id
+    objects = list(lake.list(commit))
+    total = sum(item.size for item in objects)
+    faults: list[str] = []
+    with progress("Verifying", total) as advance:
+        for item in objects:
+            faults += lake.verify(commit, item.path)
+            advance(item.size)
+    if faults:
+        some = "; ".join(faults[:3]) + ("; …" if len(faults) > 3 else "")
+        raise CommandError(f"{len(faults)} of {len(objects)} are damaged: {some}. Publish them again from their source")
+    return f"{len(objects)} object(s) of {MAIN}, {amount(total)}: every checksum is right"
+
+
+def _nosql() -> str:
+    with closing(environments.open_nosql()) as store:
+        return f"opens, {len(store.tables())} table(s)"
+
+
+def _definitions() -> str:
+    from lake_assets.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    return f"load: {len(graph.get_all_asset_keys())} assets"
+
+
+def _setting(setting: settings.Setting) -> str:
+    """Return a setting's value, secrets masked, and whether it is the default."""
+    value = "***" if setting.secret and setting.value else _without_credentials(setting.value)
+    return cell(value) + (" (default)" if not os.environ.get(setting.name) else "")
+
+
+def _without_credentials(value: str) -> str:
+    """Mask what a URL holds of user names, passwords and query values."""
+    value = re.sub(r"//[^/@]*@", "//***@", value)
+    return re.sub(r"([?&][^=&]*=)[^&{]*(?=&|$)", r"\1***", value) if "://" in value else value

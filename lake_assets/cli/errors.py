@@ -1,0 +1,48 @@
+"""Errors on the command line: one line on stderr and exit code 1, never a traceback."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+
+class CommandError(Exception):
+    """What a command cannot do; the message says what to do about it."""
+
+
+def as_one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose every error ends as one line."""
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as error:
+            # The last stop: the stores' own errors say all; of any other one, its kind is worth a word.
+            print(f"lake-assets: {describe(error)}", file=sys.stderr)
+            raise typer.Exit(1) from error
+
+    return wrapper
+
+
+def describe(error: Exception) -> str:
+    """Return an error as one line."""
+    from lake_assets.lake.errors import LakeError
+    from lake_assets.resources.nosql.contract import NoSQLError
+    from lake_assets.settings import SettingError
+
+    text = " ".join((getattr(error, "description", None) or str(error)).split())
+    known = isinstance(error, (CommandError, LakeError, NoSQLError, SettingError)) or _is_dagsters(error)
+    return text if known and text else f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _is_dagsters(error: Exception) -> bool:
+    # An error of Dagster's can only come where Dagster is loaded; asking must not load it.
+    dagster = sys.modules.get("dagster")
+    return dagster is not None and isinstance(error, (dagster.Failure, dagster.DagsterError))

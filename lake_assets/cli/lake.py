@@ -1,0 +1,128 @@
+"""Commands that look at the lake's history: `ls`, `log`, `branches`, `diff`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from lake_assets import environments
+from lake_assets.cli.output import Json, amount, emit, emit_all, moment, show
+from lake_assets.cli.places import parse_place
+from lake_assets.lake.contract import MAIN, Commit, LakeObject
+from lake_assets.lake.errors import PathNotFound
+
+SHORT = 12
+"""Characters of a commit id or checksum in a table; JSON has all of them."""
+
+
+def ls(
+    place: Annotated[str, typer.Argument(metavar="REF[:PREFIX]", help="What to list.")] = MAIN,
+    json: Json = False,
+) -> None:
+    """List files. With --json also the whole checksums, and where the bytes lie."""
+    ref, prefix = parse_place(place, whole=True)
+    with closing(environments.open_lake()) as lake:
+        objects = list(lake.list(ref, prefix))
+        if prefix and not objects:
+            raise PathNotFound("nothing is there", repository=lake.repository, ref=ref, path=prefix)
+    if json:
+        emit_all(map(asdict, objects))
+    else:
+        show(map(_file, objects), ("path", "size", "checksum"), right=("size",))
+
+
+def _file(item: LakeObject) -> dict[str, str]:
+    checksum = item.checksum.rpartition(":")[2]
+    return {"path": item.path, "size": amount(item.size), "checksum": checksum[:SHORT]}
+
+
+def log(
+    ref: Annotated[str, typer.Argument(metavar="REF", help="Where to begin.")] = MAIN,
+    limit: Annotated[int, typer.Option(min=1, help="Commits at most.")] = 20,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="Only commits that changed this folder or file.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List commits, newest first. Each says who made it, of what, with how many rows."""
+    with closing(environments.open_lake()) as lake:
+        commits = list(lake.log(ref, limit, prefix))
+    records = map(_commit, commits)
+    if json:
+        emit_all(
+            record | {"parents": commit.parents, "metadata": commit.metadata}
+            for record, commit in zip(records, commits, strict=True)
+        )
+        return
+    shown = (
+        record
+        | {
+            "id": record["id"][:SHORT],
+            "time": moment(record["time"]),
+            "message": record["message"].partition("\n")[0],
+            "run": (record["run"] or "")[:8],
+        }
+        for record in records
+    )
+    show(
+        shown,
+        ("id", "time", "message", "asset", "partition", "rows", "run", "code_version"),
+        right=("rows",),
+    )
+
+
+def _commit(commit: Commit) -> dict[str, Any]:
+    known = commit.metadata
+    rows = known.get("rows")
+    return {
+        "id": commit.id,
+        "time": commit.committed_at,
+        "message": commit.message,
+        "asset": known.get("asset"),
+        "partition": known.get("partition"),
+        "rows": int(rows) if rows and rows.isdecimal() else rows,
+        "run": known.get("run_id"),
+        "code_version": known.get("code_version"),
+    }
+
+
+def branches(json: Json = False) -> None:
+    """List branches with their newest commit."""
+    with closing(environments.open_lake()) as lake:
+        heads = [(name, lake.head(name)) for name in lake.branches()]
+    records: Iterator[dict[str, Any]] = (
+        {"name": name, "commit": head.id, "time": head.committed_at, "message": head.message} for name, head in heads
+    )
+    if json:
+        emit_all(records)
+        return
+    shown = (
+        record
+        | {
+            "commit": record["commit"][:SHORT],
+            "time": moment(record["time"]),
+            "message": record["message"].partition("\n")[0],
+        }
+        for record in records
+    )
+    show(shown, ("name", "commit", "time", "message"))
+
+
+def diff(
+    left: Annotated[str, typer.Argument(metavar="A", help="A ref.")],
+    right: Annotated[str, typer.Argument(metavar="B", help="The ref to compare with it.")],
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only this folder or file.")] = "",
+    json: Json = False,
+) -> None:
+    """Compare two refs. Files are added (in B only), removed (in A only) or changed."""
+    with closing(environments.open_lake()) as lake:
+        found = lake.diff(left, right, prefix)
+    if json:
+        emit(asdict(found))
+        return
+    sides = (("added", found.added), ("removed", found.removed), ("changed", found.changed))
+    show({"change": change, "path": path} for change, paths in sides for path in paths)

@@ -1,0 +1,117 @@
+"""What a trial leaves behind: what may be deleted, and what is kept and why."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lake_assets.lake.contract import MAIN
+
+if TYPE_CHECKING:
+    from lake_assets.cli.runs import Runs
+    from lake_assets.lake.contract import Lake
+    from lake_assets.lake.embedded import EmbeddedLake
+    from lake_assets.resources.nosql.contract import NoSQLStore
+
+ABANDONED_AFTER = 24 * 3600.0
+"""Seconds without a change after which a scratch folder is taken for a dead run's: nothing else tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something that may be deleted.
+
+    Parameters
+    ----------
+    kind, name, detail
+        What it is.
+    remove
+        Deletes it.
+    frees
+        Bytes of disk space that deleting it frees; None where the store does not tell.
+    """
+
+    kind: str
+    name: str
+    detail: str
+    remove: Callable[[], None]
+    frees: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something that is not deleted, and why."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+def find_tables(store: NoSQLStore, runs: Runs) -> Iterator[Leftover | Kept]:
+    """Yield every table; all are kept while a run goes on, which may be about to write one."""
+    for name in store.tables():
+        if runs.unknown or runs.going_on:
+            reason = runs.unknown or f"run {min(runs.going_on)} is still going on, and may write it"
+            yield Kept("table", name, reason)
+        else:
+            yield Leftover("table", name, f"{store.row_count(name)} rows", partial(store.drop, name))
+
+
+def find_branches(lake: Lake, runs: Runs) -> Iterator[Leftover | Kept]:
+    """Yield every run branch; kept are those of runs that go on, and of the runs they were re-executed from."""
+    from lake_assets.io_managers.run_branch import branch_name
+
+    prefix = branch_name("")
+    for name in lake.branches():
+        if not name.startswith(prefix):
+            continue
+        run_id = name.removeprefix(prefix)
+        if runs.unknown:
+            yield Kept("branch", name, runs.unknown)
+        elif run_id in runs.needed:
+            reason = f"its run is {runs.status(run_id)}: still going on, unless its process was killed"
+            if run_id not in runs.going_on:
+                reason = "a run that is still going on was re-executed from it"
+            yield Kept("branch", name, reason)
+        else:
+            changed = len(lake.diff(MAIN, name).paths)
+            detail = f"run {runs.status(run_id)}, {changed} path(s) differ from {MAIN}"
+            yield Leftover("branch", name, detail, partial(lake.delete_branch, name), 0)
+
+
+def find_caches(lake: EmbeddedLake, home: Path) -> Iterator[Leftover | Kept]:
+    """Yield the snapshots that no live reader keeps and the folders of writers that died, a line a kind."""
+    stale = lake.stale()
+    for folder in ("snapshots", "staging"):
+        unused = {path.name: size for path, size in stale if path.parent.name == folder}
+        if unused:
+            detail = f"{len(unused)} folder(s) that nobody uses"
+            yield Leftover("cache", folder, detail, lake.clean, sum(unused.values()))
+        held = sum(path.name not in unused for path in (home / folder).glob("[!.]*"))
+        if held:
+            yield Kept("cache", folder, f"{held} folder(s) that a live process uses")
+
+
+def find_scratch(parent: Path) -> Iterator[Leftover | Kept]:
+    """Yield the scratch folders of runs; kept are those changed of late."""
+    for folder in sorted(parent.glob("scratch-*")):
+        files = [folder, *folder.rglob("*")]
+        newest, size = 0.0, 0
+        for path in files:
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue  # Its owner is at work.
+            newest = max(newest, status.st_mtime)
+            size += status.st_size if path.is_file() else 0
+        age = time.time() - newest
+        if age > ABANDONED_AFTER:
+            remove = partial(shutil.rmtree, folder, ignore_errors=True)
+            yield Leftover("scratch", folder.name, f"unchanged for {age / 3600:.0f} hours", remove, size)
+        else:
+            yield Kept("scratch", folder.name, "changed within a day: its run may still be going on")

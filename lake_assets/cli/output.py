@@ -1,0 +1,187 @@
+"""What commands print: one JSON document, or records as a table, plain wherever no terminal reads it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import sys
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, time, timezone
+from itertools import chain, islice
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+Record = Mapping[str, Any]
+
+_BLOCK = 1000
+"""Records that are laid out together, so that memory stays flat."""
+
+
+# JSON
+
+
+def emit(document: object) -> None:
+    """Print one JSON document: dates in ISO form, bytes in base64, NaN and infinities as null."""
+    print(_encoded(document))
+
+
+def emit_all(documents: Iterable[object]) -> None:
+    """Print one JSON array, each element as it comes; nothing is printed before the first one has."""
+    separator = "["
+    for document in documents:
+        print(separator, _encoded(document), sep="\n", end="")
+        separator = ","
+    print("[]" if separator == "[" else "\n]")
+
+
+def _encoded(document: object) -> str:
+    return json.dumps(_jsonable(document), indent=2, allow_nan=False)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _jsonable(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode()
+    return value if value is None or isinstance(value, (str, int)) else str(value)
+
+
+# Tables
+
+
+def show(records: Iterable[Record], columns: Sequence[str] = (), right: Sequence[str] = ()) -> None:
+    """Print records as a table, a line each.
+
+    On a terminal that is too narrow each record becomes a block of ``column  value`` lines; elsewhere lines
+    are as long as they must be. No value is ever cut.
+
+    Parameters
+    ----------
+    records
+        Column name to value.
+    columns
+        Columns to begin with, shown even where there is no record.
+    right
+        Columns aligned to the right.
+    """
+    rest = iter(records)
+    names = list(columns)
+    lay_out = _on_terminal if sys.stdout.isatty() else _plainly
+    widths: dict[str, int] = {}
+    while True:
+        block = list(islice(rest, _BLOCK))
+        found = list(dict.fromkeys(chain(names, *block)))
+        if found != names or (not widths and names):
+            names, header = found, True
+        else:
+            header = False
+        if not block and not header:
+            return
+        rows = [[cell(record.get(name)) for name in names] for record in block]
+        for at, name in enumerate(names):
+            widths[name] = max([widths.get(name, 0), len(name), *(len(row[at]) for row in rows)])
+        lay_out(names, rows, widths, right, header)
+
+
+def _plainly(
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Mapping[str, int],
+    right: Sequence[str],
+    header: bool,
+) -> None:
+    for row in chain([names] if header else [], rows):
+        cells = (
+            text.rjust(widths[name]) if name in right else text.ljust(widths[name])
+            for name, text in zip(names, row, strict=True)
+        )
+        print("  ".join(cells).rstrip())
+
+
+def _on_terminal(
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Mapping[str, int],
+    right: Sequence[str],
+    header: bool,
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if sum(widths.values()) + 2 * (len(names) - 1) > console.width:
+        longest = max(map(len, names))
+        for row in rows:
+            for name, text in zip(names, row, strict=True):
+                console.print(Text(name.ljust(longest), style="bold"), Text(text), sep="  ", soft_wrap=True)
+            console.print()
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=header, header_style="bold")
+    for name in names:
+        table.add_column(Text(name), no_wrap=True, min_width=widths[name], justify="right" if name in right else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def cell(value: Any) -> str:
+    """Return a value as one line of printable text; ``-`` for none."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, (Mapping, list, tuple, bytes)):
+        text = json.dumps(_jsonable(value))
+    elif isinstance(value, (datetime, date, time)):
+        text = value.isoformat()
+    else:
+        text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def moment(value: datetime) -> str:
+    """Return a time in UTC, to the second."""
+    return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def amount(size: int) -> str:
+    """Return bytes in the decimal unit that suits them."""
+    number = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def note(text: str) -> None:
+    """Say something beside the result."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def progress(label: str, total: int) -> Generator[Callable[[int], None]]:
+    """Yield what advances a bar of ``total`` steps; there is a bar only where a terminal reads stderr."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda steps: bar.advance(task, steps)

@@ -1,0 +1,76 @@
+"""The command `publish`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lake_assets import environments
+from lake_assets.cli.dagster_instance import dagster_home, open_instance
+from lake_assets.cli.errors import CommandError
+from lake_assets.cli.output import Json, emit
+from lake_assets.lake.contract import MAIN
+
+if TYPE_CHECKING:
+    from lake_assets.lake.contract import Lake
+
+
+def publish(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of one that has a branch.")],
+    json: Json = False,
+) -> None:
+    """Merge a run's branch into main.
+
+    It is your decision: its checks are not asked. Publishing a run twice is one merge.
+    """
+    with closing(environments.open_lake()) as lake, open_instance() as instance:
+        from lake_assets.defs.publishing import publish as publish_run
+        from lake_assets.io_managers.run_branch import RUN_ID, find_head
+
+        run_id = _run_id(lake, run)
+        record = instance.get_run_by_id(run_id)
+        if record is None:
+            raise CommandError(
+                f"no branch and no run is called {run!r}; `lake-assets branches` lists those that wait"
+                if find_head(lake, run_id) is None
+                else f"Dagster in {dagster_home()} knows no run {run_id}: set DAGSTER_HOME to where it was launched"
+            )
+        if not record.is_finished:
+            raise CommandError(
+                f"run {run_id} is {record.status.value} and may still write: wait until it ends, or "
+                "terminate it in Dagster's UI"
+            )
+        result = publish_run(lake, instance, record)
+        published = result.commit.metadata.get(RUN_ID) == run_id
+    if json:
+        emit(
+            {
+                "run": run_id,
+                "published": published,
+                "merged": result.merged,
+                "commit": result.commit.id,
+                "paths_changed": result.changed,
+            }
+        )
+    elif result.merged:
+        print(f"Published run {run_id}: {result.changed} path(s) changed on {MAIN}, commit {result.commit.id}")
+    elif published:
+        print(f"Run {run_id} was published already, as commit {result.commit.id}")
+    else:
+        print(f"Run {run_id} has nothing to publish; {MAIN} is at commit {result.commit.id}")
+
+
+def _run_id(lake: Lake, run: str) -> str:
+    """Return the id of the one run whose branch begins so; what was given where none does."""
+    from lake_assets.io_managers.run_branch import branch_name
+
+    prefix = branch_name("")
+    given = run.removeprefix(prefix)
+    found = [name.removeprefix(prefix) for name in lake.branches() if name.startswith(branch_name(given))]
+    if given in found or not found:
+        return given
+    if len(found) > 1:
+        raise CommandError(f"{run!r} begins the ids of {len(found)} runs: {', '.join(found[:5])}; write more of it")
+    return found[0]

@@ -1,0 +1,66 @@
+"""Commands that open what the lake holds: `path` and `cat`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lake_assets import environments
+from lake_assets.cli import content
+from lake_assets.cli.errors import CommandError
+from lake_assets.cli.output import Json, emit, emit_all, note, show
+from lake_assets.cli.places import parse_place
+
+
+def path(
+    place: Annotated[str, typer.Argument(metavar="REF:PREFIX", help="What to open.")],
+    json: Json = False,
+) -> None:
+    """Print the path that a reader opens.
+
+    What is there is what the commit holds, for ever, and must not be written to. It outlives this command, and stays
+    until `lake-assets clean` removes it; this command makes it anew.
+    """
+    ref, prefix = parse_place(place)
+    with closing(environments.open_lake()) as lake:
+        snapshot = lake.path(ref, prefix)
+    local = snapshot.uri.startswith("file://")
+    if local and not Path(snapshot.root).exists():
+        raise CommandError(
+            f"the lake {lake.repository!r} may not be written, so no folder of it outlives this command: "
+            "use `lake-assets cat`, or `ls --json` for where the bytes lie"
+        )
+    if json:
+        emit({name: getattr(snapshot, name) for name in ("commit", "prefix", "uri", "root")})
+    else:
+        print(snapshot.root if local else snapshot.uri)
+
+
+def cat(
+    place: Annotated[str, typer.Argument(metavar="REF:PREFIX", help="A folder of Parquet, or a text file.")],
+    limit: Annotated[int, typer.Option(min=0, help="Rows or lines at most; 0 for all.")] = 20,
+    json: Json = False,
+) -> None:
+    """Print rows of Parquet or lines of text.
+
+    Rows have the columns of their folders, too. No more is read than is printed, and no Spark is needed.
+    """
+    ref, prefix = parse_place(place)
+    with closing(environments.open_lake()) as lake:
+        opened = content.open_content(lake, ref, prefix)
+        found = iter(opened.rows(limit + 1 if limit else None))
+        wanted = islice(found, limit) if limit else found
+        if json:
+            emit_all(wanted)
+        elif opened.columns is not None:
+            rows: Any = wanted
+            show(rows, opened.columns)
+        else:
+            for line in wanted:
+                print(line)
+        if limit and next(found, None) is not None:
+            note(f"The first {limit} are shown; --limit 0 shows all.")

@@ -1,0 +1,93 @@
+"""Commands that look at the NoSQL store: `tables` and `get`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lake_assets import environments
+from lake_assets.cli.errors import CommandError
+from lake_assets.cli.lake import SHORT
+from lake_assets.cli.output import Json, emit, emit_all, show
+
+if TYPE_CHECKING:
+    from lake_assets.resources.nosql.contract import Key, NoSQLStore
+
+
+def tables(json: Json = False) -> None:
+    """List tables, and what each reflects.
+
+    That is the lake commit that the table was last brought to.
+    """
+    with closing(environments.open_nosql(read_only=True)) as store:
+        records = [_table(store, name) for name in store.tables()]
+    if json:
+        emit_all(records)
+        return
+    shown = (
+        record
+        | {
+            "key": ", ".join(record["key"]),
+            "columns": len(record["columns"]),
+            "source_commit": (record["source_commit"] or "")[:SHORT],
+        }
+        for record in records
+    )
+    show(shown, ("name", "rows", "key", "columns", "source_commit"), right=("rows", "columns"))
+
+
+def _table(store: NoSQLStore, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "rows": store.row_count(name),
+        "key": store.key(name),
+        "columns": {field.name: str(field.type) for field in store.schema(name)},
+        "source_commit": store.source_commit(name),
+    }
+
+
+def get(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="Name of the table.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The partition key.")],
+    sort_key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VALUE", help="A sort key; given once for each that the table has."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print one item of a table."""
+    given = [key, *(sort_key or ())]
+    with closing(environments.open_nosql(read_only=True)) as store:
+        if table not in (names := store.tables()):
+            raise CommandError(f"no table {table!r}; there are {', '.join(names) or 'none'}")
+        item = store.get(table, _key(store, table, given))
+    if item is None:
+        raise CommandError(f"table {table!r} has no item with the key {', '.join(given)}")
+    if json:
+        emit(item)
+    else:
+        show({"column": name, "value": value} for name, value in item.items())
+
+
+def _key(store: NoSQLStore, table: str, given: list[str]) -> Key:
+    names = store.key(table)
+    if len(given) != len(names):
+        raise CommandError(
+            f"the key of table {table!r} is {', '.join(names)}: give {len(names)} value(s), not {len(given)}, "
+            "sort keys by --sort-key"
+        )
+    schema = store.schema(table)
+    values = [
+        text if str(schema.field(name).type) == "string" else _integer(name, text)
+        for name, text in zip(names, given, strict=True)
+    ]
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _integer(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise CommandError(f"key column {name!r} is an integer, and {text!r} is none") from None

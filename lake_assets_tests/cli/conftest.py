@@ -1,0 +1,154 @@
+"""A small lake, a store and a Dagster instance of their own, and the command line on them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pyarrow
+import pyarrow.parquet as pq
+import pytest
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from typer.testing import CliRunner, Result
+
+from lake_assets import environments, settings
+from lake_assets.cli.app import app
+from lake_assets.lake.contract import Commit
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.resources.nosql.contract import NoSQLStore
+
+LOADED = "aaaa0000-0000-4000-8000-000000000001"
+"""The run that published what the lake holds."""
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def lake_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty LAKE_HOME in force, and no setting of whoever runs the tests."""
+    for setting in settings.SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def lake(lake_home: Path) -> Iterator[EmbeddedLake]:
+    """A lake whose ``main`` holds two hours of Parquet, a text file and a binary file, published by a run."""
+    lake = environments.open_lake()
+    branch = f"run-{LOADED}"
+    lake.create_branch(branch, "main")
+    metadata = {"run_id": LOADED, "asset": "stocks_parquet", "rows": "25", "code_version": "3"}
+    with lake.write(branch, "stocks_parquet", message="Materialize stocks_parquet", metadata=metadata) as write:
+        for hour, rows in (("08", 24), ("09", 1)):
+            folder = Path(write.root, "date=2017-07-28", f"hour={hour}")
+            folder.mkdir(parents=True)
+            bars = {"ISIN": [f"DE{number:010}" for number in range(rows)], "MaxPrice": [1.5] * rows}
+            pq.write_table(pyarrow.table(bars), folder / "part-0.parquet")
+            Path(folder, "_manifest.json").write_text("{}\n")
+    with lake.write(branch, "stocks_csv/hour=08", message="Materialize stocks_csv") as write:
+        Path(write.root, "bars.csv").write_bytes("ISIN,Name\nDE1,Köln\n".encode() + b"DE2,K\xf6ln\n")
+        Path(write.root, "_manifest.json").write_text("{}\n")
+    with lake.write(branch, "blob") as write:
+        Path(write.root, "noise.bin").write_bytes(bytes(range(256)))
+    lake.merge(branch, "main", f"Publish run {LOADED}", {"run_id": LOADED})
+    lake.delete_branch(branch)
+    yield lake
+    lake.close()
+
+
+@pytest.fixture
+def head(lake: EmbeddedLake) -> Commit:
+    """The head of ``main``."""
+    return lake.head("main")
+
+
+@pytest.fixture
+def store(lake_home: Path) -> Iterator[NoSQLStore]:
+    """A store with a table keyed by a string, and one keyed by a string and an integer."""
+    store = environments.open_nosql()
+    latest = {"ISIN": ["DE1", "DE2"], "Date": [datetime.date(2017, 7, 28)] * 2, "Price": [1.5, float("nan")]}
+    store.write("latest", pandas.DataFrame(latest), key=["ISIN"], source_commit="c0ffee" * 6)
+    store.write("bars", pandas.DataFrame({"ISIN": ["DE1"], "Minute": [480], "N": [7]}), key=["ISIN", "Minute"])
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def new_dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Dagster's with its databases made, which takes seconds: copied for each test."""
+    home = tmp_path_factory.mktemp("dagster")
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with DagsterInstance.from_config(str(home)) as instance:
+        instance.get_runs()
+    return home
+
+
+@pytest.fixture
+def instance(
+    new_dagster_home: Path, tmp_path: Path, lake_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DagsterInstance]:
+    """Dagster's instance at DAGSTER_HOME."""
+    home = shutil.copytree(new_dagster_home, tmp_path / "dagster")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with DagsterInstance.get() as instance:
+        yield instance
+
+
+@pytest.fixture
+def add_run(lake: EmbeddedLake, instance: DagsterInstance) -> Callable[..., str]:
+    """Make a run that Dagster knows, and its branch with one file on it; returns the run's id."""
+
+    def add(run_id: str, status: DagsterRunStatus, parent: str | None = None, branch: bool = True) -> str:
+        run = DagsterRun("stocks", run_id, status=status, parent_run_id=parent, root_run_id=parent)
+        instance.add_run(run)
+        if branch:
+            lake.create_branch(f"run-{run_id}", "main")
+            with lake.write(f"run-{run_id}", f"asset_{run_id[:4]}") as write:
+                Path(write.root, "data.txt").write_text(run_id)
+        return run_id
+
+    return add
+
+
+@pytest.fixture
+def command(lake_home: Path) -> Command:
+    """Run one command in this process."""
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, list(arguments))
+
+    return run
+
+
+@pytest.fixture
+def answer(command: Command) -> Callable[..., Any]:
+    """Run one command with ``--json`` and return its document."""
+
+    def run(*arguments: str) -> Any:
+        result = command(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return run
+
+
+@pytest.fixture
+def refused(command: Command) -> Callable[..., str]:
+    """Run a command that must fail with exit code 1 and return its one line on stderr."""
+
+    def run(*arguments: str) -> str:
+        result = command(*arguments)
+        assert result.exit_code == 1, result.output
+        assert result.stdout == ""
+        (line,) = result.stderr.splitlines()
+        return line.removeprefix("lake-assets: ")
+
+    return run

@@ -1,0 +1,153 @@
+"""`clean`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+
+from lake_assets import environments
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets_tests.cli.conftest import Command
+
+ENDED = "eeee0000-0000-4000-8000-000000000001"
+GOING_ON = "ffff0000-0000-4000-8000-000000000002"
+Answer = Callable[..., Any]
+AddRun = Callable[..., str]
+
+
+def names(entries: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(entry["kind"], entry["name"]) for entry in entries}
+
+
+def test_it_says_what_it_would_delete_and_deletes_nothing(
+    command: Command, answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun
+) -> None:
+    add_run(ENDED, DagsterRunStatus.FAILURE)
+    lake.path("main", "blob")
+    lake.close()
+    found = answer("clean")
+    assert not found["deleted"]
+    assert names(found["found"]) == {
+        ("table", "bars"),
+        ("table", "latest"),
+        ("branch", f"run-{ENDED}"),
+        ("cache", "snapshots"),
+    }
+    details = {entry["name"]: entry["detail"] for entry in found["found"]}
+    assert details["latest"] == "2 rows"
+    assert details[f"run-{ENDED}"] == "run FAILURE, 1 path(s) differ from main"
+    assert found["kept"] == []
+    shown = command("clean").stdout
+    assert shown.startswith("Would be deleted:\n")
+    assert shown.endswith("Nothing was deleted. `lake-assets clean --yes` deletes it.\n")
+    assert answer("clean") == found
+
+
+def test_with_yes_all_of_it_is_gone_and_main_is_as_it_was(
+    command: Command, answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun, lake_home: Path
+) -> None:
+    add_run(ENDED, DagsterRunStatus.SUCCESS)
+    before = (lake.head("main"), list(lake.list("main")), lake.head(f"run-{ENDED}").id)
+    lake.path("main", "blob")
+    lake.close()
+    assert command("clean", "--yes").stdout.startswith("Deleted:\n")
+    assert command("clean").stdout == "Nothing to delete.\n"
+    assert answer("clean", "--yes") == {"deleted": True, "found": [], "kept": []}
+    assert store.tables() == ()
+    assert lake.branches() == ("main",)
+    assert (lake.head("main"), list(lake.list("main")), lake.head(before[2]).id) == before
+    assert list(lake.verify("main")) == []
+    assert not list((lake_home / "snapshots").glob("[!.]*"))
+
+
+def test_a_run_that_goes_on_keeps_its_branch_that_of_its_parent_and_the_tables(
+    command: Command, answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun
+) -> None:
+    parent = add_run("aaaa1111-0000-4000-8000-000000000003", DagsterRunStatus.FAILURE)
+    add_run(GOING_ON, DagsterRunStatus.STARTED, parent=parent)
+    add_run(ENDED, DagsterRunStatus.CANCELED)
+    done = answer("clean", "--yes")
+    assert names(done["found"]) == {("branch", f"run-{ENDED}")}
+    assert names(done["kept"]) == {
+        ("table", "bars"),
+        ("table", "latest"),
+        ("branch", f"run-{GOING_ON}"),
+        ("branch", f"run-{parent}"),
+    }
+    assert lake.branches() == ("main", f"run-{parent}", f"run-{GOING_ON}")
+    assert len(store.tables()) == 2
+    assert f"run {GOING_ON} is still going on" in command("clean").stdout
+
+
+def test_without_dagster_branches_and_tables_are_kept_with_the_reason(
+    answer: Answer, lake: EmbeddedLake, store: NoSQLStore
+) -> None:
+    lake.create_branch(f"run-{ENDED}", "main")
+    done = answer("clean", "--yes")
+    assert done["found"] == []
+    assert all(entry["reason"].startswith("DAGSTER_HOME is not set") for entry in done["kept"])
+    assert len(done["kept"]) == 3
+
+
+def test_a_branch_of_no_run_of_dagsters_is_deleted_and_one_of_nobodys_run_is_not_looked_at(
+    answer: Answer, lake: EmbeddedLake, instance: DagsterInstance
+) -> None:
+    lake.create_branch(f"run-{ENDED}", "main")
+    lake.create_branch("trial", "main")
+    (found,) = answer("clean", "--yes")["found"]
+    assert found["detail"] == "run unknown to Dagster, 0 path(s) differ from main"
+    assert lake.branches() == ("main", "trial")
+
+
+def test_what_a_live_reader_and_a_live_writer_use_is_left_and_said(
+    answer: Answer, lake: EmbeddedLake, lake_home: Path
+) -> None:
+    other = environments.open_lake()
+    snapshot = other.path("main", "stocks_parquet")
+    lake.create_branch("trial", "main")
+    with lake.write("trial", "new") as write:
+        Path(write.root, "a.txt").write_text("a")
+        done = answer("clean", "--yes")
+        assert Path(write.root, "a.txt").exists()
+    assert names(done["kept"]) == {("cache", "snapshots"), ("cache", "staging")}
+    assert Path(snapshot.root).is_dir()
+    other.close()
+
+
+def test_an_old_scratch_folder_is_deleted_and_a_fresh_one_kept(
+    answer: Answer, lake: EmbeddedLake, lake_home: Path
+) -> None:
+    old, fresh = lake_home / "scratch" / "scratch-old", lake_home / "scratch" / "scratch-fresh"
+    for folder in (old, fresh):
+        folder.mkdir(parents=True)
+        (folder / "part").write_bytes(b"12345")
+    for path in (old / "part", old):
+        os.utime(path, (time.time() - 48 * 3600,) * 2)
+    done = answer("clean", "--yes")
+    assert done["found"] == [{"kind": "scratch", "name": "scratch-old", "detail": "unchanged for 48 hours", "frees": 5}]
+    assert names(done["kept"]) == {("scratch", "scratch-fresh")}
+    assert (old.exists(), fresh.exists()) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"), [("--no-tables", "table"), ("--no-branches", "branch"), ("--no-caches", "cache")]
+)
+def test_an_option_leaves_one_kind_alone(
+    answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun, option: str, kind: str
+) -> None:
+    add_run(ENDED, DagsterRunStatus.SUCCESS)
+    lake.path("main", "blob")
+    lake.close()
+    kinds = {entry["kind"] for entry in answer("clean", option)["found"]}
+    assert kinds == {"table", "branch", "cache"} - {kind}
+
+
+def test_a_home_that_nobody_has_used_has_nothing_to_delete(command: Command) -> None:
+    assert command("clean", "--yes").stdout == "Nothing to delete.\n"

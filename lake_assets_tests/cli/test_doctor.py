@@ -1,0 +1,92 @@
+"""`doctor`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance
+
+from lake_assets import settings
+from lake_assets.cli.doctor import _setting
+from lake_assets.lake.contract import Commit
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets_tests.cli.conftest import Command
+
+
+def checks(command: Command, *arguments: str) -> tuple[int, dict[str, tuple[bool, str]]]:
+    result = command("doctor", *arguments, "--json")
+    return result.exit_code, {entry["name"]: (entry["ok"], entry["detail"]) for entry in json.loads(result.stdout)}
+
+
+def test_all_is_well_on_a_machine_with_java(command: Command, head: Commit, instance: DagsterInstance) -> None:
+    if shutil.which("java") is None:
+        pytest.skip("there is no java on PATH")
+    code, found = checks(command)
+    assert [name for name, (ok, _) in found.items() if not ok] == []
+    assert code == 0
+    assert {"python", "lake_assets", "dagster", "pyspark", "java", "DAGSTER_HOME", "disk", "nosql"} < found.keys()
+    assert head.id in found["lake"][1]
+    assert {setting.name for setting in settings.SETTINGS} < found.keys()
+    assert found["STOCKS_ROWS"][1] == "7500 (default)"
+    lines = command("doctor").stdout.splitlines()
+    assert len(lines) == len(found)
+    assert all(line.startswith("ok      ") for line in lines)
+
+
+def test_what_is_not_ok_is_said_with_the_remedy_and_exit_code_1(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "no-java"))
+    code, found = checks(command)
+    assert code == 1
+    wrong = {name: detail for name, (ok, detail) in found.items() if not ok}
+    assert wrong.keys() >= {"java", "DAGSTER_HOME", "disk", "lake", "nosql"}
+    assert "install it" in wrong["java"]
+    assert "may not be written" in wrong["disk"]
+    assert "NOT OK" in command("doctor").stdout
+
+
+def test_verify_finds_a_damaged_object(command: Command, lake: EmbeddedLake) -> None:
+    assert checks(command, "--verify")[1]["lake objects"][0]
+    (item,) = lake.list("main", "blob")
+    stored = Path(item.physical_address.removeprefix("file://"))
+    stored.chmod(0o644)
+    stored.write_bytes(b"!" * item.size)
+    code, found = checks(command, "--verify")
+    ok, detail = found["lake objects"]
+    assert (code, ok) == (1, False)
+    assert detail.startswith("1 of 7 are damaged: blob/noise.bin: ")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("https://user:word@host/a?token=abc&day={date}", "https://***@host/a?token=***&day={date}"),
+        ("../data", "../data"),
+    ],
+)
+def test_credentials_in_a_setting_are_masked(monkeypatch: pytest.MonkeyPatch, value: str, shown: str) -> None:
+    monkeypatch.setenv("STOCKS_SOURCE", value)
+    assert _setting(settings.STOCKS_SOURCE) == shown
+
+
+def test_a_secret_is_masked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret: Any = settings.Setting("A_SECRET_OF_THE_TESTS", "", "A secret.", secret=True)
+    monkeypatch.setenv(secret.name, "word")
+    assert _setting(secret) == "***"
+    monkeypatch.delenv(secret.name)
+    assert _setting(secret) == "- (default)"
+
+
+def test_a_setting_that_cannot_be_is_not_ok(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_ENV", "elsewhere")
+    code, found = checks(command)
+    assert code == 1
+    assert found["lake"] == (False, "LAKE_ENV is 'elsewhere'; it must be one of embedded")

@@ -1,0 +1,95 @@
+"""`publish`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets_tests.cli.conftest import Command
+
+RUN = "bbbb0000-0000-4000-8000-000000000001"
+OTHER = "bbcc0000-0000-4000-8000-000000000002"
+Answer = Callable[..., Any]
+Refused = Callable[..., str]
+AddRun = Callable[..., str]
+
+
+@pytest.mark.parametrize("given", [RUN, "bbbb", f"run-{RUN}"])
+def test_a_run_is_published_by_its_id_or_its_beginning(
+    answer: Answer, lake: EmbeddedLake, add_run: AddRun, given: str
+) -> None:
+    add_run(RUN, DagsterRunStatus.FAILURE)
+    assert answer("publish", given) == {
+        "run": RUN,
+        "published": True,
+        "merged": True,
+        "commit": lake.head("main").id,
+        "paths_changed": 1,
+    }
+    assert lake.branches() == ("main",)
+    assert [item.path for item in lake.list("main", "asset_bbbb")] == ["asset_bbbb/data.txt"]
+
+
+def test_publishing_twice_says_so_and_is_one_merge(command: Command, lake: EmbeddedLake, add_run: AddRun) -> None:
+    add_run(RUN, DagsterRunStatus.SUCCESS)
+    first = command("publish", RUN).stdout
+    head = lake.head("main").id
+    assert first == f"Published run {RUN}: 1 path(s) changed on main, commit {head}\n"
+    assert command("publish", RUN).stdout == f"Run {RUN} was published already, as commit {head}\n"
+    assert lake.head("main").id == head
+
+
+def test_a_run_without_a_branch_has_nothing_to_publish(command: Command, lake: EmbeddedLake, add_run: AddRun) -> None:
+    add_run(RUN, DagsterRunStatus.SUCCESS, branch=False)
+    assert command("publish", RUN).stdout.startswith(f"Run {RUN} has nothing to publish; main is at commit ")
+
+
+def test_an_ambiguous_beginning_is_refused(refused: Refused, add_run: AddRun) -> None:
+    add_run(RUN, DagsterRunStatus.SUCCESS)
+    add_run(OTHER, DagsterRunStatus.SUCCESS)
+    assert refused("publish", "bb") == f"'bb' begins the ids of 2 runs: {RUN}, {OTHER}; write more of it"
+
+
+def test_a_run_that_may_still_write_is_refused(refused: Refused, lake: EmbeddedLake, add_run: AddRun) -> None:
+    add_run(RUN, DagsterRunStatus.STARTED)
+    assert refused("publish", RUN).startswith(f"run {RUN} is STARTED and may still write")
+    assert f"run-{RUN}" in lake.branches()
+
+
+def test_a_conflict_is_one_line_that_names_the_path(refused: Refused, lake: EmbeddedLake, add_run: AddRun) -> None:
+    for run_id in (RUN, OTHER):
+        add_run(run_id, DagsterRunStatus.SUCCESS)
+        with lake.write(f"run-{run_id}", "shared") as write:
+            Path(write.root, "data.txt").write_text(run_id)
+    lake.merge(f"run-{OTHER}", "main", metadata={"run_id": OTHER})
+    line = refused("publish", RUN)
+    assert "cannot be published" in line
+    assert "'shared/data.txt'" in line
+    assert f"run-{RUN}" in lake.branches()
+
+
+def test_an_unknown_run_is_refused(refused: Refused, lake: EmbeddedLake, instance: DagsterInstance) -> None:
+    assert refused("publish", "dddd").startswith("no branch and no run is called 'dddd'")
+
+
+def test_a_branch_of_another_dagsters_run_names_dagster_home(
+    refused: Refused, lake: EmbeddedLake, instance: DagsterInstance
+) -> None:
+    lake.create_branch(f"run-{RUN}", "main")
+    assert f"knows no run {RUN}: set DAGSTER_HOME to where it was launched" in refused("publish", "bbbb")
+
+
+@pytest.mark.parametrize("home", [None, "", "relative", "/nowhere/at/all"])
+def test_without_a_dagster_home_the_remedy_is_named(
+    refused: Refused, lake: EmbeddedLake, monkeypatch: pytest.MonkeyPatch, home: str | None
+) -> None:
+    if home is not None:
+        monkeypatch.setenv("DAGSTER_HOME", home)
+    line = refused("publish", RUN)
+    assert line.startswith("DAGSTER_HOME is ")
+    assert "absolute path" in line

@@ -1,0 +1,61 @@
+"""`tables` and `get`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets_tests.cli.conftest import Command
+
+Answer = Callable[..., Any]
+Refused = Callable[..., str]
+
+
+def test_tables_say_what_they_hold_and_reflect(command: Command, answer: Answer, store: NoSQLStore) -> None:
+    bars, latest = answer("tables")
+    assert latest == {
+        "name": "latest",
+        "rows": 2,
+        "key": ["ISIN"],
+        "columns": {"ISIN": "string", "Date": "date32[day]", "Price": "double"},
+        "source_commit": "c0ffee" * 6,
+    }
+    assert (bars["key"], bars["source_commit"]) == (["ISIN", "Minute"], None)
+    lines = [line.split() for line in command("tables").stdout.splitlines()]
+    assert lines == [
+        ["name", "rows", "key", "columns", "source_commit"],
+        ["bars", "1", "ISIN,", "Minute", "3", "-"],
+        ["latest", "2", "ISIN", "3", "c0ffeec0ffee"],
+    ]
+
+
+def test_a_store_that_is_not_there_yet_has_no_tables(answer: Answer) -> None:
+    assert answer("tables") == []
+
+
+def test_get_prints_an_item(command: Command, answer: Answer, store: NoSQLStore) -> None:
+    assert answer("get", "latest", "DE1") == {"ISIN": "DE1", "Date": "2017-07-28", "Price": 1.5}
+    lines = [line.split() for line in command("get", "latest", "DE1").stdout.splitlines()]
+    assert lines == [["column", "value"], ["ISIN", "DE1"], ["Date", "2017-07-28"], ["Price", "1.5"]]
+
+
+def test_a_number_that_json_does_not_have_is_null(answer: Answer, store: NoSQLStore) -> None:
+    assert answer("get", "latest", "DE2")["Price"] is None
+
+
+def test_sort_keys_are_numbers_where_the_table_says_so(answer: Answer, store: NoSQLStore) -> None:
+    assert answer("get", "bars", "DE1", "--sort-key", "480")["N"] == 7
+
+
+def test_an_unknown_table_is_named_with_those_there_are(refused: Refused, store: NoSQLStore) -> None:
+    assert refused("get", "nothing", "DE1") == "no table 'nothing'; there are bars, latest"
+
+
+def test_a_key_that_is_not_there_is_named(refused: Refused, store: NoSQLStore) -> None:
+    assert refused("get", "latest", "DE9") == "table 'latest' has no item with the key DE9"
+
+
+def test_a_key_that_does_not_fit_the_table_is_explained(refused: Refused, store: NoSQLStore) -> None:
+    assert "is ISIN, Minute: give 2 value(s), not 1" in refused("get", "bars", "DE1")
+    assert refused("get", "bars", "DE1", "--sort-key", "x") == "key column 'Minute' is an integer, and 'x' is none"
