@@ -252,9 +252,7 @@ def _bad_row(hour: datetime, number: int) -> bytes:
 
 def _price_pool() -> list[bytes]:
     thousandths = (price for band in _PRICE_BANDS for price in range(*band))
-    return [
-        f"{price // 1000}.{price % 1000:03d}".rstrip("0").rstrip(".").encode() + b"," for price in thousandths
-    ]
+    return [f"{price // 1000}.{price % 1000:03d}".rstrip("0").rstrip(".").encode() + b"," for price in thousandths]
 
 
 def _volume_pool() -> list[bytes]:

@@ -102,9 +102,7 @@ class HttpSource:
             return SourceFile(url, _length(response), response.headers.get("etag"), modified)
 
     @contextmanager
-    def _ask(
-        self, method: Literal["GET", "HEAD"], hour: datetime, deadline: Deadline
-    ) -> Generator[httpx.Response]:
+    def _ask(self, method: Literal["GET", "HEAD"], hour: datetime, deadline: Deadline) -> Generator[httpx.Response]:
         """Send one request; whatever keeps the answer from coming is one of our errors."""
         left = max(deadline.left, 0.001)
         timeout = httpx.Timeout(
@@ -164,8 +162,7 @@ class _NoQueries(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
             record.args = tuple(
-                _without_query(argument) if isinstance(argument, httpx.URL) else argument
-                for argument in record.args
+                _without_query(argument) if isinstance(argument, httpx.URL) else argument for argument in record.args
             )
         return True
 

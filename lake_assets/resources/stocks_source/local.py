@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import quote
 
 from .contract import FetchedFile, SourceError, SourceFile, SourceFileMissing, SourceUnavailable
 from .patience import Deadline, Patience
@@ -34,7 +35,7 @@ class LocalSource:
 
     def url(self, hour: datetime) -> str:
         """Return a ``file://`` URL."""
-        return self._path(hour).as_uri()
+        return _url(self._template.at(hour))
 
     def describe(self) -> str:
         """Return the path with its placeholders."""
@@ -48,7 +49,7 @@ class LocalSource:
         """Return size and version of the file, or None."""
         path = self._path(hour)
         try:
-            return _source_file(path, _status(path))
+            return _source_file(str(path), _status(path))
         except SourceFileMissing:
             return None
 
@@ -71,7 +72,7 @@ class LocalSource:
             except FileNotFoundError:
                 continue
             if stat.S_ISREG(status.st_mode):
-                found.append((hour, _source_file(Path(entry.path), status)))
+                found.append((hour, _source_file(entry.path, status)))
         return iter(sorted(found, key=lambda item: item[0]))
 
     def _path(self, hour: datetime) -> Path:
@@ -84,7 +85,7 @@ class LocalSource:
             deadline.watch(_chunks(path, before)),
             into,
             file_name(str(path), hour),
-            url=path.as_uri(),
+            url=self.url(hour),
             etag=_etag(before),
             expected=None,
         )
@@ -127,9 +128,13 @@ def _unreadable(path: Path, error: OSError) -> SourceError:
     return SourceUnavailable(f"{path}: cannot be read ({error.strerror})")
 
 
-def _source_file(path: Path, status: os.stat_result) -> SourceFile:
+def _source_file(path: str, status: os.stat_result) -> SourceFile:
     modified = datetime.fromtimestamp(status.st_mtime, timezone.utc)
-    return SourceFile(path.as_uri(), status.st_size, _etag(status), modified)
+    return SourceFile(_url(path), status.st_size, _etag(status), modified)
+
+
+def _url(path: str) -> str:
+    return "file://" + quote(os.fsencode(path))
 
 
 def _etag(status: os.stat_result) -> str:

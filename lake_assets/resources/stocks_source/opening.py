@@ -68,9 +68,7 @@ def open_source(
 
             parts = urlsplit(spec.replace("?", "%3F").replace("#", "%23"))
             if parts.netloc not in ("", "localhost"):
-                raise SourceError(
-                    "stocks source: a file address has an absolute path, as in file:///data/stocks"
-                )
+                raise SourceError("stocks source: a file address has an absolute path, as in file:///data/stocks")
             return LocalSource(unquote(parts.path), patience)
         case "http" | "https":
             from .http import HttpSource

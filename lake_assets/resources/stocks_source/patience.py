@@ -69,7 +69,7 @@ class Patience:
         for number in range(1, self.tries + 1):
             try:
                 return attempt(deadline)
-            except (SourceUnavailable, TruncatedDownload) as error:  # noqa: PERF203
+            except (SourceUnavailable, TruncatedDownload) as error:
                 # Full jitter: many readers that failed together do not come back together.
                 wait = random.uniform(0, min(self.longest_wait, self.first_wait * 2 ** (number - 1)))  # noqa: S311
                 if isinstance(error, SourceUnavailable) and error.retry_after is not None:

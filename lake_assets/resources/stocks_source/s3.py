@@ -131,9 +131,7 @@ class S3Source:
                     hour = self._template.hour_of(item["Key"])
                     if hour is not None:
                         url = self._url(item["Key"])
-                        found.append(
-                            (hour, SourceFile(url, item["Size"], item["ETag"], item["LastModified"]))
-                        )
+                        found.append((hour, SourceFile(url, item["Size"], item["ETag"], item["LastModified"])))
         return found
 
 

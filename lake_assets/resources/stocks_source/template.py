@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from .contract import SourceError
 
@@ -57,9 +57,7 @@ class Template:
                 )
         for required in _PATTERNS:
             if required not in placeholders:
-                raise SourceError(
-                    f"stocks source: the template lacks {required}; it needs both {{date}} and {{hour}}"
-                )
+                raise SourceError(f"stocks source: the template lacks {required}; it needs both {{date}} and {{hour}}")
         self.text = text
         self._regex = _regex(text)
 
@@ -76,14 +74,12 @@ class Template:
     def hour_of(self, text: str) -> datetime | None:
         """Return the hour (aware UTC) whose text this is, or None."""
         match = self._regex.fullmatch(text)
-        if match is None:
+        if match is None or match["hour"] > "23":
             return None
         try:
-            day = datetime.strptime(match["date"], "%Y-%m-%d").replace(tzinfo=timezone.utc)
+            return datetime.fromisoformat(f"{match['date']}T{match['hour']}:00:00+00:00")
         except ValueError:
             return None
-        hour = int(match["hour"])
-        return day + timedelta(hours=hour) if hour < 24 else None
 
 
 def file_name(location: str, hour: datetime) -> str:

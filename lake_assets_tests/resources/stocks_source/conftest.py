@@ -19,9 +19,7 @@ BODY = b"ISIN,Mnemonic\n" + b'"CH0011075394","ZFIN"\n' * 3
 
 @pytest.fixture
 def quick() -> Patience:
-    return Patience(
-        tries=3, first_wait=0.01, longest_wait=0.02, deadline=5, connect_timeout=2, read_timeout=0.3
-    )
+    return Patience(tries=3, first_wait=0.01, longest_wait=0.02, deadline=60, connect_timeout=10, read_timeout=10)
 
 
 @pytest.fixture
@@ -49,6 +47,4 @@ def s3_server() -> Iterator[FaultyServer]:
 def s3_client(s3_server: FaultyServer) -> Callable[[], object]:
     from lake_assets.resources.stocks_source.s3 import aws_client
 
-    return lambda: aws_client(
-        endpoint_url=s3_server.address, aws_access_key_id="test", aws_secret_access_key="test"
-    )
+    return lambda: aws_client(endpoint_url=s3_server.address, aws_access_key_id="test", aws_secret_access_key="test")

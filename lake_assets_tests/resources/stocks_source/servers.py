@@ -44,9 +44,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.server.requests.append(
-            (self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
-        )
+        self.server.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
         body = self.server.files.get(path)
         if self.server.faults:
             self.server.faults.popleft()(self, body or b"")

@@ -41,7 +41,6 @@ PASSING = [
     truncated(20),
     truncated(0),
     chunked_and_cut,
-    silent,
 ]
 
 
@@ -50,9 +49,7 @@ def source(http: FaultyServer, quick: Patience) -> StocksSource:
     return open_source(http.address, patience=quick)
 
 
-def test_a_file_is_fetched_byte_for_byte_and_described(
-    source: StocksSource, http: FaultyServer, into: Path
-) -> None:
+def test_a_file_is_fetched_byte_for_byte_and_described(source: StocksSource, http: FaultyServer, into: Path) -> None:
     fetched = source.fetch(HOUR, into)
     assert fetched.path == into / "2017-07-28_BINS_XETR08.csv"
     assert fetched.path.read_bytes() == BODY
@@ -63,9 +60,7 @@ def test_a_file_is_fetched_byte_for_byte_and_described(
     assert http.requests[0][2]["accept-encoding"] == "identity"
 
 
-def test_head_says_size_etag_and_time_and_none_for_a_missing_file(
-    source: StocksSource, http: FaultyServer
-) -> None:
+def test_head_says_size_etag_and_time_and_none_for_a_missing_file(source: StocksSource, http: FaultyServer) -> None:
     head = source.head(HOUR)
     assert head is not None
     assert (head.size, head.etag, head.version) == (len(BODY), etag_of(BODY), etag_of(BODY))
@@ -80,9 +75,7 @@ def test_it_cannot_be_listed(source: StocksSource) -> None:
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_a_passing_fault_is_tried_again(
-    source: StocksSource, http: FaultyServer, into: Path, fault: Fault
-) -> None:
+def test_a_passing_fault_is_tried_again(source: StocksSource, http: FaultyServer, into: Path, fault: Fault) -> None:
     http.faults.append(fault)
     fetched = source.fetch(HOUR, into)
     assert fetched.path.read_bytes() == BODY
@@ -117,9 +110,17 @@ def test_a_final_answer_is_not_tried_again(
     assert list(into.iterdir()) == []
 
 
-def test_a_truncated_download_names_both_lengths(
-    source: StocksSource, http: FaultyServer, into: Path
-) -> None:
+def test_a_silent_source_is_hung_up_on_and_tried_again(http: FaultyServer, into: Path) -> None:
+    source = open_source(http.address, patience=Patience(tries=2, first_wait=0.01, read_timeout=0.3))
+    http.faults.append(silent)
+    source.fetch(HOUR, into).path.unlink()
+    http.faults.extend([silent] * 2)
+    with pytest.raises(SourceUnavailable, match=r"no answer.*gave up after 2 tries"):
+        source.fetch(HOUR, into)
+    assert list(into.iterdir()) == []
+
+
+def test_a_truncated_download_names_both_lengths(source: StocksSource, http: FaultyServer, into: Path) -> None:
     http.faults.extend([truncated(20)] * 3)
     with pytest.raises(TruncatedDownload, match=rf"expected {len(BODY)} bytes, got 20 bytes") as caught:
         source.fetch(HOUR, into)
@@ -143,9 +144,7 @@ def test_retry_after_is_waited_for(source: StocksSource, http: FaultyServer, int
     assert time.monotonic() - before >= 1
 
 
-def test_retry_after_past_the_deadline_gives_up_at_once(
-    source: StocksSource, http: FaultyServer, into: Path
-) -> None:
+def test_retry_after_past_the_deadline_gives_up_at_once(source: StocksSource, http: FaultyServer, into: Path) -> None:
     http.faults.append(status(429, Retry_After="3600"))
     before = time.monotonic()
     with pytest.raises(SourceUnavailable, match=r"status 429.*gave up after 1 try"):
@@ -163,9 +162,7 @@ def test_a_body_that_drips_ends_at_the_deadline(http: FaultyServer, into: Path) 
     assert list(into.iterdir()) == []
 
 
-def test_a_file_compressed_on_the_way_is_refused(
-    source: StocksSource, http: FaultyServer, into: Path
-) -> None:
+def test_a_file_compressed_on_the_way_is_refused(source: StocksSource, http: FaultyServer, into: Path) -> None:
     http.faults.append(status(200, Content_Encoding="gzip"))
     with pytest.raises(SourceError, match="sent as gzip"):
         source.fetch(HOUR, into)
@@ -228,9 +225,7 @@ def test_a_port_that_is_none_is_refused_when_asked(into: Path, quick: Patience) 
         open_source("http://127.0.0.1:port", patience=quick).fetch(HOUR, into)
 
 
-@pytest.mark.parametrize(
-    "text", [None, "", "soon", "-1", "1.5", "inf", "9" * 400, "Fri, 99 Jul 2017 20:00:00 GMT"]
-)
+@pytest.mark.parametrize("text", [None, "", "soon", "-1", "1.5", "inf", "9" * 400, "Fri, 99 Jul 2017 20:00:00 GMT"])
 def test_a_retry_after_that_is_no_time_is_ignored(text: str | None) -> None:
     assert seconds_to_wait(text) is None
 

@@ -29,9 +29,7 @@ def test_without_a_source_files_are_generated(spec: str, into: Path) -> None:
 
 def test_a_generated_files_version_depends_on_hour_and_rows() -> None:
     versions = {
-        open_source("", generator_rows=rows).head(hour)
-        for rows in (1, 2)
-        for hour in (HOUR, HOUR.replace(hour=9))
+        open_source("", generator_rows=rows).head(hour) for rows in (1, 2) for hour in (HOUR, HOUR.replace(hour=9))
     }
     assert len(versions) == 4
 

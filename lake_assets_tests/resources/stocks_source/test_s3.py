@@ -86,9 +86,7 @@ def test_a_passing_fault_is_tried_again_and_a_lasting_one_leaves_nothing(
     assert source.fetch(HOUR, into).sha256 == hashlib.sha256(BODY).hexdigest()
 
 
-def test_a_truncated_object_names_both_lengths(
-    source: StocksSource, s3_server: FaultyServer, into: Path
-) -> None:
+def test_a_truncated_object_names_both_lengths(source: StocksSource, s3_server: FaultyServer, into: Path) -> None:
     s3_server.faults.extend([truncated(20)] * 3)
     with pytest.raises(TruncatedDownload, match=rf"expected {len(BODY)} bytes, got \d+ bytes") as caught:
         source.fetch(HOUR, into)
@@ -103,9 +101,7 @@ def test_a_refusal_is_not_tried_again(source: StocksSource, s3_server: FaultySer
     assert len(s3_server.requests) == 1
 
 
-def test_ten_thousand_objects_are_listed_in_ten_requests(
-    source: StocksSource, s3_server: FaultyServer
-) -> None:
+def test_ten_thousand_objects_are_listed_in_ten_requests(source: StocksSource, s3_server: FaultyServer) -> None:
     start = datetime(2018, 1, 1, tzinfo=timezone.utc).timestamp()
     hours = [datetime.fromtimestamp(start + 3600 * number, timezone.utc) for number in range(9_997)]
     for hour in hours:
@@ -141,16 +137,12 @@ def test_without_credentials_the_remedy_is_botocores(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    source = open_source(
-        "s3://exchange", s3=lambda: aws_client(endpoint_url=s3_server.address), patience=quick
-    )
+    source = open_source("s3://exchange", s3=lambda: aws_client(endpoint_url=s3_server.address), patience=quick)
     with pytest.raises(SourceError, match="credentials"):
         source.fetch(HOUR, into)
 
 
-@pytest.mark.parametrize(
-    "spec", ["s3://", "s3:///stocks", "s3://{date}/{hour}", "s3://AKIA:hunter2@bucket/x"]
-)
+@pytest.mark.parametrize("spec", ["s3://", "s3:///stocks", "s3://{date}/{hour}", "s3://AKIA:hunter2@bucket/x"])
 def test_an_address_without_a_plain_bucket_is_refused_without_showing_it(spec: str) -> None:
     with pytest.raises(SourceError) as caught:
         open_source(spec)

@@ -22,9 +22,7 @@ literals = st.text(st.characters(exclude_characters="{}", exclude_categories=["C
 
 @st.composite
 def templates(draw: st.DrawFn) -> str:
-    placeholders = draw(
-        st.permutations(["{date}", "{hour}", *draw(st.lists(st.sampled_from(["{date}", "{hour}"])))])
-    )
+    placeholders = draw(st.permutations(["{date}", "{hour}", *draw(st.lists(st.sampled_from(["{date}", "{hour}"])))]))
     return "".join(draw(literals) + placeholder for placeholder in placeholders) + draw(literals)
 
 
@@ -105,8 +103,6 @@ def test_a_time_that_is_no_utc_hour_is_refused(hour: datetime) -> None:
         Template("").at(hour)
 
 
-@pytest.mark.parametrize(
-    "location", ["https://h/x/", "https://h/x/..", "/x/_hidden.csv", "/x/a%2Fb.csv", "/x/.a"]
-)
+@pytest.mark.parametrize("location", ["https://h/x/", "https://h/x/..", "/x/_hidden.csv", "/x/a%2Fb.csv", "/x/.a"])
 def test_a_file_without_a_plain_name_is_kept_under_the_publishers(location: str) -> None:
     assert file_name(location, HOUR) == "2017-07-28_BINS_XETR08.csv"
