@@ -242,6 +242,11 @@ class Lake(Protocol):
         """Undo on ``branch`` what ``commit`` changed (a merge: against its first parent), as a new commit.
 
         ``main`` is refused: revert on a branch and merge it.
+
+        Raises
+        ------
+        MergeConflict
+            A later commit changed the same path, or a folder that ``commit`` overwrote.
         """
         ...
 

@@ -574,6 +574,15 @@ def test_reverting_what_was_changed_since_is_a_conflict(lake: Lake) -> None:
     assert lake.head("work") == head
 
 
+def test_reverting_an_overwrite_never_mixes_it_with_a_later_one(lake: Lake) -> None:
+    put(lake, "work", "stocks", {"part-1": "1"})
+    bad = put(lake, "work", "stocks", {"part-2": "2"})
+    head = put(lake, "work", "stocks", {"part-3": "3"})
+    with pytest.raises(MergeConflict, match="stocks/part-3"):
+        lake.revert(bad.id, "work")
+    assert lake.head("work") == head
+
+
 def test_only_a_merge_changes_main(lake: Lake) -> None:
     put(lake, "work", "stocks", {"a": "1"})
     main = lake.merge("work", "main")

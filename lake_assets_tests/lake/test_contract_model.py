@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +62,16 @@ def three_way(base: Files, ours: Files, theirs: Files) -> tuple[Files, set[str]]
         else:
             merged[path] = other
     return merged, conflicts
+
+
+def mixed(replaces: Iterable[str], base: Files, ours: Files, theirs: Files) -> set[str]:
+    """Paths of folders that one side replaced as wholes and the other changed."""
+    conflicts = set[str]()
+    for folder in replaces:
+        was, mine, other = (below(side, folder) for side in (base, ours, theirs))
+        if mine not in (was, other) and other != was:
+            conflicts |= {path for path in mine | other if mine.get(path) != other.get(path)}
+    return conflicts
 
 
 class LakeMachine(RuleBasedStateMachine):
@@ -127,11 +138,9 @@ class LakeMachine(RuleBasedStateMachine):
         if len(bases) > 1:
             return  # Criss-cross: Git's choice of base is its own.
         merged, conflicts = three_way(bases[0].files, ours.files, theirs.files)
-        for id_, commit in theirs.ancestors.items():
-            for folder in commit.replaces if id_ not in ours.ancestors else ():
-                was, mine, other = (below(side.files, folder) for side in (bases[0], ours, theirs))
-                if mine not in (was, other) and other != was:
-                    conflicts |= {path for path in mine | other if mine.get(path) != other.get(path)}
+        brought = (commit for id_, commit in theirs.ancestors.items() if id_ not in ours.ancestors)
+        replaces = [folder for commit in brought for folder in commit.replaces]
+        conflicts |= mixed(replaces, bases[0].files, ours.files, theirs.files)
         if conflicts:
             with pytest.raises(MergeConflict) as caught:
                 self.lake.merge(source, into)
@@ -147,14 +156,15 @@ class LakeMachine(RuleBasedStateMachine):
         known = {id_: commit for one in self.heads.values() for id_, commit in one.ancestors.items()}
         undone = data.draw(st.sampled_from([commit for commit in known.values() if commit.parents]))
         before = undone.parents[0]
+        brought = (commit for id_, commit in undone.ancestors.items() if id_ not in before.ancestors)
+        replaces = tuple({folder for commit in brought for folder in commit.replaces})
         held, conflicts = three_way(undone.files, head.files, before.files)
+        conflicts |= mixed(replaces, undone.files, head.files, before.files)
         if conflicts:
             with pytest.raises(MergeConflict) as caught:
                 self.lake.revert(undone.id, branch)
             assert caught.value.paths == tuple(sorted(conflicts))
             return
-        brought = (commit for id_, commit in undone.ancestors.items() if id_ not in before.ancestors)
-        replaces = tuple({folder for commit in brought for folder in commit.replaces})
         made = self.lake.revert(undone.id, branch)
         self._advance(branch, made.id, ModelCommit("", held, (head,), replaces))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded.trees import Node, Trees
 from lake_assets.lake.errors import DataCorrupted, InvalidName, LakeUnavailable, WriteRefused
 from lake_assets_tests.lake.backends import DEADLINE, PROCESSES, kill, paths, put, read, start
 
@@ -137,6 +139,23 @@ def test_hashing_takes_constant_memory(lake: EmbeddedLake) -> None:
     assert peak < 10_000_000
 
 
+def test_a_commit_reads_no_more_of_a_large_lake_than_its_own_path(
+    lake: EmbeddedLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(lake, "work", "other", {f"{folder}/{number}": "1" for folder in range(30) for number in range(10)})
+    put(lake, "work", "stocks/csv", {"day=1/a": "1"})
+    lake.merge("work", "main")
+    reads: list[Node] = []
+    read_node = Trees.read
+    monkeypatch.setattr(Trees, "read", lambda self, node: reads.append(node) or read_node(self, node))
+    fresh = EmbeddedLake(Path(lake.repository))
+    fresh.create_branch("next", "main")
+    put(fresh, "next", "stocks/csv", {"day=2/a": "1"}, mode="append")
+    fresh.merge("next", "main")
+    assert len(fresh.diff("work", "main").added) == 1
+    assert len(reads) < 20
+
+
 # Snapshots and what is left behind
 
 
@@ -189,6 +208,22 @@ def test_a_reader_keeps_its_snapshot_from_another_process_until_it_dies(lake: Em
     assert lake.stale() == ((root, 0),)
     lake.clean()
     assert not root.exists()
+
+
+def _close_in_a_fork(lake: EmbeddedLake, root: str) -> None:
+    lake.close()
+    assert Path(lake.path("work", "stocks").root) == Path(root)
+
+
+def test_a_forked_child_does_not_let_go_of_its_parents_snapshots(lake: EmbeddedLake, home: Path) -> None:
+    put(lake, "work", "stocks", {"a": "1"})
+    root = lake.path("work", "stocks").root
+    child = multiprocessing.get_context("fork").Process(target=_close_in_a_fork, args=(lake, root))
+    child.start()
+    child.join(DEADLINE)
+    assert child.exitcode == 0
+    EmbeddedLake(home).clean()
+    assert read(lake, "work", "stocks") == {"a": "1"}
 
 
 def _write_until_told(home: Path, connection: Connection) -> None:

@@ -45,9 +45,7 @@ class Commits:
         text = trailers.render(message, metadata, replaces)
         ids = [parent.id for parent in parents]
         tree = pygit2.Oid(raw=root.id) if root else self._repository.TreeBuilder().write()
-        return self._repository[self._repository.create_commit(None, author, author, text, tree, ids)].peel(
-            GitCommit
-        )
+        return self._repository[self._repository.create_commit(None, author, author, text, tree, ids)].peel(GitCommit)
 
     def root(self, commit: GitCommit) -> Node:
         """Return the whole tree of a commit."""

@@ -11,9 +11,7 @@ import pygit2
 
 from lake_assets.lake.errors import LakeUnavailable
 
-_NOT_WRITABLE = (
-    "the lake's folder may not be written: mount it read-write, or give this user write permission"
-)
+_NOT_WRITABLE = "the lake's folder may not be written: mount it read-write, or give this user write permission"
 REMEDIES = {
     errno.ENOSPC: "the disk of the lake is full: free space (`lake-assets clean`), then run again",
     errno.EDQUOT: "the disk quota of the lake is used up: free space (`lake-assets clean`), then run again",

@@ -42,9 +42,7 @@ class Refs:
     def tags(self) -> dict[str, str]:
         """Tag name to commit id, sorted by name."""
         refs = self._repository.references.iterator()
-        found = {
-            ref.name[len(_TAGS) :]: str(ref.peel(GitCommit).id) for ref in refs if ref.name.startswith(_TAGS)
-        }
+        found = {ref.name[len(_TAGS) :]: str(ref.peel(GitCommit).id) for ref in refs if ref.name.startswith(_TAGS)}
         return dict(sorted(found.items()))
 
     def resolve(self, ref: str) -> GitCommit:
@@ -78,9 +76,7 @@ class Refs:
             if found is None:
                 self._create(_TAGS + name, commit)
             elif found.peel(GitCommit).id != commit.id:
-                reason = (
-                    "a tag of this name stands at another commit, and tags never move: choose another name"
-                )
+                reason = "a tag of this name stands at another commit, and tags never move: choose another name"
                 raise AlreadyExists(reason, repository=self._name, ref=name)
 
     def _create(self, full_name: str, commit: GitCommit) -> None:
@@ -88,9 +84,7 @@ class Refs:
             self._repository.references.create(full_name, commit.id)
         except pygit2.AlreadyExistsError as error:
             name = full_name.split("/", 2)[2]
-            raise AlreadyExists(
-                "there is one of this name already", repository=self._name, ref=name
-            ) from error
+            raise AlreadyExists("there is one of this name already", repository=self._name, ref=name) from error
 
     def delete_branch(self, name: str) -> None:
         """Remove a branch; :class:`RefNotFound` where there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -182,9 +182,7 @@ class EmbeddedLake:
                     self._objects.link(pointer, target)
                 except FileNotFoundError as error:
                     reason = f"object {pointer.sha256} is missing or short: write the file again"
-                    raise DataCorrupted(
-                        reason, repository=self._name, ref=str(commit.id), path=path
-                    ) from error
+                    raise DataCorrupted(reason, repository=self._name, ref=str(commit.id), path=path) from error
 
         return build
 
@@ -274,16 +272,12 @@ class EmbeddedLake:
             for target, before in began.items():
                 grafts[target] = self._trees.find(staged, target)
                 if self._commits.node(head, target) != before:
-                    reason = (
-                        "changed on the branch since this write began; nothing was committed: run it again"
-                    )
+                    reason = "changed on the branch since this write began; nothing was committed: run it again"
                     raise WriteConflict(reason, repository=self._name, ref=branch, path=target)
                 if mode == "append":
                     grafts[target], taken = self._trees.merge(None, before, grafts[target], target)
                     if taken:
-                        reason = (
-                            f"append replaces no file, and {len(taken)} are there already: choose other names"
-                        )
+                        reason = f"append replaces no file, and {len(taken)} are there already: choose other names"
                         raise WriteRefused(reason, repository=self._name, ref=branch, path=min(taken))
             root = self._commits.root(head)
             try:
@@ -298,9 +292,7 @@ class EmbeddedLake:
 
         return successor
 
-    def merge(
-        self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None
-    ) -> Commit:
+    def merge(self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Merge ``source`` into a branch; see :meth:`Lake.merge`.
 
         Files merge by path, as wholes. A folder that ``source`` overwrote and that changed in ``into`` too
@@ -308,17 +300,14 @@ class EmbeddedLake:
         """
 
         def successor(head: GitCommit) -> GitCommit | None:
-            base = self._git.merge_base(head.id, theirs.id)
-            if base == theirs.id:
+            parted = self._git.merge_base(head.id, theirs.id)
+            if parted == theirs.id:
                 return None
-            root, conflicts = self._three_way(self._git[base].peel(GitCommit), head, theirs)
+            base = self._git[parted].peel(GitCommit) if parted else None
+            root, conflicts = self._three_way(base, head, theirs, self._commits.replaced(head, theirs))
             if conflicts:
-                reason = (
-                    "both sides changed the same paths since they parted; write them again on a new branch"
-                )
-                raise MergeConflict(
-                    reason, repository=self._name, ref=f"{source} into {into}", paths=conflicts
-                )
+                reason = "both sides changed the same paths since they parted; write them again on a new branch"
+                raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=conflicts)
             text = trailers.clean_message(message) or f"Merge {source} into {into}"
             return self._commits.make(root, [head, theirs], text, metadata or {})
 
@@ -327,40 +316,34 @@ class EmbeddedLake:
             return describe(self._refs.advance(into, successor))
 
     def _three_way(
-        self, base: GitCommit, ours: GitCommit, theirs: GitCommit
+        self, base: GitCommit | None, ours: GitCommit, theirs: GitCommit, replaced: Collection[str]
     ) -> tuple[Node | None, tuple[str, ...]]:
-        sides = self._commits.root(base), self._commits.root(ours), self._commits.root(theirs)
+        """Return the merged tree and the conflicts; of ``replaced`` folders the files of two sides must not mix."""
+        sides = self._commits.root(base) if base else None, self._commits.root(ours), self._commits.root(theirs)
         root, paths = self._trees.merge(*sides)
         conflicts = set(paths)
-        for folder in self._commits.replaced(ours, theirs):
+        for folder in replaced:
             before, mine, other = (self._trees.find(side, folder) for side in sides)
             if mine not in (before, other) and other != before:
                 conflicts.update(path for path, _, _ in self._trees.differences(mine, other, folder))
         return root, tuple(conflicts)
 
-    def revert(
-        self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None
-    ) -> Commit:
+    def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; where nothing of it is left to undo, the head is returned."""
         self._refuse_main(branch)
 
         def successor(head: GitCommit) -> GitCommit | None:
             undone = self._refs.resolve(commit)
             before = undone.parents[0] if undone.parents else undone
-            root, conflicts = self._trees.merge(
-                self._commits.root(undone), self._commits.root(head), self._commits.root(before)
-            )
+            replaced = sorted(self._commits.replaced(before, undone))
+            root, conflicts = self._three_way(undone, head, before, replaced)
             if conflicts:
                 reason = "later commits changed the same paths: revert those first"
-                raise MergeConflict(
-                    reason, repository=self._name, ref=f"{commit} on {branch}", paths=conflicts
-                )
+                raise MergeConflict(reason, repository=self._name, ref=f"{commit} on {branch}", paths=conflicts)
             if root == self._commits.root(head):
                 return None
             text = trailers.clean_message(message) or f"Revert {str(undone.id)[:12]}"
-            return self._commits.make(
-                root, [head], text, metadata or {}, sorted(self._commits.replaced(before, undone))
-            )
+            return self._commits.make(root, [head], text, metadata or {}, replaced)
 
         with self._translated(branch):
             return describe(self._refs.advance(branch, successor))

@@ -31,6 +31,7 @@ class Snapshots:
         self._root = root
         self._scratch = scratch
         self._readers = root / ".readers"
+        self._pid = os.getpid()
         self._reader: _Reader | None = None
         self._private: Path | None = None
         self._mutex = threading.Lock()
@@ -38,6 +39,7 @@ class Snapshots:
     def folder(self, key: str, build: Build) -> Path:
         """Return the folder of that key, made by ``build`` if missing, and keep it until :meth:`close`."""
         with self._mutex:
+            self._disown_after_fork()
             try:
                 self._keep(key)
             except OSError as error:
@@ -50,9 +52,12 @@ class Snapshots:
                 self._build(path, build)
             return path
 
+    def _disown_after_fork(self) -> None:
+        """Forget what belongs to the process that we were forked from."""
+        if self._pid != os.getpid():
+            self._pid, self._reader, self._private = os.getpid(), None, None
+
     def _keep(self, key: str) -> None:
-        if self._reader is not None and self._reader.pid != os.getpid():
-            self._reader = None  # Of the process that we were forked from.
         if self._reader is not None and key in self._reader.keys:
             return
         with self._exclusive():
@@ -114,19 +119,18 @@ class Snapshots:
     def close(self) -> None:
         """Keep nothing any more."""
         with self._mutex:
-            if self._reader is not None and self._reader.pid == os.getpid():
+            self._disown_after_fork()
+            if self._reader is not None:
                 self._reader.close()
-            self._reader = None
             if self._private is not None:
                 shutil.rmtree(self._private, ignore_errors=True)
-                self._private = None
+            self._reader = self._private = None
 
 
 class _Reader:
     """What one reader keeps: a file of keys, whose lock says that the reader lives."""
 
     def __init__(self, folder: Path) -> None:
-        self.pid = os.getpid()
         self.keys: set[str] = set()
         self._path = folder / secrets.token_hex(8)
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)

@@ -68,8 +68,7 @@ class Trees:
             return {}
         found = _ENTRY.findall(self.read(folder))
         return {
-            name.decode("utf-8", "surrogateescape"): Node(node_id, mode == _FOLDER)
-            for mode, name, node_id in found
+            name.decode("utf-8", "surrogateescape"): Node(node_id, mode == _FOLDER) for mode, name, node_id in found
         }
 
     def _write(self, entries: Entries) -> Node | None:
@@ -78,9 +77,7 @@ class Trees:
         raw = [(name.encode("utf-8", "surrogateescape"), node) for name, node in entries.items()]
         # Git's order: a folder sorts as if its name ended in a slash, which is the order of whole paths.
         raw.sort(key=lambda item: item[0] + b"/" if item[1].is_folder else item[0])
-        data = b"".join(
-            b"%s %s\0%s" % (_FOLDER if node.is_folder else _FILE, name, node.id) for name, node in raw
-        )
+        data = b"".join(b"%s %s\0%s" % (_FOLDER if node.is_folder else _FILE, name, node.id) for name, node in raw)
         return Node(self._odb.write(ObjectType.TREE, data).raw, is_folder=True)
 
     def find(self, node: Node | None, path: str) -> Node | None:
