@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -110,9 +109,7 @@ def test_ten_thousand_objects_are_listed_in_ten_requests(source: StocksSource, s
     s3_server.files["/exchange/stocks/2018-01-01/_SUCCESS"] = b""
     s3_server.files[f"/exchange/stocks-of-others/{NAME}"] = b""
     assert source.head(HOUR) is not None
-    before = time.perf_counter()
     listed = list(source.files() or ())
-    assert time.perf_counter() - before < 5  # the server here is slower than the client
     assert [hour for hour, _ in listed] == [HOUR, *hours]
     assert len(s3_server.requests) == 1 + 10
 
