@@ -39,10 +39,11 @@ def nosql_resource() -> NoSQLResource:
     from lake_assets.resources.nosql.resource import LMDBResource
 
     settings.LAKE_ENV.choice("embedded")
-    return LMDBResource(folder=str(_nosql_home()))
+    return LMDBResource(folder=str(nosql_home()))
 
 
-def _nosql_home() -> Path:
+def nosql_home() -> Path:
+    """Return the folder of the embedded NoSQL store, absolute."""
     return lake_home() / "nosql"
 
 
@@ -71,7 +72,7 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     from lake_assets.resources.nosql.lmdb_store import LMDBStore
 
     settings.LAKE_ENV.choice("embedded")
-    folder = _nosql_home()
+    folder = nosql_home()
     return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from lake_assets.cli.errors import CommandError
@@ -40,9 +41,14 @@ def open_instance() -> DagsterInstance:
     Raises
     ------
     CommandError
-        ``DAGSTER_HOME`` is not set, or names no folder.
+        ``DAGSTER_HOME`` is not set or names no folder, or what is there does not open.
     """
-    dagster_home()
+    home = dagster_home()
     from dagster import DagsterInstance
 
-    return DagsterInstance.get()
+    try:
+        return DagsterInstance.get()
+    except Exception as error:
+        # Dagster's own text on a wrong dagster.yaml is its whole schema.
+        reason = shorten(str(error), 200, placeholder=" …")
+        raise CommandError(f"Dagster's instance in DAGSTER_HOME {home} does not open: {reason}") from error

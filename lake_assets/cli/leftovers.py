@@ -64,20 +64,14 @@ def find_tables(store: NoSQLStore, runs: Runs) -> Iterator[Leftover | Kept]:
 
 def find_branches(lake: Lake, runs: Runs) -> Iterator[Leftover | Kept]:
     """Yield every run branch; kept are those of runs that go on, and of the runs they were re-executed from."""
-    from lake_assets.io_managers.run_branch import branch_name
-
-    prefix = branch_name("")
-    for name in lake.branches():
-        if not name.startswith(prefix):
-            continue
-        run_id = name.removeprefix(prefix)
+    for run_id, name in runs.branches.items():
         if runs.unknown:
             yield Kept("branch", name, runs.unknown)
-        elif run_id in runs.needed:
-            reason = f"its run is {runs.status(run_id)}: still going on, unless its process was killed"
-            if run_id not in runs.going_on:
-                reason = "a run that is still going on was re-executed from it"
+        elif run_id in runs.going_on:
+            reason = f"its run is {runs.status(run_id)}; was its process killed, terminate it in Dagster's UI"
             yield Kept("branch", name, reason)
+        elif run_id in runs.needed:
+            yield Kept("branch", name, "a run that is still going on was re-executed from it")
         else:
             changed = len(lake.diff(MAIN, name).paths)
             detail = f"run {runs.status(run_id)}, {changed} path(s) differ from {MAIN}"
@@ -97,9 +91,29 @@ def find_caches(lake: EmbeddedLake, home: Path) -> Iterator[Leftover | Kept]:
             yield Kept("cache", folder, f"{held} folder(s) that a live process uses")
 
 
-def find_scratch(parent: Path) -> Iterator[Leftover | Kept]:
+def find_spools(nosql_home: Path) -> Iterator[Leftover | Kept]:
+    """Yield what writers of the NoSQL store spooled before they were killed, as one; a live writer's is kept."""
+    from lake_assets.lake.embedded.housekeeping import freed_by_removing
+    from lake_assets.lake.embedded.scratch import Scratch
+    from lake_assets.resources.nosql.runs import spool
+
+    root = nosql_home / "spool"
+
+    def sweep() -> None:
+        with spool(root):
+            pass
+
+    frees = {path: freed_by_removing(path) for path in Scratch(root).abandoned()}
+    if frees:
+        yield Leftover("cache", "spool", f"{len(frees)} folder(s) of killed writers", sweep, sum(frees.values()))
+    held = sum(path not in frees for path in root.glob("*"))
+    if held:
+        yield Kept("cache", "spool", f"{held} folder(s) that a live process uses")
+
+
+def find_scratch(home: Path) -> Iterator[Leftover | Kept]:
     """Yield the scratch folders of runs; kept are those changed of late."""
-    for folder in sorted(parent.glob("scratch-*")):
+    for folder in sorted((home / "scratch").glob("scratch-*")):
         files = [folder, *folder.rglob("*")]
         newest, size = 0.0, 0
         for path in files:

@@ -11,6 +11,7 @@ from lake_assets import environments
 from lake_assets.cli.dagster_instance import dagster_home, open_instance
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit
+from lake_assets.cli.runs import Runs
 from lake_assets.lake.contract import MAIN
 
 if TYPE_CHECKING:
@@ -66,9 +67,8 @@ def _run_id(lake: Lake, run: str) -> str:
     """Return the id of the one run whose branch begins so; what was given where none does."""
     from lake_assets.io_managers.run_branch import branch_name
 
-    prefix = branch_name("")
-    given = run.removeprefix(prefix)
-    found = [name.removeprefix(prefix) for name in lake.branches() if name.startswith(branch_name(given))]
+    given = run.removeprefix(branch_name(""))
+    found = [run_id for run_id in Runs(lake).branches if run_id.startswith(given)]
     if given in found or not found:
         return given
     if len(found) > 1:

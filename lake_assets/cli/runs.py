@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.errors import CommandError
 
+if TYPE_CHECKING:
+    from lake_assets.lake.contract import Lake
+
 
 class Runs:
-    """The runs that Dagster knows."""
+    """The runs that go on, and how those of a lake's run branches ended.
+
+    Parameters
+    ----------
+    lake
+        Where the run branches are.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    @cached_property
+    def branches(self) -> dict[str, str]:
+        """Id of a run to the name of its branch."""
+        from lake_assets.io_managers.run_branch import branch_name
+
+        prefix = branch_name("")
+        return {name.removeprefix(prefix): name for name in self._lake.branches() if name.startswith(prefix)}
 
     @cached_property
     def unknown(self) -> str | None:
@@ -31,18 +52,25 @@ class Runs:
         return self._asked[2]
 
     def status(self, run_id: str) -> str:
-        """Return a run's status, such as ``FAILURE``."""
+        """Return the status of a branch's run, such as ``FAILURE``."""
         return self._asked[0].get(run_id, "unknown to Dagster")
 
     @cached_property
     def _asked(self) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
+        from dagster import DagsterRunStatus, RunsFilter
+
+        ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+        unfinished = [status for status in DagsterRunStatus if status not in ended]
         with open_instance() as instance:
-            runs = {run.run_id: run for run in instance.get_runs()}
-        going_on = frozenset(run_id for run_id, run in runs.items() if not run.is_finished)
-        needed = set(going_on)
-        for run_id in going_on:
-            ancestor = runs[run_id].parent_run_id
-            while ancestor is not None and ancestor not in needed:
-                needed.add(ancestor)
-                ancestor = runs[ancestor].parent_run_id if ancestor in runs else None
-        return {run_id: run.status.value for run_id, run in runs.items()}, going_on, frozenset(needed)
+            runs = instance.get_runs(RunsFilter(statuses=unfinished))
+            going_on = frozenset(run.run_id for run in runs)
+            needed = set(going_on)
+            for run in runs:
+                parent = run.parent_run_id
+                while parent is not None and parent not in needed:
+                    needed.add(parent)
+                    ancestor = instance.get_run_by_id(parent)
+                    parent = ancestor.parent_run_id if ancestor is not None else None
+            if self.branches:
+                runs = [*runs, *instance.get_runs(RunsFilter(run_ids=list(self.branches)))]
+        return {run.run_id: run.status.value for run in runs}, going_on, frozenset(needed)

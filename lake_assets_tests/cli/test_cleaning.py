@@ -14,6 +14,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 from lake_assets import environments
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets.resources.nosql.runs import spool
 from lake_assets_tests.cli.conftest import Command
 
 ENDED = "eeee0000-0000-4000-8000-000000000001"
@@ -119,6 +120,25 @@ def test_what_a_live_reader_and_a_live_writer_use_is_left_and_said(
     assert names(done["kept"]) == {("cache", "snapshots"), ("cache", "staging")}
     assert Path(snapshot.root).is_dir()
     other.close()
+
+
+def test_what_a_killed_writer_of_the_store_spooled_is_deleted_and_a_live_ones_kept(
+    answer: Answer, lake: EmbeddedLake, lake_home: Path
+) -> None:
+    dead = lake_home / "nosql" / "spool" / "dead"
+    with spool(_made(lake_home / "nosql" / "spool")) as live:
+        dead.mkdir()
+        (dead / "run").write_bytes(b"12345")
+        done = answer("clean", "--yes")
+        assert (dead.exists(), live.exists()) == (False, True)
+    (found,) = done["found"]
+    assert (found["name"], found["frees"]) == ("spool", 5)
+    assert names(done["kept"]) == {("cache", "spool")}
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
 
 
 def test_an_old_scratch_folder_is_deleted_and_a_fresh_one_kept(

@@ -84,6 +84,15 @@ def test_a_branch_of_another_dagsters_run_names_dagster_home(
     assert f"knows no run {RUN}: set DAGSTER_HOME to where it was launched" in refused("publish", "bbbb")
 
 
+def test_a_dagster_that_does_not_open_is_one_short_line(
+    refused: Refused, lake: EmbeddedLake, instance: DagsterInstance
+) -> None:
+    Path(instance.root_directory, "dagster.yaml").write_text("nothing: known\n")
+    line = refused("publish", RUN)
+    assert line.startswith(f"Dagster's instance in DAGSTER_HOME {instance.root_directory} does not open: ")
+    assert len(line) < 500
+
+
 @pytest.mark.parametrize("home", [None, "", "relative", "/nowhere/at/all"])
 def test_without_a_dagster_home_the_remedy_is_named(
     refused: Refused, lake: EmbeddedLake, monkeypatch: pytest.MonkeyPatch, home: str | None
