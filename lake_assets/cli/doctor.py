@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -198,7 +199,9 @@ def _nosql() -> str:
 
 
 def _definitions() -> str:
-    from lake_assets.definitions import defs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Dagster's notes for developers
+        from lake_assets.definitions import defs
 
     graph = defs.resolve_asset_graph()
     return f"load: {len(graph.get_all_asset_keys())} assets"
