@@ -91,9 +91,7 @@ class LMDBStore:
         if self._closed:
             raise NoSQLError(f"store {self.folder}: it is closed")
         if self._acquired is None or self._acquired.process != os.getpid():
-            self._acquired = environments.acquire(
-                self.folder, read_only=self._read_only, map_size=self._map_size
-            )
+            self._acquired = environments.acquire(self.folder, read_only=self._read_only, map_size=self._map_size)
         return self._acquired
 
     def close(self) -> None:
@@ -153,9 +151,7 @@ class LMDBStore:
                 encode_key(bound, record.arrow_schema, record.key, prefix=True)
         return self._scan(table, start, end, batch_size)
 
-    def _scan(
-        self, table: str, start: Key | None, end: Key | None, batch_size: int
-    ) -> Iterator[pa.RecordBatch]:
+    def _scan(self, table: str, start: Key | None, end: Key | None, batch_size: int) -> Iterator[pa.RecordBatch]:
         with self._reading(table) as (transaction, record, items):
             layout = _Layout(record)
             first, last = (
@@ -192,6 +188,8 @@ class LMDBStore:
 
         The frame is computed once, before the transaction, into sorted runs in a folder beside the data
         (about as large as the items), which the transaction merges into the table.
+        LMDB keeps up to 512 MiB of changed pages in memory, until the store is closed; nothing else grows with
+        the items.
         """
         self._refuse_where_read_only()
         _check_name(table)

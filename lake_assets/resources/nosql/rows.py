@@ -34,10 +34,7 @@ def decode_rows(rows: Sequence[bytes], types: Sequence[pa.DataType]) -> list[pa.
     decoded = [row if len(row) == width else row + [None] * (width - len(row)) for row in map(_decode, rows)]
     if not decoded:
         return [pa.array([], kind) for kind in types]
-    return [
-        _from_msgpack(list(values), kind)
-        for values, kind in zip(zip(*decoded, strict=True), types, strict=True)
-    ]
+    return [_from_msgpack(list(values), kind) for values, kind in zip(zip(*decoded, strict=True), types, strict=True)]
 
 
 def ranking(types: Sequence[pa.DataType], positions: Sequence[int]) -> Callable[[bytes], Rank]:
@@ -79,14 +76,11 @@ def _to_msgpack(column: pa.Array) -> list[Any]:
         lengths = column.value_lengths().to_pylist()
         ends = accumulate(length or 0 for length in lengths)
         return [
-            None if length is None else values[end - length : end]
-            for length, end in zip(lengths, ends, strict=True)
+            None if length is None else values[end - length : end] for length, end in zip(lengths, ends, strict=True)
         ]
     if pa.types.is_struct(kind):
         present = column.is_valid().to_pylist()
-        rows = (
-            zip(*map(_to_msgpack, column.flatten()), strict=True) if kind.num_fields else ((),) * len(column)
-        )
+        rows = zip(*map(_to_msgpack, column.flatten()), strict=True) if kind.num_fields else ((),) * len(column)
         return [row if there else None for there, row in zip(present, rows, strict=True)]
     return column.to_pylist()
 
@@ -106,9 +100,7 @@ def _from_msgpack(values: list[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_struct(kind):
         absent = (None,) * kind.num_fields
         rows = [absent if value is None else value for value in values]
-        children = [
-            _from_msgpack([row[at] for row in rows], kind.field(at).type) for at in range(kind.num_fields)
-        ]
+        children = [_from_msgpack([row[at] for row in rows], kind.field(at).type) for at in range(kind.num_fields)]
         mask = pa.array([value is None for value in values], pa.bool_())
         return pa.StructArray.from_arrays(children, fields=list(kind), mask=mask)
     return pa.array(values, kind)

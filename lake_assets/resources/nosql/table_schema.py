@@ -88,9 +88,7 @@ def _check_key(table: str, frame: pa.Schema, key: Sequence[str]) -> None:
         raise SchemaMismatch(f"table {table!r}: the key {tuple(key)} must name one or more different columns")
     for name in key:
         if name not in frame.names:
-            raise SchemaMismatch(
-                f"table {table!r}: key column {name!r} is not in the frame, which has {frame.names}"
-            )
+            raise SchemaMismatch(f"table {table!r}: key column {name!r} is not in the frame, which has {frame.names}")
         stored = stored_type(frame.field(name).type)
         if stored is None or not (pa.types.is_string(stored) or pa.types.is_signed_integer(stored)):
             raise SchemaMismatch(

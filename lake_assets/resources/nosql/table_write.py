@@ -86,9 +86,7 @@ class TableWrite:
             put += len(newer)
         return put, kept
 
-    def _newer(
-        self, cursor: lmdb.Cursor[bytes], block: list[Item], rank: Callable[[bytes], Rank]
-    ) -> list[Item]:
+    def _newer(self, cursor: lmdb.Cursor[bytes], block: list[Item], rank: Callable[[bytes], Rank]) -> list[Item]:
         """Return the items that are greater than the stored ones of their keys, or have none."""
         stored: dict[bytes, bytes] = dict(cursor.getmulti([key for key, _ in block]))
         return [
