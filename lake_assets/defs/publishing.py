@@ -1,6 +1,6 @@
 """Publishing: the merge of a run's branch into ``main``, as an asset, by a sensor, or by hand."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads them when the decorators run.
 
 import hashlib
 from collections.abc import Sequence
@@ -196,14 +196,10 @@ def missing_checks(context: RunStatusSensorContext, run: DagsterRun) -> list[str
     assert repository is not None
     materialized = {
         record.asset_key
-        for record in instance.get_records_for_run(
-            run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION
-        ).records
+        for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
     }
     passed: dict[str, bool] = {}
-    for record in instance.get_records_for_run(
-        run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION
-    ).records:
+    for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records:
         event = record.event_log_entry.dagster_event
         assert event is not None
         evaluation = event.asset_check_evaluation_data

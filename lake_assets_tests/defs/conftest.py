@@ -67,10 +67,12 @@ def make_graph(
         monkeypatch.setenv("STOCKS_SOURCE", str(source))
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
+        dagster_home = tmp_path / f"dagster{len(opened)}"
+        dagster_home.mkdir()
         resources = environments.resources(SharedSpark())
         graph = Graph(
             home,
-            DagsterInstance.local_temp(str(tmp_path / f"dagster{len(opened)}")),
+            DagsterInstance.local_temp(str(dagster_home)),
             definitions.definitions(resources),
             EmbeddedLake(home),
             LMDBStore(home / "nosql"),

@@ -1,6 +1,6 @@
 """The assets of group `stocks`: raw CSV, Parquet bars, quarantine, publication, and the table of latest bars."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads them when the decorators run.
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -161,9 +161,7 @@ stocks_published = published_asset(
     partitions_def=HOURS,
     backfill_policy=BACKFILL,
     owners=OWNERS,
-    freshness_policy=FreshnessPolicy.time_window(
-        fail_window=timedelta(days=4), warn_window=timedelta(days=3)
-    ),
+    freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=4), warn_window=timedelta(days=3)),
 )
 
 

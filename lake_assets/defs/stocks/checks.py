@@ -1,6 +1,6 @@
 """The audit of `stocks_parquet`: blocking checks that stand between a run's branch and `main`."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads them when the decorators run.
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -39,9 +39,7 @@ def _specs() -> Sequence[AssetCheckSpec]:
         # Without its partitions a check would be handed all of history.
         warnings.simplefilter("ignore", PreviewWarning)
         return [
-            AssetCheckSpec(
-                name, asset="stocks_parquet", description=text, blocking=True, partitions_def=HOURS
-            )
+            AssetCheckSpec(name, asset="stocks_parquet", description=text, blocking=True, partitions_def=HOURS)
             for name, text in CHECKS.items()
         ]
 
@@ -54,9 +52,7 @@ def stocks_audit(
     ref = read_ref(lake.lake, context.instance, context.run)
     places = list(folders(HOURS, context.op_execution_context.partition_keys).values())
     counts = [_counts(lake.lake, ref, place) for place in places]
-    wrong = {
-        place: count for place, count in zip(places, counts, strict=True) if count[0] != count[1] + count[2]
-    }
+    wrong = {place: count for place, count in zip(places, counts, strict=True) if count[0] != count[1] + count[2]}
     lines, parquet, quarantined = (sum(column) for column in zip(*counts, strict=True))
     yield AssetCheckResult(
         check_name="rows_reconcile",
@@ -85,8 +81,7 @@ def _counts(lake: Lake, ref: str, place: str) -> tuple[int, int, int]:
     """Return the rows of one hour's file as fetched, and those in its Parquet and quarantine files' footers."""
     csv = read_manifest(lake.path(ref, join("stocks_csv", place))).rows
     parquet, quarantine = (
-        _parquet_rows(lake.path(ref, join(prefix, place)))
-        for prefix in ("stocks_parquet", "stocks_quarantine")
+        _parquet_rows(lake.path(ref, join(prefix, place))) for prefix in ("stocks_parquet", "stocks_quarantine")
     )
     return csv, parquet, quarantine
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dagster import AssetSelection, build_schedule_from_partitioned_job, define_asset_job
 
-from lake_assets.defs.stocks.partitions import HOURS
-
 stocks = define_asset_job(
     "stocks",
     AssetSelection.groups("stocks"),
-    partitions_def=HOURS,
     description="One hour of the exchange: fetch, parse, audit, publish, and feed the table of latest bars.",
 )
 

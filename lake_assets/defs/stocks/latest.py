@@ -83,9 +83,7 @@ def latest(bars: DataFrame) -> DataFrame:
         + F.substring("Time", 4, 2).cast("long")
     )
     newest = bars.groupBy("ISIN").agg(F.max(minute).alias("newest"))
-    candidates = (
-        bars.withColumn("newest", minute).join(newest, ["ISIN", "newest"], "left_semi").select(*columns)
-    )
+    candidates = bars.withColumn("newest", minute).join(newest, ["ISIN", "newest"], "left_semi").select(*columns)
     others = [column for column in columns if column != "ISIN"]
     return (
         candidates.groupBy("ISIN")

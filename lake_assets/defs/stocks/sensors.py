@@ -1,6 +1,6 @@
 """Sensor `new_stock_files`: one run per new or changed file of the source."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads them when the decorators run.
 
 import hashlib
 import json
@@ -34,9 +34,7 @@ RUNS_PER_TICK = 100
         "new or changed file; the same version of a file never twice."
     ),
 )
-def new_stock_files(
-    context: SensorEvaluationContext, stocks_source: StocksSourceResource
-) -> SensorResult | SkipReason:
+def new_stock_files(context: SensorEvaluationContext, stocks_source: StocksSourceResource) -> SensorResult | SkipReason:
     """Compare the source's files with those seen before, which the cursor keeps as partition key to version."""
     source = stocks_source.open()
     seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
@@ -57,9 +55,7 @@ def new_stock_files(
             requests.append(RunRequest(run_key=f"{key}:{version}", partition_key=key, tags=tags))
     except SourceError as error:
         if not requests:
-            return SkipReason(
-                f"{source.describe()} cannot be listed now: {error}. The next tick tries again."
-            )
+            return SkipReason(f"{source.describe()} cannot be listed now: {error}. The next tick tries again.")
         context.log.warning("%s: listing ended early: %s", source.describe(), error)
     if not requests:
         return SkipReason(f"No new or changed file at {source.describe()}; {len(seen)} known.")
