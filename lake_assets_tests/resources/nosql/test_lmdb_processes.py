@@ -174,7 +174,6 @@ def test_stores_of_one_folder_share_one_environment_and_a_read_only_one_refuses_
     writer.close()
     assert seen(reader) == {3}
     reader.close()
-    assert "3" not in repr(reader)
 
 
 def test_a_scan_of_a_store_that_is_closed_meanwhile_ends_with_an_error(tmp_path: Path) -> None:
