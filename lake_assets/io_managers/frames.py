@@ -58,9 +58,7 @@ def engine_of_annotation(annotation: object) -> Engine | None:
     return "spark" if module.startswith("pyspark.") else None
 
 
-def write_spark(
-    frame: SparkDataFrame, uri: str, partitions: Mapping[str, Columns] | None
-) -> dict[str, Written]:
+def write_spark(frame: SparkDataFrame, uri: str, partitions: Mapping[str, Columns] | None) -> dict[str, Written]:
     """Write a frame as Parquet below ``uri`` in one job.
 
     Parameters

@@ -105,9 +105,7 @@ class LakeFileIOManager(LakeIOManager):
             stored[key] = Stored(file.rows, file.sha256[:32], metadata)
         return stored
 
-    def _as_files(
-        self, context: OutputContext, obj: Any, write: Write, target: Target
-    ) -> Mapping[str, RawFile]:
+    def _as_files(self, context: OutputContext, obj: Any, write: Write, target: Target) -> Mapping[str, RawFile]:
         keys = list(target.folders)
         if isinstance(obj, RawFile) and len(keys) == 1:
             return {keys[0]: obj}
@@ -132,9 +130,7 @@ class LakeFileIOManager(LakeIOManager):
 
         kind = context.dagster_type.typing_type
         several = len(target.folders) > 1
-        files = {
-            key: _stored_file(snapshot, place if several else "") for key, place in target.folders.items()
-        }
+        files = {key: _stored_file(snapshot, place if several else "") for key, place in target.folders.items()}
         if get_origin(kind) is dict and get_args(kind) == (str, StoredFile):
             return files
         engine = frames.engine_of_annotation(kind)
@@ -161,9 +157,7 @@ def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
     infos = snapshot.filesystem.get_file_info(FileSelector(root))
     names = [info.base_name for info in infos if info.base_name != MANIFEST]
     if len(names) != 1:
-        raise ValueError(
-            f"{snapshot.prefix} at {snapshot.commit} holds {len(names)} files where one is expected"
-        )
+        raise ValueError(f"{snapshot.prefix} at {snapshot.commit} holds {len(names)} files where one is expected")
     return StoredFile(
         names[0],
         uri=join(snapshot.uri, place, names[0]),

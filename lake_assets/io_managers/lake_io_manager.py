@@ -27,7 +27,7 @@ from dagster import (
 )
 
 from lake_assets.io_managers.lineage import column_metadata
-from lake_assets.io_managers.manifest import MANIFEST, write_manifest
+from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
 from lake_assets.io_managers.partitions import Columns, folder, partition_columns
 from lake_assets.io_managers.run_branch import RUN_ID, ensure_run_branch, find_head, published_commit
 from lake_assets.lake.contract import Commit, Lake, LakeObject, Snapshot, Write
@@ -94,6 +94,10 @@ def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
     return head.id
 
 
+class _EqualContentError(Exception):
+    """What was written is what the branch holds already: leave the write without a commit."""
+
+
 class LakeIOManager(ConfigurableIOManager):
     """Base of the IO managers that store in the lake."""
 
@@ -115,24 +119,33 @@ class LakeIOManager(ConfigurableIOManager):
         branch = ensure_run_branch(lake, step.instance, step.dagster_run)
         # An unpartitioned output replaces the prefix itself, which is what no partitions at all would say.
         replaced = list(target.folders.values()) if target.partitions is not None else None
-        with lake.write(
-            branch,
-            target.prefix,
-            "overwrite",
-            _message(context),
-            _provenance(context, lake, branch),
-            replaced,
-        ) as write:
-            stored = self._store(context, obj, write, target)
-            for key, part in stored.items():
-                root = join(write.root, target.folders[key])
-                write_manifest(write.filesystem, root, part.rows, part.version)
-            write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
-            if len(stored) > 1:
-                write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
-            write.metadata["data_version"] = _data_version(stored)
-        assert write.commit is not None
-        self._record(context, lake, branch, write.commit, target, stored)
+        commit = lake.head(branch)
+        stored: dict[str, Stored] = {}
+        try:
+            with lake.write(
+                branch,
+                target.prefix,
+                "overwrite",
+                _message(context),
+                _provenance(context, lake, branch),
+                replaced,
+            ) as write:
+                stored = self._store(context, obj, write, target)
+                if _holds(lake, commit, target, stored):
+                    raise _EqualContentError
+                for key, part in stored.items():
+                    root = join(write.root, target.folders[key])
+                    write_manifest(write.filesystem, root, part.rows, part.version)
+                write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
+                if len(stored) > 1:
+                    write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
+                write.metadata["data_version"] = _data_version(stored)
+            assert write.commit is not None
+            commit = write.commit
+        except _EqualContentError:
+            # The files may differ where the rows do not; those that are published stay, and no sink has to follow.
+            context.log.info("%s holds these rows already: no commit", target.prefix)
+        self._record(context, lake, branch, commit, target, stored)
 
     def load_input(self, context: InputContext) -> Any:
         """Load an input as the run's branch holds it.
@@ -256,6 +269,18 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         if newest is not None:
             metadata[f"input:{parent.to_user_string()}"] = newest.id
     return metadata
+
+
+def _holds(lake: Lake, commit: Commit, target: Target, stored: Mapping[str, Stored]) -> bool:
+    """Return whether a commit holds the rows just written, by its manifests."""
+    for key, part in stored.items():
+        try:
+            manifest = read_manifest(lake.path(commit.id, join(target.path(key), MANIFEST)))
+        except PathNotFound:
+            return False
+        if (manifest.rows, manifest.data_version) != (part.rows, part.version):
+            return False
+    return True
 
 
 def _data_version(stored: Mapping[str, Stored]) -> str:

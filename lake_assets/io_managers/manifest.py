@@ -42,7 +42,8 @@ def write_manifest(filesystem: FileSystem, root: str, rows: int, data_version: s
 
 
 def read_manifest(snapshot: Snapshot) -> Manifest:
-    """Read the manifest of the folder that a snapshot holds."""
-    with snapshot.filesystem.open_input_stream(f"{snapshot.root}/{MANIFEST}") as stream:
+    """Read the manifest that a snapshot is, or of the folder that it holds."""
+    path = snapshot.root if snapshot.prefix.endswith(f"/{MANIFEST}") else f"{snapshot.root}/{MANIFEST}"
+    with snapshot.filesystem.open_input_stream(path) as stream:
         content = json.loads(stream.readall())
     return Manifest(content["rows"], content["data_version"], content["files"])

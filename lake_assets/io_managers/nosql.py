@@ -73,11 +73,7 @@ class TableUpdate:
             return f"nothing changed between {self.since} and {self.until}"
         if self.rebuild:
             return f"built anew at {self.until}"
-        how = (
-            "keys of rewritten partitions worked out anew"
-            if self.delete is not None
-            else "new partitions upserted"
-        )
+        how = "keys of rewritten partitions worked out anew" if self.delete is not None else "new partitions upserted"
         return f"from {self.since} to {self.until}, {how}"
 
 
@@ -138,9 +134,7 @@ class NoSQLIOManager(ConfigurableIOManager):
             }
         )
 
-    def _update(
-        self, context: OutputContext, store: NoSQLStore, table: str, update: TableUpdate
-    ) -> WriteResult | None:
+    def _update(self, context: OutputContext, store: NoSQLStore, table: str, update: TableUpdate) -> WriteResult | None:
         if update.items is None:
             return None
         options = _options(context)
@@ -210,9 +204,7 @@ def _text(metadata: Mapping[str, Any], name: str) -> str:
 def _mode(context: OutputContext) -> SaveMode:
     mode = _text(_definition(context), MODE) or "append"
     if mode not in ("append", "overwrite", "errorifexists", "ignore"):
-        raise ValueError(
-            f"{MODE} of {table_name(context)} is {mode!r}, not append, overwrite, errorifexists or ignore"
-        )
+        raise ValueError(f"{MODE} of {table_name(context)} is {mode!r}, not append, overwrite, errorifexists or ignore")
     return mode
 
 

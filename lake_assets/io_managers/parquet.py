@@ -56,11 +56,7 @@ class ParquetIOManager(LakeIOManager):
             )
         several = len(target.folders) > 1
         if engine == "spark":
-            uris = (
-                [join(snapshot.uri, place) for place in target.folders.values()]
-                if several
-                else [snapshot.uri]
-            )
+            uris = [join(snapshot.uri, place) for place in target.folders.values()] if several else [snapshot.uri]
             return frames.read_spark(self.spark.session, uris, snapshot.uri if several else None)
         columns = target.partitions or {"": {}}
         places = [
@@ -104,9 +100,7 @@ def _fill_empty_partitions(frame: Any, write: Write, target: Target) -> None:
             names = (target.partitions or {}).get(key, {})
             schema = to_arrow_schema(frame.drop(*names).schema)
             write.filesystem.create_dir(info.path, recursive=True)
-            pq.write_table(
-                schema.empty_table(), f"{info.path}/part-00000.parquet", filesystem=write.filesystem
-            )
+            pq.write_table(schema.empty_table(), f"{info.path}/part-00000.parquet", filesystem=write.filesystem)
 
 
 def _name_files(write: Write, target: Target) -> None:

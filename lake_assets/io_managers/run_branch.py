@@ -106,7 +106,5 @@ def _ancestors(instance: DagsterInstance, run: DagsterRun) -> Iterator[str]:
 
 
 def _materialized(instance: DagsterInstance, run_id: str) -> bool:
-    records = instance.get_records_for_run(
-        run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION, limit=1
-    ).records
+    records = instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION, limit=1).records
     return bool(records)
