@@ -1,0 +1,145 @@
+"""The stocks graph against a hand-written PySpark script that does the same reads and writes, without lake or Dagster.
+
+Both take the same generated file, on the same warm Spark session, in turns: JVM start and imports are left out on both
+sides. The script copies the raw file, parses and validates it in one pass to Parquet, writes the quarantine where rows
+are bad, and puts the latest bar of each security into LMDB. It keeps no history, no snapshot, no provenance, and nothing
+stands between its reader and a half-written folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lake_assets.defs.stocks.schema import COLUMNS, spark_schema
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, Definitions
+    from pyspark.sql import SparkSession
+
+HOUR = "2017-07-28-08:00"
+
+
+def script(spark: SparkSession, source: Path, out: Path) -> None:
+    """Do by hand what the graph does."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F  # noqa: N812
+
+    from lake_assets.defs.stocks.parsing import check_digit_is_right
+    from lake_assets.resources.nosql.lmdb_store import LMDBStore
+
+    raw = out / "raw" / source.name
+    raw.parent.mkdir(parents=True)
+    shutil.copyfile(source, raw)
+    schema = spark_schema().add("_corrupt", "string")
+    rows = spark.read.csv(
+        str(raw), schema=schema, header=True, enforceSchema=False, columnNameOfCorruptRecord="_corrupt"
+    )
+    good = F.coalesce(F.col("_corrupt").isNull() & check_digit_is_right(F.col("ISIN")), F.lit(False))
+    names = [column.name for column in COLUMNS]
+    rows.where(good).select(*names).write.parquet(str(out / "bars"))
+    written = spark.read.parquet(str(out / "bars"))
+    if written.count() < rows.count():
+        rows.where(~good).write.parquet(str(out / "quarantine"))
+    newest = Window.partitionBy("ISIN").orderBy(F.col("Date").desc(), F.col("Time").desc())
+    latest = written.withColumn("place", F.row_number().over(newest)).where("place = 1").drop("place")
+    store = LMDBStore(out / "nosql")
+    store.write("stocks_table", latest, key=["ISIN"], mode="overwrite")
+    store.close()
+
+
+def graph(defs: Definitions, instance: DagsterInstance, *, checks: bool) -> None:
+    """Execute the job in this process; without its checks, as an asset selection alone."""
+    from dagster import AssetSelection, define_asset_job
+
+    selection = AssetSelection.groups("stocks")
+    if not checks:
+        selection = selection - AssetSelection.checks_for_assets("stocks_parquet")
+    job = define_asset_job("benchmark", selection)
+    from dagster import Definitions as D  # noqa: N817
+
+    resolved = D.merge(defs, D(jobs=[job])).resolve_job_def("benchmark")
+    assert resolved.execute_in_process(partition_key=HOUR, instance=instance).success
+
+
+def main() -> None:
+    """Print the ratios with and without checks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lake-assets-benchmark-") as folder:
+        measure(Path(folder), options.rows, options.repeats)
+
+
+def measure(folder: Path, rows: int, repeats: int) -> None:
+    """Take turns, each on a fresh home."""
+    import logging
+
+    from dagster import DagsterInstance
+
+    from lake_assets.defs.stocks.partitions import hour_of
+    from lake_assets.resources.stocks_source import open_source
+
+    source = folder / "source"
+    fetched = open_source("", generator_rows=rows).fetch(hour_of(HOUR), _made(source / "2017-07-28"))
+    os.environ["STOCKS_SOURCE"] = str(source)
+    spark = _session()
+    logging.disable(logging.INFO)
+    seconds: dict[str, list[float]] = {"script": [], "graph": [], "graph with checks": []}
+    for turn in range(repeats + 1):
+        for name in seconds:
+            home = _made(folder / f"{name}-{turn}".replace(" ", "-"))
+            os.environ["LAKE_HOME"] = str(home)
+            with DagsterInstance.ephemeral() as instance:
+                from lake_assets import definitions, environments
+
+                defs = definitions.definitions(environments.resources(_shared()))
+                begin = time.perf_counter()
+                if name == "script":
+                    script(spark, fetched.path, home)
+                else:
+                    graph(defs, instance, checks=name.endswith("checks"))
+                took = time.perf_counter() - begin
+            if turn:  # The first turn warms the JVM up.
+                seconds[name].append(took)
+            print(f"  {'warm-up' if not turn else f'turn {turn}'}: {name} {took:.1f} s", flush=True)
+            shutil.rmtree(home, ignore_errors=True)
+    base = statistics.median(seconds["script"])
+    for name, bound in (("graph", 1.15), ("graph with checks", 1.5)):
+        ratio = statistics.median(seconds[name]) / base
+        print(f"stocks {name}, {rows:,} rows: {ratio:.2f} times the hand-written script (bound {bound})")
+    spark.stop()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _session() -> SparkSession:
+    from pyspark.sql import SparkSession
+
+    from lake_assets.resources.spark import prepare_process, session_conf
+
+    prepare_process()
+    builder = SparkSession.builder.master("local[*]")
+    for key, value in session_conf().items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def _shared():  # noqa: ANN202
+    from lake_assets_tests.shared_spark import SharedSpark
+
+    return SharedSpark()
+
+
+if __name__ == "__main__":
+    main()
