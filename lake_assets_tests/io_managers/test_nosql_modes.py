@@ -1,0 +1,96 @@
+"""The NoSQL IO manager has the save modes of Spark's DataFrameWriter, named by the asset's metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas
+import pytest
+from dagster import AssetsDefinition, ExecuteInProcessResult, asset
+
+from lake_assets_tests.io_managers.conftest import Workbench
+
+
+def table(rows: dict[str, list[Any]], **metadata: str) -> AssetsDefinition:
+    """Return asset `prices`, a table by ISIN of these columns."""
+
+    @asset(name="prices", io_manager_key="nosql_io_manager", metadata={"nosql/key": "ISIN", **metadata})
+    def prices() -> pandas.DataFrame:
+        return pandas.DataFrame(rows)
+
+    return prices
+
+
+def items(workbench: Workbench) -> dict[str, Any]:
+    rows = [row for batch in workbench.store.scan("prices") for row in batch.to_pylist()]
+    return {row.pop("ISIN"): row for row in rows}
+
+
+def metadata_of(result: ExecuteInProcessResult) -> dict[str, Any]:
+    event = result.get_asset_materialization_events()[0]
+    return {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
+
+
+@pytest.fixture
+def filled(workbench: Workbench) -> Workbench:
+    assert workbench.run(table({"ISIN": ["a", "b"], "price": [1.0, 2.0]})).success
+    return workbench
+
+
+def test_append_upserts_by_key(filled: Workbench) -> None:
+    result = filled.run(table({"ISIN": ["b", "c"], "price": [20.0, 30.0]}))
+    assert items(filled) == {"a": {"price": 1.0}, "b": {"price": 20.0}, "c": {"price": 30.0}}
+    assert metadata_of(result)["dagster/row_count"] == 3
+    assert metadata_of(result)["put"] == 2
+
+
+def test_overwrite_replaces_the_table_and_its_columns(filled: Workbench) -> None:
+    filled.run(table({"ISIN": ["c"], "volume": [7]}, **{"nosql/mode": "overwrite"}))
+    assert items(filled) == {"c": {"volume": 7}}
+
+
+def test_errorifexists_refuses_a_table_that_is_there(filled: Workbench) -> None:
+    with pytest.raises(Exception, match="prices"):
+        filled.run(table({"ISIN": ["c"], "price": [3.0]}, **{"nosql/mode": "errorifexists"}))
+    assert items(filled) == {"a": {"price": 1.0}, "b": {"price": 2.0}}
+
+
+def test_ignore_leaves_a_table_that_is_there(filled: Workbench) -> None:
+    assert filled.run(table({"ISIN": ["c"], "price": [3.0]}, **{"nosql/mode": "ignore"})).success
+    assert items(filled) == {"a": {"price": 1.0}, "b": {"price": 2.0}}
+
+
+def test_a_new_column_is_refused_and_the_table_is_as_before(filled: Workbench) -> None:
+    with pytest.raises(Exception, match="volume"):
+        filled.run(table({"ISIN": ["c"], "price": [3.0], "volume": [7]}))
+    assert items(filled) == {"a": {"price": 1.0}, "b": {"price": 2.0}}
+
+
+def test_allow_overwrite_schema_lets_a_new_column_in(filled: Workbench) -> None:
+    changed = {"nosql/allow_overwrite_schema": "true"}
+    assert filled.run(table({"ISIN": ["c"], "price": [3.0], "volume": [7]}, **changed)).success
+    assert items(filled) == {
+        "a": {"price": 1.0, "volume": None},
+        "b": {"price": 2.0, "volume": None},
+        "c": {"price": 3.0, "volume": 7},
+    }
+
+
+def test_newest_by_keeps_the_newer_item_in_any_order(workbench: Workbench) -> None:
+    newest = {"nosql/newest_by": "time"}
+    workbench.run(table({"ISIN": ["a"], "time": ["09:00"], "price": [2.0]}, **newest))
+    result = workbench.run(table({"ISIN": ["a"], "time": ["08:00"], "price": [1.0]}, **newest))
+    assert items(workbench) == {"a": {"time": "09:00", "price": 2.0}}
+    assert metadata_of(result)["kept"] == 1
+
+
+def test_an_unknown_mode_and_a_missing_key_are_named(workbench: Workbench) -> None:
+    with pytest.raises(Exception, match="'replace', not append, overwrite, errorifexists or ignore"):
+        workbench.run(table({"ISIN": ["a"]}, **{"nosql/mode": "replace"}))
+
+    @asset(name="prices", io_manager_key="nosql_io_manager")
+    def keyless() -> pandas.DataFrame:
+        return pandas.DataFrame({"ISIN": ["a"]})
+
+    with pytest.raises(Exception, match="prices names no key: add 'nosql/key'"):
+        workbench.run(keyless)
