@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lake_assets import environments
-from lake_assets.cli.leftovers import Kept, Leftover, find_branches, find_caches, find_scratch, find_spools, find_tables
+from lake_assets.cli.leftovers import Kept, Leftover, find_branches, find_caches, find_spools, find_tables
 from lake_assets.cli.output import Json, amount, emit, progress, show
 from lake_assets.cli.runs import Runs
 from lake_assets.lake.errors import RefNotFound
@@ -39,8 +39,8 @@ def clean(
         if branches:
             found += find_branches(lake, runs)
         if caches:
-            home = environments.lake_home()
-            found += [*find_caches(lake, home), *find_spools(environments.nosql_home()), *find_scratch(home)]
+            found += find_caches(lake, environments.lake_home())
+            found += find_spools(environments.nosql_home())
         leftovers = [item for item in found if isinstance(item, Leftover)]
         kept = [item for item in found if isinstance(item, Kept)]
         if yes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +15,6 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
     from lake_assets.lake.embedded import EmbeddedLake
     from lake_assets.resources.nosql.contract import NoSQLStore
-
-ABANDONED_AFTER = 24 * 3600.0
-"""Seconds without a change after which a scratch folder is taken for a dead run's: nothing else tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +104,3 @@ def find_spools(nosql_home: Path) -> Iterator[Leftover | Kept]:
     held = sum(path not in frees for path in root.glob("*"))
     if held:
         yield Kept("cache", "spool", f"{held} folder(s) that a live process uses")
-
-
-def find_scratch(home: Path) -> Iterator[Leftover | Kept]:
-    """Yield the scratch folders of runs; kept are those changed of late."""
-    for folder in sorted((home / "scratch").glob("scratch-*")):
-        files = [folder, *folder.rglob("*")]
-        newest, size = 0.0, 0
-        for path in files:
-            try:
-                status = path.lstat()
-            except FileNotFoundError:
-                continue  # Its owner is at work.
-            newest = max(newest, status.st_mtime)
-            size += status.st_size if path.is_file() else 0
-        age = time.time() - newest
-        if age > ABANDONED_AFTER:
-            remove = partial(shutil.rmtree, folder, ignore_errors=True)
-            yield Leftover("scratch", folder.name, f"unchanged for {age / 3600:.0f} hours", remove, size)
-        else:
-            yield Kept("scratch", folder.name, "changed within a day: its run may still be going on")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from abc import abstractmethod
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,14 @@ class LakeResource(ConfigurableResource["LakeResource"]):
         """Connect to the backend."""
 
     @abstractmethod
-    def _scratch_parent(self) -> Path | None:
-        """Return the folder in which scratch folders are made; None for the system's."""
+    def scratch(self) -> AbstractContextManager[Path]:
+        """Return an empty folder that is gone afterwards; files move from it into an embedded lake without a copy.
+
+        Raises
+        ------
+        LakeUnavailable
+            It cannot be made: the disk is full or read-only.
+        """
 
     @property
     def lake(self) -> Lake:
@@ -41,15 +46,6 @@ class LakeResource(ConfigurableResource["LakeResource"]):
         if self._lake is None:
             self._lake = self._open()
         return self._lake
-
-    @contextmanager
-    def scratch(self) -> Generator[Path]:
-        """Yield an empty folder that is gone afterwards; files move from it into an embedded lake without a copy."""
-        parent = self._scratch_parent()
-        if parent is not None:
-            parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent, prefix="scratch-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Close the lake, if it was opened here."""
@@ -74,5 +70,13 @@ class EmbeddedLakeResource(LakeResource):
 
         return EmbeddedLake(Path(self.home))
 
-    def _scratch_parent(self) -> Path:
-        return Path(self.home) / "scratch"
+    @contextmanager
+    def scratch(self) -> Generator[Path]:
+        """Yield a folder beside the lake; a killed process's is swept when the lake is opened next."""
+        from lake_assets.lake.embedded.failures import translated
+        from lake_assets.lake.embedded.scratch import Scratch
+
+        with ExitStack() as owned:
+            with translated(self.home):
+                folder = owned.enter_context(Scratch(Path(self.home) / "staging").folder())
+            yield folder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,21 +137,6 @@ def test_what_a_killed_writer_of_the_store_spooled_is_deleted_and_a_live_ones_ke
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True)
     return folder
-
-
-def test_an_old_scratch_folder_is_deleted_and_a_fresh_one_kept(
-    answer: Answer, lake: EmbeddedLake, lake_home: Path
-) -> None:
-    old, fresh = lake_home / "scratch" / "scratch-old", lake_home / "scratch" / "scratch-fresh"
-    for folder in (old, fresh):
-        folder.mkdir(parents=True)
-        (folder / "part").write_bytes(b"12345")
-    for path in (old / "part", old):
-        os.utime(path, (time.time() - 48 * 3600,) * 2)
-    done = answer("clean", "--yes")
-    assert done["found"] == [{"kind": "scratch", "name": "scratch-old", "detail": "unchanged for 48 hours", "frees": 5}]
-    assert names(done["kept"]) == {("scratch", "scratch-fresh")}
-    assert (old.exists(), fresh.exists()) == (False, True)
 
 
 @pytest.mark.parametrize(
