@@ -115,7 +115,7 @@ class LakeIOManager(ConfigurableIOManager):
         """Store an output on the run's branch, as one commit."""
         step = context.step_context
         lake = self.lake.lake
-        target = _output_target(context)
+        target = _target(context)
         branch = ensure_run_branch(lake, step.instance, step.dagster_run)
         # An unpartitioned output replaces the prefix itself, which is what no partitions at all would say.
         replaced = list(target.folders.values()) if target.partitions is not None else None
@@ -156,7 +156,7 @@ class LakeIOManager(ConfigurableIOManager):
             The asset, or one of its partitions, was never materialized on what this run reads.
         """
         lake = self.lake.lake
-        target = _input_target(context)
+        target = _target(context)
         step = context.step_context
         ref = read_ref(lake, step.instance, step.dagster_run)
         keys = list(target.folders)
@@ -217,17 +217,7 @@ class LakeIOManager(ConfigurableIOManager):
         return None
 
 
-def _output_target(context: OutputContext) -> Target:
-    if not context.has_asset_partitions:
-        return Target(prefix_of(context.asset_key), None)
-    definition = context.asset_partitions_def
-    return Target(
-        prefix_of(context.asset_key),
-        {key: partition_columns(definition, key) for key in context.asset_partition_keys},
-    )
-
-
-def _input_target(context: InputContext) -> Target:
+def _target(context: InputContext | OutputContext) -> Target:
     if not context.has_asset_partitions:
         return Target(prefix_of(context.asset_key), None)
     definition = context.asset_partitions_def
