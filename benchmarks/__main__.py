@@ -1,0 +1,19 @@
+"""Every benchmark in turn: `make bench`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+BENCHMARKS = ("definitions_load", "lake_commit", "nosql_write", "stocks_graph")
+
+
+def main() -> None:
+    """Run each in a process of its own, so that none warms another up."""
+    for name in BENCHMARKS:
+        print(f"== {name}", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+
+
+if __name__ == "__main__":
+    main()
