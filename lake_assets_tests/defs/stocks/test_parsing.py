@@ -148,7 +148,7 @@ FILES = {
 @pytest.mark.parametrize("kind", FILES)
 def test_a_file_that_is_not_the_exchanges_is_refused_with_the_difference(kind: str) -> None:
     content, difference = FILES[kind]
-    with pytest.raises(BadStocksFile, match="2017.csv is not a file of the exchange") as error:
+    with pytest.raises(BadStocksFile, match=r"2017\.csv is not a file of the exchange") as error:
         check_header(lambda: io.BytesIO(content), "2017.csv")
     assert difference in str(error.value)
 
