@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagster import (
+    AssetCheckKey,
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
-    BackfillPolicy,
     DagsterEventType,
     DagsterInstance,
     DagsterRun,
@@ -30,7 +30,14 @@ from dagster import (
 
 from lake_assets.io_managers.lake_io_manager import join, prefix_of
 from lake_assets.io_managers.partitions import folders
-from lake_assets.io_managers.run_branch import RUN_ID, branch_name, find_head, published_commit
+from lake_assets.io_managers.run_branch import (
+    RUN_ID,
+    branch_name,
+    carried_runs,
+    ensure_run_branch,
+    find_head,
+    published_commit,
+)
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import MergeConflict, RefNotFound
 from lake_assets.resources.lake import LakeResource
@@ -61,13 +68,18 @@ def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Publicati
     Raises
     ------
     Failure
-        Another run changed the same paths meanwhile. ``main`` and the run's branch are as they were.
+        Another run changed the same paths meanwhile; ``main`` and the run's branch are as they were. Or the run skips
+        steps of one whose branch is gone.
     """
-    head = find_head(lake, run.run_id)
-    if head is None:
-        return Publication(published_commit(lake, instance, run.run_id) or lake.head(MAIN), merged=False)
+    if find_head(lake, run.run_id) is None:
+        published = published_commit(lake, instance, run.run_id)
+        if published is not None:
+            return Publication(published, merged=False)
+        # Re-executed from a failed publish, it wrote nothing itself: what is to be published is its parent's.
+        ensure_run_branch(lake, instance, run)
     before = lake.head(MAIN)
     name = branch_name(run.run_id)
+    head = lake.head(name)
     try:
         commit = lake.merge(
             name,
@@ -105,9 +117,9 @@ def published_asset(
     group: str,
     lake_assets: Sequence[str],
     *,
+    blocking: Sequence[AssetCheckKey],
     owners: Sequence[str],
     partitions_def: PartitionsDefinition[str] | None = None,
-    backfill_policy: BackfillPolicy | None = None,
     freshness_policy: FreshnessPolicy | None = None,
 ) -> AssetsDefinition:
     """Return ``<group>_published``: the asset whose materialization publishes the run.
@@ -118,9 +130,11 @@ def published_asset(
         Dagster's group.
     lake_assets
         The group's lake assets. Their blocking checks gate the merge, since this stands downstream of all of them.
+    blocking
+        Those checks. A run of this step alone, re-executed from one that failed them, is refused.
     partitions_def
         The group's partitions: an unpartitioned one would be executed in another run of a backfill.
-    owners, backfill_policy, freshness_policy
+    owners, freshness_policy
         As of :func:`dagster.asset`.
     """
 
@@ -137,10 +151,17 @@ def published_asset(
         owners=owners,
         tags={"layer": "published"},
         code_version="1",
-        backfill_policy=backfill_policy,
         freshness_policy=freshness_policy,
     )
     def published(context: AssetExecutionContext, lake: LakeResource) -> MaterializeResult[Any]:
+        missing = missing_checks(lake.lake, context.instance, context.run, blocking)
+        if missing:
+            raise Failure(
+                f"Run {context.run.run_id} is not published: of what its branch carries, blocking checks did not run "
+                f"or pass: {', '.join(missing)}. Re-execute from the failure, or all steps. "
+                f"`lake-assets publish {context.run.run_id}` publishes it all the same.",
+                allow_retries=False,
+            )
         result = publish(lake.lake, context.instance, context.run)
         places = [""]
         if partitions_def is not None:
@@ -177,11 +198,16 @@ def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> SkipRea
     """Publish a run that left its branch behind."""
     run = context.dagster_run
     if find_head(lake.lake, run.run_id) is None:
-        return SkipReason(f"Run {run.run_id} has no branch: published already, or nothing to publish.")
-    missing = missing_checks(context, run)
+        # No SkipReason: it ends the tick, and a backfill's runs would keep the next one waiting for 30 s each.
+        context.log.debug("Run %s has no branch: published already, or nothing to publish", run.run_id)
+        return None
+    repository = context.repository_def
+    assert repository is not None
+    blocking = [node.key for node in repository.asset_graph.asset_check_nodes if node.blocking]
+    missing = missing_checks(lake.lake, context.instance, run, blocking)
     if missing:
         return SkipReason(
-            f"Branch {branch_name(run.run_id)} waits: blocking checks did not run or pass in that run: "
+            f"Branch {branch_name(run.run_id)} waits: of what it carries, blocking checks did not run or pass: "
             f"{', '.join(missing)}. `lake-assets publish {run.run_id}` publishes it all the same."
         )
     result = publish(lake.lake, context.instance, run)
@@ -189,25 +215,29 @@ def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> SkipRea
     return None
 
 
-def missing_checks(context: RunStatusSensorContext, run: DagsterRun) -> list[str]:
-    """Return the blocking checks of what a run materialized that did not run and pass in it."""
-    instance = context.instance
-    repository = context.repository_def
-    assert repository is not None
-    materialized = {
-        record.asset_key
-        for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
-    }
-    passed: dict[str, bool] = {}
-    for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records:
-        event = record.event_log_entry.dagster_event
-        assert event is not None
-        evaluation = event.asset_check_evaluation_data
-        passed[evaluation.asset_check_key.to_user_string()] = evaluation.passed
-    graph = repository.asset_graph
-    blocking = [
-        node.key.to_user_string()
-        for node in graph.asset_check_nodes
-        if node.key.asset_key in materialized and node.blocking
-    ]
-    return sorted(name for name in blocking if not passed.get(name, False))
+def missing_checks(
+    lake: Lake, instance: DagsterInstance, run: DagsterRun, blocking: Sequence[AssetCheckKey]
+) -> list[str]:
+    """Return the blocking checks of what a run's branch carries that did not run and pass since it was written.
+
+    A run that skips steps carries what its ancestors wrote, too: their bad data must not be published by it.
+    """
+    materialized: set[AssetKey] = set()
+    passed: set[AssetCheckKey] = set()
+    for run_id in reversed(carried_runs(lake, instance, run)):
+        written = {
+            record.asset_key
+            for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
+            if record.asset_key is not None
+        }
+        materialized |= written
+        passed = {key for key in passed if key.asset_key not in written}
+        for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records:
+            event = record.event_log_entry.dagster_event
+            assert event is not None
+            evaluation = event.asset_check_evaluation_data
+            if evaluation.passed:
+                passed.add(evaluation.asset_check_key)
+            else:
+                passed.discard(evaluation.asset_check_key)
+    return sorted(key.to_user_string() for key in blocking if key.asset_key in materialized and key not in passed)

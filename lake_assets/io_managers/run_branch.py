@@ -68,6 +68,17 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
     return name
 
 
+def carried_runs(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> list[str]:
+    """Return the runs whose writes a run's branch carries, newest first: itself, and the ancestors it went on from."""
+    carried = [run.run_id]
+    if _skips_steps(instance, run):
+        for ancestor in _ancestors(instance, run):
+            if published_commit(lake, instance, ancestor) is not None:
+                break
+            carried.append(ancestor)
+    return carried
+
+
 def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
     if not _skips_steps(instance, run):
         return MAIN
@@ -93,8 +104,13 @@ def _skips_steps(instance: DagsterInstance, run: DagsterRun) -> bool:
     if run.parent_run_id is None:
         return False
     parent = instance.get_run_by_id(run.parent_run_id)
-    narrower = parent is not None and run.asset_selection != parent.asset_selection
-    return bool(run.step_keys_to_execute) or narrower
+    if parent is not None and run.asset_selection != parent.asset_selection:
+        return True
+    if not run.step_keys_to_execute or run.execution_plan_snapshot_id is None:
+        return bool(run.step_keys_to_execute)
+    # Dagster's Python API names the steps of a run that skips none, too.
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    return not {step.key for step in plan.steps} <= set(run.step_keys_to_execute)
 
 
 def _ancestors(instance: DagsterInstance, run: DagsterRun) -> Iterator[str]:

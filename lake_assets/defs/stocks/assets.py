@@ -9,7 +9,6 @@ from typing import Any
 from dagster import (
     AssetExecutionContext,
     AssetOut,
-    AssetsDefinition,
     BackfillPolicy,
     Backoff,
     Config,
@@ -25,6 +24,7 @@ from dagster import (
 
 from lake_assets import settings
 from lake_assets.defs.publishing import published_asset
+from lake_assets.defs.stocks.checks import BLOCKING
 from lake_assets.defs.stocks.latest import table_update
 from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
 from lake_assets.defs.stocks.partitions import HOURS, hour_of
@@ -43,15 +43,6 @@ OWNERS = ["team:data-platform"]
 FETCH_RETRIES = RetryPolicy(max_retries=2, delay=5, backoff=Backoff.EXPONENTIAL, jitter=Jitter.PLUS_MINUS)
 
 
-def _backfill_policy() -> BackfillPolicy:
-    if settings.STOCKS_PARTITIONS_PER_RUN.value == "all":
-        return BackfillPolicy.single_run()
-    return BackfillPolicy.multi_run(int(settings.STOCKS_PARTITIONS_PER_RUN.number(1, 100_000)))
-
-
-BACKFILL = _backfill_policy()
-
-
 class StocksSourceConfig(Config):
     """Run configuration: another source than the environment's."""
 
@@ -62,7 +53,6 @@ class StocksSourceConfig(Config):
     group_name=GROUP,
     partitions_def=HOURS,
     io_manager_key="lake_file_io_manager",
-    backfill_policy=BACKFILL,
     retry_policy=FETCH_RETRIES,
     kinds={"csv", "lake"},
     owners=OWNERS,
@@ -104,7 +94,6 @@ def stocks_csv(
 @multi_asset(
     name="parse_stocks",
     partitions_def=HOURS,
-    backfill_policy=BACKFILL,
     group_name=GROUP,
     outs={
         "stocks_parquet": AssetOut(
@@ -158,8 +147,8 @@ def parse_stocks(
 stocks_published = published_asset(
     GROUP,
     ["stocks_csv", "stocks_parquet", "stocks_quarantine"],
+    blocking=BLOCKING,
     partitions_def=HOURS,
-    backfill_policy=BACKFILL,
     owners=OWNERS,
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=4), warn_window=timedelta(days=3)),
 )
@@ -170,7 +159,6 @@ stocks_published = published_asset(
     partitions_def=HOURS,
     deps=["stocks_published", "stocks_parquet"],
     io_manager_key="nosql_io_manager",
-    backfill_policy=BACKFILL,
     kinds={"lmdb", "spark"},
     owners=OWNERS,
     tags={"layer": "sink"},
@@ -194,4 +182,14 @@ def stocks_table(
     return update
 
 
-STOCKS: list[AssetsDefinition] = [stocks_csv, parse_stocks, stocks_published, stocks_table]
+def _backfill_policy() -> BackfillPolicy:
+    if settings.STOCKS_PARTITIONS_PER_RUN.value == "all":
+        return BackfillPolicy.single_run()
+    return BackfillPolicy.multi_run(int(settings.STOCKS_PARTITIONS_PER_RUN.number(1, 100_000)))
+
+
+STOCKS = [
+    # One policy for the whole group: where two differ, a backfill puts them in different runs.
+    definition.with_attributes(backfill_policy=_backfill_policy())
+    for definition in (stocks_csv, parse_stocks, stocks_published, stocks_table)
+]

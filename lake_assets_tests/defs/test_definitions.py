@@ -1,0 +1,57 @@
+"""What the code location holds, and that it loads quietly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from lake_assets.definitions import defs
+
+
+def test_the_code_location_holds_these_and_no_others() -> None:
+    repository = defs.get_repository_def()
+    graph = repository.asset_graph
+    assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == [
+        "stocks_csv",
+        "stocks_parquet",
+        "stocks_published",
+        "stocks_quarantine",
+        "stocks_table",
+    ]
+    assert sorted(key.to_user_string() for key in graph.asset_check_keys) == [
+        "stocks_parquet:key_is_unique",
+        "stocks_parquet:prices_in_range",
+        "stocks_parquet:quarantine_bounded",
+        "stocks_parquet:rows_reconcile",
+        "stocks_parquet:volume_not_negative",
+    ]
+    assert sorted(name for name in repository.job_names if not name.startswith("__")) == ["stocks"]
+    assert sorted(schedule.name for schedule in repository.schedule_defs) == ["stocks_hourly"]
+    assert sorted(sensor.name for sensor in repository.sensor_defs) == ["new_stock_files", "publish_runs"]
+
+
+def test_every_check_blocks_and_has_the_partitions_of_its_asset() -> None:
+    graph = defs.get_repository_def().asset_graph
+    for check in graph.asset_check_nodes:
+        assert check.blocking
+        assert check.partitions_def == graph.get(check.key.asset_key).partitions_def
+
+
+def test_one_backfill_takes_the_whole_group_in_the_same_runs() -> None:
+    graph = defs.get_repository_def().asset_graph
+    keys = graph.get_all_asset_keys()
+    assert len({graph.get(key).backfill_policy for key in keys}) == 1
+    assert len({graph.get(key).partitions_def for key in keys}) == 1
+
+
+def test_loading_warns_of_nothing_but_dagsters_preview_feature() -> None:
+    code = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import lake_assets.definitions
+ours = [str(item.message) for item in caught if item.category.__name__ != "PreviewWarning"]
+assert not ours, ours
+"""
+    # The packages' own deprecations would stop the import at once, ours too.
+    subprocess.run([sys.executable, "-W", "error::DeprecationWarning", "-c", code], check=True, timeout=120)
