@@ -4,6 +4,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
@@ -19,10 +20,20 @@ from dagster import (
 from lake_assets import settings
 from lake_assets.defs.stocks.jobs import stocks
 from lake_assets.defs.stocks.partitions import HOURS, key_of
-from lake_assets.resources.stocks_source import SourceError, SourceFile, StocksSource, StocksSourceResource
+from lake_assets.resources.stocks_source import (
+    Patience,
+    SourceError,
+    SourceFile,
+    StocksSource,
+    StocksSourceResource,
+)
 
 RUNS_PER_TICK = 100
 """The rest follows with the next ticks, so that a first look at years of files does not flood the queue."""
+
+# Dagster gives a tick 60 s: the last probe begins within the first bound and ends within the second.
+PROBING_SECONDS = 40.0
+PATIENCE = Patience(tries=2, deadline=12, connect_timeout=5)
 
 
 @sensor(
@@ -36,16 +47,20 @@ RUNS_PER_TICK = 100
 )
 def new_stock_files(context: SensorEvaluationContext, stocks_source: StocksSourceResource) -> SensorResult | SkipReason:
     """Compare the source's files with those seen before, which the cursor keeps as partition key to version."""
-    source = stocks_source.open()
+    source = stocks_source.open(patience=PATIENCE)
+    now = datetime.now(timezone.utc)
     seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
     first = HOURS.start
     requests: list[RunRequest] = []
     waiting = 0
     try:
-        for hour, file in _files(source, datetime.now(timezone.utc)):
+        for hour, file in _files(source, now):
+            # A partition exists once its hour has ended; asking for another one would fail the tick, and all after it.
+            if not first <= hour <= now - timedelta(hours=1):
+                continue
             key = key_of(hour)
             version = hashlib.sha256(f"{file.url} {file.version}".encode()).hexdigest()[:12]
-            if hour < first or seen.get(key) == version:
+            if seen.get(key) == version:
                 continue
             if len(requests) == RUNS_PER_TICK:
                 waiting += 1
@@ -70,8 +85,12 @@ def _files(source: StocksSource, now: datetime) -> Iterator[tuple[datetime, Sour
         yield from sorted(listed, key=lambda item: item[0])
         return
     last = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
-    for back in range(int(settings.STOCKS_PROBE_HOURS.number(1, 24 * 31)), -1, -1):
+    ends = time.monotonic() + PROBING_SECONDS
+    # The newest first: a slow source leaves out the oldest.
+    for back in range(int(settings.STOCKS_PROBE_HOURS.number(1, 24 * 31)) + 1):
         hour = last - timedelta(hours=back)
         file = source.head(hour)
         if file is not None:
             yield hour, file
+        if time.monotonic() > ends:
+            return

@@ -52,8 +52,15 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
     )
     s3: S3Settings = Field(default_factory=S3Settings, description="Settings of the S3 resource")
 
-    def open(self, override: str | None = None) -> StocksSource:
+    def open(self, override: str | None = None, patience: Patience | None = None) -> StocksSource:
         """Return the source, or the one that a run's configuration names instead.
+
+        Parameters
+        ----------
+        override
+            Another source.
+        patience
+            Other bounds than those configured here, for one who may not wait that long.
 
         Raises
         ------
@@ -64,7 +71,7 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
             override or self.source,
             s3=self._s3_client,
             generator_rows=self.generator_rows,
-            patience=Patience(tries=self.tries, deadline=self.deadline_seconds),
+            patience=patience or Patience(tries=self.tries, deadline=self.deadline_seconds),
         )
 
     def _s3_client(self) -> S3Client:

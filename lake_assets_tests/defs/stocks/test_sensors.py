@@ -1,0 +1,230 @@
+"""What the sensors ask for, tick by tick, on real folders and a real http server; and the hourly schedule."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance, build_schedule_context, build_sensor_context
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+
+from lake_assets import definitions, environments
+from lake_assets.defs.stocks import sensors
+from lake_assets.defs.stocks.partitions import HOURS, key_of
+from lake_assets_tests.resources.stocks_source.servers import FaultyServer, Handler, running, status
+
+HEADER = b"ISIN,Mnemonic\n"
+DAGSTERS_LIMIT = 60
+"""Seconds in which a tick must be done."""
+
+
+class Sensor:
+    """`new_stock_files` on a source: each tick goes on from the cursor of the one before."""
+
+    def __init__(self, instance: DagsterInstance) -> None:
+        self.instance = instance
+        self.cursor: str | None = None
+
+    def tick(self) -> SensorExecutionData:
+        context = build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            repository_def=definitions.defs.get_repository_def(),
+            resources={"stocks_source": environments.stocks_source_resource()},
+        )
+        data = definitions.defs.get_repository_def().get_sensor_def("new_stock_files").evaluate_tick(context)
+        self.cursor = data.cursor or self.cursor
+        return data
+
+    def asked_for(self) -> list[str]:
+        """Return the partitions that the next tick asks for."""
+        return [request.partition_key or "" for request in self.tick().run_requests or []]
+
+
+@pytest.fixture
+def sensor() -> Iterator[Sensor]:
+    with DagsterInstance.ephemeral() as instance:
+        yield Sensor(instance)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    monkeypatch.setenv("STOCKS_SOURCE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def http(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
+    with running(Handler) as server:
+        monkeypatch.setenv("STOCKS_SOURCE", server.address)
+        yield server
+
+
+def name_of(hour: datetime) -> str:
+    return f"{hour:%Y-%m-%d}/{hour:%Y-%m-%d}_BINS_XETR{hour:%H}.csv"
+
+
+def add(folder: Path, hour: datetime, content: bytes = HEADER) -> Path:
+    file = folder / name_of(hour)
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def hours(count: int, first: datetime = HOURS.start) -> list[datetime]:
+    return [first + timedelta(hours=number) for number in range(count)]
+
+
+def last_hour(back: int = 0) -> datetime:
+    """Return the start of the last hour that has ended, or of one before it."""
+    return datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1 + back)
+
+
+def test_each_new_file_gets_one_run_and_no_second_one(folder: Path, sensor: Sensor) -> None:
+    first, second = hours(2)
+    add(folder, first)
+    assert sensor.asked_for() == [key_of(first)]
+    assert sensor.asked_for() == []
+    add(folder, second)
+    assert sensor.asked_for() == [key_of(second)]
+    skipped = sensor.tick()
+    assert not skipped.run_requests
+    assert "No new or changed file" in (skipped.skip_message or "")
+    assert "2 known" in (skipped.skip_message or "")
+
+
+def test_a_changed_file_gets_a_run_under_another_key(folder: Path, sensor: Sensor) -> None:
+    file = add(folder, HOURS.start)
+    (first,) = sensor.tick().run_requests or []
+    file.write_bytes(HEADER * 2)
+    (second,) = sensor.tick().run_requests or []
+    assert first.partition_key == second.partition_key
+    assert first.run_key != second.run_key
+    assert sensor.asked_for() == []
+
+
+def test_the_same_version_has_the_same_run_key_even_where_the_cursor_is_lost(folder: Path, sensor: Sensor) -> None:
+    add(folder, HOURS.start)
+    (first,) = sensor.tick().run_requests or []
+    sensor.cursor = None
+    (again,) = sensor.tick().run_requests or []
+    # Dagster makes one run of two requests with one key.
+    assert first.run_key == again.run_key
+
+
+def test_files_from_before_the_data_set_and_of_hours_that_have_not_ended_wait(folder: Path, sensor: Sensor) -> None:
+    for hour in (HOURS.start - timedelta(hours=1), last_hour(-1), last_hour(-1000)):
+        add(folder, hour)
+    add(folder, last_hour())
+    assert sensor.asked_for() == [key_of(last_hour())]
+
+
+def test_ten_thousand_files_are_asked_for_a_hundred_at_a_time_oldest_first(folder: Path, sensor: Sensor) -> None:
+    expected = hours(10_000)
+    for hour in expected:
+        add(folder, hour)
+    asked: list[str] = []
+    for _ in range(3):
+        started = time.monotonic()
+        asked += sensor.asked_for()
+        assert time.monotonic() - started < DAGSTERS_LIMIT / 3
+    assert asked == [key_of(hour) for hour in expected[:300]]
+
+
+def test_with_ten_thousand_files_known_one_more_is_found(
+    folder: Path, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *known, new = hours(10_001)
+    for hour in known:
+        add(folder, hour)
+    monkeypatch.setattr(sensors, "RUNS_PER_TICK", 10_000)
+    assert len(sensor.asked_for()) == 10_000
+    add(folder, new)
+    started = time.monotonic()
+    assert sensor.asked_for() == [key_of(new)]
+    assert time.monotonic() - started < DAGSTERS_LIMIT / 3
+
+
+def test_a_folder_that_is_away_is_skipped_with_its_reason_and_found_again(folder: Path, sensor: Sensor) -> None:
+    add(folder, HOURS.start)
+    away = folder.rename(folder.with_name("away"))
+    skipped = sensor.tick()
+    assert not skipped.run_requests
+    assert str(folder) in (skipped.skip_message or "")
+    assert "cannot be listed now" in (skipped.skip_message or "")
+    away.rename(folder)
+    assert sensor.asked_for() == [key_of(HOURS.start)]
+
+
+def test_http_is_probed_by_head_for_the_hours_just_past(
+    http: FaultyServer, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCKS_PROBE_HOURS", "5")
+    recent, old = last_hour(2), last_hour(20)
+    for hour in (recent, old):
+        http.files[f"/{name_of(hour)}"] = HEADER
+    assert sensor.asked_for() == [key_of(recent)]
+    assert {method for method, _, _ in http.requests} == {"HEAD"}
+    assert len(http.requests) == 6
+    assert sensor.asked_for() == []
+    http.files[f"/{name_of(recent)}"] = HEADER * 2
+    assert sensor.asked_for() == [key_of(recent)]
+
+
+def test_http_that_refuses_is_skipped_with_its_reason_and_recovers(
+    http: FaultyServer, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCKS_PROBE_HOURS", "1")
+    http.files[f"/{name_of(last_hour())}"] = HEADER
+    http.faults.extend([status(503)] * 2)
+    skipped = sensor.tick()
+    assert not skipped.run_requests
+    assert "503" in (skipped.skip_message or "")
+    http.faults.clear()
+    assert sensor.asked_for() == [key_of(last_hour())]
+
+
+def test_http_that_says_nothing_is_given_up_well_within_dagsters_limit(
+    http: FaultyServer, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "PATIENCE", sensors.Patience(tries=2, deadline=2, read_timeout=0.5))
+    http.faults.extend([lambda handler, _: handler.server.over.wait(30)] * 100)
+    started = time.monotonic()
+    skipped = sensor.tick()
+    assert time.monotonic() - started < DAGSTERS_LIMIT / 3
+    assert "no answer" in (skipped.skip_message or "")
+
+
+def test_slow_http_ends_the_tick_with_what_was_found_the_newest_first(
+    http: FaultyServer, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for back in range(10):
+        http.files[f"/{name_of(last_hour(back))}"] = HEADER
+    monkeypatch.setattr(sensors, "PROBING_SECONDS", 0)
+    assert sensor.asked_for() == [key_of(last_hour())]
+
+
+def test_no_patience_with_http_outlasts_dagsters_limit() -> None:
+    assert sensors.PROBING_SECONDS + sensors.PATIENCE.deadline < DAGSTERS_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("tick", "partition"),
+    [
+        (datetime(2017, 7, 28, 9, 10, tzinfo=timezone.utc), "2017-07-28-08:00"),
+        (datetime(2026, 1, 1, 0, 10, tzinfo=timezone.utc), "2025-12-31-23:00"),
+    ],
+)
+def test_the_schedule_runs_the_hour_that_has_just_ended(tick: datetime, partition: str) -> None:
+    schedule = definitions.defs.get_schedule_def("stocks_hourly")
+    assert schedule.cron_schedule == "10 * * * *"
+    context = build_schedule_context(
+        scheduled_execution_time=tick, repository_def=definitions.defs.get_repository_def()
+    )
+    (request,) = schedule.evaluate_tick(context).run_requests or []
+    assert request.partition_key == partition
