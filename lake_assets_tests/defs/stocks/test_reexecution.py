@@ -12,9 +12,10 @@ from dagster import (
     JobDefinition,
     JobExecutionResult,
     ReexecutionOptions,
+    build_reconstructable_job,
     execute_job,
-    reconstructable,
 )
+from dagster._core.definitions.reconstruct import ReconstructableJob
 from dagster._core.execution.api import execute_run
 
 from lake_assets import definitions, environments
@@ -24,17 +25,23 @@ from lake_assets_tests.defs.stocks.test_stocks_job import copied, file_of, key
 from lake_assets_tests.shared_spark import SharedSpark
 
 
-def stocks_job() -> JobDefinition:
+def stocks_job(home: str) -> JobDefinition:
     """Return the job on the environment in force and the shared Spark session."""
+    del home
     return definitions.definitions(environments.resources(SharedSpark())).resolve_job_def("stocks")
+
+
+def reconstructable(graph: Graph) -> ReconstructableJob:
+    # Dagster keeps a job by how it is made: without the home, a test would get the one before it's resources.
+    return build_reconstructable_job(__name__, "stocks_job", reconstructable_args=(str(graph.home),))
 
 
 def start(graph: Graph, hour: str, run_id: str | None = None) -> DagsterRun:
     """Execute the job in this process, as a run that can be re-executed."""
     run = graph.instance.create_run_for_job(
-        stocks_job(), run_id=run_id or str(uuid.uuid4()), tags={"dagster/partition": key(hour)}
+        stocks_job(str(graph.home)), run_id=run_id or str(uuid.uuid4()), tags={"dagster/partition": key(hour)}
     )
-    execute_run(reconstructable(stocks_job), run, graph.instance)
+    execute_run(reconstructable(graph), run, graph.instance)
     return run
 
 
@@ -45,7 +52,7 @@ def again(graph: Graph, run: DagsterRun, *, from_failure: bool) -> JobExecutionR
         else ReexecutionOptions(parent_run_id=run.run_id)
     )
     with execute_job(
-        reconstructable(stocks_job),
+        reconstructable(graph),
         graph.instance,
         reexecution_options=options,
         tags={"dagster/partition": run.tags["dagster/partition"]},
