@@ -73,10 +73,11 @@ class EmbeddedLakeResource(LakeResource):
     @contextmanager
     def scratch(self) -> Generator[Path]:
         """Yield a folder beside the lake; a killed process's is swept when the lake is opened next."""
-        from lake_assets.lake.embedded.failures import translated
+        from lake_assets.lake.embedded.failures import disk_full_translated, translated
         from lake_assets.lake.embedded.scratch import Scratch
 
         with ExitStack() as owned:
             with translated(self.home):
                 folder = owned.enter_context(Scratch(Path(self.home) / "staging").folder())
-            yield folder
+            with disk_full_translated(self.home, "", ""):
+                yield folder

@@ -268,7 +268,7 @@ def _reason() -> Column:
         value = F.col(f"f.{column.name}")
         shown = F.concat(F.lit(f"{column.name} is not a valid {column.type}: "), F.substring(value, 1, 40))
         rules += [
-            (value.isNull(), f"{column.name} is empty"),
+            (value.isNull() | (value == F.lit("")), f"{column.name} is empty"),
             (~value.rlike(f"^{_pattern(column.name)}$"), shown),
         ]
         if column.type in ("int", "date"):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pygit2
 
-from lake_assets.lake.errors import LakeUnavailable
+from lake_assets.lake.errors import LakeError, LakeUnavailable
 
 _NOT_WRITABLE = "the lake's folder may not be written: mount it read-write, or give this user write permission"
 REMEDIES = {
@@ -34,8 +34,20 @@ def _reason(error: Exception) -> str:
     number = error.errno if isinstance(error, OSError) else None
     for known, remedy in REMEDIES.items():
         if number == known or (number is None and os.strerror(known) in str(error)):
-            return f"{remedy} ({error})"
+            return f"{remedy} ({_line_with(os.strerror(known), str(error))})"
     return f"the lake's folder does not work as it should: {error}"
+
+
+def _line_with(words: str, text: str) -> str:
+    """Return the one line that says it, of an engine's many; all of a text that does not."""
+    return next((line.strip() for line in text.splitlines() if words in line), text)
+
+
+def _is_disk_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in DISK_FULL
+    # An engine such as Spark says it in the words of the system, deep in a text of its own.
+    return any(os.strerror(number) in str(error) for number in DISK_FULL)
 
 
 @contextmanager
@@ -52,7 +64,9 @@ def disk_full_translated(repository: str, ref: str, path: str) -> Generator[None
     """Raise only a full disk as :class:`LakeUnavailable`: for the caller's code, whose errors are its own."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in DISK_FULL:
+    except LakeError:
+        raise
+    except Exception as error:
+        if not _is_disk_full(error):
             raise
         raise LakeUnavailable(_reason(error), repository=repository, ref=ref, path=path) from error

@@ -170,10 +170,11 @@ class Environment:
         except (lmdb.MapFullError, lmdb.NotFoundError):
             raise
         except (lmdb.Error, OSError) as error:
-            raise NoSQLError(f"store {self.folder}: {error}{_remedy(error)}") from error
+            raise NoSQLError(f"store {self.folder}: {error}{remedy(error)}") from error
 
 
-def _remedy(error: Exception) -> str:
+def remedy(error: Exception) -> str:
+    """Return what to do about an error of the disk, to be added to its message; nothing where that is not known."""
     text = str(error)
     if "No space left" in text:
         return "; nothing was written: free some disk space and write again"

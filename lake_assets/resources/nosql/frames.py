@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from lake_assets.resources.nosql.contract import NoSQLError, SchemaMismatch
+from lake_assets.resources.nosql.environment import remedy
 from lake_assets.resources.nosql.keys import RefusedValueError, encode_columns
 from lake_assets.resources.nosql.rows import encode_rows
 from lake_assets.resources.nosql.runs import write_runs
@@ -112,7 +113,7 @@ def _encoder(
         except RefusedValueError as error:
             yield _outcome(problem=f"value:{error}")
         except OSError as error:
-            yield _outcome(problem=f"store:cannot write to {folder}: {error}")
+            yield _outcome(problem=f"store:cannot write to {folder}: {error}{remedy(error)}")
 
     return encode
 
