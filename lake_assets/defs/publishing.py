@@ -162,11 +162,21 @@ def published_asset(
                 f"`lake-assets publish {context.run.run_id}` publishes it all the same.",
                 allow_retries=False,
             )
-        result = publish(lake.lake, context.instance, context.run)
         places = [""]
         if partitions_def is not None:
             places = list(folders(partitions_def, context.partition_keys).values())
         prefixes = [join(prefix_of(AssetKey(name)), place) for name in lake_assets for place in places]
+        head = find_head(lake.lake, context.run.run_id) or lake.lake.head(MAIN)
+        absent = [prefix for prefix in prefixes if lake.lake.fingerprint(head.id, prefix) is None]
+        if absent:
+            # Run alone for an hour that nobody fetched, it would claim to have published it.
+            more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+            raise Failure(
+                f"Run {context.run.run_id} is not published: neither its branch nor {MAIN} holds "
+                f"{', '.join(absent[:5])}{more}. Materialize them first.",
+                allow_retries=False,
+            )
+        result = publish(lake.lake, context.instance, context.run)
         content = [lake.lake.fingerprint(result.commit.id, prefix) or "" for prefix in prefixes]
         note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
         context.log.info("%s: commit %s", note, result.commit.id)

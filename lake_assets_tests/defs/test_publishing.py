@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dagster import (
+    AssetKey,
     DagsterEvent,
     DagsterEventType,
     DagsterRun,
@@ -78,3 +79,14 @@ def test_the_publishing_step_alone_does_not_publish_what_failed_its_checks(
         (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "stocks_parquet:quarantine_bounded" in failure.step_failure_data.error_display_string
     assert graph.published() == {}
+
+
+def test_the_publishing_asset_alone_does_not_claim_an_hour_that_nobody_fetched(
+    make_graph: Callable[..., Graph],
+) -> None:
+    graph = make_graph()
+    result = graph.run(key("08"), asset_selection=[AssetKey("stocks_published")])
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "stocks_parquet/day=2017-07-28/hour=08" in failure.step_failure_data.error_display_string
+    assert not result.get_asset_materialization_events()

@@ -182,10 +182,13 @@ def stocks_table(
     return update
 
 
-def _backfill_policy() -> BackfillPolicy:
+def _backfill_policy() -> BackfillPolicy | None:
     if settings.STOCKS_PARTITIONS_PER_RUN.value == "all":
         return BackfillPolicy.single_run()
-    return BackfillPolicy.multi_run(int(settings.STOCKS_PARTITIONS_PER_RUN.number(1, 100_000)))
+    hours = int(settings.STOCKS_PARTITIONS_PER_RUN.number(1, 100_000))
+    # Dagster's default is a run an hour, too, but tagged with its partition; a policy's runs are tagged with a range,
+    # and the job's page of partitions does not know them.
+    return BackfillPolicy.multi_run(hours) if hours > 1 else None
 
 
 STOCKS = [
