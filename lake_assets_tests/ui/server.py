@@ -1,0 +1,238 @@
+"""Dagster's real web server, daemon and code server, as `make ui` starts them, and their GraphQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+import yaml
+
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.resources.nosql.lmdb_store import LMDBStore
+from lake_assets_tests.conftest import REPOSITORY_ROOT
+from lake_assets_tests.ui import queries
+
+SELECTOR = {"repositoryLocationName": "lake_assets", "repositoryName": "__repository__"}
+FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
+BACKFILL_FINISHED = {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
+
+T = TypeVar("T")
+
+
+def until(what: str, attempt: Callable[[], T | None], seconds: float = 240, every: float = 0.5) -> T:
+    """Return the first true answer of `attempt`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = attempt()
+        if answer:
+            return answer
+        time.sleep(every)
+    raise AssertionError(f"{what}: not within {seconds:g} s")
+
+
+@dataclass(frozen=True)
+class DagsterServer:
+    """One running Dagster: its address, its DAGSTER_HOME, the lake's home and the folder of stock files."""
+
+    address: str
+    home: Path
+    lake_home: Path
+    source: Path
+    log: Path
+
+    def query(self, text: str, **variables: Any) -> Any:
+        """Return the one answer of a query or mutation; an error of any kind fails the test."""
+        reply = httpx.post(f"{self.address}/graphql", json={"query": text, "variables": variables}, timeout=60)
+        body = reply.json()
+        assert "errors" not in body, body["errors"]
+        (answer,) = body["data"].values()
+        kind = answer.get("__typename", "") if isinstance(answer, dict) else ""
+        assert not kind.endswith(("Error", "NotFound", "Invalid")), answer
+        return answer
+
+    def launch(
+        self,
+        partition: str,
+        assets: Sequence[str] | None = None,
+        *,
+        without_checks: bool = False,
+        **tags: str,
+    ) -> str:
+        """Launch job `stocks`, or these assets alone, for a partition; return the run's id."""
+        selector: dict[str, Any] = {**SELECTOR, "pipelineName": "stocks"}
+        if assets is not None:
+            selector |= {"pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [name]} for name in assets]}
+        if without_checks:
+            selector["assetCheckSelection"] = []
+        labels = {"dagster/partition": partition, **tags}
+        params = {
+            "selector": selector,
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in labels.items()]},
+        }
+        return self.query(queries.LAUNCH_RUN, params=params)["run"]["id"]
+
+    def status(self, run_id: str) -> str:
+        """Return a run's status."""
+        return self.query(queries.RUN, id=run_id)["status"]
+
+    def finished(self, run_id: str) -> str:
+        """Wait for a run's end; return its status."""
+
+        def ended() -> str | None:
+            status = self.status(run_id)
+            return status if status in FINISHED else None
+
+        return until(f"run {run_id} ends", ended)
+
+    def backfill(self, **params: Any) -> tuple[str, list[dict[str, Any]]]:
+        """Launch a backfill and wait for its end and that of its runs; return its status and its runs."""
+        launched = self.query(queries.LAUNCH_BACKFILL, params=params)["backfillId"]
+
+        def ended() -> dict[str, Any] | None:
+            state = self.query(queries.BACKFILL, id=launched)
+            return state if state["status"] in BACKFILL_FINISHED else None
+
+        state = until(f"backfill {launched} ends", ended, 420, 1)
+        runs = [
+            {**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}}
+            for run in self.query(queries.RUNS, filter={"tags": [{"key": "dagster/backfill", "value": launched}]})[
+                "results"
+            ]
+        ]
+        assert {run["status"] for run in runs} <= FINISHED, runs
+        return state["status"], runs
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """Return a run's materializations and check evaluations."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = self.query(queries.EVENTS, id=run_id, cursor=cursor)
+            found += [event for event in page["events"] if len(event) > 1]
+            if not page["hasMore"]:
+                return found
+            cursor = page["cursor"]
+
+    def materializations(self, asset: str) -> list[dict[str, Any]]:
+        """Return every materialization of an asset, newest first."""
+        return self.query(queries.MATERIALIZATIONS, key={"path": [asset]})["assetMaterializations"]
+
+    @contextmanager
+    def lake(self) -> Iterator[EmbeddedLake]:
+        """Open the lake that the runs write."""
+        lake = EmbeddedLake(self.lake_home)
+        try:
+            yield lake
+        finally:
+            lake.close()
+
+    def table(self) -> dict[str, Mapping[str, Any]]:
+        """Return the items of `stocks_table` by ISIN."""
+        store = LMDBStore(self.lake_home / "nosql", read_only=True)
+        try:
+            return {row["ISIN"]: row for batch in store.scan("stocks_table") for row in batch.to_pylist()}
+        finally:
+            store.close()
+
+
+@contextmanager
+def running(folder: Path, source: Path, **settings: str) -> Iterator[DagsterServer]:
+    """Run `dagster dev` on the project's workspace, with homes of its own below `folder`."""
+    home = folder / "dagster"
+    home.mkdir(parents=True)
+    home.joinpath("dagster.yaml").write_text(instance_config())
+    port = free_port()
+    server = DagsterServer(f"http://127.0.0.1:{port}", home, folder / "lake", source, folder / "dagster.log")
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER", "LAKE", "STOCKS"))
+    } | {
+        "DAGSTER_HOME": str(home),
+        "LAKE_HOME": str(server.lake_home),
+        "STOCKS_SOURCE": str(source),
+        "SPARK_MASTER": "local[2]",
+        "SPARK_DRIVER_MEMORY": "1g",
+        **settings,
+    }
+    command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(REPOSITORY_ROOT / "workspace.yaml")]
+    with server.log.open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            # Not the checkout: dagster puts the `.env` of its working folder over the environment given here.
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            # Where the test run is in a shell's background, SIGINT is ignored, and Dagster would inherit that.
+            preexec_fn=_heed_interrupts,
+        )
+    try:
+        until(f"Dagster answers at {server.address}", lambda: _answers(server, process), 180)
+        yield server
+    finally:
+        _stop(process)
+
+
+def instance_config() -> str:
+    """Return the project's dagster.yaml, with a daemon that looks more often and without the first visit's dialog."""
+    config = yaml.safe_load(REPOSITORY_ROOT.joinpath("dagster.yaml").read_text())
+    config["run_queue"] = {"dequeue_interval_seconds": 1}
+    config["nux"] = {"enabled": False}
+    return yaml.safe_dump(config)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def processes(session: int) -> list[psutil.Process]:
+    """Return the living processes of a session."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _answers(server: DagsterServer, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, f"dagster dev ended:\n{server.log.read_text()[-4000:]}"
+    try:
+        httpx.get(f"{server.address}/server_info", timeout=5).raise_for_status()
+    except httpx.TransportError:
+        return False
+    return True
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop all that was started, politely first; its session tells what that is."""
+    for number, seconds in ((signal.SIGINT, 30), (signal.SIGKILL, 10)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(AssertionError):
+            until("Dagster stops", lambda: process.poll() is not None and not processes(process.pid), seconds, 0.2)
+            return
+    left = processes(process.pid)
+    for one in left:
+        one.kill()
+    raise AssertionError(f"processes of Dagster outlived it: {left}")
