@@ -50,9 +50,7 @@ class Setting:
         except ValueError:
             number = float("nan")
         if not lowest <= number <= highest:
-            raise SettingError(
-                f"{self.name} is {self.value!r}; it must be a number from {lowest:g} to {highest:g}"
-            )
+            raise SettingError(f"{self.name} is {self.value!r}; it must be a number from {lowest:g} to {highest:g}")
         return number
 
 
@@ -68,9 +66,7 @@ LAKE_EXECUTOR = Setting(
     "LAKE_EXECUTOR", "in_process", "in_process (one Spark session a run) or multiprocess (one a step)."
 )
 SPARK_MASTER = Setting("SPARK_MASTER", "local[*]", "Any Spark master, such as spark://host:7077.")
-SPARK_DRIVER_MEMORY = Setting(
-    "SPARK_DRIVER_MEMORY", "2g", "Memory of Spark's driver; of all of Spark when local."
-)
+SPARK_DRIVER_MEMORY = Setting("SPARK_DRIVER_MEMORY", "2g", "Memory of Spark's driver; of all of Spark when local.")
 STOCKS_SOURCE = Setting(
     "STOCKS_SOURCE",
     "generated",

@@ -9,6 +9,4 @@ with socket.socket() as probe:
     try:
         probe.bind(("127.0.0.1", port))
     except OSError:
-        sys.exit(
-            f"Port {port} on 127.0.0.1 is taken: stop what listens there, or choose another: make ui PORT=3001"
-        )
+        sys.exit(f"Port {port} on 127.0.0.1 is taken: stop what listens there, or choose another: make ui PORT=3001")

@@ -219,9 +219,7 @@ class Lake(Protocol):
         """Compare what two refs hold now: ``added`` is in ``right`` only, ``removed`` in ``left`` only."""
         ...
 
-    def merge(
-        self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None
-    ) -> Commit:
+    def merge(self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Merge all of ``source`` into the branch ``into``, atomically, and return its new head.
 
         Where ``into`` holds all of ``source`` already, its head is returned and nothing is written. A merge
@@ -236,9 +234,7 @@ class Lake(Protocol):
         """
         ...
 
-    def revert(
-        self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None
-    ) -> Commit:
+    def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo on ``branch`` what ``commit`` changed (a merge: against its first parent), as a new commit.
 
         ``main`` is refused: revert on a branch and merge it.

@@ -21,9 +21,7 @@ class LakeError(Exception):
         self.repository = repository
         self.ref = ref
         self.path = path
-        where = ", ".join(
-            f"{name} {value!r}" for name, value in (("ref", ref), ("path", path)) if value
-        )
+        where = ", ".join(f"{name} {value!r}" for name, value in (("ref", ref), ("path", path)) if value)
         super().__init__(f"{reason} (lake {repository!r}{', ' + where if where else ''})")
 
 
@@ -72,9 +70,7 @@ class MergeConflict(LakeError):
         The conflicting paths, sorted; each is in the message up to the first ten.
     """
 
-    def __init__(
-        self, reason: str, *, repository: str, ref: str = "", paths: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, reason: str, *, repository: str, ref: str = "", paths: Sequence[str] = ()) -> None:
         self.paths = tuple(sorted(paths))
         shown = ", ".join(self.paths[:10]) + (" …" if len(self.paths) > 10 else "")
         super().__init__(f"{reason}: {shown}", repository=repository, ref=ref)

@@ -64,9 +64,7 @@ def _fault(path: str) -> str | None:
         return "is longer than 1,024 bytes"
     for part in path.split("/"):
         if part in ("", ".", ".."):
-            return (
-                "has an empty, '.' or '..' component; give it relative to the lake's root, as in 'stocks/csv'"
-            )
+            return "has an empty, '.' or '..' component; give it relative to the lake's root, as in 'stocks/csv'"
         if "\\" in part or any(unicodedata.category(character) == "Cc" for character in part):
             return "holds a backslash or a control character"
         if len(part.encode()) > 255:

@@ -89,9 +89,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
     """
 
     master: str = Field(default="local[*]", description="Spark master URL")
-    conf: dict[str, str] = Field(
-        default_factory=dict, description="Spark settings, winning over the defaults"
-    )
+    conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, winning over the defaults")
     _lazy: LazyPySparkResource | None = PrivateAttr(default=None)
 
     @property
@@ -108,9 +106,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             from dagster_pyspark import LazyPySparkResource
 
             prepare_process()
-            self._lazy = LazyPySparkResource(
-                spark_config={**session_conf(), "spark.master": self.master, **self.conf}
-            )
+            self._lazy = LazyPySparkResource(spark_config={**session_conf(), "spark.master": self.master, **self.conf})
         return self._lazy.spark_session
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:

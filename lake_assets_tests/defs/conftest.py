@@ -54,9 +54,7 @@ class Graph:
 
 
 @pytest.fixture
-def make_graph(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: object
-) -> Iterator[Callable[..., Graph]]:
+def make_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: object) -> Iterator[Callable[..., Graph]]:
     """Return a function that makes a graph on a home and a source of its own."""
     del spark
     opened: list[Graph] = []

@@ -125,7 +125,7 @@ def test_bad_rows_of_every_kind_are_quarantined_with_their_reason_and_line_and_t
         # Line numbers are those of the file, whose header is line 1.
         5: (ROWS[0].replace(b",", b",\0", 1), "the line has a NUL byte"),
         6: (ROWS[0].replace(isin.encode(), isin.encode() + b"\xe9\xfc", 1), "the line is not UTF-8 text"),
-        7: (huge + b"\n", "the line has not 14 fields"),
+        7: (huge + b"\n", "the line is longer than 4096 bytes"),
         8: (row.replace(isin, wrong_digit, 1).encode(), "ISIN fails its check digit"),
         9: (row.replace(isin, "", 1).encode(), "ISIN is empty"),
         10: (b",".join(ROWS[0].split(b",")[:9]) + b"\n", "the line has not 14 fields"),

@@ -42,7 +42,8 @@ def on_main(dagster: DagsterServer, key: str) -> bool:
 
 def assert_published(dagster: DagsterServer, day: str, hours: tuple[str, ...]) -> None:
     """Just these hours of the day are on main, with the rows of their files; the table follows main."""
-    assert [key for key in keys(day) if on_main(dagster, key)] == keys(day, hours)
+    whole_day = tuple(f"{hour:02d}" for hour in range(24))
+    assert [key for key in keys(day, whole_day) if on_main(dagster, key)] == keys(day, hours)
     latest: dict[str, tuple[str, str]] = {}
     with dagster.lake() as lake:
         for hour in hours:

@@ -24,6 +24,10 @@ _PATTERNS = {
     "Date": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
     "Time": "(?:[01][0-9]|2[0-3]):[0-5][0-9]",
 }
+_TEXTS = ("Mnemonic", "SecurityDesc", "SecurityType")
+LONGEST_LINE = 4096
+"""In bytes; a bar takes about 120. A longer line is not even split: the CSV parser has bounds that it throws at."""
+
 _REQUIRED = tuple(column for column in COLUMNS if column.required)
 
 
@@ -208,8 +212,16 @@ def _split(lines: DataFrame, *keep: str) -> DataFrame:
     from pyspark.sql import functions as F  # noqa: N812
 
     schema = ", ".join(f"{column.name} string" for column in COLUMNS) + ", _corrupt string"
-    options = {"columnNameOfCorruptRecord": "_corrupt", "escape": '"', "maxCharsPerColumn": "-1"}
-    return lines.select("value", "file", *keep, F.from_csv("value", F.lit(schema), options).alias("f"))
+    options = {"columnNameOfCorruptRecord": "_corrupt", "escape": '"'}
+    short = F.when(F.octet_length("value") <= LONGEST_LINE, F.col("value"))
+    return lines.select(
+        "value",
+        "file",
+        *keep,
+        F.from_csv(short, F.lit(schema), options).alias("f"),
+        # Beside something that is not deterministic, so that no filter is pushed below: it would parse once a field.
+        F.monotonically_increasing_id().alias("barrier"),
+    )
 
 
 def _is_valid() -> Column:
@@ -223,6 +235,7 @@ def _is_valid() -> Column:
             F.is_valid_utf8("value"),
             ~F.contains("value", F.lit("\0")),
             F.col("f._corrupt").isNull(),
+            _quotes_are_right(),
             # Nulls are left out here, so that a line without a required field does not match.
             F.concat_ws(",", *[F.col(f"f.{column.name}") for column in _REQUIRED]).rlike(pattern),
             *[
@@ -233,6 +246,14 @@ def _is_valid() -> Column:
             check_digit_is_right(F.col("f.ISIN")),
         ],
     )
+
+
+def _quotes_are_right() -> Column:
+    """Return whether every quote in a text was written as a doubled one: the CSV parser forgives stray ones."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    texts = F.concat_ws("", *[F.col(f"f.{name}") for name in _TEXTS])
+    return ~F.contains(texts, F.lit('"')) | F.contains("value", F.lit('""'))
 
 
 def _pattern(name: str) -> str:
@@ -262,6 +283,7 @@ def _reason() -> Column:
         (~F.is_valid_utf8("value"), "the line is not UTF-8 text"),
         (F.contains("value", F.lit("\0")), "the line has a NUL byte"),
         (F.col("value") == F.lit(HEADER), "the line is a second header"),
+        (F.octet_length("value") > LONGEST_LINE, f"the line is longer than {LONGEST_LINE} bytes"),
         (F.col("f._corrupt").isNotNull(), f"the line has not {len(COLUMNS)} fields"),
     ]
     for column in _REQUIRED:
@@ -275,6 +297,7 @@ def _reason() -> Column:
             rules.append((value.try_cast(column.type).isNull(), shown))
         if column.name == "ISIN":
             rules.append((~check_digit_is_right(value), "ISIN fails its check digit"))
+    rules.append((~_quotes_are_right(), "a field has stray quotes"))
     cases = [(condition, F.lit(text) if isinstance(text, str) else text) for condition, text in rules]
     return reduce(lambda when, case: when.when(*case), cases[1:], F.when(*cases[0])).otherwise(
         "the line does not parse"

@@ -16,11 +16,11 @@ class SourceError(Exception):
     """A source that cannot be used as it is configured, or that refused. Never holds credentials."""
 
 
-class SourceFileMissing(SourceError):  # noqa: N818
+class SourceFileMissing(SourceError):
     """The source has no file for that hour."""
 
 
-class SourceUnavailable(SourceError):  # noqa: N818
+class SourceUnavailable(SourceError):
     """The source did not answer, or asked to come back later; worth another try.
 
     Parameters
@@ -34,7 +34,7 @@ class SourceUnavailable(SourceError):  # noqa: N818
         self.retry_after = retry_after
 
 
-class TruncatedDownload(SourceError):  # noqa: N818
+class TruncatedDownload(SourceError):
     """Fewer (or more) bytes came than the source announced.
 
     Parameters

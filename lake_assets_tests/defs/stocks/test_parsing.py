@@ -69,7 +69,13 @@ BAD_LINES: Mapping[str, tuple[bytes, str]] = {
     "a day in another form": (with_field("Date", "28.07.2017").encode(), "Date is not a valid date: 28.07.2017"),
     "a minute that is none": (with_field("Time", "24:00").encode(), "Time is not a valid string: 24:00"),
     "an open quote": (GOOD.replace('"SAP SE O.N."', '"SAP SE O.N.').encode(), "the line has not 14 fields"),
-    "ten megabytes": (b"x" * 10_000_000, "the line has not 14 fields"),
+    "ten megabytes": (b"x" * 10_000_000, "the line is longer than 4096 bytes"),
+    "ten megabytes of commas": (b"," * 10_000_000, "the line is longer than 4096 bytes"),
+    "a text after its quotes": (with_field("Mnemonic", '"SAP"X').encode(), "a field has stray quotes"),
+    "a quote in a text without quotes": (with_field("Mnemonic", 'S"AP').encode(), "a field has stray quotes"),
+    "a sign that a cast forgives": (with_field("EndPrice", "+90.5").encode(), "EndPrice is not a valid double: +90.5"),
+    "a hexadecimal price": (with_field("EndPrice", "0x1p3").encode(), "EndPrice is not a valid double: 0x1p3"),
+    "a day with one digit": (with_field("Date", "2017-7-28").encode(), "Date is not a valid date: 2017-7-28"),
 }
 
 

@@ -112,9 +112,7 @@ def test_a_range_in_a_single_run_publishes_each_hour_with_its_own_counts(
         if event.asset_key is not None and event.asset_key.path[0] in ("stocks_csv", "stocks_parquet")
     }
     assert counts == {
-        (name, key(hour)): COUNTS[hour][0]
-        for name in ("stocks_csv", "stocks_parquet")
-        for hour in ("08", "09")
+        (name, key(hour)): COUNTS[hour][0] for name in ("stocks_csv", "stocks_parquet") for hour in ("08", "09")
     }
     assert len(list(graph.lake.log(MAIN, prefix="stocks_parquet"))) == 1
 
@@ -212,9 +210,7 @@ def test_publishing_a_run_twice_is_one_merge(make_graph: Callable[..., Graph], x
     assert (again.commit, again.merged) == (head, False)
 
 
-def test_a_missing_file_fails_at_once_and_leaves_nothing(
-    make_graph: Callable[..., Graph], xetra: Path
-) -> None:
+def test_a_missing_file_fails_at_once_and_leaves_nothing(make_graph: Callable[..., Graph], xetra: Path) -> None:
     graph = make_graph(xetra)
     result = graph.run(key("07"))
     assert not result.success
