@@ -39,7 +39,8 @@ def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) ->
                     constraints=by_name[name].constraints if name in by_name else None,
                 )
                 for name, kind in stored.items()
-            ]
+            ],
+            constraints=declared.constraints if declared else None,
         )
     if schema is None:
         return {}

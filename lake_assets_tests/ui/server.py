@@ -187,10 +187,9 @@ def running(folder: Path, source: Path, **settings: str) -> Iterator[DagsterServ
 
 
 def instance_config() -> str:
-    """Return the project's dagster.yaml, with a daemon that looks more often and without the first visit's dialog."""
+    """Return the project's dagster.yaml, with a daemon that looks more often."""
     config = yaml.safe_load(REPOSITORY_ROOT.joinpath("dagster.yaml").read_text())
     config["run_queue"] = {"dequeue_interval_seconds": 1}
-    config["nux"] = {"enabled": False}
     return yaml.safe_dump(config)
 
 
