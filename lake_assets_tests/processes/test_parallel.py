@@ -71,11 +71,13 @@ def serve_at_once(server: FaultyServer, *bodies: bytes) -> None:
     server.faults.extend(once_all_are_here(everybody, body) for body in bodies)
 
 
-def test_two_runs_at_once_on_one_hour_with_other_files_end_in_order_or_with_one_clear_conflict(
-    start_job: StartJob, tmp_path: Path
+@pytest.mark.parametrize("rows", [(200, 150), (200, 200)], ids=["other-files", "equal-files"])
+def test_two_runs_at_once_on_one_hour_end_in_order_or_with_one_clear_conflict(
+    rows: tuple[int, int], start_job: StartJob, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    files = [generated("08", rows) + b"bad row of %d\n" % rows for rows in (200, 150)]
+    # Equal files may conflict, too: Spark's Parquet footers differ from one JVM to the next.
+    files = [generated("08", count) + b"bad row of %d\n" % count for count in rows]
     with running(Handler) as server:
         serve_at_once(server, *files)
         jobs = [start_job(key_of("08"), home, STOCKS_SOURCE=server.address, SPARK_MASTER="local[1]") for _ in files]
@@ -94,15 +96,3 @@ def test_two_runs_at_once_on_one_hour_with_other_files_end_in_order_or_with_one_
     assert published in files
     check_table_is_that_of_main(home, {"08": published})
     assert [code for code in codes if code] in ([], [1])
-
-
-def test_two_runs_at_once_on_one_hour_with_equal_files_are_both_published(start_job: StartJob, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    file = generated("08", 200) + b"bad row\n"
-    with running(Handler) as server:
-        serve_at_once(server, file, file)
-        jobs = [start_job(key_of("08"), home, STOCKS_SOURCE=server.address, SPARK_MASTER="local[1]") for _ in range(2)]
-        for job in jobs:
-            job.succeed()
-    check_table_is_that_of_main(home, {"08": file})
-    assert EmbeddedLake(home).branches() == (MAIN,)

@@ -73,11 +73,17 @@ def quarantine_table_schema() -> TableSchema:
 
 
 def _spark_schema(columns: tuple[Column, ...]) -> StructType:
-    from pyspark.sql.types import StructType
+    from pyspark.sql import types
 
-    schema = StructType.fromDDL(", ".join(f"{column.name} {column.type}" for column in columns))
-    assert isinstance(schema, StructType)
-    return schema
+    # Not from DDL, which only a running session can parse: a step may ask for the schema first.
+    kinds = {
+        "string": types.StringType(),
+        "date": types.DateType(),
+        "double": types.DoubleType(),
+        "int": types.IntegerType(),
+        "bigint": types.LongType(),
+    }
+    return types.StructType([types.StructField(column.name, kinds[column.type]) for column in columns])
 
 
 def _table_columns(columns: tuple[Column, ...]) -> list[TableColumn]:
