@@ -67,6 +67,14 @@ def check_table(lake: EmbeddedLake, store: NoSQLStore) -> str | None:
     return commit
 
 
+def check_table_is_mains(lake: EmbeddedLake, store: NoSQLStore) -> None:
+    """Check that the table holds what `main` says, and reflects a commit with the same bars as its head."""
+    assert table_of(store) == latest(lake, MAIN)
+    commit = store.source_commit("stocks_table")
+    assert commit is not None
+    assert not lake.diff(commit, MAIN, "stocks_parquet")
+
+
 def check_hour(lake: EmbeddedLake, hour: str, expected: bytes) -> None:
     """Check that `main` holds an hour's file, its rows and its bad rows: of this content and no other."""
     place = f"day={DAY}/hour={hour}"

@@ -20,10 +20,9 @@ from lake_assets_tests.processes.state import (
     check_no_lock_is_held,
     check_nothing_is_left,
     check_table,
+    check_table_is_mains,
     generated,
     key_of,
-    latest,
-    table_of,
 )
 
 MakeGraph = Callable[..., Graph]
@@ -146,8 +145,7 @@ def check_all_is_right(home: Path, expected: dict[str, bytes]) -> None:
     hours = {item.path.split("hour=")[1][:2] for item in lake.list(MAIN, "stocks_csv")}
     assert hours == set(expected)
     assert list(lake.verify(MAIN)) == []
-    assert table_of(store) == latest(lake, MAIN)
-    assert store.source_commit("stocks_table") == lake.head(MAIN).id
+    check_table_is_mains(lake, store)
     check_no_lock_is_held(home)
     lake.close()
     store.close()

@@ -17,10 +17,9 @@ from lake_assets_tests.processes.state import (
     check_hour,
     check_no_lock_is_held,
     check_nothing_is_left,
+    check_table_is_mains,
     generated,
     key_of,
-    latest,
-    table_of,
 )
 from lake_assets_tests.resources.stocks_source.servers import Fault, FaultyServer, Handler, running
 
@@ -31,8 +30,7 @@ def check_table_is_that_of_main(home: Path, hours: dict[str, bytes]) -> None:
     for hour, content in hours.items():
         check_hour(lake, hour, content)
     assert list(lake.verify(MAIN)) == []
-    assert table_of(store) == latest(lake, MAIN)
-    assert store.source_commit("stocks_table") == lake.head(MAIN).id
+    check_table_is_mains(lake, store)
     check_no_lock_is_held(home)
     check_nothing_is_left(home)
     lake.close()
