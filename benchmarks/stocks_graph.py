@@ -30,7 +30,7 @@ def script(spark: SparkSession, source: Path, out: Path) -> None:
     """Do by hand what the graph does."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    from lake_assets.defs.stocks.parsing import check_digit_is_right
+    from lake_assets.defs.stocks.line_rules import check_digit_is_right
     from lake_assets.resources.nosql.lmdb_store import LMDBStore
 
     raw = out / "raw" / source.name

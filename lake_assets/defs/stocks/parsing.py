@@ -1,7 +1,8 @@
 """From the exchange's CSV to bars and quarantined rows: every line is one or the other.
 
-The normal pass is one job: lines in, valid rows out, counted on the way. Only where it saw bad lines are the files read
-again, to say which line is bad, and why.
+First the lines are surveyed, as text. Where each is beyond doubt a bar, which is the normal case, Spark's CSV reader
+does the rest. Else every field of every line is checked in the pass that writes the valid rows, and where that pass saw
+bad lines the files are read once more, to say which line is bad, and why.
 """
 
 from __future__ import annotations
@@ -11,24 +12,13 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, BinaryIO
 
-from lake_assets.defs.stocks.schema import COLUMNS, HEADER, quarantine_schema
+from lake_assets.defs.stocks.line_rules import check_digit_is_right, is_plain, is_valid, isin_of_plain, reason, split
+from lake_assets.defs.stocks.schema import COLUMNS, HEADER, quarantine_schema, spark_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Observation, SparkSession
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"PK": "zip", b"PAR1": "Parquet", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd"}
-_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:[eE][-+]?[0-9]{1,2})?"
-_PATTERNS = {
-    "ISIN": "[A-Z]{2}[A-Z0-9]{9}[0-9]",
-    "Currency": "[A-Z]{3}",
-    "Date": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    "Time": "(?:[01][0-9]|2[0-3]):[0-5][0-9]",
-}
-_TEXTS = ("Mnemonic", "SecurityDesc", "SecurityType")
-LONGEST_LINE = 4096
-"""In bytes; a bar takes about 120. A longer line is not even split: the CSV parser has bounds that it throws at."""
-
-_REQUIRED = tuple(column for column in COLUMNS if column.required)
 
 
 class BadStocksFile(Exception):
@@ -102,14 +92,14 @@ def _header_problem(start: bytes) -> str | None:
 
 
 class Parsed:
-    """The frames of some files; nothing is read before one of them is written.
+    """The frames of some files.
 
     Parameters
     ----------
     spark
         The session.
     files
-        Files whose header was checked.
+        Files whose header was checked. They are read once here, to see whether every line is beyond doubt a bar.
     """
 
     def __init__(self, spark: SparkSession, files: Sequence[StocksFile]) -> None:
@@ -118,8 +108,32 @@ class Parsed:
         self._spark = spark
         self._files = files
         self._observation: Observation = Observation()
-        self.bars = self._bars()
+        surveyed = self._survey()
+        self._counts = surveyed if not any(count.bad for count in surveyed.values()) else None
+        self.bars = self._plain_bars() if self._counts else self._valid_bars()
         """The valid rows, with the partition columns of their files."""
+
+    def _survey(self) -> dict[str, FileCounts]:
+        """Return file name to its lines and those of them that are not plain: one job, and no line is split.
+
+        A check digit costs more than all else of a line; there are few securities, so each is checked once.
+        """
+        from pyspark.sql import functions as F  # noqa: N812
+
+        plain = is_plain(F.col("value"))
+        securities = (
+            self._lines()
+            .select("file", F.when(plain, isin_of_plain(F.col("value"))).alias("isin"))
+            .groupBy("file", "isin")
+            .agg(F.count(F.lit(1)).alias("n"))
+        )
+        right = F.when(check_digit_is_right(F.col("isin")), F.col("n"))
+        totals = securities.groupBy("file").agg(F.sum("n").alias("lines"), F.sum(right).alias("right")).collect()
+        counts: dict[str, FileCounts] = {}
+        for row in totals:
+            lines = int(row["lines"]) - 1
+            counts[row["file"]] = FileCounts(lines, lines - int(row["right"] or 0))
+        return counts
 
     def _lines(self) -> DataFrame:
         """Every line: ``value`` without its line end, ``file``, and where its block of the file begins."""
@@ -135,10 +149,23 @@ class Parsed:
             F.col("_metadata.file_block_start").alias("block"),
         )
 
-    def _bars(self) -> DataFrame:
+    def _plain_bars(self) -> DataFrame:
+        """Return the rows of files all of whose lines are plain: nothing is left to check."""
         from pyspark.sql import functions as F  # noqa: N812
 
-        rows = _split(self._lines()).withColumn("valid", F.coalesce(_is_valid(), F.lit(False)))
+        rows = self._spark.read.csv(
+            [file.uri for file in self._files], schema=spark_schema(), header=True, escape='"', mode="FAILFAST"
+        )
+        if not self._files[0].partition:
+            return rows
+        named = rows.select("*", F.col("_metadata.file_name").alias("file"))
+        return named.select(*spark_schema().names, *self._partition_columns())
+
+    def _valid_bars(self) -> DataFrame:
+        """Return the rows that are valid, and count them and the lines on the way."""
+        from pyspark.sql import functions as F  # noqa: N812
+
+        rows = split(self._lines()).withColumn("valid", F.coalesce(is_valid(), F.lit(False)))
         measures = [F.count(F.lit(1)).alias("any")]
         for index, file in enumerate(self._files):
             here = F.col("file") == F.lit(file.name) if len(self._files) > 1 else F.lit(True)
@@ -162,7 +189,9 @@ class Parsed:
         return [value(name).alias(name) for name in self._files[0].partition]
 
     def counts(self) -> dict[str, FileCounts]:
-        """Return file name to its counts, as the pass that wrote :attr:`bars` saw them; waits for that pass."""
+        """Return file name to its counts; where a line is not plain, waits for the pass that writes :attr:`bars`."""
+        if self._counts is not None:
+            return self._counts
         seen = self._observation.get
         counts: dict[str, FileCounts] = {}
         for index, file in enumerate(self._files):
@@ -189,14 +218,14 @@ class Parsed:
         offsets = self._spark.createDataFrame(starts, "file string, block bigint, offset bigint")
         numbered = lines.join(F.broadcast(offsets), ["file", "block"]).withColumn("line", F.col("id") + F.col("offset"))
         bad = (
-            _split(numbered, "line")
-            .where(~F.coalesce(_is_valid(), F.lit(False)))
+            split(numbered, "line")
+            .where(~F.coalesce(is_valid(), F.lit(False)))
             .where((F.col("line") > 1) | (F.col("value") != F.lit(HEADER)))
         )
         return bad.select(
             "file",
             "line",
-            _reason().alias("reason"),
+            reason().alias("reason"),
             F.make_valid_utf8("value").alias("raw"),
             *self._partition_columns(),
         )
@@ -205,100 +234,3 @@ class Parsed:
 def parse(spark: SparkSession, files: Sequence[StocksFile]) -> Parsed:
     """Return the frames of files whose header was checked with :func:`check_header`."""
     return Parsed(spark, files)
-
-
-def _split(lines: DataFrame, *keep: str) -> DataFrame:
-    """Split each line into its fields, all strings: ``f``. Empty fields are null."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    schema = ", ".join(f"{column.name} string" for column in COLUMNS) + ", _corrupt string"
-    options = {"columnNameOfCorruptRecord": "_corrupt", "escape": '"'}
-    short = F.when(F.octet_length("value") <= LONGEST_LINE, F.col("value"))
-    return lines.select(
-        "value",
-        "file",
-        *keep,
-        F.from_csv(short, F.lit(schema), options).alias("f"),
-        # Beside something that is not deterministic, so that no filter is pushed below: it would parse once a field.
-        F.monotonically_increasing_id().alias("barrier"),
-    )
-
-
-def _is_valid() -> Column:
-    """Return whether a line is a bar; null counts as no. Strict: no blanks, signs or suffixes that a cast forgives."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    pattern = "^" + ",".join(_pattern(column.name) for column in _REQUIRED) + "$"
-    return reduce(
-        lambda left, right: left & right,
-        [
-            F.is_valid_utf8("value"),
-            ~F.contains("value", F.lit("\0")),
-            F.col("f._corrupt").isNull(),
-            _quotes_are_right(),
-            # Nulls are left out here, so that a line without a required field does not match.
-            F.concat_ws(",", *[F.col(f"f.{column.name}") for column in _REQUIRED]).rlike(pattern),
-            *[
-                F.col(f"f.{column.name}").try_cast(column.type).isNotNull()
-                for column in _REQUIRED
-                if column.type in ("int", "date")
-            ],
-            check_digit_is_right(F.col("f.ISIN")),
-        ],
-    )
-
-
-def _quotes_are_right() -> Column:
-    """Return whether every quote in a text was written as a doubled one: the CSV parser forgives stray ones."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    texts = F.concat_ws("", *[F.col(f"f.{name}") for name in _TEXTS])
-    return ~F.contains(texts, F.lit('"')) | F.contains("value", F.lit('""'))
-
-
-def _pattern(name: str) -> str:
-    kinds = {column.name: column.type for column in COLUMNS}
-    return _PATTERNS.get(name) or ("-?[0-9]{1,10}" if kinds[name] == "int" else _NUMBER)
-
-
-def check_digit_is_right(isin: Column) -> Column:
-    """Return whether a well-formed ISIN passes its check digit: letters are two digits, then Luhn (ISO 6166)."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    def digits(place: int) -> Column:
-        return F.conv(F.substring(isin, place, 1), 36, 10)
-
-    # Most have letters in the first two places only.
-    plain = F.concat(digits(1), digits(2), F.substring(isin, 3, 10))
-    general = F.concat(*[digits(place) for place in range(1, 13)])
-    return F.call_function("luhn_check", F.when(F.substring(isin, 3, 10).rlike("^[0-9]+$"), plain).otherwise(general))
-
-
-def _reason() -> Column:
-    """Return why a bad line is none: the first rule that it breaks."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    rules: list[tuple[Column, Column | str]] = [
-        (F.col("value") == F.lit(""), "the line is blank"),
-        (~F.is_valid_utf8("value"), "the line is not UTF-8 text"),
-        (F.contains("value", F.lit("\0")), "the line has a NUL byte"),
-        (F.col("value") == F.lit(HEADER), "the line is a second header"),
-        (F.octet_length("value") > LONGEST_LINE, f"the line is longer than {LONGEST_LINE} bytes"),
-        (F.col("f._corrupt").isNotNull(), f"the line has not {len(COLUMNS)} fields"),
-    ]
-    for column in _REQUIRED:
-        value = F.col(f"f.{column.name}")
-        shown = F.concat(F.lit(f"{column.name} is not a valid {column.type}: "), F.substring(value, 1, 40))
-        rules += [
-            (value.isNull() | (value == F.lit("")), f"{column.name} is empty"),
-            (~value.rlike(f"^{_pattern(column.name)}$"), shown),
-        ]
-        if column.type in ("int", "date"):
-            rules.append((value.try_cast(column.type).isNull(), shown))
-        if column.name == "ISIN":
-            rules.append((~check_digit_is_right(value), "ISIN fails its check digit"))
-    rules.append((~_quotes_are_right(), "a field has stray quotes"))
-    cases = [(condition, F.lit(text) if isinstance(text, str) else text) for condition, text in rules]
-    return reduce(lambda when, case: when.when(*case), cases[1:], F.when(*cases[0])).otherwise(
-        "the line does not parse"
-    )

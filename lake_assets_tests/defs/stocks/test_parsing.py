@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_digit_is_right, check_header, parse
+from lake_assets.defs.stocks.line_rules import check_digit_is_right
+from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
 from lake_assets.defs.stocks.schema import COLUMNS, HEADER
 from lake_assets.resources.stocks_source.generator import isin_check_digit
 
@@ -75,6 +76,7 @@ BAD_LINES: Mapping[str, tuple[bytes, str]] = {
     "a quote in a text without quotes": (with_field("Mnemonic", 'S"AP').encode(), "a field has stray quotes"),
     "a sign that a cast forgives": (with_field("EndPrice", "+90.5").encode(), "EndPrice is not a valid double: +90.5"),
     "a hexadecimal price": (with_field("EndPrice", "0x1p3").encode(), "EndPrice is not a valid double: 0x1p3"),
+    "a quote that is never closed": (with_field("NumberOfTrades", '"3').encode(), "a field has stray quotes"),
     "a day with one digit": (with_field("Date", "2017-7-28").encode(), "Date is not a valid date: 2017-7-28"),
 }
 
@@ -104,6 +106,35 @@ def test_each_bad_line_is_quarantined_with_its_number_and_reason(spark: SparkSes
 def test_lines_that_are_unusual_and_right_are_bars(spark: SparkSession, tmp_path: Path, text: str, good: int) -> None:
     bars, bad = parsed(spark, tmp_path, text.encode())
     assert (len(bars), bad) == (good, {})
+
+
+PLAIN = st.builds(
+    lambda texts, day, prices, counts: ",".join(
+        [
+            *(f'"{text}"' if quoted else text for text, quoted in texts[:1]),
+            *(f'"{text}"' if quoted else text for text, quoted in texts[1:]),
+            *('"EUR"', counts[0], day, "08:00", *prices, counts[1]),
+        ]
+    ),
+    st.tuples(
+        st.tuples(st.sampled_from(["DE0007164600", "US0378331005", "AU0000XVGZA3"]), st.booleans()),
+        *[st.tuples(st.text("aÄ雪 #.'/\\-\u2028", max_size=12), st.booleans())] * 3,
+    ),
+    st.dates().map(lambda day: day.replace(year=2000 + day.year % 100).isoformat()),
+    st.lists(st.sampled_from(["0", "-1.5", "90.25", "1e5", "1.5E-7", "000.10"]), min_size=5, max_size=5),
+    st.tuples(*[st.sampled_from(["0", "-7", "123456789", "2147483647"])] * 2),
+)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PLAIN, min_size=1, max_size=30))
+def test_a_bad_line_beside_it_changes_no_bar(spark: SparkSession, tmp_path: Path, lines: list[str]) -> None:
+    """Files without a doubtful line are read in another way: it must give the same rows."""
+    alone, none_bad = parsed(spark, tmp_path, ("\n".join([HEADER, *lines]) + "\n").encode())
+    beside, one_bad = parsed(spark, tmp_path, ("\n".join([HEADER, *lines, "bad"]) + "\n").encode())
+    assert alone == beside
+    assert (none_bad, list(one_bad)) == ({}, [len(lines) + 2])
+    assert len(alone) == len(lines)
 
 
 def test_line_numbers_are_the_files_over_many_splits(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,0 +1,157 @@
+"""What makes a line of the exchange's file a bar: the rules, as Spark expressions, and why a line breaks them."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from lake_assets.defs.stocks.schema import COLUMNS, HEADER
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+LONGEST_LINE = 4096
+"""In bytes; a bar takes about 120. A longer line is not even split: the CSV parser has bounds that it throws at."""
+
+_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:[eE][-+]?[0-9]{1,2})?"
+_PATTERNS = {
+    "ISIN": "[A-Z]{2}[A-Z0-9]{9}[0-9]",
+    "Currency": "[A-Z]{3}",
+    "Date": "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "Time": "(?:[01][0-9]|2[0-3]):[0-5][0-9]",
+}
+_TEXTS = ("Mnemonic", "SecurityDesc", "SecurityType")
+_REQUIRED = tuple(column for column in COLUMNS if column.required)
+
+# What the plain form asks of a value, where the rule is more than a pattern: a subset of it that needs no cast.
+_LONG_MONTH = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+_SHORT_MONTH = "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+_PLAIN = {
+    "Date": f"[12][0-9]{{3}}-(?:{_LONG_MONTH}|{_SHORT_MONTH}|02-(?:0[1-9]|1[0-9]|2[0-8]))",
+    "SecurityID": "-?[0-9]{1,9}",
+    "NumberOfTrades": "-?[0-9]{1,9}",
+}
+_PLAIN_TEXT = r'(?:[^",\r\n\x00\uFFFD]*+|"[^"\r\n\x00\uFFFD]*+")'
+
+
+def is_plain(value: Column) -> Column:
+    """Return whether a line is beyond doubt a bar, but for its check digit: one match, no field is split off.
+
+    Nearly every line of a real file is. One that is not may still be a bar: :func:`is_valid` knows.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    fields = ",".join(_plain(column.name) for column in COLUMNS)
+    return (F.octet_length(value) <= LONGEST_LINE) & value.rlike(rf"\A{fields}\z")
+
+
+def _plain(name: str) -> str:
+    if name in _TEXTS:
+        return _PLAIN_TEXT
+    pattern = _PLAIN.get(name) or _pattern(name)
+    return f'(?:{pattern}|"{pattern}")'
+
+
+def isin_of_plain(value: Column) -> Column:
+    """Return the ISIN of a plain line."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return F.when(F.startswith(value, F.lit('"')), F.substring(value, 2, 12)).otherwise(F.substring(value, 1, 12))
+
+
+def split(lines: DataFrame, *keep: str) -> DataFrame:
+    """Split each line into its fields, all strings: ``f``. Empty fields are null."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    schema = ", ".join(f"{column.name} string" for column in COLUMNS) + ", _corrupt string"
+    options = {"columnNameOfCorruptRecord": "_corrupt", "escape": '"'}
+    short = F.when(F.octet_length("value") <= LONGEST_LINE, F.col("value"))
+    return lines.select(
+        "value",
+        "file",
+        *keep,
+        F.from_csv(short, F.lit(schema), options).alias("f"),
+        # Beside something that is not deterministic, so that no filter is pushed below: it would parse once a field.
+        F.monotonically_increasing_id().alias("barrier"),
+    )
+
+
+def is_valid() -> Column:
+    """Return whether a line is a bar; null counts as no. Strict: no blanks, signs or suffixes that a cast forgives."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    pattern = r"\A" + ",".join(_pattern(column.name) for column in _REQUIRED) + r"\z"
+    return reduce(
+        lambda left, right: left & right,
+        [
+            F.is_valid_utf8("value"),
+            ~F.contains("value", F.lit("\0")),
+            F.col("f._corrupt").isNull(),
+            _quotes_are_right(),
+            # Nulls are left out here, so that a line without a required field does not match.
+            F.concat_ws(",", *[F.col(f"f.{column.name}") for column in _REQUIRED]).rlike(pattern),
+            *[
+                F.col(f"f.{column.name}").try_cast(column.type).isNotNull()
+                for column in _REQUIRED
+                if column.type in ("int", "date")
+            ],
+            check_digit_is_right(F.col("f.ISIN")),
+        ],
+    )
+
+
+def _quotes_are_right() -> Column:
+    """Return whether quotes come in pairs, and one in a text was doubled: the CSV parser forgives stray ones."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    texts = F.concat_ws("", *[F.col(f"f.{name}") for name in _TEXTS])
+    quotes = F.char_length("value") - F.char_length(F.replace(F.col("value"), F.lit('"'), F.lit("")))
+    return (quotes % 2 == 0) & (~F.contains(texts, F.lit('"')) | F.contains("value", F.lit('""')))
+
+
+def _pattern(name: str) -> str:
+    kinds = {column.name: column.type for column in COLUMNS}
+    return _PATTERNS.get(name) or ("-?[0-9]{1,10}" if kinds[name] == "int" else _NUMBER)
+
+
+def check_digit_is_right(isin: Column) -> Column:
+    """Return whether a well-formed ISIN passes its check digit: letters are two digits, then Luhn (ISO 6166)."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    def digits(place: int) -> Column:
+        return F.conv(F.substring(isin, place, 1), 36, 10)
+
+    # Most have letters in the first two places only.
+    plain = F.concat(digits(1), digits(2), F.substring(isin, 3, 10))
+    general = F.concat(*[digits(place) for place in range(1, 13)])
+    return F.call_function("luhn_check", F.when(F.substring(isin, 3, 10).rlike("^[0-9]+$"), plain).otherwise(general))
+
+
+def reason() -> Column:
+    """Return why a bad line is none: the first rule that it breaks."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    rules: list[tuple[Column, Column | str]] = [
+        (F.col("value") == F.lit(""), "the line is blank"),
+        (~F.is_valid_utf8("value"), "the line is not UTF-8 text"),
+        (F.contains("value", F.lit("\0")), "the line has a NUL byte"),
+        (F.col("value") == F.lit(HEADER), "the line is a second header"),
+        (F.octet_length("value") > LONGEST_LINE, f"the line is longer than {LONGEST_LINE} bytes"),
+        (F.col("f._corrupt").isNotNull(), f"the line has not {len(COLUMNS)} fields"),
+    ]
+    for column in _REQUIRED:
+        value = F.col(f"f.{column.name}")
+        shown = F.concat(F.lit(f"{column.name} is not a valid {column.type}: "), F.substring(value, 1, 40))
+        rules += [
+            (value.isNull() | (value == F.lit("")), f"{column.name} is empty"),
+            (~value.rlike(rf"\A{_pattern(column.name)}\z"), shown),
+        ]
+        if column.type in ("int", "date"):
+            rules.append((value.try_cast(column.type).isNull(), shown))
+        if column.name == "ISIN":
+            rules.append((~check_digit_is_right(value), "ISIN fails its check digit"))
+    rules.append((~_quotes_are_right(), "a field has stray quotes"))
+    cases = [(condition, F.lit(text) if isinstance(text, str) else text) for condition, text in rules]
+    return reduce(lambda when, case: when.when(*case), cases[1:], F.when(*cases[0])).otherwise(
+        "the line does not parse"
+    )
