@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lake_assets.cli import cleaning, doctor, lake, publishing, reading, tables
+from lake_assets.cli import cleaning, doctor, lake, lineage, publishing, reading, tables, verifying
 from lake_assets.cli.errors import as_one_line
 
 app = typer.Typer(
@@ -34,6 +34,8 @@ for command in (
     lake.diff,
     reading.path,
     reading.cat,
+    lineage.lineage,
+    verifying.verify,
     publishing.publish,
     tables.tables,
     tables.get,

@@ -14,6 +14,7 @@ from dagster import InputContext, OutputContext, ResourceDependency
 from lake_assets.io_managers import frames
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
 from lake_assets.io_managers.manifest import MANIFEST
+from lake_assets.io_managers.provenance import SOURCE
 from lake_assets.lake.contract import Snapshot, Write
 from lake_assets.resources.spark import SparkResource
 
@@ -39,7 +40,7 @@ class RawFile:
     sha256
         Of its bytes, in hexadecimal.
     metadata
-        Further materialization metadata, such as its source.
+        Further materialization metadata. ``source``, where it was fetched from, stands in the commit, too.
     """
 
     name: str
@@ -103,6 +104,9 @@ class LakeFileIOManager(LakeIOManager):
                 copy_files(str(file.path), destination, LocalFileSystem(), write.filesystem)
             metadata = {"checksum": f"sha256:{file.sha256}", **file.metadata}
             stored[key] = Stored(file.rows, file.sha256[:32], metadata)
+            if SOURCE in file.metadata:
+                source = file.metadata[SOURCE]
+                write.metadata[f"{SOURCE}[{key}]" if len(files) > 1 else SOURCE] = str(getattr(source, "value", source))
         return stored
 
     def _as_files(self, context: OutputContext, obj: Any, write: Write, target: Target) -> Mapping[str, RawFile]:

@@ -21,6 +21,7 @@ from lake_assets.cli.app import app
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets_tests.small_graph import SmallGraph
 
 LOADED = "aaaa0000-0000-4000-8000-000000000001"
 """The run that published what the lake holds."""
@@ -100,6 +101,12 @@ def instance(
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     with DagsterInstance.get() as instance:
         yield instance
+
+
+@pytest.fixture
+def graph(instance: DagsterInstance, tmp_path: Path) -> SmallGraph:
+    """A small graph on the lake and the instance in force."""
+    return SmallGraph(tmp_path / "source", instance)
 
 
 @pytest.fixture

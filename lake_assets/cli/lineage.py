@@ -1,0 +1,135 @@
+"""The command `lineage`: what made what the lake holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lake_assets import environments
+from lake_assets.cli.lake import SHORT
+from lake_assets.cli.output import Json, cell, emit, moment
+from lake_assets.lake.contract import MAIN
+from lake_assets.lake.errors import PathNotFound
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from lake_assets.io_managers.provenance import Origin
+
+_SHOWN_PLACES = 3
+
+
+def lineage(
+    place: Annotated[
+        str,
+        typer.Argument(metavar="ASSET[@REF]", help="An asset, or a partition's folder such as asset/day=2017-07-28."),
+    ],
+    json: Json = False,
+) -> None:
+    """Show the commits, runs, code versions and sources that made an asset.
+
+    As a tree: below each commit stand those that it read. A partition was made from the same partition of an input
+    that has it, else from all of the input. REF is main unless given.
+    """
+    from lake_assets.io_managers.provenance import origins
+
+    prefix, _, ref = place.partition("@")
+    prefix, ref = prefix.strip("/"), ref or MAIN
+    with closing(environments.open_lake()) as lake:
+        head = lake.head(ref)
+        found = origins(lake, head.id, prefix) if prefix else ()
+        if not found:
+            raise PathNotFound("nothing is there", repository=lake.repository, ref=ref, path=prefix)
+    if json:
+        emit({"asset": prefix, "ref": ref, "commit": head.id, "made_by": _documents(found, set())})
+    else:
+        _print(prefix, ref, head.id, found)
+
+
+def _documents(found: Sequence[Origin], seen: set[tuple[str, tuple[str, ...]]]) -> list[dict[str, Any]]:
+    return [_document(origin, seen) for origin in found]
+
+
+def _document(origin: Origin, seen: set[tuple[str, tuple[str, ...]]]) -> dict[str, Any]:
+    document: dict[str, Any] = {"asset": origin.asset, "places": origin.places, **_facts(origin)}
+    # What several commits read is told once: a graph written out as a tree may be endless.
+    if _is_new(origin, seen):
+        document["inputs"] = _documents(origin.inputs, seen)
+    return document
+
+
+def _is_new(origin: Origin, seen: set[tuple[str, tuple[str, ...]]]) -> bool:
+    key = (origin.commit.id, origin.places)
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
+
+
+def _facts(origin: Origin) -> dict[str, Any]:
+    from lake_assets.io_managers.provenance import ROLLBACK_TO, SOURCE
+
+    known = origin.commit.metadata
+    rows = known.get("rows")
+    return {
+        "commit": origin.commit.id,
+        "time": origin.commit.committed_at,
+        "message": origin.commit.message,
+        "run": known.get("run_id"),
+        "job": known.get("job"),
+        "step": known.get("step"),
+        "code_version": known.get("code_version"),
+        "rows": int(rows) if rows and rows.isdecimal() else rows,
+        "sources": [value for key, value in sorted(known.items()) if key.partition("[")[0] == SOURCE],
+        "rollback_to": known.get(ROLLBACK_TO),
+        "reason": known.get("reason"),
+    }
+
+
+def _print(prefix: str, ref: str, commit: str, found: Sequence[Origin]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    tree = Tree(Text(f"{prefix} at {ref} ({commit[:SHORT]})"), guide_style="dim")
+    _grow(tree, found, set())
+    # Wide enough for any line: a terminal wraps what it must, and nothing is cut.
+    Console(highlight=False, emoji=False, width=100_000).print(tree)
+
+
+def _grow(tree: Tree, found: Sequence[Origin], seen: set[tuple[str, tuple[str, ...]]]) -> None:
+    from rich.text import Text
+
+    for origin in found:
+        node = tree.add(Text(cell("  ".join(_label(origin)))))
+        if not _is_new(origin, seen):
+            if origin.inputs:
+                node.add(Text("as above"))
+            continue
+        for source in _facts(origin)["sources"]:
+            node.add(Text(cell(f"source {source}")))
+        _grow(node, origin.inputs, seen)
+
+
+def _label(origin: Origin) -> Iterator[str]:
+    facts = _facts(origin)
+    folders = [place[len(origin.asset) + 1 :] for place in origin.places if place != origin.asset]
+    more = f" and {len(folders) - _SHOWN_PLACES} more" if len(folders) > _SHOWN_PLACES else ""
+    yield " ".join([origin.asset, ", ".join(folders[:_SHOWN_PLACES])]).strip() + more
+    yield f"commit {facts['commit'][:SHORT]}"
+    if facts["rollback_to"]:
+        yield f"back to {facts['rollback_to'][:SHORT]}"
+    elif facts["run"]:
+        yield f"run {facts['run'][:8]}"
+    else:
+        yield "no run"
+    if facts["reason"]:
+        yield f"reason: {facts['reason']}"
+    if facts["code_version"]:
+        yield f"code {facts['code_version']}"
+    if facts["rows"] is not None:
+        yield f"{facts['rows']} rows"
+    yield moment(facts["time"])

@@ -1,0 +1,152 @@
+"""The way back from what a ref holds to the commits, runs, inputs and sources that made it; no file is read.
+
+A *place* is a folder that one write replaced as a whole, told by its manifest: a partition, or an unpartitioned asset's
+prefix. Each commit that an IO manager makes names the commit of each input; a rollback names the one it went back to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from lake_assets.io_managers.manifest import MANIFEST
+from lake_assets.lake.contract import Commit, Lake, LakeObject
+
+INPUT = "input:"
+"""Beginning of the commit metadata keys that name, by asset, the commit an input was read at."""
+SOURCE = "source"
+"""Commit metadata: where a raw file was fetched from; ``source[<partition>]`` where there are several."""
+ROLLBACK_TO = "rollback_to"
+"""Commit metadata: the commit that a rollback went back to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Places of one asset that one commit made, and what they were made from.
+
+    Parameters
+    ----------
+    asset
+        The asset's prefix.
+    places
+        The folders, sorted.
+    commit
+        What made them.
+    inputs
+        What that commit read, or what a rollback went back to.
+    """
+
+    asset: str
+    places: tuple[str, ...]
+    commit: Commit
+    inputs: tuple[Origin, ...] = field(default=())
+
+
+def parents(path: str) -> Iterator[str]:
+    """Yield the folders that a path lies in, the nearest first, at last the root ``""``."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def place_of(path: str, places: frozenset[str] | set[str]) -> str | None:
+    """Return the nearest place that a file lies in."""
+    return next((folder for folder in parents(path) if folder in places), None)
+
+
+def places_of(objects: Iterable[LakeObject]) -> frozenset[str]:
+    """Return the places among a listing: the folders that hold a manifest."""
+    return frozenset(
+        folder for folder, _, name in (item.path.rpartition("/") for item in objects) if folder and name == MANIFEST
+    )
+
+
+def makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Commit]:
+    """Return for each place the commit that made what ``ref`` holds there: the newest that changed it.
+
+    Parameters
+    ----------
+    prefix
+        A folder that all places lie in: only its history is walked.
+    """
+    left = set(places)
+    found: dict[str, Commit] = {}
+    if not left:
+        return found
+    for commit in lake.log(ref, None, prefix or None):
+        if len(commit.parents) > 1 and "asset" not in commit.metadata:
+            continue  # A merge brings what others made.
+        for place in _touched(lake, commit, prefix) & left:
+            found[place] = commit
+        left -= found.keys()
+        if not left:
+            break
+    return found
+
+
+def _touched(lake: Lake, commit: Commit, prefix: str) -> set[str]:
+    if commit.parents:
+        paths: Iterable[str] = lake.diff(commit.parents[0], commit.id, prefix).paths
+    else:
+        paths = [item.path for item in lake.list(commit.id, prefix)]
+    return {folder for path in paths for folder in parents(path)}
+
+
+def origins(lake: Lake, ref: str, prefix: str) -> tuple[Origin, ...]:
+    """Return what made all that ``ref`` holds at a prefix, newest first; empty where it holds nothing.
+
+    Parameters
+    ----------
+    prefix
+        An asset's prefix, or a folder or file in it.
+    """
+    return _Walk(lake).origins(lake.head(ref), [prefix])
+
+
+class _Walk:
+    """One walk; a commit that several others read is looked at once."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._known: dict[tuple[str, tuple[str, ...]], tuple[Origin, ...]] = {}
+
+    def origins(self, at: Commit, prefixes: Sequence[str]) -> tuple[Origin, ...]:
+        key = (at.id, tuple(prefixes))
+        if key not in self._known:
+            self._known[key] = tuple(self._find(at, prefixes))
+        return self._known[key]
+
+    def _find(self, at: Commit, prefixes: Sequence[str]) -> Iterator[Origin]:
+        for prefix in prefixes:
+            objects = list(self._lake.list(at.id, prefix))
+            if not objects:
+                continue
+            places = places_of(objects)
+            if any(place_of(item.path, places) is None for item in objects):
+                places |= {prefix}
+            made: dict[str, list[str]] = {}
+            commits: dict[str, Commit] = {}
+            for place, commit in makers(self._lake, at.id, places, prefix).items():
+                made.setdefault(commit.id, []).append(place)
+                commits[commit.id] = commit
+            newest = sorted(commits.values(), key=lambda commit: commit.committed_at, reverse=True)
+            for commit in newest:
+                folders = tuple(sorted(made[commit.id]))
+                asset = commit.metadata.get("asset") or prefix
+                yield Origin(asset, folders, commit, tuple(self._inputs(commit, asset, folders)))
+
+    def _inputs(self, commit: Commit, asset: str, places: Sequence[str]) -> Iterator[Origin]:
+        back = commit.metadata.get(ROLLBACK_TO)
+        if back:
+            yield from self.origins(self._lake.head(back), places)
+            return
+        below = [place[len(asset) + 1 :] for place in places if place.startswith(f"{asset}/")]
+        for key in sorted(commit.metadata):
+            if not key.startswith(INPUT):
+                continue
+            upstream = key.removeprefix(INPUT)
+            at = self._lake.head(commit.metadata[key])
+            # The same partitions of the input, where it has them; else all of it may have been read.
+            same = [f"{upstream}/{folder}" for folder in below]
+            same = [place for place in same if self._lake.fingerprint(at.id, place) is not None]
+            yield from self.origins(at, same or [upstream])

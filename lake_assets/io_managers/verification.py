@@ -1,0 +1,185 @@
+"""Whether what a ref holds is what was recorded of it: in commits, Dagster's event log, manifests and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+from lake_assets.io_managers.event_log import RUNLESS, EventLog, Materialized
+from lake_assets.io_managers.manifest import MANIFEST, Manifest, read_manifest
+from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of, places_of
+from lake_assets.io_managers.run_branch import RUN_ID
+from lake_assets.lake.contract import Commit, Lake, LakeObject
+from lake_assets.lake.errors import LakeError
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is not as recorded: the path of a file or place, and what is wrong with it."""
+
+    path: str
+    reason: str
+
+
+class Verification:
+    """What a ref holds, to be compared with what was recorded of it.
+
+    Parameters
+    ----------
+    lake, instance
+        Where the data lies, and whose event log tells of it.
+    ref
+        A branch, tag or commit id; pinned to its commit now.
+    """
+
+    def __init__(self, lake: Lake, instance: DagsterInstance, ref: str) -> None:
+        self._lake = lake
+        self.commit = lake.head(ref)
+        self.objects = list(lake.list(self.commit.id))
+        self.places = places_of(self.objects)
+        self._log = EventLog(instance)
+
+    @property
+    def size(self) -> int:
+        """Bytes that :meth:`problems` reads."""
+        return sum(item.size for item in self.objects)
+
+    def problems(self, advance: Callable[[int], None]) -> Iterator[Problem]:
+        """Yield what is wrong; ``advance`` is told the bytes read."""
+        made = makers(self._lake, self.commit.id, self.places)
+        assets = {commit.metadata["asset"] for commit in made.values() if "asset" in commit.metadata}
+        files: dict[str, list[LakeObject]] = {}
+        for item in self.objects:
+            place = place_of(item.path, self.places)
+            if place is not None:
+                files.setdefault(place, []).append(item)
+            elif any(item.path.startswith(f"{asset}/") for asset in assets):
+                yield Problem(item.path, "lies in an asset's prefix, and no manifest lists it")
+        for place in sorted(self.places):
+            manifest = self._manifest(place)
+            if isinstance(manifest, Problem):
+                yield manifest
+                continue
+            yield from _unlike_manifest(place, manifest, files[place])
+            for reason in self._unlike_log(place, manifest, made.get(place)):
+                yield Problem(place, reason)
+        for item in self.objects:
+            reason = self._damage(item)
+            if reason:
+                yield Problem(item.path, reason)
+            advance(item.size)
+
+    def _manifest(self, place: str) -> Manifest | Problem:
+        path = f"{place}/{MANIFEST}"
+        try:
+            return read_manifest(self._lake.path(self.commit.id, path))
+        except (LakeError, OSError, ValueError, KeyError, TypeError) as error:
+            return Problem(path, f"cannot be read: {type(error).__name__}: {error}")
+
+    def _unlike_log(self, place: str, manifest: Manifest, maker: Commit | None) -> Iterator[str]:
+        if maker is None:
+            yield "no commit is known to have made it"
+            return
+        if "asset" not in maker.metadata:
+            yield from self._unlike_report(place, maker)
+            return
+        event = self._log.of(maker, place)
+        run = f"run {maker.metadata[RUN_ID]}" if RUN_ID in maker.metadata else "a rollback"
+        if event is None:
+            yield f"commit {maker.id} says that {run} made it, and Dagster's event log knows of no such materialization"
+            return
+        yield from _differences(maker, event, manifest)
+        expected = self._data_version(maker, place)
+        if event.data_version != expected:
+            yield f"commit {maker.id} has data version {expected}, the event log {event.data_version}"
+
+    def _unlike_report(self, place: str, maker: Commit) -> Iterator[str]:
+        """Yield why what no run of ours made is not what was last reported of it."""
+        reported = next(iter(self._log.all_of(RUNLESS, place)), None)
+        held = self._lake.fingerprint(self.commit.id, place)
+        if reported is None or reported.commit is None or self._lake.fingerprint(reported.commit, place) != held:
+            yield f"commit {maker.id}, of no run of ours, made it, and Dagster's event log was not told"
+
+    def _data_version(self, maker: Commit, place: str) -> str | None:
+        """Return the data version by the commit that first made a place; a rollback makes none of its own."""
+        while ROLLBACK_TO in maker.metadata:
+            origin = makers(self._lake, maker.metadata[ROLLBACK_TO], [place], place).get(place)
+            if origin is None:
+                return None
+            maker = origin
+        return maker.metadata.get("data_version")
+
+    def _damage(self, item: LakeObject) -> str | None:
+        """Return what is wrong with a file's bytes."""
+        algorithm, _, recorded = item.checksum.partition(":")
+        # A checksum that is no hash of the bytes (the ETag of an upload in parts) is the store's own affair.
+        digest = hashlib.new(algorithm) if algorithm in hashlib.algorithms_available else None
+        size = 0
+        try:
+            with self._open(item) as stream:
+                for block in iter(partial(stream.read, _BLOCK), b""):
+                    size += len(block)
+                    if digest is not None:
+                        digest.update(block)
+        except (LakeError, OSError) as error:
+            return f"cannot be read: {error}"
+        if size != item.size:
+            return f"{size} bytes, recorded are {item.size}"
+        if digest is not None and digest.hexdigest() != recorded:
+            return f"its bytes have {algorithm} {digest.hexdigest()}, recorded is {recorded}"
+        return None
+
+    def _open(self, item: LakeObject) -> BinaryIO:
+        from pyarrow.fs import FileSystem
+
+        if item.physical_address.startswith("file://"):
+            # As it lies, so that no snapshot of all that there is has to be made first.
+            filesystem, path = FileSystem.from_uri(item.physical_address)
+            return filesystem.open_input_stream(path)
+        snapshot = self._lake.path(self.commit.id, item.path)
+        return snapshot.filesystem.open_input_stream(snapshot.root)
+
+
+def _unlike_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]) -> Iterator[Problem]:
+    found = {item.path[len(place) + 1 :]: item.size for item in files if not item.path.endswith(f"/{MANIFEST}")}
+    for name in sorted(found.keys() | manifest.files.keys()):
+        if name not in manifest.files:
+            yield Problem(f"{place}/{name}", "no manifest lists it")
+        elif name not in found:
+            yield Problem(f"{place}/{name}", "the manifest lists it, and it is missing")
+        elif found[name] != manifest.files[name]:
+            yield Problem(f"{place}/{name}", f"{found[name]} bytes, the manifest says {manifest.files[name]}")
+
+
+def _differences(maker: Commit, event: Materialized, manifest: Manifest) -> Iterator[str]:
+    known = maker.metadata
+    pairs: list[tuple[str, object, object]] = [
+        ("asset", known["asset"], event.asset.to_user_string()),
+        ("id", maker.id, event.commit),
+        ("rows", _rows(known, event.partition), event.rows),
+    ]
+    for name, commits, logs in pairs:
+        if commits != logs:
+            yield f"commit {maker.id} has {name} {commits}, the event log {logs}"
+    if not _covers(known, event.partition):
+        yield f"commit {maker.id} has partition {known.get('partition')}, the event log {event.partition}"
+    if manifest.rows != event.rows:
+        yield f"its manifest has {manifest.rows} rows, the event log {event.rows}"
+
+
+def _rows(metadata: Mapping[str, str], partition: str | None) -> int | None:
+    rows = metadata.get(f"rows[{partition}]") or metadata.get("rows", "")
+    return int(rows) if rows.isdecimal() else None
+
+
+def _covers(metadata: Mapping[str, str], partition: str | None) -> bool:
+    """Return whether a commit's partition, or one of its several, is this one."""
+    return metadata.get("partition") == partition or f"rows[{partition}]" in metadata

@@ -1,0 +1,69 @@
+"""`lineage`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lake_assets import environments
+from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.small_graph import SmallGraph
+
+Answer = Callable[..., Any]
+Refused = Callable[..., str]
+
+
+def test_an_assets_tree_leads_to_the_runs_code_and_sources_that_made_it(answer: Answer, graph: SmallGraph) -> None:
+    graph.publish("mon", 1.0, 2.0)
+    tuesday = graph.publish("tue", 3.0)
+    monday = graph.publish("mon", 1.0, 2.5)
+    found = answer("lineage", "prices")
+    newest, older = found["made_by"]
+    assert (found["asset"], found["ref"]) == ("prices", "main")
+    assert {newest["run"], older["run"]} == {monday.run_id, tuesday.run_id}
+    by_run = {made["run"]: made for made in (newest, older)}
+    made = by_run[monday.run_id]
+    assert (made["places"], made["rows"], made["code_version"], made["step"]) == (
+        ["prices/partition=mon"],
+        2,
+        "2",
+        "prices",
+    )
+    (read,) = made["inputs"]
+    assert (read["asset"], read["places"], read["run"]) == ("raw", ["raw/partition=mon"], monday.run_id)
+    assert read["sources"] == ["file:///prices/mon.csv"]
+    assert read["inputs"] == []
+
+
+def test_an_earlier_ref_has_the_lineage_of_then(answer: Answer, graph: SmallGraph) -> None:
+    first = graph.publish("mon", 1.0)
+    lake = environments.open_lake()
+    lake.tag("before", "main")
+    lake.close()
+    graph.publish("mon", 2.0)
+    (made,) = answer("lineage", "prices/partition=mon@before")["made_by"]
+    assert made["run"] == first.run_id
+
+
+def test_the_tree_is_printed_with_a_line_a_commit_and_a_line_a_source(command: Command, graph: SmallGraph) -> None:
+    run = graph.publish("mon", 1.0)
+    title, prices, raw, source = command("lineage", "prices").stdout.splitlines()
+    assert title.startswith("prices at main (")
+    assert f"run {run.run_id[:8]}  code 2  1 rows" in prices
+    assert "── prices partition=mon  commit " in prices
+    assert "── raw partition=mon  commit " in raw
+    assert source.strip() == "└── source file:///prices/mon.csv"
+
+
+def test_an_unpartitioned_asset_was_made_from_all_partitions_of_its_input(answer: Answer, graph: SmallGraph) -> None:
+    both = graph.publish_range("mon", "tue", 1.0)
+    total = graph.run("total")
+    (made,) = answer("lineage", f"total@run-{total.run_id}")["made_by"]
+    (read,) = made["inputs"]
+    assert (read["places"], read["run"]) == (["prices/partition=mon", "prices/partition=tue"], both.run_id)
+    assert sorted(read["inputs"][0]["sources"]) == ["file:///prices/mon.csv", "file:///prices/tue.csv"]
+
+
+def test_an_asset_that_the_ref_does_not_hold_is_named(refused: Refused, graph: SmallGraph) -> None:
+    assert "path 'nothing'" in refused("lineage", "nothing")
+    assert "nowhere" in refused("lineage", "raw@nowhere")

@@ -1,0 +1,134 @@
+"""`verify`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import pytest
+from dagster import DagsterInstance
+
+from lake_assets import environments
+from lake_assets.lake.contract import Lake
+from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.small_graph import SmallGraph
+
+Answer = Callable[..., Any]
+
+
+def problems(command: Command, ref: str = "main") -> list[tuple[str, str]]:
+    """Return path and reason of each problem; the exit code must fit."""
+    result = command("verify", ref, "--json")
+    found = json.loads(result.stdout)["problems"]
+    assert result.exit_code == (1 if found else 0), result.stderr
+    return [(problem["path"], problem["reason"]) for problem in found]
+
+
+def change(lake: Lake, metadata: dict[str, str], content: bytes = b"x", name: str = "prices/partition=mon") -> None:
+    """Write one file in place of all that a folder held, by no IO manager, and merge it."""
+    lake.create_branch("mine", "main")
+    with lake.write("mine", name, metadata=metadata) as write:
+        Path(write.root, "mine.txt").write_bytes(content)
+    lake.merge("mine", "main")
+    lake.delete_branch("mine")
+
+
+@pytest.fixture
+def published(graph: SmallGraph) -> SmallGraph:
+    """Two days, published by one run."""
+    graph.publish_range("mon", "tue", 1.0, 2.0)
+    return graph
+
+
+def test_what_runs_published_has_no_problem(command: Command, answer: Answer, published: SmallGraph) -> None:
+    published.publish("mon", 1.0)
+    published.publish("mon", 1.0)
+    assert problems(command) == []
+    assert answer("verify")["places"] == 4
+    result = command("verify")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.endswith(": 4 place(s), 8 file(s), no problem(s)\n")
+
+
+def test_a_damaged_file_is_named(command: Command, published: SmallGraph) -> None:
+    lake = environments.open_lake()
+    (item,) = [item for item in lake.list("main", "raw/partition=mon") if item.path.endswith(".csv")]
+    lake.close()
+    stored = Path(urlparse(item.physical_address).path)
+    stored.chmod(0o644)
+    stored.write_bytes(stored.read_bytes()[::-1])
+    ((path, reason),) = problems(command)
+    assert path == item.path
+    assert item.checksum.partition(":")[2] in reason
+    stored.unlink()
+    ((path, reason),) = problems(command)
+    assert (path, "cannot be read" in reason) == (item.path, True)
+
+
+def test_what_no_run_of_ours_wrote_is_named(command: Command, published: SmallGraph) -> None:
+    lake = environments.open_lake()
+    change(lake, {}, name="prices/partition=mon/more")
+    change(lake, {}, name="notes")
+    lake.close()
+    found = dict(problems(command))
+    assert found.pop("prices/partition=mon/more/mine.txt") == "no manifest lists it"
+    (reason,) = found.values()
+    assert "of no run of ours" in reason
+    assert list(found) == ["prices/partition=mon"]
+
+
+def test_a_run_that_dagster_does_not_know_is_named(
+    command: Command, graph: SmallGraph, instance: DagsterInstance
+) -> None:
+    graph.publish("mon", 1.0)
+    instance.delete_run(graph.publish("tue", 1.0).run_id)
+    assert {path for path, reason in problems(command) if "no such materialization" in reason} == {
+        "raw/partition=tue",
+        "prices/partition=tue",
+    }
+
+
+def test_a_commit_that_says_other_than_the_event_log_is_named(command: Command, published: SmallGraph) -> None:
+    lake = environments.open_lake()
+    (newest,) = [commit for commit in lake.log("main", None, "raw/partition=mon") if "asset" in commit.metadata][:1]
+    held = {
+        item.path.rpartition("/")[2]: Path(urlparse(item.physical_address).path).read_bytes()
+        for item in lake.list("main", "raw/partition=mon")
+    }
+    lake.create_branch("mine", "main")
+    lied = {"rows": "7", "data_version": "other", "partition": "tue", "asset": "prices"}
+    lied |= {"run_id": newest.metadata["run_id"]}
+    with lake.write("mine", "raw/partition=mon", metadata=lied) as write:
+        for name, content in held.items():
+            Path(write.root, name).write_bytes(content + b"\n")
+    lake.merge("mine", "main")
+    lake.close()
+    reasons = " ".join(reason for path, reason in problems(command) if path == "raw/partition=mon")
+    for said in ("asset prices", "rows 7", "partition tue", "data version other", "id "):
+        assert said in reasons, reasons
+
+
+def test_a_file_of_another_size_than_its_manifest_says_and_a_missing_one_are_named(
+    command: Command, published: SmallGraph
+) -> None:
+    lake = environments.open_lake()
+    (manifest,) = [item for item in lake.list("main", "raw/partition=tue") if item.path.endswith(".json")]
+    content = Path(urlparse(manifest.physical_address).path).read_text()
+    lake.create_branch("mine", "main")
+    with lake.write("mine", "raw/partition=tue") as write:
+        Path(write.root, "_manifest.json").write_text(content.replace("tue.csv", "other.csv"))
+        Path(write.root, "tue.csv").write_text("isin,price\n")
+    lake.merge("mine", "main")
+    lake.close()
+    found = problems(command)
+    assert ("raw/partition=tue/other.csv", "the manifest lists it, and it is missing") in found
+    assert ("raw/partition=tue/tue.csv", "no manifest lists it") in found
+
+
+def test_a_ref_that_is_not_there_is_one_line(command: Command, graph: SmallGraph) -> None:
+    result = command("verify", "nowhere")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "nowhere" in result.stderr

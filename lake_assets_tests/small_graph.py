@@ -1,0 +1,88 @@
+"""A small graph without Spark: raw files by day, frames of them, their publication, and a total of all days."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pandas
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    DagsterInstance,
+    Definitions,
+    ExecuteInProcessResult,
+    MetadataValue,
+    StaticPartitionsDefinition,
+    asset,
+)
+
+from lake_assets import environments
+from lake_assets.defs.publishing import published_asset
+from lake_assets.io_managers.lake_file import RawFile
+
+DAYS = StaticPartitionsDefinition(["mon", "tue", "wed"])
+
+
+def definitions(source: Path) -> Definitions:
+    """Return the graph on the environment in force; a day's rows are those of ``<source>/<day>.csv``."""
+
+    @asset(partitions_def=DAYS, io_manager_key="lake_file_io_manager", code_version="1", group_name="prices")
+    def raw(context: AssetExecutionContext) -> dict[str, RawFile]:
+        files: dict[str, RawFile] = {}
+        for day in context.partition_keys:
+            data = (source / f"{day}.csv").read_bytes()
+            copy = source / f"{day}.copy"
+            copy.write_bytes(data)
+            rows, digest = data.count(b"\n") - 1, hashlib.sha256(data).hexdigest()
+            metadata = {"source": MetadataValue.url(f"file:///prices/{day}.csv")}
+            files[day] = RawFile(f"{day}.csv", copy, rows, digest, metadata)
+        return files
+
+    @asset(partitions_def=DAYS, io_manager_key="parquet_io_manager", code_version="2", group_name="prices")
+    def prices(raw: pandas.DataFrame) -> pandas.DataFrame:
+        raw["price"] = raw["price"].astype(float)
+        return raw
+
+    @asset(io_manager_key="parquet_io_manager", code_version="3", deps=[prices])
+    def total() -> pandas.DataFrame:
+        return pandas.DataFrame({"total": [1]})
+
+    published = published_asset("prices", ["raw", "prices"], blocking=[], owners=[], partitions_def=DAYS)
+    return Definitions(assets=[raw, prices, total, published], resources=environments.resources())
+
+
+class SmallGraph:
+    """Runs of that graph."""
+
+    def __init__(self, source: Path, instance: DagsterInstance) -> None:
+        source.mkdir()
+        self.source = source
+        self.instance = instance
+        self.defs = definitions(source)
+
+    def run(self, *names: str, tags: dict[str, str] | None = None, **options: Any) -> ExecuteInProcessResult:
+        """Materialize assets by name in one run."""
+        job = self.defs.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            instance=self.instance, asset_selection=[AssetKey(name) for name in names], tags=tags or {}, **options
+        )
+
+    def publish(self, day: str, *prices: float, **options: Any) -> ExecuteInProcessResult:
+        """Publish a day of as many rows as there are prices."""
+        self.write_source(day, *prices)
+        return self.run("raw", "prices", "prices_published", partition_key=day, **options)
+
+    def publish_range(self, first: str, last: str, *prices: float) -> ExecuteInProcessResult:
+        """Publish several days of equal prices in one run."""
+        days = DAYS.get_partition_keys()
+        for day in days[days.index(first) : days.index(last) + 1]:
+            self.write_source(day, *prices)
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        return self.run("raw", "prices", "prices_published", tags=tags)
+
+    def write_source(self, day: str, *prices: float) -> None:
+        """Write a day's file."""
+        lines = "".join(f"DE{number},{price},{day}\n" for number, price in enumerate(prices))
+        (self.source / f"{day}.csv").write_text(f"isin,price,partition\n{lines}")
