@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
+from urllib.parse import unquote
 
 from dagster import (
     MultiPartitionKey,
@@ -48,6 +49,27 @@ def folder(columns: Columns) -> str:
 def folders(definition: PartitionsDefinition[str], keys: Iterable[str]) -> dict[str, str]:
     """Return partition key to folder."""
     return {key: folder(partition_columns(definition, key)) for key in keys}
+
+
+def key_of(definition: PartitionsDefinition[str], place: str) -> str | None:
+    """Return the partition whose folder this is; None where it is no partition's."""
+    columns = {name: unquote(value) for name, _, value in (part.partition("=") for part in place.split("/"))}
+    try:
+        key = _key(definition, columns)
+        return key if folder(partition_columns(definition, key)) == place else None
+    except (KeyError, ValueError):
+        return None
+
+
+def _key(definition: PartitionsDefinition[str], columns: Columns) -> str:
+    if isinstance(definition, TimeWindowPartitionsDefinition):
+        # The last second of the day, hour or minute: the window around it is the one that began in it.
+        moment = f"{columns['day']} {columns.get('hour', '23')}:{columns.get('minute', '59')}:59+0000"
+        last = datetime.strptime(moment, "%Y-%m-%d %H:%M:%S%z")
+        return definition.get_partition_key_for_timestamp(last.timestamp())
+    if isinstance(definition, MultiPartitionsDefinition):
+        return MultiPartitionKey({part.name: columns[part.name] for part in definition.partitions_defs})
+    return columns["partition"]
 
 
 def _escape(value: str) -> str:
