@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, Failure
 
+from lake_assets.io_managers.run_lock import hold
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import AlreadyExists, RefNotFound
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 RUN_ID = "run_id"
 """Commit metadata: the run that made the commit, or whose branch a merge published."""
+
+SOURCE_REF = "source_ref"
+"""Run tag: the branch, tag or commit that a run reads instead of ``main``'s head."""
 
 CLOCK_SLACK = timedelta(minutes=5)
 """How far the clocks of Dagster's database and the lake may be apart."""
@@ -51,20 +55,33 @@ def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Comm
 def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
     """Return the run's branch, created at first use.
 
-    It starts from ``main``'s head. A run that skips steps starts from what its ancestors left: the nearest one
-    that still has a branch, or ``main`` where an ancestor was published.
+    It starts from ``main``'s head, or from the ref that the run's tag ``source_ref`` names. A run that skips steps
+    starts from what its ancestors left: the nearest one that still has a branch, or ``main`` where an ancestor was
+    published.
 
     Raises
     ------
     Failure
-        The run skips steps whose output is neither on an ancestor's branch nor published.
+        The run skips steps whose output is neither on an ancestor's branch nor published, or ``source_ref`` names
+        no ref.
     """
     name = branch_name(run.run_id)
+    if not run.is_finished:
+        # Before there is a branch: whoever sweeps must never see one whose run seems to have no process.
+        hold(instance, run.run_id)
     if find_head(lake, run.run_id) is not None:
         return name
+    start = _starting_point(lake, instance, run)
     # Another step of this run, in a process of its own, may be quicker.
     with suppress(AlreadyExists):
-        lake.create_branch(name, _starting_point(lake, instance, run))
+        try:
+            lake.create_branch(name, start)
+        except RefNotFound as error:
+            raise Failure(
+                f"Run {run.run_id} cannot begin: its tag {SOURCE_REF} names {start!r}, and the lake has no such "
+                "branch, tag or commit.",
+                allow_retries=False,
+            ) from error
     return name
 
 
@@ -80,8 +97,9 @@ def carried_runs(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> list
 
 
 def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
+    start = run.tags.get(SOURCE_REF, MAIN)
     if not _skips_steps(instance, run):
-        return MAIN
+        return start
     wrote = False
     for ancestor in _ancestors(instance, run):
         head = find_head(lake, ancestor)
@@ -91,7 +109,7 @@ def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> s
             return MAIN
         wrote = wrote or _materialized(instance, ancestor)
     if not wrote:
-        return MAIN
+        return start
     raise Failure(
         f"Run {run.run_id} skips steps of run {run.parent_run_id}, but that run's branch "
         f"{branch_name(run.parent_run_id or '')!r} is gone and was never published, so their output is lost. "

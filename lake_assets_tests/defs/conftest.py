@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
-from lake_assets import definitions, environments
+from lake_assets import definitions, environments, settings
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.resources.nosql.contract import NoSQLStore
 from lake_assets.resources.nosql.lmdb_store import LMDBStore
 from lake_assets_tests.shared_spark import SharedSpark
+from lake_assets_tests.small_graph import SmallGraph
 
 
 @dataclass
@@ -51,6 +53,23 @@ class Graph:
     def published(self, prefix: str = "") -> dict[str, str]:
         """Return path to checksum of what `main` holds."""
         return {item.path: item.checksum for item in self.lake.list(MAIN, prefix)}
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallGraph]:
+    """A small graph, without Spark, on a fresh home and an instance in memory."""
+    for setting in settings.SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+    with DagsterInstance.ephemeral() as instance:
+        yield SmallGraph(tmp_path / "source", instance)
+
+
+@pytest.fixture
+def lake(small: SmallGraph) -> Iterator[Lake]:
+    """The small graph's lake."""
+    with closing(environments.open_lake()) as lake:
+        yield lake
 
 
 @pytest.fixture

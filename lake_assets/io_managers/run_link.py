@@ -1,0 +1,14 @@
+"""From a commit in lakeFS's web page back to the Dagster run that made it."""
+
+from __future__ import annotations
+
+import os
+
+KEY = "::lakefs::Dagster::url[url:ui]"
+"""Commit metadata that lakeFS shows as a button."""
+
+
+def run_link(run_id: str) -> dict[str, str]:
+    """Return the commit metadata that link to a run; empty where ``DAGSTER_WEBSERVER_URL`` is not set."""
+    url = os.environ.get("DAGSTER_WEBSERVER_URL", "").rstrip("/")
+    return {KEY: f"{url}/runs/{run_id}"} if url else {}
