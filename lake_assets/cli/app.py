@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lake_assets.cli import cleaning, doctor, lake, lineage, publishing, reading, tables, verifying
+from lake_assets.cli import cleaning, doctor, lake, lineage, publishing, reading, rolling_back, tables, verifying
 from lake_assets.cli.errors import as_one_line
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ for command in (
     lineage.lineage,
     verifying.verify,
     publishing.publish,
+    rolling_back.rollback,
     tables.tables,
     tables.get,
     cleaning.clean,

@@ -3,7 +3,7 @@
 # No postponed annotations here: Dagster reads them when the decorators run.
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,10 @@ from lake_assets.io_managers.run_branch import (
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import MergeConflict, RefNotFound
 from lake_assets.resources.lake import LakeResource
+
+LAYER = "layer"
+"""Asset tag: raw, refined, quarantine, published or sink."""
+PUBLISHED = "published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Publicati
     except MergeConflict as error:
         raise Failure(
             f"Run {run.run_id} cannot be published: since it began, {MAIN} got other versions of "
-            f"{_conflicts(lake, error)}. {MAIN} is as it was and the branch {name!r} is kept. Re-execute all steps "
+            f"{conflicting(lake, error)}. {MAIN} is as it was and the branch {name!r} is kept. Re-execute all steps "
             f"to rebuild on the new {MAIN}; re-executing from failure would conflict again.",
             allow_retries=False,
         ) from error
@@ -103,7 +107,8 @@ def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Publicati
     return Publication(commit, merged, len(lake.diff(before.id, commit.id).paths) if merged else 0)
 
 
-def _conflicts(lake: Lake, error: MergeConflict) -> str:
+def conflicting(lake: Lake, error: MergeConflict) -> str:
+    """Return the paths of a conflict, each with the run and commit that wrote it last on ``main``."""
     shown: list[str] = []
     for path in error.paths[:5]:
         writer = next(lake.log(MAIN, 1, path), None)
@@ -111,6 +116,12 @@ def _conflicts(lake: Lake, error: MergeConflict) -> str:
         shown.append(f"{path!r}{by}")
     more = len(error.paths) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def published_version(lake: Lake, commit: str, prefixes: Iterable[str]) -> str:
+    """Return the data version of a publication: of the exact files that a commit holds at these prefixes."""
+    content = [lake.fingerprint(commit, prefix) or "" for prefix in sorted(prefixes)]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]
 
 
 def published_asset(
@@ -149,7 +160,7 @@ def published_asset(
             "Reached only when every blocking check has passed."
         ),
         owners=owners,
-        tags={"layer": "published"},
+        tags={LAYER: PUBLISHED},
         code_version="1",
         freshness_policy=freshness_policy,
     )
@@ -177,7 +188,6 @@ def published_asset(
                 allow_retries=False,
             )
         result = publish(lake.lake, context.instance, context.run)
-        content = [lake.lake.fingerprint(result.commit.id, prefix) or "" for prefix in prefixes]
         note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
         context.log.info("%s: commit %s", note, result.commit.id)
         return MaterializeResult(
@@ -189,7 +199,7 @@ def published_asset(
                 "paths_changed": result.changed,
                 "note": note,
             },
-            data_version=DataVersion(hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]),
+            data_version=DataVersion(published_version(lake.lake, result.commit.id, prefixes)),
         )
 
     return published

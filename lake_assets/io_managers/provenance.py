@@ -6,7 +6,7 @@ prefix. Each commit that an IO manager makes names the commit of each input; a r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lake_assets.io_managers.manifest import MANIFEST
@@ -49,7 +49,7 @@ def parents(path: str) -> Iterator[str]:
         yield path
 
 
-def place_of(path: str, places: frozenset[str] | set[str]) -> str | None:
+def place_of(path: str, places: Collection[str]) -> str | None:
     """Return the nearest place that a file lies in."""
     return next((folder for folder in parents(path) if folder in places), None)
 

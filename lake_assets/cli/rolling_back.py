@@ -1,0 +1,84 @@
+"""The command `rollback`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lake_assets import environments
+from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.output import Json, emit, note, show
+from lake_assets.lake.contract import MAIN, Diff
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+
+def rollback(
+    to: Annotated[str, typer.Option("--to", metavar="COMMIT", help="A commit of main, or a tag of one.")],
+    asset: Annotated[str, typer.Argument(metavar="[ASSET]", help="The asset to put back.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Put back all that main holds.")] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the commit.")] = "by hand",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Put an asset back as it was.
+
+    Its files are restored on a branch and merged into main. Shows what will change and asks first; with --json it
+    only shows, unless --yes is given. Dagster is told of each partition, and the sinks follow: by the sensor
+    sinks_follow_main, or with the next run of their job.
+    """
+    if bool(asset) == everything:
+        raise typer.BadParameter("name an asset, or --all")
+    with closing(environments.open_lake()) as lake, open_instance() as instance:
+        from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
+        from lake_assets.io_managers.event_log import EventLog
+
+        plan = plan_rollback(lake, to, asset.strip("/"))
+        document = {"asset": asset or None, "to": plan.target.id, "from": plan.head.id, **asdict(plan.diff)}
+        if not plan.diff:
+            if json:
+                emit(document | {"rolled_back": False, "commit": plan.head.id, "reported": 0})
+            else:
+                print(f"{asset or 'All'} is as it was at {plan.target.id} already: nothing to roll back")
+            return
+        if not json:
+            _show(plan.diff)
+        if not yes:
+            if json:
+                emit(document | {"rolled_back": False, "commit": plan.head.id, "reported": 0})
+                return
+            typer.confirm(f"Roll {asset or 'all'} back on {MAIN}?", abort=True)
+        graph = _graph()
+        merge = roll_back(lake, instance, graph, plan, reason)
+        events = rollback_events(lake, EventLog(instance), graph, merge)
+        for event in events:
+            instance.report_runless_asset_event(event)
+        since = len(lake.diff(plan.target.id, merge.id, plan.prefix).paths)
+    if json:
+        emit(document | {"rolled_back": True, "commit": merge.id, "reported": len(events)})
+    else:
+        changed = len(plan.diff.paths)
+        print(
+            f"Rolled back {asset or 'all'} to {plan.target.id}: {changed} path(s) changed on {MAIN}, commit {merge.id}"
+        )
+        print(f"Dagster was told of {len(events)} materialization(s).")
+    if since:
+        note(f"Other runs published {since} more path(s) meanwhile: they stay.")
+
+
+def _show(diff: Diff) -> None:
+    sides = (("added", diff.added), ("removed", diff.removed), ("changed", diff.changed))
+    show({"change": change, "path": path} for change, paths in sides for path in paths)
+
+
+def _graph() -> AssetGraph:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Dagster's notes for developers
+        from lake_assets.definitions import defs
+    return defs.resolve_asset_graph()

@@ -1,0 +1,73 @@
+"""`rollback`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lake_assets import definitions, environments
+from lake_assets.cli.app import app
+from lake_assets.lake.contract import Commit
+from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.small_graph import SmallGraph
+
+Answer = Callable[..., Any]
+Refused = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _code_location(graph: SmallGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(definitions, "defs", graph.defs)
+
+
+def main() -> Commit:
+    lake = environments.open_lake()
+    head = lake.head("main")
+    lake.close()
+    return head
+
+
+def test_it_shows_the_diff_asks_and_rolls_back(graph: SmallGraph, command: Command) -> None:
+    graph.publish("mon", 1.0)
+    before = main().id
+    graph.publish("mon", 2.0)
+    head = main()
+    asked = CliRunner().invoke(app, ["rollback", "prices", "--to", before], input="n\n")
+    assert asked.exit_code == 1
+    assert "changed  prices/partition=mon/" in asked.stdout
+    assert "Roll prices back on main? [y/N]: " in asked.stdout
+    assert main() == head
+    done = CliRunner().invoke(app, ["rollback", "prices", "--to", before, "--reason", "a mistake"], input="y\n")
+    assert done.exit_code == 0, done.output
+    assert main().metadata == {"rollback_to": before, "reason": "a mistake"}
+    assert f"Rolled back prices to {before}: 2 path(s) changed on main, commit {main().id}\n" in done.stdout
+    assert "Dagster was told of 2 materialization(s)." in done.stdout
+    again = command("rollback", "prices", "--to", before).stdout
+    assert again == f"prices is as it was at {before} already: nothing to roll back\n"
+    lineage = command("lineage", "prices").stdout.splitlines()
+    assert f"back to {before[:12]}  reason: a mistake" in lineage[1]
+    assert "run " in lineage[2]
+    assert command("verify").exit_code == 0
+
+
+def test_json_only_shows_unless_yes_is_given(graph: SmallGraph, answer: Answer) -> None:
+    before = main().id
+    graph.publish("mon", 1.0)
+    head = main()
+    shown = answer("rollback", "--all", "--to", before)
+    assert (shown["rolled_back"], shown["commit"], len(shown["removed"])) == (False, head.id, 4)
+    assert main() == head
+    done = answer("rollback", "--all", "--to", before, "--yes")
+    assert (done["rolled_back"], done["commit"], done["reported"]) == (True, main().id, 3)
+    assert not answer("rollback", "--all", "--to", before, "--yes")["rolled_back"]
+
+
+def test_what_cannot_be_rolled_back_is_one_line(refused: Refused, command: Command) -> None:
+    before = main().id
+    assert "nothing" in refused("rollback", "nothing", "--to", before)
+    assert "nowhere" in refused("rollback", "prices", "--to", "nowhere")
+    for wrong in (["prices", "--all", "--to", before], ["--to", before], ["prices"]):
+        assert command("rollback", *wrong).exit_code == 2
