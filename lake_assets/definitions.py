@@ -8,9 +8,12 @@ from typing import Any
 from dagster import Definitions
 
 from lake_assets import environments
+from lake_assets.defs.lake_commits import lake_commits
 from lake_assets.defs.publishing import publish_runs
+from lake_assets.defs.sinks import sinks_follow_main
 from lake_assets.defs.stocks import checks, jobs, sensors
 from lake_assets.defs.stocks.assets import STOCKS
+from lake_assets.defs.sweeping import sweep_branches
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
@@ -20,7 +23,7 @@ def definitions(resources: Mapping[str, Any]) -> Definitions:
         asset_checks=[checks.stocks_audit],
         jobs=[jobs.stocks],
         schedules=[jobs.stocks_hourly],
-        sensors=[sensors.new_stock_files, publish_runs],
+        sensors=[sensors.new_stock_files, publish_runs, sinks_follow_main, lake_commits, sweep_branches],
         resources=resources,
         executor=environments.executor(),
     )

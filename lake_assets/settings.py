@@ -86,6 +86,10 @@ STOCKS_PROBE_HOURS = Setting(
     "24",
     "Hours back from now that the sensor probes at a source that cannot be listed.",
 )
+SWEEP_AFTER_DAYS = Setting("SWEEP_AFTER_DAYS", "7", "Days that the branch of a failed run stays for inspection.")
+DAGSTER_WEBSERVER_URL = Setting(
+    "DAGSTER_WEBSERVER_URL", "", "Address of Dagster's web page, for links from commits to their runs."
+)
 S3_ENDPOINT_URL = Setting("S3_ENDPOINT_URL", "", "Endpoint of an S3-compatible source; empty for AWS.")
 
 SETTINGS = (
@@ -99,5 +103,7 @@ SETTINGS = (
     STOCKS_MAX_QUARANTINED,
     STOCKS_PARTITIONS_PER_RUN,
     STOCKS_PROBE_HOURS,
+    SWEEP_AFTER_DAYS,
+    DAGSTER_WEBSERVER_URL,
     S3_ENDPOINT_URL,
 )

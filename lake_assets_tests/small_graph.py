@@ -4,7 +4,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas
 from dagster import (
@@ -16,11 +16,20 @@ from dagster import (
     MetadataValue,
     StaticPartitionsDefinition,
     asset,
+    build_sensor_context,
 )
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from lake_assets import environments
+from lake_assets.defs.lake_commits import lake_commits
 from lake_assets.defs.publishing import published_asset
+from lake_assets.defs.sinks import sinks_follow_main
+from lake_assets.defs.sweeping import sweep_branches
 from lake_assets.io_managers.lake_file import RawFile
+from lake_assets.io_managers.nosql import KEY, TableUpdate
+from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.nosql.resource import NoSQLResource
 
 DAYS = StaticPartitionsDefinition(["mon", "tue", "wed"])
 
@@ -50,7 +59,35 @@ def definitions(source: Path) -> Definitions:
         return pandas.DataFrame({"total": [1]})
 
     published = published_asset("prices", ["raw", "prices"], blocking=[], owners=[], partitions_def=DAYS)
-    return Definitions(assets=[raw, prices, total, published], resources=environments.resources())
+
+    @asset(
+        partitions_def=DAYS,
+        deps=[published, prices],
+        io_manager_key="nosql_io_manager",
+        tags={"layer": "sink"},
+        code_version="1",
+        metadata={KEY: "isin"},
+    )
+    def prices_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
+        since, until = nosql.store.source_commit("prices_table"), lake.lake.head(MAIN).id
+        days = [lake.lake.path(until, f"prices/partition={day}") for day in days_of(lake.lake, until)]
+        frames = [pandas.read_parquet(day.root, filesystem=day.filesystem) for day in days]
+        empty = pandas.DataFrame({"isin": pandas.Series(dtype=str), "price": pandas.Series(dtype=float)})
+        # Of equal keys the last day's stays.
+        rows = pandas.concat([empty, *frames]).drop_duplicates("isin", keep="last")
+        version = lake.lake.fingerprint(until, "prices") or "empty"
+        return TableUpdate(since, until, version, cast(Any, rows), rebuild=True)
+
+    return Definitions(
+        assets=[raw, prices, total, published, prices_table],
+        sensors=[sinks_follow_main, lake_commits, sweep_branches],
+        resources=environments.resources(),
+    )
+
+
+def days_of(lake: Lake, ref: str) -> list[str]:
+    """Return the days that the lake holds prices of."""
+    return [day for day in DAYS.get_partition_keys() if lake.fingerprint(ref, f"prices/partition={day}") is not None]
 
 
 class SmallGraph:
@@ -68,6 +105,15 @@ class SmallGraph:
         return job.execute_in_process(
             instance=self.instance, asset_selection=[AssetKey(name) for name in names], tags=tags or {}, **options
         )
+
+    def tick(self, sensor: str, cursor: str | None) -> SensorExecutionData:
+        """Evaluate a sensor."""
+        repository = self.defs.get_repository_def()
+        resources = {"lake": environments.lake_resource(), "nosql": environments.nosql_resource()}
+        with build_sensor_context(
+            instance=self.instance, cursor=cursor, repository_def=repository, resources=resources
+        ) as context:
+            return repository.get_sensor_def(sensor).evaluate_tick(context)
 
     def publish(self, day: str, *prices: float, **options: Any) -> ExecuteInProcessResult:
         """Publish a day of as many rows as there are prices."""

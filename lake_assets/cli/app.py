@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from lake_assets.cli import cleaning, doctor, lake, lineage, publishing, reading, rolling_back, tables, verifying
+from lake_assets.cli import (
+    cleaning,
+    doctor,
+    lake,
+    lineage,
+    publishing,
+    reading,
+    rolling_back,
+    sweeping,
+    tables,
+    verifying,
+)
 from lake_assets.cli.errors import as_one_line
 
 app = typer.Typer(
@@ -40,6 +51,7 @@ for command in (
     rolling_back.rollback,
     tables.tables,
     tables.get,
+    sweeping.sweep,
     cleaning.clean,
     doctor.doctor,
 ):

@@ -43,7 +43,7 @@ class Runs:
 
     @property
     def going_on(self) -> frozenset[str]:
-        """Ids of the runs that have not ended."""
+        """Ids of the runs that have not ended, and whose process is not known to have died."""
         return self._asked[1]
 
     @property
@@ -57,20 +57,12 @@ class Runs:
 
     @cached_property
     def _asked(self) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
-        from dagster import DagsterRunStatus, RunsFilter
+        from dagster import RunsFilter
 
-        ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
-        unfinished = [status for status in DagsterRunStatus if status not in ended]
+        from lake_assets.io_managers.run_lock import living
+
         with open_instance() as instance:
-            runs = instance.get_runs(RunsFilter(statuses=unfinished))
-            going_on = frozenset(run.run_id for run in runs)
-            needed = set(going_on)
-            for run in runs:
-                parent = run.parent_run_id
-                while parent is not None and parent not in needed:
-                    needed.add(parent)
-                    ancestor = instance.get_run_by_id(parent)
-                    parent = ancestor.parent_run_id if ancestor is not None else None
-            if self.branches:
-                runs = [*runs, *instance.get_runs(RunsFilter(run_ids=list(self.branches)))]
-        return {run.run_id: run.status.value for run in runs}, going_on, frozenset(needed)
+            found = living(instance)
+            wanted = sorted({*found.going_on, *self.branches})
+            runs = instance.get_runs(RunsFilter(run_ids=wanted)) if wanted else []
+        return {run.run_id: run.status.value for run in runs}, found.going_on, found.needed

@@ -15,8 +15,9 @@ import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from dagster import DagsterEventType, DagsterInstance, DagsterRun
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 _held: dict[Path, int] = {}
 _mutex = threading.Lock()
@@ -68,6 +69,28 @@ def is_held(instance: DagsterInstance, name: str) -> bool | None:
     if not holders or any(holder["host"] != socket.gethostname() for holder in holders):
         return None
     return any(_lives(holder["pid"], holder["started"]) for holder in holders if "pid" in holder)
+
+
+class Living(NamedTuple):
+    """Ids of the runs that go on, and of those with the runs they were re-executed from."""
+
+    going_on: frozenset[str]
+    needed: frozenset[str]
+
+
+def living(instance: DagsterInstance) -> Living:
+    """Return the runs that go on: whoever looks for a run's branch may be one of them."""
+    ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+    unfinished = instance.get_runs(RunsFilter(statuses=[status for status in DagsterRunStatus if status not in ended]))
+    runs = [run for run in unfinished if goes_on(instance, run)]
+    needed = {run.run_id for run in runs}
+    for run in runs:
+        parent = run.parent_run_id
+        while parent is not None and parent not in needed:
+            needed.add(parent)
+            ancestor = instance.get_run_by_id(parent)
+            parent = ancestor.parent_run_id if ancestor is not None else None
+    return Living(frozenset(run.run_id for run in runs), frozenset(needed))
 
 
 def forget_ended(instance: DagsterInstance) -> None:

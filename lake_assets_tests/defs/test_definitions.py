@@ -27,7 +27,13 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     ]
     assert sorted(name for name in repository.job_names if not name.startswith("__")) == ["stocks"]
     assert sorted(schedule.name for schedule in repository.schedule_defs) == ["stocks_hourly"]
-    assert sorted(sensor.name for sensor in repository.sensor_defs) == ["new_stock_files", "publish_runs"]
+    assert sorted(sensor.name for sensor in repository.sensor_defs) == [
+        "lake_commits",
+        "new_stock_files",
+        "publish_runs",
+        "sinks_follow_main",
+        "sweep_branches",
+    ]
 
 
 def test_every_check_blocks_and_has_the_partitions_of_its_asset() -> None:

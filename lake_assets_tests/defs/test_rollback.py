@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from dagster import AssetKey, Failure
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.io_managers.event_log import EventLog
@@ -24,22 +26,19 @@ def rolled_back(small: SmallGraph, lake: Lake, to: str, asset: str = "") -> Comm
     return merge
 
 
-def stale(small: SmallGraph, *days: str) -> set[str]:
+NAMES = ("raw", "prices", "prices_published")
+
+
+def stale(small: SmallGraph, *days: str, names: Sequence[str] = NAMES) -> set[str]:
     """Return what Dagster calls stale or missing, as `asset/day`."""
     graph = small.defs.resolve_asset_graph()
-    resolver = CachingStaleStatusResolver(small.instance, graph, _context(small))
+    resolver = CachingStaleStatusResolver(small.instance, graph, LoadingContextForTest(small.instance))
     return {
         f"{name}/{day}"
-        for name in ("raw", "prices", "prices_published")
+        for name in names
         for day in days
         if resolver.get_status(AssetKey(name), day) != StaleStatus.FRESH
     }
-
-
-def _context(small: SmallGraph):
-    from dagster._core.loader import LoadingContextForTest
-
-    return LoadingContextForTest(small.instance)
 
 
 def version(small: SmallGraph, name: str, day: str) -> str | None:

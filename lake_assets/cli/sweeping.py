@@ -1,0 +1,45 @@
+"""The command `sweep`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from lake_assets import environments
+from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.output import Json, emit, show
+
+
+def sweep(
+    older_than: Annotated[
+        float | None, typer.Option(metavar="DAYS", min=0, help="Age limit; SWEEP_AFTER_DAYS unless given.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove the branches that failed runs left.
+
+    Those of failed and cancelled runs, and of runs whose process was killed, past the age limit; never one whose run
+    goes on. Their commits stay readable by id.
+    """
+    with closing(environments.open_lake()) as lake, open_instance() as instance:
+        from lake_assets.defs import sweeping
+
+        limit = sweeping.age_limit(older_than)
+        look = sweeping.branches_left if dry_run else sweeping.sweep
+        found = list(look(lake, instance, limit))
+    removed = [{"name": branch.name, "reason": branch.reason} for branch in found if branch.remove]
+    kept = [{"name": branch.name, "reason": branch.reason} for branch in found if not branch.remove]
+    if json:
+        emit({"removed": not dry_run, "found": removed, "kept": kept})
+        return
+    if removed:
+        print("Would be removed:" if dry_run else "Removed:")
+        show(removed)
+    else:
+        print("Nothing to remove.")
+    if kept:
+        print("Kept:")
+        show(kept)

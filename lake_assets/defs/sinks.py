@@ -1,0 +1,94 @@
+"""Sensor `sinks_follow_main`: a sink is brought to `main`'s head where no run of its job does it."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dagster import (
+    AssetKey,
+    AssetSelection,
+    DefaultSensorStatus,
+    RunRequest,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from lake_assets.defs.publishing import LAYER, PUBLISHED
+from lake_assets.io_managers.asset_places import AssetPlaces
+from lake_assets.io_managers.lake_io_manager import prefix_of
+from lake_assets.io_managers.run_branch import RUN_ID
+from lake_assets.io_managers.run_lock import goes_on
+from lake_assets.lake.contract import MAIN
+from lake_assets.lake.errors import RefNotFound
+from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.nosql.resource import NoSQLResource
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+SINK = "sink"
+
+RUNS_PER_TICK = 20
+"""The first run brings the sink to the head; the others tell Dagster so of further stretches of partitions."""
+
+
+@sensor(
+    target=AssetSelection.tag(LAYER, SINK),
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description=(
+        "Runs a sink that is behind `main`: after a rollback, after a run that was published without its sinks, after "
+        "a commit that no run made."
+    ),
+)
+def sinks_follow_main(
+    context: SensorEvaluationContext, lake: LakeResource, nosql: NoSQLResource
+) -> SensorResult | SkipReason:
+    """Compare the commit that each sink reflects with the head of `main`."""
+    repository = context.repository_def
+    assert repository is not None
+    head = lake.lake.head(MAIN)
+    if context.cursor == head.id:
+        return SkipReason(f"{MAIN} is still at {head.id}.")
+    publisher = context.instance.get_run_by_id(head.metadata.get(RUN_ID, ""))
+    if publisher is not None and goes_on(context.instance, publisher):
+        return SkipReason(f"Run {publisher.run_id}, which published {head.id}, goes on: it feeds its sinks itself.")
+    graph = repository.asset_graph
+    requests: list[RunRequest] = []
+    for sink in sorted(key for key in graph.toposorted_asset_keys if graph.get(key).tags.get(LAYER) == SINK):
+        since = nosql.store.source_commit(prefix_of(sink))
+        if since is None:
+            continue  # Never fed: the next run of its job builds it.
+        inputs = [key for key in graph.get(sink).parent_keys if graph.get(key).tags.get(LAYER) != PUBLISHED]
+        try:
+            paths = [path for key in inputs for path in lake.lake.diff(since, head.id, prefix_of(key)).paths]
+        except RefNotFound:
+            continue  # Of another lake: built anew by the next run, too.
+        requests += _requests(graph, sink, head.id, paths)
+    if len(requests) > RUNS_PER_TICK:
+        context.log.warning("%d runs would be wanted; the first %d are requested", len(requests), RUNS_PER_TICK)
+    skip = None if requests else f"Every sink holds what {MAIN} holds at {head.id}."
+    return SensorResult(requests[:RUNS_PER_TICK], skip_reason=skip, cursor=head.id)
+
+
+def _requests(graph: "AssetGraph", sink: AssetKey, head: str, paths: Sequence[str]) -> list[RunRequest]:
+    """Return a run for each stretch of adjacent partitions that changed, the newest first."""
+    if not paths:
+        return []
+    name, definition = sink.to_user_string(), graph.get(sink).partitions_def
+    if definition is None:
+        return [RunRequest(f"{name}:{head}", asset_selection=[sink])]
+    keys = {place.partition for place in AssetPlaces(graph).of(paths) if place.partition is not None}
+    stretches = definition.subset_with_partition_keys(keys).get_partition_key_ranges(definition)
+    requests: list[RunRequest] = []
+    for first, last in sorted((stretch.start, stretch.end) for stretch in stretches):
+        run_key = f"{name}:{head}:{first}"
+        if first == last:
+            requests.append(RunRequest(run_key, partition_key=first, asset_selection=[sink]))
+        else:
+            tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+            requests.append(RunRequest(run_key, tags=tags, asset_selection=[sink]))
+    return requests[::-1]

@@ -1,0 +1,33 @@
+"""`sweep`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dagster import DagsterRunStatus
+
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets_tests.cli.conftest import Command
+
+FAILED = "eeee0000-0000-4000-8000-000000000001"
+GOING_ON = "ffff0000-0000-4000-8000-000000000002"
+
+
+def test_it_removes_what_failed_runs_left_and_says_what_it_keeps(
+    command: Command, answer: Callable[..., Any], lake: EmbeddedLake, add_run: Callable[..., str]
+) -> None:
+    add_run(FAILED, DagsterRunStatus.FAILURE)
+    add_run(GOING_ON, DagsterRunStatus.STARTED)
+    young = command("sweep").stdout
+    assert young.startswith("Nothing to remove.\nKept:\n")
+    assert "not past the age limit" in young
+    shown = answer("sweep", "--older-than", "0", "--dry-run")
+    assert (shown["removed"], [branch["name"] for branch in shown["found"]]) == (False, [f"run-{FAILED}"])
+    head = lake.head(f"run-{FAILED}").id
+    done = command("sweep", "--older-than", "0").stdout
+    assert done.startswith("Removed:\n")
+    assert f"run-{FAILED}  its run is FAILURE" in done
+    assert "its run goes on" in done.partition("Kept:")[2]
+    assert lake.branches() == ("main", f"run-{GOING_ON}")
+    assert lake.head(head).id == head
