@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from lake_assets import environments
-from lake_assets.cli.output import Json, amount, emit, emit_all, moment, show
+from lake_assets.cli.output import Json, amount, cell, emit, emit_all, emit_stream, moment, note, show
 from lake_assets.cli.places import parse_place
-from lake_assets.lake.contract import MAIN, Commit, LakeObject
+from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import PathNotFound
 
 SHORT = 12
@@ -116,13 +116,45 @@ def diff(
     left: Annotated[str, typer.Argument(metavar="A", help="A ref.")],
     right: Annotated[str, typer.Argument(metavar="B", help="The ref to compare with it.")],
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only this folder or file.")] = "",
+    rows: Annotated[str, typer.Option(metavar="PREFIX", help="Compare the rows of Parquet there, by --key.")] = "",
+    key: Annotated[str, typer.Option(metavar="COL[,COL]", help="With --rows: the columns that name a row.")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="With --rows: rows to show; 0 for all. All are counted.")] = 20,
     json: Json = False,
 ) -> None:
-    """Compare two refs. Files are added (in B only), removed (in A only) or changed."""
+    """Compare two refs. Files, or rows by key, are added (in B only), removed (in A only) or changed.
+
+    With --rows, any number of rows in bounded memory: what differs is read, sorted by key, and shown with the columns
+    that changed.
+    """
+    if bool(rows) != bool(key) or (rows and prefix):
+        raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no PREFIX besides")
     with closing(environments.open_lake()) as lake:
+        if rows:
+            _diff_rows(lake, left, right, rows.strip("/"), key.split(","), limit or None, json)
+            return
         found = lake.diff(left, right, prefix)
     if json:
         emit(asdict(found))
         return
     sides = (("added", found.added), ("removed", found.removed), ("changed", found.changed))
     show({"change": change, "path": path} for change, paths in sides for path in paths)
+
+
+def _diff_rows(lake: Lake, left: str, right: str, prefix: str, key: list[str], limit: int | None, json: bool) -> None:
+    from lake_assets.cli.row_diff import row_diff
+
+    with row_diff(lake, left, right, prefix, key) as found:
+        if json:
+            emit_stream({**found.counts}, "rows", map(asdict, found.rows(limit)))
+            return
+        shown = (
+            {"change": row.change, **row.key, "columns": _changes(row.before, row.after)} for row in found.rows(limit)
+        )
+        show(shown, ("change", *key, "columns"))
+        note(", ".join(f"{count} {change}" for change, count in found.counts.items()))
+
+
+def _changes(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    if before is None or after is None:
+        return ""
+    return ", ".join(f"{name}: {cell(before[name])} -> {cell(after[name])}" for name in before)

@@ -39,6 +39,14 @@ def emit_all(documents: Iterable[object]) -> None:
     print("[]" if separator == "[" else "\n]")
 
 
+def emit_stream(known: Mapping[str, object], name: str, documents: Iterable[object]) -> None:
+    """Print one JSON object: what is known already, then ``name``, an array, each element as it comes."""
+    print("{", *(f"{json.dumps(key)}: {_encoded(value)}," for key, value in known.items()), sep="\n")
+    print(f"{json.dumps(name)}:", end=" ")
+    emit_all(documents)
+    print("}")
+
+
 def _encoded(document: object) -> str:
     return json.dumps(_jsonable(document), indent=2, allow_nan=False)
 

@@ -1,0 +1,266 @@
+"""Rows that differ between two commits, by key: DuckDB over the Parquet files that differ, in bounded memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lake_assets.cli.content import folder_columns
+from lake_assets.cli.errors import CommandError
+from lake_assets.lake.errors import PathNotFound
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from lake_assets.lake.contract import Lake, Snapshot
+
+MEMORY = "1GB"
+"""What DuckDB may hold; the rest goes to its temporary folder."""
+
+_BATCH = 2048
+
+Columns = Mapping[str, str]
+"""Column name to DuckDB's type."""
+
+Change = Literal["added", "removed", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """One row that differs.
+
+    Parameters
+    ----------
+    change
+        Whether it is in the right commit alone (added), in the left alone (removed), or in both.
+    key
+        Key column to value.
+    before, after
+        Column to value: of an added or removed row the other columns, of a changed one those that changed.
+    """
+
+    change: Change
+    key: Mapping[str, Any]
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowDiff:
+    """Rows that differ, and how many.
+
+    Parameters
+    ----------
+    key, columns
+        Key columns, and the others of either side.
+    counts
+        Change to rows.
+    """
+
+    key: Sequence[str]
+    columns: Sequence[str]
+    counts: Mapping[Change, int]
+    _connection: DuckDBPyConnection = field(repr=False)
+
+    def rows(self, limit: int | None) -> Iterator[RowChange]:
+        """Yield rows in the order of their key, at most ``limit``."""
+        if not any(self.counts.values()):
+            return
+        ordered = ", ".join(f"k{at}" for at in range(len(self.key)))
+        most = f"LIMIT {limit}" if limit is not None else ""
+        result = self._connection.execute(f"SELECT * FROM changes ORDER BY {ordered} {most}")  # noqa: S608
+        names = [column[0] for column in result.description or ()]
+        while batch := result.fetchmany(_BATCH):
+            for values in batch:
+                yield self._row(dict(zip(names, values, strict=True)))
+
+    def _row(self, row: Mapping[str, Any]) -> RowChange:
+        key = {name: row[f"k{at}"] for at, name in enumerate(self.key)}
+        every = row["change"] != "changed"
+        wanted = range(len(self.columns)) if every else [at for at in row["differ"] if at is not None]
+        before, after = ({self.columns[at]: row[f"{side}{at}"] for at in wanted} for side in "lr")
+        return RowChange(
+            row["change"],
+            key,
+            before if row["change"] != "added" else None,
+            after if row["change"] != "removed" else None,
+        )
+
+
+@contextmanager
+def row_diff(lake: Lake, left: str, right: str, prefix: str, key: Sequence[str]) -> Generator[RowDiff]:
+    """Compare the rows of two commits by key.
+
+    Only files that differ are read: what lies in the same file on both sides is equal. Folder names such as
+    ``day=2017-07-28`` are columns, too.
+
+    Parameters
+    ----------
+    key
+        Columns that name a row.
+
+    Raises
+    ------
+    CommandError
+        A key column is missing, or does not name one row; or there is no Parquet.
+    """
+    import duckdb
+
+    left, right = lake.head(left).id, lake.head(right).id
+    found = lake.diff(left, right, prefix)
+    with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder, duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '{MEMORY}'")
+        connection.execute(f"SET temp_directory = {_text(folder)}")
+        connection.execute("SET preserve_insertion_order = false")
+        try:
+            sides = (
+                _side(lake, connection, "l", left, prefix, (*found.removed, *found.changed)),
+                _side(lake, connection, "r", right, prefix, (*found.added, *found.changed)),
+            )
+            yield _compared(lake, connection, (left, right), prefix, sides, key)
+        except duckdb.Error as error:
+            reason = str(error).partition("\n")[0]
+            raise CommandError(f"the rows of {prefix!r} cannot be compared: {reason}") from error
+
+
+def _compared(
+    lake: Lake,
+    connection: DuckDBPyConnection,
+    commits: tuple[str, str],
+    prefix: str,
+    sides: tuple[Columns, Columns],
+    key: Sequence[str],
+) -> RowDiff:
+    if not any(sides):
+        _refuse_without_parquet(lake, commits, prefix)
+        return RowDiff(key, (), _NONE, connection)
+    columns = list(dict.fromkeys([*sides[0], *sides[1]]))
+    for name in key:
+        if name not in columns:
+            raise CommandError(f"{prefix!r} has no column {name!r}; there are {', '.join(columns)}")
+    others = [name for name in columns if name not in key]
+    for side, commit, held in zip("lr", commits, sides, strict=True):
+        _refuse_ambiguous(connection, side, commit, key, held)
+    connection.execute(f"CREATE TEMP TABLE changes AS {_query(sides, key, others)}")
+    counted = connection.execute("SELECT change, count(*) FROM changes GROUP BY change").fetchall()
+    return RowDiff(key, others, {**_NONE, **dict(counted)}, connection)
+
+
+_NONE: Mapping[Change, int] = {"added": 0, "removed": 0, "changed": 0}
+
+
+def _side(
+    lake: Lake, connection: DuckDBPyConnection, name: str, commit: str, prefix: str, paths: Sequence[str]
+) -> Columns:
+    """Make the view of one commit's rows in files that differ; return its columns, none where there is no such file."""
+    paths = sorted(path for path in paths if _is_data(path))
+    if not paths:
+        return {}
+    snapshot = lake.path(commit, prefix)
+    files = [_place(snapshot, path) for path in paths]
+    folders = folder_columns(paths[0])
+    if any(folder_columns(path).keys() != folders.keys() for path in paths):
+        raise CommandError(f"files below {prefix!r} lie in folders of different columns: name one folder")
+    return open_rows(connection, name, snapshot, files, list(folders))
+
+
+def open_rows(
+    connection: DuckDBPyConnection, name: str, snapshot: Snapshot, files: Sequence[str], folders: Sequence[str]
+) -> Columns:
+    """Make a view of the rows in Parquet files, with the columns that their folders name; return its columns."""
+    from pyarrow.fs import LocalFileSystem
+
+    if isinstance(snapshot.filesystem, LocalFileSystem):
+        options = f"union_by_name = true, hive_types_autocast = false, hive_partitioning = {str(bool(folders)).lower()}"
+        listed = ", ".join(map(_text, files))
+        connection.execute(f"CREATE VIEW {name}_files AS FROM read_parquet([{listed}], {options})")
+    else:
+        connection.register(f"{name}_files", _dataset(snapshot, files, folders))
+    described = connection.execute(f"DESCRIBE {name}_files").fetchall()
+    return {column[0]: column[1] for column in described}
+
+
+def _dataset(snapshot: Snapshot, files: Sequence[str], folders: Sequence[str]) -> Any:
+    """Return files that are not on a local disk, read through their own filesystem."""
+    import pyarrow
+    import pyarrow.dataset as ds
+
+    strings = pyarrow.schema([(folder, pyarrow.string()) for folder in folders])
+    hive = ds.partitioning(strings, flavor="hive") if folders else None
+    return ds.dataset(list(files), format="parquet", filesystem=snapshot.filesystem, partitioning=hive)
+
+
+def _is_data(path: str) -> bool:
+    return path.endswith(".parquet") and not path.rpartition("/")[2].startswith(("_", "."))
+
+
+def _place(snapshot: Snapshot, path: str) -> str:
+    below = path[len(snapshot.prefix) :].lstrip("/")
+    return f"{snapshot.root}/{below}" if below else snapshot.root
+
+
+def _refuse_without_parquet(lake: Lake, commits: Sequence[str], prefix: str) -> None:
+    objects = [item.path for commit in commits for item in lake.list(commit, prefix)]
+    if not objects:
+        raise PathNotFound("nothing is there", repository=lake.repository, ref=" and ".join(commits), path=prefix)
+    if not any(map(_is_data, objects)):
+        raise CommandError(f"{prefix!r} holds no Parquet, and only rows of Parquet can be compared")
+
+
+def _refuse_ambiguous(
+    connection: DuckDBPyConnection, side: str, commit: str, key: Sequence[str], columns: Columns
+) -> None:
+    if not columns:
+        return
+    names = ", ".join(_name(name) if name in columns else f"NULL AS {_name(name)}" for name in key)
+    grouped = ", ".join(str(at + 1) for at in range(len(key)))
+    query = f"SELECT {names}, count(*) AS n FROM {side}_files GROUP BY {grouped} HAVING n > 1 LIMIT 1"  # noqa: S608
+    twice = connection.execute(query).fetchone()
+    if twice is not None:
+        values = ", ".join(f"{name} {value}" for name, value in zip(key, twice, strict=False))
+        raise CommandError(f"{twice[-1]} rows of commit {commit} have {values}: name more columns by --key")
+
+
+def _query(sides: tuple[Columns, Columns], key: Sequence[str], others: Sequence[str]) -> str:
+    """Return the query of the rows that differ; all values are named by their place, whatever the columns' names."""
+    left, right = (
+        _rows(side, here, there, key, others) for side, here, there in (("l", *sides), ("r", *reversed(sides)))
+    )
+    joined = " AND ".join(f"l.k{at} IS NOT DISTINCT FROM r.k{at}" for at in range(len(key)))
+    differ = [f"l.c{at} IS DISTINCT FROM r.c{at}" for at in range(len(others))]
+    keys = ", ".join(f"CASE WHEN r.here THEN r.k{at} ELSE l.k{at} END AS k{at}" for at in range(len(key)))
+    values = "".join(f", l.c{at} AS l{at}, r.c{at} AS r{at}" for at in range(len(others)))
+    places = "".join(f", CASE WHEN {condition} THEN {at} END" for at, condition in enumerate(differ))
+    return f"""
+        SELECT CASE WHEN l.here IS NULL THEN 'added' WHEN r.here IS NULL THEN 'removed' ELSE 'changed' END AS change,
+            {keys}, [NULL::INTEGER{places}] AS differ {values}
+        FROM ({left}) AS l FULL JOIN ({right}) AS r ON {joined}
+        WHERE l.here IS NULL OR r.here IS NULL {"".join(f" OR {condition}" for condition in differ)}
+    """  # noqa: S608
+
+
+def _rows(side: str, here: Columns, there: Columns, key: Sequence[str], others: Sequence[str]) -> str:
+    def column(name: str) -> str:
+        if name not in here:
+            return f"CAST(NULL AS {there[name]})"
+        if name in there and here[name] != there[name] and not {here[name], there[name]} <= _NUMBERS:
+            return f"CAST({_name(name)} AS VARCHAR)"
+        return _name(name)
+
+    keys = ", ".join(f"{column(name)} AS k{at}" for at, name in enumerate(key))
+    values = "".join(f", {column(name)} AS c{at}" for at, name in enumerate(others))
+    return f"SELECT true AS here, {keys}{values} " + (f"FROM {side}_files" if here else "WHERE false")
+
+
+_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE"}
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
