@@ -14,16 +14,27 @@ from lake_assets.defs.sinks import sinks_follow_main
 from lake_assets.defs.stocks import checks, jobs, sensors
 from lake_assets.defs.stocks.assets import STOCKS
 from lake_assets.defs.sweeping import sweep_branches
+from lake_assets.defs.users.assets import USERS
+from lake_assets.defs.users.checks import users_audit
+from lake_assets.defs.users.jobs import users
+from lake_assets.defs.users.sensors import new_user_files
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
     """Return the asset graph on these resources."""
     return Definitions(
-        assets=STOCKS,
-        asset_checks=[checks.stocks_audit],
-        jobs=[jobs.stocks],
+        assets=[*STOCKS, *USERS],
+        asset_checks=[checks.stocks_audit, users_audit],
+        jobs=[jobs.stocks, users],
         schedules=[jobs.stocks_hourly],
-        sensors=[sensors.new_stock_files, publish_runs, sinks_follow_main, lake_commits, sweep_branches],
+        sensors=[
+            sensors.new_stock_files,
+            new_user_files,
+            publish_runs,
+            sinks_follow_main,
+            lake_commits,
+            sweep_branches,
+        ],
         resources=resources,
         executor=environments.executor(),
     )

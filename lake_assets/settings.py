@@ -86,6 +86,7 @@ STOCKS_PROBE_HOURS = Setting(
     "24",
     "Hours back from now that the sensor probes at a source that cannot be listed.",
 )
+USERS_SOURCE = Setting("USERS_SOURCE", "generated", "Where users come from: generated, or a folder of Parquet files.")
 SWEEP_AFTER_DAYS = Setting("SWEEP_AFTER_DAYS", "7", "Days that the branch of a failed run stays for inspection.")
 DAGSTER_WEBSERVER_URL = Setting(
     "DAGSTER_WEBSERVER_URL", "", "Address of Dagster's web page, for links from commits to their runs."
@@ -103,6 +104,7 @@ SETTINGS = (
     STOCKS_MAX_QUARANTINED,
     STOCKS_PARTITIONS_PER_RUN,
     STOCKS_PROBE_HOURS,
+    USERS_SOURCE,
     SWEEP_AFTER_DAYS,
     DAGSTER_WEBSERVER_URL,
     S3_ENDPOINT_URL,

@@ -17,6 +17,9 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "stocks_published",
         "stocks_quarantine",
         "stocks_table",
+        "users",
+        "users_published",
+        "users_without_pii",
     ]
     assert sorted(key.to_user_string() for key in graph.asset_check_keys) == [
         "stocks_parquet:key_is_unique",
@@ -24,12 +27,14 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "stocks_parquet:quarantine_bounded",
         "stocks_parquet:rows_reconcile",
         "stocks_parquet:volume_not_negative",
+        "users_without_pii:no_pii",
     ]
-    assert sorted(name for name in repository.job_names if not name.startswith("__")) == ["stocks"]
+    assert sorted(name for name in repository.job_names if not name.startswith("__")) == ["stocks", "users"]
     assert sorted(schedule.name for schedule in repository.schedule_defs) == ["stocks_hourly"]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
         "lake_commits",
         "new_stock_files",
+        "new_user_files",
         "publish_runs",
         "sinks_follow_main",
         "sweep_branches",
@@ -43,11 +48,12 @@ def test_every_check_blocks_and_has_the_partitions_of_its_asset() -> None:
         assert check.partitions_def == graph.get(check.key.asset_key).partitions_def
 
 
-def test_one_backfill_takes_the_whole_group_in_the_same_runs() -> None:
+def test_one_backfill_takes_a_whole_group_in_the_same_runs() -> None:
     graph = defs.get_repository_def().asset_graph
-    keys = graph.get_all_asset_keys()
-    assert len({graph.get(key).backfill_policy for key in keys}) == 1
-    assert len({graph.get(key).partitions_def for key in keys}) == 1
+    for group in ("stocks", "users"):
+        nodes = [node for node in graph.asset_nodes if node.group_name == group]
+        assert len({node.backfill_policy for node in nodes}) == 1
+        assert len({node.partitions_def for node in nodes}) == 1
 
 
 def test_loading_warns_of_nothing_but_dagsters_preview_feature() -> None:

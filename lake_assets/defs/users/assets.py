@@ -1,0 +1,98 @@
+"""The assets of group `users`: batches of users, the same without personal data, and their publication."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+from typing import Any
+
+from dagster import AssetExecutionContext, Failure, MetadataValue, asset
+
+from lake_assets import settings
+from lake_assets.defs.publishing import published_asset
+from lake_assets.defs.users.checks import BLOCKING
+from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
+from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
+from lake_assets.defs.users.schema import COLUMNS, PII, table_schema
+from lake_assets.defs.users.source import UsersSourceError, open_source
+from lake_assets.io_managers.lake_io_manager import join, read_ref
+from lake_assets.io_managers.partitions import folders
+from lake_assets.lake.errors import PathNotFound
+from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.spark import SparkResource
+
+GROUP = "users"
+OWNERS = ["team:data-platform"]
+
+
+@asset(
+    group_name=GROUP,
+    partitions_def=BATCHES,
+    io_manager_key="parquet_io_manager",
+    kinds={"parquet", "spark", "lake"},
+    owners=OWNERS,
+    tags={"layer": "raw", "pii": "true"},
+    code_version="1",
+    metadata={"dagster/column_schema": table_schema()},
+)
+def users(context: AssetExecutionContext, config: UsersConfig, spark: SparkResource) -> Any:
+    """Users as their file has them, personal data and all: one batch is one file of the source."""
+    source = open_source(config.source or settings.USERS_SOURCE.value)
+    keys = [context.partition_key] if context.has_partition_key else context.partition_keys
+    try:
+        batches = {key: source.read(spark.session, key) for key in keys}
+    except UsersSourceError as error:
+        # Asking again will not make it another file.
+        raise Failure(str(error), allow_retries=False) from error
+    # `dagster job execute` takes a batch that Dagster has not heard of, and its later steps would not find it.
+    context.instance.add_dynamic_partitions(BATCHES_NAME, keys)
+    for key in keys:
+        context.add_asset_metadata({"source": MetadataValue.url(source.url(key))}, partition_key=key)
+    return one_frame(batches)
+
+
+@asset(
+    group_name=GROUP,
+    partitions_def=BATCHES,
+    deps=[users],
+    io_manager_key="parquet_io_manager",
+    kinds={"parquet", "spark", "lake"},
+    owners=OWNERS,
+    tags={"layer": "refined", "pii": "false"},
+    code_version="1",
+    metadata={"dagster/column_schema": table_schema(without=PII)},
+)
+def users_without_pii(
+    context: AssetExecutionContext, config: WithoutPiiConfig, lake: LakeResource, spark: SparkResource
+) -> Any:
+    """Users without what tells who they are: by default no IP address, birthdate, salary and e-mail."""
+    names = [column.name for column in COLUMNS]
+    unknown = [name for name in config.columns if name not in names]
+    if unknown:
+        raise Failure(
+            f"users has no column {', '.join(map(repr, unknown))} to drop; its columns are {', '.join(names)}",
+            allow_retries=False,
+        )
+    if set(config.columns) == set(names):
+        raise Failure("Every column of users is to be dropped: nothing would be left", allow_retries=False)
+    # Not an input: its annotation would load Spark's library with the definitions.
+    ref = read_ref(lake.lake, context.instance, context.run)
+    batches: dict[str, Any] = {}
+    for key, place in folders(BATCHES, context.partition_keys).items():
+        try:
+            snapshot = lake.lake.path(ref, join("users", place))
+        except PathNotFound as error:
+            raise Failure(f"users has no batch {key!r} yet: materialize it first ({error})") from error
+        batches[key] = spark.session.read.parquet(snapshot.uri)
+    return one_frame(batches).drop(*config.columns)
+
+
+USERS = [
+    users,
+    users_without_pii,
+    published_asset(
+        GROUP,
+        ["users", "users_without_pii"],
+        blocking=BLOCKING,
+        partitions_def=BATCHES,
+        owners=OWNERS,
+    ),
+]

@@ -1,0 +1,78 @@
+"""The audit of `users_without_pii`: a blocking check that stands between a run's branch and `main`."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+import dataclasses
+import warnings
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckKey,
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetKey,
+    MetadataValue,
+    PreviewWarning,
+    multi_asset_check,
+)
+
+from lake_assets.defs.users.config import WITHOUT_PII, dropped_columns
+from lake_assets.defs.users.partitions import BATCHES
+from lake_assets.defs.users.pii import Search, search
+from lake_assets.io_managers.lake_io_manager import prefix_of, read_ref
+from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.spark import SparkResource
+
+NO_PII = AssetCheckKey(AssetKey(WITHOUT_PII), "no_pii")
+BLOCKING = [NO_PII]
+
+_FILES_SHOWN = 20
+
+
+def _spec() -> AssetCheckSpec:
+    with warnings.catch_warnings():
+        # Without its partitions a check would be handed all of history.
+        warnings.simplefilter("ignore", PreviewWarning)
+        return AssetCheckSpec(
+            NO_PII.name,
+            asset=NO_PII.asset_key,
+            description=(
+                "No dropped column, and no value that looks like an e-mail or IP address, is left in any file of any "
+                "batch. Where older batches have one, run them and this one again as one range."
+            ),
+            blocking=True,
+            partitions_def=BATCHES,
+        )
+
+
+@multi_asset_check(name="users_audit", specs=[_spec()])
+def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource) -> AssetCheckResult:
+    """Search all that the run's branch holds of the asset, whichever run wrote it."""
+    ref = read_ref(lake.lake, context.instance, context.run)
+    columns = dropped_columns(context.run.run_config)
+    found = search(spark.session, lake.lake, ref, prefix_of(NO_PII.asset_key), columns)
+    return AssetCheckResult(
+        check_name=NO_PII.name,
+        passed=not found.columns and not found.values,
+        description=_told(found),
+        # Counts and places, never a value: this is what must not get out.
+        metadata={
+            "columns": columns,
+            "files": found.files,
+            "files_with_columns": len(found.columns),
+            "emails": sum(item.emails for item in found.values),
+            "ip_addresses": sum(item.ip_addresses for item in found.values),
+            "columns_left": MetadataValue.json(dict(sorted(found.columns.items())[:_FILES_SHOWN])),
+            "values_left": MetadataValue.json([dataclasses.asdict(item) for item in found.values[:_FILES_SHOWN]]),
+        },
+    )
+
+
+def _told(found: Search) -> str:
+    columns = sorted({name for names in found.columns.values() for name in names})
+    reasons = [f"{len(found.columns)} file(s) have {', '.join(columns)}"] if columns else []
+    reasons += [
+        f"{item.file} has {item.emails} e-mail and {item.ip_addresses} IP address(es) in {item.column}"
+        for item in found.values[:_FILES_SHOWN]
+    ]
+    return "; ".join(reasons) or f"Nothing personal is left in {found.files} file(s)."

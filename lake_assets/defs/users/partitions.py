@@ -1,0 +1,36 @@
+"""Batches: one is one file of users, and becomes known when it is first seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from dagster import DynamicPartitionsDefinition
+
+from lake_assets.io_managers.partitions import partition_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+BATCHES_NAME = "users_batches"
+BATCHES = DynamicPartitionsDefinition(name=BATCHES_NAME)
+
+
+def is_key(name: str) -> bool:
+    """Return whether Dagster can have a partition of this name."""
+    return bool(name) and "..." not in name and name.isprintable()
+
+
+def one_frame(batches: Mapping[str, DataFrame]) -> DataFrame:
+    """Return the frames of batches as one; of several, each row names its batch in the partition's columns."""
+    if len(batches) == 1:
+        return next(iter(batches.values()))
+    from pyspark.sql import DataFrame
+    from pyspark.sql import functions as F  # noqa: N812
+
+    named = [
+        frame.withColumns({name: F.lit(value) for name, value in partition_columns(BATCHES, key).items()})
+        for key, frame in batches.items()
+    ]
+    return reduce(DataFrame.unionByName, named)

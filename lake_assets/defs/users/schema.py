@@ -1,0 +1,64 @@
+"""The columns of a file of users, in one list: every schema is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dagster import TableColumn, TableSchema
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: name, Spark type, what it is. Any of them may be null."""
+
+    name: str
+    type: str
+    description: str
+
+
+COLUMNS = (
+    Column("registration_dttm", "timestamp", "Moment of registration, UTC"),
+    Column("id", "int", "Number of the user in its batch"),
+    Column("first_name", "string", "First name"),
+    Column("last_name", "string", "Last name"),
+    Column("email", "string", "E-mail address"),
+    Column("gender", "string", "Female, Male, or empty"),
+    Column("ip_address", "string", "Address that the user registered from"),
+    Column("cc", "string", "Number of the credit card, or empty"),
+    Column("country", "string", "Country, by its English name"),
+    Column("birthdate", "string", "Date of birth, month/day/year without leading zeros, or empty"),
+    Column("salary", "double", "Yearly salary, in USD"),
+    Column("title", "string", "Job title, or empty"),
+    Column("comments", "string", "What the user wrote"),
+)
+PII = ("ip_address", "birthdate", "salary", "email")
+"""Columns that `users_without_pii` drops unless it is told otherwise."""
+
+
+def spark_schema() -> StructType:
+    """Return the schema of a batch."""
+    from pyspark.sql import types
+
+    kinds = {
+        "string": types.StringType(),
+        "timestamp": types.TimestampType(),
+        "double": types.DoubleType(),
+        "int": types.IntegerType(),
+    }
+    return types.StructType([types.StructField(column.name, kinds[column.type]) for column in COLUMNS])
+
+
+def table_schema(without: Collection[str] = ()) -> TableSchema:
+    """Return the columns with their descriptions, for Dagster."""
+    return TableSchema(
+        columns=[
+            TableColumn(column.name, type=column.type, description=column.description)
+            for column in COLUMNS
+            if column.name not in without
+        ]
+    )
