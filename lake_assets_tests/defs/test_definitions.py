@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from dagster import Definitions
+
+from lake_assets import definitions, environments
 from lake_assets.definitions import defs
 
 
@@ -39,6 +42,11 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "sinks_follow_main",
         "sweep_branches",
     ]
+
+
+def test_all_definitions_load_together_as_the_servers_load_them() -> None:
+    # An op and a job of one name, say, are refused only here.
+    Definitions.validate_loadable(definitions.definitions(environments.resources()))
 
 
 def test_every_check_blocks_and_has_the_partitions_of_its_asset() -> None:

@@ -124,7 +124,7 @@ def test_the_generated_default_needs_no_file_and_any_name_is_a_batch(make_graph:
 def test_the_source_may_be_told_by_run_configuration(make_graph: Callable[..., Graph], tmp_path: Path) -> None:
     graph = make_graph(USERS_SOURCE=str(tmp_path / "away"))
     add(tmp_path / "here", "week1", changed("week1", title="Duke"))
-    config = {"ops": {"users": {"config": {"source": str(tmp_path / "here")}}}}
+    config = {"ops": {"read_users": {"config": {"source": str(tmp_path / "here")}}}}
     result = run(graph, "week1", run_config=config, asset_selection=[AssetKey("users")])
     assert "Duke" in rows(graph, f"run-{result.run_id}")["title"].to_pylist()
 
@@ -226,7 +226,7 @@ def test_a_bad_file_fails_the_batch_and_leaves_nothing(graph: Graph, files: Path
     if spoil == "columns":
         add(files, "week1", changed("week1").drop_columns("email"))
     result = run(graph, "week1")
-    assert reasons[spoil] in failure(result, "users")
+    assert reasons[spoil] in failure(result, "read_users")
     assert not any(event.event_type_value == "STEP_UP_FOR_RETRY" for event in result.all_events)
     assert graph.published() == {}
     # A misspelt name does not become a batch.
