@@ -94,7 +94,8 @@ def _print(prefix: str, ref: str, commit: str, found: Sequence[Origin]) -> None:
     from rich.text import Text
     from rich.tree import Tree
 
-    tree = Tree(Text(f"{prefix} at {ref} ({commit[:SHORT]})"), guide_style="dim")
+    at = commit[:SHORT] if commit.startswith(ref) else f"{ref} ({commit[:SHORT]})"
+    tree = Tree(Text(f"{prefix} at {at}"), guide_style="dim")
     _grow(tree, found, set())
     # Wide enough for any line: a terminal wraps what it must, and nothing is cut.
     Console(highlight=False, emoji=False, width=100_000).print(tree)

@@ -55,14 +55,12 @@ class Verification:
     def problems(self, advance: Callable[[int], None]) -> Iterator[Problem]:
         """Yield what is wrong; ``advance`` is told the bytes read."""
         made = makers(self._lake, self.commit.id, self.places)
-        assets = {commit.metadata["asset"] for commit in made.values() if "asset" in commit.metadata}
         files: dict[str, list[LakeObject]] = {}
+        others: list[LakeObject] = []
         for item in self.objects:
             place = place_of(item.path, self.places)
-            if place is not None:
-                files.setdefault(place, []).append(item)
-            elif any(item.path.startswith(f"{asset}/") for asset in assets):
-                yield Problem(item.path, "lies in an asset's prefix, and no manifest lists it")
+            (others if place is None else files.setdefault(place, [])).append(item)
+        yield from self._strangers(others)
         for place in sorted(self.places):
             manifest = self._manifest(place)
             if isinstance(manifest, Problem):
@@ -76,6 +74,15 @@ class Verification:
             if reason:
                 yield Problem(item.path, reason)
             advance(item.size)
+
+    def _strangers(self, files: Sequence[LakeObject]) -> Iterator[Problem]:
+        """Yield the files that lie at an asset's prefix, by the commits that ever wrote there, and in no manifest."""
+        if not files:
+            return
+        assets = {commit.metadata.get("asset", "") for commit in self._lake.log(self.commit.id)} - {""}
+        for item in files:
+            if place_of(item.path, assets) is not None:
+                yield Problem(item.path, "lies at an asset's prefix, and no manifest lists it")
 
     def _manifest(self, place: str) -> Manifest | Problem:
         path = f"{place}/{MANIFEST}"

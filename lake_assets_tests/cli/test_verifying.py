@@ -78,6 +78,10 @@ def test_what_no_run_of_ours_wrote_is_named(command: Command, published: SmallGr
     (reason,) = found.values()
     assert "of no run of ours" in reason
     assert list(found) == ["prices/partition=mon"]
+    lake = environments.open_lake()
+    change(lake, {}, name="raw")
+    lake.close()
+    assert ("raw/mine.txt", "lies at an asset's prefix, and no manifest lists it") in problems(command)
 
 
 def test_a_run_that_dagster_does_not_know_is_named(
