@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dagster import ExecutorDefinition
 
     from lake_assets.lake.embedded import EmbeddedLake
+    from lake_assets.lake.lakefs import LakeFSLake
     from lake_assets.resources.lake import LakeResource
     from lake_assets.resources.nosql.contract import NoSQLStore
     from lake_assets.resources.nosql.resource import NoSQLResource
@@ -26,19 +27,33 @@ def lake_home() -> Path:
     return Path(settings.LAKE_HOME.value).expanduser().absolute()
 
 
+def has_server() -> bool:
+    """Tell whether the environment in force is `services`; the embedded one needs none."""
+    return settings.LAKE_ENV.choice("embedded", "services") == "services"
+
+
 def lake_resource() -> LakeResource:
     """Return the lake of the environment in force."""
-    from lake_assets.resources.lake import EmbeddedLakeResource
+    from dagster import EnvVar
 
-    settings.LAKE_ENV.choice("embedded")
-    return EmbeddedLakeResource(home=str(lake_home()))
+    from lake_assets.resources.lake import EmbeddedLakeResource, LakeFSResource
+
+    if not has_server():
+        return EmbeddedLakeResource(home=str(lake_home()))
+    return LakeFSResource(
+        endpoint=settings.LAKEFS_ENDPOINT.value,
+        access_key_id=EnvVar(settings.LAKEFS_ACCESS_KEY_ID.name),
+        secret_access_key=EnvVar(settings.LAKEFS_SECRET_ACCESS_KEY.name),
+        repository=settings.LAKEFS_REPOSITORY.value,
+        storage_namespace=settings.LAKEFS_STORAGE.value,
+        deadline=settings.LAKEFS_DEADLINE.number(1, 3600),
+    )
 
 
 def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the environment in force."""
     from lake_assets.resources.nosql.resource import LMDBResource
 
-    settings.LAKE_ENV.choice("embedded")
     return LMDBResource(folder=str(nosql_home()))
 
 
@@ -47,18 +62,30 @@ def nosql_home() -> Path:
     return lake_home() / "nosql"
 
 
-def open_lake() -> EmbeddedLake:
+def open_lake() -> EmbeddedLake | LakeFSLake:
     """Open the lake of the environment in force, outside of Dagster.
 
     Raises
     ------
     LakeError
         It cannot be opened.
+    SettingError
+        The server's credentials are not set.
     """
-    from lake_assets.lake.embedded import EmbeddedLake
+    if not has_server():
+        from lake_assets.lake.embedded import EmbeddedLake
 
-    settings.LAKE_ENV.choice("embedded")
-    return EmbeddedLake(lake_home())
+        return EmbeddedLake(lake_home())
+    from lake_assets.lake.lakefs import LakeFSLake
+
+    return LakeFSLake(
+        settings.LAKEFS_ENDPOINT.value,
+        settings.LAKEFS_ACCESS_KEY_ID.given(),
+        settings.LAKEFS_SECRET_ACCESS_KEY.given(),
+        settings.LAKEFS_REPOSITORY.value,
+        settings.LAKEFS_STORAGE.value,
+        settings.LAKEFS_DEADLINE.number(1, 3600),
+    )
 
 
 def open_nosql(*, read_only: bool = False) -> NoSQLStore:
@@ -71,7 +98,6 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     """
     from lake_assets.resources.nosql.lmdb_store import LMDBStore
 
-    settings.LAKE_ENV.choice("embedded")
     folder = nosql_home()
     return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
 
@@ -94,6 +120,9 @@ def spark_resource() -> SparkResource:
     return SparkResource(
         master=settings.SPARK_MASTER.value,
         conf={"spark.driver.memory": settings.SPARK_DRIVER_MEMORY.value},
+        s3a_bucket=settings.LAKEFS_REPOSITORY.value if has_server() else "",
+        s3a_endpoint=settings.LAKEFS_ENDPOINT.value if has_server() else "",
+        jars=settings.SPARK_JARS.value,
     )
 
 

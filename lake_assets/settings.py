@@ -25,6 +25,18 @@ class Setting:
         """The value in force; an empty variable counts as unset."""
         return os.environ.get(self.name) or self.default
 
+    def given(self) -> str:
+        """Return the value, which must be set.
+
+        Raises
+        ------
+        SettingError
+            It is not.
+        """
+        if not self.value:
+            raise SettingError(f"{self.name} is not set: {self.description}")
+        return self.value
+
     def choice(self, *allowed: str) -> str:
         """Return the value, which must be one of ``allowed``.
 
@@ -60,8 +72,17 @@ def _project() -> Path:
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
 
 
-LAKE_ENV = Setting("LAKE_ENV", "embedded", "Preset of resources: embedded (no server).")
+LAKE_ENV = Setting("LAKE_ENV", "embedded", "Preset of resources: embedded (no server) or services (lakeFS).")
 LAKE_HOME = Setting("LAKE_HOME", str(_project() / ".lake"), "Folder of the embedded lake and NoSQL store.")
+LAKEFS_ENDPOINT = Setting("LAKEFS_ENDPOINT", "http://127.0.0.1:8000", "Address of the lakeFS server.")
+LAKEFS_ACCESS_KEY_ID = Setting("LAKEFS_ACCESS_KEY_ID", "", "lakeFS access key.", secret=True)
+LAKEFS_SECRET_ACCESS_KEY = Setting("LAKEFS_SECRET_ACCESS_KEY", "", "lakeFS secret key.", secret=True)
+LAKEFS_REPOSITORY = Setting("LAKEFS_REPOSITORY", "lake", "lakeFS repository; made where it is missing.")
+LAKEFS_STORAGE = Setting(
+    "LAKEFS_STORAGE", "", "Where a new lakeFS repository keeps its objects, such as s3://bucket/lake; local if empty."
+)
+LAKEFS_DEADLINE = Setting("LAKEFS_DEADLINE", "60", "Seconds until a call of lakeFS that only fails gives up.")
+SPARK_JARS = Setting("SPARK_JARS", "~/.cache/lake_assets/jars", "Folder of Spark's connectors, fetched once.")
 LAKE_EXECUTOR = Setting(
     "LAKE_EXECUTOR", "in_process", "in_process (one Spark session a run) or multiprocess (one a step)."
 )
@@ -96,6 +117,13 @@ S3_ENDPOINT_URL = Setting("S3_ENDPOINT_URL", "", "Endpoint of an S3-compatible s
 SETTINGS = (
     LAKE_ENV,
     LAKE_HOME,
+    LAKEFS_ENDPOINT,
+    LAKEFS_ACCESS_KEY_ID,
+    LAKEFS_SECRET_ACCESS_KEY,
+    LAKEFS_REPOSITORY,
+    LAKEFS_STORAGE,
+    LAKEFS_DEADLINE,
+    SPARK_JARS,
     LAKE_EXECUTOR,
     SPARK_MASTER,
     SPARK_DRIVER_MEMORY,

@@ -39,7 +39,8 @@ def clean(
         if branches:
             found += find_branches(lake, runs)
         if caches:
-            found += find_caches(lake, environments.lake_home())
+            if not environments.has_server():
+                found += find_caches(environments.lake_home())
             found += find_spools(environments.nosql_home())
         leftovers = [item for item in found if isinstance(item, Leftover)]
         kept = [item for item in found if isinstance(item, Kept)]

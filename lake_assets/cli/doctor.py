@@ -24,6 +24,7 @@ from lake_assets.lake.contract import MAIN
 
 if TYPE_CHECKING:
     from lake_assets.lake.embedded import EmbeddedLake
+    from lake_assets.lake.lakefs import LakeFSLake
 
 LEAST_FREE = 1_000_000_000
 """Bytes of free disk space below which a run is likely to fail."""
@@ -40,6 +41,7 @@ class Check:
 
 def doctor(
     verify: Annotated[bool, typer.Option("--verify", help="Hash every object of main again.")] = False,
+    mend: Annotated[bool, typer.Option("--mend", help="Drop uncommitted changes of main (lakeFS).")] = False,
     json: Json = False,
 ) -> None:
     """See whether all is well.
@@ -49,7 +51,7 @@ def doctor(
     checks: list[Check] = []
 
     def found() -> Iterator[Check]:
-        for check in _checks(verify):
+        for check in _checks(verify, mend):
             checks.append(check)
             yield check
 
@@ -75,7 +77,7 @@ def _print(check: Check) -> None:
     Console(highlight=False).print(Text(f"{state:<6}", style=style), Text(text), sep="  ", soft_wrap=True)
 
 
-def _checks(verify: bool) -> Iterator[Check]:
+def _checks(verify: bool, mend: bool) -> Iterator[Check]:
     for name, look in (
         ("python", _python),
         ("lake_assets", lambda: version("lake_assets")),
@@ -86,7 +88,7 @@ def _checks(verify: bool) -> Iterator[Check]:
         ("disk", _disk),
     ):
         yield _check(name, look)
-    yield from _lake(verify)
+    yield from _lake(verify, mend)
     yield _check("nosql", _nosql)
     yield _check("definitions", _definitions)
     for setting in settings.SETTINGS:
@@ -148,37 +150,39 @@ def _try_to_write(folder: str) -> None:
         pass
 
 
-def _lake(verify: bool) -> Iterator[Check]:
+def _lake(verify: bool, mend: bool) -> Iterator[Check]:
     try:
         lake = environments.open_lake()
     except Exception as error:  # noqa: BLE001 - as in _check
         yield Check("lake", False, describe(error))
         return
     with closing(lake):
-        yield _check("lake", lambda: _head(lake))
+        yield _check("lake", lambda: _head(lake, mend))
         yield _check("lake leftovers", lambda: _leftovers(lake))
         if verify:
             yield _check("lake objects", lambda: _verified(lake))
 
 
-def _head(lake: EmbeddedLake) -> str:
+def _head(lake: EmbeddedLake | LakeFSLake, mend: bool) -> str:
     head = lake.head(MAIN)
-    if uncommitted := lake.changes(MAIN):
+    uncommitted = lake.changes(MAIN)
+    if uncommitted and mend:
+        lake.drop_changes(MAIN)
+        return f"{MAIN} at {head.id}; dropped {len(uncommitted)} uncommitted change(s), such as {uncommitted[0]}"
+    if uncommitted:
         raise CommandError(
-            f"{MAIN} holds {len(uncommitted)} uncommitted change(s), such as {uncommitted[0]}: reset them"
+            f"{MAIN} holds {len(uncommitted)} uncommitted change(s), such as {uncommitted[0]}, which stop every "
+            "publication: `lake-assets doctor --mend` drops them"
         )
     return f"{MAIN} at {head.id}, {len(lake.branches())} branch(es), no uncommitted change"
 
 
-def _leftovers(lake: EmbeddedLake) -> str:
-    stale = lake.stale()
-    if not stale:
-        return "none"
-    freed = sum(size for _, size in stale)
-    return f"{len(stale)} unused snapshot(s) or folder(s), {amount(freed)}: `lake-assets clean` removes them"
+def _leftovers(lake: EmbeddedLake | LakeFSLake) -> str:
+    left = lake.leftovers()
+    return f"{left}: `lake-assets clean` or `sweep` removes what nobody uses" if left else "none"
 
 
-def _verified(lake: EmbeddedLake) -> str:
+def _verified(lake: EmbeddedLake | LakeFSLake) -> str:
     commit = lake.head(MAIN).id
     objects = list(lake.list(commit))
     total = sum(item.size for item in objects)

@@ -13,7 +13,6 @@ from lake_assets.lake.contract import MAIN
 if TYPE_CHECKING:
     from lake_assets.cli.runs import Runs
     from lake_assets.lake.contract import Lake
-    from lake_assets.lake.embedded import EmbeddedLake
     from lake_assets.resources.nosql.contract import NoSQLStore
 
 
@@ -73,8 +72,11 @@ def find_branches(lake: Lake, runs: Runs) -> Iterator[Leftover | Kept]:
             yield Leftover("branch", name, detail, partial(lake.delete_branch, name), 0)
 
 
-def find_caches(lake: EmbeddedLake, home: Path) -> Iterator[Leftover | Kept]:
+def find_caches(home: Path) -> Iterator[Leftover | Kept]:
     """Yield the snapshots that no live reader keeps and the folders of writers that died, a line a kind."""
+    from lake_assets.lake.embedded import EmbeddedLake
+
+    lake = EmbeddedLake(home)
     stale = lake.stale()
     for folder in ("snapshots", "staging"):
         unused = {path.name: size for path, size in stale if path.parent.name == folder}

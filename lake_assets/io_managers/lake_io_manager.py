@@ -30,6 +30,7 @@ from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
 from lake_assets.io_managers.partitions import Columns, folder, partition_columns
 from lake_assets.io_managers.run_branch import RUN_ID, ensure_run_branch, find_head, published_commit
+from lake_assets.io_managers.run_link import run_link
 from lake_assets.lake.contract import Commit, Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.lake import LakeResource
@@ -248,6 +249,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         "job": context.job_name,
         "step": step.step.key,
         "asset": context.asset_key.to_user_string(),
+        **run_link(context.run_id),
     }
     if context.has_asset_partitions:
         keys = context.asset_partition_keys

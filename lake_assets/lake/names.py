@@ -12,17 +12,22 @@ _BRANCH = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_]{0,199}")
 _TAG = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_]|\.(?!\.|lock$|$)){0,199}")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
-_UNFINISHED = ("_temporary", "__magic")
+_UNFINISHED = ("_temporary", "__magic", ".spark-staging")
 
 
 def is_branch(name: str) -> bool:
     """Tell whether a branch may have this name."""
-    return bool(_BRANCH.fullmatch(name)) and name != "HEAD" and not _COMMIT_ID.fullmatch(name)
+    return bool(_BRANCH.fullmatch(name)) and name != "HEAD" and not is_commit_id(name)
 
 
 def is_tag(name: str) -> bool:
     """Tell whether a tag may have this name."""
-    return bool(_TAG.fullmatch(name)) and name != "HEAD" and not _COMMIT_ID.fullmatch(name)
+    return bool(_TAG.fullmatch(name)) and name != "HEAD" and not is_commit_id(name)
+
+
+def is_commit_id(name: str) -> bool:
+    """Tell whether this is a whole commit id."""
+    return bool(_COMMIT_ID.fullmatch(name))
 
 
 def check_branch(name: str, repository: str) -> None:
@@ -92,4 +97,4 @@ def is_marker(name: str, size: int) -> bool:
 
 def is_unfinished(name: str) -> bool:
     """Tell whether a folder is that of a write that has not ended: refused in every commit."""
-    return name in _UNFINISHED or name.startswith(".spark-staging")
+    return name.startswith(_UNFINISHED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from abc import abstractmethod
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -81,3 +82,46 @@ class EmbeddedLakeResource(LakeResource):
                 folder = owned.enter_context(Scratch(Path(self.home) / "staging").folder())
             with disk_full_translated(self.home, "", ""):
                 yield folder
+
+
+class LakeFSResource(LakeResource):
+    """A repository on a lakeFS server.
+
+    Parameters
+    ----------
+    endpoint
+        The server, such as ``http://127.0.0.1:8000``.
+    access_key_id, secret_access_key
+        Credentials; give them as ``EnvVar``, so that no page shows them.
+    repository
+        Its id; made where it is missing.
+    storage_namespace
+        Where a new repository keeps its objects, such as ``s3://bucket/lake``.
+    deadline
+        Seconds after which a call that meets nothing but failures gives up.
+    """
+
+    endpoint: str = Field(description="Address of the lakeFS server")
+    access_key_id: str = Field(description="lakeFS access key", repr=False)
+    secret_access_key: str = Field(description="lakeFS secret key", repr=False)
+    repository: str = Field(default="lake", description="Repository id")
+    storage_namespace: str = Field(default="", description="Where a new repository keeps its objects")
+    deadline: float = Field(default=60.0, description="Seconds until a call gives up")
+
+    def _open(self) -> Lake:
+        from lake_assets.lake.lakefs import LakeFSLake
+
+        return LakeFSLake(
+            self.endpoint,
+            self.access_key_id,
+            self.secret_access_key,
+            self.repository,
+            self.storage_namespace,
+            self.deadline,
+        )
+
+    @contextmanager
+    def scratch(self) -> Generator[Path]:
+        """Yield a temporary folder."""
+        with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
+            yield Path(folder)

@@ -86,10 +86,15 @@ class SparkResource(ConfigurableResource["SparkResource"]):
         Any Spark master: ``local[*]``, ``spark://host:7077``, ``yarn``, ``k8s://…``.
     conf
         Further Spark settings; they win over ours.
+    s3a_bucket, s3a_endpoint, jars
+        The S3-compatible store that the lake's data are in, where they are not on disk; see :mod:`.s3a`.
     """
 
     master: str = Field(default="local[*]", description="Spark master URL")
     conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, winning over the defaults")
+    s3a_bucket: str = Field(default="", description="Bucket that Spark reads and writes through S3A; none if empty")
+    s3a_endpoint: str = Field(default="", description="Address of that bucket's gateway")
+    jars: str = Field(default="", description="Folder where connectors are kept, fetched when first needed")
     _lazy: LazyPySparkResource | None = PrivateAttr(default=None)
 
     @property
@@ -106,8 +111,16 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             from dagster_pyspark import LazyPySparkResource
 
             prepare_process()
-            self._lazy = LazyPySparkResource(spark_config={**session_conf(), "spark.master": self.master, **self.conf})
+            settings = {**session_conf(), **self._s3a(), "spark.master": self.master, **self.conf}
+            self._lazy = LazyPySparkResource(spark_config=settings)
         return self._lazy.spark_session
+
+    def _s3a(self) -> dict[str, str]:
+        if not self.s3a_bucket:
+            return {}
+        from lake_assets.resources.s3a import s3a_conf
+
+        return s3a_conf(self.s3a_bucket, self.s3a_endpoint, Path(self.jars).expanduser())
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Stop the session, if one was started here."""

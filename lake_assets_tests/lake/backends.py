@@ -10,7 +10,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lake_assets.lake.contract import Commit, Lake
+from lake_assets_tests import lakefs_server
+from lake_assets_tests.lakefs_server import CREDENTIALS
 
 # Children are forked from a server that has imported what they need: real processes, started in milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -32,7 +36,20 @@ class LakeSpec:
             from lake_assets.lake.embedded import EmbeddedLake
 
             return EmbeddedLake(Path(self.place))
+        if self.backend == "lakefs":
+            from lake_assets.lake.lakefs import LakeFSLake
+
+            endpoint, _, repository = self.place.rpartition("/")
+            return LakeFSLake(endpoint, *CREDENTIALS, repository, deadline=20)
         raise ValueError(f"no backend {self.backend!r}")
+
+
+BACKENDS = ["embedded", pytest.param("lakefs", marks=pytest.mark.services)]
+
+
+def fresh_place(backend: str, folder: Path) -> str:
+    """Return where a new lake of a backend may be; skips the test where the backend's server cannot be had."""
+    return str(folder / "lake home") if backend == "embedded" else lakefs_server.fresh_repository()
 
 
 def put(lake: Lake, branch: str, prefix: str, files: Mapping[str, str], **options: Any) -> Commit:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from lake_assets.lake.contract import Lake
-from lake_assets_tests.lake.backends import LakeSpec
+from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place
 
 
-@pytest.fixture(params=["embedded"])
+@pytest.fixture(params=BACKENDS)
 def lake_backend(request: pytest.FixtureRequest, tmp_path: Path) -> LakeSpec:
     """A fresh lake of each backend, as what opens it in this process or another."""
-    return LakeSpec(request.param, str(tmp_path / "lake home"))
+    return LakeSpec(request.param, fresh_place(request.param, tmp_path))
 
 
 @pytest.fixture

@@ -466,6 +466,18 @@ def test_a_merge_keeps_what_the_destination_did_meanwhile(lake: Lake) -> None:
     assert read(lake, "main", "stocks") == {"csv/a": "2", "csv/c": "1", "parquet/b": "1"}
 
 
+def test_a_merge_keeps_a_new_file_that_equals_one_that_the_other_side_removed(lake: Lake) -> None:
+    """lakeFS's own merge loses it, where it is the last of a side."""
+    put(lake, "work", "z", {"a": "1", "b": "1"})
+    lake.merge("work", "main")
+    put(lake, "work", "z", {})
+    lake.create_branch("other", "main")
+    put(lake, "other", "t", {"a": "1"})
+    lake.merge("other", "main")
+    lake.merge("work", "main")
+    assert paths(lake, "main") == ["t/a"]
+
+
 def _both_sides(lake: Lake, base: dict[str, str]) -> None:
     put(lake, "work", "t", base)
     lake.merge("work", "main")

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from lake_assets.lake.errors import MergeConflict, WriteRefused
-from lake_assets_tests.lake.backends import LakeSpec, put, read
+from lake_assets_tests.lake.backends import LakeSpec, fresh_place, put, read
 
 Files = dict[str, str]
 
@@ -80,7 +80,7 @@ class LakeMachine(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.lake = LakeSpec(self.backend, str(Path(self.folder.name) / "lake")).open()
+        self.lake = LakeSpec(self.backend, fresh_place(self.backend, Path(self.folder.name))).open()
         root = ModelCommit(self.lake.head("main").id, {})
         self.heads = dict.fromkeys(["main", "one", "two"], root)
         for branch in ("one", "two"):
@@ -187,7 +187,15 @@ class LakeMachine(RuleBasedStateMachine):
                 assert read(self.lake, branch, "") == commit.files
 
 
+class LakeFSMachine(LakeMachine):
+    """The same on lakeFS."""
+
+    backend = "lakefs"
+
+
 TestLakeMachine = LakeMachine.TestCase
 TestLakeMachine.settings = settings(
     max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )
+TestLakeFSMachine = pytest.mark.services(LakeFSMachine.TestCase)
+TestLakeFSMachine.settings = settings(TestLakeMachine.settings, max_examples=5, phases=[Phase.generate])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -23,40 +24,51 @@ _PATTERNS = {
 _TEXTS = ("Mnemonic", "SecurityDesc", "SecurityType")
 _REQUIRED = tuple(column for column in COLUMNS if column.required)
 
-# What the plain form asks of a value, where the rule is more than a pattern: a subset of it that needs no cast.
+# What the plain form asks of a value: a subset of the rule that needs no cast, and that is quick to match.
 _LONG_MONTH = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
 _SHORT_MONTH = "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
 _PLAIN = {
     "Date": f"[12][0-9]{{3}}-(?:{_LONG_MONTH}|{_SHORT_MONTH}|02-(?:0[1-9]|1[0-9]|2[0-8]))",
     "SecurityID": "-?[0-9]{1,9}",
     "NumberOfTrades": "-?[0-9]{1,9}",
+    **dict.fromkeys(_TEXTS, r'[^",\r\n\x00\uFFFD]*|"[^"\r\n\x00\uFFFD]*"'),
 }
-_PLAIN_TEXT = r'(?:[^",\r\n\x00\uFFFD]*+|"[^"\r\n\x00\uFFFD]*+")'
+_HEAD = COLUMNS[:7]
+_TAIL = COLUMNS[7:]
 
 
-def is_plain(value: Column) -> Column:
-    """Return whether a line is beyond doubt a bar, but for its check digit: one match, no field is split off.
+def plain_head(line: Column) -> Column:
+    """Return a line's fields up to the day, as text, where those after it are plain; else null.
 
-    Nearly every line of a real file is. One that is not may still be a bar: :func:`is_valid` knows.
+    Plain is what nearly every line of a real file is: beyond doubt a bar, if :func:`is_plain_head` agrees. The head is
+    the same in all of a security's lines, so that it need be looked at only once.
     """
     from pyspark.sql import functions as F  # noqa: N812
 
-    fields = ",".join(_plain(column.name) for column in COLUMNS)
-    return (F.octet_length(value) <= LONGEST_LINE) & value.rlike(rf"\A{fields}\z")
+    tail = F.substring_index(line, ",", -len(_TAIL))
+    head = F.call_function("substring_index", line, F.concat(F.lit(","), tail), F.lit(1))
+    return F.when(tail.rlike(_all(_plain(column.name).replace("}", "}+") for column in _TAIL)), head)
+
+
+def is_plain_head(head: Column) -> Column:
+    """Return whether the fields up to the day are plain, and the check digit right; null where there are none."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    texts = [
+        f'(?:{pattern}|"{pattern}")' if name not in _TEXTS else f"(?:{pattern})"
+        for name, pattern in ((column.name, _plain(column.name)) for column in _HEAD)
+    ]
+    isin = F.substring(F.replace(head, F.lit('"'), F.lit("")), 1, 12)
+    return (F.octet_length(head) <= LONGEST_LINE - 1000) & head.rlike(_all(texts)) & check_digit_is_right(isin)
 
 
 def _plain(name: str) -> str:
-    if name in _TEXTS:
-        return _PLAIN_TEXT
-    pattern = _PLAIN.get(name) or _pattern(name)
-    return f'(?:{pattern}|"{pattern}")'
+    return _PLAIN.get(name) or _pattern(name)
 
 
-def isin_of_plain(value: Column) -> Column:
-    """Return the ISIN of a plain line."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    return F.when(F.startswith(value, F.lit('"')), F.substring(value, 2, 12)).otherwise(F.substring(value, 1, 12))
+def _all(patterns: Iterable[str]) -> str:
+    """Return the pattern of a whole text; unlike `^` and `$`, its ends are no line ends."""
+    return rf"\A{','.join(patterns)}\z"
 
 
 def split(lines: DataFrame, *keep: str) -> DataFrame:
@@ -80,7 +92,7 @@ def is_valid() -> Column:
     """Return whether a line is a bar; null counts as no. Strict: no blanks, signs or suffixes that a cast forgives."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    pattern = r"\A" + ",".join(_pattern(column.name) for column in _REQUIRED) + r"\z"
+    pattern = _all(_pattern(column.name) for column in _REQUIRED)
     return reduce(
         lambda left, right: left & right,
         [
@@ -144,7 +156,7 @@ def reason() -> Column:
         shown = F.concat(F.lit(f"{column.name} is not a valid {column.type}: "), F.substring(value, 1, 40))
         rules += [
             (value.isNull() | (value == F.lit("")), f"{column.name} is empty"),
-            (~value.rlike(rf"\A{_pattern(column.name)}\z"), shown),
+            (~value.rlike(_all([_pattern(column.name)])), shown),
         ]
         if column.type in ("int", "date"):
             rules.append((value.try_cast(column.type).isNull(), shown))

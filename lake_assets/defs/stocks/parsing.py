@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, BinaryIO
 
-from lake_assets.defs.stocks.line_rules import check_digit_is_right, is_plain, is_valid, isin_of_plain, reason, split
+from lake_assets.defs.stocks.line_rules import is_plain_head, is_valid, plain_head, reason, split
 from lake_assets.defs.stocks.schema import COLUMNS, HEADER, quarantine_schema, spark_schema
 
 if TYPE_CHECKING:
@@ -116,23 +116,17 @@ class Parsed:
     def _survey(self) -> dict[str, FileCounts]:
         """Return file name to its lines and those of them that are not plain: one job, and no line is split.
 
-        A check digit costs more than all else of a line; there are few securities, so each is checked once.
+        What is costly to check is the same in all lines of a security, and checked once.
         """
         from pyspark.sql import functions as F  # noqa: N812
 
-        plain = is_plain(F.col("value"))
-        securities = (
-            self._lines()
-            .select("file", F.when(plain, isin_of_plain(F.col("value"))).alias("isin"))
-            .groupBy("file", "isin")
-            .agg(F.count(F.lit(1)).alias("n"))
-        )
-        right = F.when(check_digit_is_right(F.col("isin")), F.col("n"))
-        totals = securities.groupBy("file").agg(F.sum("n").alias("lines"), F.sum(right).alias("right")).collect()
+        heads = self._lines().select("file", plain_head(F.col("value")).alias("head")).groupBy("file", "head").count()
+        plain = F.when(is_plain_head(F.col("head")), F.col("count"))
+        totals = heads.groupBy("file").agg(F.sum("count").alias("lines"), F.sum(plain).alias("plain")).collect()
         counts: dict[str, FileCounts] = {}
         for row in totals:
             lines = int(row["lines"]) - 1
-            counts[row["file"]] = FileCounts(lines, lines - int(row["right"] or 0))
+            counts[row["file"]] = FileCounts(lines, lines - int(row["plain"] or 0))
         return counts
 
     def _lines(self) -> DataFrame:

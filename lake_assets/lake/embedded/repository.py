@@ -376,6 +376,16 @@ class EmbeddedLake:
             self._scratch.sweep()
             self._snapshots.clean()
 
+    def leftovers(self) -> str:
+        """Describe what :meth:`stale` names; empty where there is nothing."""
+        stale = self.stale()
+        return (
+            f"{len(stale)} unused snapshot(s) or folder(s), {sum(size for _, size in stale):,} bytes" if stale else ""
+        )
+
+    def drop_changes(self, branch: str) -> None:
+        """Do nothing: what is not committed is in no branch."""
+
     def close(self) -> None:
         """Let go of the snapshots handed out by :meth:`path`."""
         self._snapshots.close()

@@ -1,0 +1,483 @@
+"""The lake on a lakeFS server: refs through its API, data through its S3 gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from typing import Any, get_args
+from uuid import uuid4
+
+from lake_assets.lake import names
+from lake_assets.lake.contract import MAIN, Commit, Diff, LakeObject, Snapshot, Write, WriteMode
+from lake_assets.lake.errors import (
+    AlreadyExists,
+    InvalidName,
+    LakeError,
+    LakeUnavailable,
+    MergeConflict,
+    ProtectedBranch,
+    RefNotFound,
+    WriteConflict,
+    WriteRefused,
+)
+from lake_assets.lake.lakefs import folders
+from lake_assets.lake.lakefs.api import Api
+from lake_assets.lake.lakefs.server import PRIVATE, ConflictError, Server, paths_of
+
+_ROUNDS = 30
+"""How often a merge is made anew because others were quicker."""
+
+
+class LakeFSLake:
+    """A repository on a lakeFS server, shared by any number of machines.
+
+    Parameters
+    ----------
+    endpoint
+        The server, such as ``http://127.0.0.1:8000``.
+    access_key, secret_key
+        Credentials; in no repr, message or log.
+    repository
+        Its id; it is made where it is missing, and its ``main`` protected.
+    storage_namespace
+        Where a new repository keeps its objects, such as ``s3://bucket/lake`` or ``local://lake``.
+    deadline
+        Seconds after which a call that meets nothing but failures gives up.
+
+    Raises
+    ------
+    LakeUnavailable
+        The server does not answer, or refuses the credentials.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        access_key: str,
+        secret_key: str,
+        repository: str,
+        storage_namespace: str = "",
+        deadline: float = 60.0,
+    ) -> None:
+        endpoint = endpoint.rstrip("/")
+        self._id = repository
+        self.api = Api(endpoint, access_key, secret_key, repository, deadline)
+        self._server = Server(self.api)
+        self._name = self.api.name
+        self._connect = (endpoint, access_key, secret_key)
+        self._gateway: Any = None
+        self._server.open(storage_namespace or f"local://{repository}")
+
+    def __repr__(self) -> str:
+        return f"LakeFSLake({self._name!r})"
+
+    @property
+    def repository(self) -> str:
+        """The server and the repository's id."""
+        return self._name
+
+    # Refs
+
+    def branches(self) -> tuple[str, ...]:
+        """Names of all branches, sorted."""
+        return tuple(sorted(name for name, _ in self._server.branches() if not name.startswith(PRIVATE)))
+
+    def private_branches(self) -> Mapping[str, str]:
+        """Return the branches of writes and merges under way, or whose process was killed, to what each works for."""
+        mine = (name for name, _ in self._server.branches() if name.startswith(PRIVATE))
+        return {name: name[len(PRIVATE) :].rpartition("--")[0] for name in mine}
+
+    def create_branch(self, name: str, source: str) -> Commit:
+        """Make a branch at ``source``'s commit; see :meth:`Lake.create_branch`."""
+        names.check_branch(name, self._name)
+        self._check_ref(source)
+        return self._server.head(self._server.create_branch(name, source))
+
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch; its commits stay readable by id."""
+        self._refuse_main(name)
+        self._check_ref(name)
+        self._server.delete_branch(name)
+
+    def head(self, ref: str) -> Commit:
+        """Return the commit that ``ref`` (also the beginning of a commit id) names."""
+        self._check_ref(ref)
+        return self._server.head(ref)
+
+    def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
+        """Yield commits newest first; with ``prefix`` the server compares only what each changed."""
+        self._check_ref(ref)
+        folder = self._check_path(prefix or "")
+        if limit == 0:
+            self._server.head(ref)
+            return
+        yield from self._server.log(ref, limit, folder)
+
+    def tag(self, name: str, ref: str) -> Commit:
+        """Name a commit for ever; naming the same commit again is no error."""
+        names.check_tag(name, self._name)
+        commit = self.head(ref)
+        try:
+            self._server.create_tag(name, commit.id)
+        except AlreadyExists:
+            if self._server.head(name) != commit:
+                raise
+        return commit
+
+    def tags(self) -> Mapping[str, str]:
+        """Return tag name to commit id, sorted by name."""
+        return dict(sorted(self._server.tags()))
+
+    # Reading
+
+    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
+        """Yield the objects under ``prefix``, sorted by path; checksums are the store's ETags."""
+        self._check_ref(ref)
+        folder = self._check_path(prefix)
+        for item in self._objects(ref, folder):
+            address = item["physical_address"]
+            yield LakeObject(item["path"], item["size_bytes"], f"etag:{item['checksum']}", address)
+
+    def fingerprint(self, ref: str, prefix: str) -> str | None:
+        """Return a digest of paths, sizes and checksums, or None."""
+        folder = self._check_path(prefix)
+        digest = sha256()
+        found = False
+        for item in self.list(ref, prefix):
+            found = True
+            digest.update(f"{item.path[len(folder) :]}\n{item.size} {item.checksum}\n".encode())
+        return digest.hexdigest() if found else None
+
+    def path(self, ref: str, prefix: str) -> Snapshot:
+        """Return where ``ref``'s commit of now is read: it is the commit that is named there."""
+        folder = self._check_path(prefix)
+        commit = ref if names.is_commit_id(ref) else self.head(ref).id
+        if next(self._objects(commit, folder, limit=1), None) is None:
+            raise self._server.missing(ref, folder)
+        root = f"{self._id}/{commit}/{folder}".rstrip("/")
+        return Snapshot(commit, folder, f"s3a://{root}", self._filesystem, root)
+
+    def diff(self, left: str, right: str, prefix: str = "") -> Diff:
+        """Compare two refs; the server reads only ranges that differ."""
+        for ref in (left, right):
+            self._check_ref(ref)
+        folder = self._check_path(prefix)
+        found: dict[str, list[str]] = {"added": [], "removed": [], "changed": []}
+        for item in self._server.diff(left, right, folder):
+            if names.is_within(item["path"], folder) and not folders.is_marker(item["path"]):
+                found[item["type"]].append(item["path"])
+        return Diff(*(tuple(sorted(found[kind])) for kind in ("added", "removed", "changed")))
+
+    def changes(self, branch: str) -> tuple[str, ...]:
+        """Return paths that were written to a branch past this program, and are not committed."""
+        self._check_ref(branch)
+        return tuple(sorted(paths_of(self._server.uncommitted(branch))))
+
+    # Writing
+
+    @contextmanager
+    def write(
+        self,
+        branch: str,
+        prefix: str,
+        mode: WriteMode = "overwrite",
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+        partitions: Sequence[str] | None = None,
+    ) -> Generator[Write]:
+        """Open a writable place that becomes one commit; see :meth:`Lake.write`.
+
+        A commit of lakeFS takes all that is staged on its branch, so each write has a branch of its own, committed
+        and merged into ``branch`` as one commit.
+        """
+        if mode not in get_args(WriteMode):
+            raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
+        folder = self._check_folder(prefix, "prefix")
+        targets = self._targets(folder, partitions)
+        self._refuse_main(branch)
+        self._check_ref(branch)
+        with self._private(branch) as (place, began):
+            held = [path for target in targets for path in paths_of(self._objects(place, target))]
+            self._refuse_file_in_the_way(place, folder, held)
+            if mode == "overwrite":
+                self._server.delete(place, held)
+            root = f"{self._id}/{place}/{folder}"
+            write = Write(f"s3a://{root}", self._filesystem, root, dict(metadata or {}))
+            yield write
+            written, gone = self._staged(place, folder, targets, mode, partitions)
+            if not written and not gone:
+                write.commit = self._server.head(branch)
+                return
+            kept = held if mode == "append" else []
+            if mixed := folders.in_the_way({*kept, *written} - set(gone)):
+                reason = "is a file where another path needs a folder: choose other names"
+                raise WriteRefused(reason, repository=self._name, ref=branch, path=min(mixed))
+            options = {"replaced": mode == "overwrite", "whole": partitions is None}
+            folders.touch(self._server, place, folder, targets, **options)
+            _check_metadata(write.metadata)
+            text = message.strip() or f"Write {folder}"
+            self._server.commit(place, text, write.metadata, uuid4().hex)
+            write.commit = self._land(place, branch, began, targets, text, write.metadata)
+
+    def _staged(
+        self, place: str, folder: str, targets: Sequence[str], mode: str, partitions: Sequence[str] | None
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the data paths that a write has put and removed; drop engines' markers, refuse unfinished work."""
+        dropped: list[str] = []
+        written: list[str] = []
+        gone: list[str] = []
+        for item in self._server.uncommitted(place):
+            path: str = item["path"]
+
+            def refuse(reason: str, path: str = path) -> WriteRefused:
+                return WriteRefused(reason, repository=self._name, path=path)
+
+            parts = path.rstrip("/").split("/")
+            if item["type"] == "removed":
+                gone.append(path)
+            elif any(names.is_unfinished(part) for part in parts[:-1] + parts[-1:] * path.endswith("/")):
+                raise refuse("an unfinished write: let the engine commit its job before the write ends")
+            elif path.endswith("/") or names.is_marker(parts[-1], item.get("size_bytes", 1)):
+                dropped.append(path)
+            else:
+                names.check_path(path, self._name)
+                if not any(names.is_within(path, target) for target in targets):
+                    where = ", ".join(partitions or [folder]) or "none"
+                    raise refuse(f"outside the partitions being written: {where}")
+                if mode == "append" and item["type"] == "changed":
+                    raise refuse("append replaces no file, and one is there already: choose other names")
+                written.append(path)
+        self._server.delete(place, dropped)
+        return written, gone
+
+    def _land(
+        self,
+        place: str,
+        branch: str,
+        began: str,
+        targets: Sequence[str],
+        message: str,
+        metadata: Mapping[str, str],
+    ) -> Commit:
+        """Merge a committed private branch as one commit of one parent."""
+        for _ in range(_ROUNDS):
+            try:
+                made = self._server.merge(place, branch, message, metadata, uuid4().hex, squash_merge=True)
+                return self._server.head(made or branch)
+            except ConflictError:
+                head = self._server.head(branch).id
+                since = [path for path in paths_of(self._server.diff(began, head)) if not folders.is_marker(path)]
+                for target in targets:
+                    if any(names.is_within(path, target) for path in since):
+                        reason = "changed on the branch since this write began; nothing was committed: run it again"
+                        raise WriteConflict(reason, repository=self._name, ref=branch, path=target) from None
+                self._take_up(place, head)
+        raise self._outrun(branch)
+
+    def _take_up(self, place: str, head: str) -> None:
+        """Merge a branch's head, which no data conflicts with, into a private branch, and renew its markers."""
+        before = self._server.head(place).id
+        base = self._server.merge_base(place, head)[2]
+        mine = {path for path in paths_of(self._server.diff(base, before, folders.ROOT)) if folders.is_marker(path)}
+        self._server.merge(head, place, f"Take up {head[:12]}", {}, uuid4().hex, strategy="dest-wins")
+        folders.renew(self._server, place, sorted(mine))
+        self._server.commit(place, "Renew markers", {}, uuid4().hex)
+
+    # Merging
+
+    def merge(self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
+        """Merge ``source`` into a branch; see :meth:`Lake.merge`. One call, unless the server sees a conflict."""
+        for ref in (source, into):
+            self._check_ref(ref)
+        text = message.strip() or f"Merge {source} into {into}"
+        given = dict(metadata or {})
+        _check_metadata(given)
+        if self._first_wholes(source, into):
+            self._refuse_conflicts(source, into)
+        try:
+            return self._merge(source, into, text, given)
+        except ConflictError:
+            pass
+        with self._private(source) as (place, _):
+            for _ in range(_ROUNDS):
+                self._refuse_conflicts(place, into)
+                self._take_up(place, self._server.head(into).id)
+                with suppress(ConflictError):
+                    return self._merge(place, into, text, given)
+        raise self._outrun(into)
+
+    def _merge(self, source: str, into: str, message: str, metadata: Mapping[str, str]) -> Commit:
+        made = self._server.merge(source, into, message, metadata, uuid4().hex)
+        if made is None:
+            theirs, ours, base = self._server.merge_base(source, into)
+            if base == theirs:
+                return self._server.head(ours)
+            # Both sides hold the same by now; the merge is made all the same, and its metadata kept.
+            made = self._server.merge(source, into, message, metadata, uuid4().hex, allow_empty=True)
+        return self._server.head(made or into)
+
+    def _first_wholes(self, source: str, into: str) -> bool:
+        """Tell whether one side wrote a folder as a whole for the first time: the other did not know to collide."""
+        return folders.wholes(self._server, source) != folders.wholes(self._server, into)
+
+    def _refuse_conflicts(self, source: str, into: str) -> None:
+        theirs, ours, base = self._server.merge_base(source, into)
+        if base in (theirs, ours):
+            return
+        sides = (self._server.diff(base, ours), self._server.diff(base, theirs), self._server.diff(ours, theirs))
+        found = folders.conflicts(*sides)
+        if found:
+            reason = "both sides changed the same paths since they parted; write them again on a new branch"
+            raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
+
+    def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
+        """Undo a commit on a branch; where nothing of it is left to undo, the head is returned."""
+        self._refuse_main(branch)
+        self._check_ref(branch)
+        undone = self.head(commit)
+        if not undone.parents:
+            return self._server.head(branch)
+        text = message.strip() or f"Revert {undone.id[:12]}"
+        given = dict(metadata or {})
+        for _ in range(_ROUNDS):
+            with self._private(branch) as (place, head):
+                self._undo(undone, place, head, branch, text, given)
+                if all(map(folders.is_marker, paths_of(self._server.diff(head, place)))):
+                    return self._server.head(branch)
+                with suppress(ConflictError):
+                    made = self._server.merge(place, branch, text, given, uuid4().hex, squash_merge=True)
+                    return self._server.head(made or branch)
+        raise self._outrun(branch)
+
+    def _undo(
+        self, undone: Commit, place: str, head: str, branch: str, message: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Undo a commit on a private branch at ``head``."""
+        before = undone.parents[0]
+        theirs = list(self._server.diff(undone.id, before))
+        found = folders.conflicts(self._server.diff(undone.id, head), theirs, self._server.diff(head, before))
+        if found:
+            reason = "later commits changed the same paths: revert those first"
+            raise MergeConflict(reason, repository=self._name, ref=f"{undone.id} on {branch}", paths=sorted(found))
+        with suppress(ConflictError):
+            self._server.revert(place, undone.id, message, metadata, uuid4().hex)
+            return
+        # Only markers are in the way: put them as the undone commit had them, and renew them afterwards.
+        markers = [item for item in theirs if folders.is_marker(item["path"])]
+        for item in markers:
+            if item["type"] == "added":
+                self._server.delete(place, [item["path"]])
+            else:
+                self._server.upload(place, item["path"], self._server.content(undone.id, item["path"]))
+        self._server.commit(place, "Put markers back", {}, uuid4().hex)
+        self._server.revert(place, undone.id, message, metadata, uuid4().hex)
+        folders.renew(self._server, place, [item["path"] for item in markers])
+        self._server.commit(place, "Renew markers", {}, uuid4().hex)
+
+    # Keeping house
+
+    def verify(self, ref: str, prefix: str = "") -> Iterator[str]:
+        """Read every object under ``prefix`` and yield a line for each that is missing or of another size."""
+        commit = self.head(ref).id
+        for item in self.list(commit, prefix):
+            try:
+                with self._filesystem.open_input_file(f"{self._id}/{commit}/{item.path}") as file:
+                    size = file.size()
+            except OSError as error:
+                yield f"{item.path}: cannot be read: {error}"
+            else:
+                if size != item.size:
+                    yield f"{item.path}: {size} bytes where {item.size} are recorded"
+
+    def leftovers(self) -> str:
+        """Describe the branches of writes under way, or of killed writers; empty where there are none."""
+        private = self.private_branches()
+        return f"{len(private)} branch(es) of writes under way, or of killed writers" if private else ""
+
+    def drop_changes(self, branch: str) -> None:
+        """Drop what was written to a branch past this program, and is not committed."""
+        self._check_ref(branch)
+        self._server.reset(branch)
+
+    def close(self) -> None:
+        """Let go of nothing: snapshots are read where they are."""
+
+    # Helpers
+
+    @property
+    def _filesystem(self) -> Any:
+        if self._gateway is None:
+            from lake_assets.lake.lakefs.filesystem import gateway
+
+            self._gateway = gateway(*self._connect)
+        return self._gateway
+
+    @contextmanager
+    def _private(self, source: str) -> Generator[tuple[str, str]]:
+        """Yield a branch of one's own and the commit it began at; it is gone afterwards."""
+        place = f"{PRIVATE}{source}--{uuid4().hex}"
+        try:
+            began = self._server.create_branch(place, source)
+            yield place, began
+        finally:
+            # What ended the work is what is to be reported; a branch left behind is the sweeper's.
+            with suppress(LakeError):
+                self._server.delete_branch(place)
+
+    def _objects(self, ref: str, folder: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the data objects in a folder, or the one at that very path."""
+        found = False
+        # The markers come first in a listing of the whole lake.
+        for item in self._server.objects(ref, f"{folder}/" if folder else "", None if not folder else limit):
+            if not folders.is_marker(item["path"]):
+                found = True
+                yield item
+        if folder and not found:
+            single = self._server.object(ref, folder)
+            if single is not None:
+                yield single
+
+    def _refuse_file_in_the_way(self, place: str, folder: str, held: Iterable[str]) -> None:
+        ahead = [path for path in (*folders.ancestors(folder), folder) if self._server.object(place, path)]
+        if ahead or folder in held:
+            reason = "a file stands where this write needs a folder: choose another prefix"
+            raise WriteRefused(reason, repository=self._name, path=(ahead or [folder])[0])
+
+    def _outrun(self, branch: str) -> LakeUnavailable:
+        reason = f"others changed the branch {_ROUNDS} times while this was being merged: run it again"
+        return LakeUnavailable(reason, repository=self._name, ref=branch)
+
+    def _check_ref(self, ref: str) -> None:
+        # lakeFS has expressions such as main~1, which Git's lake has not.
+        if not (names.is_branch(ref) or names.is_tag(ref) or names.is_commit_id(ref)):
+            raise RefNotFound("no branch, tag or commit of that name", repository=self._name, ref=ref)
+
+    def _check_path(self, path: str) -> str:
+        folder = names.check_path(path, self._name)
+        if folders.is_marker(folder):
+            raise InvalidName(f"path lies in {folders.ROOT}, which is the lake's own", repository=self._name, path=path)
+        return folder
+
+    def _check_folder(self, path: str, what: str) -> str:
+        if not path:
+            raise InvalidName(f"{what} is empty: name a folder such as 'stocks/csv'", repository=self._name)
+        return names.check_path(self._check_path(path), self._name, what)
+
+    def _refuse_main(self, branch: str) -> None:
+        if branch == MAIN:
+            reason = "only a merge changes this branch: work on another one and merge it"
+            raise ProtectedBranch(reason, repository=self._name, ref=branch)
+
+    def _targets(self, folder: str, partitions: Sequence[str] | None) -> Sequence[str]:
+        """Return the folders that a write replaces or extends, none below another, sorted."""
+        if partitions is None:
+            return [folder]
+        wanted = {f"{folder}/{self._check_folder(part, 'partition')}" for part in partitions}
+        return sorted(target for target in wanted if not wanted & set(folders.ancestors(target)))
+
+
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    for key, value in metadata.items():
+        if not isinstance(value, str):
+            raise TypeError(f"commit metadata is text: {key!r} is a {type(value).__name__}")

@@ -1,0 +1,307 @@
+"""The operations of one lakeFS repository that the lake needs, each a call or the pages of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from lake_assets.lake.contract import MAIN, Commit
+from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, PathNotFound, RefNotFound
+from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
+
+KEY = ".lake.key"
+"""Commit metadata: what a commit or merge whose answer was lost is found by."""
+
+FORMAT = ".lake.format"
+"""Commit metadata of the first commit that is ours, and holds :data:`END`: to a reader, the lake begins there."""
+
+END = "\U0010ffff.lake"
+"""An object that sorts behind all data of every commit.
+
+lakeFS 1.84 merges by walking the sorted paths of both sides. Where one side has come to its end, it drops a file that
+only the other has if the next one of their base has the same content (`handleAll` in its merge.go compares contents,
+not paths). Neither side comes to its end before this.
+"""
+
+PRIVATE = "_private-"
+"""Branches of this name are one write's or one merge's own: shown nowhere, swept when their maker is gone."""
+
+RECENT = 1000
+"""Commits looked through for a key: more than can land on a branch while a call is tried again."""
+
+
+class ConflictError(Exception):
+    """The server refuses a merge or revert: both sides changed a path. It does not say which."""
+
+
+class Server:
+    """A repository on a server.
+
+    Parameters
+    ----------
+    api
+        Its calls.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.name = api.name
+
+    # Repository
+
+    def open(self, storage_namespace: str) -> None:
+        """Make the repository where it is missing: ``main`` protected before anything can be written, and :data:`END`.
+
+        Any number of processes may do so at once.
+        """
+        if self.object(MAIN, END) is not None:
+            return
+        rules = "/settings/branch_protection"
+        try:
+            protected = self._api.call("GET", rules)
+        except RefNotFound:
+            self._api.create_repository(storage_namespace)
+            protected = []
+        if not any(rule["pattern"] == MAIN for rule in protected):
+            self._api.call("PUT", rules, body=[*protected, {"pattern": MAIN}])
+        place = f"{PRIVATE}{MAIN}--{uuid4().hex}"
+        self.create_branch(place, MAIN)
+        try:
+            if self.object(place, END) is None:
+                # Of several who do this at once, one succeeds: their contents differ.
+                self.upload(place, END, uuid4().hex.encode())
+                self.commit(place, "Format", {}, uuid4().hex)
+                with suppress(ConflictError):
+                    self.merge(place, MAIN, "Format", {FORMAT: "1"}, uuid4().hex, squash_merge=True)
+        finally:
+            self.delete_branch(place)
+
+    # Refs
+
+    def head(self, ref: str) -> Commit:
+        """Return the newest commit of any ref."""
+        query = {"amount": "1", "limit": "true"}
+        page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)
+        return _commit(page["results"][0])
+
+    def branches(self) -> Iterator[tuple[str, str]]:
+        """Yield each branch and its commit, by name."""
+        for item in self._api.pages("/branches", {}):
+            yield item["id"], item["commit_id"]
+
+    def tags(self) -> Iterator[tuple[str, str]]:
+        """Yield each tag and its commit, by name."""
+        for item in self._api.pages("/tags", {}):
+            yield item["id"], item["commit_id"]
+
+    def create_branch(self, name: str, source: str) -> str:
+        """Make a branch and return its commit id.
+
+        Raises
+        ------
+        AlreadyExists
+            It was there before this call.
+        """
+
+        def made() -> str | None:
+            # Only this call's lost answer can be known by it: the branch is new, or it stands at the same commit.
+            return next((commit for branch, commit in self.branches() if branch == name), None)
+
+        try:
+            body = {"name": name, "source": source}
+            made_at = self._api.call("POST", "/branches", body=body, ref=source, recover=made)
+            return made_at.decode() if isinstance(made_at, bytes) else made_at
+        except StatusError as error:
+            raise self._exists(error, "a branch of that name is there already", name) from error
+
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch; one that is gone when a lost call is made again is no error."""
+        self._api.call("DELETE", f"/branches/{_quoted(name)}", ref=name, done=404)
+
+    def create_tag(self, name: str, ref: str) -> None:
+        """Make a tag.
+
+        Raises
+        ------
+        AlreadyExists
+            There is one of that name.
+        """
+        try:
+            self._api.call("POST", "/tags", body={"id": name, "ref": ref}, ref=ref)
+        except StatusError as error:
+            raise self._exists(error, "a tag of that name is there already", name) from error
+
+    def log(self, ref: str, limit: int | None, prefix: str | None) -> Iterator[Commit]:
+        """Yield commits, newest first."""
+        query: dict[str, str | list[str]] = {}
+        if prefix:
+            query = {"prefixes": [f"{prefix}/"], "objects": [prefix]}
+        if limit is not None and limit <= PAGE:
+            query |= {"amount": str(limit), "limit": "true"}
+            found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)["results"])
+        else:
+            found = self._api.pages(f"/refs/{_quoted(ref)}/commits", query, ref=ref)
+        yield from map(_commit, islice((item for item in found if item["parents"]), limit))
+
+    def merge_base(self, source: str, destination: str) -> tuple[str, str, str]:
+        """Return the commits of both, and the one that they parted from."""
+        path = f"/refs/{_quoted(source)}/merge/{_quoted(destination)}"
+        found = self._api.call("GET", path, ref=f"{source} into {destination}")
+        # lakeFS 1.84 gives the two by each other's name: told apart here, so that either order is right.
+        both = {found["source_commit_id"], found["destination_commit_id"]}
+        theirs = self.head(source).id
+        return theirs, next(iter(both - {theirs}), theirs), found["base_commit_id"]
+
+    # Changing branches
+
+    def commit(self, branch: str, message: str, metadata: Mapping[str, str], key: str) -> str:
+        """Commit what is staged on a branch and return the commit's id."""
+        body = {"message": message, "metadata": {**metadata, KEY: key}}
+        path = f"/branches/{_quoted(branch)}/commits"
+        made = self._api.call("POST", path, body=body, ref=branch, recover=lambda: self._commit_of(branch, key))
+        return made["id"]
+
+    def merge(
+        self, source: str, into: str, message: str, metadata: Mapping[str, str], key: str, **options: Any
+    ) -> str | None:
+        """Merge, and return the new head's id; None where there is nothing to merge.
+
+        Raises
+        ------
+        ConflictError
+            Both sides changed a path.
+        """
+        body = {"message": message, "metadata": {**metadata, KEY: key}, **options}
+        path = f"/refs/{_quoted(source)}/merge/{_quoted(into)}"
+        return self._change(path, body, f"{source} into {into}", into, key, "reference")
+
+    def revert(self, branch: str, commit: str, message: str, metadata: Mapping[str, str], key: str) -> str | None:
+        """Undo a commit on a branch, against its first parent; None where nothing is left to undo.
+
+        Raises
+        ------
+        ConflictError
+            A later commit changed one of its paths.
+        """
+        overrides = {"message": message, "metadata": {**metadata, KEY: key}}
+        body = {"ref": commit, "parent_number": 1, "commit_overrides": overrides}
+        return self._change(f"/branches/{_quoted(branch)}/revert", body, f"{commit} on {branch}", branch, key, "id")
+
+    def _change(self, path: str, body: Any, ref: str, branch: str, key: str, answer: str) -> str | None:
+        def done() -> dict[str, str] | None:
+            found = self._commit_of(branch, key)
+            return {answer: found["id"]} if found else None
+
+        try:
+            made = self._api.call("POST", path, body=body, ref=ref, recover=done)
+        except StatusError as error:
+            if error.status == 409:
+                raise ConflictError from error
+            if "no changes" in error.message:
+                return None
+            raise self._refused(error, ref) from error
+        return made[answer] if isinstance(made, dict) and answer in made else self.head(branch).id
+
+    def _commit_of(self, branch: str, key: str) -> dict[str, str] | None:
+        """Return the commit that bears a key, if it landed on a branch."""
+        for commit in self._api.pages(f"/refs/{_quoted(branch)}/commits", {}, ref=branch, most=RECENT):
+            if commit["metadata"].get(KEY) == key:
+                return commit
+        return None
+
+    def reset(self, branch: str) -> None:
+        """Drop what is staged on a branch."""
+        self._api.call("PUT", f"/branches/{_quoted(branch)}", body={"type": "reset"}, ref=branch)
+
+    # Objects
+
+    def objects(self, ref: str, prefix: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the objects whose path begins with ``prefix``, by path."""
+        path = f"/refs/{_quoted(ref)}/objects/ls"
+        if limit is not None:
+            query = {"prefix": prefix, "amount": str(limit)}
+            yield from self._api.call("GET", path, query, ref=ref, folder=prefix)["results"]
+            return
+        yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix)
+
+    def object(self, ref: str, path: str) -> dict[str, Any] | None:
+        """Return one object, or None where there is none at that very path."""
+        try:
+            return self._api.call("GET", f"/refs/{_quoted(ref)}/objects/stat", {"path": path}, ref=ref, folder=path)
+        except RefNotFound:
+            return None
+
+    def content(self, ref: str, path: str) -> bytes:
+        """Return the bytes of a small object."""
+        return self._api.call("GET", f"/refs/{_quoted(ref)}/objects", {"path": path}, ref=ref, folder=path)
+
+    def upload(self, branch: str, path: str, content: bytes) -> None:
+        """Write a small object."""
+        where = f"/branches/{_quoted(branch)}/objects"
+        self._api.call("POST", where, {"path": path}, content, ref=branch, folder=path)
+
+    def delete(self, branch: str, paths: Sequence[str]) -> None:
+        """Remove objects, a thousand a call.
+
+        Raises
+        ------
+        LakeUnavailable
+            Of one of them the server says, in an answer that is else a success, that it could not.
+        """
+        for start in range(0, len(paths), PAGE):
+            body = {"paths": list(paths[start : start + PAGE])}
+            answer = self._api.call("POST", f"/branches/{_quoted(branch)}/objects/delete", body=body, ref=branch)
+            errors = answer.get("errors") if isinstance(answer, dict) else None
+            if errors:
+                reason = f"lakeFS did not delete {len(errors)} objects: {errors[0].get('message')}; run it again"
+                raise LakeUnavailable(reason, repository=self.name, ref=branch, path=errors[0].get("path", ""))
+
+    # Differences
+
+    def uncommitted(self, branch: str) -> Iterator[dict[str, Any]]:
+        """Yield what is staged on a branch: ``type`` (added, removed, changed), ``path`` and ``size_bytes``."""
+        return self._api.pages(f"/branches/{_quoted(branch)}/diff", {}, ref=branch)
+
+    def diff(self, left: str, right: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+        """Yield what differs between two refs, as :meth:`uncommitted` does."""
+        path = f"/refs/{_quoted(left)}/diff/{_quoted(right)}"
+        return self._api.pages(path, {"type": "two_dot", "prefix": prefix}, ref=f"{left}..{right}", folder=prefix)
+
+    # Errors
+
+    def _exists(self, error: StatusError, reason: str, name: str) -> Exception:
+        if error.status == 409:
+            return AlreadyExists(reason, repository=self.name, ref=name)
+        return self._refused(error, name)
+
+    def _refused(self, error: StatusError, ref: str) -> Exception:
+        if "dirty" in error.message.lower() or "uncommitted" in error.message.lower():
+            reason = "the branch has uncommitted changes, written past this program: `lake-assets doctor` mends it"
+            return LakeUnavailable(f"{reason} ({error})", repository=self.name, ref=ref)
+        return LakeUnavailable(f"lakeFS refuses this ({error})", repository=self.name, ref=ref)
+
+    def missing(self, ref: str, path: str) -> PathNotFound:
+        """Return the error of a path that is not there."""
+        return PathNotFound("nothing is there", repository=self.name, ref=ref, path=path)
+
+
+def _quoted(ref: str) -> str:
+    return quote(ref, safe="")
+
+
+def _commit(item: Mapping[str, Any]) -> Commit:
+    # Keys that begin with a dot are lakeFS's own, and ours.
+    metadata = {key: value for key, value in item["metadata"].items() if not key.startswith(".")}
+    when = datetime.fromtimestamp(item["creation_date"], timezone.utc)
+    parents = () if FORMAT in item["metadata"] else tuple(item["parents"])
+    return Commit(item["id"], parents, item["message"], metadata, when)
+
+
+def paths_of(items: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the paths of objects or differences."""
+    return [item["path"] for item in items]
