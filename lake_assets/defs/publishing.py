@@ -34,6 +34,7 @@ from lake_assets.io_managers.run_branch import (
     RUN_ID,
     branch_name,
     carried_runs,
+    delete_run_branch,
     ensure_run_branch,
     find_head,
     published_commit,
@@ -66,8 +67,10 @@ class Publication:
     changed: int = 0
 
 
-def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Publication:
+def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun, head: Commit | None = None) -> Publication:
     """Merge a run's branch into ``main`` and delete it; publishing a run twice is one merge.
+
+    ``head`` is that of the run's branch, where the caller has asked for it already.
 
     Raises
     ------
@@ -75,15 +78,14 @@ def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Publicati
         Another run changed the same paths meanwhile; ``main`` and the run's branch are as they were. Or the run skips
         steps of one whose branch is gone.
     """
-    if find_head(lake, run.run_id) is None:
+    name = branch_name(run.run_id)
+    head = head or find_head(lake, run.run_id)
+    if head is None:
         published = published_commit(lake, instance, run.run_id)
         if published is not None:
             return Publication(published, merged=False)
         # Re-executed from a failed publish, it wrote nothing itself: what is to be published is its parent's.
-        ensure_run_branch(lake, instance, run)
-    before = lake.head(MAIN)
-    name = branch_name(run.run_id)
-    head = lake.head(name)
+        head = lake.head(ensure_run_branch(lake, instance, run))
     try:
         commit = lake.merge(
             name,
@@ -99,12 +101,13 @@ def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Publicati
             allow_retries=False,
         ) from error
     try:
-        lake.delete_branch(name)
+        delete_run_branch(lake, run.run_id)
     except RefNotFound:
         # A second publisher of the same run was quicker; the merge is the same one.
         return Publication(commit, merged=False)
-    merged = len(commit.parents) > 1 and commit.metadata.get(RUN_ID) == run.run_id
-    return Publication(commit, merged, len(lake.diff(before.id, commit.id).paths) if merged else 0)
+    before = commit.parents[0] if len(commit.parents) > 1 else commit.id
+    merged = before != commit.id and commit.metadata.get(RUN_ID) == run.run_id
+    return Publication(commit, merged, len(lake.diff(before, commit.id).paths) if merged else 0)
 
 
 def conflicting(lake: Lake, error: MergeConflict) -> str:
@@ -177,8 +180,9 @@ def published_asset(
         if partitions_def is not None:
             places = list(folders(partitions_def, context.partition_keys).values())
         prefixes = [join(prefix_of(AssetKey(name)), place) for name in lake_assets for place in places]
-        head = find_head(lake.lake, context.run.run_id) or lake.lake.head(MAIN)
-        absent = [prefix for prefix in prefixes if lake.lake.fingerprint(head.id, prefix) is None]
+        head = find_head(lake.lake, context.run.run_id)
+        held = head or lake.lake.head(MAIN)
+        absent = [prefix for prefix in prefixes if lake.lake.fingerprint(held.id, prefix) is None]
         if absent:
             # Run alone for an hour that nobody fetched, it would claim to have published it.
             more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
@@ -187,7 +191,7 @@ def published_asset(
                 f"{', '.join(absent[:5])}{more}. Materialize them first.",
                 allow_retries=False,
             )
-        result = publish(lake.lake, context.instance, context.run)
+        result = publish(lake.lake, context.instance, context.run, head)
         note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
         context.log.info("%s: commit %s", note, result.commit.id)
         return MaterializeResult(

@@ -52,8 +52,9 @@ def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> It
     """
     now = datetime.now(timezone.utc)
     needed = living(instance).needed
-    for name in lake.branches():
-        found = _RUN_BRANCH.match(name)
+    private = lake.private_branches()
+    for name in (*lake.branches(), *private):
+        found = _RUN_BRANCH.match(private.get(name, name))
         try:
             if found is not None:
                 yield _run_branch(name, found[1], lake.head(name), instance, now - limit, found[1] in needed)

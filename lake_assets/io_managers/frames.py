@@ -108,7 +108,9 @@ def write_spark(frame: SparkDataFrame, uri: str, partitions: Mapping[str, Column
     else:
         writer.write.mode("append").parquet(uri)
     seen = observation.get
-    schema = ",".join(f"{field.name}:{field.dataType.simpleString()}" for field in writer.schema.fields)
+    # Without the partition columns: a partition's version is the same, however many were written with it.
+    fields = observed.select(*data).schema.fields
+    schema = ",".join(f"{field.name}:{field.dataType.simpleString()}" for field in fields)
     written: dict[str, Written] = {}
     for index, key in enumerate(conditions):
         rows, low, high = (int(seen.get(f"{measure}{index}") or 0) for measure in ("rows", "low", "high"))

@@ -146,7 +146,10 @@ class LakeFileIOManager(LakeIOManager):
         if engine == "pandas":
             import pandas
 
-            parts = [pandas.read_csv(file.root, dtype=str, keep_default_na=False) for file in files.values()]
+            parts: list[pandas.DataFrame] = []
+            for file in files.values():
+                with file.open() as stream:
+                    parts.append(pandas.read_csv(stream, dtype=str, keep_default_na=False))
             return pandas.concat(parts, ignore_index=True)
         raise TypeError(
             f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "

@@ -31,12 +31,16 @@ from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_mani
 from lake_assets.io_managers.partitions import Columns, folder, partition_columns
 from lake_assets.io_managers.run_branch import RUN_ID, ensure_run_branch, find_head, published_commit
 from lake_assets.io_managers.run_link import run_link
-from lake_assets.lake.contract import Commit, Lake, LakeObject, Snapshot, Write
+from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.lake import LakeResource
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
+
+
+PREVIEW = "lake/preview"
+"""Asset metadata: False keeps rows of a sensitive asset out of Dagster's event log, which outlives them in the lake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class LakeIOManager(ConfigurableIOManager):
         branch = ensure_run_branch(lake, step.instance, step.dagster_run)
         # An unpartitioned output replaces the prefix itself, which is what no partitions at all would say.
         replaced = list(target.folders.values()) if target.partitions is not None else None
-        commit = lake.head(branch)
+        commit = ""
         stored: dict[str, Stored] = {}
         try:
             with lake.write(
@@ -131,6 +135,7 @@ class LakeIOManager(ConfigurableIOManager):
                 _provenance(context, lake, branch),
                 replaced,
             ) as write:
+                commit = write.base
                 stored = self._store(context, obj, write, target)
                 if _holds(lake, commit, target, stored):
                     raise _EqualContentError
@@ -142,7 +147,7 @@ class LakeIOManager(ConfigurableIOManager):
                     write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
                 write.metadata["data_version"] = _data_version(stored)
             assert write.commit is not None
-            commit = write.commit
+            commit = write.commit.id
         except _EqualContentError:
             # The files may differ where the rows do not; those that are published stay, and no sink has to follow.
             context.log.info("%s holds these rows already: no commit", target.prefix)
@@ -178,25 +183,26 @@ class LakeIOManager(ConfigurableIOManager):
         context: OutputContext,
         lake: Lake,
         branch: str,
-        commit: Commit,
+        commit: str,
         target: Target,
         stored: Mapping[str, Stored],
     ) -> None:
         step = context.step_context
+        previews = (context.definition_metadata or {}).get(PREVIEW, True)
         for key, part in stored.items():
             path = target.path(key)
-            files = [item for item in lake.list(commit.id, path) if not item.path.endswith(f"/{MANIFEST}")]
+            files = [item for item in lake.list(commit, path) if not item.path.endswith(f"/{MANIFEST}")]
             metadata: dict[str, Any] = {
-                "lake/commit": commit.id,
+                "lake/commit": commit,
                 "lake/prefix": path,
                 "lake/branch": branch,
                 "lake/repository": lake.repository,
-                "dagster/uri": f"lake://{commit.id}/{path}",
+                "dagster/uri": f"lake://{commit}/{path}",
                 "dagster/row_count": part.rows,
                 "size": MetadataValue.int(sum(item.size for item in files)),
                 "files": len(files),
                 **part.metadata,
-                **self._preview(lake, commit, path, files),
+                **(self._preview(lake, commit, path, files) if previews else {}),
             }
             if key:
                 step.add_asset_metadata(metadata, context.asset_key, key)
@@ -206,13 +212,13 @@ class LakeIOManager(ConfigurableIOManager):
         step.set_data_version(context.asset_key, DataVersion(_data_version(stored)))
 
     def _preview(
-        self, lake: Lake, commit: Commit, path: str, files: Sequence[LakeObject]
+        self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
     ) -> Mapping[str, MetadataValue[Any]]:
         """Return a look into the files just committed, for the Dagster UI."""
         del lake, commit, path, files
         return {}
 
-    def _columns(self, lake: Lake, commit: Commit, target: Target) -> Mapping[str, str] | None:
+    def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:
         """Return column name to type as stored, where this storage knows."""
         del lake, commit, target
         return None
@@ -229,7 +235,7 @@ def _target(context: InputContext | OutputContext) -> Target:
 
 
 def _message(context: OutputContext) -> str:
-    keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
+    keys = sorted(context.asset_partition_keys) if context.has_asset_partitions else []
     return f"Materialize {context.asset_key.to_user_string()} {_of(keys)}".strip()
 
 
@@ -252,7 +258,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         **run_link(context.run_id),
     }
     if context.has_asset_partitions:
-        keys = context.asset_partition_keys
+        keys = sorted(context.asset_partition_keys)
         metadata["partition"] = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
     if node.code_version:
         metadata["code_version"] = node.code_version
@@ -263,11 +269,11 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
     return metadata
 
 
-def _holds(lake: Lake, commit: Commit, target: Target, stored: Mapping[str, Stored]) -> bool:
+def _holds(lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> bool:
     """Return whether a commit holds the rows just written, by its manifests."""
     for key, part in stored.items():
         try:
-            manifest = read_manifest(lake.path(commit.id, join(target.path(key), MANIFEST)))
+            manifest = read_manifest(lake.path(commit, join(target.path(key), MANIFEST)))
         except PathNotFound:
             return False
         if (manifest.rows, manifest.data_version) != (part.rows, part.version):

@@ -9,7 +9,7 @@ from dagster import InputContext, MetadataValue, OutputContext, ResourceDependen
 
 from lake_assets.io_managers import frames
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
-from lake_assets.lake.contract import Commit, Lake, LakeObject, Snapshot, Write
+from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
 from lake_assets.resources.spark import SparkResource
 
 
@@ -66,23 +66,23 @@ class ParquetIOManager(LakeIOManager):
         return frames.read_pandas(snapshot.filesystem, places, with_columns=several)
 
     def _preview(
-        self, lake: Lake, commit: Commit, path: str, files: Sequence[LakeObject]
+        self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
     ) -> Mapping[str, MetadataValue[Any]]:
         del path
         filled = next((item for item in files if item.path.endswith(".parquet")), None)
         if filled is None:
             return {}
-        snapshot = lake.path(commit.id, filled.path)
+        snapshot = lake.path(commit, filled.path)
         table = frames.preview(snapshot.filesystem, snapshot.root)
         return {"preview": MetadataValue.md(frames.markdown(table))}
 
-    def _columns(self, lake: Lake, commit: Commit, target: Target) -> Mapping[str, str] | None:
+    def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:
         import pyarrow.parquet as pq
 
         for key in target.folders:
-            for item in lake.list(commit.id, target.path(key)):
+            for item in lake.list(commit, target.path(key)):
                 if item.path.endswith(".parquet"):
-                    snapshot = lake.path(commit.id, item.path)
+                    snapshot = lake.path(commit, item.path)
                     schema = pq.read_schema(snapshot.root, filesystem=snapshot.filesystem)
                     return {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
         return None

@@ -21,6 +21,9 @@ RUN_ID = "run_id"
 SOURCE_REF = "source_ref"
 """Run tag: the branch, tag or commit that a run reads instead of ``main``'s head."""
 
+_KNOWN: set[tuple[str, str]] = set()
+"""Repository and run of the branches that this process has seen: they are not looked for again at every output."""
+
 CLOCK_SLACK = timedelta(minutes=5)
 """How far the clocks of Dagster's database and the lake may be apart."""
 
@@ -66,12 +69,18 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
         no ref.
     """
     name = branch_name(run.run_id)
+    known = (lake.repository, run.run_id)
+    if known in _KNOWN:
+        return name
     if not run.is_finished:
         # Before there is a branch: whoever sweeps must never see one whose run seems to have no process.
         hold(instance, run.run_id)
-    if find_head(lake, run.run_id) is not None:
+    # What a run that skips steps starts from may be gone once it has a branch; another just begins one, if need be.
+    skips = _skips_steps(instance, run)
+    if skips and find_head(lake, run.run_id) is not None:
+        _KNOWN.add(known)
         return name
-    start = _starting_point(lake, instance, run)
+    start = _starting_point(lake, instance, run) if skips else run.tags.get(SOURCE_REF, MAIN)
     # Another step of this run, in a process of its own, may be quicker.
     with suppress(AlreadyExists):
         try:
@@ -82,7 +91,14 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
                 "branch, tag or commit.",
                 allow_retries=False,
             ) from error
+    _KNOWN.add(known)
     return name
+
+
+def delete_run_branch(lake: Lake, run_id: str) -> None:
+    """Remove a run's branch; one that is gone already is :class:`RefNotFound`."""
+    _KNOWN.discard((lake.repository, run_id))
+    lake.delete_branch(branch_name(run_id))
 
 
 def carried_runs(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> list[str]:
@@ -97,9 +113,7 @@ def carried_runs(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> list
 
 
 def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
-    start = run.tags.get(SOURCE_REF, MAIN)
-    if not _skips_steps(instance, run):
-        return start
+    """Return what a run that skips steps starts from."""
     wrote = False
     for ancestor in _ancestors(instance, run):
         head = find_head(lake, ancestor)
@@ -109,7 +123,7 @@ def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> s
             return MAIN
         wrote = wrote or _materialized(instance, ancestor)
     if not wrote:
-        return start
+        return run.tags.get(SOURCE_REF, MAIN)
     raise Failure(
         f"Run {run.run_id} skips steps of run {run.parent_run_id}, but that run's branch "
         f"{branch_name(run.parent_run_id or '')!r} is gone and was never published, so their output is lost. "

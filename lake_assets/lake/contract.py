@@ -106,6 +106,8 @@ class Write:
         An existing empty folder, for Spark: ``frame.write.mode("append").parquet(write.uri)``.
     filesystem, root
         The same folder, for PyArrow and pandas.
+    base
+        Id of the commit that the branch was at when the write began.
     metadata
         Commit metadata; may be added to until the context ends, since row counts are known only after writing.
     commit
@@ -115,6 +117,7 @@ class Write:
     uri: str
     filesystem: FileSystem
     root: str
+    base: str
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     commit: Commit | None = None
 
@@ -131,7 +134,11 @@ class Lake(Protocol):
         ...
 
     def branches(self) -> tuple[str, ...]:
-        """Names of all branches, sorted."""
+        """Names of all branches but the private ones, sorted."""
+        ...
+
+    def private_branches(self) -> Mapping[str, str]:
+        """Return the branches of writes under way, or whose process was killed, to the branch that each works for."""
         ...
 
     def create_branch(self, name: str, source: str) -> Commit:

@@ -13,7 +13,7 @@ from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
 from lake_assets.defs.users.schema import COLUMNS, PII, table_schema
 from lake_assets.defs.users.source import UsersSourceError, open_source
-from lake_assets.io_managers.lake_io_manager import join, read_ref
+from lake_assets.io_managers.lake_io_manager import PREVIEW, join, read_ref
 from lake_assets.io_managers.partitions import folders
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.lake import LakeResource
@@ -36,7 +36,7 @@ OWNERS = ["team:data-platform"]
             owners=OWNERS,
             tags={"layer": "raw", "pii": "true"},
             code_version="1",
-            metadata={"dagster/column_schema": table_schema()},
+            metadata={"dagster/column_schema": table_schema(), PREVIEW: False},
         )
     },
 )

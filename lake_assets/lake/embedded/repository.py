@@ -91,6 +91,10 @@ class EmbeddedLake:
         with self._translated():
             return self._refs.branches()
 
+    def private_branches(self) -> Mapping[str, str]:
+        """Return nothing: a write needs no branch of its own."""
+        return {}
+
     def create_branch(self, name: str, source: str) -> Commit:
         """Make a branch at ``source``'s commit; see :meth:`Lake.create_branch`."""
         names.check_branch(name, self._name)
@@ -235,7 +239,7 @@ class EmbeddedLake:
                 head = self._refs.branch(branch)
                 place = owned.enter_context(self._scratch.folder()) / "data"
                 make_folder(place)
-            write = Write(f"file://{place}", LocalFileSystem(), str(place), dict(metadata or {}))
+            write = Write(f"file://{place}", LocalFileSystem(), str(place), str(head.id), dict(metadata or {}))
             with disk_full_translated(self._name, branch, folder):
                 yield write
             with self._translated(branch, folder):

@@ -203,7 +203,7 @@ class LakeFSLake:
             if mode == "overwrite":
                 self._server.delete(place, held)
             root = f"{self._id}/{place}/{folder}"
-            write = Write(f"s3a://{root}", self._filesystem, root, dict(metadata or {}))
+            write = Write(f"s3a://{root}", self._filesystem, root, began, dict(metadata or {}))
             yield write
             written, gone = self._staged(place, folder, targets, mode, partitions)
             if not written and not gone:

@@ -1,0 +1,62 @@
+"""Runs jobs on lakeFS in one process with one Spark session, and says in JSON what each cost: started by the tests.
+
+Arguments: pairs of job and partition key, such as ``stocks=2017-07-28-08:00 users=userdata1``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+from dagster import DagsterInstance
+
+from lake_assets import definitions, environments
+from lake_assets.defs.users.partitions import BATCHES_NAME
+from lake_assets.lake.contract import Lake
+from lake_assets.resources.lake import LakeFSResource
+from lake_assets_tests.shared_spark import SharedSpark
+
+OPENED: list[Any] = []
+
+
+class CountedLakeFS(LakeFSResource):
+    """Remembers the lakes that it opened."""
+
+    def _open(self) -> Lake:
+        lake = super()._open()
+        OPENED.append(lake)
+        return lake
+
+
+def main(runs: list[str]) -> None:
+    """Run the jobs, one after another."""
+    logging.disable(logging.INFO)
+    environments.lake_resource = _counted(environments.lake_resource())
+    spark = environments.spark_resource()
+    assert spark.session
+    defs = definitions.definitions(environments.resources(SharedSpark()))
+    with DagsterInstance.get() as instance:
+        for run in runs:
+            job, _, key = run.partition("=")
+            if job == "users":
+                instance.add_dynamic_partitions(BATCHES_NAME, [key])
+            OPENED.clear()
+            result = defs.resolve_job_def(job).execute_in_process(
+                partition_key=key, instance=instance, raise_on_error=False
+            )
+            calls: dict[str, int] = {}
+            for lake in OPENED:
+                for call, count in lake.api.calls.items():
+                    calls[call] = calls.get(call, 0) + count
+            ended = {"run": run, "run_id": result.run_id, "success": result.success, "calls": calls}
+            print(json.dumps(ended), flush=True)
+
+
+def _counted(resource: Any) -> Any:
+    return lambda: CountedLakeFS(**{name: getattr(resource, name) for name in type(resource).model_fields})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
