@@ -117,23 +117,19 @@ class _Walk:
         return self._known[key]
 
     def _find(self, at: Commit, prefixes: Sequence[str]) -> Iterator[Origin]:
+        made: dict[str, list[str]] = {}
+        commits: dict[str, tuple[Commit, str]] = {}
         for prefix in prefixes:
             objects = list(self._lake.list(at.id, prefix))
-            if not objects:
-                continue
             places = places_of(objects)
             if any(place_of(item.path, places) is None for item in objects):
                 places |= {prefix}
-            made: dict[str, list[str]] = {}
-            commits: dict[str, Commit] = {}
             for place, commit in makers(self._lake, at.id, places, prefix).items():
                 made.setdefault(commit.id, []).append(place)
-                commits[commit.id] = commit
-            newest = sorted(commits.values(), key=lambda commit: commit.committed_at, reverse=True)
-            for commit in newest:
-                folders = tuple(sorted(made[commit.id]))
-                asset = commit.metadata.get("asset") or prefix
-                yield Origin(asset, folders, commit, tuple(self._inputs(commit, asset, folders)))
+                commits.setdefault(commit.id, (commit, commit.metadata.get("asset") or prefix))
+        for commit, asset in sorted(commits.values(), key=lambda item: item[0].committed_at, reverse=True):
+            folders = tuple(sorted(made[commit.id]))
+            yield Origin(asset, folders, commit, tuple(self._inputs(commit, asset, folders)))
 
     def _inputs(self, commit: Commit, asset: str, places: Sequence[str]) -> Iterator[Origin]:
         back = commit.metadata.get(ROLLBACK_TO)
