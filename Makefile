@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test soak check bench lock clean
+.PHONY: help setup demo ui test test-services soak check bench lock clean
 
 help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
@@ -51,6 +51,9 @@ ui: setup
 
 test: setup check
 	@$(BIN)/pytest -m "not soak"
+
+test-services: setup
+	@REQUIRE_SERVICES=1 $(BIN)/pytest -m "services and not soak"
 
 soak: setup
 	@$(BIN)/pytest -m soak

@@ -18,8 +18,14 @@ from uuid import uuid4
 
 import pytest
 
-CREDENTIALS = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-"""Of every server that the tests start: the well-known example keys, good for nothing else."""
+_RUNNING = os.environ.get("LAKEFS_ENDPOINT", "")
+
+CREDENTIALS = (
+    (os.environ["LAKEFS_ACCESS_KEY_ID"], os.environ["LAKEFS_SECRET_ACCESS_KEY"])
+    if _RUNNING
+    else ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+)
+"""Of the running server, or of those that the tests start: the well-known example keys, good for nothing else."""
 
 _CONFIGURATION = """\
 listen_address: 127.0.0.1:{port}
@@ -86,9 +92,8 @@ def own_server() -> LakeFSServer:
 @cache
 def shared_endpoint() -> str:
     """Return the server that the tests of a session share, started at first use; skips where there is none."""
-    running = os.environ.get("LAKEFS_TEST_ENDPOINT")
-    if running:
-        return running
+    if _RUNNING:
+        return _RUNNING
     server = own_server()
     server.start()
     owner = os.getpid()
