@@ -89,4 +89,4 @@ def test_a_setting_that_cannot_be_is_not_ok(command: Callable[..., Any], monkeyp
     monkeypatch.setenv("LAKE_ENV", "elsewhere")
     code, found = checks(command)
     assert code == 1
-    assert found["lake"] == (False, "LAKE_ENV is 'elsewhere'; it must be one of embedded")
+    assert found["lake"] == (False, "LAKE_ENV is 'elsewhere'; it must be one of embedded, services")

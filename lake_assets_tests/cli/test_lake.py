@@ -157,4 +157,4 @@ def test_a_home_that_cannot_be_made_is_one_line(
 
 def test_an_unknown_environment_is_one_line(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_ENV", "elsewhere")
-    assert refused("ls") == "LAKE_ENV is 'elsewhere'; it must be one of embedded"
+    assert refused("ls") == "LAKE_ENV is 'elsewhere'; it must be one of embedded, services"
