@@ -1,0 +1,63 @@
+"""What an operation costs on lakeFS, in calls of its API: as many for ten objects as for thousands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lake_assets.lake.lakefs import LakeFSLake
+from lake_assets_tests import lakefs_server
+from lake_assets_tests.lake.backends import put
+from lake_assets_tests.lakefs_server import CREDENTIALS
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def lake() -> LakeFSLake:
+    endpoint, _, repository = lakefs_server.fresh_repository().rpartition("/")
+    return LakeFSLake(endpoint, *CREDENTIALS, repository)
+
+
+def calls_of_publishing(lake: LakeFSLake, objects: int) -> Counter[str]:
+    """Return the calls of branching, and of merging and cleaning up, with so many objects in the lake."""
+    lake.create_branch("fill", "main")
+    with lake.write("fill", "many") as write, ThreadPoolExecutor(8) as pool:
+
+        def one(number: int) -> None:
+            with write.filesystem.open_output_stream(f"{write.root}/{number:05}") as stream:
+                stream.write(b"1")
+
+        list(pool.map(one, range(objects)))
+    lake.merge("fill", "main")
+    lake.delete_branch("fill")
+    before = Counter(lake.api.calls)
+    lake.create_branch("work", "main")
+    put(lake, "work", "one", {"a": str(objects)})
+    lake.merge("work", "main")
+    lake.delete_branch("work")
+    return lake.api.calls - before
+
+
+def test_branching_and_publishing_cost_the_same_for_ten_objects_and_for_pages_of_them(lake: LakeFSLake) -> None:
+    calls_of_publishing(lake, 1)  # A folder's very first publication looks once more.
+    few = calls_of_publishing(lake, 10)
+    assert calls_of_publishing(lake, 2100) == few
+
+
+def test_a_write_costs_six_calls_beside_the_data(lake: LakeFSLake) -> None:
+    lake.create_branch("work", "main")
+    put(lake, "work", "one", {"a": "1"})
+    before = Counter(lake.api.calls)
+    put(lake, "work", "one", {"b": "2"})
+    made = lake.api.calls - before
+    assert {call: count for call, count in made.items() if "objects" not in call} == {
+        "POST branches": 1,
+        "GET branches diff": 1,
+        "POST branches commits": 1,
+        "POST refs merge": 1,
+        "GET refs commits": 1,
+        "DELETE branches": 1,
+    }
