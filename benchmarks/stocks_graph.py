@@ -14,10 +14,13 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lake_assets.defs.stocks.schema import COLUMNS, spark_schema
+from lake_assets_tests.lakefs_server import CREDENTIALS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions
@@ -26,26 +29,47 @@ if TYPE_CHECKING:
 HOUR = "2017-07-28-08:00"
 
 
-def script(spark: SparkSession, source: Path, out: Path) -> None:
+class Place:
+    """Where the script writes: a local folder, or a folder of a plain branch of lakeFS."""
+
+    def __init__(self, folder: Path, lake: Any = None) -> None:
+        self._gateway: Any = None
+        self.uri = str(folder)
+        if lake is not None:
+            from lake_assets.lake.lakefs.filesystem import gateway
+
+            self._gateway = gateway(lake.endpoint, *CREDENTIALS)
+            self.uri = f"s3a://{os.environ['LAKEFS_REPOSITORY']}/plain/files"
+
+    def copy(self, source: Path) -> str:
+        """Copy a file there, and return where it is."""
+        target = f"{self.uri}/raw/{source.name}"
+        if self._gateway is None:
+            Path(target).parent.mkdir(parents=True)
+            shutil.copyfile(source, target)
+        else:
+            from pyarrow.fs import LocalFileSystem, copy_files
+
+            copy_files(str(source), target.removeprefix("s3a://"), LocalFileSystem(), self._gateway)
+        return target
+
+
+def script(spark: SparkSession, source: Path, out: Path, place: Place) -> None:
     """Do by hand what the graph does."""
     from pyspark.sql import functions as F  # noqa: N812
 
     from lake_assets.defs.stocks.line_rules import check_digit_is_right
     from lake_assets.resources.nosql.lmdb_store import LMDBStore
 
-    raw = out / "raw" / source.name
-    raw.parent.mkdir(parents=True)
-    shutil.copyfile(source, raw)
+    raw = place.copy(source)
     schema = spark_schema().add("_corrupt", "string")
-    rows = spark.read.csv(
-        str(raw), schema=schema, header=True, enforceSchema=False, columnNameOfCorruptRecord="_corrupt"
-    )
+    rows = spark.read.csv(raw, schema=schema, header=True, enforceSchema=False, columnNameOfCorruptRecord="_corrupt")
     good = F.coalesce(F.col("_corrupt").isNull() & check_digit_is_right(F.col("ISIN")), F.lit(False))
     names = [column.name for column in COLUMNS]
-    rows.where(good).select(*names).write.parquet(str(out / "bars"))
-    written = spark.read.parquet(str(out / "bars"))
+    rows.where(good).select(*names).write.parquet(f"{place.uri}/bars")
+    written = spark.read.parquet(f"{place.uri}/bars")
     if written.count() < rows.count():
-        rows.where(~good).write.parquet(str(out / "quarantine"))
+        rows.where(~good).write.parquet(f"{place.uri}/quarantine")
     order = F.struct("Date", "Time")
     latest = written.groupBy("ISIN").agg(F.max_by(F.struct(*names), order).alias("row")).select("row.*")
     store = LMDBStore(out / "nosql")
@@ -70,12 +94,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--lake", choices=("embedded", "lakefs"), default="embedded")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lake-assets-benchmark-") as folder:
-        measure(Path(folder), options.rows, options.repeats)
+    with tempfile.TemporaryDirectory(prefix="lake-assets-benchmark-") as folder, ExitStack() as running:
+        server = running.enter_context(lakefs()) if options.lake == "lakefs" else None
+        measure(Path(folder), options.rows, options.repeats, server)
 
 
-def measure(folder: Path, rows: int, repeats: int) -> None:
+@contextmanager
+def lakefs() -> Iterator[Any]:
+    """Run a lakeFS server, with a plain branch for the script."""
+    from lake_assets_tests.lakefs_server import own_server
+
+    server = own_server()
+    server.start()
+    os.environ |= {
+        "LAKE_ENV": "services",
+        "LAKEFS_ENDPOINT": server.endpoint,
+        "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
+        "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],
+    }
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(server.folder)
+
+
+def measure(folder: Path, rows: int, repeats: int, server: Any) -> None:
     """Take turns, each on a fresh home."""
     import logging
 
@@ -94,13 +140,15 @@ def measure(folder: Path, rows: int, repeats: int) -> None:
         for side in ("script", "graph"):
             home = _made(folder / f"{side}-{turn}")
             os.environ["LAKE_HOME"] = str(home)
+            if server is not None:
+                fresh_repository(spark, server, home.name)
             with DagsterInstance.ephemeral() as instance:
                 from lake_assets import definitions, environments
 
                 defs = definitions.definitions(environments.resources(_shared()))
                 begin = time.perf_counter()
                 if side == "script":
-                    script(spark, fetched.path, home)
+                    script(spark, fetched.path, home, Place(home, server))
                     took = {"script": time.perf_counter() - begin}
                 else:
                     took = dict(zip(("graph", "graph with checks"), graph(defs, instance), strict=True))
@@ -112,8 +160,20 @@ def measure(folder: Path, rows: int, repeats: int) -> None:
     base = statistics.median(seconds["script"])
     for name, bound in (("graph", 1.15), ("graph with checks", 1.5)):
         ratio = statistics.median(seconds[name]) / base
-        print(f"stocks {name}, {rows:,} rows: {ratio:.2f} times the hand-written script (bound {bound})")
+        where = "lakeFS" if server else "embedded lake"
+        print(f"stocks {name} on the {where}, {rows:,} rows: {ratio:.2f} times the hand-written script (bound {bound})")
     spark.stop()
+
+
+def fresh_repository(spark: SparkSession, server: Any, name: str) -> None:
+    """Let the settings and Spark use a new repository: equal content in an old one would be no new commit."""
+    from lake_assets.lake.lakefs import LakeFSLake
+    from lake_assets.resources.s3a import bucket_conf
+
+    os.environ["LAKEFS_REPOSITORY"] = name
+    LakeFSLake(server.endpoint, *CREDENTIALS, name).create_branch("plain", "main")
+    for key, value in bucket_conf(name, server.endpoint).items():
+        spark.sparkContext._jsc.hadoopConfiguration().set(key, value)
 
 
 def _made(folder: Path) -> Path:
@@ -128,7 +188,14 @@ def _session() -> SparkSession:
 
     prepare_process()
     builder = SparkSession.builder.master("local[*]")
-    for key, value in session_conf().items():
+    conf = session_conf()
+    if os.environ.get("LAKE_ENV") == "services":
+        from lake_assets import settings
+        from lake_assets.resources.s3a import s3a_conf
+
+        folder = Path(settings.SPARK_JARS.value).expanduser()
+        conf |= s3a_conf("lake", settings.LAKEFS_ENDPOINT.value, folder)
+    for key, value in conf.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 
