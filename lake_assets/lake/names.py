@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
-from lake_assets.lake.errors import InvalidName
+from lake_assets.lake.contract import MAIN
+from lake_assets.lake.errors import InvalidName, ProtectedBranch
 
 # lakeFS's rule for branches is the narrower one; a branch name works on both backends.
 _BRANCH = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_]{0,199}")
@@ -58,6 +60,36 @@ def check_path(path: str, repository: str, what: str = "path") -> str:
     if reason:
         raise InvalidName(f"{what} {reason}", repository=repository, path=path)
     return path
+
+
+def check_folder(path: str, repository: str, what: str) -> str:
+    """Return a folder's path as :func:`check_path` does; the whole lake is none."""
+    if not path:
+        raise InvalidName(f"{what} is empty: name a folder such as 'stocks/csv'", repository=repository)
+    return check_path(path, repository, what)
+
+
+def targets(folder: str, partitions: Sequence[str] | None, repository: str) -> list[str]:
+    """Return the folders that a write replaces or extends, none below another, sorted."""
+    if partitions is None:
+        return [folder]
+    wanted = {f"{folder}/{check_folder(part, repository, 'partition')}" for part in partitions}
+    for target in wanted:
+        check_path(target, repository, "partition")
+    return sorted(target for target in wanted if not wanted & set(ancestors(target)))
+
+
+def ancestors(path: str) -> list[str]:
+    """Return the folders that a path lies in, the outermost first."""
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def refuse_main(branch: str, repository: str) -> None:
+    """Raise :class:`ProtectedBranch` for ``main``."""
+    if branch == MAIN:
+        reason = "only a merge changes this branch: work on another one and merge it"
+        raise ProtectedBranch(reason, repository=repository, ref=branch)
 
 
 def _fault(path: str) -> str | None:

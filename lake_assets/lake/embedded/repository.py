@@ -12,7 +12,7 @@ from pygit2 import Commit as GitCommit
 from pygit2.enums import SortMode
 
 from lake_assets.lake import names
-from lake_assets.lake.contract import MAIN, Commit, Diff, LakeObject, Snapshot, Write, WriteMode
+from lake_assets.lake.contract import Commit, Diff, LakeObject, Snapshot, Write, WriteMode
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.creation import open_or_create
@@ -28,7 +28,6 @@ from lake_assets.lake.errors import (
     InvalidName,
     MergeConflict,
     PathNotFound,
-    ProtectedBranch,
     WriteConflict,
     WriteRefused,
 )
@@ -105,7 +104,7 @@ class EmbeddedLake:
 
     def delete_branch(self, name: str) -> None:
         """Remove a branch; its commits stay readable by id."""
-        self._refuse_main(name)
+        names.refuse_main(name, self._name)
         with self._translated(name):
             self._refs.delete_branch(name)
 
@@ -231,9 +230,9 @@ class EmbeddedLake:
 
         if mode not in get_args(WriteMode):
             raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
-        folder = self._check_folder(prefix, "prefix")
-        targets = self._targets(folder, partitions)
-        self._refuse_main(branch)
+        folder = names.check_folder(prefix, self._name, "prefix")
+        targets = names.targets(folder, partitions, self._name)
+        names.refuse_main(branch, self._name)
         with ExitStack() as owned:
             with self._translated(branch, folder):
                 head = self._refs.branch(branch)
@@ -334,7 +333,7 @@ class EmbeddedLake:
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; where nothing of it is left to undo, the head is returned."""
-        self._refuse_main(branch)
+        names.refuse_main(branch, self._name)
 
         def successor(head: GitCommit) -> GitCommit | None:
             undone = self._refs.resolve(commit)
@@ -414,26 +413,3 @@ class EmbeddedLake:
                 reason = "no Git-LFS pointer: committed by other means; remove it with a write"
                 raise DataCorrupted(reason, repository=self._name, ref=str(commit.id), path=path)
             yield path, pointer
-
-    def _refuse_main(self, branch: str) -> None:
-        if branch == MAIN:
-            reason = "only a merge changes this branch: work on another one and merge it"
-            raise ProtectedBranch(reason, repository=self._name, ref=branch)
-
-    def _check_folder(self, path: str, what: str) -> str:
-        if not path:
-            raise InvalidName(f"{what} is empty: name a folder such as 'stocks/csv'", repository=self._name)
-        return names.check_path(path, self._name, what)
-
-    def _targets(self, folder: str, partitions: Sequence[str] | None) -> list[str]:
-        """Return the folders that a write replaces or extends, none below another, sorted."""
-        if partitions is None:
-            return [folder]
-        wanted = {f"{folder}/{self._check_folder(part, 'partition')}" for part in partitions}
-        for target in wanted:
-            names.check_path(target, self._name, "partition")
-        return sorted(target for target in wanted if not any(target[:i] in wanted for i in _slashes(target)))
-
-
-def _slashes(path: str) -> list[int]:
-    return [place for place, character in enumerate(path) if character == "/"]

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from lake_assets.lake.lakefs.server import END, Server, paths_of
-from lake_assets.lake.names import is_within
+from lake_assets.lake.names import ancestors, is_within
 
 ROOT = ".lake"
 _CHANGED = f"{ROOT}/changed/"
@@ -92,12 +92,6 @@ def _in_the_way(files: Mapping[str, str], others: Mapping[str, str]) -> set[str]
     kept = {path for path, kind in files.items() if kind != "removed"}
     added = [path for path, kind in others.items() if kind != "removed"]
     return {folder for path in added for folder in ancestors(path) if folder in kept and folder not in others}
-
-
-def ancestors(path: str) -> list[str]:
-    """Return the folders that a path lies in, the outermost first."""
-    parts = path.split("/")
-    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 def in_the_way(paths: Collection[str]) -> set[str]:

@@ -9,14 +9,13 @@ from typing import Any, get_args
 from uuid import uuid4
 
 from lake_assets.lake import names
-from lake_assets.lake.contract import MAIN, Commit, Diff, LakeObject, Snapshot, Write, WriteMode
+from lake_assets.lake.contract import Commit, Diff, LakeObject, Snapshot, Write, WriteMode
 from lake_assets.lake.errors import (
     AlreadyExists,
     InvalidName,
     LakeError,
     LakeUnavailable,
     MergeConflict,
-    ProtectedBranch,
     RefNotFound,
     WriteConflict,
     WriteRefused,
@@ -96,7 +95,7 @@ class LakeFSLake:
 
     def delete_branch(self, name: str) -> None:
         """Remove a branch; its commits stay readable by id."""
-        self._refuse_main(name)
+        names.refuse_main(name, self._name)
         self._check_ref(name)
         self._server.delete_branch(name)
 
@@ -193,9 +192,9 @@ class LakeFSLake:
         """
         if mode not in get_args(WriteMode):
             raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
-        folder = self._check_folder(prefix, "prefix")
-        targets = self._targets(folder, partitions)
-        self._refuse_main(branch)
+        folder = names.check_folder(self._check_path(prefix), self._name, "prefix")
+        targets = names.targets(folder, partitions, self._name)
+        names.refuse_main(branch, self._name)
         self._check_ref(branch)
         with self._private(branch) as (place, began):
             held = [path for target in targets for path in paths_of(self._objects(place, target))]
@@ -333,7 +332,7 @@ class LakeFSLake:
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; where nothing of it is left to undo, the head is returned."""
-        self._refuse_main(branch)
+        names.refuse_main(branch, self._name)
         self._check_ref(branch)
         undone = self.head(commit)
         if not undone.parents:
@@ -439,7 +438,7 @@ class LakeFSLake:
                 yield single
 
     def _refuse_file_in_the_way(self, place: str, folder: str, held: Iterable[str]) -> None:
-        ahead = [path for path in (*folders.ancestors(folder), folder) if self._server.object(place, path)]
+        ahead = [path for path in (*names.ancestors(folder), folder) if self._server.object(place, path)]
         if ahead or folder in held:
             reason = "a file stands where this write needs a folder: choose another prefix"
             raise WriteRefused(reason, repository=self._name, path=(ahead or [folder])[0])
@@ -458,23 +457,6 @@ class LakeFSLake:
         if folders.is_marker(folder):
             raise InvalidName(f"path lies in {folders.ROOT}, which is the lake's own", repository=self._name, path=path)
         return folder
-
-    def _check_folder(self, path: str, what: str) -> str:
-        if not path:
-            raise InvalidName(f"{what} is empty: name a folder such as 'stocks/csv'", repository=self._name)
-        return names.check_path(self._check_path(path), self._name, what)
-
-    def _refuse_main(self, branch: str) -> None:
-        if branch == MAIN:
-            reason = "only a merge changes this branch: work on another one and merge it"
-            raise ProtectedBranch(reason, repository=self._name, ref=branch)
-
-    def _targets(self, folder: str, partitions: Sequence[str] | None) -> Sequence[str]:
-        """Return the folders that a write replaces or extends, none below another, sorted."""
-        if partitions is None:
-            return [folder]
-        wanted = {f"{folder}/{self._check_folder(part, 'partition')}" for part in partitions}
-        return sorted(target for target in wanted if not wanted & set(folders.ancestors(target)))
 
 
 def _check_metadata(metadata: Mapping[str, Any]) -> None:
