@@ -231,6 +231,7 @@ def test_the_order_of_publishing_does_not_matter(make_graph: Callable[..., Graph
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3000)
 def test_the_table_is_the_same_in_all_24_orders(make_graph: Callable[..., Graph], xetra: Path) -> None:
     tables = []
     for order in itertools.permutations(COUNTS):
