@@ -61,3 +61,13 @@ def test_a_write_costs_six_calls_beside_the_data(lake: LakeFSLake) -> None:
         "GET refs commits": 1,
         "DELETE branches": 1,
     }
+
+
+def test_a_tag_with_dots_is_merged_where_markers_collide(lake: LakeFSLake) -> None:
+    for branch in ("ours", "theirs"):
+        lake.create_branch(branch, "main")
+        put(lake, branch, "t", {branch: "1"}, mode="append")
+    lake.merge("ours", "main")
+    lake.tag("v1.0", "theirs")
+    lake.merge("v1.0", "main")
+    assert [item.path for item in lake.list("main")] == ["t/ours", "t/theirs"]

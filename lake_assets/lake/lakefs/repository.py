@@ -415,7 +415,8 @@ class LakeFSLake:
     @contextmanager
     def _private(self, source: str) -> Generator[tuple[str, str]]:
         """Yield a branch of one's own and the commit it began at; it is gone afterwards."""
-        place = f"{PRIVATE}{source}--{uuid4().hex}"
+        # A tag may have dots, which a branch may not.
+        place = f"{PRIVATE}{source.replace('.', '_')}--{uuid4().hex}"
         try:
             began = self._server.create_branch(place, source)
             yield place, began
