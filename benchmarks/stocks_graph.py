@@ -160,8 +160,8 @@ def measure(folder: Path, rows: int, repeats: int, server: Any) -> None:
     base = statistics.median(seconds["script"])
     for name, bound in (("graph", 1.15), ("graph with checks", 1.5)):
         ratio = statistics.median(seconds[name]) / base
-        where = "lakeFS" if server else "embedded lake"
-        print(f"stocks {name} on the {where}, {rows:,} rows: {ratio:.2f} times the hand-written script (bound {bound})")
+        where = "lakeFS" if server else "the embedded lake"
+        print(f"stocks {name} on {where}, {rows:,} rows: {ratio:.2f} times the hand-written script (bound {bound})")
     spark.stop()
 
 
