@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lake_assets.lake.errors import MergeConflict, WriteRefused
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets_tests import lakefs_server
-from lake_assets_tests.lake.backends import put
+from lake_assets_tests.lake.backends import put, read
 from lake_assets_tests.lakefs_server import CREDENTIALS
 
 pytestmark = pytest.mark.services
@@ -71,3 +72,41 @@ def test_a_tag_with_dots_is_merged_where_markers_collide(lake: LakeFSLake) -> No
     lake.tag("v1.0", "theirs")
     lake.merge("v1.0", "main")
     assert [item.path for item in lake.list("main")] == ["t/ours", "t/theirs"]
+
+
+def test_what_is_published_between_the_look_and_the_merge_is_a_conflict_and_is_kept(
+    lake: LakeFSLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only markers collide when the merge looks; a moment later a file does."""
+    for branch, name in (("ours", "a"), ("theirs", "b"), ("quicker", "b")):
+        lake.create_branch(branch, "main")
+        put(lake, branch, "t", {name: branch}, mode="append")
+    lake.merge("ours", "main")
+    look = lake._refuse_conflicts
+    other = LakeFSLake(lake.repository.rpartition("/")[0], *CREDENTIALS, lake.repository.rpartition("/")[2])
+    looks: list[str] = []
+
+    def and_then_another_publishes(source: str, into: str) -> str:
+        seen = look(source, into)
+        if source.startswith("_private-") and not looks:
+            looks.append(other.merge("quicker", "main").id)
+        return seen
+
+    monkeypatch.setattr(lake, "_refuse_conflicts", and_then_another_publishes)
+    with pytest.raises(MergeConflict, match="t/b"):
+        lake.merge("theirs", "main")
+    assert lake.head("main").id == looks[0]
+    assert read(lake, "main", "t") == {"a": "ours", "b": "quicker"}
+
+
+def test_removing_a_file_outside_of_what_is_written_is_refused(lake: LakeFSLake) -> None:
+    lake.create_branch("work", "main")
+    before = put(lake, "work", "t", {"p=1/a": "1", "p=2/a": "1"})
+
+    def stray() -> None:
+        with lake.write("work", "t", partitions=["p=1"]) as write:
+            write.filesystem.delete_file(f"{write.root}/p=2/a")
+
+    with pytest.raises(WriteRefused, match="t/p=2/a"):
+        stray()
+    assert lake.head("work") == before

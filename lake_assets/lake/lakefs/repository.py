@@ -233,7 +233,8 @@ class LakeFSLake:
                 return WriteRefused(reason, repository=self._name, path=path)
 
             parts = path.rstrip("/").split("/")
-            if item["type"] == "removed":
+            inside = any(names.is_within(path, target) for target in targets)
+            if item["type"] == "removed" and inside:
                 gone.append(path)
             elif any(names.is_unfinished(part) for part in parts[:-1] + parts[-1:] * path.endswith("/")):
                 raise refuse("an unfinished write: let the engine commit its job before the write ends")
@@ -241,7 +242,7 @@ class LakeFSLake:
                 dropped.append(path)
             else:
                 names.check_path(path, self._name)
-                if not any(names.is_within(path, target) for target in targets):
+                if not inside:
                     where = ", ".join(partitions or [folder]) or "none"
                     raise refuse(f"outside the partitions being written: {where}")
                 if mode == "append" and item["type"] == "changed":
@@ -300,8 +301,8 @@ class LakeFSLake:
             pass
         with self._private(source) as (place, _):
             for _ in range(_ROUNDS):
-                self._refuse_conflicts(place, into)
-                self._take_up(place, self._server.head(into).id)
+                # The very commit that was looked at: in it nothing but markers collides.
+                self._take_up(place, self._refuse_conflicts(place, into))
                 with suppress(ConflictError):
                     return self._merge(place, into, text, given)
         raise self._outrun(into)
@@ -320,15 +321,17 @@ class LakeFSLake:
         """Tell whether one side wrote a folder as a whole for the first time: the other did not know to collide."""
         return folders.wholes(self._server, source) != folders.wholes(self._server, into)
 
-    def _refuse_conflicts(self, source: str, into: str) -> None:
+    def _refuse_conflicts(self, source: str, into: str) -> str:
+        """Return the commit of ``into`` that ``source`` does not conflict with; raise where it does."""
         theirs, ours, base = self._server.merge_base(source, into)
         if base in (theirs, ours):
-            return
+            return ours
         sides = (self._server.diff(base, ours), self._server.diff(base, theirs), self._server.diff(ours, theirs))
         found = folders.conflicts(*sides)
         if found:
             reason = "both sides changed the same paths since they parted; write them again on a new branch"
             raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
+        return ours
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; where nothing of it is left to undo, the head is returned."""

@@ -109,8 +109,9 @@ class Server:
         """
 
         def made() -> str | None:
-            # Only this call's lost answer can be known by it: the branch is new, or it stands at the same commit.
-            return next((commit for branch, commit in self.branches() if branch == name), None)
+            # Another's branch of that name, somewhere else, is not what the lost call made.
+            commit = next((commit for branch, commit in self.branches() if branch == name), None)
+            return commit if commit is not None and commit == self.head(source).id else None
 
         try:
             body = {"name": name, "source": source}
