@@ -108,6 +108,8 @@ class Write:
         The same folder, for PyArrow and pandas.
     base
         Id of the commit that the branch was at when the write began.
+    removed
+        Paths below the prefix, in folders that are updated, which the commit is not to hold any more.
     metadata
         Commit metadata; may be added to until the context ends, since row counts are known only after writing.
     commit
@@ -119,6 +121,7 @@ class Write:
     root: str
     base: str
     metadata: dict[str, str] = field(default_factory=dict[str, str])
+    removed: set[str] = field(default_factory=set[str])
     commit: Commit | None = None
 
 
@@ -201,12 +204,14 @@ class Lake(Protocol):
         message: str = "",
         metadata: Mapping[str, str] | None = None,
         partitions: Sequence[str] | None = None,
+        updated: Sequence[str] = (),
     ) -> AbstractContextManager[Write]:
         """Open a writable place; leaving it normally makes one commit, by an exception leaves the branch as it was.
 
         ``overwrite`` replaces all that is under ``prefix``, or, with ``partitions`` (folders below ``prefix``, such
-        as ``day=2017-07-28/hour=08``), just those folders; a file outside them is refused. ``append`` adds files
-        and refuses to replace one. Spark's markers (``_SUCCESS``, ``.crc``, zero-byte folder markers) are dropped;
+        as ``day=2017-07-28/hour=08``), just those folders; a file outside them is refused. It leaves alone what
+        stands in folders below ``prefix`` that are ``updated``, but for files written there again or named in
+        :attr:`Write.removed`. ``append`` adds files and refuses to replace one. Spark's markers (``_SUCCESS``, ``.crc``, zero-byte folder markers) are dropped;
         an unfinished write (``_temporary``, ``__magic``) is refused. No reader ever sees part of it. A write that
         changes no file returns the branch's head and makes no commit. Writers of disjoint prefixes on one branch
         all land; a writer whose prefix changed under it since it began gets :class:`WriteConflict`.

@@ -303,6 +303,24 @@ def test_overwriting_partitions_replaces_just_their_folders(lake: Lake) -> None:
     assert paths(lake, "work") == ["t/day=1/b", "t/day=2/a", "t/day=3/hour=1/a", "t/day=4/b"]
 
 
+def test_overwriting_leaves_alone_what_stands_in_folders_that_are_updated(lake: Lake) -> None:
+    put(lake, "work", "t", {"out/a": "1", "state/1": "1", "state/2": "1", "state/deep/3": "1"})
+    with lake.write("work", "t", updated=["state"]) as write:
+        for path, content in {"out/b": "2", "state/2": "2", "state/4": "2"}.items():
+            write.filesystem.create_dir(f"{write.root}/{path.rpartition('/')[0]}", recursive=True)
+            with write.filesystem.open_output_stream(f"{write.root}/{path}") as stream:
+                stream.write(content.encode())
+        write.removed.add("state/1")
+    assert read(lake, "work", "t") == {"out/b": "2", "state/2": "2", "state/4": "2", "state/deep/3": "1"}
+
+
+def test_an_updated_folder_may_be_missing_and_what_is_removed_from_elsewhere_is_gone_anyhow(lake: Lake) -> None:
+    put(lake, "work", "t", {"out/a": "1", "out/b": "1"})
+    with lake.write("work", "t", updated=["state"]) as write:
+        write.removed |= {"out/a", "state/none"}
+    assert list(lake.list("work", "t")) == []
+
+
 def test_a_file_outside_the_partitions_is_refused(lake: Lake) -> None:
     before = lake.head("work")
     for stray in ("day=2/a", "a", "day=10/a"):

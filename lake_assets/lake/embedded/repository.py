@@ -220,6 +220,7 @@ class EmbeddedLake:
         message: str = "",
         metadata: Mapping[str, str] | None = None,
         partitions: Sequence[str] | None = None,
+        updated: Sequence[str] = (),
     ) -> Generator[Write]:
         """Open a writable folder that becomes one commit; see :meth:`Lake.write`.
 
@@ -232,6 +233,7 @@ class EmbeddedLake:
             raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
         folder = names.check_folder(prefix, self._name, "prefix")
         targets = names.targets(folder, partitions, self._name)
+        kept = names.targets(folder, updated, self._name)
         names.refuse_main(branch, self._name)
         with ExitStack() as owned:
             with self._translated(branch, folder):
@@ -245,11 +247,17 @@ class EmbeddedLake:
                 began = {target: self._commits.node(head, target) for target in targets}
                 below = None if partitions is None else [target[len(folder) + 1 :] for target in targets]
                 files = self._take_in(collect(place, folder, below, self._name), branch, folder)
-                staged = self._trees.graft(None, {f"{folder}/{path}": node for path, node in files.items()})
+                held = {**self._files_in(head, kept), **{f"{folder}/{path}": node for path, node in files.items()}}
+                removed = {f"{folder}/{path}" for path in write.removed}
+                staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in removed})
                 successor = self._writing(
                     branch, began, staged, mode, trailers.clean_message(message) or f"Write {folder}", write
                 )
                 write.commit = describe(self._refs.advance(branch, successor))
+
+    def _files_in(self, commit: GitCommit, folders: Sequence[str]) -> dict[str, Node]:
+        nodes = ((folder, self._commits.node(commit, folder)) for folder in folders)
+        return {path: node for folder, found in nodes for path, node in self._trees.files(found, folder)}
 
     def _take_in(self, files: Mapping[str, Path], branch: str, folder: str) -> dict[str, Node]:
         try:

@@ -184,6 +184,7 @@ class LakeFSLake:
         message: str = "",
         metadata: Mapping[str, str] | None = None,
         partitions: Sequence[str] | None = None,
+        updated: Sequence[str] = (),
     ) -> Generator[Write]:
         """Open a writable place that becomes one commit; see :meth:`Lake.write`.
 
@@ -194,21 +195,24 @@ class LakeFSLake:
             raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
         folder = names.check_folder(self._check_path(prefix), self._name, "prefix")
         targets = names.targets(folder, partitions, self._name)
+        stays = names.targets(folder, updated, self._name)
         names.refuse_main(branch, self._name)
         self._check_ref(branch)
         with self._private(branch) as (place, began):
             held = [path for target in targets for path in paths_of(self._objects(place, target))]
             self._refuse_file_in_the_way(place, folder, held)
             if mode == "overwrite":
-                self._server.delete(place, held)
+                self._server.delete(place, [path for path in held if not _is_in(path, stays)])
             root = f"{self._id}/{place}/{folder}"
             write = Write(f"s3a://{root}", self._filesystem, root, began, dict(metadata or {}))
             yield write
+            removed = {f"{folder}/{path}" for path in write.removed}
+            self._server.delete(place, [path for path in held if path in removed and _is_in(path, stays)])
             written, gone = self._staged(place, folder, targets, mode, partitions)
             if not written and not gone:
                 write.commit = self._server.head(branch)
                 return
-            kept = held if mode == "append" else []
+            kept = held if mode == "append" else [path for path in held if _is_in(path, stays)]
             if mixed := folders.in_the_way({*kept, *written} - set(gone)):
                 reason = "is a file where another path needs a folder: choose other names"
                 raise WriteRefused(reason, repository=self._name, ref=branch, path=min(mixed))
@@ -461,6 +465,10 @@ class LakeFSLake:
         if folders.is_marker(folder):
             raise InvalidName(f"path lies in {folders.ROOT}, which is the lake's own", repository=self._name, path=path)
         return folder
+
+
+def _is_in(path: str, folders: Sequence[str]) -> bool:
+    return any(names.is_within(path, folder) for folder in folders)
 
 
 def _check_metadata(metadata: Mapping[str, Any]) -> None:
