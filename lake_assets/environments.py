@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lake_assets import settings
+from lake_assets.resources.kafka.security import MECHANISMS, PROTOCOLS, Security
 
 if TYPE_CHECKING:
     from dagster import ExecutorDefinition
 
     from lake_assets.lake.embedded import EmbeddedLake
     from lake_assets.lake.lakefs import LakeFSLake
+    from lake_assets.resources.kafka.cluster import KafkaCluster
+    from lake_assets.resources.kafka.resource import KafkaResource
     from lake_assets.resources.lake import LakeResource
     from lake_assets.resources.nosql.contract import NoSQLStore
     from lake_assets.resources.nosql.resource import NoSQLResource
@@ -102,6 +105,46 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
 
 
+def kafka_resource() -> KafkaResource:
+    """Return how Kafka is reached; no server is asked before a cluster is used."""
+    from dagster import EnvVar
+
+    from lake_assets.resources.kafka.resource import KafkaResource
+
+    # An EnvVar that is not set is an error, and only SASL wants them.
+    credentials = settings.KAFKA_SECURITY_PROTOCOL.value.startswith("SASL_")
+    return KafkaResource(
+        security_protocol=settings.KAFKA_SECURITY_PROTOCOL.choice(*PROTOCOLS),
+        sasl_mechanism=settings.KAFKA_SASL_MECHANISM.choice(*MECHANISMS),
+        sasl_username=EnvVar(settings.KAFKA_SASL_USERNAME.name) if credentials else "",
+        sasl_password=EnvVar(settings.KAFKA_SASL_PASSWORD.name) if credentials else "",
+        ssl_ca=settings.KAFKA_SSL_CA.value,
+        deadline=settings.KAFKA_DEADLINE.number(1, 3600),
+    )
+
+
+def open_kafka(servers: str) -> KafkaCluster:
+    """Return a Kafka cluster by its bootstrap servers, outside of Dagster; nothing is connected to yet.
+
+    Raises
+    ------
+    SettingError
+        The credentials that the protocol asks for are not set.
+    """
+    from lake_assets.resources.kafka.cluster import KafkaCluster
+
+    protocol = settings.KAFKA_SECURITY_PROTOCOL.choice(*PROTOCOLS)
+    credentials = protocol.startswith("SASL_")
+    security = Security(
+        protocol,
+        settings.KAFKA_SASL_MECHANISM.choice(*MECHANISMS),
+        settings.KAFKA_SASL_USERNAME.given() if credentials else "",
+        settings.KAFKA_SASL_PASSWORD.given() if credentials else "",
+        settings.KAFKA_SSL_CA.value,
+    )
+    return KafkaCluster(servers, security, settings.KAFKA_DEADLINE.number(1, 3600))
+
+
 def stocks_source_resource() -> StocksSourceResource:
     """Return where the stock files come from."""
     from lake_assets.resources.stocks_source import S3Settings, StocksSourceResource
@@ -138,6 +181,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     return {
         "lake": lake,
         "nosql": nosql,
+        "kafka": kafka_resource(),
         "spark": spark,
         "stocks_source": stocks_source_resource(),
         "lake_file_io_manager": LakeFileIOManager(lake=lake, spark=spark),

@@ -82,6 +82,19 @@ LAKEFS_STORAGE = Setting(
     "LAKEFS_STORAGE", "", "Where a new lakeFS repository keeps its objects, such as s3://bucket/lake; local if empty."
 )
 LAKEFS_DEADLINE = Setting("LAKEFS_DEADLINE", "60", "Seconds until a call of lakeFS that only fails gives up.")
+KAFKA_SERVERS = Setting(
+    "KAFKA_SERVERS", "127.0.0.1:9092", "Kafka servers of the topic commands: host:port[,host:port]."
+)
+KAFKA_SECURITY_PROTOCOL = Setting(
+    "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "How Kafka is reached: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+)
+KAFKA_SASL_MECHANISM = Setting(
+    "KAFKA_SASL_MECHANISM", "PLAIN", "Kafka's mechanism of SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
+)
+KAFKA_SASL_USERNAME = Setting("KAFKA_SASL_USERNAME", "", "Kafka user.", secret=True)
+KAFKA_SASL_PASSWORD = Setting("KAFKA_SASL_PASSWORD", "", "Kafka password.", secret=True)
+KAFKA_SSL_CA = Setting("KAFKA_SSL_CA", "", "PEM file of certificates that Kafka is trusted by; the system's if empty.")
+KAFKA_DEADLINE = Setting("KAFKA_DEADLINE", "30", "Seconds until a call of Kafka gives up.")
 SPARK_JARS = Setting("SPARK_JARS", "~/.cache/lake_assets/jars", "Folder of Spark's connectors, fetched once.")
 LAKE_EXECUTOR = Setting(
     "LAKE_EXECUTOR", "in_process", "in_process (one Spark session a run) or multiprocess (one a step)."
@@ -123,6 +136,13 @@ SETTINGS = (
     LAKEFS_REPOSITORY,
     LAKEFS_STORAGE,
     LAKEFS_DEADLINE,
+    KAFKA_SERVERS,
+    KAFKA_SECURITY_PROTOCOL,
+    KAFKA_SASL_MECHANISM,
+    KAFKA_SASL_USERNAME,
+    KAFKA_SASL_PASSWORD,
+    KAFKA_SSL_CA,
+    KAFKA_DEADLINE,
     SPARK_JARS,
     LAKE_EXECUTOR,
     SPARK_MASTER,
