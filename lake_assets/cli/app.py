@@ -10,6 +10,7 @@ import typer
 from lake_assets.cli import (
     cleaning,
     doctor,
+    kafka,
     lake,
     lineage,
     publishing,
@@ -53,9 +54,16 @@ for command in (
     tables.get,
     sweeping.sweep,
     cleaning.clean,
+    kafka.produce,
+    kafka.consume,
     doctor.doctor,
 ):
     app.command()(as_one_line(command))
+
+topic = typer.Typer(help="Make Kafka topics, and look at them.", no_args_is_help=True, rich_markup_mode=None)
+topic.command("create")(as_one_line(kafka.create_topic))
+topic.command("list")(as_one_line(kafka.list_topics))
+app.add_typer(topic, name="topic")
 
 
 def _version(wanted: bool) -> None:

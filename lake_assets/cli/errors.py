@@ -34,11 +34,12 @@ def as_one_line(command: Callable[..., None]) -> Callable[..., None]:
 def describe(error: Exception) -> str:
     """Return an error as one line."""
     from lake_assets.lake.errors import LakeError
+    from lake_assets.resources.kafka import KafkaFailure
     from lake_assets.resources.nosql.contract import NoSQLError
     from lake_assets.settings import SettingError
 
     text = " ".join((getattr(error, "description", None) or str(error)).split())
-    known = isinstance(error, (CommandError, LakeError, NoSQLError, SettingError)) or _is_dagsters(error)
+    known = isinstance(error, (CommandError, KafkaFailure, LakeError, NoSQLError, SettingError)) or _is_dagsters(error)
     return text if known and text else f"{type(error).__name__}: {text}".removesuffix(": ")
 
 

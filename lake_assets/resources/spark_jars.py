@@ -4,31 +4,59 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-S3A = ("org.apache.hadoop:hadoop-aws:3.4.1", "org.apache.spark:spark-hadoop-cloud_2.13:4.0.0")
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """What to fetch: Maven coordinates, and what of that is not wanted, as ``group:artifact``."""
+
+    packages: tuple[str, ...]
+    excluded: tuple[str, ...] = ()
+
+
+S3A = Connector(
+    ("org.apache.hadoop:hadoop-aws:3.4.1", "org.apache.spark:spark-hadoop-cloud_2.13:4.0.0"),
+    # Connectors of other clouds, which spark-hadoop-cloud brings with it, and what Spark has already.
+    (
+        "com.google.cloud.bigdataoss:gcs-connector",
+        "org.apache.hadoop:hadoop-azure",
+        "org.apache.hadoop:hadoop-azure-datalake",
+        "org.apache.hadoop:hadoop-cloud-storage",
+        "org.apache.hadoop:hadoop-client-runtime",
+        "org.apache.hadoop:hadoop-client-api",
+        "com.fasterxml.jackson.core:jackson-databind",
+        "com.fasterxml.jackson.core:jackson-annotations",
+        "com.fasterxml.jackson.dataformat:jackson-dataformat-cbor",
+        "org.apache.httpcomponents:httpclient",
+        "org.apache.httpcomponents:httpcore",
+        "joda-time:joda-time",
+    ),
+)
 """The S3A file system, and the committers that do not rename."""
 
-# Connectors of other clouds, which spark-hadoop-cloud brings with it, and what Spark has already.
-_EXCLUDED = (
-    "com.google.cloud.bigdataoss:gcs-connector",
-    "org.apache.hadoop:hadoop-azure",
-    "org.apache.hadoop:hadoop-azure-datalake",
-    "org.apache.hadoop:hadoop-cloud-storage",
-    "org.apache.hadoop:hadoop-client-runtime",
-    "org.apache.hadoop:hadoop-client-api",
-    "com.fasterxml.jackson.core:jackson-databind",
-    "com.fasterxml.jackson.core:jackson-annotations",
-    "com.fasterxml.jackson.dataformat:jackson-dataformat-cbor",
-    "org.apache.httpcomponents:httpclient",
-    "org.apache.httpcomponents:httpcore",
-    "joda-time:joda-time",
+KAFKA = Connector(
+    ("org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0",),
+    # What Spark has already.
+    (
+        "org.apache.hadoop:hadoop-client-runtime",
+        "org.apache.hadoop:hadoop-client-api",
+        "org.scala-lang.modules:scala-parallel-collections_2.13",
+        "com.github.luben:zstd-jni",
+        "com.google.code.findbugs:jsr305",
+        "org.lz4:lz4-java",
+        "org.slf4j:slf4j-api",
+        "org.xerial.snappy:snappy-java",
+    ),
 )
+"""Spark's source and output for Kafka."""
+
 _RESOLVE = "from pyspark.java_gateway import launch_gateway; launch_gateway().shutdown()"
 _DEADLINE = 1200
 
@@ -37,22 +65,22 @@ class JarsUnavailable(Exception):
     """The connectors could not be fetched."""
 
 
-def jars(folder: Path, packages: Sequence[str]) -> Path:
+def jars(folder: Path, connector: Connector) -> Path:
     """Return the folder of a connector's jars, fetched there by the first who asks.
 
     Parameters
     ----------
     folder
         Where jars are kept, for any number of projects.
-    packages
-        Maven coordinates.
+    connector
+        What to fetch.
 
     Raises
     ------
     JarsUnavailable
         They cannot be fetched, or the folder cannot be written.
     """
-    wanted = folder / "+".join(package.split(":", 1)[1].replace(":", "-") for package in packages)
+    wanted = folder / "+".join(package.split(":", 1)[1].replace(":", "-") for package in connector.packages)
     if wanted.is_dir():
         return wanted
     try:
@@ -60,7 +88,7 @@ def jars(folder: Path, packages: Sequence[str]) -> Path:
         with (folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not wanted.is_dir():
-                _fetch(wanted, packages)
+                _fetch(wanted, connector)
     except OSError as error:
         raise JarsUnavailable(
             f"the folder of Spark's jars cannot be used: {error}; set SPARK_JARS to another"
@@ -68,21 +96,21 @@ def jars(folder: Path, packages: Sequence[str]) -> Path:
     return wanted
 
 
-def _fetch(wanted: Path, packages: Sequence[str]) -> None:
+def _fetch(wanted: Path, connector: Connector) -> None:
     """Resolve in a JVM of its own, beside the folder, and rename into place."""
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=wanted.parent) as place:
-        arguments = f"--packages {','.join(packages)} --exclude-packages {','.join(_EXCLUDED)}"
-        environment = {
-            **os.environ,
-            "PYSPARK_SUBMIT_ARGS": f"--conf spark.jars.ivy={place} {arguments} pyspark-shell",
-        }
+        arguments = ["--conf", f"spark.jars.ivy={place}", "--packages", ",".join(connector.packages)]
+        if connector.excluded:
+            arguments += ["--exclude-packages", ",".join(connector.excluded)]
+        environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": shlex.join([*arguments, "pyspark-shell"])}
         command = [sys.executable, "-c", _RESOLVE]
         try:
             subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_DEADLINE, check=True)
         except subprocess.SubprocessError as error:
             said = [line.strip() for line in str(getattr(error, "stderr", "")).splitlines() if "unresolved" in line]
+            reason = (said or [type(error).__name__])[0]
             raise JarsUnavailable(
-                f"Spark's resolver could not fetch {', '.join(packages)} ({(said or [type(error).__name__])[0]}): "
+                f"Spark's resolver could not fetch {', '.join(connector.packages)} ({reason}): "
                 f"check the connection to Maven Central, or put the jars and what they need into {wanted}"
             ) from error
         shutil.move(Path(place) / "jars", wanted)

@@ -1,0 +1,263 @@
+"""Commands that try Kafka: `topic create`, `topic list`, `produce` and `consume`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Generator, Iterable
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from lake_assets import environments, settings
+from lake_assets.cli.errors import CommandError
+from lake_assets.cli.output import Json, emit, emit_all, show
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, Message
+
+    from lake_assets.resources.kafka.cluster import KafkaCluster, TopicState
+
+Server = Annotated[
+    str | None,
+    typer.Option("--server", metavar="HOST:PORT[,…]", help="Kafka's servers; KAFKA_SERVERS unless given."),
+]
+TopicName = Annotated[str, typer.Option("--topic", metavar="TOPIC", help="Name of the topic.")]
+
+_AT_ONCE = 1000
+"""Records that are taken from the client together."""
+
+_IDLE = 0.1
+"""Seconds that a call of the client waits for more, before signals and output have their turn."""
+
+
+class Start(str, Enum):
+    """Where reading begins."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
+def _cluster(server: str | None) -> KafkaCluster:
+    return environments.open_kafka(server or settings.KAFKA_SERVERS.value)
+
+
+# Topics
+
+
+def create_topic(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the topic.")],
+    partitions: Annotated[int, typer.Option(min=1, help="Number of partitions.")] = 1,
+    config: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A setting of the topic, such as max.message.bytes=2000000."),
+    ] = None,
+    server: Server = None,
+    json: Json = False,
+) -> None:
+    """Make a topic."""
+    from lake_assets.resources.kafka.address import topic_name_problem
+
+    if problem := topic_name_problem(name):
+        raise CommandError(problem)
+    values: dict[str, str] = {}
+    for setting in config or ():
+        key, separator, value = setting.partition("=")
+        if not separator or not key:
+            raise CommandError(f"{setting!r} is no setting of a topic: give NAME=VALUE")
+        values[key] = value
+    _cluster(server).create_topic(name, partitions, config=values)
+    if json:
+        emit({"name": name, "partitions": partitions})
+    else:
+        print(f"Topic {name} has {partitions} partition(s).")
+
+
+def list_topics(server: Server = None, json: Json = False) -> None:
+    """List topics, with the id that a recreated topic does not share."""
+    records = [asdict(topic) for topic in _cluster(server).topics()]
+    if json:
+        emit_all(records)
+    else:
+        show(records, ("name", "partitions", "id"), right=("partitions",))
+
+
+# Lines into a topic
+
+
+def produce(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File of lines; - for standard input.")],
+    topic: TopicName,
+    server: Server = None,
+) -> None:
+    """Send the lines of a file to a topic.
+
+    Each line is one record, without its newline: the bytes as they are. Every line is stored once, or the exit code
+    is 1 and the error says how many were.
+    """
+    with _opened(file) as lines:
+        _produce(lines, topic, _cluster(server))
+
+
+@contextmanager
+def _opened(file: str) -> Generator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as lines:
+            yield lines
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _produce(lines: BinaryIO, topic: str, cluster: KafkaCluster) -> None:
+    cluster.topic(topic)  # Where a broker makes topics by itself, a slip of the pen would.
+    stored = _Stored()
+    try:
+        _send(lines, topic, cluster, stored)
+    except Exception as error:
+        raise CommandError(f"{error}; {stored.lines} line(s) were stored before") from error
+    print(f"{stored.lines} lines produced to {topic}")
+
+
+class _Stored:
+    """Counts what the servers have, and keeps the first refusal."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.refusal: KafkaError | None = None
+
+    def __call__(self, error: KafkaError | None, _: Message) -> None:
+        if error is None:
+            self.lines += 1
+        else:
+            self.refusal = self.refusal or error
+
+
+def _send(lines: Iterable[bytes], topic: str, cluster: KafkaCluster, stored: _Stored) -> None:
+    from lake_assets.resources.kafka.translation import failure, translated
+
+    producer = cluster.producer(
+        **{
+            "enable.idempotence": True,
+            "acks": "all",
+            "delivery.timeout.ms": int(cluster.deadline * 1000),
+            # The topic's limit counts, not the client's.
+            "message.max.bytes": 1_000_000_000,
+            "queue.buffering.max.kbytes": 64 * 1024,
+            "on_delivery": stored,
+        }
+    )
+    with translated(cluster.servers, topic):
+        for line in lines:
+            while stored.refusal is None:
+                try:
+                    producer.produce(topic, value=line.removesuffix(b"\n"))
+                except BufferError:
+                    # The queue is full: wait until some of it is stored.
+                    producer.poll(1)
+                else:
+                    producer.poll(0)
+                    break
+            if stored.refusal is not None:
+                producer.purge()
+                break
+        # Every record is stored or refused within the delivery timeout.
+        while producer.flush(1):
+            pass
+    if stored.refusal is not None:
+        raise failure(stored.refusal, cluster.servers, topic)
+
+
+# Lines out of a topic
+
+
+def consume(
+    topic: TopicName,
+    start: Annotated[Start, typer.Option("--from", help="Where to begin.")] = Start.EARLIEST,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until stopped.")] = False,
+    with_key: Annotated[bool, typer.Option("--with-key", help="Print key, tab, value.")] = False,
+    server: Server = None,
+) -> None:
+    """Print the records of a topic, a line each.
+
+    The bytes as they are; a key or value that is none is printed as null. Only what is committed is read. Ends
+    where the topic ended when the command began, unless it follows.
+    """
+    cluster = _cluster(server)
+    state = cluster.topic(topic)
+    with (
+        _ended_by_sigterm(),
+        closing(cluster.consumer(**{"enable.partition.eof": True, "auto.offset.reset": "earliest"})) as consumer,
+    ):
+        try:
+            for message in _records(consumer, cluster, state, start, follow):
+                value = _text(message.value())
+                line = _text(message.key()) + b"\t" + value if with_key else value
+                sys.stdout.buffer.write(line + b"\n")
+        finally:
+            sys.stdout.buffer.flush()
+
+
+def _records(
+    consumer: Consumer, cluster: KafkaCluster, state: TopicState, start: Start, follow: bool
+) -> Generator[Message]:
+    from confluent_kafka import KafkaError, TopicPartition
+
+    from lake_assets.resources.kafka.errors import KafkaUnavailable
+    from lake_assets.resources.kafka.translation import failure, translated
+
+    first = state.earliest if start is Start.EARLIEST else state.latest
+    open_ends = {number: end for number, end in state.latest.items() if follow or first[number] < end}
+    heard = time.monotonic()
+    with translated(cluster.servers, state.name):
+        consumer.assign([TopicPartition(state.name, number, first[number]) for number in open_ends])
+        while open_ends:
+            messages = consumer.consume(_AT_ONCE, _IDLE)
+            if messages:
+                heard = time.monotonic()
+            elif not follow and time.monotonic() - heard > cluster.deadline:
+                raise KafkaUnavailable(
+                    f"nothing came for {cluster.deadline:g} s: see whether the servers run", cluster.servers, state.name
+                )
+            for message in messages:
+                error = message.error()
+                at_end = error is not None and error.code() == KafkaError._PARTITION_EOF
+                if error is not None and not at_end:
+                    if error.retriable():
+                        continue
+                    raise failure(error, cluster.servers, state.name)
+                number, offset = message.partition(), message.offset()
+                assert number is not None
+                assert offset is not None
+                if error is None and (follow or offset < open_ends.get(number, 0)):
+                    yield message
+                # What an open transaction holds back is not waited for: the end is where the committed ends.
+                if not follow and (at_end or offset >= open_ends.get(number, 0) - 1):
+                    open_ends.pop(number, None)
+            if follow:
+                sys.stdout.buffer.flush()
+
+
+def _text(content: bytes | None) -> bytes:
+    return b"null" if content is None else content
+
+
+@contextmanager
+def _ended_by_sigterm() -> Generator[None]:
+    """Let SIGTERM end the command as Ctrl-C does: what was read is printed, connections are closed."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
