@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,19 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from lake_assets.cli.content import folder_columns
 from lake_assets.cli.errors import CommandError
 from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.rows import Columns, bounded_connection, is_data, open_rows, place_in
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from lake_assets.lake.contract import Lake, Snapshot
-
-MEMORY = "1GB"
-"""What DuckDB may hold; the rest goes to its temporary folder."""
+    from lake_assets.lake.contract import Lake
 
 _BATCH = 2048
-
-Columns = Mapping[str, str]
-"""Column name to DuckDB's type."""
 
 Change = Literal["added", "removed", "changed"]
 
@@ -111,10 +105,7 @@ def row_diff(lake: Lake, left: str, right: str, prefix: str, key: Sequence[str])
 
     left, right = lake.head(left).id, lake.head(right).id
     found = lake.diff(left, right, prefix)
-    with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder, duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{MEMORY}'")
-        connection.execute(f"SET temp_directory = {_text(folder)}")
-        connection.execute("SET preserve_insertion_order = false")
+    with bounded_connection() as connection:
         try:
             sides = (
                 _side(lake, connection, "l", left, prefix, (*found.removed, *found.changed)),
@@ -156,57 +147,22 @@ def _side(
     lake: Lake, connection: DuckDBPyConnection, name: str, commit: str, prefix: str, paths: Sequence[str]
 ) -> Columns:
     """Make the view of one commit's rows in files that differ; return its columns, none where there is no such file."""
-    paths = sorted(path for path in paths if _is_data(path))
+    paths = sorted(path for path in paths if is_data(path))
     if not paths:
         return {}
     snapshot = lake.path(commit, prefix)
-    files = [_place(snapshot, path) for path in paths]
+    files = [place_in(snapshot, path) for path in paths]
     folders = folder_columns(paths[0])
     if any(folder_columns(path).keys() != folders.keys() for path in paths):
         raise CommandError(f"files below {prefix!r} lie in folders of different columns: name one folder")
     return open_rows(connection, name, snapshot, files, list(folders))
 
 
-def open_rows(
-    connection: DuckDBPyConnection, name: str, snapshot: Snapshot, files: Sequence[str], folders: Sequence[str]
-) -> Columns:
-    """Make a view of the rows in Parquet files, with the columns that their folders name; return its columns."""
-    from pyarrow.fs import LocalFileSystem
-
-    if isinstance(snapshot.filesystem, LocalFileSystem):
-        options = f"union_by_name = true, hive_types_autocast = false, hive_partitioning = {str(bool(folders)).lower()}"
-        listed = ", ".join(map(_text, files))
-        connection.execute(f"CREATE VIEW {name}_files AS FROM read_parquet([{listed}], {options})")
-    else:
-        connection.register(f"{name}_files", _dataset(snapshot, files, folders))
-    described = connection.execute(f"DESCRIBE {name}_files").fetchall()
-    return {column[0]: column[1] for column in described}
-
-
-def _dataset(snapshot: Snapshot, files: Sequence[str], folders: Sequence[str]) -> Any:
-    """Return files that are not on a local disk, read through their own filesystem."""
-    import pyarrow
-    import pyarrow.dataset as ds
-
-    strings = pyarrow.schema([(folder, pyarrow.string()) for folder in folders])
-    hive = ds.partitioning(strings, flavor="hive") if folders else None
-    return ds.dataset(list(files), format="parquet", filesystem=snapshot.filesystem, partitioning=hive)
-
-
-def _is_data(path: str) -> bool:
-    return path.endswith(".parquet") and not path.rpartition("/")[2].startswith(("_", "."))
-
-
-def _place(snapshot: Snapshot, path: str) -> str:
-    below = path[len(snapshot.prefix) :].lstrip("/")
-    return f"{snapshot.root}/{below}" if below else snapshot.root
-
-
 def _refuse_without_parquet(lake: Lake, commits: Sequence[str], prefix: str) -> None:
     objects = [item.path for commit in commits for item in lake.list(commit, prefix)]
     if not objects:
         raise PathNotFound("nothing is there", repository=lake.repository, ref=" and ".join(commits), path=prefix)
-    if not any(map(_is_data, objects)):
+    if not any(map(is_data, objects)):
         raise CommandError(f"{prefix!r} holds no Parquet, and only rows of Parquet can be compared")
 
 
@@ -260,7 +216,3 @@ _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE"}
 
 def _name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
-from lake_assets.cli.row_diff import open_rows, row_diff
+from lake_assets.cli.row_diff import row_diff
 from lake_assets.lake.contract import Snapshot
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.rows import open_rows
 from lake_assets_tests.cli.conftest import Command
 
 Answer = Callable[..., Any]
