@@ -10,11 +10,12 @@ READY := $(VENV)/.ready
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-services soak check bench lock clean
+.PHONY: help setup demo ui kafka test test-services soak check bench lock clean
 
 help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
 	@echo "make ui      Dagster's web UI and daemon on http://127.0.0.1:$(PORT)"
+	@echo "make kafka   a Kafka broker on 127.0.0.1:9092, for the streaming walk-through; data in .kafka"
 	@echo "make test    every test but the long soak tests"
 	@echo "make soak    the long tests: kills, parallel runs, every order"
 	@echo "make check   format, lint, types"
@@ -48,6 +49,9 @@ demo: setup
 ui: setup
 	@$(BIN)/python scripts/check_port.py $(PORT)
 	@$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
+
+kafka: setup
+	@$(BIN)/python -m lake_assets_tests.kafka_broker
 
 test: setup check
 	@$(BIN)/pytest -m "not soak"

@@ -11,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lake_assets_tests.kafka_broker import KafkaBroker
+
 REPOSITORY_ROOT = Path(__file__).parent.parent
 
 
@@ -28,6 +30,22 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = builder.config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse"))).getOrCreate()
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaBroker]:
+    """The one Kafka broker of the test run, started at first use. Topics are shared: make one of your own.
+
+    A test that stops or kills its broker takes `own_broker()` instead.
+    """
+    from lake_assets_tests.kafka_broker import own_broker, remove
+
+    broker = own_broker()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        remove(broker)
 
 
 @pytest.fixture

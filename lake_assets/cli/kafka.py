@@ -192,9 +192,13 @@ def consume(
     """
     cluster = _cluster(server)
     state = cluster.topic(topic)
+    # That there is no more is told when the broker has waited for more.
+    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"} | (
+        {} if follow else {"fetch.wait.max.ms": 20}
+    )
     with (
         _ended_by_sigterm(),
-        closing(cluster.consumer(**{"enable.partition.eof": True, "auto.offset.reset": "earliest"})) as consumer,
+        closing(cluster.consumer(**options)) as consumer,
     ):
         try:
             for message in _records(consumer, cluster, state, start, follow):
@@ -230,8 +234,6 @@ def _records(
                 error = message.error()
                 at_end = error is not None and error.code() == KafkaError._PARTITION_EOF
                 if error is not None and not at_end:
-                    if error.retriable():
-                        continue
                     raise failure(error, cluster.servers, state.name)
                 number, offset = message.partition(), message.offset()
                 assert number is not None

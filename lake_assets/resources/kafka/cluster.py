@@ -31,6 +31,9 @@ from lake_assets.resources.kafka.translation import NOT_ACCEPTED, failure, trans
 
 logger = logging.getLogger(__name__)
 
+_PAUSE = 0.02
+"""Seconds between two looks at what a cluster is about to know."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -98,6 +101,16 @@ class KafkaCluster:
             The servers do not answer within the deadline.
         """
         end = self._end()
+        while True:
+            try:
+                return self._state(name, end)
+            except KafkaUnavailable:
+                # A partition's leader may be about to change, which takes no time.
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_PAUSE)
+
+    def _state(self, name: str, end: float) -> TopicState:
         described = self._describe([name], end)[0]
         partitions = [TopicPartition(name, partition.id) for partition in described.partitions]
         # Both requests are under way at once; the earliest is asked first, so it is never past the latest.
@@ -167,11 +180,11 @@ class KafkaCluster:
         # The controller has it before every broker knows.
         while True:
             try:
-                self.topic(name)
+                self._state(name, end)
             except (TopicMissing, KafkaUnavailable):
                 if time.monotonic() > end:
                     raise
-                time.sleep(0.02)
+                time.sleep(_PAUSE)
             else:
                 return
 
@@ -215,6 +228,7 @@ class KafkaCluster:
                 # One record is wanted, not what the client would read ahead.
                 "queued.min.messages": 1,
                 "fetch.message.max.bytes": 1024,
+                "fetch.wait.max.ms": 10,
             }
         )
         with translated(self.servers, topic):
@@ -231,8 +245,7 @@ class KafkaCluster:
                         return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
                     if error.code() == KafkaError._PARTITION_EOF:
                         return None
-                    if not error.retriable():
-                        raise failure(error, self.servers, topic)
+                    raise failure(error, self.servers, topic)
             finally:
                 consumer.close()
         raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._heard)
