@@ -224,6 +224,7 @@ def _records(
         consumer.assign([TopicPartition(state.name, number, first[number]) for number in open_ends])
         while open_ends:
             messages = consumer.consume(_AT_ONCE, _IDLE)
+            cluster.check(state.name)
             if messages:
                 heard = time.monotonic()
             elif not follow and time.monotonic() - heard > cluster.deadline:

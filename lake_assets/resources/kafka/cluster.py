@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -27,7 +28,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSp
 
 from lake_assets.resources.kafka.errors import KafkaFailure, KafkaUnavailable, TopicExists, TopicMissing
 from lake_assets.resources.kafka.security import Security
-from lake_assets.resources.kafka.translation import NOT_ACCEPTED, failure, translated
+from lake_assets.resources.kafka.translation import failure, is_hopeless, translated
 
 logger = logging.getLogger(__name__)
 
@@ -229,14 +230,17 @@ class KafkaCluster:
                 "queued.min.messages": 1,
                 "fetch.message.max.bytes": 1024,
                 "fetch.wait.max.ms": 10,
+                # A topic that the servers do not know is not waited for.
+                "topic.metadata.propagation.max.ms": 100,
             }
         )
         with translated(self.servers, topic):
             try:
                 consumer.assign([TopicPartition(topic, partition, offset)])
                 while (left := end - time.monotonic()) > 0:
-                    message = consumer.poll(min(left, 1.0))
+                    message = consumer.poll(min(left, 0.1))
                     if message is None:
+                        self.check(topic)
                         continue
                     if (error := message.error()) is None:
                         kind, milliseconds = message.timestamp()
@@ -278,6 +282,19 @@ class KafkaCluster:
         with translated(self.servers):
             return Consumer(self._options() | ours | options)
 
+    def check(self, topic: str = "") -> None:
+        """Raise what a client of ours was told meanwhile, if waiting will not help; for loops around ``poll``.
+
+        Raises
+        ------
+        KafkaDenied
+            The servers do not let us in.
+        TopicMissing
+            The topic is gone.
+        """
+        if self._heard is not None and is_hopeless(self._heard):
+            raise failure(self._heard, self.servers, topic)
+
     def spark_options(self) -> dict[str, str]:
         """Return the options of Spark's ``kafka`` source and output; they hold the password.
 
@@ -286,13 +303,13 @@ class KafkaCluster:
         KafkaFailure
             The file of certificates cannot be read.
         """
-        try:
+        with self._certificates_read():
             options = self._security.java_options()
-        except (OSError, UnicodeError) as error:
-            raise KafkaFailure(f"KAFKA_SSL_CA cannot be read: {error}", self.servers) from error
         return {f"kafka.{name}": value for name, value in {"bootstrap.servers": self.servers, **options}.items()}
 
     def _options(self) -> dict[str, Any]:
+        with self._certificates_read():
+            security = self._security.client_options()
         return {
             "bootstrap.servers": self.servers,
             "client.id": "lake_assets",
@@ -301,8 +318,15 @@ class KafkaCluster:
             # The client would write to stderr; what matters is raised, and the rest is logged below.
             "log_level": 0,
             "error_cb": self._on_error,
-            **self._security.client_options(),
+            **security,
         }
+
+    @contextmanager
+    def _certificates_read(self) -> Generator[None]:
+        try:
+            yield
+        except (OSError, UnicodeError) as error:
+            raise KafkaFailure(f"KAFKA_SSL_CA cannot be read: {error}", self.servers) from error
 
     def _on_error(self, error: KafkaError) -> None:
         self._heard = error
@@ -351,14 +375,12 @@ class KafkaCluster:
         self._heard = None
         while not_done := wait(asked, timeout=0.2).not_done:
             self._admin.poll(0)
-            heard = self._heard
-            if heard is not None and heard.code() in NOT_ACCEPTED:
-                raise failure(heard, self.servers, topic)
+            self.check(topic)
             # The client keeps the deadline itself; a second more, and it does not.
             if time.monotonic() > end + 1:
                 for request in not_done:
                     request.cancel()
-                raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, heard)
+                raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._heard)
         self._admin.poll(0)
         try:
             return [request.result() for request in asked]

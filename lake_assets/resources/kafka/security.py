@@ -56,7 +56,13 @@ class Security:
         return self.protocol.endswith("SSL")
 
     def client_options(self) -> dict[str, str]:
-        """Return the options of librdkafka; they hold the password."""
+        """Return the options of librdkafka; they hold the password.
+
+        Raises
+        ------
+        OSError
+            The file of certificates cannot be read.
+        """
         options = {"security.protocol": self.protocol}
         if self.has_credentials:
             options |= {
@@ -65,7 +71,7 @@ class Security:
                 "sasl.password": self.password,
             }
         if self.is_encrypted and self.ca:
-            options["ssl.ca.location"] = self.ca
+            options["ssl.ca.pem"] = self._certificates()
         return options
 
     def java_options(self) -> dict[str, str]:
@@ -88,9 +94,12 @@ class Security:
             # The text, not the path: executors elsewhere do not have the file.
             options |= {
                 "ssl.truststore.type": "PEM",
-                "ssl.truststore.certificates": Path(self.ca).expanduser().read_text(encoding="ascii"),
+                "ssl.truststore.certificates": self._certificates(),
             }
         return options
+
+    def _certificates(self) -> str:
+        return Path(self.ca).expanduser().read_text(encoding="utf-8")
 
 
 def _quoted(text: str) -> str:

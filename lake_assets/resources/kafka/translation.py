@@ -45,16 +45,21 @@ _AWAY = {
     KafkaError.NOT_ENOUGH_REPLICAS,
     KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
 }
-NOT_ACCEPTED = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})
-"""The servers, or we, do not accept the other's credentials: waiting will not help."""
-
-_DENIED = NOT_ACCEPTED | {
+_DENIED = {
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.RECORD_LIST_TOO_LARGE}
+
+
+def is_hopeless(error: KafkaError) -> bool:
+    """Tell whether waiting will not help, as the client does: nobody lets us in, or there is no such topic."""
+    return error.code() in _DENIED or error.code() in _MISSING
 
 
 def failure(error: KafkaError, servers: str, topic: str = "", because: KafkaError | None = None) -> KafkaFailure:
@@ -69,7 +74,7 @@ def failure(error: KafkaError, servers: str, topic: str = "", because: KafkaErro
     because
         What the connections said meanwhile, which a timeout does not tell.
     """
-    if because is not None and because.code() in _DENIED:
+    if because is not None and is_hopeless(because):
         error = because
     code, said = error.code(), error.str()
     if code in _MISSING:

@@ -38,13 +38,15 @@ def test_spark_is_handed_protocol_login_and_certificates(tmp_path: Path) -> None
     }
 
 
-def test_the_client_is_handed_the_same() -> None:
-    assert Security("SASL_SSL", "PLAIN", "me", SECRET, "/ca.pem").client_options() == {
+def test_the_client_is_handed_the_same(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("-----BEGIN CERTIFICATE-----\n")
+    assert Security("SASL_SSL", "PLAIN", "me", SECRET, str(ca)).client_options() == {
         "security.protocol": "SASL_SSL",
         "sasl.mechanisms": "PLAIN",
         "sasl.username": "me",
         "sasl.password": SECRET,
-        "ssl.ca.location": "/ca.pem",
+        "ssl.ca.pem": "-----BEGIN CERTIFICATE-----\n",
     }
 
 
@@ -52,8 +54,8 @@ def test_nothing_more_than_the_protocol_wants_is_handed_on() -> None:
     given = ("PLAIN", "me", SECRET, "/no/such/file.pem")
     assert Security("PLAINTEXT", *given).client_options() == {"security.protocol": "PLAINTEXT"}
     assert Security("PLAINTEXT", *given).java_options() == {"security.protocol": "PLAINTEXT"}
-    assert "ssl.ca.location" not in Security("SASL_PLAINTEXT", *given).client_options()
-    assert "sasl.password" not in Security("SSL", *given).client_options()
+    assert "ssl.ca.pem" not in Security("SASL_PLAINTEXT", *given).client_options()
+    assert "sasl.password" not in Security("SSL", "PLAIN", "me", SECRET).client_options()
 
 
 def test_a_quote_in_a_password_does_not_end_it() -> None:
@@ -69,11 +71,9 @@ def test_what_kafka_does_not_know_is_refused(protocol: str, mechanism: str) -> N
 
 def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     cluster = KafkaCluster("127.0.0.1:9", Security("SSL", ca=str(tmp_path / "none.pem")))
-    with pytest.raises(KafkaFailure, match=r"KAFKA_SSL_CA.*none\.pem"):
-        cluster.spark_options()
-    for client in (cluster.producer, cluster.consumer):
-        with pytest.raises(KafkaFailure, match=r"none\.pem"):
-            client()
+    for use in (cluster.spark_options, cluster.producer, cluster.consumer, cluster.topics):
+        with pytest.raises(KafkaFailure, match=r"KAFKA_SSL_CA.*none\.pem"):
+            use()
 
 
 def test_no_repr_and_no_log_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
