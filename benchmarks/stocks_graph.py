@@ -191,10 +191,10 @@ def _session() -> SparkSession:
     conf = session_conf()
     if os.environ.get("LAKE_ENV") == "services":
         from lake_assets import settings
-        from lake_assets.resources.s3a import s3a_conf
+        from lake_assets.resources.s3a import s3a_classpath, s3a_conf
 
-        folder = Path(settings.SPARK_JARS.value).expanduser()
-        conf |= s3a_conf("lake", settings.LAKEFS_ENDPOINT.value, folder)
+        conf |= s3a_conf("lake", settings.LAKEFS_ENDPOINT.value)
+        conf["spark.driver.extraClassPath"] = s3a_classpath(Path(settings.SPARK_JARS.value).expanduser())
     for key, value in conf.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

@@ -18,14 +18,17 @@ from lake_assets.defs.users.assets import USERS
 from lake_assets.defs.users.checks import users_audit
 from lake_assets.defs.users.jobs import users
 from lake_assets.defs.users.sensors import new_user_files
+from lake_assets.defs.words.assets import WORDS
+from lake_assets.defs.words.checks import words_checks
+from lake_assets.defs.words.jobs import words
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
     """Return the asset graph on these resources."""
     return Definitions(
-        assets=[*STOCKS, *USERS],
-        asset_checks=[checks.stocks_audit, users_audit],
-        jobs=[jobs.stocks, users],
+        assets=[*STOCKS, *USERS, *WORDS],
+        asset_checks=[checks.stocks_audit, users_audit, words_checks],
+        jobs=[jobs.stocks, users, words],
         schedules=[jobs.stocks_hourly],
         sensors=[
             sensors.new_stock_files,

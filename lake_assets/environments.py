@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lake_assets.resources.lake import LakeResource
     from lake_assets.resources.nosql.contract import NoSQLStore
     from lake_assets.resources.nosql.resource import NoSQLResource
+    from lake_assets.resources.outbox.resource import OutboxResource
     from lake_assets.resources.spark import SparkResource
     from lake_assets.resources.stocks_source import StocksSourceResource
 
@@ -145,6 +146,28 @@ def open_kafka(servers: str) -> KafkaCluster:
     return KafkaCluster(servers, security, settings.KAFKA_DEADLINE.number(1, 3600))
 
 
+def stream_home() -> Path:
+    """Return the folder where checkpoints of streams are worked on, absolute."""
+    return Path(settings.STREAM_HOME.value or lake_home() / "streams").expanduser().absolute()
+
+
+def words_outbox_address() -> str:
+    """Return where published word counts are delivered: a topic's address, or the path of a file."""
+    address = settings.WORDS_SINK.value
+    if not address and has_server():
+        return f"kafka://{settings.KAFKA_SERVERS.value}/testConsumer"
+    if "://" in address:
+        return address
+    return str(Path(address or lake_home() / "words" / "testConsumer.jsonl").expanduser().absolute())
+
+
+def words_outbox_resource(kafka: KafkaResource) -> OutboxResource:
+    """Return what delivers published word counts; nothing is opened before it is used."""
+    from lake_assets.resources.outbox.resource import OutboxResource
+
+    return OutboxResource(address=words_outbox_address(), kafka=kafka)
+
+
 def stocks_source_resource() -> StocksSourceResource:
     """Return where the stock files come from."""
     from lake_assets.resources.stocks_source import S3Settings, StocksSourceResource
@@ -165,6 +188,7 @@ def spark_resource() -> SparkResource:
         conf={"spark.driver.memory": settings.SPARK_DRIVER_MEMORY.value},
         s3a_bucket=settings.LAKEFS_REPOSITORY.value if has_server() else "",
         s3a_endpoint=settings.LAKEFS_ENDPOINT.value if has_server() else "",
+        kafka=settings.WORDS_SOURCE.value.startswith("kafka:"),
         jars=settings.SPARK_JARS.value,
     )
 
@@ -174,18 +198,22 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     from lake_assets.io_managers.lake_file import LakeFileIOManager
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.io_managers.stream import StreamIOManager
 
     lake = lake_resource()
     nosql = nosql_resource()
+    kafka = kafka_resource()
     spark = spark or spark_resource()
     return {
         "lake": lake,
         "nosql": nosql,
-        "kafka": kafka_resource(),
+        "kafka": kafka,
+        "words_outbox": words_outbox_resource(kafka),
         "spark": spark,
         "stocks_source": stocks_source_resource(),
         "lake_file_io_manager": LakeFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
+        "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
     }
 

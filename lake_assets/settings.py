@@ -120,6 +120,26 @@ STOCKS_PROBE_HOURS = Setting(
     "24",
     "Hours back from now that the sensor probes at a source that cannot be listed.",
 )
+WORDS_SOURCE = Setting(
+    "WORDS_SOURCE", "", "Where lines of text come from: kafka://host:port/topic, or a folder; a small sample if empty."
+)
+WORDS_CSV = Setting("WORDS_CSV", "false", "Whether word counts are kept as CSV, too: true or false.")
+WORDS_STATE_STORE = Setting(
+    "WORDS_STATE_STORE", "hdfs", "State of new word counts: hdfs (in Spark's memory, kept in files) or rocksdb."
+)
+WORDS_WINDOW = Setting("WORDS_WINDOW", "60", "Seconds of a window of word_counts_windowed.")
+WORDS_SLIDE = Setting("WORDS_SLIDE", "", "Seconds from one window's beginning to the next's; WORDS_WINDOW if empty.")
+WORDS_WATERMARK = Setting("WORDS_WATERMARK", "600", "Seconds that a line may be behind the newest and still count.")
+STREAM_HOME = Setting(
+    "STREAM_HOME",
+    "",
+    "Folder where checkpoints are worked on, which all of Spark must see; LAKE_HOME's if empty.",
+)
+WORDS_SINK = Setting(
+    "WORDS_SINK",
+    "",
+    "Where published word counts are delivered: kafka://host:port/topic, or a file; the environment's if empty.",
+)
 USERS_SOURCE = Setting("USERS_SOURCE", "generated", "Where users come from: generated, or a folder of Parquet files.")
 SWEEP_AFTER_DAYS = Setting("SWEEP_AFTER_DAYS", "7", "Days that the branch of a failed run stays for inspection.")
 DAGSTER_WEBSERVER_URL = Setting(
@@ -152,6 +172,14 @@ SETTINGS = (
     STOCKS_MAX_QUARANTINED,
     STOCKS_PARTITIONS_PER_RUN,
     STOCKS_PROBE_HOURS,
+    WORDS_SOURCE,
+    WORDS_CSV,
+    WORDS_STATE_STORE,
+    WORDS_WINDOW,
+    WORDS_SLIDE,
+    WORDS_WATERMARK,
+    STREAM_HOME,
+    WORDS_SINK,
     USERS_SOURCE,
     SWEEP_AFTER_DAYS,
     DAGSTER_WEBSERVER_URL,

@@ -45,11 +45,22 @@ PREVIEW = "lake/preview"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What was stored of one partition: rows, a version of the content, and further materialization metadata."""
+    """What was stored of one partition.
+
+    Parameters
+    ----------
+    rows, version
+        Their number, and a version of the content.
+    metadata
+        Further materialization metadata.
+    updated
+        Files (path below the prefix to size in bytes) of folders that were not written anew.
+    """
 
     rows: int
     version: str
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    updated: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +127,15 @@ class LakeIOManager(ConfigurableIOManager):
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
         """Load an object; ``snapshot`` holds the one partition's folder, or the whole prefix for several."""
 
+    def _updated(self) -> Sequence[str]:
+        """Return the folders below an asset's prefix that an output updates, where it replaces all else."""
+        return ()
+
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Store an output on the run's branch, as one commit."""
-        step = context.step_context
         lake = self.lake.lake
         target = _target(context)
-        branch = ensure_run_branch(lake, step.instance, step.dagster_run)
+        branch = self._branch(context)
         # An unpartitioned output replaces the prefix itself, which is what no partitions at all would say.
         replaced = list(target.folders.values()) if target.partitions is not None else None
         commit = ""
@@ -134,6 +148,7 @@ class LakeIOManager(ConfigurableIOManager):
                 _message(context),
                 _provenance(context, lake, branch),
                 replaced,
+                self._updated(),
             ) as write:
                 commit = write.base
                 stored = self._store(context, obj, write, target)
@@ -141,7 +156,7 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(write.filesystem, root, part.rows, part.version)
+                    write_manifest(write.filesystem, root, part.rows, part.version, self._updated(), part.updated)
                 write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
                 if len(stored) > 1:
                     write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
@@ -152,6 +167,11 @@ class LakeIOManager(ConfigurableIOManager):
             # The files may differ where the rows do not; those that are published stay, and no sink has to follow.
             context.log.info("%s holds these rows already: no commit", target.prefix)
         self._record(context, lake, branch, commit, target, stored)
+
+    def _branch(self, context: OutputContext) -> str:
+        """Return the branch that a run writes."""
+        step = context.step_context
+        return ensure_run_branch(self.lake.lake, step.instance, step.dagster_run)
 
     def load_input(self, context: InputContext) -> Any:
         """Load an input as the run's branch holds it.

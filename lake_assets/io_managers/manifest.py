@@ -6,8 +6,11 @@ Two runs that write one partition differ in it, so that merging both is a confli
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from lake_assets.lake.names import is_within
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -26,17 +29,37 @@ class Manifest:
     files: dict[str, int]
 
 
-def write_manifest(filesystem: FileSystem, root: str, rows: int, data_version: str) -> None:
-    """Write the manifest of the files that lie below ``root``."""
+def write_manifest(
+    filesystem: FileSystem,
+    root: str,
+    rows: int,
+    data_version: str,
+    updated: Sequence[str] = (),
+    held: Mapping[str, int] | None = None,
+) -> None:
+    """Write the manifest of the files that lie below ``root``.
+
+    Parameters
+    ----------
+    filesystem, root
+        The folder.
+    rows, data_version
+        What it holds.
+    updated
+        Folders below it that are not listed: ``held`` says what is in them, since not all of it is there yet.
+    held
+        File name to size in bytes.
+    """
     from pyarrow.fs import FileSelector, FileType
 
     infos = filesystem.get_file_info(FileSelector(root, recursive=True))
-    files = {
+    listed = {
         info.path[len(root) + 1 :]: info.size
         for info in infos
         if info.type == FileType.File and not info.base_name.startswith(("_", "."))
     }
-    content = {"rows": rows, "data_version": data_version, "files": dict(sorted(files.items()))}
+    fresh = {name: size for name, size in listed.items() if not any(is_within(name, folder) for folder in updated)}
+    content = {"rows": rows, "data_version": data_version, "files": dict(sorted({**fresh, **(held or {})}.items()))}
     with filesystem.open_output_stream(f"{root}/{MANIFEST}") as stream:
         stream.write((json.dumps(content, indent=1) + "\n").encode())
 

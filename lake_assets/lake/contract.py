@@ -211,7 +211,8 @@ class Lake(Protocol):
         ``overwrite`` replaces all that is under ``prefix``, or, with ``partitions`` (folders below ``prefix``, such
         as ``day=2017-07-28/hour=08``), just those folders; a file outside them is refused. It leaves alone what
         stands in folders below ``prefix`` that are ``updated``, but for files written there again or named in
-        :attr:`Write.removed`. ``append`` adds files and refuses to replace one. Spark's markers (``_SUCCESS``, ``.crc``, zero-byte folder markers) are dropped;
+        :attr:`Write.removed`. ``append`` adds files and refuses to replace one. Spark's markers (``_SUCCESS``,
+        ``.crc``, zero-byte folder markers) are dropped;
         an unfinished write (``_temporary``, ``__magic``) is refused. No reader ever sees part of it. A write that
         changes no file returns the branch's head and makes no commit. Writers of disjoint prefixes on one branch
         all land; a writer whose prefix changed under it since it began gets :class:`WriteConflict`.

@@ -17,8 +17,24 @@ _COMMITTER = {
 }
 
 
-def s3a_conf(bucket: str, endpoint: str, folder: Path) -> dict[str, str]:
-    """Return the Spark settings that reach one bucket; the first call fetches the connector.
+def s3a_classpath(folder: Path) -> str:
+    """Return the classpath of the connector; the first call fetches it.
+
+    Parameters
+    ----------
+    folder
+        Where connectors are kept.
+
+    Raises
+    ------
+    JarsUnavailable
+        It cannot be fetched.
+    """
+    return f"{jars(folder, S3A)}/*"
+
+
+def s3a_conf(bucket: str, endpoint: str) -> dict[str, str]:
+    """Return the Spark settings that reach one bucket.
 
     Parameters
     ----------
@@ -26,18 +42,8 @@ def s3a_conf(bucket: str, endpoint: str, folder: Path) -> dict[str, str]:
         Bucket name, for lakeFS the repository.
     endpoint
         Address of the gateway.
-    folder
-        Where connectors are kept.
-
-    Raises
-    ------
-    JarsUnavailable
-        The connector cannot be fetched.
     """
-    classpath = f"{jars(folder, S3A)}/*"
     return {
-        "spark.driver.extraClassPath": classpath,
-        "spark.executor.extraClassPath": classpath,
         **_COMMITTER,
         **{f"spark.hadoop.{name}": value for name, value in bucket_conf(bucket, endpoint).items()},
     }

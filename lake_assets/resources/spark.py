@@ -86,14 +86,19 @@ class SparkResource(ConfigurableResource["SparkResource"]):
         Any Spark master: ``local[*]``, ``spark://host:7077``, ``yarn``, ``k8s://…``.
     conf
         Further Spark settings; they win over ours.
-    s3a_bucket, s3a_endpoint, jars
+    s3a_bucket, s3a_endpoint
         The S3-compatible store that the lake's data are in, where they are not on disk; see :mod:`.s3a`.
+    kafka
+        Whether streams of Kafka are read or written.
+    jars
+        Where connectors are kept.
     """
 
     master: str = Field(default="local[*]", description="Spark master URL")
     conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, winning over the defaults")
     s3a_bucket: str = Field(default="", description="Bucket that Spark reads and writes through S3A; none if empty")
     s3a_endpoint: str = Field(default="", description="Address of that bucket's gateway")
+    kafka: bool = Field(default=False, description="Whether Spark is to have its Kafka connector")
     jars: str = Field(default="", description="Folder where connectors are kept, fetched when first needed")
     _lazy: LazyPySparkResource | None = PrivateAttr(default=None)
 
@@ -111,16 +116,27 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             from dagster_pyspark import LazyPySparkResource
 
             prepare_process()
-            settings = {**session_conf(), **self._s3a(), "spark.master": self.master, **self.conf}
+            settings = {**session_conf(), **self._connectors(), "spark.master": self.master, **self.conf}
             self._lazy = LazyPySparkResource(spark_config=settings)
         return self._lazy.spark_session
 
-    def _s3a(self) -> dict[str, str]:
-        if not self.s3a_bucket:
-            return {}
-        from lake_assets.resources.s3a import s3a_conf
+    def _connectors(self) -> dict[str, str]:
+        folder = Path(self.jars).expanduser()
+        settings: dict[str, str] = {}
+        paths: list[str] = []
+        if self.s3a_bucket:
+            from lake_assets.resources.s3a import s3a_classpath, s3a_conf
 
-        return s3a_conf(self.s3a_bucket, self.s3a_endpoint, Path(self.jars).expanduser())
+            settings |= s3a_conf(self.s3a_bucket, self.s3a_endpoint)
+            paths.append(s3a_classpath(folder))
+        if self.kafka:
+            from lake_assets.resources.kafka_connector import kafka_classpath
+
+            paths.append(kafka_classpath(folder))
+        if paths:
+            classpath = os.pathsep.join(paths)
+            settings |= {"spark.driver.extraClassPath": classpath, "spark.executor.extraClassPath": classpath}
+        return settings
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Stop the session, if one was started here."""

@@ -1,0 +1,94 @@
+"""The assets of group `words`: counts over all time and by windows, and their publication."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+from typing import Any
+
+from dagster import Failure, asset
+
+from lake_assets import settings
+from lake_assets.defs.publishing import published_asset
+from lake_assets.defs.words import queries
+from lake_assets.defs.words.checks import BLOCKING
+from lake_assets.defs.words.config import StreamConfig
+from lake_assets.defs.words.schema import counts_schema, windowed_schema
+from lake_assets.defs.words.source import open_source
+from lake_assets.resources.kafka.resource import KafkaResource
+from lake_assets.streaming.query import SourceError, StreamQuery, StreamSource
+
+GROUP = "words"
+OWNERS = ["team:data-platform"]
+POOL = "words"
+"""One run at a time: two would read the same lines, and only one could publish."""
+
+
+@asset(
+    group_name=GROUP,
+    pool=POOL,
+    io_manager_key="stream_io_manager",
+    kinds={"spark", "kafka", "parquet", "lake"},
+    owners=OWNERS,
+    tags={"layer": "refined"},
+    code_version="1",
+    metadata={"dagster/column_schema": counts_schema()},
+)
+def word_counts(config: StreamConfig, kafka: KafkaResource) -> Any:
+    """How often each word stood in any line, over all time; each run reads what is new, and exactly once."""
+    return StreamQuery(
+        name="word_counts 1",
+        key=("word",),
+        schema=queries.COUNTS,
+        build=lambda lines, _: queries.word_counts(lines),
+        source=_source(config, kafka),
+        fail_on_data_loss=config.fail_on_data_loss,
+        reset=config.reset_checkpoint,
+        state_store=settings.WORDS_STATE_STORE.choice("hdfs", "rocksdb"),
+        csv=settings.WORDS_CSV.choice("false", "true") == "true",
+    )
+
+
+@asset(
+    group_name=GROUP,
+    pool=POOL,
+    io_manager_key="stream_io_manager",
+    kinds={"spark", "kafka", "parquet", "lake"},
+    owners=OWNERS,
+    tags={"layer": "refined"},
+    code_version="1",
+    metadata={"dagster/column_schema": windowed_schema()},
+)
+def word_counts_windowed(config: StreamConfig, kafka: KafkaResource) -> Any:
+    """How often each word stood in the lines of each window of time.
+
+    A line's time is that of its Kafka record, or the ISO time that it begins with in a file. Lines later than the
+    watermark are counted and reported, not counted in.
+    """
+    window = int(settings.WORDS_WINDOW.number(1, 86_400 * 366))
+    slide = int(settings.WORDS_SLIDE.number(1, window)) if settings.WORDS_SLIDE.value else window
+    delay = int(settings.WORDS_WATERMARK.number(0, 86_400 * 366))
+    return StreamQuery(
+        name=f"word_counts_windowed 1: window {window} s, slide {slide} s, watermark {delay} s",
+        key=("window_start", "window_end", "word"),
+        schema=queries.WINDOWED,
+        build=lambda lines, mark: queries.word_counts_windowed(lines, mark, window, slide, delay),
+        source=_source(config, kafka),
+        fail_on_data_loss=config.fail_on_data_loss,
+        reset=config.reset_checkpoint,
+        delay=delay * 1000,
+        state_store=settings.WORDS_STATE_STORE.choice("hdfs", "rocksdb"),
+        csv=settings.WORDS_CSV.choice("false", "true") == "true",
+    )
+
+
+def _source(config: StreamConfig, kafka: KafkaResource) -> StreamSource:
+    try:
+        return open_source(config.source or settings.WORDS_SOURCE.value, kafka)
+    except SourceError as error:
+        raise Failure(str(error), allow_retries=False) from error
+
+
+WORDS = [
+    word_counts,
+    word_counts_windowed,
+    published_asset(GROUP, ["word_counts", "word_counts_windowed"], blocking=BLOCKING, owners=OWNERS),
+]

@@ -1,0 +1,109 @@
+"""Checks of the word counts: those that stand between a run's branch and `main`, what was lost, and a recount."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+from collections.abc import Iterator
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckKey,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    MetadataValue,
+    multi_asset_check,
+)
+
+from lake_assets.defs.words import queries
+from lake_assets.io_managers.lake_io_manager import join, prefix_of, read_ref
+from lake_assets.io_managers.stream import COUNTS
+from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.spark import SparkResource
+from lake_assets.streaming.position import read_position
+
+_STREAMS = {
+    "word_counts": (queries.COUNTS, ("word",)),
+    "word_counts_windowed": (queries.WINDOWED, ("window_start", "window_end", "word")),
+}
+_CHECKS = {
+    "words_reconcile": "The counts add up to the words that were read, in all runs since the checkpoint began.",
+    "key_is_unique": "No word is counted in two rows.",
+    "counts_positive": "No word is empty, and each was counted at least once.",
+}
+_NO_DATA_LOSS = "no_data_loss"
+_NONE_LATE = "none_late"
+
+BLOCKING = [AssetCheckKey(AssetKey(stream), name) for stream in _STREAMS for name in _CHECKS]
+
+
+def _specs() -> list[AssetCheckSpec]:
+    specs = [
+        AssetCheckSpec(name, asset=stream, description=text, blocking=True)
+        for stream in _STREAMS
+        for name, text in _CHECKS.items()
+    ]
+    specs += [
+        AssetCheckSpec(
+            _NO_DATA_LOSS,
+            asset=stream,
+            description="The source still had every line that was to be read.",
+        )
+        for stream in _STREAMS
+    ]
+    specs.append(
+        AssetCheckSpec(
+            _NONE_LATE, asset="word_counts_windowed", description="No line came after the watermark of its window."
+        )
+    )
+    return specs
+
+
+@multi_asset_check(name="words_audit", specs=_specs(), can_subset=True)
+def words_checks(
+    context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource
+) -> Iterator[AssetCheckResult]:
+    """Audit what this run wrote, on its branch, in one Spark job an asset."""
+    ref = read_ref(lake.lake, context.instance, context.run)
+    for stream, (schema, key) in _STREAMS.items():
+        asset = AssetKey(stream)
+        wanted = {check.name for check in context.selected_asset_check_keys if check.asset_key == asset}
+        position = read_position(lake.lake, ref, prefix_of(asset)) if wanted else None
+        if position is None:
+            continue
+        from pyspark.sql import functions as F  # noqa: N812
+
+        counts = spark.session.read.schema(schema).parquet(lake.lake.path(ref, join(stream, COUNTS)).uri)
+        groups = counts.groupBy(*key).agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.sum("count").alias("count"),
+            F.count_if((F.col("word") == "") | F.col("word").isNull() | (F.col("count") < 1)).alias("bad"),
+        )
+        seen = groups.agg(
+            F.sum("count").alias("words"), F.count_if(F.col("rows") > 1).alias("twice"), F.sum("bad").alias("bad")
+        ).first()
+        assert seen is not None
+        words = int(seen["words"] or 0)
+        last = position.last
+        results = {
+            "words_reconcile": (words == position.totals.get("words", 0), {"counted": words, **position.totals}),
+            "key_is_unique": (seen["twice"] == 0, {"keys_twice": int(seen["twice"] or 0)}),
+            "counts_positive": (not seen["bad"], {"bad_rows": int(seen["bad"] or 0)}),
+            _NO_DATA_LOSS: (
+                not last.get("lost_places"),
+                {"lost_offsets": last.get("lost_offsets", 0), "places": last.get("lost_places", 0)},
+            ),
+            _NONE_LATE: (
+                not last.get("late_lines"),
+                {"late_lines": last.get("late_lines", 0), "late_words": last.get("late_words", 0)},
+            ),
+        }
+        for name, (passed, metadata) in results.items():
+            if name in wanted:
+                yield AssetCheckResult(
+                    asset_key=asset,
+                    check_name=name,
+                    passed=passed,
+                    severity=AssetCheckSeverity.ERROR if name in _CHECKS else AssetCheckSeverity.WARN,
+                    metadata={**{key: MetadataValue.int(value) for key, value in metadata.items()}},
+                )

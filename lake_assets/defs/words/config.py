@@ -1,0 +1,18 @@
+"""Run configuration of the streaming assets."""
+
+# No postponed annotations here: Dagster reads those of Config fields when the class is made.
+
+from dagster import Config
+from pydantic import Field
+
+
+class StreamConfig(Config):
+    """How one run reads its source."""
+
+    source: str = Field(default="", description="kafka://host:port/topic or a folder; WORDS_SOURCE if empty")
+    fail_on_data_loss: bool = Field(
+        default=True, description="Fail where the source has lost lines; else report them and go on"
+    )
+    reset_checkpoint: bool = Field(
+        default=False, description="Start over: forget checkpoint and counts, and read the source from its beginning"
+    )

@@ -1,0 +1,88 @@
+"""The queries over lines of text: words counted over all time, and by windows of event time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lake_assets.streaming.microbatches import LATEST
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+COUNTS = "word STRING, count BIGINT"
+WINDOWED = "window_start TIMESTAMP, window_end TIMESTAMP, word STRING, count BIGINT"
+
+
+def word_counts(lines: DataFrame) -> DataFrame:
+    """Return the count of every word; ``lines`` has ``value``, null for a tombstone."""
+    return _counted(words(_observed(lines))).groupBy("word").count()
+
+
+def word_counts_windowed(lines: DataFrame, watermark: int | None, window: int, slide: int, delay: int) -> DataFrame:
+    """Return the count of every word in every window of event time.
+
+    Parameters
+    ----------
+    lines
+        ``value``, and ``timestamp``, null where a line has no time.
+    watermark
+        Time (ms since 1970) up to which all lines were taken to be there, by what was read so far.
+    window, slide
+        Length of a window, and from one's beginning to the next's, in seconds.
+    delay
+        Seconds that a line may come later than younger ones.
+
+    Notes
+    -----
+    Late lines are found here and not by Spark, which counts what it drops after a partial aggregation: groups, not
+    lines. What is kept here Spark never drops, since its own watermark is never ahead of this one.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    newest_end = F.floor(F.unix_millis("timestamp") / (slide * 1000)) * (slide * 1000) + window * 1000
+    late = newest_end <= F.lit(watermark) if watermark is not None else F.lit(False)
+    observed = _observed(
+        lines,
+        F.count_if(F.col("timestamp").isNull()).alias("undated_lines"),
+        F.count_if(late).alias("late_lines"),
+        F.max(F.unix_millis("timestamp")).alias(LATEST),
+    )
+    dated = observed.where(F.col("timestamp").isNotNull()).withWatermark("timestamp", f"{delay} seconds")
+    spans = words(dated).select(F.window("timestamp", f"{window} seconds", f"{slide} seconds").alias("window"), "word")
+    past = F.unix_millis("window.end") <= F.lit(watermark) if watermark is not None else F.lit(False)
+    seen = spans.observe("spans", F.count_if(past).alias("late_words"), F.count_if(~past).alias("words"))
+    counts = seen.where(~past).groupBy("window", "word").count()
+    return counts.select(
+        F.col("window.start").alias("window_start"), F.col("window.end").alias("window_end"), "word", "count"
+    )
+
+
+def words(lines: DataFrame) -> DataFrame:
+    """Return a row per word: what stands between single spaces, empty ones dropped.
+
+    Bytes that are no UTF-8 become U+FFFD, since no reader of the counts could read them.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    text = F.make_valid_utf8(F.col("value").cast("string"))
+    others = [column for column in lines.columns if column != "value"]
+    return lines.select(*others, F.explode(F.split(text, " ")).alias("word")).where("word != ''")
+
+
+def _observed(lines: DataFrame, *more: Column) -> DataFrame:
+    """Count lines, those without a value, and those that are no UTF-8, in the pass itself."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return lines.observe(
+        "lines",
+        F.count(F.lit(1)).alias("lines"),
+        F.count_if(F.col("value").isNull()).alias("null_values"),
+        F.count_if(~F.is_valid_utf8(F.col("value").cast("string"))).alias("invalid_utf8"),
+        *more,
+    )
+
+
+def _counted(rows: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return rows.observe("words", F.count(F.lit(1)).alias("words"))

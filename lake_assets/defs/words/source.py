@@ -1,0 +1,193 @@
+"""Where lines of text come from: a Kafka topic, or a folder of files that keeps growing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from lake_assets.resources.kafka.address import TopicAddress
+from lake_assets.streaming.query import Loss, SourceError, StreamSource
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lake_assets.resources.kafka.cluster import KafkaCluster, TopicState
+    from lake_assets.resources.kafka.resource import KafkaResource
+    from lake_assets.streaming.position import Position
+
+SAMPLE = Path(__file__).parent / "sample"
+"""The small text that the project ships."""
+
+
+def open_source(text: str, kafka: KafkaResource) -> StreamSource:
+    """Return the source that a setting names.
+
+    Raises
+    ------
+    SourceError
+        It is neither ``kafka://host:port/topic`` nor a folder.
+    """
+    if not text:
+        return FolderSource(SAMPLE)
+    scheme = urlsplit(text).scheme
+    if scheme == "kafka":
+        try:
+            address = TopicAddress.parse(text)
+        except ValueError as error:
+            raise SourceError(f"WORDS_SOURCE: {error}") from error
+        return KafkaSource(address, kafka.cluster(address.servers))
+    if scheme not in ("", "file"):
+        raise SourceError(f"WORDS_SOURCE is {text!r}: give kafka://host:port/topic, or a folder")
+    return FolderSource(Path(unquote(urlsplit(text).path) if scheme else text).expanduser().absolute())
+
+
+@dataclass(frozen=True)
+class KafkaSource:
+    """A topic; a record's value is a line, its time that of the record."""
+
+    address: TopicAddress
+    cluster: KafkaCluster
+
+    @property
+    def name(self) -> str:
+        """The topic's URL."""
+        return str(self.address)
+
+    @property
+    def id(self) -> str:
+        """The topic's id."""
+        return self.state().id
+
+    def state(self) -> TopicState:
+        """Ask the servers for the topic.
+
+        Raises
+        ------
+        SourceError
+            There is no such topic, or the servers do not answer.
+        """
+        from lake_assets.resources.kafka.errors import KafkaFailure
+
+        try:
+            return self.cluster.topic(self.address.topic)
+        except KafkaFailure as error:
+            raise SourceError(str(error)) from error
+
+    def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
+        """Return the topic from its beginning as a stream; the checkpoint tells where to go on."""
+        options = {"startingOffsets": "earliest", "failOnDataLoss": str(fail_on_data_loss).lower()}
+        reader = session.readStream.format("kafka").options(**self._options, **options)
+        return reader.load().select("value", "timestamp")
+
+    def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
+        """Return the records before a position."""
+        del checkpoint
+        ends = {self.address.topic: {int(part): offset for part, offset in position.offsets.items()}}
+        starts = {self.address.topic: dict.fromkeys(ends[self.address.topic], -2)}
+        options = {"startingOffsets": json.dumps(starts), "endingOffsets": json.dumps(ends)}
+        return session.read.format("kafka").options(**self._options, **options).load().select("value", "timestamp")
+
+    def loss(self, position: Position, checkpoint: Path) -> Loss:
+        """Return the offsets after a position that the topic has deleted unread."""
+        del checkpoint
+        state = self.state()
+        lost = {
+            part: state.earliest.get(int(part), offset) - offset
+            for part, offset in position.offsets.items()
+            if state.earliest.get(int(part), offset) > offset
+        }
+        # A partition that appeared since is read from offset 0 on.
+        lost |= {
+            str(part): earliest
+            for part, earliest in state.earliest.items()
+            if str(part) not in position.offsets and earliest > 0 and position.batch >= 0
+        }
+        places = [f"partition {part}: {count} offset(s) deleted before they were read" for part, count in lost.items()]
+        return Loss(sum(lost.values()), tuple(places))
+
+    @property
+    def _options(self) -> Mapping[str, str]:
+        return {
+            **self.cluster.spark_options(),
+            "subscribe": self.address.topic,
+            # What a producer aborted is no line.
+            "kafka.isolation.level": "read_committed",
+        }
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A folder of text files; each is read once, as a whole, and may not grow after that."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    @property
+    def id(self) -> str:
+        """The folder: its files are known by their paths."""
+        if not self.folder.is_dir():
+            raise SourceError(f"WORDS_SOURCE: there is no folder {str(self.folder)!r}; make it, or name another")
+        return f"file://{self.folder}"
+
+    def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
+        """Return the lines of all files as a stream, those of subfolders included."""
+        del fail_on_data_loss
+        # A file is new if it was never read, however old it says that it is.
+        reader = session.readStream.option("recursiveFileLookup", "true").option("maxFileAge", "36500d")
+        return _dated(reader.format("text").schema("value STRING").load(self.id))
+
+    def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
+        """Return the lines of the files that were read."""
+        del position
+        paths = [f"file://{path}" for path in files_read(checkpoint)]
+        frame = session.read.text(paths) if paths else session.createDataFrame([], "value STRING")
+        return _dated(frame)
+
+    def loss(self, position: Position, checkpoint: Path) -> Loss:
+        """Return the files that were written to after they were read: Spark would never see their new lines."""
+        del position
+        changed: list[str] = []
+        for path, modified in files_read(checkpoint).items():
+            try:
+                now = Path(path).stat().st_mtime_ns // 1_000_000
+            except OSError:
+                continue  # Read and counted; nobody needs it any more.
+            if now > modified:
+                changed.append(f"{path} was changed after it was read")
+        return Loss(0, tuple(sorted(changed)))
+
+
+def _dated(frame: DataFrame) -> DataFrame:
+    """Add the time that a line begins with; null where it begins with none."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return frame.select("value", F.try_to_timestamp(F.regexp_extract("value", _ISO_TIME, 1)).alias("timestamp"))
+
+
+_ISO_TIME = r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?)(?: |$)"
+
+
+def files_read(checkpoint: Path) -> dict[str, int]:
+    """Return the files that a checkpoint of a folder has read: path to the time (ms since 1970) they had then."""
+    log = checkpoint / "sources" / "0"
+    batches: dict[int, Path] = {}
+    for path in log.glob("*") if log.is_dir() else ():
+        number, _, suffix = path.name.partition(".")
+        # Every tenth file of the log holds all before it.
+        if number.isdigit() and suffix in ("", "compact"):
+            batches[int(number)] = path
+    newest = max((number for number, path in batches.items() if path.suffix), default=-1)
+    found: dict[str, int] = {}
+    for number in sorted(number for number in batches if number >= newest):
+        for line in batches[number].read_text().splitlines()[1:]:
+            entry = json.loads(line)
+            found[unquote(urlsplit(entry["path"]).path)] = entry["timestamp"]
+    return found

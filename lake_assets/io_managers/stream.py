@@ -1,0 +1,246 @@
+"""Streaming aggregations: what is new of a source, the whole result, and the checkpoint, in one commit."""
+
+# No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dagster import Failure, InputContext, MetadataValue, OutputContext
+from pydantic import Field
+
+from lake_assets.io_managers import frames
+from lake_assets.io_managers.lake_io_manager import Stored, Target, join
+from lake_assets.io_managers.manifest import read_manifest
+from lake_assets.io_managers.parquet import ParquetIOManager
+from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
+from lake_assets.streaming.checkpoint import CHECKPOINT, Checkout, checkout
+from lake_assets.streaming.microbatches import (
+    LATEST,
+    CheckpointUnusable,
+    Consumed,
+    consume,
+    last_batch,
+    offsets,
+    streaming_session,
+)
+from lake_assets.streaming.position import Position, read_position, write_position
+from lake_assets.streaming.query import Loss, SourceError, StreamQuery
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+COUNTS = "counts"
+CHANGES = "changes"
+CSV = "csv"
+
+START_OVER = "To start over from the source's beginning, run it with `reset_checkpoint: true`"
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A query, and the folder its checkpoint is worked on in."""
+
+    query: StreamQuery
+    checkout: Checkout
+
+
+class StreamIOManager(ParquetIOManager):
+    """Runs a streaming query to the end of what its source has, and stores what comes of it.
+
+    An asset returns a :class:`~lake_assets.streaming.query.StreamQuery`. Its prefix holds ``counts`` (all rows, as
+    Parquet), ``changes`` (the rows that this run changed), ``checkpoint``, and ``position.json``, which says how far
+    the source was read. All are of one commit: a run starts from the checkpoint of the commit it reads, and what it
+    read is in neither or in both.
+
+    Parameters
+    ----------
+    home
+        Folder where checkpoints are worked on; with a cluster, one that all its machines see.
+
+    Examples
+    --------
+    >>> @asset(io_manager_key="stream_io_manager")
+    ... def word_counts(spark: SparkResource):
+    ...     return StreamQuery("words 1", ("word",), "word STRING, count BIGINT", build, source)
+    """
+
+    home: str = Field(description="Folder where checkpoints are worked on")
+
+    def handle_output(self, context: OutputContext, obj: Any) -> None:
+        """Run a query, and store its result as one commit.
+
+        Raises
+        ------
+        Failure
+            The source is not there, is another one than the checkpoint's, or has lost lines; or the checkpoint is of
+            another query.
+        """
+        if not isinstance(obj, StreamQuery):
+            name = context.asset_key.to_user_string()
+            raise TypeError(f"{name} returned a {type(obj).__name__}; stream_io_manager stores a StreamQuery")
+        lake = self.lake.lake
+        prefix = join(*context.asset_key.path)
+        with checkout(Path(self.home), lake, prefix) as place:
+            try:
+                super().handle_output(context, _Run(obj, place))
+            except (SourceError, CheckpointUnusable) as error:
+                raise Failure(f"{prefix}: {error}", allow_retries=False) from error
+            place.committed(lake, self._branch(context), prefix)
+
+    def _updated(self) -> Sequence[str]:
+        return [CHECKPOINT]
+
+    def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
+        query: StreamQuery = obj.query
+        place: Checkout = obj.checkout
+        lake, prefix = self.lake.lake, target.prefix
+        before = None if query.reset else read_position(lake, write.base, prefix)
+        if before is None:
+            place.clear()
+        else:
+            place.restore(lake, write.base, prefix)
+        source_id = query.source.id
+        loss = _checked(query, before, source_id, place.folder)
+        session = streaming_session(self.spark.session, query.state_store)
+        with tempfile.TemporaryDirectory(prefix="changes-", dir=self.home) as scratch:
+            batches = Path(scratch)
+            consumed = _consume(query, before, session, place.folder, batches)
+            if query.source.id != source_id:
+                raise SourceError(f"{query.source.name} was deleted and made again while it was read: run it again")
+            if before is not None and consumed.batches == 0:
+                context.log.info("%s: nothing new at %s", prefix, query.source.name)
+                return {"": _as_before(lake, write.base, prefix, before)}
+            changed = _changed(session, query, batches)
+            held = lake.path(write.base, join(prefix, COUNTS)).uri if before is not None else None
+            rows = self._write_results(session, query, changed, held, write)
+            # Rows as they were are written nowhere else: the version covers how far the source was read, too.
+            stored = place.store(lake, write, prefix)
+        position = _position(query, source_id, before, consumed, loss, place.folder)
+        write_position(write, position)
+        write.metadata |= position.metadata()
+        told = {**position.last, "batch": position.batch}
+        version = hashlib.sha256(f"{rows.version}\n{sorted(position.metadata().items())}".encode()).hexdigest()[:32]
+        metadata: dict[str, Any] = {
+            **{f"stream/{name}": value for name, value in told.items()},
+            "stream/source": query.source.name,
+            "stream/source_id": source_id,
+            "stream/offsets": MetadataValue.json(dict(position.offsets)),
+            "stream/checkpoint_size": MetadataValue.int(stored.size),
+            "stream/state_size": MetadataValue.int(stored.state_size),
+            "stream/checkpoint_files": len(stored.files),
+            "stream/checkpoint_files_added": stored.new_files,
+            "stream/checkpoint_bytes_added": MetadataValue.int(stored.new_bytes),
+        }
+        if loss.places:
+            metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:20]))
+        return {"": Stored(rows.rows, version, metadata, stored.files)}
+
+    def _write_results(
+        self, session: "SparkSession", query: StreamQuery, changed: "DataFrame", before: str | None, write: Write
+    ) -> frames.Written:
+        """Write what changed, and all counts: those of ``before`` but for what changed, and that."""
+        changed.write.mode("append").parquet(join(write.uri, CHANGES))
+        counts = changed = session.read.schema(query.schema).parquet(join(write.uri, CHANGES))
+        if before is not None:
+            kept = session.read.schema(query.schema).parquet(before)
+            counts = kept.join(changed, list(query.key), "left_anti").unionByName(changed)
+        counts = counts.coalesce(max(session.sparkContext.defaultParallelism, 1))
+        written = frames.write_spark(counts, join(write.uri, COUNTS), None)[""]
+        if query.csv:
+            rows = session.read.schema(query.schema).parquet(join(write.uri, COUNTS))
+            rows.write.mode("append").option("header", "true").csv(join(write.uri, CSV))
+        return written
+
+    def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
+        counts = self.lake.lake.path(snapshot.commit, join(target.prefix, COUNTS))
+        return super()._load(context, counts, target)
+
+    def _preview(
+        self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
+    ) -> Mapping[str, MetadataValue[Any]]:
+        counts = [item for item in files if item.path.startswith(f"{path}/{COUNTS}/")]
+        return super()._preview(lake, commit, path, counts)
+
+    def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:
+        return super()._columns(lake, commit, Target(join(target.prefix, COUNTS), None))
+
+
+def _checked(query: StreamQuery, before: Position | None, source_id: str, checkpoint: Path) -> Loss:
+    """Return what the source has lost; refuse to go on from another query's or another source's checkpoint."""
+    if before is None:
+        return Loss()
+    if before.query != query.name:
+        raise CheckpointUnusable(
+            f"the checkpoint is of the query {before.query!r}, this is {query.name!r}, which cannot go on from it. "
+            f"{START_OVER}"
+        )
+    if before.source_id != source_id:
+        how = "was deleted and made again" if before.source == query.source.name else f"is not {before.source}"
+        raise SourceError(
+            f"{query.source.name} {how} (id {source_id}, read so far was {before.source_id}); lines would be lost or "
+            f"counted twice. {START_OVER}"
+        )
+    loss = query.source.loss(before, checkpoint)
+    if loss.places and query.fail_on_data_loss:
+        shown = "; ".join(loss.places[:5]) + (f"; and {len(loss.places) - 5} more" if len(loss.places) > 5 else "")
+        raise SourceError(
+            f"{query.source.name} has lost lines: {shown}. To go on without them, run it with `fail_on_data_loss: "
+            f"false`. {START_OVER}"
+        )
+    return loss
+
+
+def _consume(
+    query: StreamQuery, before: Position | None, session: "SparkSession", checkpoint: Path, batches: Path
+) -> Consumed:
+    lines = query.source.lines(session, fail_on_data_loss=query.fail_on_data_loss)
+    frame = query.build(lines, before.watermark if before is not None else None)
+
+    def keep(rows: "DataFrame", number: int) -> None:
+        rows.write.mode("overwrite").parquet(f"file://{batches}/batch={number}")
+
+    return consume(frame, checkpoint, keep)
+
+
+def _changed(session: "SparkSession", query: StreamQuery, batches: Path) -> "DataFrame":
+    """Return the rows that any micro-batch changed, as the last one left them."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    numbers = list(batches.iterdir())
+    if not numbers:
+        return session.createDataFrame([], query.schema)
+    rows = session.read.schema(f"{query.schema}, batch INT").parquet(f"file://{batches}")
+    if len(numbers) == 1:
+        return rows.drop("batch")
+    values = [name for name in rows.columns if name not in (*query.key, "batch")]
+    return rows.groupBy(*query.key).agg(*[F.max_by(name, "batch").alias(name) for name in values])
+
+
+def _position(
+    query: StreamQuery,
+    source_id: str,
+    before: Position | None,
+    consumed: Consumed,
+    loss: Loss,
+    checkpoint: Path,
+) -> Position:
+    last = {name: value for name, value in consumed.observed.items() if name != LATEST}
+    last |= {"lost_offsets": loss.offsets, "lost_places": len(loss.places)}
+    totals = dict(before.totals) if before is not None else {}
+    for name, value in last.items():
+        totals[name] = totals.get(name, 0) + value
+    topics, _ = offsets(checkpoint)
+    read = next(iter(topics.values()), {})
+    watermark = before.watermark if before is not None else None
+    if query.delay is not None and LATEST in consumed.observed:
+        watermark = max(watermark or 0, consumed.observed[LATEST] - query.delay)
+    return Position(query.name, query.source.name, source_id, last_batch(checkpoint), read, last, totals, watermark)
+
+
+def _as_before(lake: Lake, ref: str, prefix: str, before: Position) -> Stored:
+    manifest = read_manifest(lake.path(ref, prefix))
+    return Stored(manifest.rows, manifest.data_version, {"stream/batch": before.batch, "stream/lines": 0})

@@ -1,0 +1,207 @@
+"""A checkpoint that lives in the lake, on disk while a run works on it.
+
+Structured Streaming wants a folder that it can rename files in. What a commit holds is copied there, and what the run
+added to it is copied back: only files that are new, in both directions. A checkpoint that was copied to another
+folder goes on from there; Spark never rewrites one of its files.
+
+The folder stays for the next run, with a list of what it holds. While a run is at work there is no such list, so that
+what a killed one left is never taken for what the lake holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from lake_assets.lake.contract import Lake, LakeObject, Write
+
+CHECKPOINT = "checkpoint"
+"""Folder of the checkpoint below the stream's prefix."""
+
+_BLOCK = 4 << 20
+
+
+class _Stamp(NamedTuple):
+    """What tells that a file on disk is still the one that was put there."""
+
+    checksum: str
+    size: int
+    modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """What a run put into the lake of its checkpoint.
+
+    Parameters
+    ----------
+    files
+        Path below the stream's prefix to size in bytes, of all files.
+    new_files, new_bytes
+        Those that were copied.
+    """
+
+    files: Mapping[str, int]
+    new_files: int
+    new_bytes: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(self.files.values())
+
+    @property
+    def state_size(self) -> int:
+        """Bytes of the state store's files."""
+        return sum(size for path, size in self.files.items() if path.startswith(f"{CHECKPOINT}/state/"))
+
+
+@dataclass(slots=True)
+class Checkout:
+    """A checkpoint on disk.
+
+    Parameters
+    ----------
+    folder
+        What Spark is given as ``checkpointLocation``.
+    """
+
+    folder: Path
+    _index: Path
+    _held: dict[str, _Stamp] = field(default_factory=dict[str, _Stamp])
+
+    def restore(self, lake: Lake, ref: str, prefix: str) -> None:
+        """Make the folder what a ref holds of the checkpoint at a prefix; empty where it holds none."""
+        known = self._known()
+        held = {item.path[len(prefix) + len(CHECKPOINT) + 2 :]: item for item in _checkpoint(lake, ref, prefix)}
+        self._index.unlink(missing_ok=True)
+        found = _files(self.folder)
+        missing: list[str] = []
+        self._held = {}
+        for name, item in held.items():
+            stamp = _stamp(self.folder / name, item.checksum) if name in found else None
+            if stamp is not None and known.get(name) == stamp:
+                self._held[name] = stamp
+            else:
+                missing.append(name)
+        for name in found:
+            if name not in self._held:
+                (self.folder / name).unlink()
+        if missing:
+            snapshot = lake.path(ref, f"{prefix}/{CHECKPOINT}")
+            for name in missing:
+                target = self.folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with (
+                    snapshot.filesystem.open_input_stream(f"{snapshot.root}/{name}") as source,
+                    target.open("wb") as to,
+                ):
+                    shutil.copyfileobj(source, to, _BLOCK)
+                self._held[name] = _stamp(target, held[name].checksum)
+
+    def clear(self) -> None:
+        """Make the folder empty: what the lake holds is to be removed, too."""
+        self._index.unlink(missing_ok=True)
+        for name in _files(self.folder):
+            (self.folder / name).unlink()
+
+    def store(self, lake: Lake, write: Write, prefix: str) -> StoredCheckpoint:
+        """Put what is new into a write in which the checkpoint's folder is updated, and take out what is gone."""
+        files: dict[str, int] = {}
+        new_files = new_bytes = 0
+        for name in sorted(_files(self.folder)):
+            source = self.folder / name
+            if source.name.startswith("."):
+                continue  # Hadoop's checksums, and what a crash left half-written.
+            path = f"{CHECKPOINT}/{name}"
+            held = self._held.get(name)
+            try:
+                if held is None or _stamp(source, held.checksum) != held:
+                    size = _upload(source, write, path)
+                    new_files += 1
+                    new_bytes += size
+                else:
+                    size = held.size
+            except FileNotFoundError:
+                continue  # Old state, which Spark's maintenance has just removed.
+            files[path] = size
+        before = {item.path[len(prefix) + 1 :] for item in _checkpoint(lake, write.base, prefix)}
+        write.removed |= before - files.keys()
+        return StoredCheckpoint(files, new_files, new_bytes)
+
+    def committed(self, lake: Lake, ref: str, prefix: str) -> None:
+        """Write down that the folder holds what a ref holds."""
+        index: dict[str, _Stamp] = {}
+        for item in _checkpoint(lake, ref, prefix):
+            name = item.path[len(prefix) + len(CHECKPOINT) + 2 :]
+            if (self.folder / name).is_file():
+                index[name] = _stamp(self.folder / name, item.checksum)
+        self._index.write_text(json.dumps(index))
+
+    def _known(self) -> dict[str, _Stamp]:
+        try:
+            return {name: _Stamp(*stamp) for name, stamp in json.loads(self._index.read_text()).items()}
+        except (OSError, ValueError):
+            return {}
+
+
+@contextmanager
+def checkout(home: Path, lake: Lake, prefix: str) -> Generator[Checkout]:
+    """Yield a folder for a stream's checkpoint, which no other process has; the one of the run before where it can.
+
+    Parameters
+    ----------
+    home
+        Where such folders are kept; with a cluster, one that all its machines see.
+    lake, prefix
+        Whose, and of which stream.
+    """
+    mine = home / sha256(f"{lake.repository}\n{prefix}".encode()).hexdigest()[:16]
+    mine.mkdir(parents=True, exist_ok=True)
+    number = 0
+    while True:
+        with (mine / f"{number}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                number += 1  # Another run is at work, and will publish first or conflict.
+                continue
+            folder = mine / f"{number}"
+            folder.mkdir(exist_ok=True)
+            yield Checkout(folder, mine / f"{number}.json")
+            return
+
+
+def _checkpoint(lake: Lake, ref: str, prefix: str) -> list[LakeObject]:
+    return list(lake.list(ref, f"{prefix}/{CHECKPOINT}"))
+
+
+def _files(folder: Path) -> set[str]:
+    """Return the files of a checkpoint by their path below it, those included that Spark or a crash left beside."""
+    return {
+        os.path.relpath(os.path.join(root, name), folder)  # noqa: PTH118
+        for root, _, names in os.walk(folder)
+        for name in names
+    }
+
+
+def _stamp(path: Path, checksum: str) -> _Stamp:
+    stat = path.stat()
+    return _Stamp(checksum, stat.st_size, stat.st_mtime_ns)
+
+
+def _upload(source: Path, write: Write, path: str) -> int:
+    target = f"{write.root}/{path}"
+    write.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
+    with source.open("rb") as from_, write.filesystem.open_output_stream(target) as to:
+        shutil.copyfileobj(from_, to, _BLOCK)
+    return source.stat().st_size

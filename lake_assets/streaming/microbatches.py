@@ -1,0 +1,151 @@
+"""A streaming query run to the end of what there is, and what it said of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+LATEST = "latest"
+"""Of what a query observes, the one that is no sum: the newest event time, in milliseconds since 1970."""
+
+_CONF = {
+    # Two batches can be gone back from; what is older is removed, at once and not in the background.
+    "spark.sql.streaming.minBatchesToRetain": "2",
+    "spark.sql.streaming.asyncLogPurge.enabled": "false",
+    # Runs are short: without this, deltas would pile up, and every run would read all of them.
+    "spark.sql.streaming.stateStore.maintenanceInterval": "1s",
+    "spark.sql.streaming.stateStore.minDeltasForSnapshot": "5",
+}
+
+STATE_STORES = {
+    "hdfs": "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider",
+    "rocksdb": "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
+}
+
+
+class CheckpointUnusable(Exception):
+    """A query cannot go on from its checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """What a run of a query consumed.
+
+    Parameters
+    ----------
+    batches
+        Micro-batches that were run; 0 where there was nothing new.
+    observed
+        Sums of what the query observed; of :data:`LATEST` the greatest.
+    dropped
+        Rows that the state store refused as late.
+    """
+
+    batches: int
+    observed: Mapping[str, int]
+    dropped: int
+
+
+def streaming_session(spark: SparkSession, state_store: str) -> SparkSession:
+    """Return a session for streaming queries, whose settings touch no other one.
+
+    Parameters
+    ----------
+    state_store
+        ``hdfs`` or ``rocksdb``; a checkpoint that was made with one stays with it.
+    """
+    session = spark.newSession()
+    for name, value in _CONF.items():
+        session.conf.set(name, value)
+    session.conf.set("spark.sql.streaming.stateStore.providerClass", STATE_STORES[state_store])
+    return session
+
+
+def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int], None]) -> Consumed:
+    """Run a query over all that is new, in update mode, and return when it has ended.
+
+    Parameters
+    ----------
+    frame
+        The streaming query.
+    checkpoint
+        Its folder.
+    batch
+        Called with the rows that a micro-batch changed, and its number; once more for one that was under way.
+
+    Raises
+    ------
+    CheckpointUnusable
+        The checkpoint is of another query.
+    pyspark.errors.StreamingQueryException
+        It failed.
+    """
+    from pyspark.errors import StreamingQueryException
+
+    query = (
+        frame.writeStream.outputMode("update")
+        .option("checkpointLocation", f"file://{checkpoint}")
+        .trigger(availableNow=True)
+        .foreachBatch(batch)
+        .start()
+    )
+    try:
+        query.awaitTermination()
+    except StreamingQueryException as error:
+        if any(sign in str(error) for sign in _INCOMPATIBLE):
+            raise CheckpointUnusable(str(error).partition("\n")[0]) from error
+        raise
+    finally:
+        query.stop()
+    batches = dropped = 0
+    observed: dict[str, int] = {}
+    for progress in query.recentProgress:
+        told = json.loads(progress.json) if hasattr(progress, "json") else progress
+        if told["batchDuration"] is None or "addBatch" not in told["durationMs"]:
+            continue
+        batches += 1
+        dropped += sum(operator["numRowsDroppedByWatermark"] for operator in told["stateOperators"])
+        for seen in told.get("observedMetrics", {}).values():
+            for name, value in seen.items():
+                before = observed.get(name)
+                if value is not None:
+                    observed[name] = (
+                        value if before is None else max(before, value) if name == LATEST else before + value
+                    )
+    return Consumed(batches, observed, dropped)
+
+
+_INCOMPATIBLE = (
+    "STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE",
+    "STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE",
+    "STATE_STORE_SCHEMA",
+    "StateSchemaNotCompatible",
+    "state schema",
+)
+
+
+def last_batch(checkpoint: Path) -> int:
+    """Return the number of the last micro-batch that was committed; -1 for none."""
+    numbers = [int(path.name) for path in (checkpoint / "commits").glob("[0-9]*") if path.name.isdigit()]
+    return max(numbers, default=-1)
+
+
+def offsets(checkpoint: Path) -> tuple[Mapping[str, Mapping[str, int]], int | None]:
+    """Return per topic and partition the offset that follows the last micro-batch, and the watermark it was run with.
+
+    A folder's offset is the number of a listing, which says nothing: it has no topic.
+    """
+    number = last_batch(checkpoint)
+    if number < 0:
+        return {}, None
+    _, batch, *sources = (checkpoint / "offsets" / str(number)).read_text().splitlines()
+    watermark = json.loads(batch)["batchWatermarkMs"]
+    read = json.loads(sources[0])
+    topics = {topic: parts for topic, parts in read.items() if isinstance(parts, dict)}
+    return topics, watermark
