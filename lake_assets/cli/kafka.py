@@ -122,7 +122,7 @@ def _produce(lines: BinaryIO, topic: str, cluster: KafkaCluster) -> None:
     try:
         _send(lines, topic, cluster, stored)
     except Exception as error:
-        raise CommandError(f"{error}; {stored.lines} line(s) were stored before") from error
+        raise CommandError(f"{error}; {stored.lines} line(s) were stored") from error
     print(f"{stored.lines} lines produced to {topic}")
 
 
