@@ -263,8 +263,10 @@ def main() -> None:
     try:
         check_java()
         broker = KafkaBroker(options.folder.absolute(), options.port)
-    except (RuntimeError, OSError) as error:
+    except RuntimeError as error:
         sys.exit(f"kafka: {error}")
+    except OSError as error:
+        sys.exit(f"kafka: port {options.port} or folder {options.folder} cannot be used: {error.strerror}")
     try:
         broker.start()
         print(f"Kafka is on {broker.servers}, its data in {options.folder}. Ctrl-C stops it.", flush=True)
