@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from lake_assets_tests.kafka_broker import KafkaBroker
 
 REPOSITORY_ROOT = Path(__file__).parent.parent
+
+# Tests start many JVMs that live for seconds: without the second compiler they take half the CPU time.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
 @pytest.fixture(scope="session")
