@@ -84,10 +84,7 @@ SPOOLED = "nosql/spool/*/*"
 
 CRITICAL = [
     Kill("Spark is writing Parquet", "group", files=UNFINISHED),
-    Kill("audited and not yet published", "alone", line="stocks_audit - STEP_SUCCESS"),
-    Kill("merging with the lock held and main not moved", "group", (f"{REPOSITORY}._three_way", 1, "after")),
     Kill("main is moved and the branch not deleted", "alone", (f"{REPOSITORY}.merge", 1, "after")),
-    Kill("within the table's transaction", "group", (f"{TABLE_WRITE}.put", 1, "after")),
 ]
 
 SPREAD = [
@@ -99,7 +96,6 @@ SPREAD = [
     Kill("Spark is starting", "group", line="parse_stocks - STEP_INPUT", delay=1.5),
     Kill("Spark is starting", "alone", line="parse_stocks - STEP_INPUT", delay=2.5),
     Kill("Spark is to write Parquet", "group", (f"{FRAMES}:write_spark", 1, "before")),
-    Kill("Spark is writing Parquet", "group", files=UNFINISHED),
     Kill("Spark is writing Parquet", "alone", files=UNFINISHED),
     Kill("Parquet is written and not committed", "group", (f"{FRAMES}:write_spark", 1, "after")),
     Kill("the bars' commit is made and the branch not moved", "alone", (f"{COMMITS}.make", 2, "after")),
@@ -108,6 +104,7 @@ SPREAD = [
     Kill("the audit begins", "group", line="stocks_audit - STEP_START", delay=0.15),
     Kill("the audit is half done", "alone", line="stocks_audit - ASSET_CHECK_EVALUATION", delay=0.05),
     Kill("audited and not yet published", "group", line="stocks_audit - STEP_SUCCESS"),
+    Kill("audited and not yet published", "alone", line="stocks_audit - STEP_SUCCESS"),
     Kill("before the merge", "alone", (f"{REPOSITORY}.merge", 1, "before")),
     Kill("merging with the lock held and main not moved", "group", (f"{REPOSITORY}._three_way", 1, "after")),
     Kill("main is moved and the branch not deleted", "group", (f"{REPOSITORY}.merge", 1, "after")),
@@ -117,6 +114,7 @@ SPREAD = [
     Kill("Spark's workers encode items", "alone", files=SPOOLED),
     Kill("Spark's workers encode items", "group", files=SPOOLED),
     Kill("within the table's transaction", "alone", (f"{TABLE_WRITE}.put", 1, "after")),
+    Kill("within the table's transaction", "group", (f"{TABLE_WRITE}.put", 1, "after")),
     Kill("the table is written and nothing logged", "group", (f"{STORE}.write", 1, "after")),
     Kill("all is done and the run not ended", "alone", line="stocks_table - STEP_SUCCESS"),
 ]

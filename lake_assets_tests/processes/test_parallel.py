@@ -38,7 +38,7 @@ def check_table_is_that_of_main(home: Path, hours: dict[str, bytes]) -> None:
 
 
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize("runs", [3, pytest.param(8, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("runs", [2, pytest.param(8, marks=pytest.mark.soak)])
 def test_runs_at_once_on_different_hours_are_all_published_and_in_the_table(
     runs: int, start_job: StartJob, tmp_path: Path
 ) -> None:
