@@ -130,6 +130,12 @@ WORDS_STATE_STORE = Setting(
 WORDS_WINDOW = Setting("WORDS_WINDOW", "60", "Seconds of a window of word_counts_windowed.")
 WORDS_SLIDE = Setting("WORDS_SLIDE", "", "Seconds from one window's beginning to the next's; WORDS_WINDOW if empty.")
 WORDS_WATERMARK = Setting("WORDS_WATERMARK", "600", "Seconds that a line may be behind the newest and still count.")
+WORDS_LAG_LINES = Setting(
+    "WORDS_LAG_LINES", "1", "Unread lines of a topic, or files of a folder, for which a sensor requests a run at once."
+)
+WORDS_LAG_SECONDS = Setting(
+    "WORDS_LAG_SECONDS", "10", "Age in seconds of the oldest unread line, or file, for which it requests one, too."
+)
 STREAM_HOME = Setting(
     "STREAM_HOME",
     "",
@@ -178,6 +184,8 @@ SETTINGS = (
     WORDS_WINDOW,
     WORDS_SLIDE,
     WORDS_WATERMARK,
+    WORDS_LAG_LINES,
+    WORDS_LAG_SECONDS,
     STREAM_HOME,
     WORDS_SINK,
     USERS_SOURCE,

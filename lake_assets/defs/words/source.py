@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from lake_assets.resources.kafka.address import TopicAddress
 from lake_assets.streaming.query import Loss, SourceError, StreamSource
 
 if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
     from pyspark.sql import DataFrame, SparkSession
 
     from lake_assets.resources.kafka.cluster import KafkaCluster, TopicState
@@ -147,7 +150,7 @@ class FolderSource:
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
         """Return the lines of the files that were read."""
         del position
-        paths = [f"file://{path}" for path in files_read(checkpoint)]
+        paths = [f"file://{path}" for path in _files_read(checkpoint)]
         frame = session.read.text(paths) if paths else session.createDataFrame([], "value STRING")
         return _dated(frame)
 
@@ -155,7 +158,7 @@ class FolderSource:
         """Return the files that were written to after they were read: Spark would never see their new lines."""
         del position
         changed: list[str] = []
-        for path, modified in files_read(checkpoint).items():
+        for path, modified in _files_read(checkpoint).items():
             try:
                 now = Path(path).stat().st_mtime_ns // 1_000_000
             except OSError:
@@ -163,6 +166,24 @@ class FolderSource:
             if now > modified:
                 changed.append(f"{path} was changed after it was read")
         return Loss(0, tuple(sorted(changed)))
+
+    def files(self) -> dict[str, float]:
+        """Return the files that Spark would read, subfolders' included: path to time of change (s since 1970)."""
+        found: dict[str, float] = {}
+        for root, folders, names in os.walk(self.folder):
+            folders[:] = [name for name in folders if not _hidden(name)]
+            for name in names:
+                path = Path(root, name)
+                # What goes away meanwhile is not there.
+                with suppress(OSError):
+                    if not _hidden(name):
+                        found[str(path)] = path.stat().st_mtime
+        return found
+
+
+def _hidden(name: str) -> bool:
+    """Tell whether Spark leaves a file or folder of that name out."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
 
 
 def _dated(frame: DataFrame) -> DataFrame:
@@ -175,19 +196,35 @@ def _dated(frame: DataFrame) -> DataFrame:
 _ISO_TIME = r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?)(?: |$)"
 
 
-def files_read(checkpoint: Path) -> dict[str, int]:
-    """Return the files that a checkpoint of a folder has read: path to the time (ms since 1970) they had then."""
-    log = checkpoint / "sources" / "0"
-    batches: dict[int, Path] = {}
-    for path in log.glob("*") if log.is_dir() else ():
-        number, _, suffix = path.name.partition(".")
+def files_read(filesystem: FileSystem, log: str) -> dict[str, int]:
+    """Return the files that a folder's stream has read: path to the time (ms since 1970) they had then.
+
+    Parameters
+    ----------
+    filesystem, log
+        Where the checkpoint's ``sources/0`` is; there may be none yet.
+    """
+    from pyarrow.fs import FileSelector
+
+    batches: dict[int, str] = {}
+    newest = -1
+    for file in filesystem.get_file_info(FileSelector(log, allow_not_found=True)):
+        number, _, suffix = file.base_name.partition(".")
         # Every tenth file of the log holds all before it.
         if number.isdigit() and suffix in ("", "compact"):
-            batches[int(number)] = path
-    newest = max((number for number, path in batches.items() if path.suffix), default=-1)
+            batches[int(number)] = file.path
+            newest = max(newest, int(number)) if suffix else newest
     found: dict[str, int] = {}
     for number in sorted(number for number in batches if number >= newest):
-        for line in batches[number].read_text().splitlines()[1:]:
+        with filesystem.open_input_stream(batches[number]) as stream:
+            entries = stream.read().decode().splitlines()[1:]
+        for line in entries:
             entry = json.loads(line)
             found[unquote(urlsplit(entry["path"]).path)] = entry["timestamp"]
     return found
+
+
+def _files_read(checkpoint: Path) -> dict[str, int]:
+    from pyarrow.fs import LocalFileSystem
+
+    return files_read(LocalFileSystem(), str(checkpoint / "sources" / "0"))

@@ -1,0 +1,262 @@
+"""Sensors of the stream of words: a run is requested when enough is unread, or has been for long enough."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from lake_assets import settings
+from lake_assets.defs.words.assets import POOL
+from lake_assets.defs.words.jobs import words
+from lake_assets.defs.words.source import FolderSource, KafkaSource, files_read, open_source
+from lake_assets.io_managers.run_lock import goes_on
+from lake_assets.io_managers.stream import START_OVER
+from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.errors import PathNotFound
+from lake_assets.resources.kafka.resource import KafkaResource
+from lake_assets.resources.lake import LakeResource
+from lake_assets.streaming.checkpoint import CHECKPOINT
+from lake_assets.streaming.position import POSITION, Position, read_position
+from lake_assets.streaming.query import SourceError, StreamSource
+
+STREAM = "word_counts"
+"""The stream whose published position counts; that of the windows is published with it."""
+
+DEADLINE = 5.0
+"""Seconds that Kafka may take for one answer; Dagster gives a tick 60."""
+
+AGES_UNTIL = 15.0
+"""Seconds after which no further partition is asked how old its oldest unread line is."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
+"""Seconds until a run is requested again that changed nothing: doubled each time, up to the second."""
+
+INTERVAL = 5
+
+
+@sensor(
+    job=words,
+    minimum_interval_seconds=INTERVAL,
+    default_status=DefaultSensorStatus.STOPPED,
+    description=(
+        "Requests a run when the topic WORDS_SOURCE has WORDS_LAG_LINES lines that the published counts lack, or one "
+        "for WORDS_LAG_SECONDS; never while another run of the stream goes on."
+    ),
+)
+def consumer_lag(
+    context: SensorEvaluationContext, lake: LakeResource, kafka: KafkaResource
+) -> SensorResult | SkipReason:
+    """Compare the topic's end offsets with the offsets of the published commit."""
+    try:
+        source = open_source(settings.WORDS_SOURCE.value, kafka)
+        if not isinstance(source, KafkaSource):
+            return SkipReason(f"WORDS_SOURCE is the folder {source.name}: the sensor new_text_files looks after it.")
+        source.cluster.deadline = min(source.cluster.deadline, DEADLINE)
+        return _tick(context, lake.lake, source, lambda _, position: _unread_lines(source, position))
+    except SourceError as error:
+        return SkipReason(f"{error}. The next tick tries again.")
+
+
+@sensor(
+    job=words,
+    minimum_interval_seconds=INTERVAL,
+    default_status=DefaultSensorStatus.STOPPED,
+    description=(
+        "Requests a run when the folder WORDS_SOURCE has WORDS_LAG_LINES files that the published counts lack, or one "
+        "for WORDS_LAG_SECONDS; never while another run of the stream goes on."
+    ),
+)
+def new_text_files(
+    context: SensorEvaluationContext, lake: LakeResource, kafka: KafkaResource
+) -> SensorResult | SkipReason:
+    """Compare the folder's files with those that the published checkpoint has read."""
+    try:
+        source = open_source(settings.WORDS_SOURCE.value, kafka)
+        if not isinstance(source, FolderSource):
+            return SkipReason(f"WORDS_SOURCE is {source.name}: the sensor consumer_lag looks after it.")
+        return _tick(context, lake.lake, source, lambda head, _: _unread_files(source, lake.lake, head))
+    except SourceError as error:
+        return SkipReason(f"{error}. The next tick tries again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What a source has and the published counts lack.
+
+    Parameters
+    ----------
+    number, what
+        How many lines, or files.
+    id
+        The source's id at the time it was asked.
+    oldest
+        Asks for the time of the oldest; None where the source does not know it.
+    """
+
+    number: int
+    what: str
+    id: str
+    oldest: Callable[[float], datetime | None]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What the cursor remembers while the published position stays the same.
+
+    Parameters
+    ----------
+    position
+        Fingerprint of the published position.
+    since
+        When something unread was first seen; seconds since 1970, as the next.
+    requests, requested
+        Runs requested since, and the time of the last request.
+    """
+
+    position: str
+    since: float | None = None
+    requests: int = 0
+    requested: float = 0.0
+
+
+def _tick(
+    context: SensorEvaluationContext,
+    lake: Lake,
+    source: StreamSource,
+    ask: Callable[[str, Position | None], Unread],
+) -> SensorResult | SkipReason:
+    if run := _in_flight(context.instance):
+        return SkipReason(f"Run {run} goes on: one run reads the stream at a time.")
+    head = lake.head(MAIN).id
+    position = read_position(lake, head, STREAM)
+    waiting = _waiting(context.cursor, lake.fingerprint(head, f"{STREAM}/{POSITION}") or "")
+    unread = ask(head, position)
+    if position is not None and position.source_id != unread.id:
+        return SkipReason(
+            f"{source.name} (id {unread.id}) is not what was read so far, {position.source} (id "
+            f"{position.source_id}): it was made anew, or WORDS_SOURCE names another one. {START_OVER}."
+        )
+    now = time.time()
+    if not unread.number:
+        waiting.since = None
+        return _skipped(waiting, f"Every {unread.what} of {source.name} is published.")
+    waiting.since = waiting.since or now
+    told = f"{unread.number} {unread.what}(s) of {source.name} are unread"
+    if waiting.requests:
+        # A run that failed, or found less than it seemed, is not asked for again at every tick.
+        pause = min(FIRST_PAUSE * 2.0 ** (waiting.requests - 1), LONGEST_PAUSE)
+        left = waiting.requested + pause - now
+        # A clock that was set back is no reason to wait longer.
+        if 0 < left <= pause:
+            return _skipped(
+                waiting,
+                f"{told}, but {waiting.requests} run(s) requested since published nothing: see why. The next one is "
+                f"requested in {left:.0f} s; at once when this sensor's cursor is reset.",
+            )
+    if unread.number < settings.WORDS_LAG_LINES.number(1, 1e12):
+        limit = settings.WORDS_LAG_SECONDS.number(0, 86_400 * 366)
+        age = now - waiting.since
+        if age < limit and (oldest := unread.oldest(now - limit)) is not None:
+            age = max(age, now - oldest.timestamp())
+        if age < limit:
+            return _skipped(waiting, f"{told}, the oldest for {age:.0f} s: fewer and younger than a run is made for.")
+    waiting.requests += 1
+    waiting.requested = now
+    # No run key: after a run that failed another one may be requested for the same lines.
+    return SensorResult([RunRequest(tags={"words/unread": str(unread.number)})], cursor=_cursor(waiting))
+
+
+def _in_flight(instance: DagsterInstance) -> str | None:
+    """Return a run that reads the stream, or is about to.
+
+    One whose process was killed Dagster would take for running for ever, and keep the pool for it: it is told.
+    """
+    ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+    unfinished = RunsFilter(statuses=[status for status in DagsterRunStatus if status not in ended])
+    found: str | None = None
+    for run in instance.get_runs(unfinished):
+        pools = run.run_op_concurrency.all_pools if run.run_op_concurrency is not None else None
+        if POOL not in (pools or ()):
+            continue
+        if goes_on(instance, run):
+            found = run.run_id
+        else:
+            instance.report_run_failed(run, "Its process was killed: the sensor found that none holds its lock.")
+    return found
+
+
+def _waiting(cursor: str | None, position: str) -> _Waiting:
+    known = _Waiting(**json.loads(cursor)) if cursor else None
+    return known if known is not None and known.position == position else _Waiting(position)
+
+
+def _cursor(waiting: _Waiting) -> str:
+    return json.dumps(asdict(waiting))
+
+
+def _skipped(waiting: _Waiting, why: str) -> SensorResult:
+    return SensorResult(skip_reason=why, cursor=_cursor(waiting))
+
+
+def _unread_lines(source: KafkaSource, position: Position | None) -> Unread:
+    state = source.state()
+    read = position.offsets if position is not None else {}
+    # Of a partition that was never read all is unread; what was deleted unread is not there to be read any more.
+    begins = {part: max(read.get(str(part), 0), earliest) for part, earliest in state.earliest.items()}
+    lag = {part: state.latest[part] - begin for part, begin in begins.items() if state.latest[part] > begin}
+
+    def oldest(enough: float) -> datetime | None:
+        return _oldest_line(source, {part: begins[part] for part in sorted(lag, key=lambda part: -lag[part])}, enough)
+
+    return Unread(sum(lag.values()), "line", state.id, oldest)
+
+
+def _oldest_line(source: KafkaSource, begins: dict[int, int], enough: float) -> datetime | None:
+    """Return the time of the oldest record at the given offsets; one partition after the other is asked.
+
+    The first that is older than ``enough`` (seconds since 1970) is the answer. Where Kafka is slow, that of some
+    partitions must do: that something is unread the sensor itself remembers.
+    """
+    from lake_assets.resources.kafka.errors import KafkaFailure
+
+    until = time.monotonic() + AGES_UNTIL
+    found: datetime | None = None
+    for partition, offset in begins.items():
+        if time.monotonic() > until or (found is not None and found.timestamp() <= enough):
+            break
+        try:
+            told = source.cluster.timestamp_at(source.address.topic, partition, offset)
+        except KafkaFailure as error:
+            raise SourceError(str(error)) from error
+        found = told if found is None or (told is not None and told < found) else found
+    return found
+
+
+def _unread_files(source: FolderSource, lake: Lake, head: str) -> Unread:
+    source_id = source.id
+    try:
+        log = lake.path(head, f"{STREAM}/{CHECKPOINT}/sources/0")
+        read = files_read(log.filesystem, log.root)
+    except PathNotFound:
+        read = {}
+    modified = [time for path, time in source.files().items() if path not in read]
+
+    def oldest(_: float) -> datetime | None:
+        return datetime.fromtimestamp(min(modified), timezone.utc)
+
+    return Unread(len(modified), "file", source_id, oldest)
