@@ -35,11 +35,11 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl_port},CONTROLLER://127.0.0.1:{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},{protocol}://127.0.0.1:{sasl_port},CONTROLLER://127.0.0.1:{controller}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,{protocol}:{protocol},CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 sasl.enabled.mechanisms=PLAIN
-listener.name.sasl_plaintext.plain.sasl.jaas.config=\
+listener.name.{listener}.plain.sasl.jaas.config=\
 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
 log.dirs={data}
 # What is asked for and is not there is an error, not a new topic.
@@ -60,6 +60,12 @@ broker.heartbeat.interval.ms=500
 log.cleaner.dedupe.buffer.size=8388608
 num.network.threads=2
 num.io.threads=2
+"""
+
+_TLS = """\
+listener.name.sasl_ssl.ssl.keystore.type=PKCS12
+listener.name.sasl_ssl.ssl.keystore.location={folder}/keys
+listener.name.sasl_ssl.ssl.keystore.password=of-the-tests
 """
 
 _LOG = """\
@@ -84,10 +90,14 @@ class KafkaBroker:
         Its configuration, log and data.
     port
         Where it listens on loopback; a free port if 0.
+    encrypted
+        Whether the listener that asks for credentials speaks TLS, with a certificate of its own making.
     """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, encrypted: bool = False) -> None:
         self.folder = folder
+        self.ca = folder / "ca.pem"
+        self.sasl_protocol = "SASL_SSL" if encrypted else "SASL_PLAINTEXT"
         self.servers, self.sasl_servers, controller = (f"127.0.0.1:{number}" for number in _free_ports(port))
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,17 +107,22 @@ class KafkaBroker:
                 port=_port(self.servers),
                 sasl_port=_port(self.sasl_servers),
                 controller=_port(controller),
+                protocol=self.sasl_protocol,
+                listener=self.sasl_protocol.lower(),
                 data=folder / "data",
                 user=USER,
                 # A quote for the login module's grammar, a backslash for the file's.
                 password=PASSWORD.replace("\\", "\\\\").replace('"', '\\"').replace("\\", "\\\\"),
             )
+            + (_TLS.format(folder=folder) if encrypted else "")
         )
 
     def start(self) -> None:
         """Start it and wait until it takes requests."""
         if not (self.folder / "data" / "meta.properties").exists():
             self._run("kafka.tools.StorageTool", "format", "-t", "lakeassetsLakeAssets11", "-c", self._configuration)
+            if self.sasl_protocol == "SASL_SSL":
+                self._make_certificate()
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 self._command("kafka.Kafka", self._configuration),
@@ -122,6 +137,15 @@ class KafkaBroker:
             if self._process.poll() is not None or time.monotonic() > end:
                 self.kill()
                 raise RuntimeError(f"Kafka does not start: {(self.folder / 'output').read_text()[-4000:]}")
+
+    def _make_certificate(self) -> None:
+        store = ["-alias", "broker", "-keystore", str(self.folder / "keys"), "-storepass", "of-the-tests"]
+        name = ["-dname", "CN=127.0.0.1", "-ext", "san=ip:127.0.0.1", "-keyalg", "EC", "-validity", "1"]
+        for arguments in (
+            ["-genkeypair", "-storetype", "PKCS12", *name],
+            ["-exportcert", "-rfc", "-file", str(self.ca)],
+        ):
+            subprocess.run([_java("keytool"), *arguments, *store], capture_output=True, timeout=_START, check=True)
 
     def _takes_requests(self) -> bool:
         """Ask, for a second at most; the client connects as soon as somebody listens."""
@@ -199,14 +223,14 @@ class KafkaBroker:
             raise RuntimeError(f"{arguments[0]} failed: {(done.stdout + done.stderr)[-4000:]}")
 
 
-def own_broker() -> KafkaBroker:
+def own_broker(encrypted: bool = False) -> KafkaBroker:
     """Return a broker for one test alone, not yet started; skips where there is none to be had."""
     try:
         check_java()
         _class_path()
     except (RuntimeError, JarsUnavailable) as error:
         _unavailable(str(error))
-    return KafkaBroker(Path(tempfile.mkdtemp(prefix="lake-assets-kafka-")))
+    return KafkaBroker(Path(tempfile.mkdtemp(prefix="lake-assets-kafka-")), encrypted=encrypted)
 
 
 def remove(broker: KafkaBroker) -> None:
@@ -215,9 +239,9 @@ def remove(broker: KafkaBroker) -> None:
     shutil.rmtree(broker.folder, ignore_errors=True)
 
 
-def _java() -> str:
+def _java(program: str = "java") -> str:
     home = os.environ.get("JAVA_HOME")
-    return str(Path(home) / "bin" / "java") if home else "java"
+    return str(Path(home) / "bin" / program) if home else program
 
 
 def _class_path() -> str:

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lake_assets_tests.cli.conftest import Command
-from lake_assets_tests.kafka_broker import KafkaBroker
+from lake_assets_tests.kafka_broker import KafkaBroker, own_broker, remove
 
 PROGRAM = str(Path(sys.executable).with_name("lake-assets"))
 
@@ -237,3 +237,25 @@ def test_following_prints_what_comes_until_it_is_stopped(
     process.send_signal(number)
     assert process.communicate(timeout=30) == (b"", b"")
     assert process.returncode == code
+
+
+@services
+@pytest.mark.soak
+def test_following_goes_on_when_a_killed_broker_is_back(lake_home: Path) -> None:
+    broker = own_broker()
+    try:
+        broker.start()
+        topic = broker.fresh_topic()
+        environment = {**os.environ, "KAFKA_SERVERS": broker.servers}
+        command = [PROGRAM, "consume", "--topic", topic, "--follow"]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for line in (b"before", b"after"):
+                send(broker, topic, line)
+                assert process.stdout.readline() == line + b"\n"
+                broker.kill()
+                broker.start()
+            process.terminate()
+            assert process.communicate(timeout=30) == (b"", b"")
+    finally:
+        remove(broker)

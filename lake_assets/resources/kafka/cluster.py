@@ -67,6 +67,18 @@ class TopicState:
     latest: Mapping[int, int]
 
 
+class _Heard:
+    """What a cluster's clients were told last by their connections; apart, so that it keeps no cluster alive."""
+
+    def __init__(self, servers: str) -> None:
+        self.servers = servers
+        self.error: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        self.error = error
+        logger.info("Kafka %s: %s", self.servers, error)
+
+
 class KafkaCluster:
     """A Kafka cluster. Calls are bounded: they answer or fail within the deadline.
 
@@ -84,7 +96,7 @@ class KafkaCluster:
         self.servers = servers
         self.deadline = deadline
         self._security = security
-        self._heard: KafkaError | None = None
+        self._heard = _Heard(servers)
 
     def __repr__(self) -> str:
         return f"KafkaCluster({self.servers!r})"
@@ -133,7 +145,7 @@ class KafkaCluster:
             The servers do not answer within the deadline.
         """
         end = self._end()
-        names = list(self._metadata(end))
+        names = self._names(end)
         described = self._describe(names, end) if names else []
         return tuple(
             Topic(topic.name, len(topic.partitions), str(topic.topic_id))
@@ -209,8 +221,8 @@ class KafkaCluster:
     def timestamp_at(self, topic: str, partition: int, offset: int) -> datetime | None:
         """Return the time of the first record at or after an offset, in UTC; None where there is none.
 
-        An offset whose record is gone stands for the oldest that there is. The record is read whether its
-        transaction is committed or not.
+        None, too, where the record has no time, or one that no calendar has. An offset whose record is gone stands
+        for the oldest that there is. The record is read whether its transaction is committed or not.
 
         Raises
         ------
@@ -220,7 +232,6 @@ class KafkaCluster:
             The servers do not answer within the deadline.
         """
         end = self._end()
-        self._heard = None
         consumer = self.consumer(
             **{
                 "isolation.level": "read_uncommitted",
@@ -243,16 +254,13 @@ class KafkaCluster:
                         self.check(topic)
                         continue
                     if (error := message.error()) is None:
-                        kind, milliseconds = message.timestamp()
-                        if kind == TIMESTAMP_NOT_AVAILABLE:
-                            return None
-                        return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+                        return _moment(*message.timestamp())
                     if error.code() == KafkaError._PARTITION_EOF:
                         return None
                     raise failure(error, self.servers, topic)
             finally:
                 consumer.close()
-        raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._heard)
+        raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._heard.error)
 
     # Clients
 
@@ -283,7 +291,7 @@ class KafkaCluster:
             return Consumer(self._options() | ours | options)
 
     def check(self, topic: str = "") -> None:
-        """Raise what a client of ours was told meanwhile, if waiting will not help; for loops around ``poll``.
+        """Raise what the clients were told since the last was made, if waiting will not help; for loops of ``poll``.
 
         Raises
         ------
@@ -292,8 +300,8 @@ class KafkaCluster:
         TopicMissing
             The topic is gone.
         """
-        if self._heard is not None and is_hopeless(self._heard):
-            raise failure(self._heard, self.servers, topic)
+        if self._heard.error is not None and is_hopeless(self._heard.error):
+            raise failure(self._heard.error, self.servers, topic)
 
     def spark_options(self) -> dict[str, str]:
         """Return the options of Spark's ``kafka`` source and output; they hold the password.
@@ -310,6 +318,7 @@ class KafkaCluster:
     def _options(self) -> dict[str, Any]:
         with self._certificates_read():
             security = self._security.client_options()
+        self._heard.error = None
         return {
             "bootstrap.servers": self.servers,
             "client.id": "lake_assets",
@@ -317,7 +326,7 @@ class KafkaCluster:
             "reconnect.backoff.max.ms": 1000,
             # The client would write to stderr; what matters is raised, and the rest is logged below.
             "log_level": 0,
-            "error_cb": self._on_error,
+            "error_cb": self._heard,
             **security,
         }
 
@@ -327,10 +336,6 @@ class KafkaCluster:
             yield
         except (OSError, UnicodeError) as error:
             raise KafkaFailure(f"KAFKA_SSL_CA cannot be read: {error}", self.servers) from error
-
-    def _on_error(self, error: KafkaError) -> None:
-        self._heard = error
-        logger.info("Kafka %s: %s", self.servers, error)
 
     # Requests of the administration
 
@@ -351,13 +356,13 @@ class KafkaCluster:
             asked = self._admin.describe_topics(TopicCollection(names), request_timeout=self._left(end))
         return self._answers(asked.values(), end, ", ".join(names))
 
-    def _metadata(self, end: float) -> Collection[str]:
-        self._heard = None
-        try:
-            return self._admin.list_topics(timeout=self._left(end)).topics
-        except KafkaException as error:
-            self._admin.poll(0)
-            raise failure(error.args[0], self.servers, because=self._heard) from error
+    def _names(self, end: float) -> list[str]:
+        # Listing blocks until the deadline where we are not let in; this does not.
+        with translated(self.servers):
+            reached = self._admin.describe_cluster(request_timeout=self._left(end))
+        self._answers([reached], end)
+        with translated(self.servers):
+            return list(self._admin.list_topics(timeout=self._left(end)).topics)
 
     def _offsets(
         self, partitions: list[TopicPartition], spec: OffsetSpec | None, end: float
@@ -370,9 +375,9 @@ class KafkaCluster:
         found = zip(asked, self._answers(asked.values(), end, topic), strict=True)
         return {place.partition: result.offset for place, result in found}
 
-    def _answers(self, asked: Collection[Future[Any]], end: float, topic: str) -> list[Any]:
+    def _answers(self, asked: Collection[Future[Any]], end: float, topic: str = "") -> list[Any]:
         """Wait for requests under way, not longer than until ``end``; a refusal of our credentials is told at once."""
-        self._heard = None
+        self._heard.error = None
         while not_done := wait(asked, timeout=0.2).not_done:
             self._admin.poll(0)
             self.check(topic)
@@ -380,9 +385,18 @@ class KafkaCluster:
             if time.monotonic() > end + 1:
                 for request in not_done:
                     request.cancel()
-                raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._heard)
+                raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._heard.error)
         self._admin.poll(0)
         try:
             return [request.result() for request in asked]
         except KafkaException as error:
-            raise failure(error.args[0], self.servers, topic, self._heard) from error
+            raise failure(error.args[0], self.servers, topic, self._heard.error) from error
+
+
+def _moment(kind: int, milliseconds: int) -> datetime | None:
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None

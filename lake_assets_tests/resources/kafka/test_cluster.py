@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 
+import psutil
 import pytest
 
 from lake_assets.resources.kafka import (
@@ -137,6 +139,13 @@ def test_the_time_of_a_record_is_the_producers(kafka: KafkaBroker, cluster: Kafk
 
 
 @services
+def test_a_time_that_no_calendar_has_is_none(kafka: KafkaBroker, cluster: KafkaCluster) -> None:
+    topic = kafka.fresh_topic(message_timestamp_after_max_ms=str(2**62))
+    send(cluster, topic, b"in microseconds", timestamp=1_500_000_000_000_000)
+    assert cluster.timestamp_at(topic, 0, 0) is None
+
+
+@services
 def test_an_offset_that_is_gone_stands_for_the_oldest_there_is(kafka: KafkaBroker, cluster: KafkaCluster) -> None:
     from confluent_kafka import TopicPartition
 
@@ -200,7 +209,19 @@ def test_a_call_gives_up_within_its_deadline(call: str, silent: bool, capfd: pyt
     assert capfd.readouterr() == ("", ""), "the client wrote by itself"
 
 
+def test_a_cluster_that_is_let_go_leaves_no_thread_behind() -> None:
+    before = psutil.Process().num_threads()
+    cluster = KafkaCluster(NOBODY, Security(), deadline=0.2)
+    with suppress(KafkaUnavailable):
+        cluster.topic("t")
+    assert psutil.Process().num_threads() > before
+    del cluster
+    gc.collect()
+    assert psutil.Process().num_threads() == before
+
+
 @services
+@pytest.mark.soak
 def test_a_broker_that_comes_back_is_asked_by_the_same_cluster_again() -> None:
     broker = own_broker()
     try:
