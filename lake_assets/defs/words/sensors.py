@@ -31,7 +31,7 @@ from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.kafka.resource import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.streaming.checkpoint import CHECKPOINT
-from lake_assets.streaming.position import POSITION, Position, read_position
+from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import SourceError, StreamSource
 
 STREAM = "word_counts"
@@ -121,7 +121,7 @@ class _Waiting:
     Parameters
     ----------
     position
-        Fingerprint of the published position.
+        Fingerprint of what is published.
     since
         When something unread was first seen; seconds since 1970, as the next.
     requests, requested
@@ -144,7 +144,7 @@ def _tick(
         return SkipReason(f"Run {run} goes on: one run reads the stream at a time.")
     head = lake.head(MAIN).id
     position = read_position(lake, head, STREAM)
-    waiting = _waiting(context.cursor, lake.fingerprint(head, f"{STREAM}/{POSITION}") or "")
+    waiting = _waiting(context.cursor, lake.fingerprint(head, STREAM) or "")
     unread = ask(head, position)
     if position is not None and position.source_id != unread.id:
         return SkipReason(
