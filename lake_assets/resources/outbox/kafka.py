@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -161,7 +161,7 @@ class KafkaSender:
             self._failed = True
             # Readers need not wait for the next sender to do it.
             with suppress(KafkaException):
-                self._producer.abort_transaction(_ABORT)
+                self._producer.abort_transaction(min(_ABORT, self._cluster.deadline))
             raise
         self._delivered = commit
         return sent
@@ -197,8 +197,16 @@ class KafkaSender:
             elif time.monotonic() > end:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
-    def _translated(self) -> AbstractContextManager[None]:
-        return _translated(self._cluster, self._topic)
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        with _translated(self._cluster, self._topic):
+            try:
+                yield
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError._FATAL:
+                    # Says only that the producer has failed for good; what comes next says why.
+                    self._producer.abort_transaction(min(_ABORT, self._cluster.deadline))
+                raise
 
 
 def _address(cluster: KafkaCluster, topic: str) -> str:
@@ -206,26 +214,33 @@ def _address(cluster: KafkaCluster, topic: str) -> str:
 
 
 def _read_marker(cluster: KafkaCluster, topic: str, topic_id: str) -> str | None:
-    """Read the topic of markers to the end of what is committed; return the commit delivered to that very topic."""
-    consumer = cluster.consumer(**{"auto.offset.reset": "earliest", "enable.partition.eof": True})
-    end = time.monotonic() + cluster.deadline
+    """Return the commit delivered to that very topic, by the topic of markers as far as it is committed now."""
+    options = {"enable.partition.eof": True, "fetch.wait.max.ms": 10}
+    consumer = cluster.consumer(**options)
+    until = time.monotonic() + cluster.deadline
     found: bytes | None = None
     try:
+        # The end is asked for first: a sender at work would move it before it is reached, again and again.
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic + MARKERS, 0), cluster.deadline)
         consumer.assign([TopicPartition(topic + MARKERS, 0, OFFSET_BEGINNING)])
-        while time.monotonic() < end:
+        at = 0
+        while at < end:
             message = consumer.poll(0.5)
             if message is None:
+                if time.monotonic() > until:
+                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
                 continue
             error = message.error()
             if error is None:
-                found = message.value()
+                found, at = message.value(), (message.offset() or 0) + 1
             elif error.code() == KafkaError._PARTITION_EOF:
-                return _commit_of(found, cluster, topic, topic_id)
+                # What ends a transaction has an offset, too, but is no message.
+                break
             elif not error.retriable():
                 raise KafkaException(error)
     finally:
         consumer.close()
-    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    return _commit_of(found, cluster, topic, topic_id)
 
 
 def _commit_of(value: bytes | None, cluster: KafkaCluster, topic: str, topic_id: str) -> str | None:

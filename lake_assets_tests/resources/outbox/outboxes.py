@@ -48,19 +48,21 @@ def read_topic(address: str) -> Iterator[Update]:
     from lake_assets.resources.kafka.cluster import KafkaCluster
 
     where = TopicAddress.parse(address)
-    consumer = KafkaCluster(where.servers, Security()).consumer(**{"enable.partition.eof": True})
+    consumer = KafkaCluster(where.servers, Security()).consumer(
+        **{"enable.partition.eof": True, "fetch.wait.max.ms": 10}
+    )
     try:
         consumer.assign([TopicPartition(where.topic, 0, OFFSET_BEGINNING)])
-        while True:
-            for message in consumer.consume(1000, 30):
-                error = message.error()
-                if error is not None:
-                    assert error.code() == KafkaError._PARTITION_EOF, error
-                    return
-                key, value = (message.key() or b"").decode(), message.value()
-                update = Update(key, None) if value is None else msgspec.json.decode(value, type=Update)
-                assert update.word == key
-                yield update
+        while (message := consumer.poll(30)) is not None:
+            error = message.error()
+            if error is not None:
+                assert error.code() == KafkaError._PARTITION_EOF, error
+                return
+            key, value = (message.key() or b"").decode(), message.value()
+            update = Update(key, None) if value is None else msgspec.json.decode(value, type=Update)
+            assert update.word == key
+            yield update
+        raise TimeoutError(f"{address} does not answer")
     finally:
         consumer.close()
 

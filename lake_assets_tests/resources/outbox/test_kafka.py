@@ -56,7 +56,8 @@ def test_a_topic_that_was_deleted_and_made_anew_is_delivered_anew(kafka: KafkaBr
     with topic.open().sender() as sender:
         sender.deliver("one", [DOG])
     name = TopicAddress.parse(topic.address).topic
-    AdminClient({"bootstrap.servers": kafka.servers}).delete_topics([name])[name].result(30)
+    client = AdminClient({"bootstrap.servers": kafka.servers})
+    client.delete_topics([name])[name].result(30)
     assert topic.open().delivered() is None
     with topic.open().sender() as sender:
         assert sender.delivered is None
@@ -81,7 +82,7 @@ def test_a_server_that_goes_away_in_a_transaction_is_told_within_the_deadline_an
     try:
         broker.start()
         topic = fresh_topic(broker)
-        with topic.open(deadline=5).sender() as sender:
+        with topic.open(deadline=2).sender() as sender:
             sender.deliver("one", [DOG])
 
             def cut_off() -> Iterator[Update]:
