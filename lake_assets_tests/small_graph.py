@@ -109,7 +109,8 @@ class SmallGraph:
     def tick(self, sensor: str, cursor: str | None) -> SensorExecutionData:
         """Evaluate a sensor."""
         repository = self.defs.get_repository_def()
-        resources = {"lake": environments.lake_resource(), "nosql": environments.nosql_resource()}
+        wanted = ("lake", "nosql", "words_outbox")
+        resources = {key: resource for key, resource in environments.resources().items() if key in wanted}
         with build_sensor_context(
             instance=self.instance, cursor=cursor, repository_def=repository, resources=resources
         ) as context:

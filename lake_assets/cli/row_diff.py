@@ -102,6 +102,7 @@ def row_diff(lake: Lake, left: str, right: str, prefix: str, key: Sequence[str])
         A key column is missing, or does not name one row; or there is no Parquet.
     """
     import duckdb
+    from pyarrow import ArrowException
 
     left, right = lake.head(left).id, lake.head(right).id
     found = lake.diff(left, right, prefix)
@@ -112,7 +113,7 @@ def row_diff(lake: Lake, left: str, right: str, prefix: str, key: Sequence[str])
                 _side(lake, connection, "r", right, prefix, (*found.added, *found.changed)),
             )
             yield _compared(lake, connection, (left, right), prefix, sides, key)
-        except duckdb.Error as error:
+        except (duckdb.Error, ArrowException) as error:
             reason = str(error).partition("\n")[0]
             raise CommandError(f"the rows of {prefix!r} cannot be compared: {reason}") from error
 

@@ -2,7 +2,7 @@
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dagster import (
@@ -24,7 +24,10 @@ from lake_assets.io_managers.run_lock import goes_on
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.nosql.contract import NoSQLError
 from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.outbox.contract import OutboxError
+from lake_assets.resources.outbox.resource import OutboxResource
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -33,6 +36,12 @@ SINK = "sink"
 
 RUNS_PER_TICK = 20
 """The first run brings the sink to the head; the others tell Dagster so of further stretches of partitions."""
+
+DEADLINE = 10.0
+"""Seconds that a tick waits for a server."""
+
+Reflected = Callable[[AssetKey], str | None]
+"""Tells which commit a sink reflects, and disturbs no run that feeds it; None: it was never fed."""
 
 
 @sensor(
@@ -45,7 +54,7 @@ RUNS_PER_TICK = 20
     ),
 )
 def sinks_follow_main(
-    context: SensorEvaluationContext, lake: LakeResource, nosql: NoSQLResource
+    context: SensorEvaluationContext, lake: LakeResource, nosql: NoSQLResource, words_outbox: OutboxResource
 ) -> SensorResult | SkipReason:
     """Compare the commit that each sink reflects with the head of `main`."""
     repository = context.repository_def
@@ -57,9 +66,20 @@ def sinks_follow_main(
     if publisher is not None and goes_on(context.instance, publisher):
         return SkipReason(f"Run {publisher.run_id}, which published {head.id}, goes on: it feeds its sinks itself.")
     graph = repository.asset_graph
+    # A kind of sink is the resource that it writes to.
+    kinds: Mapping[str, Reflected] = {
+        "nosql": lambda sink: nosql.store.source_commit(prefix_of(sink)),
+        "words_outbox": lambda _: words_outbox.outbox(lake.lake.repository, DEADLINE).delivered(),
+    }
     requests: list[RunRequest] = []
+    unknown: list[str] = []
     for sink in sorted(key for key in graph.toposorted_asset_keys if graph.get(key).tags.get(LAYER) == SINK):
-        since = nosql.store.source_commit(prefix_of(sink))
+        try:
+            since = _reflected(graph, sink, kinds)
+        except (NoSQLError, OutboxError) as error:
+            # The other sinks are not to wait for it.
+            unknown.append(f"{sink.to_user_string()}: {error}")
+            continue
         if since is None:
             continue  # Never fed: the next run of its job builds it.
         inputs = [key for key in graph.get(sink).parent_keys if graph.get(key).tags.get(LAYER) != PUBLISHED]
@@ -70,8 +90,18 @@ def sinks_follow_main(
         requests += _requests(graph, sink, head.id, paths)
     if len(requests) > RUNS_PER_TICK:
         context.log.warning("%d runs would be wanted; the first %d are requested", len(requests), RUNS_PER_TICK)
-    skip = None if requests else f"Every sink holds what {MAIN} holds at {head.id}."
-    return SensorResult(requests[:RUNS_PER_TICK], skip_reason=skip, cursor=head.id)
+    for problem in unknown:
+        context.log.warning("%s", problem)
+    # Asked again at the next tick, as long as one did not answer.
+    cursor = context.cursor if unknown else head.id
+    skip = "; ".join(unknown) or f"Every sink holds what {MAIN} holds at {head.id}."
+    return SensorResult(requests[:RUNS_PER_TICK], skip_reason=None if requests else skip, cursor=cursor)
+
+
+def _reflected(graph: "AssetGraph", sink: AssetKey, kinds: Mapping[str, Reflected]) -> str | None:
+    """Return the commit that a sink reflects, as its kind tells; None where it has none of these kinds."""
+    uses = graph.get(sink).assets_def.required_resource_keys
+    return next((reflected(sink) for kind, reflected in kinds.items() if kind in uses), None)
 
 
 def _requests(graph: "AssetGraph", sink: AssetKey, head: str, paths: Sequence[str]) -> list[RunRequest]:

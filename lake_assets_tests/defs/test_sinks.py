@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 from pathlib import Path
 
-from dagster import AssetKey, RunRequest
+import pytest
+from dagster import AssetKey, Definitions, RunRequest
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from lake_assets import environments
+from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets_tests.defs.test_rollback import rolled_back, stale
 from lake_assets_tests.small_graph import SmallGraph
@@ -84,3 +87,23 @@ def test_while_the_run_that_published_goes_on_it_is_not_forestalled(small: Small
     small.instance.delete_run(running.run_id)
     assert small.tick(SENSOR, ticked.cursor).run_requests
     assert result.success
+
+
+def test_a_sink_whose_server_does_not_answer_keeps_no_other_waiting(
+    small: SmallGraph, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.publish("mon", 1.0)
+    assert small.run("prices_table", partition_key="mon").success
+    small.publish("tue", 5.0)
+    small.defs = Definitions.merge(small.defs, Definitions(assets=[word_counts_topic]))
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("WORDS_SINK", f"kafka://127.0.0.1:{deaf.getsockname()[1]}/counts")
+        monkeypatch.setenv("KAFKA_DEADLINE", "1")
+        ticked = small.tick(SENSOR, None)
+        (request,) = ticked.run_requests or []
+        run(small, request)
+        # It is asked again at the next tick.
+        assert ticked.cursor is None
+        assert "word_counts_topic: the servers do not answer" in (small.tick(SENSOR, None).skip_message or "")
+    assert table() == {"DE0": 5.0}

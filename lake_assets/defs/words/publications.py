@@ -1,0 +1,78 @@
+"""The published states of the word counts that an output has not got yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lake_assets.lake.contract import Commit, Lake
+from lake_assets.lake.errors import RefNotFound
+
+COUNTS = "word_counts/counts"
+"""Where a commit keeps the complete counts, as Parquet: ``word`` (string), ``count`` (int64)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One commit of ``main`` that changed the counts.
+
+    Parameters
+    ----------
+    commit
+        Its id.
+    before
+        The commit of ``main`` before it. None where that is not what the output holds, so that all counts are to be
+        sent, in one go.
+    """
+
+    commit: str
+    before: str | None
+
+
+def publications(lake: Lake, since: str | None, until: str) -> list[Publication]:
+    """Return what was published after ``since``, oldest first.
+
+    What ``main`` itself became counts, so its first parents are followed and no branch that was merged. The cost
+    follows these commits, not the history. Where ``since`` is none of them (of another lake, or of a run's branch),
+    what the output holds is unknown: the whole state at ``until`` is the one publication.
+
+    Parameters
+    ----------
+    since
+        The last commit delivered; None to begin with the lake's first.
+    until
+        A commit of ``main``, not older than ``since``.
+    """
+    if since is not None and not _has(lake, since):
+        return [Publication(until, None)]
+    found: list[Publication] = []
+    after = lake.fingerprint(until, COUNTS) if since != until else None
+    for commit in _first_parents(lake, until, since):
+        before = lake.fingerprint(commit.parents[0], COUNTS)
+        if before != after:
+            found.append(Publication(commit.id, commit.parents[0]))
+        after = before
+        if commit.parents[0] == since:
+            break
+    else:
+        if since not in (None, until):
+            return [Publication(until, None)]
+    return found[::-1]
+
+
+def _first_parents(lake: Lake, until: str, since: str | None) -> Iterator[Commit]:
+    """Yield commits that have parents, newest first. Asked for one by one: ``lake.log`` sorts all of the history."""
+    current = until
+    while current != since:
+        commit = lake.head(current)
+        if not commit.parents:
+            return
+        yield commit
+        current = commit.parents[0]
+
+
+def _has(lake: Lake, commit: str) -> bool:
+    try:
+        return lake.head(commit).id == commit
+    except RefNotFound:
+        return False

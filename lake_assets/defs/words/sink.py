@@ -1,0 +1,125 @@
+"""The asset `word_counts_topic`: published word counts, delivered to a Kafka topic or a file."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, asset
+
+from lake_assets.defs.publishing import LAYER
+from lake_assets.defs.words.publications import COUNTS, publications
+from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.outbox.resource import OutboxResource
+
+if TYPE_CHECKING:
+    from lake_assets.resources.outbox.contract import Sender, Update
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one run delivered.
+
+    Parameters
+    ----------
+    since, until
+        The commit that the output held before, and the one that it holds now.
+    anew
+        Whether what the output held was unknown, so that all counts were sent.
+    commits, updates, gone
+        How many commits and updates; how many of these say that a word is gone.
+    """
+
+    since: str | None
+    until: str
+    anew: bool = False
+    commits: int = 0
+    updates: int = 0
+    gone: int = 0
+
+    def describe(self) -> str:
+        """Return it in words."""
+        if self.since == self.until:
+            return f"nothing to deliver: the output holds {self.until} already"
+        what = f"{self.updates} update(s) of {self.commits} commit(s), {self.gone} of words that are gone"
+        if self.anew:
+            return f"{what}: all counts, since the output was fed from commit {self.since}, which {MAIN} never was"
+        return f"{what}: from {self.since or 'the beginning'} to {self.until}"
+
+
+def deliver(lake: Lake, sender: "Sender") -> Delivery:
+    """Bring an output to ``main``'s head, a transaction for each commit that changed the counts.
+
+    Raises
+    ------
+    OutboxError
+        It failed; what was committed until then stays, and the next delivery goes on from there.
+    """
+    # DuckDB is loaded here only.
+    from lake_assets.defs.words.changed import changed_words
+
+    since = sender.delivered
+    # The head is read after the marker, so that it is never behind it.
+    until = lake.head(MAIN).id
+    found = publications(lake, since, until)
+    tally = _Tally()
+    for publication in found:
+        sender.deliver(publication.commit, tally.counted(changed_words(lake, publication.before, publication.commit)))
+    if sender.delivered != until:
+        # Nothing to send, but the next delivery needs not look at these commits again.
+        sender.deliver(until, ())
+    anew = since is not None and any(publication.before is None for publication in found)
+    return Delivery(since, until, anew, len(found), tally.updates, tally.gone)
+
+
+@dataclass(slots=True)
+class _Tally:
+    updates: int = 0
+    gone: int = 0
+
+    def counted(self, updates: "Iterable[Update]") -> "Iterator[Update]":
+        for update in updates:
+            self.updates += 1
+            self.gone += update.count is None
+            yield update
+
+
+@asset(
+    group_name="words",
+    deps=["words_published", "word_counts"],
+    kinds={"kafka"},
+    tags={LAYER: "sink"},
+    code_version="1",
+)
+def word_counts_topic(
+    context: AssetExecutionContext, lake: LakeResource, words_outbox: OutboxResource
+) -> MaterializeResult[Any]:
+    """Each published change of a word's count, sent once and in the order of commits: a sink.
+
+    After a rollback the restored counts are sent, and a null for a word that is gone.
+    """
+    from lake_assets.resources.outbox.contract import OutboxError
+
+    outbox = words_outbox.outbox(lake.lake.repository)
+    try:
+        with outbox.sender() as sender:
+            delivery = deliver(lake.lake, sender)
+    except OutboxError as error:
+        raise Failure(f"word_counts_topic: {error}") from error
+    context.log.info("%s: %s", outbox.address, delivery.describe())
+    return MaterializeResult(
+        metadata={
+            "output": outbox.address,
+            "lake/commit": delivery.until,
+            "lake/since": delivery.since or "none",
+            "lake/branch": MAIN,
+            "lake/repository": lake.lake.repository,
+            "commits": delivery.commits,
+            "updates": delivery.updates,
+            "tombstones": delivery.gone,
+            "note": delivery.describe(),
+        },
+        data_version=DataVersion((lake.lake.fingerprint(delivery.until, COUNTS) or "empty")[:32]),
+    )
