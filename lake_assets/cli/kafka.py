@@ -98,7 +98,7 @@ def produce(
     """Send the lines of a file to a topic.
 
     Each line is one record, without its newline: the bytes as they are. Every line is stored once, or the exit code
-    is 1 and the error says how many were.
+    is 1 and the error says how many were acknowledged.
     """
     with _opened(file) as lines:
         _produce(lines, topic, _cluster(server))
@@ -118,16 +118,16 @@ def _opened(file: str) -> Generator[BinaryIO]:
 
 def _produce(lines: BinaryIO, topic: str, cluster: KafkaCluster) -> None:
     cluster.topic(topic)  # Where a broker makes topics by itself, a slip of the pen would.
-    stored = _Stored()
+    delivered = _Delivered()
     try:
-        _send(lines, topic, cluster, stored)
+        _send(lines, topic, cluster, delivered)
     except Exception as error:
-        raise CommandError(f"{error}; {stored.lines} line(s) were stored") from error
-    print(f"{stored.lines} lines produced to {topic}")
+        raise CommandError(f"{error}; {delivered.lines} line(s) were acknowledged") from error
+    print(f"{delivered.lines} lines produced to {topic}")
 
 
-class _Stored:
-    """Counts what the servers have, and keeps the first refusal."""
+class _Delivered:
+    """Counts what the servers say to have, and keeps the first refusal."""
 
     def __init__(self) -> None:
         self.lines = 0
@@ -140,7 +140,7 @@ class _Stored:
             self.refusal = self.refusal or error
 
 
-def _send(lines: Iterable[bytes], topic: str, cluster: KafkaCluster, stored: _Stored) -> None:
+def _send(lines: Iterable[bytes], topic: str, cluster: KafkaCluster, delivered: _Delivered) -> None:
     from lake_assets.resources.kafka.translation import failure, translated
 
     producer = cluster.producer(
@@ -151,28 +151,28 @@ def _send(lines: Iterable[bytes], topic: str, cluster: KafkaCluster, stored: _St
             # The topic's limit counts, not the client's.
             "message.max.bytes": 1_000_000_000,
             "queue.buffering.max.kbytes": 64 * 1024,
-            "on_delivery": stored,
+            "on_delivery": delivered,
         }
     )
     with translated(cluster.servers, topic):
         for line in lines:
-            while stored.refusal is None:
+            while delivered.refusal is None:
                 try:
                     producer.produce(topic, value=line.removesuffix(b"\n"))
                 except BufferError:
-                    # The queue is full: wait until some of it is stored.
+                    # The queue is full: wait until some of it is delivered.
                     producer.poll(1)
                 else:
                     producer.poll(0)
                     break
-            if stored.refusal is not None:
+            if delivered.refusal is not None:
                 producer.purge()
                 break
         # Every record is stored or refused within the delivery timeout.
         while producer.flush(1):
             pass
-    if stored.refusal is not None:
-        raise failure(stored.refusal, cluster.servers, topic)
+    if delivered.refusal is not None:
+        raise failure(delivered.refusal, cluster.servers, topic)
 
 
 # Lines out of a topic

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,14 +100,14 @@ def test_lines_go_in_and_come_out_as_they_are(run: Run, kafka: KafkaBroker, tmp_
 def test_any_bytes_but_the_newline_make_a_line(lines: list[bytes], kafka: KafkaBroker) -> None:
     from confluent_kafka import TopicPartition
 
-    from lake_assets.cli.kafka import _send, _Stored
+    from lake_assets.cli.kafka import _Delivered, _send
 
     cluster = kafka.cluster()
     cluster.create_topic("any-bytes", exist_ok=True)
     start = cluster.topic("any-bytes").latest[0]
-    stored = _Stored()
-    _send([line + b"\n" for line in lines], "any-bytes", cluster, stored)
-    assert stored.lines == len(lines)
+    delivered = _Delivered()
+    _send([line + b"\n" for line in lines], "any-bytes", cluster, delivered)
+    assert delivered.lines == len(lines)
     consumer = cluster.consumer(**{"fetch.wait.max.ms": 10})
     consumer.assign([TopicPartition("any-bytes", 0, start)])
     found = [message.value() for message in consumer.consume(len(lines), 30)] if lines else []
@@ -139,7 +140,7 @@ def test_a_line_of_a_mebibyte_wants_a_topic_that_takes_it(run: Run, kafka: Kafka
     # What is under way when the server refuses a line is not held back by it.
     arrived = run("consume", "--topic", narrow).stdout.splitlines()
     assert arrived in ([], [b"before"], [b"before", b"after"], [b"after"])
-    assert f"; {len(arrived)} line(s) were stored" in reason
+    assert f"; {len(arrived)} line(s) were acknowledged" in reason
     wide = kafka.fresh_topic(max_message_bytes="2000000")
     assert run("produce", "--topic", wide, "-", given=line).returncode == 0
     assert run("consume", "--topic", wide).stdout == line
@@ -257,5 +258,55 @@ def test_following_goes_on_when_a_killed_broker_is_back(lake_home: Path) -> None
                 broker.start()
             process.terminate()
             assert process.communicate(timeout=30) == (b"", b"")
+    finally:
+        remove(broker)
+
+
+@services
+@pytest.mark.soak
+def test_every_line_is_stored_once_though_the_broker_is_killed_meanwhile(lake_home: Path) -> None:
+    broker = own_broker()
+    lines = [b"%d\n" % number for number in range(200_000)]
+    try:
+        broker.start()
+        topic = broker.fresh_topic()
+        environment = {**os.environ, "KAFKA_SERVERS": broker.servers, "KAFKA_DEADLINE": "120"}
+        command = [PROGRAM, "produce", "--topic", topic, "-"]
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            for at in range(0, len(lines), 50_000):
+                process.stdin.writelines(lines[at : at + 50_000])
+                broker.kill()
+                broker.start()
+            assert process.communicate(timeout=150)[0] == f"200000 lines produced to {topic}\n".encode()
+        consume = [PROGRAM, "consume", "--topic", topic]
+        assert subprocess.run(consume, env=environment, capture_output=True).stdout == b"".join(lines)
+    finally:
+        remove(broker)
+
+
+@services
+@pytest.mark.soak
+def test_a_broker_that_stays_away_while_lines_are_sent_ends_the_command(lake_home: Path) -> None:
+    broker = own_broker()
+    try:
+        broker.start()
+        topic = broker.fresh_topic()
+        environment = {**os.environ, "KAFKA_SERVERS": broker.servers, "KAFKA_DEADLINE": "3"}
+        command = [PROGRAM, "produce", "--topic", topic, "-"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+            assert process.stdin is not None
+            process.stdin.write(b"stored\n")
+            process.stdin.flush()
+            end = time.monotonic() + 30
+            while broker.cluster().topic(topic).latest != {0: 1}:
+                assert time.monotonic() < end
+            broker.kill()
+            _, error = process.communicate(b"lost\n" * 1000, timeout=60)
+        (line,) = error.decode().splitlines()
+        assert (process.returncode, "do not answer" in line) == (1, True), line
+        # The broker may have been killed between storing the line and saying so.
+        assert line.endswith(("; 0 line(s) were acknowledged", "; 1 line(s) were acknowledged"))
     finally:
         remove(broker)
