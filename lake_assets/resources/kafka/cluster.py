@@ -126,7 +126,7 @@ class KafkaCluster:
     def _state(self, name: str, end: float) -> TopicState:
         described = self._describe([name], end)[0]
         partitions = [TopicPartition(name, partition.id) for partition in described.partitions]
-        # Both requests are under way at once; the earliest is asked first, so it is never past the latest.
+        # Both requests are under way at once.
         earliest = self._offsets(partitions, OffsetSpec.earliest(), end)
         latest = self._offsets(partitions, OffsetSpec.latest(), end)
         return TopicState(
