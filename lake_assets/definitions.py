@@ -19,16 +19,16 @@ from lake_assets.defs.users.checks import users_audit
 from lake_assets.defs.users.jobs import users
 from lake_assets.defs.users.sensors import new_user_files
 from lake_assets.defs.words.assets import WORDS
-from lake_assets.defs.words.checks import words_checks
-from lake_assets.defs.words.jobs import words
+from lake_assets.defs.words.checks import word_counts_audit, words_checks
+from lake_assets.defs.words.jobs import words, words_recount
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
     """Return the asset graph on these resources."""
     return Definitions(
         assets=[*STOCKS, *USERS, *WORDS],
-        asset_checks=[checks.stocks_audit, users_audit, words_checks],
-        jobs=[jobs.stocks, users, words],
+        asset_checks=[checks.stocks_audit, users_audit, words_checks, word_counts_audit],
+        jobs=[jobs.stocks, users, words, words_recount],
         schedules=[jobs.stocks_hourly],
         sensors=[
             sensors.new_stock_files,

@@ -203,7 +203,7 @@ def _consume(
     def keep(rows: "DataFrame", number: int) -> None:
         rows.write.mode("overwrite").parquet(f"file://{batches}/batch={number}")
 
-    return consume(frame, checkpoint, keep)
+    return consume(frame, checkpoint, keep, before.batch if before is not None else -1)
 
 
 def _changed(session: "SparkSession", query: StreamQuery, batches: Path) -> "DataFrame":

@@ -67,7 +67,7 @@ def streaming_session(spark: SparkSession, state_store: str) -> SparkSession:
     return session
 
 
-def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int], None]) -> Consumed:
+def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int], None], after: int) -> Consumed:
     """Run a query over all that is new, in update mode, and return when it has ended.
 
     Parameters
@@ -77,7 +77,9 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
     checkpoint
         Its folder.
     batch
-        Called with the rows that a micro-batch changed, and its number; once more for one that was under way.
+        Called with the rows that a micro-batch changed, and its number.
+    after
+        Number of the last micro-batch whose observations were summed: one that is run once more counts no second time.
 
     Raises
     ------
@@ -110,6 +112,8 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
         if told["batchDuration"] is None or "addBatch" not in told["durationMs"]:
             continue
         batches += 1
+        if told["batchId"] <= after:
+            continue
         dropped += sum(operator["numRowsDroppedByWatermark"] for operator in told["stateOperators"])
         for seen in told.get("observedMetrics", {}).values():
             for name, value in seen.items():

@@ -47,7 +47,11 @@ class StreamSource(Protocol):
         ...
 
     def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
-        """Return all lines as a stream: ``value`` (binary or string, null for a tombstone) and ``timestamp``."""
+        """Return all lines as a stream.
+
+        Columns are ``value`` (binary or string, null for a tombstone), ``timestamp`` and ``text``, which is the value
+        without the time in it.
+        """
         ...
 
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:

@@ -2,7 +2,11 @@
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dagster import (
     AssetCheckExecutionContext,
@@ -11,16 +15,26 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetKey,
+    Failure,
     MetadataValue,
     multi_asset_check,
 )
 
 from lake_assets.defs.words import queries
+from lake_assets.defs.words.recount import differences
+from lake_assets.defs.words.source import open_source
 from lake_assets.io_managers.lake_io_manager import join, prefix_of, read_ref
 from lake_assets.io_managers.stream import COUNTS
+from lake_assets.lake.contract import Lake
+from lake_assets.resources.kafka.resource import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.streaming.position import read_position
+from lake_assets.streaming.checkpoint import CHECKPOINT
+from lake_assets.streaming.position import Position, read_position
+from lake_assets.streaming.query import SourceError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 _STREAMS = {
     "word_counts": (queries.COUNTS, ("word",)),
@@ -34,6 +48,7 @@ _CHECKS = {
 _NO_DATA_LOSS = "no_data_loss"
 _NONE_LATE = "none_late"
 
+AUDIT = AssetCheckKey(AssetKey("word_counts"), "word_counts_audit")
 BLOCKING = [AssetCheckKey(AssetKey(stream), name) for stream in _STREAMS for name in _CHECKS]
 
 
@@ -59,7 +74,7 @@ def _specs() -> list[AssetCheckSpec]:
     return specs
 
 
-@multi_asset_check(name="words_audit", specs=_specs(), can_subset=True)
+@multi_asset_check(name="words_checks", specs=_specs(), can_subset=True)
 def words_checks(
     context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource
 ) -> Iterator[AssetCheckResult]:
@@ -107,3 +122,67 @@ def words_checks(
                     severity=AssetCheckSeverity.ERROR if name in _CHECKS else AssetCheckSeverity.WARN,
                     metadata={**{key: MetadataValue.int(value) for key, value in metadata.items()}},
                 )
+
+
+@multi_asset_check(
+    name=AUDIT.name,
+    specs=[
+        AssetCheckSpec(
+            AUDIT.name,
+            asset=AUDIT.asset_key,
+            description="All lines ever read, counted anew with `reduceByKey`, give these counts: job `words_recount`.",
+        )
+    ],
+    # It may be left out.
+    can_subset=True,
+)
+def word_counts_audit(
+    context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource, kafka: KafkaResource
+) -> Iterator[AssetCheckResult]:
+    """Compare what the stream counted with the batch answer over the same lines."""
+    if context.run.asset_selection:
+        context.log.info("Left out where an asset is materialized: it reads all of the source. Run job words_recount.")
+        return
+    ref = read_ref(lake.lake, context.instance, context.run)
+    position = read_position(lake.lake, ref, "word_counts")
+    if position is None:
+        raise Failure("word_counts is not in the lake: materialize it first", allow_retries=False)
+    with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
+        lines = _all_lines(lake.lake, ref, position, spark, kafka, Path(folder))
+        counts = spark.session.read.schema(queries.COUNTS).parquet(lake.lake.path(ref, join("word_counts", COUNTS)).uri)
+        wrong, examples = differences(lines, counts)
+    yield AssetCheckResult(
+        check_name=AUDIT.name,
+        passed=wrong == 0,
+        metadata={
+            "words_that_differ": wrong,
+            "examples": MetadataValue.json([list(example) for example in examples]),
+            "lines": position.totals.get("lines", 0),
+        },
+    )
+
+
+def _all_lines(
+    lake: Lake, ref: str, position: Position, spark: SparkResource, kafka: KafkaResource, folder: Path
+) -> "DataFrame":
+    from pyarrow.fs import LocalFileSystem, copy_files
+
+    try:
+        source = open_source(position.source, kafka)
+        lost = position.totals.get("lost_offsets", 0)
+        gone = source.loss(replace(position, offsets=dict.fromkeys(position.offsets, 0)), folder).offsets
+        if source.id != position.source_id or gone > lost:
+            raise Failure(
+                f"{position.source} does not hold all lines any more that were counted: they cannot be counted anew",
+                allow_retries=False,
+            )
+        log = lake.path(ref, f"word_counts/{CHECKPOINT}/sources")
+        copy_files(
+            log.root,
+            str(folder / "sources"),
+            source_filesystem=log.filesystem,
+            destination_filesystem=LocalFileSystem(),
+        )
+        return source.all_lines(spark.session, position, folder)
+    except SourceError as error:
+        raise Failure(str(error), allow_retries=False) from error

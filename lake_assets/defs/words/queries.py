@@ -15,7 +15,7 @@ WINDOWED = "window_start TIMESTAMP, window_end TIMESTAMP, word STRING, count BIG
 
 def word_counts(lines: DataFrame) -> DataFrame:
     """Return the count of every word; ``lines`` has ``value``, null for a tombstone."""
-    return _counted(words(_observed(lines))).groupBy("word").count()
+    return _counted(words(_observed(lines), "value")).groupBy("word").count()
 
 
 def word_counts_windowed(lines: DataFrame, watermark: int | None, window: int, slide: int, delay: int) -> DataFrame:
@@ -48,25 +48,25 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, window: int, s
         F.max(F.unix_millis("timestamp")).alias(LATEST),
     )
     dated = observed.where(F.col("timestamp").isNotNull()).withWatermark("timestamp", f"{delay} seconds")
-    spans = words(dated).select(F.window("timestamp", f"{window} seconds", f"{slide} seconds").alias("window"), "word")
+    spans = F.window("timestamp", f"{window} seconds", f"{slide} seconds").alias("window")
     past = F.unix_millis("window.end") <= F.lit(watermark) if watermark is not None else F.lit(False)
-    seen = spans.observe("spans", F.count_if(past).alias("late_words"), F.count_if(~past).alias("words"))
+    placed = words(dated, "text").select(spans, "word")
+    seen = placed.observe("spans", F.count_if(past).alias("late_words"), F.count_if(~past).alias("words"))
     counts = seen.where(~past).groupBy("window", "word").count()
     return counts.select(
         F.col("window.start").alias("window_start"), F.col("window.end").alias("window_end"), "word", "count"
     )
 
 
-def words(lines: DataFrame) -> DataFrame:
-    """Return a row per word: what stands between single spaces, empty ones dropped.
+def words(lines: DataFrame, column: str) -> DataFrame:
+    """Return a row per word of a column: what stands between single spaces, empty ones dropped.
 
     Bytes that are no UTF-8 become U+FFFD, since no reader of the counts could read them.
     """
     from pyspark.sql import functions as F  # noqa: N812
 
-    text = F.make_valid_utf8(F.col("value").cast("string"))
-    others = [column for column in lines.columns if column != "value"]
-    return lines.select(*others, F.explode(F.split(text, " ")).alias("word")).where("word != ''")
+    text = F.make_valid_utf8(F.col(column).cast("string"))
+    return lines.select("timestamp", F.explode(F.split(text, " ")).alias("word")).where("word != ''")
 
 
 def _observed(lines: DataFrame, *more: Column) -> DataFrame:

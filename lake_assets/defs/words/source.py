@@ -84,7 +84,7 @@ class KafkaSource:
         """Return the topic from its beginning as a stream; the checkpoint tells where to go on."""
         options = {"startingOffsets": "earliest", "failOnDataLoss": str(fail_on_data_loss).lower()}
         reader = session.readStream.format("kafka").options(**self._options, **options)
-        return reader.load().select("value", "timestamp")
+        return reader.load().selectExpr(*_COLUMNS)
 
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
         """Return the records before a position."""
@@ -92,7 +92,7 @@ class KafkaSource:
         ends = {self.address.topic: {int(part): offset for part, offset in position.offsets.items()}}
         starts = {self.address.topic: dict.fromkeys(ends[self.address.topic], -2)}
         options = {"startingOffsets": json.dumps(starts), "endingOffsets": json.dumps(ends)}
-        return session.read.format("kafka").options(**self._options, **options).load().select("value", "timestamp")
+        return session.read.format("kafka").options(**self._options, **options).load().selectExpr(*_COLUMNS)
 
     def loss(self, position: Position, checkpoint: Path) -> Loss:
         """Return the offsets after a position that the topic has deleted unread."""
@@ -120,6 +120,9 @@ class KafkaSource:
             # What a producer aborted is no line.
             "kafka.isolation.level": "read_committed",
         }
+
+
+_COLUMNS = ("value", "timestamp", "value AS text")
 
 
 @dataclass(frozen=True)
@@ -187,10 +190,14 @@ def _hidden(name: str) -> bool:
 
 
 def _dated(frame: DataFrame) -> DataFrame:
-    """Add the time that a line begins with; null where it begins with none."""
+    """Add the time that a line begins with, null where it begins with none, and its text after that."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    return frame.select("value", F.try_to_timestamp(F.regexp_extract("value", _ISO_TIME, 1)).alias("timestamp"))
+    time = F.regexp_extract("value", _ISO_TIME, 1)
+    text = F.when(time == "", F.col("value")).otherwise(F.expr("substring(value, length(time) + 1)"))
+    return frame.withColumn("time", time).select(
+        "value", F.try_to_timestamp("time").alias("timestamp"), text.alias("text")
+    )
 
 
 _ISO_TIME = r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?)(?: |$)"
