@@ -21,18 +21,22 @@ from lake_assets.defs.users.sensors import new_user_files
 from lake_assets.defs.words.assets import WORDS
 from lake_assets.defs.words.checks import word_counts_audit, words_checks
 from lake_assets.defs.words.jobs import words, words_recount
+from lake_assets.defs.words.sensors import consumer_lag, new_text_files
+from lake_assets.defs.words.sink import word_counts_topic
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
     """Return the asset graph on these resources."""
     return Definitions(
-        assets=[*STOCKS, *USERS, *WORDS],
+        assets=[*STOCKS, *USERS, *WORDS, word_counts_topic],
         asset_checks=[checks.stocks_audit, users_audit, words_checks, word_counts_audit],
         jobs=[jobs.stocks, users, words, words_recount],
         schedules=[jobs.stocks_hourly],
         sensors=[
             sensors.new_stock_files,
             new_user_files,
+            consumer_lag,
+            new_text_files,
             publish_runs,
             sinks_follow_main,
             lake_commits,
