@@ -90,6 +90,7 @@ class _Tally:
     group_name="words",
     deps=["words_published", "word_counts"],
     kinds={"kafka"},
+    owners=["team:data-platform"],
     tags={LAYER: "sink"},
     code_version="1",
 )

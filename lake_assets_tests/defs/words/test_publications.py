@@ -135,7 +135,7 @@ def shared_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         yield lake
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=counts, after=counts)
 def test_applied_to_the_counts_of_before_the_changes_are_the_counts_of_after(
     shared_lake: Lake, before: dict[str, int], after: dict[str, int]

@@ -76,6 +76,7 @@ def test_a_record_that_is_no_marker_is_named_with_the_remedy(kafka: KafkaBroker,
         topic.open().delivered()
 
 
+@pytest.mark.soak
 @pytest.mark.services
 def test_a_server_that_goes_away_in_a_transaction_is_told_within_the_deadline_and_nothing_is_lost() -> None:
     broker = own_broker()
