@@ -179,8 +179,8 @@ def stocks_source_resource() -> StocksSourceResource:
     )
 
 
-def spark_resource() -> SparkResource:
-    """Return the compute."""
+def spark_resource(*, kafka: bool = False) -> SparkResource:
+    """Return the compute; ``kafka`` where it is to reach Kafka though WORDS_SOURCE is none of its topics."""
     from lake_assets.resources.spark import SparkResource
 
     return SparkResource(
@@ -188,7 +188,7 @@ def spark_resource() -> SparkResource:
         conf={"spark.driver.memory": settings.SPARK_DRIVER_MEMORY.value},
         s3a_bucket=settings.LAKEFS_REPOSITORY.value if has_server() else "",
         s3a_endpoint=settings.LAKEFS_ENDPOINT.value if has_server() else "",
-        kafka=settings.WORDS_SOURCE.value.startswith("kafka:"),
+        kafka=kafka or settings.WORDS_SOURCE.value.startswith("kafka:"),
         jars=settings.SPARK_JARS.value,
     )
 

@@ -16,6 +16,7 @@ from lake_assets.cli import (
     publishing,
     reading,
     rolling_back,
+    stream,
     sweeping,
     tables,
     verifying,
@@ -64,6 +65,11 @@ topic = typer.Typer(help="Make Kafka topics, and look at them.", no_args_is_help
 topic.command("create")(as_one_line(kafka.create_topic))
 topic.command("list")(as_one_line(kafka.list_topics))
 app.add_typer(topic, name="topic")
+
+streams = typer.Typer(help="Keep a streaming query running.", no_args_is_help=True, rich_markup_mode=None)
+streams.command("words")(as_one_line(stream.words))
+streams.callback()(lambda: None)
+app.add_typer(streams, name="stream")
 
 
 def _version(wanted: bool) -> None:
