@@ -23,11 +23,14 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from lake_assets import environments
 from lake_assets import settings as all_settings
+from lake_assets.defs.rollback import plan_rollback
+from lake_assets.defs.rollback import roll_back as lake_roll_back
 from lake_assets.defs.sinks import sinks_follow_main
 from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.resources.outbox.contract import Update
 from lake_assets_tests.defs.words.counts import publish, publish_other
+from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream
 from lake_assets_tests.defs.words.test_publications import roll_back
 from lake_assets_tests.resources.outbox.conftest import fresh_topic
 from lake_assets_tests.resources.outbox.outboxes import OutboxSpec
@@ -179,3 +182,22 @@ def test_an_output_that_does_not_answer_is_named_and_the_sensor_asks_again(make_
         assert not ticked.run_requests
         assert "word_counts_topic: the servers do not answer" in (ticked.skip_message or "")
         assert ticked.cursor == "before"
+
+
+def test_the_job_words_ends_at_the_output_and_a_rollback_of_the_lake_flows_on(stream: Stream) -> None:
+    graph = stream.graph
+    stream.add("first", *LINES)
+    assert stream.run().success
+    first = graph.lake.head(MAIN).id
+    output = OutboxSpec(environments.words_outbox_address())
+    assert {update.word: update.count for update in output.read()} == COUNTS
+
+    stream.add("second", "dog kafka")
+    assert stream.run().success
+    sent = output.read()[len(COUNTS) :]
+    assert sent == [Update("dog", COUNTS["dog"] + 1), Update("kafka", 1)]
+
+    plan = plan_rollback(graph.lake, first)
+    lake_roll_back(graph.lake, graph.instance, graph.defs.resolve_asset_graph(), plan, "a test")
+    assert stream.run("word_counts_topic", job="words").success
+    assert output.read()[len(COUNTS) + 2 :] == [Update("dog", COUNTS["dog"]), Update("kafka", None)]
