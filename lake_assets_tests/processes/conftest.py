@@ -1,4 +1,4 @@
-"""Real processes of the stocks job on a home of their own."""
+"""Real processes of jobs on a home of their own, and a lakeFS server of a test's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
+from lake_assets import settings
+from lake_assets.resources.spark_jars import S3A, JarsUnavailable, jars
 from lake_assets_tests.defs.conftest import make_graph
+from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer, own_server
 from lake_assets_tests.processes.job_process import JobProcess
 
 __all__ = ["make_graph"]
@@ -29,24 +32,56 @@ def dagster_home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start_job(tmp_path: Path, dagster_home: Path) -> Iterator[StartJob]:
-    """Return a function that starts the job for a partition on a home; what still lives at the end is ended."""
+    """Return a function that starts a job on a home, of a partition or of none; what lives at the end is ended."""
     started: list[JobProcess] = []
 
     def start(
-        key: str, home: Path, killed_at: tuple[str, ...] = (), executor: str = "in_process", **settings: str
+        key: str,
+        home: Path,
+        killed_at: tuple[str, ...] = (),
+        executor: str = "in_process",
+        job: str = "stocks",
+        **environment: str,
     ) -> JobProcess:
-        environment = {
+        given = {
             "DAGSTER_HOME": str(dagster_home),
             "LAKE_HOME": str(home),
             "LAKE_EXECUTOR": executor,
             "SPARK_MASTER": "local[2]",
             "SPARK_DRIVER_MEMORY": "700m",
-            **settings,
+            **environment,
         }
-        job = JobProcess(key, tmp_path, environment, killed_at)
-        started.append(job)
-        return job
+        process = JobProcess(job, key, tmp_path, given, killed_at)
+        started.append(process)
+        return process
 
     yield start
-    for job in started:
-        job.end()
+    for process in started:
+        process.end()
+
+
+@pytest.fixture
+def server() -> Iterator[LakeFSServer]:
+    """A lakeFS server of a test's own, which it may stop."""
+    try:
+        jars(Path(settings.SPARK_JARS.value).expanduser(), S3A)
+    except JarsUnavailable as error:
+        pytest.skip(f"wants Spark's S3A connector: {error}")
+    server = own_server()
+    server.start()
+    yield server
+    server.stop()
+
+
+def services(server: LakeFSServer, **more: str) -> dict[str, str]:
+    """Return the settings of the services environment on a lakeFS server."""
+    return {
+        "LAKE_ENV": "services",
+        "LAKEFS_ENDPOINT": server.endpoint,
+        "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
+        "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],
+        "LAKEFS_REPOSITORY": "lake",
+        "SPARK_MASTER": "local[1]",
+        "STOCKS_ROWS": "200",
+        **more,
+    }

@@ -1,4 +1,4 @@
-"""The stocks job in a process of its own, as a user starts it."""
+"""A job in a process of its own, as a user starts it."""
 
 from __future__ import annotations
 
@@ -24,26 +24,32 @@ KILLED_AT = str(Path(__file__).with_name("killed_at.py"))
 
 
 class JobProcess:
-    """A running `dagster job execute -j stocks` in a session of its own, whose stderr is kept line by line.
+    """A running `dagster job execute` in a session of its own, whose stderr is kept line by line.
 
     Parameters
     ----------
+    name
+        Name of the job.
     key
-        Partition.
+        Partition; none if empty.
     environment
         Settings; those of whoever runs the tests do not count.
     killed_at
         Arguments of :mod:`killed_at`, where it is to kill itself.
     """
 
-    def __init__(self, key: str, cwd: Path, environment: Mapping[str, str], killed_at: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, name: str, key: str, cwd: Path, environment: Mapping[str, str], killed_at: tuple[str, ...] = ()
+    ) -> None:
+        self.name = name
         inherited = dict(os.environ)
-        for name in [*(setting.name for setting in settings.SETTINGS), "DAGSTER_HOME"]:
-            inherited.pop(name, None)
+        for setting in [*(setting.name for setting in settings.SETTINGS), "DAGSTER_HOME"]:
+            inherited.pop(setting, None)
         program = [KILLED_AT, *killed_at] if killed_at else ["-m", "dagster"]
-        job = ["job", "execute", "-m", "lake_assets.definitions", "-j", "stocks"]
+        job = ["job", "execute", "-m", "lake_assets.definitions", "-j", name]
+        tags = ["--tags", f'{{"dagster/partition": "{key}"}}'] if key else []
         self.process = subprocess.Popen(
-            [sys.executable, *program, *job, "--tags", f'{{"dagster/partition": "{key}"}}'],
+            [sys.executable, *program, *job, *tags],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -75,7 +81,7 @@ class JobProcess:
     @property
     def run_id(self) -> str:
         """Id of the Dagster run."""
-        found = re.search(r" - stocks - ([0-9a-f-]{36}) - ", self.text)
+        found = re.search(rf" - {self.name} - ([0-9a-f-]{{36}}) - ", self.text)
         assert found, f"no run started:\n{self.text[-4000:]}"
         return found[1]
 

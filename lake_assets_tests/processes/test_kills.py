@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from lake_assets.resources.nosql.lmdb_store import LMDBStore
 from lake_assets_tests.defs.conftest import Graph
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.job_process import JobProcess
+from lake_assets_tests.processes.kill import Kill
 from lake_assets_tests.processes.state import (
     check_hour,
     check_no_lock_is_held,
@@ -28,47 +28,11 @@ from lake_assets_tests.processes.state import (
 MakeGraph = Callable[..., Graph]
 
 
-@dataclass(frozen=True)
-class Kill:
-    """Where the job dies: in a call of its own code, at a line that it logs, or once certain files lie in its home.
-
-    Parameters
-    ----------
-    name
-        What it is doing then.
-    whom
-        ``alone``, the Python process, whose JVM lives on for a moment; or the ``group`` with Spark's JVM.
-    call
-        Function, number of its call, ``before`` or ``after``.
-    line, files
-        A pattern of what it logs; one of paths below the home.
-    delay
-        Seconds to wait after that: for where Spark is at work, and nothing is logged.
-    """
-
-    name: str
-    whom: str
-    call: tuple[str, int, str] | None = None
-    line: str = ""
-    files: str = ""
-    delay: float = 0.0
-
-    def __str__(self) -> str:
-        return self.name.replace(" ", "-") + f"-{self.whom}"
-
-    def start(self, start_job: StartJob, key: str, home: Path, rows: int) -> JobProcess:
-        """Start the job, and kill it there."""
-        deadly = (self.call[0], str(self.call[1]), self.call[2], self.whom) if self.call else ()
-        job = start_job(key, home, deadly, STOCKS_ROWS=str(rows))
-        if self.line:
-            job.wait_for_line(self.line)
-        if self.files:
-            job.wait_until(lambda: any(home.glob(self.files)))
-        if not self.call:
-            time.sleep(self.delay)
-            job.kill(group=self.whom == "group")
-        assert job.wait() == -9, f"{self.name}: not reached\n{job.text[-4000:]}"
-        return job
+def started_and_killed(kill: Kill, start_job: StartJob, key: str, home: Path, rows: int) -> JobProcess:
+    """Start the job, and kill it there."""
+    job = start_job(key, home, kill.deadly, STOCKS_ROWS=str(rows))
+    kill.strike(job, home)
+    return job
 
 
 GENERATED = "lake_assets.resources.stocks_source.generated:GeneratedSource"
@@ -181,7 +145,7 @@ def test_a_job_killed_at_a_critical_point_leaves_all_as_it_was_or_done_and_the_n
     old = head_of(home)
 
     # The same hour, whose file has changed: rows are put, replaced and taken back.
-    job = kill.start(start_job, key_of("08"), home, 150)
+    job = started_and_killed(kill, start_job, key_of("08"), home, 150)
     check_after_the_kill(home, old, job.run_id)
 
     assert make_graph("generated", home, STOCKS_ROWS="150").run(key_of("08")).success
@@ -203,7 +167,7 @@ def test_jobs_killed_at_points_all_over_the_run_never_hurt_what_is_published(
         rows = 200 + number
         fresh = not (home / "lake.git").exists()
         old = None if fresh else head_of(home)
-        job = kill.start(start_job, key_of(hour), home, rows)
+        job = started_and_killed(kill, start_job, key_of(hour), home, rows)
         run_id = None if fresh else job.run_id
         check_after_the_kill(home, old, run_id)
         if run_id is not None and published_by(home, run_id):

@@ -4,49 +4,20 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
 
-from lake_assets import settings
 from lake_assets.defs.sweeping import sweep
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import LakeFSLake
-from lake_assets.resources.spark_jars import S3A, JarsUnavailable, jars
-from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer, own_server
-from lake_assets_tests.processes.conftest import StartJob
+from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer
+from lake_assets_tests.processes.conftest import StartJob, services
 from lake_assets_tests.processes.state import key_of
 
 pytestmark = [pytest.mark.services, pytest.mark.soak, pytest.mark.timeout(3000)]
-
-
-@pytest.fixture
-def server() -> Iterator[LakeFSServer]:
-    try:
-        folder = jars(Path(settings.SPARK_JARS.value).expanduser(), S3A)
-    except JarsUnavailable as error:
-        pytest.skip(f"wants Spark's S3A connector: {error}")
-    assert folder.is_dir()
-    server = own_server()
-    server.start()
-    yield server
-    server.stop()
-
-
-def services(server: LakeFSServer, **more: str) -> dict[str, str]:
-    return {
-        "LAKE_ENV": "services",
-        "LAKEFS_ENDPOINT": server.endpoint,
-        "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
-        "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],
-        "LAKEFS_REPOSITORY": "lake",
-        "SPARK_MASTER": "local[1]",
-        "STOCKS_ROWS": "200",
-        **more,
-    }
 
 
 def test_a_server_that_is_back_after_twenty_seconds_is_waited_for(
