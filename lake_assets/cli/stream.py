@@ -22,7 +22,7 @@ from lake_assets.streaming.outputs import Console, Files, Mode, Output, Topic
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
     from lake_assets.streaming.kept_running import Progress
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _PATIENCE = 9
 """Seconds after which a stop does not wait for Spark any more."""
+
+_LAG_DEADLINE = 5.0
+"""Seconds that Kafka may take to tell how far a topic has got."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGPIPE)
 
@@ -102,7 +105,7 @@ def _run(
     fail_on_data_loss: bool,
     asked: _Asked,
 ) -> None:
-    from lake_assets.streaming.kept_running import CheckpointTaken, Identity, held, start, stop, stop_session
+    from lake_assets.streaming.kept_running import CheckpointTaken, Identity, held, start
     from lake_assets.streaming.microbatches import streaming_session
     from lake_assets.streaming.query import SourceError
 
@@ -121,23 +124,24 @@ def _run(
             kafka = isinstance(target, Topic) or lines.name.startswith("kafka:")
             session = streaming_session(environments.spark_resource(kafka=kafka).session, store)
             rows = build(lines.lines(session, fail_on_data_loss=fail_on_data_loss))
-            query = start(rows, target, mode, folder, trigger, _tell)
+            query = start(rows, target, mode, folder, trigger, lambda progress: _tell(progress, lines))
             # Again: pyspark has put a handler of its own for Ctrl-C.
             asked.listen(runs=True)
             note(f"{lines.name} is counted, {mode.value} mode, to {target.name}; checkpoint {folder}")
-            _wait(query, asked, stop)
-            stop_session(session)
+            _wait(query, session, asked)
     except CheckpointTaken as error:
         raise CommandError(str(error)) from error
 
 
-def _wait(query: StreamingQuery, asked: _Asked, stop: Callable[[StreamingQuery], None]) -> None:
+def _wait(query: StreamingQuery, session: SparkSession, asked: _Asked) -> None:
     """Wait until somebody asks for the end, or the query fails."""
+    from lake_assets.streaming.kept_running import stop
+
     try:
         while query.isActive and not asked.event.wait(0.5):
             pass
         if asked.event.is_set():
-            stop(query)
+            stop(query, session)
         else:
             query.awaitTermination()
     except Exception as error:
@@ -149,8 +153,31 @@ def _wait(query: StreamingQuery, asked: _Asked, stop: Callable[[StreamingQuery],
         note("Stopped. The same command goes on from here.")
 
 
-def _tell(progress: Progress) -> None:
-    print(progress, file=sys.stderr, flush=True)
+def _tell(progress: Progress, source: StreamSource) -> None:
+    late = f", {progress.late} dropped as late" if progress.late else ""
+    line = (
+        f"batch {progress.batch}: {progress.rows} rows, {progress.rows_per_second:.1f} rows/s, "
+        f"{progress.seconds:.1f} s, lag {_lag(progress, source)}{late}"
+    )
+    print(line, file=sys.stderr, flush=True)
+
+
+def _lag(progress: Progress, source: StreamSource) -> str:
+    """Return what the source has got by now and the query has not read.
+
+    Spark's own number is of the micro-batch's beginning, when it took all that there was.
+    """
+    from lake_assets.defs.words.source import KafkaSource
+    from lake_assets.streaming.query import SourceError
+
+    if not isinstance(source, KafkaSource) or progress.offsets is None:
+        return "n/a"
+    source.cluster.deadline = min(source.cluster.deadline, _LAG_DEADLINE)
+    try:
+        latest = source.state().latest
+    except SourceError:
+        return "unknown"
+    return str(sum(max(end - progress.offsets.get(str(part), 0), 0) for part, end in latest.items()))
 
 
 def _source(text: str) -> StreamSource:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,8 +103,8 @@ class Progress:
         What it read, and how quickly.
     seconds
         How long it took.
-    lag
-        Offsets of the source that were not yet read when it began; None where the source has none.
+    offsets
+        Per partition of a topic the offset that is read next; None where the source has none.
     late
         Rows of the aggregation that came behind the watermark and were dropped.
     """
@@ -113,16 +113,8 @@ class Progress:
     rows: int
     rows_per_second: float
     seconds: float
-    lag: int | None
+    offsets: Mapping[str, int] | None
     late: int
-
-    def __str__(self) -> str:
-        lag = "n/a" if self.lag is None else str(self.lag)
-        late = f", {self.late} dropped as late" if self.late else ""
-        return (
-            f"batch {self.batch}: {self.rows} rows, {self.rows_per_second:.1f} rows/s, {self.seconds:.1f} s, lag {lag}"
-            f"{late}"
-        )
 
 
 def start(
@@ -151,18 +143,15 @@ def start(
     return writer.trigger(processingTime=f"{round(trigger * 1000)} milliseconds").start()
 
 
-def stop(query: StreamingQuery) -> None:
-    """Stop a query: the micro-batch under way is finished where that is quick, or dropped and run again next time."""
+def stop(query: StreamingQuery, session: SparkSession) -> None:
+    """Stop a query, then Spark: the micro-batch under way is finished where that is quick, else run again next time."""
     until = time.monotonic() + FINISHING
     while query.isActive and query.status["isTriggerActive"] and time.monotonic() < until:
         time.sleep(0.05)
+    # What Spark says of a micro-batch that is dropped is no news.
+    session.sparkContext.setLogLevel("OFF")
     query.stop()
-
-
-def stop_session(session: SparkSession) -> None:
-    """Stop Spark; one that has ended is as good."""
-    with suppress(Exception):
-        session.stop()
+    session.stop()
 
 
 def _listener(told: Callable[[Progress], None]) -> Any:
@@ -191,19 +180,13 @@ def _progress(told: Mapping[str, Any]) -> Progress:
         told["numInputRows"],
         float(told.get("processedRowsPerSecond", 0.0)),
         told["batchDuration"] / 1000,
-        _lag(source["endOffset"], source["latestOffset"]),
+        _offsets(source["endOffset"]),
         sum(operator["numRowsDroppedByWatermark"] for operator in told["stateOperators"]),
     )
 
 
-def _lag(read: Any, latest: Any) -> int | None:
-    """Return the offsets between two of a topic's places; a folder's place is no such thing."""
-    read, latest = (json.loads(place) if isinstance(place, str) else place for place in (read, latest))
-    if not isinstance(read, dict) or not isinstance(latest, dict):
-        return None
-    ends = {
-        (topic, part): end for topic, parts in latest.items() if isinstance(parts, dict) for part, end in parts.items()
-    }
-    if not ends:
-        return None
-    return sum(max(end - read.get(topic, {}).get(part, 0), 0) for (topic, part), end in ends.items())
+def _offsets(place: Any) -> Mapping[str, int] | None:
+    """Return the offsets of the one topic that a place in a stream is of; a folder's place has none."""
+    read = json.loads(place) if isinstance(place, str) else place
+    topics = [parts for parts in read.values() if isinstance(parts, dict)] if isinstance(read, dict) else []
+    return topics[0] if topics else None
