@@ -5,7 +5,8 @@ added to it is copied back: only files that are new, in both directions. A check
 folder goes on from there; Spark never rewrites one of its files.
 
 The folder stays for the next run, with a list of what it holds. While a run is at work there is no such list, so that
-what a killed one left is never taken for what the lake holds.
+what a killed one left is never taken for what the lake holds. Its folder is not used again either: the Spark of a
+killed run goes on writing for a moment.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake, LakeObject, Write
@@ -73,9 +75,12 @@ class Checkout:
     ----------
     folder
         What Spark is given as ``checkpointLocation``.
+    scratch
+        For folders of this run's own; what a killed one left there is gone.
     """
 
     folder: Path
+    scratch: Path
     _index: Path
     _held: dict[str, _Stamp] = field(default_factory=dict[str, _Stamp])
 
@@ -175,10 +180,21 @@ def checkout(home: Path, lake: Lake, prefix: str) -> Generator[Checkout]:
             except BlockingIOError:
                 number += 1  # Another run is at work, and will publish first or conflict.
                 continue
-            folder = mine / f"{number}"
-            folder.mkdir(exist_ok=True)
-            yield Checkout(folder, mine / f"{number}.json")
+            yield _opened(mine / f"{number}")
             return
+
+
+def _opened(place: Path) -> Checkout:
+    """Return the folder that the last run left with its list, or a new one; remove what others left."""
+    place.mkdir(exist_ok=True)
+    index = next(place.glob("*.json"), place / f"{uuid4().hex[:8]}.json")
+    folder = index.with_suffix("")
+    for other in place.iterdir():
+        if other not in (folder, index):
+            # What is still being written to goes next time.
+            shutil.rmtree(other, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    return Checkout(folder, place, index)
 
 
 def _checkpoint(lake: Lake, ref: str, prefix: str) -> list[LakeObject]:
