@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from dagster import Failure, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
-from lake_assets.io_managers import frames
 from lake_assets.io_managers.lake_io_manager import Stored, Target, join
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.parquet import ParquetIOManager
@@ -29,13 +28,10 @@ from lake_assets.streaming.microbatches import (
 )
 from lake_assets.streaming.position import Position, read_position, write_position
 from lake_assets.streaming.query import Loss, SourceError, StreamQuery
+from lake_assets.streaming.results import COUNTS, write_results
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-COUNTS = "counts"
-CHANGES = "changes"
-CSV = "csv"
 
 START_OVER = "To start over from the source's beginning, run it with `reset_checkpoint: true`"
 
@@ -106,7 +102,7 @@ class StreamIOManager(ParquetIOManager):
         source_id = query.source.id
         loss = _checked(query, before, source_id, place.folder)
         session = streaming_session(self.spark.session, query.state_store)
-        with tempfile.TemporaryDirectory(prefix="changes-", dir=self.home) as scratch:
+        with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
             consumed = _consume(query, before, session, place.folder, batches)
             if query.source.id != source_id:
@@ -114,16 +110,15 @@ class StreamIOManager(ParquetIOManager):
             if before is not None and consumed.batches == 0:
                 context.log.info("%s: nothing new at %s", prefix, query.source.name)
                 return {"": _as_before(lake, write.base, prefix, before)}
-            changed = _changed(session, query, batches)
-            held = lake.path(write.base, join(prefix, COUNTS)).uri if before is not None else None
-            rows = self._write_results(session, query, changed, held, write)
-            # Rows as they were are written nowhere else: the version covers how far the source was read, too.
+            held = lake.path(write.base, join(prefix, COUNTS)) if before is not None else None
+            results = write_results(write, query, held, batches)
             stored = place.store(lake, write, prefix)
         position = _position(query, source_id, before, consumed, loss, place.folder)
         write_position(write, position)
         write.metadata |= position.metadata()
         told = {**position.last, "batch": position.batch}
-        version = hashlib.sha256(f"{rows.version}\n{sorted(position.metadata().items())}".encode()).hexdigest()[:32]
+        # The same rows read from elsewhere are another version: the checkpoint is.
+        version = hashlib.sha256(f"{results.digest}\n{sorted(position.metadata().items())}".encode()).hexdigest()[:32]
         metadata: dict[str, Any] = {
             **{f"stream/{name}": value for name, value in told.items()},
             "stream/source": query.source.name,
@@ -137,23 +132,7 @@ class StreamIOManager(ParquetIOManager):
         }
         if loss.places:
             metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:20]))
-        return {"": Stored(rows.rows, version, metadata, stored.files)}
-
-    def _write_results(
-        self, session: "SparkSession", query: StreamQuery, changed: "DataFrame", before: str | None, write: Write
-    ) -> frames.Written:
-        """Write what changed, and all counts: those of ``before`` but for what changed, and that."""
-        changed.write.mode("append").parquet(join(write.uri, CHANGES))
-        counts = changed = session.read.schema(query.schema).parquet(join(write.uri, CHANGES))
-        if before is not None:
-            kept = session.read.schema(query.schema).parquet(before)
-            counts = kept.join(changed, list(query.key), "left_anti").unionByName(changed)
-        counts = counts.coalesce(max(session.sparkContext.defaultParallelism, 1))
-        written = frames.write_spark(counts, join(write.uri, COUNTS), None)[""]
-        if query.csv:
-            rows = session.read.schema(query.schema).parquet(join(write.uri, COUNTS))
-            rows.write.mode("append").option("header", "true").csv(join(write.uri, CSV))
-        return written
+        return {"": Stored(results.rows, version, metadata, stored.files)}
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
         counts = self.lake.lake.path(snapshot.commit, join(target.prefix, COUNTS))
@@ -204,20 +183,6 @@ def _consume(
         rows.write.mode("overwrite").parquet(f"file://{batches}/batch={number}")
 
     return consume(frame, checkpoint, keep, before.batch if before is not None else -1)
-
-
-def _changed(session: "SparkSession", query: StreamQuery, batches: Path) -> "DataFrame":
-    """Return the rows that any micro-batch changed, as the last one left them."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    numbers = list(batches.iterdir())
-    if not numbers:
-        return session.createDataFrame([], query.schema)
-    rows = session.read.schema(f"{query.schema}, batch INT").parquet(f"file://{batches}")
-    if len(numbers) == 1:
-        return rows.drop("batch")
-    values = [name for name in rows.columns if name not in (*query.key, "batch")]
-    return rows.groupBy(*query.key).agg(*[F.max_by(name, "batch").alias(name) for name in values])
 
 
 def _position(

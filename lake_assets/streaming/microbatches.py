@@ -21,6 +21,8 @@ _CONF = {
     # Runs are short: without this, deltas would pile up, and every run would read all of them.
     "spark.sql.streaming.stateStore.maintenanceInterval": "1s",
     "spark.sql.streaming.stateStore.minDeltasForSnapshot": "5",
+    # A moment, which other engines read as one, too.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 
 STATE_STORES = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import pyarrow
     from pyspark.sql import DataFrame, SparkSession
 
     from lake_assets.streaming.position import Position
@@ -73,8 +74,8 @@ class StreamQuery:
         Its name, version and parameters; a checkpoint is good for the same name only.
     key
         Columns that name a row of the result.
-    schema
-        The result's columns, as Spark's DDL.
+    columns
+        The result's columns: name to ``VARCHAR``, ``BIGINT`` or ``TIMESTAMP`` (of UTC).
     build
         From the source's lines, and the watermark (ms since 1970) of what was read so far, to the aggregation. What it
         observes is summed and reported.
@@ -94,7 +95,7 @@ class StreamQuery:
 
     name: str
     key: Sequence[str]
-    schema: str
+    columns: Mapping[str, str]
     build: Callable[[DataFrame, int | None], DataFrame]
     source: StreamSource
     fail_on_data_loss: bool = True
@@ -102,3 +103,14 @@ class StreamQuery:
     delay: int | None = None
     state_store: str = "hdfs"
     csv: bool = False
+
+    def arrow_schema(self) -> pyarrow.Schema:
+        """Return the schema that the result is stored with."""
+        import pyarrow
+
+        kinds = {
+            "VARCHAR": pyarrow.string(),
+            "BIGINT": pyarrow.int64(),
+            "TIMESTAMP": pyarrow.timestamp("us", "UTC"),
+        }
+        return pyarrow.schema([(name, kinds[kind]) for name, kind in self.columns.items()])

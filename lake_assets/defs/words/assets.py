@@ -37,7 +37,7 @@ def word_counts(config: StreamConfig, kafka: KafkaResource) -> Any:
     return StreamQuery(
         name="word_counts 1",
         key=("word",),
-        schema=queries.COUNTS,
+        columns=queries.COUNTS,
         build=lambda lines, _: queries.word_counts(lines),
         source=_source(config, kafka),
         fail_on_data_loss=config.fail_on_data_loss,
@@ -69,7 +69,7 @@ def word_counts_windowed(config: StreamConfig, kafka: KafkaResource) -> Any:
     return StreamQuery(
         name=f"word_counts_windowed 1: window {window} s, slide {slide} s, watermark {delay} s",
         key=("window_start", "window_end", "word"),
-        schema=queries.WINDOWED,
+        columns=queries.WINDOWED,
         build=lambda lines, mark: queries.word_counts_windowed(lines, mark, window, slide, delay),
         source=_source(config, kafka),
         fail_on_data_loss=config.fail_on_data_loss,

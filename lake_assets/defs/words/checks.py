@@ -20,11 +20,9 @@ from dagster import (
     multi_asset_check,
 )
 
-from lake_assets.defs.words import queries
 from lake_assets.defs.words.recount import differences
 from lake_assets.defs.words.source import open_source
 from lake_assets.io_managers.lake_io_manager import join, prefix_of, read_ref
-from lake_assets.io_managers.stream import COUNTS
 from lake_assets.lake.contract import Lake
 from lake_assets.resources.kafka.resource import KafkaResource
 from lake_assets.resources.lake import LakeResource
@@ -32,14 +30,13 @@ from lake_assets.resources.spark import SparkResource
 from lake_assets.streaming.checkpoint import CHECKPOINT
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import SourceError
+from lake_assets.streaming.results import COUNTS, open_counts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_STREAMS = {
-    "word_counts": (queries.COUNTS, ("word",)),
-    "word_counts_windowed": (queries.WINDOWED, ("window_start", "window_end", "word")),
-}
+_STREAMS = {"word_counts": "word", "word_counts_windowed": "window_start, window_end, word"}
+"""Asset to the columns that name a row."""
 _CHECKS = {
     "words_reconcile": "The counts add up to the words that were read, in all runs since the checkpoint began.",
     "key_is_unique": "No word is counted in two rows.",
@@ -75,35 +72,30 @@ def _specs() -> list[AssetCheckSpec]:
 
 
 @multi_asset_check(name="words_checks", specs=_specs(), can_subset=True)
-def words_checks(
-    context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource
-) -> Iterator[AssetCheckResult]:
-    """Audit what this run wrote, on its branch, in one Spark job an asset."""
+def words_checks(context: AssetCheckExecutionContext, lake: LakeResource) -> Iterator[AssetCheckResult]:
+    """Audit what this run wrote, on its branch."""
     ref = read_ref(lake.lake, context.instance, context.run)
-    for stream, (schema, key) in _STREAMS.items():
+    for stream, key in _STREAMS.items():
         asset = AssetKey(stream)
         wanted = {check.name for check in context.selected_asset_check_keys if check.asset_key == asset}
         position = read_position(lake.lake, ref, prefix_of(asset)) if wanted else None
         if position is None:
             continue
-        from pyspark.sql import functions as F  # noqa: N812
-
-        counts = spark.session.read.schema(schema).parquet(lake.lake.path(ref, join(stream, COUNTS)).uri)
-        groups = counts.groupBy(*key).agg(
-            F.count(F.lit(1)).alias("rows"),
-            F.sum("count").alias("count"),
-            F.count_if((F.col("word") == "") | F.col("word").isNull() | (F.col("count") < 1)).alias("bad"),
-        )
-        seen = groups.agg(
-            F.sum("count").alias("words"), F.count_if(F.col("rows") > 1).alias("twice"), F.sum("bad").alias("bad")
-        ).first()
+        with open_counts(lake.lake, ref, prefix_of(asset)) as connection:
+            seen = connection.execute(f"""
+                SELECT coalesce(sum("count"), 0), count(*) FILTER (rows > 1), coalesce(sum(bad), 0) FROM (
+                    SELECT sum("count") AS "count", count(*) AS rows,
+                        count(*) FILTER (word = '' OR word IS NULL OR "count" IS NULL OR "count" < 1) AS bad
+                    FROM counts_files GROUP BY {key}
+                )
+            """).fetchone()  # noqa: S608
         assert seen is not None
-        words = int(seen["words"] or 0)
+        words, twice, bad = map(int, seen)
         last = position.last
         results = {
             "words_reconcile": (words == position.totals.get("words", 0), {"counted": words, **position.totals}),
-            "key_is_unique": (seen["twice"] == 0, {"keys_twice": int(seen["twice"] or 0)}),
-            "counts_positive": (not seen["bad"], {"bad_rows": int(seen["bad"] or 0)}),
+            "key_is_unique": (twice == 0, {"keys_twice": twice}),
+            "counts_positive": (bad == 0, {"bad_rows": bad}),
             _NO_DATA_LOSS: (
                 not last.get("lost_places"),
                 {"lost_offsets": last.get("lost_offsets", 0), "places": last.get("lost_places", 0)},
@@ -149,7 +141,7 @@ def word_counts_audit(
         raise Failure("word_counts is not in the lake: materialize it first", allow_retries=False)
     with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
         lines = _all_lines(lake.lake, ref, position, spark, kafka, Path(folder))
-        counts = spark.session.read.schema(queries.COUNTS).parquet(lake.lake.path(ref, join("word_counts", COUNTS)).uri)
+        counts = spark.session.read.parquet(lake.lake.path(ref, join("word_counts", COUNTS)).uri)
         wrong, examples = differences(lines, counts)
     yield AssetCheckResult(
         check_name=AUDIT.name,

@@ -9,8 +9,8 @@ from lake_assets.streaming.microbatches import LATEST
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-COUNTS = "word STRING, count BIGINT"
-WINDOWED = "window_start TIMESTAMP, window_end TIMESTAMP, word STRING, count BIGINT"
+COUNTS = {"word": "VARCHAR", "count": "BIGINT"}
+WINDOWED = {"window_start": "TIMESTAMP", "window_end": "TIMESTAMP", **COUNTS}
 
 
 def word_counts(lines: DataFrame) -> DataFrame:
