@@ -23,6 +23,10 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "users",
         "users_published",
         "users_without_pii",
+        "word_counts",
+        "word_counts_topic",
+        "word_counts_windowed",
+        "words_published",
     ]
     assert sorted(key.to_user_string() for key in graph.asset_check_keys) == [
         "stocks_parquet:key_is_unique",
@@ -31,12 +35,29 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "stocks_parquet:rows_reconcile",
         "stocks_parquet:volume_not_negative",
         "users_without_pii:no_pii",
+        "word_counts:counts_positive",
+        "word_counts:key_is_unique",
+        "word_counts:no_data_loss",
+        "word_counts:word_counts_audit",
+        "word_counts:words_reconcile",
+        "word_counts_windowed:counts_positive",
+        "word_counts_windowed:key_is_unique",
+        "word_counts_windowed:no_data_loss",
+        "word_counts_windowed:none_late",
+        "word_counts_windowed:words_reconcile",
     ]
-    assert sorted(name for name in repository.job_names if not name.startswith("__")) == ["stocks", "users"]
+    assert sorted(name for name in repository.job_names if not name.startswith("__")) == [
+        "stocks",
+        "users",
+        "words",
+        "words_recount",
+    ]
     assert sorted(schedule.name for schedule in repository.schedule_defs) == ["stocks_hourly"]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
+        "consumer_lag",
         "lake_commits",
         "new_stock_files",
+        "new_text_files",
         "new_user_files",
         "publish_runs",
         "sinks_follow_main",
@@ -49,16 +70,20 @@ def test_all_definitions_load_together_as_the_servers_load_them() -> None:
     Definitions.validate_loadable(definitions.definitions(environments.resources()))
 
 
-def test_every_check_blocks_and_has_the_partitions_of_its_asset() -> None:
+REPORTS = {"no_data_loss", "none_late", "word_counts_audit"}
+"""Checks of what was chosen, or is not known before: they tell, and stop nothing."""
+
+
+def test_every_check_but_reports_blocks_and_all_have_the_partitions_of_their_asset() -> None:
     graph = defs.get_repository_def().asset_graph
     for check in graph.asset_check_nodes:
-        assert check.blocking
+        assert check.blocking == (check.key.name not in REPORTS)
         assert check.partitions_def == graph.get(check.key.asset_key).partitions_def
 
 
 def test_one_backfill_takes_a_whole_group_in_the_same_runs() -> None:
     graph = defs.get_repository_def().asset_graph
-    for group in ("stocks", "users"):
+    for group in ("stocks", "users", "words"):
         nodes = [node for node in graph.asset_nodes if node.group_name == group]
         assert len({node.backfill_policy for node in nodes}) == 1
         assert len({node.partitions_def for node in nodes}) == 1
