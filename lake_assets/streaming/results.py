@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lake_assets.lake.rows import bounded_connection, is_data, open_rows, place_in, sql_text
 
@@ -123,9 +123,7 @@ def _write_csv(connection: DuckDBPyConnection, rows: str, write: Write) -> None:
 
 
 def _reader(connection: DuckDBPyConnection, rows: str) -> pyarrow.RecordBatchReader:
-    # Its stub knows of no result but None.
-    reader: Any = connection.execute(rows).to_arrow_reader(_ROWS)
-    return reader
+    return connection.sql(rows).to_arrow_reader(_ROWS)
 
 
 def _files(snapshot: Snapshot) -> list[str]:
