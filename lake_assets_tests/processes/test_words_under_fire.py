@@ -134,20 +134,24 @@ def test_every_line_is_counted_once_and_every_published_update_delivered_once(pl
     share = LINES // (KILLS + len(place.restarts) + 4)
     began = time.monotonic()
 
+    def say(what: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s: {what}", flush=True)
+
     # How long a run takes that is left in peace, and when it begins to work.
     producer.send(share).result()
+    started = time.monotonic()
     first = words.start()
     first.wait_for_line("word_counts - STEP_START")
-    work = time.monotonic() - began
+    work = time.monotonic() - started
     first.succeed()
-    whole = time.monotonic() - began
+    whole = time.monotonic() - started
+    say(f"the first run took {whole:.0f} s, {work:.0f} s of them to begin")
 
     killed = ended = 0
     # Spread over the kills, and one conflict half way.
     restarts = [(number * KILLS // len(place.restarts), *restart) for number, restart in enumerate(place.restarts)]
     conflicted = False
     while killed < KILLS:
-        at = f"{time.monotonic() - began:6.0f} s:"
         while restarts and killed >= restarts[0][0]:
             _, what, stop, start = restarts.pop(0)
             producer.send(share)
@@ -156,14 +160,12 @@ def test_every_line_is_counted_once_and_every_published_update_delivered_once(pl
             stop()
             time.sleep(draw.uniform(0, 5))
             start()
-            code = job.wait()
-            said = "ended well" if code == 0 else "failed"
-            print(f"{at} {what} restarted in a run, which {said}", flush=True)
+            say(f"{what} restarted in a run, which {'ended well' if job.wait() == 0 else 'failed'}")
         if killed >= KILLS // 2 and not conflicted:
             conflicted = True
             producer.send(share).result()
             make_one_conflict(words)
-            print(f"{at} one publish conflicted", flush=True)
+            say("one publish conflicted")
         producer.send(share)
         started = time.monotonic()
         job = words.start()
@@ -172,21 +174,19 @@ def test_every_line_is_counted_once_and_every_published_update_delivered_once(pl
             assert job.process.returncode == 0, job.text[-6000:]
             ended += 1
             whole = time.monotonic() - started
-            print(f"{at} a run ended before it was killed", flush=True)
+            say("a run ended before it was killed")
             continue
         job.kill(group=group)
         assert job.wait() == -9
         killed += 1
-        print(
-            f"{at} kill {killed} after {time.monotonic() - started:.1f} s, {'group' if group else 'alone'}", flush=True
-        )
+        say(f"kill {killed} after {time.monotonic() - started:.1f} s, {'group' if group else 'alone'}")
 
     producer.finish()
     words.start().succeed()
     assert words.sent.total() > LINES
     words.check_all_is_counted_and_delivered_once()
     words.start(job="words_recount").succeed()
-    print(f"{killed} kills, {ended} runs left in peace, {time.monotonic() - began:.0f} s", flush=True)
+    say(f"{LINES} lines, {killed} kills, {ended} runs that were left in peace between them")
 
 
 def make_one_conflict(words: Words) -> None:
