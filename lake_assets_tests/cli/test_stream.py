@@ -158,7 +158,7 @@ def add(folder: Path, name: str, *lines: str) -> None:
 
 def batch(folder: Path, number: int) -> dict[str, int]:
     """Return the counts that a micro-batch put out."""
-    rows = pq.read_table(folder / f"batch={number}", partitioning=None).to_pylist()
+    rows = pq.read_table(folder / f"batch={number}").to_pylist()
     return {row["word"]: row["count"] for row in rows}
 
 

@@ -332,7 +332,8 @@ def test_fewer_files_than_the_threshold_wait_until_the_oldest_is_old_enough(
     for name in ("1.txt", "2.txt"):
         (folder / name).write_text("a\n")
     assert "fewer and younger" in files_sensor.skips()
-    os.utime(folder / "2.txt", (time.time() - 61,) * 2)
+    old = time.time() - 61
+    os.utime(folder / "2.txt", (old, old))
     assert files_sensor.requests() == ["2"]
 
 
