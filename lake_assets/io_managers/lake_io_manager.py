@@ -131,6 +131,10 @@ class LakeIOManager(ConfigurableIOManager):
         """Return the folders below an asset's prefix that an output updates, where it replaces all else."""
         return ()
 
+    def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
+        """Take note that an object is in a commit now."""
+        del obj, lake, commit, prefix
+
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Store an output on the run's branch, as one commit."""
         lake = self.lake.lake
@@ -163,6 +167,7 @@ class LakeIOManager(ConfigurableIOManager):
                 write.metadata["data_version"] = _data_version(stored)
             assert write.commit is not None
             commit = write.commit.id
+            self._committed(obj, lake, commit, target.prefix)
         except _EqualContentError:
             # The files may differ where the rows do not; those that are published stay, and no sink has to follow.
             context.log.info("%s holds these rows already: no commit", target.prefix)

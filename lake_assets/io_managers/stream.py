@@ -85,7 +85,9 @@ class StreamIOManager(ParquetIOManager):
                 super().handle_output(context, _Run(obj, place))
             except (SourceError, CheckpointUnusable) as error:
                 raise Failure(f"{prefix}: {error}", allow_retries=False) from error
-            place.committed(lake, self._branch(context), prefix)
+
+    def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
+        obj.checkout.committed(lake, commit, prefix)
 
     def _updated(self) -> Sequence[str]:
         return [CHECKPOINT]
@@ -109,6 +111,7 @@ class StreamIOManager(ParquetIOManager):
                 raise SourceError(f"{query.source.name} was deleted and made again while it was read: run it again")
             if before is not None and consumed.batches == 0:
                 context.log.info("%s: nothing new at %s", prefix, query.source.name)
+                place.unchanged(lake, write.base, prefix)
                 return {"": _as_before(lake, write.base, prefix, before)}
             held = lake.path(write.base, join(prefix, COUNTS)) if before is not None else None
             results = write_results(write, query, held, batches)

@@ -130,7 +130,7 @@ class Checkout:
             path = f"{CHECKPOINT}/{name}"
             held = self._held.get(name)
             try:
-                if held is None or _stamp(source, held.checksum) != held:
+                if held is None or not _is_still(source, held):
                     size = _upload(source, write, path)
                     new_files += 1
                     new_bytes += size
@@ -144,13 +144,19 @@ class Checkout:
         return StoredCheckpoint(files, new_files, new_bytes)
 
     def committed(self, lake: Lake, ref: str, prefix: str) -> None:
-        """Write down that the folder holds what a ref holds."""
-        index: dict[str, _Stamp] = {}
-        for item in _checkpoint(lake, ref, prefix):
-            name = item.path[len(prefix) + len(CHECKPOINT) + 2 :]
-            if (self.folder / name).is_file():
-                index[name] = _stamp(self.folder / name, item.checksum)
-        self._index.write_text(json.dumps(index))
+        """Write down that the folder holds what a ref holds, after :meth:`store` was committed there."""
+        self._keep({item.path[len(prefix) + len(CHECKPOINT) + 2 :]: item for item in _checkpoint(lake, ref, prefix)})
+
+    def unchanged(self, lake: Lake, ref: str, prefix: str) -> None:
+        """Write down that the folder still holds what it was restored to."""
+        held = {item.path[len(prefix) + len(CHECKPOINT) + 2 :]: item for item in _checkpoint(lake, ref, prefix)}
+        same = (name for name, stamp in self._held.items() if _is_still(self.folder / name, stamp))
+        self._keep({name: held[name] for name in same})
+
+    def _keep(self, held: Mapping[str, LakeObject]) -> None:
+        places = ((name, self.folder / name, item.checksum) for name, item in held.items())
+        stamps = {name: _stamp(path, checksum) for name, path, checksum in places if path.is_file()}
+        self._index.write_text(json.dumps(stamps))
 
     def _known(self) -> dict[str, _Stamp]:
         try:
@@ -213,6 +219,10 @@ def _files(folder: Path) -> set[str]:
 def _stamp(path: Path, checksum: str) -> _Stamp:
     stat = path.stat()
     return _Stamp(checksum, stat.st_size, stat.st_mtime_ns)
+
+
+def _is_still(path: Path, stamp: _Stamp) -> bool:
+    return path.is_file() and _stamp(path, stamp.checksum) == stamp
 
 
 def _upload(source: Path, write: Write, path: str) -> int:
