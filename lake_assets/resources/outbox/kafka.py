@@ -45,6 +45,10 @@ TRANSACTION_TIMEOUT = 15 * 60
 """Seconds that one transaction may take: the most that a broker allows by default. The next sender waits for none of
 it; but what a killed one left open keeps readers of what comes after it waiting so long where no next one comes."""
 
+LARGEST = 8 << 20
+"""Bytes of the largest record of a topic that is made here: a word of 1 MiB, the longest line that a topic holds unless
+configured, is its key, and in its value each byte may be escaped."""
+
 _BATCH = 4096
 _ABORT = 5.0
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
@@ -104,12 +108,14 @@ class KafkaOutbox:
     def sender(self) -> Generator[KafkaSender]:
         """Fence every earlier sender, then read the marker."""
         with _translated(self._cluster, self._topic):
-            topic_id = self._made(self._topic)
+            topic_id = self._made(self._topic, {"max.message.bytes": str(LARGEST)})
             self._made(self._topic + MARKERS, {"cleanup.policy": "compact"})
             producer = self._cluster.producer(
                 **{
                     "transactional.id": f"lake_assets.{self._topic}",
                     "transaction.timeout.ms": TRANSACTION_TIMEOUT * 1000,
+                    # How large a record may be is for the topic to say.
+                    "message.max.bytes": 1_000_000_000,
                     # Java's, so that a word has the same partition here and in what Spark writes.
                     "partitioner": "murmur2_random",
                 }
@@ -118,7 +124,7 @@ class KafkaOutbox:
             delivered = _read_marker(self._cluster, self._topic, topic_id)
         yield KafkaSender(self._cluster, self._topic, producer, delivered, _Marker("", self._repository, topic_id))
 
-    def _made(self, topic: str, config: dict[str, str] | None = None) -> str:
+    def _made(self, topic: str, config: dict[str, str]) -> str:
         """Return a topic's id; make it where it is missing, with as many replicas as the brokers are set to."""
         with suppress(TopicMissing):
             return self._cluster.topic(topic).id
