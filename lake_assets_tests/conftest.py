@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +21,32 @@ REPOSITORY_ROOT = Path(__file__).parent.parent
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
+def kafka_connector() -> str:
+    """Return the entry of Spark's class path that holds the Kafka connector; raises where it is not to be had."""
+    from lake_assets import settings
+    from lake_assets.resources.kafka_connector import kafka_classpath
+
+    return kafka_classpath(Path(settings.SPARK_JARS.value).expanduser())
+
+
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one Spark session of the test run, configured as the Spark resource does it."""
+def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of the test run, configured as the Spark resource does it.
+
+    It has the Kafka connector where a test of the run wants a broker; such a test skips where there is none.
+    """
     from pyspark.sql import SparkSession
 
     from lake_assets.resources.spark import prepare_process, session_conf
+    from lake_assets.resources.spark_jars import JarsUnavailable
 
     prepare_process()
     builder = SparkSession.builder.master("local[2]")
     for key, value in session_conf().items():
         builder = builder.config(key, value)
+    if any("kafka" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        with suppress(JarsUnavailable):
+            builder = builder.config("spark.driver.extraClassPath", kafka_connector())
     session = builder.config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse"))).getOrCreate()
     yield session
     session.stop()

@@ -229,7 +229,7 @@ def own_broker(encrypted: bool = False) -> KafkaBroker:
         check_java()
         _class_path()
     except (RuntimeError, JarsUnavailable) as error:
-        _unavailable(str(error))
+        unavailable(str(error))
     return KafkaBroker(Path(tempfile.mkdtemp(prefix="lake-assets-kafka-")), encrypted=encrypted)
 
 
@@ -266,7 +266,7 @@ def _port(server: str) -> str:
     return server.rpartition(":")[2]
 
 
-def _unavailable(reason: str) -> None:
+def unavailable(reason: str) -> None:
     """Skip, or fail where servers are required."""
     if os.environ.get("REQUIRE_SERVICES"):
         pytest.fail(f"{reason}, and REQUIRE_SERVICES is set")
