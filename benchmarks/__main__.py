@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("definitions_load", "lake_commit", "nosql_write", "stocks_graph", "memory")
+BENCHMARKS = ("definitions_load", "lake_commit", "nosql_write", "stocks_graph", "memory", "words_stream", "words_rdd")
 
 
 def main() -> None:
