@@ -1,4 +1,4 @@
-"""`reduceByKey` against `groupByKey` for counting words: bytes shuffled and seconds. ``python -m benchmarks.words_rdd``"""
+"""`reduceByKey` against `groupByKey` for counting words, in bytes shuffled: ``python -m benchmarks.words_rdd``."""
 
 from __future__ import annotations
 

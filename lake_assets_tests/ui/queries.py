@@ -114,3 +114,23 @@ query($sensor: SensorSelector!) {
   }
 }
 """
+
+START_SENSOR = """
+mutation($sensor: SensorSelector!) {
+  startSensor(sensorSelector: $sensor) {
+    __typename
+    ... on Sensor { sensorState { id status } }
+    ... on PythonError { message }
+  }
+}
+"""
+
+STOP_SENSOR = """
+mutation($id: String!) {
+  stopSensor(id: $id) {
+    __typename
+    ... on StopSensorMutationResult { instigationState { status } }
+    ... on PythonError { message }
+  }
+}
+"""

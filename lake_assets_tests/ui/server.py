@@ -43,12 +43,13 @@ def until(what: str, attempt: Callable[[], T | None], seconds: float = 240, ever
 
 @dataclass(frozen=True)
 class DagsterServer:
-    """One running Dagster: its address, its DAGSTER_HOME, the lake's home and the folder of stock files."""
+    """One running Dagster: its address, its DAGSTER_HOME, the lake's home, the folders of stock files and of text."""
 
     address: str
     home: Path
     lake_home: Path
     source: Path
+    lines: Path
     log: Path
 
     def query(self, text: str, **variables: Any) -> Any:
@@ -114,6 +115,15 @@ class DagsterServer:
         assert {run["status"] for run in runs} <= FINISHED, runs
         return state["status"], runs
 
+    @contextmanager
+    def turned_on(self, sensor: str) -> Iterator[None]:
+        """Turn a sensor on, and off in the end."""
+        started = self.query(queries.START_SENSOR, sensor={**SELECTOR, "sensorName": sensor})
+        try:
+            yield
+        finally:
+            self.query(queries.STOP_SENSOR, id=started["sensorState"]["id"])
+
     def events(self, run_id: str) -> list[dict[str, Any]]:
         """Return a run's materializations and check evaluations."""
         found: list[dict[str, Any]] = []
@@ -154,13 +164,16 @@ def running(folder: Path, source: Path, **settings: str) -> Iterator[DagsterServ
     home.mkdir(parents=True)
     home.joinpath("dagster.yaml").write_text(instance_config())
     port = free_port()
-    server = DagsterServer(f"http://127.0.0.1:{port}", home, folder / "lake", source, folder / "dagster.log")
+    lines = folder / "lines"
+    lines.mkdir()
+    server = DagsterServer(f"http://127.0.0.1:{port}", home, folder / "lake", source, lines, folder / "dagster.log")
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER", "LAKE", "STOCKS"))
+        name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER", "LAKE", "STOCKS", "WORDS"))
     } | {
         "DAGSTER_HOME": str(home),
         "LAKE_HOME": str(server.lake_home),
         "STOCKS_SOURCE": str(source),
+        "WORDS_SOURCE": str(lines),
         "SPARK_MASTER": "local[2]",
         "SPARK_DRIVER_MEMORY": "1g",
         **settings,
