@@ -44,7 +44,7 @@ def main(runs: list[str]) -> None:
                 instance.add_dynamic_partitions(BATCHES_NAME, [key])
             OPENED.clear()
             result = defs.resolve_job_def(job).execute_in_process(
-                partition_key=key, instance=instance, raise_on_error=False
+                partition_key=key or None, instance=instance, raise_on_error=False
             )
             calls: dict[str, int] = {}
             for lake in OPENED:

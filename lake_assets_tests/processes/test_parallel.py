@@ -37,13 +37,13 @@ def check_table_is_that_of_main(home: Path, hours: dict[str, bytes]) -> None:
     store.close()
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize("runs", [2, pytest.param(8, marks=pytest.mark.soak)])
-def test_runs_at_once_on_different_hours_are_all_published_and_in_the_table(
-    runs: int, start_job: StartJob, tmp_path: Path
+def test_eight_runs_at_once_on_different_hours_are_all_published_and_in_the_table(
+    start_job: StartJob, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    hours = [f"{8 + number:02}" for number in range(runs)]
+    hours = [f"{8 + number:02}" for number in range(8)]
     jobs = [start_job(key_of(hour), home, STOCKS_ROWS="200", SPARK_MASTER="local[1]") for hour in hours]
     for job in jobs:
         job.succeed()

@@ -142,6 +142,7 @@ def test_a_checkpoint_on_disk_that_a_killed_run_left_ahead_of_the_lake_is_not_go
     on_files.send(dated(draw, "third"))
     run_here(on_files, make_graph)
     on_files.check_all_is_counted_and_delivered_once()
+    assert list((on_files.home / "streams").rglob("changes-*")) == []
 
 
 @pytest.mark.soak

@@ -77,12 +77,13 @@ def merges(dagster: DagsterServer) -> list[str]:
         return [commit.metadata["run_id"] for commit in lake.log(MAIN) if len(commit.parents) > 1]
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("day", "target"),
     [
         pytest.param("2017-07-04", {"assetSelection": ASSETS}, id="assets"),
-        pytest.param("2017-07-05", {"selector": JOB}, id="job", marks=pytest.mark.soak),
+        pytest.param("2017-07-05", {"selector": JOB}, id="job"),
     ],
 )
 def test_a_backfill_of_a_run_an_hour_publishes_every_hour_but_the_corrupt_one(

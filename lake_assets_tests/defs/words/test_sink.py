@@ -184,6 +184,7 @@ def test_an_output_that_does_not_answer_is_named_and_the_sensor_asks_again(make_
         assert ticked.cursor == "before"
 
 
+@pytest.mark.soak
 def test_the_job_words_ends_at_the_output_and_a_rollback_of_the_lake_flows_on(stream: Stream) -> None:
     graph = stream.graph
     stream.add("first", *LINES)
