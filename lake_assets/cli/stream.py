@@ -224,12 +224,9 @@ def _query(windowed: bool) -> tuple[str, Callable[[DataFrame], DataFrame]]:
 
     if not windowed:
         return "word_counts 1", queries.word_counts
-    window = int(settings.WORDS_WINDOW.number(1, 86_400 * 366))
-    slide = int(settings.WORDS_SLIDE.number(1, window)) if settings.WORDS_SLIDE.value else window
-    delay = int(settings.WORDS_WATERMARK.number(0, 86_400 * 366))
-    name = f"word_counts_windowed 1: window {window} s, slide {slide} s, watermark {delay} s"
+    windows = queries.Windows.from_settings()
     # The watermark is Spark's own: this query sees all of the stream.
-    return name, lambda lines: queries.word_counts_windowed(lines, None, window, slide, delay)
+    return f"word_counts_windowed 1: {windows}", lambda lines: queries.word_counts_windowed(lines, None, windows)
 
 
 class _Asked:

@@ -63,18 +63,16 @@ def word_counts_windowed(config: StreamConfig, kafka: KafkaResource) -> Any:
     A line's time is that of its Kafka record, or the ISO time that it begins with in a file. Lines later than the
     watermark are counted and reported, not counted in.
     """
-    window = int(settings.WORDS_WINDOW.number(1, 86_400 * 366))
-    slide = int(settings.WORDS_SLIDE.number(1, window)) if settings.WORDS_SLIDE.value else window
-    delay = int(settings.WORDS_WATERMARK.number(0, 86_400 * 366))
+    windows = queries.Windows.from_settings()
     return StreamQuery(
-        name=f"word_counts_windowed 1: window {window} s, slide {slide} s, watermark {delay} s",
+        name=f"word_counts_windowed 1: {windows}",
         key=("window_start", "window_end", "word"),
         columns=queries.WINDOWED,
-        build=lambda lines, mark: queries.word_counts_windowed(lines, mark, window, slide, delay),
+        build=lambda lines, mark: queries.word_counts_windowed(lines, mark, windows),
         source=_source(config, kafka),
         fail_on_data_loss=config.fail_on_data_loss,
         reset=config.reset_checkpoint,
-        delay=delay * 1000,
+        delay=windows.delay * 1000,
         state_store=settings.WORDS_STATE_STORE.choice("hdfs", "rocksdb"),
         csv=settings.WORDS_CSV.choice("false", "true") == "true",
     )

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lake_assets import settings
 from lake_assets.streaming.microbatches import LATEST
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 COUNTS = {"word": "VARCHAR", "count": "BIGINT"}
+_YEAR = 366 * 86_400
+
 WINDOWED = {"window_start": "TIMESTAMP", "window_end": "TIMESTAMP", **COUNTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows of event time: length, distance of their beginnings, and how late lines may be; in seconds."""
+
+    length: int
+    slide: int
+    delay: int
+
+    @classmethod
+    def from_settings(cls) -> Windows:
+        """Return those of WORDS_WINDOW, WORDS_SLIDE and WORDS_WATERMARK.
+
+        Raises
+        ------
+        SettingError
+            One of them is no number, or out of bounds.
+        """
+        length = int(settings.WORDS_WINDOW.number(1, _YEAR))
+        slide = int(settings.WORDS_SLIDE.number(1, length)) if settings.WORDS_SLIDE.value else length
+        return cls(length, slide, int(settings.WORDS_WATERMARK.number(0, _YEAR)))
+
+    def __str__(self) -> str:
+        return f"window {self.length} s, slide {self.slide} s, watermark {self.delay} s"
 
 
 def word_counts(lines: DataFrame) -> DataFrame:
@@ -18,7 +47,7 @@ def word_counts(lines: DataFrame) -> DataFrame:
     return _counted(words(_observed(lines), "value")).groupBy("word").count()
 
 
-def word_counts_windowed(lines: DataFrame, watermark: int | None, window: int, slide: int, delay: int) -> DataFrame:
+def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windows) -> DataFrame:
     """Return the count of every word in every window of event time.
 
     Parameters
@@ -27,10 +56,8 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, window: int, s
         ``value``, and ``timestamp``, null where a line has no time.
     watermark
         Time (ms since 1970) up to which all lines were taken to be there, by what was read so far.
-    window, slide
-        Length of a window, and from one's beginning to the next's, in seconds.
-    delay
-        Seconds that a line may come later than younger ones.
+    windows
+        How they lie.
 
     Notes
     -----
@@ -39,7 +66,8 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, window: int, s
     """
     from pyspark.sql import functions as F  # noqa: N812
 
-    newest_end = F.floor(F.unix_millis("timestamp") / (slide * 1000)) * (slide * 1000) + window * 1000
+    step = windows.slide * 1000
+    newest_end = F.floor(F.unix_millis("timestamp") / step) * step + windows.length * 1000
     late = newest_end <= F.lit(watermark) if watermark is not None else F.lit(False)
     observed = _observed(
         lines,
@@ -47,8 +75,8 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, window: int, s
         F.count_if(late).alias("late_lines"),
         F.max(F.unix_millis("timestamp")).alias(LATEST),
     )
-    dated = observed.where(F.col("timestamp").isNotNull()).withWatermark("timestamp", f"{delay} seconds")
-    spans = F.window("timestamp", f"{window} seconds", f"{slide} seconds").alias("window")
+    dated = observed.where(F.col("timestamp").isNotNull()).withWatermark("timestamp", f"{windows.delay} seconds")
+    spans = F.window("timestamp", f"{windows.length} seconds", f"{windows.slide} seconds").alias("window")
     past = F.unix_millis("window.end") <= F.lit(watermark) if watermark is not None else F.lit(False)
     placed = words(dated, "text").select(spans, "word")
     seen = placed.observe("spans", F.count_if(past).alias("late_words"), F.count_if(~past).alias("words"))
