@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lake_assets.streaming.query import SourceError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -87,6 +90,8 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
     ------
     CheckpointUnusable
         The checkpoint is of another query.
+    SourceError
+        The source does not answer.
     pyspark.errors.StreamingQueryException
         It failed.
     """
@@ -104,6 +109,8 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
     except StreamingQueryException as error:
         if any(sign in str(error) for sign in _INCOMPATIBLE):
             raise CheckpointUnusable(str(error).partition("\n")[0]) from error
+        if (away := _AWAY.search(str(error))) is not None:
+            raise SourceError(f"the source does not answer any more: {away[0]}; run it again when it does") from error
         raise
     finally:
         query.stop()
@@ -134,6 +141,8 @@ _INCOMPATIBLE = (
     "StateSchemaNotCompatible",
     "state schema",
 )
+
+_AWAY = re.compile(r"org\.apache\.kafka\.common\.errors\.TimeoutException.*|TimeoutException: Cannot fetch record.*")
 
 
 def last_batch(checkpoint: Path) -> int:

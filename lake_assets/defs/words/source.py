@@ -114,8 +114,13 @@ class KafkaSource:
 
     @property
     def _options(self) -> Mapping[str, str]:
+        deadline = round(self.cluster.deadline * 1000)
         return {
             **self.cluster.spark_options(),
+            # Spark asks three times before it fails, a minute each unless told, and waits two minutes for records.
+            "kafka.default.api.timeout.ms": str(deadline),
+            "kafka.request.timeout.ms": str(deadline),
+            "kafkaConsumer.pollTimeoutMs": str(3 * deadline),
             "subscribe": self.address.topic,
             # What a producer aborted is no line.
             "kafka.isolation.level": "read_committed",

@@ -8,19 +8,25 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lake_assets.defs.rollback import plan_rollback, roll_back
+from lake_assets.io_managers import stream as stream_io_manager
 from lake_assets.lake.contract import MAIN
 from lake_assets.resources.outbox.contract import Update
 from lake_assets.resources.spark_jars import JarsUnavailable
+from lake_assets.streaming.microbatches import streaming_session
 from lake_assets_tests.conftest import kafka_connector
 from lake_assets_tests.defs.conftest import Graph
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream, error
 from lake_assets_tests.defs.words.test_word_counts import failed_checks
 from lake_assets_tests.defs.words.topic import NEXT, TopicStream
-from lake_assets_tests.kafka_broker import KafkaBroker, unavailable
+from lake_assets_tests.kafka_broker import KafkaBroker, own_broker, remove, unavailable
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.services
 
@@ -167,3 +173,28 @@ def test_a_broker_that_does_not_answer_is_named_within_the_deadline(
         failed = stream.run("word_counts")
         assert time.monotonic() - began < 10
     assert "word_counts: the servers do not answer" in error(failed)
+
+
+@pytest.mark.soak
+def test_a_broker_that_goes_away_while_it_is_read_is_named_within_three_deadlines(
+    make_graph: Callable[..., Graph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = own_broker()
+    try:
+        broker.start()
+        monkeypatch.setenv("KAFKA_DEADLINE", "5")
+        stream = TopicStream(broker, make_graph, tmp_path)
+        stream.send(*LINES)
+
+        def begun(*given: Any) -> SparkSession:
+            broker.kill()
+            return streaming_session(*given)
+
+        monkeypatch.setattr(stream_io_manager, "streaming_session", begun)
+        began = time.monotonic()
+        failed = stream.run("word_counts")
+        assert time.monotonic() - began < 60
+        assert "word_counts: the source does not answer any more" in error(failed)
+        assert "TimeoutException" in error(failed)
+    finally:
+        remove(broker)
