@@ -126,7 +126,7 @@ PLAIN = st.builds(
 )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(PLAIN, min_size=1, max_size=30))
 def test_a_bad_line_beside_it_changes_no_bar(spark: SparkSession, tmp_path: Path, lines: list[str]) -> None:
     """Files without a doubtful line are read in another way: it must give the same rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 
+import pytest
 from dagster import (
     DagsterRun,
     JobDefinition,
@@ -115,6 +116,7 @@ def test_of_two_runs_that_read_the_same_lines_one_publishes_and_the_other_confli
     assert len(delivered(stream)) == len(COUNTS) + 3
 
 
+@pytest.mark.soak
 def test_from_a_publish_that_failed_a_run_goes_on_without_counting_anything_again(stream: Stream) -> None:
     graph = stream.graph
     stream.add("1.txt", *LINES)

@@ -99,6 +99,7 @@ def test_the_walk_through_and_what_may_become_of_its_topic(make_stream: MakeStre
     stream.go(job="words_recount")
 
 
+@pytest.mark.soak
 def test_an_empty_topic_is_published_and_what_no_transaction_committed_is_not_counted(make_stream: MakeStream) -> None:
     stream = make_stream()
     stream.go()
