@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lake_assets.resources.kafka.address import TopicAddress
 from lake_assets_tests.kafka_broker import own_broker, remove
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Lines:
             self._broker = own_broker()
             running.callback(remove, self._broker)
             self._broker.start()
-            self._address = self._broker.fresh_topic()
+            self._address = TopicAddress(self._broker.servers, self._broker.fresh_topic())
             os.environ["WORDS_SOURCE"] = str(self._address)
         else:
             os.environ["WORDS_SOURCE"] = str(folder)

@@ -44,7 +44,8 @@ class Windows:
 
 def word_counts(lines: DataFrame) -> DataFrame:
     """Return the count of every word; ``lines`` has ``value``, null for a tombstone."""
-    return _counted(words(_observed(lines), "value")).groupBy("word").count()
+    # What is observed is not pruned: without this, the time of each line would be worked out for nothing.
+    return _counted(words(_observed(lines.select("value")), "value")).groupBy("word").count()
 
 
 def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windows) -> DataFrame:
@@ -94,7 +95,8 @@ def words(lines: DataFrame, column: str) -> DataFrame:
     from pyspark.sql import functions as F  # noqa: N812
 
     text = F.make_valid_utf8(F.col(column).cast("string"))
-    return lines.select("timestamp", F.explode(F.split(text, " ")).alias("word")).where("word != ''")
+    kept = [name for name in lines.columns if name == "timestamp"]
+    return lines.select(*kept, F.explode(F.split(text, " ")).alias("word")).where("word != ''")
 
 
 def _observed(lines: DataFrame, *more: Column) -> DataFrame:

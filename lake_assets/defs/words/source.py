@@ -82,7 +82,12 @@ class KafkaSource:
 
     def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
         """Return the topic from its beginning as a stream; the checkpoint tells where to go on."""
-        options = {"startingOffsets": "earliest", "failOnDataLoss": str(fail_on_data_loss).lower()}
+        options = {
+            "startingOffsets": "earliest",
+            "failOnDataLoss": str(fail_on_data_loss).lower(),
+            # A topic of one partition is read by all cores, too.
+            "minPartitions": str(session.sparkContext.defaultParallelism),
+        }
         reader = session.readStream.format("kafka").options(**self._options, **options)
         return reader.load().selectExpr(*_COLUMNS)
 
