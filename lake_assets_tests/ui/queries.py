@@ -134,3 +134,13 @@ mutation($id: String!) {
   }
 }
 """
+
+ADD_PARTITION = """
+mutation($repository: RepositorySelector!, $name: String!, $key: String!) {
+  addDynamicPartition(repositorySelector: $repository, partitionsDefName: $name, partitionKey: $key) {
+    __typename
+    ... on AddDynamicPartitionSuccess { partitionKey }
+    ... on PythonError { message }
+  }
+}
+"""

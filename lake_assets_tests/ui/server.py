@@ -67,11 +67,12 @@ class DagsterServer:
         partition: str,
         assets: Sequence[str] | None = None,
         *,
+        job: str = "stocks",
         without_checks: bool = False,
         **tags: str,
     ) -> str:
-        """Launch job `stocks`, or these assets alone, for a partition; return the run's id."""
-        selector: dict[str, Any] = {**SELECTOR, "pipelineName": "stocks"}
+        """Launch a job, or these assets alone, for a partition; return the run's id."""
+        selector: dict[str, Any] = {**SELECTOR, "pipelineName": job}
         if assets is not None:
             selector |= {"pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [name]} for name in assets]}
         if without_checks:

@@ -10,28 +10,18 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.resources.outbox.lines import read_committed
-from lake_assets.streaming.position import read_position
 from lake_assets_tests.kafka_broker import KafkaBroker
 from lake_assets_tests.ui.server import DagsterServer, running, until
+from lake_assets_tests.ui.words import counts
 
 QUIET, PACE = 3, 3.0
 """Lines that are sent when all before are delivered; seconds between the lines that are sent whatever goes on."""
-
-
-def counts(lake: Lake) -> dict[str, int]:
-    """Return the published counts; none where nothing is published."""
-    if read_position(lake, MAIN, "word_counts") is None:
-        return {}
-    snapshot = lake.path(MAIN, "word_counts/counts")
-    rows = pq.read_table(snapshot.root, filesystem=snapshot.filesystem).to_pylist()
-    return {row["word"]: row["count"] for row in rows}
 
 
 def test_files_put_into_a_folder_are_counted_published_and_delivered(dagster: DagsterServer) -> None:
