@@ -56,7 +56,7 @@ class Place:
 
 def script(spark: SparkSession, source: Path, out: Path, place: Place) -> None:
     """Do by hand what the graph does."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     from lake_assets.defs.stocks.line_rules import check_digit_is_right
     from lake_assets.resources.nosql.lmdb_store import LMDBStore
@@ -64,14 +64,14 @@ def script(spark: SparkSession, source: Path, out: Path, place: Place) -> None:
     raw = place.copy(source)
     schema = spark_schema().add("_corrupt", "string")
     rows = spark.read.csv(raw, schema=schema, header=True, enforceSchema=False, columnNameOfCorruptRecord="_corrupt")
-    good = F.coalesce(F.col("_corrupt").isNull() & check_digit_is_right(F.col("ISIN")), F.lit(False))
+    good = sf.coalesce(sf.col("_corrupt").isNull() & check_digit_is_right(sf.col("ISIN")), sf.lit(False))
     names = [column.name for column in COLUMNS]
     rows.where(good).select(*names).write.parquet(f"{place.uri}/bars")
     written = spark.read.parquet(f"{place.uri}/bars")
     if written.count() < rows.count():
         rows.where(~good).write.parquet(f"{place.uri}/quarantine")
-    order = F.struct("Date", "Time")
-    latest = written.groupBy("ISIN").agg(F.max_by(F.struct(*names), order).alias("row")).select("row.*")
+    order = sf.struct("Date", "Time")
+    latest = written.groupBy("ISIN").agg(sf.max_by(sf.struct(*names), order).alias("row")).select("row.*")
     store = LMDBStore(out / "nosql")
     store.write("stocks_table", latest, key=["ISIN"], mode="overwrite")
     store.close()

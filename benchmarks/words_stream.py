@@ -44,9 +44,9 @@ def lines_of(count: int, seed: int) -> list[str]:
 
 def plain(spark: SparkSession, source: Callable[[SparkSession], DataFrame], folder: Path) -> None:
     """Count what is new, as one would by hand."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
-    word = F.explode(F.split(F.col("value").cast("string"), " ")).alias("word")
+    word = sf.explode(sf.split(sf.col("value").cast("string"), " ")).alias("word")
     counts = source(spark).select(word).where("word != ''").groupBy("word").count()
 
     def keep(rows: DataFrame, _: int) -> None:

@@ -81,7 +81,7 @@ def write_spark(frame: SparkDataFrame, uri: str, partitions: Mapping[str, Column
         Rows are left over that belong to none of the partitions, or a partition column is missing.
     """
     from pyspark.sql import Observation
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     names = _partition_names(partitions)
     several = partitions is not None and len(partitions) > 1
@@ -91,14 +91,14 @@ def write_spark(frame: SparkDataFrame, uri: str, partitions: Mapping[str, Column
             f"a frame for {len(partitions or ())} partitions must have the columns {names}; it has {frame.columns}"
         )
     data = [column for column in frame.columns if column not in names]
-    conditions: dict[str, Column] = {"": F.lit(True)}
+    conditions: dict[str, Column] = {"": sf.lit(True)}
     if partitions is not None and present:
         conditions = {key: _is_partition(columns) for key, columns in partitions.items()}
     elif partitions is not None:
-        conditions = {key: F.lit(True) for key in partitions}
-    row_hash = F.xxhash64(*[F.col(f"`{column}`") for column in data])
+        conditions = {key: sf.lit(True) for key in partitions}
+    row_hash = sf.xxhash64(*[sf.col(f"`{column}`") for column in data])
     observation = Observation()
-    measures = [F.count(F.lit(1)).alias("all")]
+    measures = [sf.count(sf.lit(1)).alias("all")]
     for index, condition in enumerate(conditions.values()):
         measures += _measures(index, condition, row_hash)
     observed = frame.observe(observation, *measures)
@@ -190,19 +190,19 @@ def _is_partition(columns: Columns) -> Column:
     from functools import reduce
     from operator import and_
 
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
-    return reduce(and_, (F.col(name).cast("string") == F.lit(value) for name, value in columns.items()))
+    return reduce(and_, (sf.col(name).cast("string") == sf.lit(value) for name, value in columns.items()))
 
 
 def _measures(index: int, condition: Column, row_hash: Column) -> list[Column]:
     """Rows and two order-independent sums of half the row hash each: neither overflows below 2**31 rows."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     return [
-        F.count_if(condition).alias(f"rows{index}"),
-        F.sum(F.when(condition, row_hash.bitwiseAND(F.lit(0xFFFF_FFFF)))).alias(f"low{index}"),
-        F.sum(F.when(condition, F.shiftrightunsigned(row_hash, 32))).alias(f"high{index}"),
+        sf.count_if(condition).alias(f"rows{index}"),
+        sf.sum(sf.when(condition, row_hash.bitwiseAND(sf.lit(0xFFFF_FFFF)))).alias(f"low{index}"),
+        sf.sum(sf.when(condition, sf.shiftrightunsigned(row_hash, 32))).alias(f"high{index}"),
     ]
 
 

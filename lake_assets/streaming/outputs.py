@@ -132,8 +132,8 @@ class Topic:
 
     def writer(self, rows: DataFrame, mode: Mode) -> DataStreamWriter:
         """Return Spark's own output of that name."""
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sf
 
-        records = rows.select(F.col(self.key).alias("key"), F.to_json(F.struct(*rows.columns)).alias("value"))
+        records = rows.select(sf.col(self.key).alias("key"), sf.to_json(sf.struct(*rows.columns)).alias("value"))
         writer = records.writeStream.outputMode(mode.value).format("kafka").option("topic", self.topic)
         return writer.options(**self.cluster.spark_options())

@@ -28,14 +28,14 @@ class RuleResult:
 
 def _rules() -> dict[str, Column]:
     """Return rule name to what holds for a row that breaks it; a null breaks a rule."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
-    low, high = F.col("MinPrice"), F.col("MaxPrice")
+    low, high = sf.col("MinPrice"), sf.col("MaxPrice")
     rules = {
-        "prices_in_range": F.col("StartPrice").between(low, high) & F.col("EndPrice").between(low, high),
-        "volume_not_negative": (F.col("TradedVolume") >= 0) & (F.col("NumberOfTrades") >= 0),
+        "prices_in_range": sf.col("StartPrice").between(low, high) & sf.col("EndPrice").between(low, high),
+        "volume_not_negative": (sf.col("TradedVolume") >= 0) & (sf.col("NumberOfTrades") >= 0),
     }
-    return {name: ~F.coalesce(holds, F.lit(False)) for name, holds in rules.items()}
+    return {name: ~sf.coalesce(holds, sf.lit(False)) for name, holds in rules.items()}
 
 
 def check_bars(bars: DataFrame) -> dict[str, RuleResult]:
@@ -45,16 +45,16 @@ def check_bars(bars: DataFrame) -> dict[str, RuleResult]:
     differ it has as many bits set as rows. That is exact where it says so, and sends a row for a security's hour
     through the shuffle, not one for each minute. Where it does not, the keys themselves are counted.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     rules = _rules()
     # A `Time` that is not hh:mm may share a bit, or have none: it is then counted by its key.
-    minutes = F.expr("bit_count(bit_or(shiftleft(1L, try_cast(substring(Time, 4) as int))))")
-    groups = bars.groupBy("ISIN", "Date", F.substring("Time", 1, 3)).agg(
-        (F.count(F.lit(1)) - F.coalesce(minutes, F.lit(0))).alias("surplus"),
-        *(F.count_if(broken).alias(name) for name, broken in rules.items()),
+    minutes = sf.expr("bit_count(bit_or(shiftleft(1L, try_cast(substring(Time, 4) as int))))")
+    groups = bars.groupBy("ISIN", "Date", sf.substring("Time", 1, 3)).agg(
+        (sf.count(sf.lit(1)) - sf.coalesce(minutes, sf.lit(0))).alias("surplus"),
+        *(sf.count_if(broken).alias(name) for name, broken in rules.items()),
     )
-    totals = groups.agg(*(F.sum(name).alias(name) for name in ("surplus", *rules))).first()
+    totals = groups.agg(*(sf.sum(name).alias(name) for name in ("surplus", *rules))).first()
     # The sums of no rows are null.
     assert totals is not None
     seen = {name: int(bad or 0) for name, bad in totals.asDict().items()}
@@ -65,10 +65,10 @@ def check_bars(bars: DataFrame) -> dict[str, RuleResult]:
 
 
 def _repeated_keys(bars: DataFrame) -> RuleResult:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     repeated = bars.groupBy(*KEY).count().where("count > 1")
-    total = repeated.agg(F.sum(F.col("count") - 1)).first()
+    total = repeated.agg(sf.sum(sf.col("count") - 1)).first()
     return RuleResult(int(total[0] or 0) if total else 0, _examples(repeated))
 
 

@@ -74,21 +74,21 @@ def latest(bars: DataFrame) -> DataFrame:
     The first pass reads three columns and aggregates a number per key in a hash table; comparing whole rows there
     would sort them all.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     columns = spark_schema().names
     minute = (
-        F.unix_date("Date").cast("long") * 1440
-        + F.substring("Time", 1, 2).cast("long") * 60
-        + F.substring("Time", 4, 2).cast("long")
+        sf.unix_date("Date").cast("long") * 1440
+        + sf.substring("Time", 1, 2).cast("long") * 60
+        + sf.substring("Time", 4, 2).cast("long")
     )
-    newest = bars.groupBy("ISIN").agg(F.max(minute).alias("newest"))
+    newest = bars.groupBy("ISIN").agg(sf.max(minute).alias("newest"))
     candidates = bars.withColumn("newest", minute).join(newest, ["ISIN", "newest"], "left_semi").select(*columns)
     others = [column for column in columns if column != "ISIN"]
     return (
         candidates.groupBy("ISIN")
-        .agg(F.max(F.struct(*others)).alias("row"))
-        .select("ISIN", *[F.col(f"row.`{column}`").alias(column) for column in others])
+        .agg(sf.max(sf.struct(*others)).alias("row"))
+        .select("ISIN", *[sf.col(f"row.`{column}`").alias(column) for column in others])
     )
 
 

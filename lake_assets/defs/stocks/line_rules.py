@@ -43,23 +43,23 @@ def plain_head(line: Column) -> Column:
     Plain is what nearly every line of a real file is: beyond doubt a bar, if :func:`is_plain_head` agrees. The head is
     the same in all of a security's lines, so that it need be looked at only once.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
-    tail = F.substring_index(line, ",", -len(_TAIL))
-    head = F.call_function("substring_index", line, F.concat(F.lit(","), tail), F.lit(1))
-    return F.when(tail.rlike(_all(_plain(column.name).replace("}", "}+") for column in _TAIL)), head)
+    tail = sf.substring_index(line, ",", -len(_TAIL))
+    head = sf.call_function("substring_index", line, sf.concat(sf.lit(","), tail), sf.lit(1))
+    return sf.when(tail.rlike(_all(_plain(column.name).replace("}", "}+") for column in _TAIL)), head)
 
 
 def is_plain_head(head: Column) -> Column:
     """Return whether the fields up to the day are plain, and the check digit right; null where there are none."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     texts = [
         f'(?:{pattern}|"{pattern}")' if name not in _TEXTS else f"(?:{pattern})"
         for name, pattern in ((column.name, _plain(column.name)) for column in _HEAD)
     ]
-    isin = F.substring(F.replace(head, F.lit('"'), F.lit("")), 1, 12)
-    return (F.octet_length(head) <= LONGEST_LINE - 1000) & head.rlike(_all(texts)) & check_digit_is_right(isin)
+    isin = sf.substring(sf.replace(head, sf.lit('"'), sf.lit("")), 1, 12)
+    return (sf.octet_length(head) <= LONGEST_LINE - 1000) & head.rlike(_all(texts)) & check_digit_is_right(isin)
 
 
 def _plain(name: str) -> str:
@@ -73,52 +73,52 @@ def _all(patterns: Iterable[str]) -> str:
 
 def split(lines: DataFrame, *keep: str) -> DataFrame:
     """Split each line into its fields, all strings: ``f``. Empty fields are null."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     schema = ", ".join(f"{column.name} string" for column in COLUMNS) + ", _corrupt string"
     options = {"columnNameOfCorruptRecord": "_corrupt", "escape": '"'}
-    short = F.when(F.octet_length("value") <= LONGEST_LINE, F.col("value"))
+    short = sf.when(sf.octet_length("value") <= LONGEST_LINE, sf.col("value"))
     return lines.select(
         "value",
         "file",
         *keep,
-        F.from_csv(short, F.lit(schema), options).alias("f"),
+        sf.from_csv(short, sf.lit(schema), options).alias("f"),
         # Beside something that is not deterministic, so that no filter is pushed below: it would parse once a field.
-        F.monotonically_increasing_id().alias("barrier"),
+        sf.monotonically_increasing_id().alias("barrier"),
     )
 
 
 def is_valid() -> Column:
     """Return whether a line is a bar; null counts as no. Strict: no blanks, signs or suffixes that a cast forgives."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     pattern = _all(_pattern(column.name) for column in _REQUIRED)
     return reduce(
         lambda left, right: left & right,
         [
-            F.is_valid_utf8("value"),
-            ~F.contains("value", F.lit("\0")),
-            F.col("f._corrupt").isNull(),
+            sf.is_valid_utf8("value"),
+            ~sf.contains("value", sf.lit("\0")),
+            sf.col("f._corrupt").isNull(),
             _quotes_are_right(),
             # Nulls are left out here, so that a line without a required field does not match.
-            F.concat_ws(",", *[F.col(f"f.{column.name}") for column in _REQUIRED]).rlike(pattern),
+            sf.concat_ws(",", *[sf.col(f"f.{column.name}") for column in _REQUIRED]).rlike(pattern),
             *[
-                F.col(f"f.{column.name}").try_cast(column.type).isNotNull()
+                sf.col(f"f.{column.name}").try_cast(column.type).isNotNull()
                 for column in _REQUIRED
                 if column.type in ("int", "date")
             ],
-            check_digit_is_right(F.col("f.ISIN")),
+            check_digit_is_right(sf.col("f.ISIN")),
         ],
     )
 
 
 def _quotes_are_right() -> Column:
     """Return whether quotes come in pairs, and one in a text was doubled: the CSV parser forgives stray ones."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
-    texts = F.concat_ws("", *[F.col(f"f.{name}") for name in _TEXTS])
-    quotes = F.char_length("value") - F.char_length(F.replace(F.col("value"), F.lit('"'), F.lit("")))
-    return (quotes % 2 == 0) & (~F.contains(texts, F.lit('"')) | F.contains("value", F.lit('""')))
+    texts = sf.concat_ws("", *[sf.col(f"f.{name}") for name in _TEXTS])
+    quotes = sf.char_length("value") - sf.char_length(sf.replace(sf.col("value"), sf.lit('"'), sf.lit("")))
+    return (quotes % 2 == 0) & (~sf.contains(texts, sf.lit('"')) | sf.contains("value", sf.lit('""')))
 
 
 def _pattern(name: str) -> str:
@@ -128,34 +128,36 @@ def _pattern(name: str) -> str:
 
 def check_digit_is_right(isin: Column) -> Column:
     """Return whether a well-formed ISIN passes its check digit: letters are two digits, then Luhn (ISO 6166)."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     def digits(place: int) -> Column:
-        return F.conv(F.substring(isin, place, 1), 36, 10)
+        return sf.conv(sf.substring(isin, place, 1), 36, 10)
 
     # Most have letters in the first two places only.
-    plain = F.concat(digits(1), digits(2), F.substring(isin, 3, 10))
-    general = F.concat(*[digits(place) for place in range(1, 13)])
-    return F.call_function("luhn_check", F.when(F.substring(isin, 3, 10).rlike("^[0-9]+$"), plain).otherwise(general))
+    plain = sf.concat(digits(1), digits(2), sf.substring(isin, 3, 10))
+    general = sf.concat(*[digits(place) for place in range(1, 13)])
+    return sf.call_function(
+        "luhn_check", sf.when(sf.substring(isin, 3, 10).rlike("^[0-9]+$"), plain).otherwise(general)
+    )
 
 
 def reason() -> Column:
     """Return why a bad line is none: the first rule that it breaks."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     rules: list[tuple[Column, Column | str]] = [
-        (F.col("value") == F.lit(""), "the line is blank"),
-        (~F.is_valid_utf8("value"), "the line is not UTF-8 text"),
-        (F.contains("value", F.lit("\0")), "the line has a NUL byte"),
-        (F.col("value") == F.lit(HEADER), "the line is a second header"),
-        (F.octet_length("value") > LONGEST_LINE, f"the line is longer than {LONGEST_LINE} bytes"),
-        (F.col("f._corrupt").isNotNull(), f"the line has not {len(COLUMNS)} fields"),
+        (sf.col("value") == sf.lit(""), "the line is blank"),
+        (~sf.is_valid_utf8("value"), "the line is not UTF-8 text"),
+        (sf.contains("value", sf.lit("\0")), "the line has a NUL byte"),
+        (sf.col("value") == sf.lit(HEADER), "the line is a second header"),
+        (sf.octet_length("value") > LONGEST_LINE, f"the line is longer than {LONGEST_LINE} bytes"),
+        (sf.col("f._corrupt").isNotNull(), f"the line has not {len(COLUMNS)} fields"),
     ]
     for column in _REQUIRED:
-        value = F.col(f"f.{column.name}")
-        shown = F.concat(F.lit(f"{column.name} is not a valid {column.type}: "), F.substring(value, 1, 40))
+        value = sf.col(f"f.{column.name}")
+        shown = sf.concat(sf.lit(f"{column.name} is not a valid {column.type}: "), sf.substring(value, 1, 40))
         rules += [
-            (value.isNull() | (value == F.lit("")), f"{column.name} is empty"),
+            (value.isNull() | (value == sf.lit("")), f"{column.name} is empty"),
             (~value.rlike(_all([_pattern(column.name)])), shown),
         ]
         if column.type in ("int", "date"):
@@ -163,7 +165,7 @@ def reason() -> Column:
         if column.name == "ISIN":
             rules.append((~check_digit_is_right(value), "ISIN fails its check digit"))
     rules.append((~_quotes_are_right(), "a field has stray quotes"))
-    cases = [(condition, F.lit(text) if isinstance(text, str) else text) for condition, text in rules]
-    return reduce(lambda when, case: when.when(*case), cases[1:], F.when(*cases[0])).otherwise(
+    cases = [(condition, sf.lit(text) if isinstance(text, str) else text) for condition, text in rules]
+    return reduce(lambda when, case: when.when(*case), cases[1:], sf.when(*cases[0])).otherwise(
         "the line does not parse"
     )

@@ -118,11 +118,11 @@ class Parsed:
 
         What is costly to check is the same in all lines of a security, and checked once.
         """
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sf
 
-        heads = self._lines().select("file", plain_head(F.col("value")).alias("head")).groupBy("file", "head").count()
-        plain = F.when(is_plain_head(F.col("head")), F.col("count"))
-        totals = heads.groupBy("file").agg(F.sum("count").alias("lines"), F.sum(plain).alias("plain")).collect()
+        heads = self._lines().select("file", plain_head(sf.col("value")).alias("head")).groupBy("file", "head").count()
+        plain = sf.when(is_plain_head(sf.col("head")), sf.col("count"))
+        totals = heads.groupBy("file").agg(sf.sum("count").alias("lines"), sf.sum(plain).alias("plain")).collect()
         counts: dict[str, FileCounts] = {}
         for row in totals:
             lines = int(row["lines"]) - 1
@@ -131,54 +131,54 @@ class Parsed:
 
     def _lines(self) -> DataFrame:
         """Every line: ``value`` without its line end, ``file``, and where its block of the file begins."""
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sf
 
         # Exactly "\n": by default a lone "\r" would end a line, too, and line numbers would not be the file's.
         text = self._spark.read.option("lineSep", "\n").text([file.uri for file in self._files])
-        line = F.col("value")
-        stripped = F.when(F.endswith(line, F.lit("\r")), F.substring(line, F.lit(1), F.char_length(line) - 1))
+        line = sf.col("value")
+        stripped = sf.when(sf.endswith(line, sf.lit("\r")), sf.substring(line, sf.lit(1), sf.char_length(line) - 1))
         return text.select(
             stripped.otherwise(line).alias("value"),
-            F.col("_metadata.file_name").alias("file"),
-            F.col("_metadata.file_block_start").alias("block"),
+            sf.col("_metadata.file_name").alias("file"),
+            sf.col("_metadata.file_block_start").alias("block"),
         )
 
     def _plain_bars(self) -> DataFrame:
         """Return the rows of files all of whose lines are plain: nothing is left to check."""
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sf
 
         rows = self._spark.read.csv(
             [file.uri for file in self._files], schema=spark_schema(), header=True, escape='"', mode="FAILFAST"
         )
         if not self._files[0].partition:
             return rows
-        named = rows.select("*", F.col("_metadata.file_name").alias("file"))
+        named = rows.select("*", sf.col("_metadata.file_name").alias("file"))
         return named.select(*spark_schema().names, *self._partition_columns())
 
     def _valid_bars(self) -> DataFrame:
         """Return the rows that are valid, and count them and the lines on the way."""
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sf
 
-        rows = split(self._lines()).withColumn("valid", F.coalesce(is_valid(), F.lit(False)))
-        measures = [F.count(F.lit(1)).alias("any")]
+        rows = split(self._lines()).withColumn("valid", sf.coalesce(is_valid(), sf.lit(False)))
+        measures = [sf.count(sf.lit(1)).alias("any")]
         for index, file in enumerate(self._files):
-            here = F.col("file") == F.lit(file.name) if len(self._files) > 1 else F.lit(True)
+            here = sf.col("file") == sf.lit(file.name) if len(self._files) > 1 else sf.lit(True)
             measures += [
-                F.count_if(here).alias(f"lines{index}"),
-                F.count_if(here & F.col("valid")).alias(f"valid{index}"),
+                sf.count_if(here).alias(f"lines{index}"),
+                sf.count_if(here & sf.col("valid")).alias(f"valid{index}"),
             ]
         observed = rows.observe(self._observation, *measures).where("valid")
         return observed.select(
-            *[F.col(f"f.{column.name}").cast(column.type).alias(column.name) for column in COLUMNS],
+            *[sf.col(f"f.{column.name}").cast(column.type).alias(column.name) for column in COLUMNS],
             *self._partition_columns(),
         )
 
     def _partition_columns(self) -> list[Column]:
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sf
 
         def value(name: str) -> Column:
-            cases = [(F.col("file") == F.lit(file.name), F.lit(file.partition[name])) for file in self._files]
-            return reduce(lambda when, case: when.when(*case), cases[1:], F.when(*cases[0]))
+            cases = [(sf.col("file") == sf.lit(file.name), sf.lit(file.partition[name])) for file in self._files]
+            return reduce(lambda when, case: when.when(*case), cases[1:], sf.when(*cases[0]))
 
         return [value(name).alias(name) for name in self._files[0].partition]
 
@@ -195,14 +195,16 @@ class Parsed:
 
     def bad_rows(self) -> DataFrame:
         """Return the bad rows with line and reason, and the partition columns; call it after :meth:`counts`."""
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sf
 
         if not any(count.bad for count in self.counts().values()):
             empty = self._spark.createDataFrame([], quarantine_schema())
-            return empty.withColumns({name: F.lit("") for name in self._files[0].partition})
-        lines = self._lines().withColumn("id", F.monotonically_increasing_id())
+            return empty.withColumns({name: sf.lit("") for name in self._files[0].partition})
+        lines = self._lines().withColumn("id", sf.monotonically_increasing_id())
         # Ids rise within a block; a block is numbered on from the lines of those before it in its file.
-        blocks = lines.groupBy("file", "block").agg(F.count(F.lit(1)).alias("n"), F.min("id").alias("first")).collect()
+        blocks = (
+            lines.groupBy("file", "block").agg(sf.count(sf.lit(1)).alias("n"), sf.min("id").alias("first")).collect()
+        )
         starts: list[tuple[str, int, int]] = []
         total: dict[str, int] = {}
         for block in sorted(blocks, key=lambda row: (row["file"], row["block"])):
@@ -210,17 +212,19 @@ class Parsed:
             starts.append((block["file"], block["block"], before + 1 - block["first"]))
             total[block["file"]] = before + block["n"]
         offsets = self._spark.createDataFrame(starts, "file string, block bigint, offset bigint")
-        numbered = lines.join(F.broadcast(offsets), ["file", "block"]).withColumn("line", F.col("id") + F.col("offset"))
+        numbered = lines.join(sf.broadcast(offsets), ["file", "block"]).withColumn(
+            "line", sf.col("id") + sf.col("offset")
+        )
         bad = (
             split(numbered, "line")
-            .where(~F.coalesce(is_valid(), F.lit(False)))
-            .where((F.col("line") > 1) | (F.col("value") != F.lit(HEADER)))
+            .where(~sf.coalesce(is_valid(), sf.lit(False)))
+            .where((sf.col("line") > 1) | (sf.col("value") != sf.lit(HEADER)))
         )
         return bad.select(
             "file",
             "line",
             reason().alias("reason"),
-            F.make_valid_utf8("value").alias("raw"),
+            sf.make_valid_utf8("value").alias("raw"),
             *self._partition_columns(),
         )
 

@@ -27,10 +27,10 @@ def one_frame(batches: Mapping[str, DataFrame]) -> DataFrame:
     if len(batches) == 1:
         return next(iter(batches.values()))
     from pyspark.sql import DataFrame
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     named = [
-        frame.withColumns({name: F.lit(value) for name, value in partition_columns(BATCHES, key).items()})
+        frame.withColumns({name: sf.lit(value) for name, value in partition_columns(BATCHES, key).items()})
         for key, frame in batches.items()
     ]
     return reduce(DataFrame.unionByName, named)

@@ -113,21 +113,21 @@ def _values(spark: SparkSession, uri: str, prefix: str, texts: list[str]) -> Ite
     from functools import reduce
     from operator import or_
 
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
     from pyspark.sql.types import StringType, StructField, StructType
 
     kinds = {"emails": EMAIL, "ip_addresses": IP_ADDRESS}
     measures = {
-        f"{kind}{index}": F.count_if(F.col(f"`{text}`").rlike(pattern))
+        f"{kind}{index}": sf.count_if(sf.col(f"`{text}`").rlike(pattern))
         for index, text in enumerate(texts)
         for kind, pattern in kinds.items()
     }
     # Its own schema: a column that only some of the files have would be passed over otherwise.
     rows = spark.read.schema(StructType([StructField(text, StringType()) for text in texts])).parquet(uri)
-    counts = rows.groupBy(F.col("_metadata.file_path").alias("file path")).agg(
+    counts = rows.groupBy(sf.col("_metadata.file_path").alias("file path")).agg(
         *[count.alias(name) for name, count in measures.items()]
     )
-    for row in counts.where(reduce(or_, [F.col(name) > 0 for name in measures])).collect():
+    for row in counts.where(reduce(or_, [sf.col(name) > 0 for name in measures])).collect():
         # A folder of one partition column and the file: what comes before names the commit.
         place = "/".join(unquote(row["file path"]).split("/")[-2:])
         for index, text in enumerate(texts):

@@ -65,25 +65,25 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windo
     Late lines are found here and not by Spark, which counts what it drops after a partial aggregation: groups, not
     lines. What is kept here Spark never drops, since its own watermark is never ahead of this one.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     step = windows.slide * 1000
-    newest_end = F.floor(F.unix_millis("timestamp") / step) * step + windows.length * 1000
-    late = newest_end <= F.lit(watermark) if watermark is not None else F.lit(False)
+    newest_end = sf.floor(sf.unix_millis("timestamp") / step) * step + windows.length * 1000
+    late = newest_end <= sf.lit(watermark) if watermark is not None else sf.lit(False)
     observed = _observed(
         lines,
-        F.count_if(F.col("timestamp").isNull()).alias("undated_lines"),
-        F.count_if(late).alias("late_lines"),
-        F.max(F.unix_millis("timestamp")).alias(LATEST),
+        sf.count_if(sf.col("timestamp").isNull()).alias("undated_lines"),
+        sf.count_if(late).alias("late_lines"),
+        sf.max(sf.unix_millis("timestamp")).alias(LATEST),
     )
-    dated = observed.where(F.col("timestamp").isNotNull()).withWatermark("timestamp", f"{windows.delay} seconds")
-    spans = F.window("timestamp", f"{windows.length} seconds", f"{windows.slide} seconds").alias("window")
-    past = F.unix_millis("window.end") <= F.lit(watermark) if watermark is not None else F.lit(False)
+    dated = observed.where(sf.col("timestamp").isNotNull()).withWatermark("timestamp", f"{windows.delay} seconds")
+    spans = sf.window("timestamp", f"{windows.length} seconds", f"{windows.slide} seconds").alias("window")
+    past = sf.unix_millis("window.end") <= sf.lit(watermark) if watermark is not None else sf.lit(False)
     placed = words(dated, "text").select(spans, "word")
-    seen = placed.observe("spans", F.count_if(past).alias("late_words"), F.count_if(~past).alias("words"))
+    seen = placed.observe("spans", sf.count_if(past).alias("late_words"), sf.count_if(~past).alias("words"))
     counts = seen.where(~past).groupBy("window", "word").count()
     return counts.select(
-        F.col("window.start").alias("window_start"), F.col("window.end").alias("window_end"), "word", "count"
+        sf.col("window.start").alias("window_start"), sf.col("window.end").alias("window_end"), "word", "count"
     )
 
 
@@ -92,27 +92,27 @@ def words(lines: DataFrame, column: str) -> DataFrame:
 
     Bytes that are no UTF-8 become U+FFFD, since no reader of the counts could read them.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
-    text = F.make_valid_utf8(F.col(column).cast("string"))
+    text = sf.make_valid_utf8(sf.col(column).cast("string"))
     kept = [name for name in lines.columns if name == "timestamp"]
-    return lines.select(*kept, F.explode(F.split(text, " ")).alias("word")).where("word != ''")
+    return lines.select(*kept, sf.explode(sf.split(text, " ")).alias("word")).where("word != ''")
 
 
 def _observed(lines: DataFrame, *more: Column) -> DataFrame:
     """Count lines, those without a value, and those that are no UTF-8, in the pass itself."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     return lines.observe(
         "lines",
-        F.count(F.lit(1)).alias("lines"),
-        F.count_if(F.col("value").isNull()).alias("null_values"),
-        F.count_if(~F.is_valid_utf8(F.col("value").cast("string"))).alias("invalid_utf8"),
+        sf.count(sf.lit(1)).alias("lines"),
+        sf.count_if(sf.col("value").isNull()).alias("null_values"),
+        sf.count_if(~sf.is_valid_utf8(sf.col("value").cast("string"))).alias("invalid_utf8"),
         *more,
     )
 
 
 def _counted(rows: DataFrame) -> DataFrame:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
-    return rows.observe("words", F.count(F.lit(1)).alias("words"))
+    return rows.observe("words", sf.count(sf.lit(1)).alias("words"))

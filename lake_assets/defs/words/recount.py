@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 def pairs(lines: DataFrame) -> RDD[tuple[str, int]]:
     """Return each word of each line with a one."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
-    texts = lines.select(F.make_valid_utf8(F.col("value").cast("string"))).where(F.col("value").isNotNull())
+    texts = lines.select(sf.make_valid_utf8(sf.col("value").cast("string"))).where(sf.col("value").isNotNull())
     return texts.rdd.flatMap(lambda row: row[0].split(" ")).filter(bool).map(lambda word: (word, 1))
 
 
@@ -36,12 +36,12 @@ def differences(lines: DataFrame, counts: DataFrame, limit: int = 20) -> tuple[i
     tuple
         Number of words that differ, and some of them: word, as kept, as recounted.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     session = lines.sparkSession
     recounted = session.createDataFrame(by_reducing(lines), "word STRING, recount BIGINT")
     both = counts.join(recounted, "word", "full_outer").select(
-        "word", F.coalesce("count", F.lit(0)).alias("kept"), F.coalesce("recount", F.lit(0)).alias("recounted")
+        "word", sf.coalesce("count", sf.lit(0)).alias("kept"), sf.coalesce("recount", sf.lit(0)).alias("recounted")
     )
     wrong = both.where("kept != recounted").cache()
     try:

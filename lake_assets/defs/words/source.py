@@ -207,12 +207,12 @@ def _hidden(name: str) -> bool:
 
 def _dated(frame: DataFrame) -> DataFrame:
     """Add the time that a line begins with, null where it begins with none, and its text after that."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
-    time = F.regexp_extract("value", _ISO_TIME, 1)
-    text = F.when(time == "", F.col("value")).otherwise(F.expr("substring(value, length(time) + 1)"))
+    time = sf.regexp_extract("value", _ISO_TIME, 1)
+    text = sf.when(time == "", sf.col("value")).otherwise(sf.expr("substring(value, length(time) + 1)"))
     return frame.withColumn("time", time).select(
-        "value", F.try_to_timestamp("time").alias("timestamp"), text.alias("text")
+        "value", sf.try_to_timestamp("time").alias("timestamp"), text.alias("text")
     )
 
 

@@ -231,7 +231,7 @@ def test_the_check_digit_expression_agrees_with_python(spark: SparkSession) -> N
         right = isin_check_digit(body)
         given_digit = random.choice([right, random.choice(digits)])
         isins.append((body + given_digit, given_digit == right))
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     frame = spark.createDataFrame(isins, "isin string, right boolean")
-    assert frame.where(check_digit_is_right(F.col("isin")) != F.col("right")).collect() == []
+    assert frame.where(check_digit_is_right(sf.col("isin")) != sf.col("right")).collect() == []

@@ -32,10 +32,10 @@ NEITHER = (
 
 def matches(spark: SparkSession, values: tuple[str, ...]) -> list[tuple[bool, bool]]:
     """Return for each value whether it holds an e-mail and an IP address."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as sf
 
     frame = spark.createDataFrame(list(enumerate(values)), "n int, value string")
-    columns = [F.col("value").rlike(pattern) for pattern in (EMAIL, IP_ADDRESS)]
+    columns = [sf.col("value").rlike(pattern) for pattern in (EMAIL, IP_ADDRESS)]
     return [(row[1], row[2]) for row in sorted(frame.select("n", *columns).collect())]
 
 
