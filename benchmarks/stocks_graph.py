@@ -19,7 +19,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.session import session
+from lake_assets import settings
 from lake_assets.defs.stocks.schema import COLUMNS, spark_schema
+from lake_assets.resources.s3a import s3a_conf
+from lake_assets.resources.spark_jars import S3A
 from lake_assets_tests.lakefs_server import CREDENTIALS
 
 if TYPE_CHECKING:
@@ -182,22 +186,9 @@ def _made(folder: Path) -> Path:
 
 
 def _session() -> SparkSession:
-    from pyspark.sql import SparkSession
-
-    from lake_assets.resources.spark import prepare_process, session_conf
-
-    prepare_process()
-    builder = SparkSession.builder.master("local[*]")
-    conf = session_conf()
-    if os.environ.get("LAKE_ENV") == "services":
-        from lake_assets import settings
-        from lake_assets.resources.s3a import s3a_classpath, s3a_conf
-
-        conf |= s3a_conf("lake", settings.LAKEFS_ENDPOINT.value)
-        conf["spark.driver.extraClassPath"] = s3a_classpath(Path(settings.SPARK_JARS.value).expanduser())
-    for key, value in conf.items():
-        builder = builder.config(key, value)
-    return builder.getOrCreate()
+    if os.environ.get("LAKE_ENV") != "services":
+        return session()
+    return session(S3A, **s3a_conf("lake", settings.LAKEFS_ENDPOINT.value))
 
 
 def _shared():

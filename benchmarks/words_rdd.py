@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.words_stream import _session, lines_of
+from benchmarks.session import session
+from benchmarks.words_stream import lines_of
 from lake_assets.defs.words.recount import by_grouping, by_reducing
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1_000_000)
     options = parser.parse_args()
-    spark = _session(kafka=False)
+    spark = session()
     seen: dict[str, tuple[int, float, int]] = {}
     with tempfile.TemporaryDirectory(prefix="lake-assets-benchmark-") as folder:
         (Path(folder) / "lines.txt").write_text("\n".join(lines_of(options.lines, 1)) + "\n")

@@ -21,7 +21,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.session import session
 from lake_assets.resources.kafka.address import TopicAddress
+from lake_assets.resources.spark_jars import KAFKA
 from lake_assets_tests.kafka_broker import own_broker, remove
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ class Lines:
 
 def measure(kind: str, count: int, repeats: int, folder: Path, running: ExitStack) -> None:
     """Take turns, each on fresh folders, and print the ratios."""
-    spark = _session(kafka=kind == "kafka")
+    spark = session(*[KAFKA] * (kind == "kafka"))
     running.callback(spark.stop)
     logging.disable(logging.INFO)
     seconds: dict[str, list[float]] = {}
@@ -157,25 +159,9 @@ def measure(kind: str, count: int, repeats: int, folder: Path, running: ExitStac
     for side in ("asset", "asset with checks"):
         first = median["plain, all"] / median[f"{side}, all"]
         second = median[f"{side}, one hundredth more"] / median["plain, one hundredth more"]
-        print(f"words of {kind}, {count:,} lines, {side}: {first:.2f} of plain Spark's lines a second (at least 0.9)")
-        print(f"words of {kind}, {count // 100:,} lines more, {side}: {second:.2f} times its time (at most 1.5)")
-
-
-def _session(*, kafka: bool) -> SparkSession:
-    from pyspark.sql import SparkSession
-
-    from lake_assets import settings
-    from lake_assets.resources.kafka_connector import kafka_classpath
-    from lake_assets.resources.spark import prepare_process, session_conf
-
-    prepare_process()
-    builder = SparkSession.builder.master("local[*]")
-    conf = session_conf()
-    if kafka:
-        conf["spark.driver.extraClassPath"] = kafka_classpath(Path(settings.SPARK_JARS.value).expanduser())
-    for key, value in conf.items():
-        builder = builder.config(key, value)
-    return builder.getOrCreate()
+        told = f"words of {kind}, {side}"
+        print(f"{told}: {first:.2f} of plain Spark's lines a second, {count:,} lines (at least {FIRST_BOUND})")
+        print(f"{told}: {second:.2f} times its time, {count // 100:,} lines more (at most {SECOND_BOUND})")
 
 
 def main() -> None:

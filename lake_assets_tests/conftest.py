@@ -21,12 +21,12 @@ REPOSITORY_ROOT = Path(__file__).parent.parent
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
-def kafka_connector() -> str:
-    """Return the entry of Spark's class path that holds the Kafka connector; raises where it is not to be had."""
+def kafka_connector() -> dict[str, str]:
+    """Return the settings that give Spark its Kafka connector; raises where it is not to be had."""
     from lake_assets import settings
-    from lake_assets.resources.kafka_connector import kafka_classpath
+    from lake_assets.resources.spark_jars import KAFKA, class_path
 
-    return kafka_classpath(Path(settings.SPARK_JARS.value).expanduser())
+    return class_path(Path(settings.SPARK_JARS.value).expanduser(), [KAFKA])
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +41,14 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     from lake_assets.resources.spark_jars import JarsUnavailable
 
     prepare_process()
-    builder = SparkSession.builder.master("local[2]")
-    for key, value in session_conf().items():
-        builder = builder.config(key, value)
+    conf = {**session_conf(), "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse"))}
     if any("kafka" in getattr(item, "fixturenames", ()) for item in request.session.items):
         with suppress(JarsUnavailable):
-            builder = builder.config("spark.driver.extraClassPath", kafka_connector())
-    session = builder.config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse"))).getOrCreate()
+            conf |= kafka_connector()
+    builder = SparkSession.builder.master("local[2]")
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
     yield session
     session.stop()
 

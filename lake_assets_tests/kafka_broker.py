@@ -199,6 +199,14 @@ class KafkaBroker:
         self.cluster().create_topic(name, partitions, config=settings)
         return name
 
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic so many partitions in all."""
+        from confluent_kafka.admin import AdminClient, NewPartitions
+
+        client = AdminClient({"bootstrap.servers": self.servers})
+        for grown in client.create_partitions([NewPartitions(topic, partitions)]).values():
+            grown.result()
+
     @property
     def _configuration(self) -> str:
         return str(self.folder / "server.properties")

@@ -117,11 +117,13 @@ def _opened(file: str) -> Generator[BinaryIO]:
 
 
 def _produce(lines: BinaryIO, topic: str, cluster: KafkaCluster) -> None:
+    from lake_assets.resources.kafka import KafkaFailure
+
     cluster.topic(topic)  # Where a broker makes topics by itself, a slip of the pen would.
     delivered = _Delivered()
     try:
         _send(lines, topic, cluster, delivered)
-    except Exception as error:
+    except (KafkaFailure, OSError) as error:
         raise CommandError(f"{error}; {delivered.lines} line(s) were acknowledged") from error
     print(f"{delivered.lines} lines produced to {topic}")
 

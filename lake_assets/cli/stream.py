@@ -106,7 +106,7 @@ def _run(
     asked: _Asked,
 ) -> None:
     from lake_assets.streaming.kept_running import CheckpointTaken, Identity, held, start
-    from lake_assets.streaming.microbatches import streaming_session
+    from lake_assets.streaming.microbatches import STATE_STORES, streaming_session
     from lake_assets.streaming.query import SourceError
 
     try:
@@ -118,7 +118,7 @@ def _run(
     name, build = _query(windowed)
     identity = Identity(name, lines.name, source_id, target.name, mode.value)
     folder = (checkpoint or environments.stream_home() / "kept" / identity.folder).expanduser().absolute()
-    store = settings.WORDS_STATE_STORE.choice("hdfs", "rocksdb")
+    store = settings.WORDS_STATE_STORE.choice(*STATE_STORES)
     try:
         with held(folder, identity, target):
             kafka = isinstance(target, Topic) or lines.name.startswith("kafka:")
@@ -170,7 +170,7 @@ def _lag(progress: Progress, source: StreamSource) -> str:
     from lake_assets.defs.words.source import KafkaSource
     from lake_assets.streaming.query import SourceError
 
-    if not isinstance(source, KafkaSource) or progress.offsets is None:
+    if not isinstance(source, KafkaSource):
         return "n/a"
     source.cluster.deadline = min(source.cluster.deadline, _LAG_DEADLINE)
     try:
@@ -223,10 +223,10 @@ def _query(windowed: bool) -> tuple[str, Callable[[DataFrame], DataFrame]]:
     from lake_assets.defs.words import queries
 
     if not windowed:
-        return "word_counts 1", queries.word_counts
+        return queries.NAME, queries.word_counts
     windows = queries.Windows.from_settings()
     # The watermark is Spark's own: this query sees all of the stream.
-    return f"word_counts_windowed 1: {windows}", lambda lines: queries.word_counts_windowed(lines, None, windows)
+    return windows.query, lambda lines: queries.word_counts_windowed(lines, None, windows)
 
 
 class _Asked:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import Failure, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
-from lake_assets.io_managers.lake_io_manager import Stored, Target, join
+from lake_assets.io_managers.lake_io_manager import Stored, Target, join, prefix_of
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.parquet import ParquetIOManager
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
@@ -60,8 +60,8 @@ class StreamIOManager(ParquetIOManager):
     Examples
     --------
     >>> @asset(io_manager_key="stream_io_manager")
-    ... def word_counts(spark: SparkResource):
-    ...     return StreamQuery("words 1", ("word",), "word STRING, count BIGINT", build, source)
+    ... def word_counts():
+    ...     return StreamQuery("words 1", ("word",), {"word": "VARCHAR", "count": "BIGINT"}, build, source)
     """
 
     home: str = Field(description="Folder where checkpoints are worked on")
@@ -79,7 +79,7 @@ class StreamIOManager(ParquetIOManager):
             name = context.asset_key.to_user_string()
             raise TypeError(f"{name} returned a {type(obj).__name__}; stream_io_manager stores a StreamQuery")
         lake = self.lake.lake
-        prefix = join(*context.asset_key.path)
+        prefix = prefix_of(context.asset_key)
         with checkout(Path(self.home), lake, prefix) as place:
             try:
                 super().handle_output(context, _Run(obj, place))
@@ -201,12 +201,12 @@ def _position(
     totals = dict(before.totals) if before is not None else {}
     for name, value in last.items():
         totals[name] = totals.get(name, 0) + value
-    topics, _ = offsets(checkpoint)
-    read = next(iter(topics.values()), {})
     watermark = before.watermark if before is not None else None
     if query.delay is not None and LATEST in consumed.observed:
         watermark = max(watermark or 0, consumed.observed[LATEST] - query.delay)
-    return Position(query.name, query.source.name, source_id, last_batch(checkpoint), read, last, totals, watermark)
+    return Position(
+        query.name, query.source.name, source_id, last_batch(checkpoint), offsets(checkpoint), last, totals, watermark
+    )
 
 
 def _as_before(lake: Lake, ref: str, prefix: str, before: Position) -> Stored:

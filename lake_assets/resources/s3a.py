@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import urlsplit
-
-from lake_assets.resources.spark_jars import S3A, jars
 
 _COMMITTER = {
     # A rename is a copy there: parts are uploaded to where they will be, and completed when the job commits.
@@ -15,22 +12,6 @@ _COMMITTER = {
     "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
     "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
 }
-
-
-def s3a_classpath(folder: Path) -> str:
-    """Return the classpath of the connector; the first call fetches it.
-
-    Parameters
-    ----------
-    folder
-        Where connectors are kept.
-
-    Raises
-    ------
-    JarsUnavailable
-        It cannot be fetched.
-    """
-    return f"{jars(folder, S3A)}/*"
 
 
 def s3a_conf(bucket: str, endpoint: str) -> dict[str, str]:

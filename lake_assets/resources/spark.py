@@ -121,22 +121,12 @@ class SparkResource(ConfigurableResource["SparkResource"]):
         return self._lazy.spark_session
 
     def _connectors(self) -> dict[str, str]:
-        folder = Path(self.jars).expanduser()
-        settings: dict[str, str] = {}
-        paths: list[str] = []
-        if self.s3a_bucket:
-            from lake_assets.resources.s3a import s3a_classpath, s3a_conf
+        from lake_assets.resources.s3a import s3a_conf
+        from lake_assets.resources.spark_jars import KAFKA, S3A, class_path
 
-            settings |= s3a_conf(self.s3a_bucket, self.s3a_endpoint)
-            paths.append(s3a_classpath(folder))
-        if self.kafka:
-            from lake_assets.resources.kafka_connector import kafka_classpath
-
-            paths.append(kafka_classpath(folder))
-        if paths:
-            classpath = os.pathsep.join(paths)
-            settings |= {"spark.driver.extraClassPath": classpath, "spark.executor.extraClassPath": classpath}
-        return settings
+        wanted = [connector for connector, is_used in ((S3A, self.s3a_bucket), (KAFKA, self.kafka)) if is_used]
+        settings = s3a_conf(self.s3a_bucket, self.s3a_endpoint) if self.s3a_bucket else {}
+        return settings | class_path(Path(self.jars).expanduser(), wanted)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Stop the session, if one was started here."""

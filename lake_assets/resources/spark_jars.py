@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,14 @@ _DEADLINE = 1200
 
 class JarsUnavailable(Exception):
     """The connectors could not be fetched."""
+
+
+def class_path(folder: Path, connectors: Sequence[Connector]) -> dict[str, str]:
+    """Return the Spark settings that put connectors on its class path; none for none. Else as :func:`jars`."""
+    if not connectors:
+        return {}
+    entries = os.pathsep.join(f"{jars(folder, connector)}/*" for connector in connectors)
+    return {"spark.driver.extraClassPath": entries, "spark.executor.extraClassPath": entries}
 
 
 def jars(folder: Path, connector: Connector) -> Path:

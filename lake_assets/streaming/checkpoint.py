@@ -87,7 +87,7 @@ class Checkout:
     def restore(self, lake: Lake, ref: str, prefix: str) -> None:
         """Make the folder what a ref holds of the checkpoint at a prefix; empty where it holds none."""
         known = self._known()
-        held = {item.path[len(prefix) + len(CHECKPOINT) + 2 :]: item for item in _checkpoint(lake, ref, prefix)}
+        held = _held_by(lake, ref, prefix)
         self._index.unlink(missing_ok=True)
         found = _files(self.folder)
         missing: list[str] = []
@@ -139,17 +139,17 @@ class Checkout:
             except FileNotFoundError:
                 continue  # Old state, which Spark's maintenance has just removed.
             files[path] = size
-        before = {item.path[len(prefix) + 1 :] for item in _checkpoint(lake, write.base, prefix)}
+        before = {f"{CHECKPOINT}/{name}" for name in _held_by(lake, write.base, prefix)}
         write.removed |= before - files.keys()
         return StoredCheckpoint(files, new_files, new_bytes)
 
     def committed(self, lake: Lake, ref: str, prefix: str) -> None:
         """Write down that the folder holds what a ref holds, after :meth:`store` was committed there."""
-        self._keep({item.path[len(prefix) + len(CHECKPOINT) + 2 :]: item for item in _checkpoint(lake, ref, prefix)})
+        self._keep(_held_by(lake, ref, prefix))
 
     def unchanged(self, lake: Lake, ref: str, prefix: str) -> None:
         """Write down that the folder still holds what it was restored to."""
-        held = {item.path[len(prefix) + len(CHECKPOINT) + 2 :]: item for item in _checkpoint(lake, ref, prefix)}
+        held = _held_by(lake, ref, prefix)
         same = (name for name, stamp in self._held.items() if _is_still(self.folder / name, stamp))
         self._keep({name: held[name] for name in same})
 
@@ -203,17 +203,15 @@ def _opened(place: Path) -> Checkout:
     return Checkout(folder, place, index)
 
 
-def _checkpoint(lake: Lake, ref: str, prefix: str) -> list[LakeObject]:
-    return list(lake.list(ref, f"{prefix}/{CHECKPOINT}"))
+def _held_by(lake: Lake, ref: str, prefix: str) -> dict[str, LakeObject]:
+    """Return the files of the checkpoint that a ref holds, by their path below it."""
+    folder = f"{prefix}/{CHECKPOINT}"
+    return {item.path[len(folder) + 1 :]: item for item in lake.list(ref, folder)}
 
 
 def _files(folder: Path) -> set[str]:
     """Return the files of a checkpoint by their path below it, those included that Spark or a crash left beside."""
-    return {
-        os.path.relpath(os.path.join(root, name), folder)  # noqa: PTH118
-        for root, _, names in os.walk(folder)
-        for name in names
-    }
+    return {str(Path(root, name).relative_to(folder)) for root, _, names in os.walk(folder) for name in names}
 
 
 def _stamp(path: Path, checksum: str) -> _Stamp:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lake_assets.streaming.microbatches import topic_offsets
 from lake_assets.streaming.outputs import Files, Mode, Output
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Progress:
     seconds
         How long it took.
     offsets
-        Per partition of a topic the offset that is read next; None where the source has none.
+        Per partition of a topic the offset that is read next; of a folder nothing.
     late
         Rows of the aggregation that came behind the watermark and were dropped.
     """
@@ -113,7 +114,7 @@ class Progress:
     rows: int
     rows_per_second: float
     seconds: float
-    offsets: Mapping[str, int] | None
+    offsets: Mapping[str, int]
     late: int
 
 
@@ -146,6 +147,7 @@ def start(
 def stop(query: StreamingQuery, session: SparkSession) -> None:
     """Stop a query, then Spark: the micro-batch under way is finished where that is quick, else run again next time."""
     until = time.monotonic() + FINISHING
+    # Spark tells of the end of a micro-batch only when it is asked.
     while query.isActive and query.status["isTriggerActive"] and time.monotonic() < until:
         time.sleep(0.05)
     # What Spark says of a micro-batch that is dropped is no news.
@@ -159,15 +161,15 @@ def _listener(told: Callable[[Progress], None]) -> Any:
     from pyspark.sql.streaming.listener import StreamingQueryListener
 
     class Listener(StreamingQueryListener):
-        def onQueryStarted(self, event: Any) -> None:  # noqa: N802
+        def onQueryStarted(self, event: Any) -> None:  # noqa: N802 - Spark's name
             del event
 
-        def onQueryProgress(self, event: Any) -> None:  # noqa: N802
+        def onQueryProgress(self, event: Any) -> None:  # noqa: N802 - Spark's name
             document = json.loads(event.progress.json)
             if "addBatch" in document["durationMs"]:
                 told(_progress(document))
 
-        def onQueryTerminated(self, event: Any) -> None:  # noqa: N802
+        def onQueryTerminated(self, event: Any) -> None:  # noqa: N802 - Spark's name
             del event
 
     return Listener()
@@ -175,18 +177,12 @@ def _listener(told: Callable[[Progress], None]) -> Any:
 
 def _progress(told: Mapping[str, Any]) -> Progress:
     (source,) = told["sources"]
+    end = source["endOffset"]
     return Progress(
         told["batchId"],
         told["numInputRows"],
         float(told.get("processedRowsPerSecond", 0.0)),
         told["batchDuration"] / 1000,
-        _offsets(source["endOffset"]),
+        topic_offsets(json.loads(end) if isinstance(end, str) else end),
         sum(operator["numRowsDroppedByWatermark"] for operator in told["stateOperators"]),
     )
-
-
-def _offsets(place: Any) -> Mapping[str, int] | None:
-    """Return the offsets of the one topic that a place in a stream is of; a folder's place has none."""
-    read = json.loads(place) if isinstance(place, str) else place
-    topics = [parts for parts in read.values() if isinstance(parts, dict)] if isinstance(read, dict) else []
-    return topics[0] if topics else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lake_assets.streaming.query import SourceError
 
@@ -48,13 +48,10 @@ class Consumed:
         Micro-batches that were run; 0 where there was nothing new.
     observed
         Sums of what the query observed; of :data:`LATEST` the greatest.
-    dropped
-        Rows that the state store refused as late.
     """
 
     batches: int
     observed: Mapping[str, int]
-    dropped: int
 
 
 def streaming_session(spark: SparkSession, state_store: str) -> SparkSession:
@@ -114,24 +111,22 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
         raise
     finally:
         query.stop()
-    batches = dropped = 0
+    batches = 0
     observed: dict[str, int] = {}
     for progress in query.recentProgress:
-        told = json.loads(progress.json) if hasattr(progress, "json") else progress
-        if told["batchDuration"] is None or "addBatch" not in told["durationMs"]:
-            continue
+        told = json.loads(progress.json)
+        if "addBatch" not in told["durationMs"]:
+            continue  # Nothing was new.
         batches += 1
         if told["batchId"] <= after:
             continue
-        dropped += sum(operator["numRowsDroppedByWatermark"] for operator in told["stateOperators"])
         for seen in told.get("observedMetrics", {}).values():
             for name, value in seen.items():
-                before = observed.get(name)
-                if value is not None:
-                    observed[name] = (
-                        value if before is None else max(before, value) if name == LATEST else before + value
-                    )
-    return Consumed(batches, observed, dropped)
+                if value is not None and name == LATEST:
+                    observed[name] = max(observed.get(name, value), value)
+                elif value is not None:
+                    observed[name] = observed.get(name, 0) + value
+    return Consumed(batches, observed)
 
 
 _INCOMPATIBLE = (
@@ -151,16 +146,18 @@ def last_batch(checkpoint: Path) -> int:
     return max(numbers, default=-1)
 
 
-def offsets(checkpoint: Path) -> tuple[Mapping[str, Mapping[str, int]], int | None]:
-    """Return per topic and partition the offset that follows the last micro-batch, and the watermark it was run with.
-
-    A folder's offset is the number of a listing, which says nothing: it has no topic.
-    """
+def offsets(checkpoint: Path) -> Mapping[str, int]:
+    """Return the offset that follows the last micro-batch, per partition of a topic; of a folder nothing."""
     number = last_batch(checkpoint)
     if number < 0:
-        return {}, None
-    _, batch, *sources = (checkpoint / "offsets" / str(number)).read_text().splitlines()
-    watermark = json.loads(batch)["batchWatermarkMs"]
-    read = json.loads(sources[0])
-    topics = {topic: parts for topic, parts in read.items() if isinstance(parts, dict)}
-    return topics, watermark
+        return {}
+    return topic_offsets(json.loads((checkpoint / "offsets" / str(number)).read_text().splitlines()[2]))
+
+
+def topic_offsets(place: Any) -> Mapping[str, int]:
+    """Return the offsets of the one topic that a place in a stream is of.
+
+    A folder's place is the number of a listing, which says nothing: it has no topic.
+    """
+    topics = [parts for parts in place.values() if isinstance(parts, dict)] if isinstance(place, dict) else []
+    return topics[0] if topics else {}

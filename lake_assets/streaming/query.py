@@ -75,7 +75,7 @@ class StreamQuery:
     key
         Columns that name a row of the result.
     columns
-        The result's columns: name to ``VARCHAR``, ``BIGINT`` or ``TIMESTAMP`` (of UTC).
+        The result's columns: name to ``VARCHAR``, ``BIGINT`` or ``TIMESTAMPTZ``.
     build
         From the source's lines, and the watermark (ms since 1970) of what was read so far, to the aggregation. What it
         observes is summed and reported.
@@ -111,6 +111,6 @@ class StreamQuery:
         kinds = {
             "VARCHAR": pyarrow.string(),
             "BIGINT": pyarrow.int64(),
-            "TIMESTAMP": pyarrow.timestamp("us", "UTC"),
+            "TIMESTAMPTZ": pyarrow.timestamp("us", "UTC"),
         }
         return pyarrow.schema([(name, kinds[kind]) for name, kind in self.columns.items()])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lake_assets.lake.rows import bounded_connection, is_data, open_rows, place_in, sql_text
+from lake_assets.lake.rows import bounded_connection, is_data, open_rows, sql_text
 
 if TYPE_CHECKING:
     import pyarrow
@@ -47,24 +47,24 @@ def write_results(write: Write, query: StreamQuery, before: Snapshot | None, bat
     batches
         A folder with a folder ``batch=N`` of what each micro-batch changed.
     """
+    columns, key = (", ".join(map(_name, names)) for names in (query.columns, query.key))
+    # Names of columns only are put into a query, and those are a query's own.
     with bounded_connection() as connection:
-        columns = ", ".join(map(_name, query.columns))
-        key = ", ".join(map(_name, query.key))
-        changed = _changed(connection, query, columns, key, batches)
-        _write(connection, f"FROM ({changed}) ORDER BY {key}", write, CHANGES, query)
-        every = changed
+        connection.execute(f"CREATE TEMP TABLE changed AS {_changed(connection, query, batches)}")
+        every = "FROM changed"
         if before is not None:
-            files = [place_in(before, path) for path in _files(before)]
-            open_rows(connection, "before", before, files)
-            kept = f"SELECT {columns} FROM before_files ANTI JOIN ({changed}) AS changed USING ({key})"  # noqa: S608
-            every = f"{kept} UNION ALL {changed}"
-        connection.execute(f'CREATE TEMP VIEW "every" AS {every}')
+            _open(connection, "before", before)
+            kept = f"SELECT {columns} FROM before_files ANTI JOIN changed USING ({key})"  # noqa: S608 - see above
+            every = f"{kept} UNION ALL FROM changed"
+        connection.execute(f'CREATE TEMP TABLE "every" AS {every}')
+        _write(connection, f"FROM changed ORDER BY {key}", write, CHANGES, query)
         _write(connection, f'FROM "every" ORDER BY {key}', write, COUNTS, query)
         if query.csv:
             _write_csv(connection, f'FROM "every" ORDER BY {key}', write)
-        seen = connection.execute(f'SELECT count(*), sum(hash({columns})::HUGEINT) FROM "every"').fetchone()  # noqa: S608
-        assert seen is not None
-        return Results(int(seen[0]), f"{int(seen[1] or 0):x}")
+        digest = f'SELECT count(*), sum(hash({columns})::HUGEINT) FROM "every"'  # noqa: S608 - see above
+        seen = connection.execute(digest).fetchone()
+    assert seen is not None
+    return Results(int(seen[0]), f"{int(seen[1] or 0):x}")
 
 
 @contextmanager
@@ -78,23 +78,22 @@ def open_counts(lake: Lake, ref: str, prefix: str) -> Generator[DuckDBPyConnecti
     """
     snapshot = lake.path(ref, f"{prefix}/{COUNTS}")
     with bounded_connection() as connection:
-        open_rows(connection, "counts", snapshot, [place_in(snapshot, path) for path in _files(snapshot)])
+        _open(connection, "counts", snapshot)
         yield connection
 
 
-def _changed(connection: DuckDBPyConnection, query: StreamQuery, columns: str, key: str, batches: Path) -> str:
+def _changed(connection: DuckDBPyConnection, query: StreamQuery, batches: Path) -> str:
     """Return the query of the rows that any micro-batch changed, as the last one left them."""
-    numbers = sorted(path.name for path in batches.iterdir())
-    if not any(batches.glob("*/*.parquet")):
-        return (
-            f"SELECT {', '.join(f'NULL::{kind} AS {_name(name)}' for name, kind in query.columns.items())} WHERE false"
-        )
-    files = sql_text(f"{batches}/*/*.parquet")
-    connection.execute(f"CREATE VIEW batches AS FROM read_parquet({files}, hive_types = {{'batch': BIGINT}})")
-    if len(numbers) == 1:
-        return f"SELECT {columns} FROM batches"  # noqa: S608
+    files = sorted(batches.glob("*/*.parquet"))
+    if not files:
+        nothing = ", ".join(f"NULL::{kind} AS {_name(name)}" for name, kind in query.columns.items())
+        return f"SELECT {nothing} WHERE false"
+    listed = ", ".join(sql_text(str(file)) for file in files)
+    connection.execute(f"CREATE VIEW batches AS FROM read_parquet([{listed}], hive_types = {{'batch': BIGINT}})")
+    columns, key = (", ".join(map(_name, names)) for names in (query.columns, query.key))
     newest = f"row_number() OVER (PARTITION BY {key} ORDER BY batch DESC) = 1"
-    return f"SELECT {columns} FROM batches QUALIFY {newest}"  # noqa: S608
+    last = f" QUALIFY {newest}" if len({file.parent for file in files}) > 1 else ""
+    return f"SELECT {columns} FROM batches{last}"  # noqa: S608 - names of a query's own columns
 
 
 def _write(connection: DuckDBPyConnection, rows: str, write: Write, folder: str, query: StreamQuery) -> None:
@@ -126,11 +125,11 @@ def _reader(connection: DuckDBPyConnection, rows: str) -> pyarrow.RecordBatchRea
     return connection.sql(rows).to_arrow_reader(_ROWS)
 
 
-def _files(snapshot: Snapshot) -> list[str]:
+def _open(connection: DuckDBPyConnection, name: str, counts: Snapshot) -> None:
     from pyarrow.fs import FileSelector
 
-    infos = snapshot.filesystem.get_file_info(FileSelector(snapshot.root))
-    return sorted(f"{snapshot.prefix}/{info.base_name}" for info in infos if is_data(info.path))
+    infos = counts.filesystem.get_file_info(FileSelector(counts.root))
+    open_rows(connection, name, counts, sorted(info.path for info in infos if is_data(info.path)))
 
 
 def _name(column: str) -> str:

@@ -31,38 +31,38 @@ def proxy() -> Iterator[FaultyProxy]:
 def lake(proxy: FaultyProxy) -> LakeFSLake:
     repository = lakefs_server.fresh_repository().rpartition("/")[2]
     lake = LakeFSLake(proxy.endpoint, *CREDENTIALS, repository, deadline=20)
-    lake.create_branch("work", "main")
-    put(lake, "work", "stocks", {"a": "1"})
+    lake.create_branch("mine", "main")
+    put(lake, "mine", "stocks", {"a": "1"})
     return lake
 
 
 def write(lake: Lake) -> None:
-    put(lake, "work", "stocks", {"b": "2"}, message="Second")
-    assert [commit.message for commit in lake.log("work", 3)] == ["Second", "Write stocks", "Format"]
-    assert read(lake, "work", "stocks") == {"b": "2"}
+    put(lake, "mine", "stocks", {"b": "2"}, message="Second")
+    assert [commit.message for commit in lake.log("mine", 3)] == ["Second", "Write stocks", "Format"]
+    assert read(lake, "mine", "stocks") == {"b": "2"}
 
 
 def merge(lake: Lake) -> None:
-    merged = lake.merge("work", "main", "Publish")
+    merged = lake.merge("mine", "main", "Publish")
     assert lake.head("main") == merged
     assert [commit.message for commit in lake.log("main", 3)] == ["Publish", "Write stocks", "Format"]
 
 
 def revert(lake: Lake) -> None:
-    lake.revert(lake.head("work").id, "work", "Undo")
-    assert [commit.message for commit in lake.log("work", 3)] == ["Undo", "Write stocks", "Format"]
-    assert paths(lake, "work") == []
+    lake.revert(lake.head("mine").id, "mine", "Undo")
+    assert [commit.message for commit in lake.log("mine", 3)] == ["Undo", "Write stocks", "Format"]
+    assert paths(lake, "mine") == []
 
 
 def branch(lake: Lake) -> None:
-    assert lake.create_branch("other", "work") == lake.head("work")
+    assert lake.create_branch("other", "mine") == lake.head("mine")
     lake.delete_branch("other")
-    assert lake.branches() == ("main", "work")
+    assert lake.branches() == ("main", "mine")
 
 
 def read_all(lake: Lake) -> None:
-    assert read(lake, "work", "stocks") == {"a": "1"}
-    assert lake.diff("main", "work").added == ("stocks/a",)
+    assert read(lake, "mine", "stocks") == {"a": "1"}
+    assert lake.diff("main", "mine").added == ("stocks/a",)
 
 
 CALLS: list[tuple[Callable[[Lake], None], str]] = [
@@ -71,16 +71,16 @@ CALLS: list[tuple[Callable[[Lake], None], str]] = [
     (write, r"POST .*/objects/delete"),
     (write, r"GET .*/branches/[^/]+/diff"),
     (write, r"POST .*/branches/[^/]+/commits"),
-    (write, r"POST .*/refs/[^/]+/merge/work"),
+    (write, r"POST .*/refs/[^/]+/merge/mine"),
     (write, r"DELETE .*/branches/_private"),
-    (merge, r"POST .*/refs/work/merge/main"),
+    (merge, r"POST .*/refs/mine/merge/main"),
     (merge, r"GET .*/objects/ls"),
     (revert, r"POST .*/revert"),
-    (revert, r"POST .*/refs/[^/]+/merge/work"),
+    (revert, r"POST .*/refs/[^/]+/merge/mine"),
     (branch, r"POST .*/branches$"),
     (branch, r"DELETE .*/branches/other"),
-    (read_all, r"GET .*/refs/work/commits"),
-    (read_all, r"GET .*/refs/main/diff/work"),
+    (read_all, r"GET .*/refs/mine/commits"),
+    (read_all, r"GET .*/refs/main/diff/mine"),
 ]
 
 

@@ -2,19 +2,21 @@
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
+from collections.abc import Callable
 from typing import Any
 
-from dagster import Failure, asset
+from dagster import AssetsDefinition, Failure, TableSchema, asset
 
 from lake_assets import settings
-from lake_assets.defs.publishing import published_asset
+from lake_assets.defs.publishing import LAYER, published_asset
 from lake_assets.defs.words import queries
 from lake_assets.defs.words.checks import BLOCKING
 from lake_assets.defs.words.config import StreamConfig
 from lake_assets.defs.words.schema import counts_schema, windowed_schema
 from lake_assets.defs.words.source import open_source
 from lake_assets.resources.kafka.resource import KafkaResource
-from lake_assets.streaming.query import SourceError, StreamQuery, StreamSource
+from lake_assets.streaming.microbatches import STATE_STORES
+from lake_assets.streaming.query import SourceError, StreamQuery
 
 GROUP = "words"
 OWNERS = ["team:data-platform"]
@@ -22,41 +24,33 @@ POOL = "words"
 """One run at a time: two would read the same lines, and only one could publish."""
 
 
-@asset(
-    group_name=GROUP,
-    pool=POOL,
-    io_manager_key="stream_io_manager",
-    kinds={"spark", "kafka", "parquet", "lake"},
-    owners=OWNERS,
-    tags={"layer": "refined"},
-    code_version="1",
-    metadata={"dagster/column_schema": counts_schema()},
-)
-def word_counts(config: StreamConfig, kafka: KafkaResource) -> Any:
-    """How often each word stood in any line, over all time; each run reads what is new, and exactly once."""
-    return StreamQuery(
-        name="word_counts 1",
-        key=("word",),
-        columns=queries.COUNTS,
-        build=lambda lines, _: queries.word_counts(lines),
-        source=_source(config, kafka),
-        fail_on_data_loss=config.fail_on_data_loss,
-        reset=config.reset_checkpoint,
-        state_store=settings.WORDS_STATE_STORE.choice("hdfs", "rocksdb"),
-        csv=settings.WORDS_CSV.choice("false", "true") == "true",
+def _stream(schema: TableSchema) -> Callable[[Callable[..., Any]], AssetsDefinition]:
+    """Return the decorator of an asset that is a stream."""
+    return asset(
+        group_name=GROUP,
+        pool=POOL,
+        io_manager_key="stream_io_manager",
+        kinds={"spark", "kafka", "parquet", "lake"},
+        owners=OWNERS,
+        tags={LAYER: "refined"},
+        code_version="1",
+        metadata={"dagster/column_schema": schema},
     )
 
 
-@asset(
-    group_name=GROUP,
-    pool=POOL,
-    io_manager_key="stream_io_manager",
-    kinds={"spark", "kafka", "parquet", "lake"},
-    owners=OWNERS,
-    tags={"layer": "refined"},
-    code_version="1",
-    metadata={"dagster/column_schema": windowed_schema()},
-)
+@_stream(counts_schema())
+def word_counts(config: StreamConfig, kafka: KafkaResource) -> Any:
+    """How often each word stood in any line, over all time; each run reads what is new, and exactly once."""
+    return StreamQuery(
+        name=queries.NAME,
+        key=("word",),
+        columns=queries.COUNTS,
+        build=lambda lines, _: queries.word_counts(lines),
+        **_configured(config, kafka),
+    )
+
+
+@_stream(windowed_schema())
 def word_counts_windowed(config: StreamConfig, kafka: KafkaResource) -> Any:
     """How often each word stood in the lines of each window of time.
 
@@ -65,24 +59,28 @@ def word_counts_windowed(config: StreamConfig, kafka: KafkaResource) -> Any:
     """
     windows = queries.Windows.from_settings()
     return StreamQuery(
-        name=f"word_counts_windowed 1: {windows}",
+        name=windows.query,
         key=("window_start", "window_end", "word"),
         columns=queries.WINDOWED,
         build=lambda lines, mark: queries.word_counts_windowed(lines, mark, windows),
-        source=_source(config, kafka),
-        fail_on_data_loss=config.fail_on_data_loss,
-        reset=config.reset_checkpoint,
         delay=windows.delay * 1000,
-        state_store=settings.WORDS_STATE_STORE.choice("hdfs", "rocksdb"),
-        csv=settings.WORDS_CSV.choice("false", "true") == "true",
+        **_configured(config, kafka),
     )
 
 
-def _source(config: StreamConfig, kafka: KafkaResource) -> StreamSource:
+def _configured(config: StreamConfig, kafka: KafkaResource) -> dict[str, Any]:
+    """Return what settings and run configuration say of a query."""
     try:
-        return open_source(config.source or settings.WORDS_SOURCE.value, kafka)
+        source = open_source(config.source or settings.WORDS_SOURCE.value, kafka)
     except SourceError as error:
         raise Failure(str(error), allow_retries=False) from error
+    return {
+        "source": source,
+        "fail_on_data_loss": config.fail_on_data_loss,
+        "reset": config.reset_checkpoint,
+        "state_store": settings.WORDS_STATE_STORE.choice(*STATE_STORES),
+        "csv": settings.WORDS_CSV.choice("false", "true") == "true",
+    }
 
 
 WORDS = [

@@ -51,7 +51,7 @@ def changed_words(lake: Lake, before: str | None, after: str) -> Iterator[Update
                 FROM ({sides[0]}) AS before FULL JOIN ({sides[1]}) AS after ON before.word = after.word
                 WHERE before.count IS DISTINCT FROM after.count
                 ORDER BY word
-            """)  # noqa: S608
+            """)  # noqa: S608 - of the queries below, which hold no value
             while batch := result.fetchmany(_BATCH):
                 yield from (Update(word, count) for word, count in batch)
         except (duckdb.Error, ArrowException) as error:
@@ -66,4 +66,4 @@ def _side(lake: Lake, connection: DuckDBPyConnection, name: str, commit: str | N
         return "SELECT NULL::VARCHAR AS word, NULL::BIGINT AS count WHERE false"
     snapshot = lake.path(commit, COUNTS)
     open_rows(connection, name, snapshot, [place_in(snapshot, path) for path in paths])
-    return f"SELECT word, count FROM {name}_files"  # noqa: S608
+    return f"SELECT word, count FROM {name}_files"  # noqa: S608 - "before" or "after"

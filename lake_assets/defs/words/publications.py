@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from lake_assets.lake.contract import Commit, Lake
 from lake_assets.lake.errors import RefNotFound
+from lake_assets.streaming import results
 
-COUNTS = "word_counts/counts"
+COUNTS = f"word_counts/{results.COUNTS}"
 """Where a commit keeps the complete counts, as Parquet: ``word`` (string), ``count`` (int64)."""
 
 

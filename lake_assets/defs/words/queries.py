@@ -11,10 +11,13 @@ from lake_assets.streaming.microbatches import LATEST
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+NAME = "word_counts 1"
+"""What a checkpoint of :func:`word_counts` is good for; another version is another query."""
+
 COUNTS = {"word": "VARCHAR", "count": "BIGINT"}
 _YEAR = 366 * 86_400
 
-WINDOWED = {"window_start": "TIMESTAMP", "window_end": "TIMESTAMP", **COUNTS}
+WINDOWED = {"window_start": "TIMESTAMPTZ", "window_end": "TIMESTAMPTZ", **COUNTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,10 @@ class Windows:
         slide = int(settings.WORDS_SLIDE.number(1, length)) if settings.WORDS_SLIDE.value else length
         return cls(length, slide, int(settings.WORDS_WATERMARK.number(0, _YEAR)))
 
-    def __str__(self) -> str:
-        return f"window {self.length} s, slide {self.slide} s, watermark {self.delay} s"
+    @property
+    def query(self) -> str:
+        """What a checkpoint of :func:`word_counts_windowed` is good for."""
+        return f"word_counts_windowed 1: window {self.length} s, slide {self.slide} s, watermark {self.delay} s"
 
 
 def word_counts(lines: DataFrame) -> DataFrame:

@@ -24,7 +24,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec, TopicDescription
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec, TopicDescription
 
 from lake_assets.resources.kafka.errors import KafkaFailure, KafkaUnavailable, TopicExists, TopicMissing
 from lake_assets.resources.kafka.security import Security
@@ -200,23 +200,6 @@ class KafkaCluster:
                 time.sleep(_PAUSE)
             else:
                 return
-
-    def grow(self, name: str, partitions: int) -> None:
-        """Give a topic more partitions; ``partitions`` is their new number.
-
-        Raises
-        ------
-        TopicMissing
-            There is none of that name.
-        KafkaFailure
-            It has as many already.
-        KafkaUnavailable
-            The servers do not answer within the deadline.
-        """
-        end = self._end()
-        with translated(self.servers, name):
-            grown = self._admin.create_partitions([NewPartitions(name, partitions)], request_timeout=self._left(end))
-        self._answers(grown.values(), end, name)
 
     def timestamp_at(self, topic: str, partition: int, offset: int) -> datetime | None:
         """Return the time of the first record at or after an offset, in UTC; None where there is none.

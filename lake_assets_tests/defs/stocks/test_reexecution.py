@@ -7,57 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dagster import (
-    DagsterRun,
-    JobDefinition,
-    JobExecutionResult,
-    ReexecutionOptions,
-    build_reconstructable_job,
-    execute_job,
-)
-from dagster._core.definitions.reconstruct import ReconstructableJob
-from dagster._core.execution.api import execute_run
+from dagster import DagsterRun
 
-from lake_assets import definitions, environments
+from lake_assets import environments
 from lake_assets.lake.contract import MAIN
+from lake_assets_tests.defs import reexecution
 from lake_assets_tests.defs.conftest import Graph
+from lake_assets_tests.defs.reexecution import again
 from lake_assets_tests.defs.stocks.test_stocks_job import copied, file_of, key
-from lake_assets_tests.shared_spark import SharedSpark
-
-
-def stocks_job(home: str) -> JobDefinition:
-    """Return the job on the environment in force and the shared Spark session."""
-    del home
-    return definitions.definitions(environments.resources(SharedSpark())).resolve_job_def("stocks")
-
-
-def reconstructable(graph: Graph) -> ReconstructableJob:
-    # Dagster keeps a job by how it is made: without the home, a test would get the one before it's resources.
-    return build_reconstructable_job(__name__, "stocks_job", reconstructable_args=(str(graph.home),))
 
 
 def start(graph: Graph, hour: str, run_id: str | None = None) -> DagsterRun:
-    """Execute the job in this process, as a run that can be re-executed."""
-    run = graph.instance.create_run_for_job(
-        stocks_job(str(graph.home)), run_id=run_id or str(uuid.uuid4()), tags={"dagster/partition": key(hour)}
-    )
-    execute_run(reconstructable(graph), run, graph.instance)
-    return run
-
-
-def again(graph: Graph, run: DagsterRun, *, from_failure: bool) -> JobExecutionResult:
-    options = (
-        ReexecutionOptions.from_failure(run.run_id, graph.instance)
-        if from_failure
-        else ReexecutionOptions(parent_run_id=run.run_id)
-    )
-    with execute_job(
-        reconstructable(graph),
-        graph.instance,
-        reexecution_options=options,
-        tags={"dagster/partition": run.tags["dagster/partition"]},
-    ) as result:
-        return result
+    """Execute the job for an hour, as a run that can be re-executed."""
+    return reexecution.start(graph, "stocks", run_id, {"dagster/partition": key(hour)})
 
 
 def steps(graph: Graph, run_id: str) -> list[str]:

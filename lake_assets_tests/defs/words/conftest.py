@@ -23,7 +23,7 @@ def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lake]:
 
 @pytest.fixture
 def stream(tmp_path: Path, make_graph: Callable[..., Graph]) -> Stream:
-    """The stream of words over an empty folder."""
-    folder = tmp_path / "lines"
+    """The stream of words over an empty folder, whose name Spark would take for a pattern of others."""
+    folder = tmp_path / "lines [of] {words, text}*"
     folder.mkdir()
     return Stream(make_graph(WORDS_SOURCE=str(folder)), folder)

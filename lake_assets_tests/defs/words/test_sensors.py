@@ -173,10 +173,12 @@ def test_what_the_published_counts_lack_is_asked_for_in_one_run(lake: Lake, sens
 
 
 @services
-def test_partitions_that_were_added_are_unread_from_their_beginning(lake: Lake, sensor: Sensor, topic: Topic) -> None:
+def test_partitions_that_were_added_are_unread_from_their_beginning(
+    lake: Lake, sensor: Sensor, topic: Topic, kafka: KafkaBroker
+) -> None:
     topic.send("a")
     publish(lake, read_until(topic.cluster, topic.name, {"0": 1, "1": 0}))
-    topic.cluster.grow(topic.name, 3)
+    kafka.grow(topic.name, 3)
     deadline = time.monotonic() + 30
     while len(topic.cluster.topic(topic.name).latest) < 3:
         assert time.monotonic() < deadline

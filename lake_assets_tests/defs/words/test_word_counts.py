@@ -29,7 +29,7 @@ def test_each_run_counts_what_is_new_and_what_is_rolled_back_is_read_again(strea
     assert stream.run().success
     assert stream.counts() == COUNTS == stream.changes()
     first = stream.graph.lake.head(MAIN).id
-    stream.add("2.txt", "kafka dog")
+    stream.add("2 [b]%20.txt", "kafka dog")
     assert stream.run().success
     assert stream.counts() == COUNTS | {"kafka": 1, "dog": 5}
     assert stream.changes() == {"kafka": 1, "dog": 5}

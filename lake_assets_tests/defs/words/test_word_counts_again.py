@@ -6,56 +6,16 @@ import os
 import uuid
 
 import pytest
-from dagster import (
-    DagsterRun,
-    JobDefinition,
-    JobExecutionResult,
-    ReexecutionOptions,
-    build_reconstructable_job,
-    execute_job,
-)
-from dagster._core.definitions.reconstruct import ReconstructableJob
-from dagster._core.execution.api import execute_run
+from dagster import ReexecutionOptions, execute_job
 
-from lake_assets import definitions, environments
 from lake_assets.lake.contract import MAIN
 from lake_assets.resources.outbox.contract import Update
 from lake_assets.resources.outbox.lines import read_committed
 from lake_assets_tests.defs.conftest import Graph
+from lake_assets_tests.defs.reexecution import again, reconstructable, start
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream
-from lake_assets_tests.shared_spark import SharedSpark
 
-
-def words_job(home: str) -> JobDefinition:
-    """Return the job on the environment in force and the shared Spark session."""
-    del home
-    return definitions.definitions(environments.resources(SharedSpark())).resolve_job_def("words")
-
-
-def reconstructable(graph: Graph) -> ReconstructableJob:
-    # Dagster keeps a job by how it is made: without the home, a test would get the one before it's resources.
-    return build_reconstructable_job(__name__, "words_job", reconstructable_args=(str(graph.home),))
-
-
-def start(graph: Graph, run_id: str | None = None) -> DagsterRun:
-    """Execute the job in this process, as a run that can be re-executed; return how it ended."""
-    job = words_job(str(graph.home))
-    run = graph.instance.create_run_for_job(job, run_id=run_id or str(uuid.uuid4()))
-    execute_run(reconstructable(graph), run, graph.instance)
-    ended = graph.instance.get_run_by_id(run.run_id)
-    assert ended is not None
-    return ended
-
-
-def again(graph: Graph, run: DagsterRun, *, from_failure: bool) -> JobExecutionResult:
-    """Re-execute a run: from its failure, or all steps."""
-    options = (
-        ReexecutionOptions.from_failure(run.run_id, graph.instance)
-        if from_failure
-        else ReexecutionOptions(parent_run_id=run.run_id)
-    )
-    with execute_job(reconstructable(graph), graph.instance, reexecution_options=options) as result:
-        return result
+JOB = "words"
 
 
 def delivered(stream: Stream) -> list[Update]:
@@ -79,17 +39,17 @@ def failure(graph: Graph, run_id: str) -> tuple[str, str]:
 def test_of_two_runs_that_read_the_same_lines_one_publishes_and_the_other_conflicts(stream: Stream) -> None:
     graph = stream.graph
     stream.add("1.txt", *LINES)
-    first = start(graph)
+    first = start(graph, JOB)
     assert first.is_success
     stream.add("2.txt", "kafka dog")
 
     # Both begin at the same commit; the slow one has its branch, and has read nothing when the quick one publishes.
     slow = str(uuid.uuid4())
     graph.lake.create_branch(f"run-{slow}", MAIN)
-    assert start(graph).is_success
+    assert start(graph, JOB).is_success
     published = graph.lake.head(MAIN)
     stream.add("3.txt", "late")
-    conflicted = start(graph, slow)
+    conflicted = start(graph, JOB, slow)
     step, why = failure(graph, slow)
     assert step == "words_published"
     assert f"by run {published.metadata['run_id']}" in why
@@ -110,7 +70,7 @@ def test_of_two_runs_that_read_the_same_lines_one_publishes_and_the_other_confli
     whole = again(graph, first, from_failure=False)
     assert whole.success
     options = ReexecutionOptions(parent_run_id=first.run_id, step_selection=["words_published", "word_counts_topic"])
-    with execute_job(reconstructable(graph), graph.instance, reexecution_options=options) as result:
+    with execute_job(reconstructable(graph, JOB), graph.instance, reexecution_options=options) as result:
         assert result.success
     assert graph.lake.head(MAIN) == head
     assert len(delivered(stream)) == len(COUNTS) + 3
@@ -120,7 +80,7 @@ def test_of_two_runs_that_read_the_same_lines_one_publishes_and_the_other_confli
 def test_from_a_publish_that_failed_a_run_goes_on_without_counting_anything_again(stream: Stream) -> None:
     graph = stream.graph
     stream.add("1.txt", *LINES)
-    assert start(graph).is_success
+    assert start(graph, JOB).is_success
     head = graph.lake.head(MAIN)
 
     # Something stands where Git wants its lock, so that main cannot be moved.
@@ -128,7 +88,7 @@ def test_from_a_publish_that_failed_a_run_goes_on_without_counting_anything_agai
     in_the_way = graph.home / "lake.git" / "refs" / "heads" / "main.lock"
     (in_the_way / "full").mkdir(parents=True)
     os.utime(in_the_way, (0, 0))
-    failed = start(graph)
+    failed = start(graph, JOB)
     assert failure(graph, failed.run_id)[0] == "words_published"
     assert graph.lake.head(MAIN) == head
     assert delivered(stream) == updates(COUNTS)

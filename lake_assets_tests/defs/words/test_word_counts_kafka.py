@@ -73,7 +73,7 @@ def test_the_walk_through_and_what_may_become_of_its_topic(make_stream: MakeStre
     assert position.source == committed["stream/source"] == stream.address
 
     # A partition more; values of every kind.
-    stream.broker.cluster().grow(stream.topic, 3)
+    stream.broker.grow(stream.topic, 3)
     stream.send("dog grown", partition=2)
     stream.send(None, "", "  ", b"b\xffd", "x" * (1 << 20), partition=0)
     stream.go(*NEXT)

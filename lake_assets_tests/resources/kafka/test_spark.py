@@ -13,7 +13,7 @@ import pytest
 from lake_assets import settings
 from lake_assets.resources.kafka import KafkaDenied, Security
 from lake_assets.resources.kafka.cluster import KafkaCluster
-from lake_assets.resources.kafka_connector import kafka_classpath
+from lake_assets.resources.spark_jars import KAFKA, class_path
 from lake_assets_tests.kafka_broker import PASSWORD, USER, KafkaBroker, own_broker, remove
 
 # In a process of its own: the shared session is started without the connector.
@@ -55,7 +55,7 @@ def test_client_and_spark_copy_a_topic_on_servers_that_ask_for_a_password_over_t
     for value in (b"dog", b"", b"\xff\xfe", None):
         producer.produce(source, key=b"k", value=value)
     assert producer.flush(30) == 0
-    classpath = kafka_classpath(Path(settings.SPARK_JARS.value).expanduser())
+    classpath = class_path(Path(settings.SPARK_JARS.value).expanduser(), [KAFKA])["spark.driver.extraClassPath"]
     done = subprocess.run(
         [sys.executable, "-c", COPY, classpath, source, target],
         input=json.dumps(cluster.spark_options()),

@@ -1,0 +1,25 @@
+"""The Spark session of a benchmark, configured as the Spark resource does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lake_assets import settings
+from lake_assets.resources.spark import prepare_process, session_conf
+from lake_assets.resources.spark_jars import Connector, class_path
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def session(*connectors: Connector, **conf: str) -> SparkSession:
+    """Start it, with connectors on its class path, and further settings."""
+    from pyspark.sql import SparkSession
+
+    prepare_process()
+    builder = SparkSession.builder.master("local[*]")
+    paths = class_path(Path(settings.SPARK_JARS.value).expanduser(), connectors)
+    for key, value in {**session_conf(), **paths, **conf}.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
