@@ -199,6 +199,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
     from lake_assets.io_managers.stream import StreamIOManager
+    from lake_assets.resources.lake import SnapshotResource
 
     lake = lake_resource()
     nosql = nosql_resource()
@@ -206,6 +207,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     spark = spark or spark_resource()
     return {
         "lake": lake,
+        "snapshot": SnapshotResource(),
         "nosql": nosql,
         "kafka": kafka,
         "words_outbox": words_outbox_resource(kafka),

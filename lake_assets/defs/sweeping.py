@@ -33,7 +33,7 @@ _RUN_BRANCH = re.compile(re.escape(branch_name("")) + r"([0-9a-f]{8}(?:-[0-9a-f]
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A branch that a run or a rollback left, whether it is to be removed, and why or why not."""
+    """A branch that a run, a rollback or another writer left, whether it is to be removed, and why or why not."""
 
     name: str
     remove: bool
@@ -46,20 +46,23 @@ def age_limit(days: float | None = None) -> timedelta:
 
 
 def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> Iterator[Branch]:
-    """Yield the branches of runs and rollbacks.
+    """Yield the branches of runs, rollbacks, and killed writers.
 
-    To be removed are those of failed and cancelled runs, and of runs whose process was killed, past the age limit.
+    To be removed are those of failed and cancelled runs, and of what was killed, past the age limit.
     """
     now = datetime.now(timezone.utc)
     needed = living(instance).needed
     private = lake.private_branches()
     for name in (*lake.branches(), *private):
-        found = _RUN_BRANCH.match(private.get(name, name))
+        own = private.get(name)
+        found = _RUN_BRANCH.match(name if own is None else own.works_for)
         try:
             if found is not None:
                 yield _run_branch(name, found[1], lake.head(name), instance, now - limit, found[1] in needed)
             elif name.startswith(BRANCH):
                 yield _rollback_branch(name, lake.head(name), instance, now - limit)
+            elif own is not None:
+                yield _by_age(name, f"a write or merge of {own.works_for}", own.since, now - limit)
         except RefNotFound:
             continue  # Published, or removed by somebody else, meanwhile.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, Failure
 
@@ -19,7 +19,7 @@ RUN_ID = "run_id"
 """Commit metadata: the run that made the commit, or whose branch a merge published."""
 
 SOURCE_REF = "source_ref"
-"""Run tag: the branch, tag or commit that a run reads instead of ``main``'s head."""
+"""Run configuration of the resource ``snapshot``: what a run reads instead of ``main``'s head."""
 
 _KNOWN: set[tuple[str, str]] = set()
 """Repository and run of the branches that this process has seen: they are not looked for again at every output."""
@@ -58,7 +58,7 @@ def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Comm
 def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
     """Return the run's branch, created at first use.
 
-    It starts from ``main``'s head, or from the ref that the run's tag ``source_ref`` names. A run that skips steps
+    It starts from ``main``'s head, or from the ref that its configuration ``source_ref`` names. A run that skips steps
     starts from what its ancestors left: the nearest one that still has a branch, or ``main`` where an ancestor was
     published.
 
@@ -80,15 +80,15 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
     if skips and find_head(lake, run.run_id) is not None:
         _KNOWN.add(known)
         return name
-    start = _starting_point(lake, instance, run) if skips else run.tags.get(SOURCE_REF, MAIN)
+    start = _starting_point(lake, instance, run) if skips else _source_ref(run)
     # Another step of this run, in a process of its own, may be quicker.
     with suppress(AlreadyExists):
         try:
             lake.create_branch(name, start)
         except RefNotFound as error:
             raise Failure(
-                f"Run {run.run_id} cannot begin: its tag {SOURCE_REF} names {start!r}, and the lake has no such "
-                "branch, tag or commit.",
+                f"Run {run.run_id} cannot begin: its configuration {SOURCE_REF} names {start!r}, and the lake has no "
+                "such branch, tag or commit.",
                 allow_retries=False,
             ) from error
     _KNOWN.add(known)
@@ -123,13 +123,18 @@ def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> s
             return MAIN
         wrote = wrote or _materialized(instance, ancestor)
     if not wrote:
-        return run.tags.get(SOURCE_REF, MAIN)
+        return _source_ref(run)
     raise Failure(
         f"Run {run.run_id} skips steps of run {run.parent_run_id}, but that run's branch "
         f"{branch_name(run.parent_run_id or '')!r} is gone and was never published, so their output is lost. "
         "Re-execute all steps instead.",
         allow_retries=False,
     )
+
+
+def _source_ref(run: DagsterRun) -> str:
+    resources = cast("dict[str, Any]", run.run_config.get("resources", {}))
+    return resources.get("snapshot", {}).get("config", {}).get(SOURCE_REF, MAIN)
 
 
 def _skips_steps(instance: DagsterInstance, run: DagsterRun) -> bool:

@@ -47,6 +47,14 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivateBranch:
+    """A branch that one write or merge has for itself: the branch it works for, and when it began, in UTC."""
+
+    works_for: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class LakeObject:
     """One data file of a snapshot: path in the lake, size in bytes, checksum, and where its bytes lie."""
 
@@ -140,8 +148,8 @@ class Lake(Protocol):
         """Names of all branches but the private ones, sorted."""
         ...
 
-    def private_branches(self) -> Mapping[str, str]:
-        """Return the branches of writes under way, or whose process was killed, to the branch that each works for."""
+    def private_branches(self) -> Mapping[str, PrivateBranch]:
+        """Return the branches of writes and merges under way, or whose process was killed, by name."""
         ...
 
     def create_branch(self, name: str, source: str) -> Commit:

@@ -12,8 +12,22 @@ from typing import TYPE_CHECKING
 from dagster import ConfigurableResource, InitResourceContext
 from pydantic import Field, PrivateAttr
 
+from lake_assets.lake.contract import MAIN
+
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
+
+
+class SnapshotResource(ConfigurableResource["SnapshotResource"]):
+    """What of the lake a run reads: set by its run configuration alone.
+
+    Parameters
+    ----------
+    source_ref
+        Branch, tag or commit that the run's branch starts at.
+    """
+
+    source_ref: str = Field(default=MAIN, description="Branch, tag or commit that the run reads")
 
 
 class LakeResource(ConfigurableResource["LakeResource"]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ from dagster import AssetMaterialization, DagsterInstance
 
 from lake_assets import environments, settings
 from lake_assets.cli.row_diff import row_diff
+from lake_assets.defs.sweeping import branches_left, sweep
 from lake_assets.io_managers.provenance import origins
 from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.contract import MAIN
+from lake_assets.lake.lakefs import private
 from lake_assets_tests.defs.test_rollback import rolled_back, stale, version
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
 from lake_assets_tests.small_graph import SmallGraph
@@ -85,3 +89,15 @@ def test_a_day_is_published_corrected_compared_rolled_back_and_changed_by_hand(s
     assert small.tick("sweep_branches", None).skip_message == "Removed no branch; kept 0."
     assert lake.branches() == (MAIN,)
     lake.close()
+
+
+def test_what_a_killed_writer_outside_of_runs_left_is_swept_past_the_age_limit(small: SmallGraph) -> None:
+    with closing(environments.open_lake()) as lake:
+        # A killed writer does not remove it; lakeFS has no other trace of one.
+        lake.create_branch(private.name_for("v1.0"), MAIN)
+        assert lake.branches() == (MAIN,)
+        (young,) = branches_left(lake, small.instance, timedelta(days=1))
+        assert not young.remove
+        assert young.reason.startswith("a write or merge of v1_0, since ")
+        assert [branch.remove for branch in sweep(lake, small.instance, timedelta(0))] == [True]
+        assert lake.private_branches() == {}

@@ -1,5 +1,7 @@
 """Runs jobs on lakeFS in one process with one Spark session, and says in JSON what each cost: started by the tests.
 
+What Spark's own page says of its environment goes to stderr.
+
 Arguments: pairs of job and partition key, such as ``stocks=2017-07-28-08:00 users=userdata1``.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import urllib.request
 from typing import Any
 
 from dagster import DagsterInstance
@@ -16,6 +19,7 @@ from lake_assets import definitions, environments
 from lake_assets.defs.users.partitions import BATCHES_NAME
 from lake_assets.lake.contract import Lake
 from lake_assets.resources.lake import LakeFSResource
+from lake_assets.resources.spark import SparkResource
 from lake_assets_tests.shared_spark import SharedSpark
 
 OPENED: list[Any] = []
@@ -34,8 +38,7 @@ def main(runs: list[str]) -> None:
     """Run the jobs, one after another."""
     logging.disable(logging.INFO)
     environments.lake_resource = _counted(environments.lake_resource())
-    spark = environments.spark_resource()
-    assert spark.session
+    page = f"{_with_page(environments.spark_resource()).session.sparkContext.uiWebUrl}/environment/"
     defs = definitions.definitions(environments.resources(SharedSpark()))
     with DagsterInstance.get() as instance:
         for run in runs:
@@ -52,10 +55,18 @@ def main(runs: list[str]) -> None:
                     calls[call] = calls.get(call, 0) + count
             ended = {"run": run, "run_id": result.run_id, "success": result.success, "calls": calls}
             print(json.dumps(ended), flush=True)
+    with urllib.request.urlopen(page, timeout=60) as answer:
+        print(answer.read().decode(), file=sys.stderr)
 
 
 def _counted(resource: Any) -> Any:
     return lambda: CountedLakeFS(**{name: getattr(resource, name) for name in type(resource).model_fields})
+
+
+def _with_page(resource: SparkResource) -> SparkResource:
+    settings = {name: getattr(resource, name) for name in type(resource).model_fields}
+    settings["conf"] = {**resource.conf, "spark.ui.enabled": "true", "spark.ui.port": "0"}
+    return SparkResource(**settings)
 
 
 if __name__ == "__main__":

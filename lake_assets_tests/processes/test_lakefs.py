@@ -66,6 +66,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
         "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],
         "SPARK_MASTER": "local[2]",
+        "SPARK_LOCAL_IP": "127.0.0.1",
         "STOCKS_SOURCE": str(data / "xetra"),
         "USERS_SOURCE": "generated",
         "WORDS_SINK": str(home / "words.jsonl"),
@@ -145,6 +146,8 @@ def test_each_commit_leads_to_its_run(ran: Ran) -> None:
 
 def test_the_secret_stands_nowhere(ran: Ran) -> None:
     secret = CREDENTIALS[1].encode()
+    # Spark's page of its environment is in what was said.
+    assert "spark.hadoop.fs.s3a.bucket.test-" in ran.said
     assert secret not in ran.said.encode()
     for path in ran.home.rglob("*"):
         if path.is_file():

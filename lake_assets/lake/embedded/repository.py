@@ -12,7 +12,7 @@ from pygit2 import Commit as GitCommit
 from pygit2.enums import SortMode
 
 from lake_assets.lake import names
-from lake_assets.lake.contract import Commit, Diff, LakeObject, Snapshot, Write, WriteMode
+from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.creation import open_or_create
@@ -90,7 +90,7 @@ class EmbeddedLake:
         with self._translated():
             return self._refs.branches()
 
-    def private_branches(self) -> Mapping[str, str]:
+    def private_branches(self) -> Mapping[str, PrivateBranch]:
         """Return nothing: a write needs no branch of its own."""
         return {}
 

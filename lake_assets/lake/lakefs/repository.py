@@ -9,7 +9,7 @@ from typing import Any, get_args
 from uuid import uuid4
 
 from lake_assets.lake import names
-from lake_assets.lake.contract import Commit, Diff, LakeObject, Snapshot, Write, WriteMode
+from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
 from lake_assets.lake.errors import (
     AlreadyExists,
     InvalidName,
@@ -20,9 +20,9 @@ from lake_assets.lake.errors import (
     WriteConflict,
     WriteRefused,
 )
-from lake_assets.lake.lakefs import folders
+from lake_assets.lake.lakefs import folders, private
 from lake_assets.lake.lakefs.api import Api
-from lake_assets.lake.lakefs.server import PRIVATE, ConflictError, Server, paths_of
+from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
 
 _ROUNDS = 30
 """How often a merge is made anew because others were quicker."""
@@ -80,12 +80,12 @@ class LakeFSLake:
 
     def branches(self) -> tuple[str, ...]:
         """Names of all branches, sorted."""
-        return tuple(sorted(name for name, _ in self._server.branches() if not name.startswith(PRIVATE)))
+        return tuple(sorted(name for name, _ in self._server.branches() if private.told_by(name) is None))
 
-    def private_branches(self) -> Mapping[str, str]:
-        """Return the branches of writes and merges under way, or whose process was killed, to what each works for."""
-        mine = (name for name, _ in self._server.branches() if name.startswith(PRIVATE))
-        return {name: name[len(PRIVATE) :].rpartition("--")[0] for name in mine}
+    def private_branches(self) -> Mapping[str, PrivateBranch]:
+        """Return the branches of writes and merges under way, or whose process was killed, by name."""
+        found = ((name, private.told_by(name)) for name, _ in self._server.branches())
+        return {name: branch for name, branch in found if branch is not None}
 
     def create_branch(self, name: str, source: str) -> Commit:
         """Make a branch at ``source``'s commit; see :meth:`Lake.create_branch`."""
@@ -398,8 +398,8 @@ class LakeFSLake:
 
     def leftovers(self) -> str:
         """Describe the branches of writes under way, or of killed writers; empty where there are none."""
-        private = self.private_branches()
-        return f"{len(private)} branch(es) of writes under way, or of killed writers" if private else ""
+        number = len(self.private_branches())
+        return f"{number} branch(es) of writes under way, or of killed writers" if number else ""
 
     def drop_changes(self, branch: str) -> None:
         """Drop what was written to a branch past this program, and is not committed."""
@@ -422,8 +422,7 @@ class LakeFSLake:
     @contextmanager
     def _private(self, source: str) -> Generator[tuple[str, str]]:
         """Yield a branch of one's own and the commit it began at; it is gone afterwards."""
-        # A tag may have dots, which a branch may not.
-        place = f"{PRIVATE}{source.replace('.', '_')}--{uuid4().hex}"
+        place = private.name_for(source)
         try:
             began = self._server.create_branch(place, source)
             yield place, began

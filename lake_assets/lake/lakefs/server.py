@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from lake_assets.lake.contract import MAIN, Commit
 from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, PathNotFound, RefNotFound
+from lake_assets.lake.lakefs import private
 from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
 
 KEY = ".lake.key"
@@ -27,9 +28,6 @@ lakeFS 1.84 merges by walking the sorted paths of both sides. Where one side has
 only the other has if the next one of their base has the same content (`handleAll` in its merge.go compares contents,
 not paths). Neither side comes to its end before this.
 """
-
-PRIVATE = "_private-"
-"""Branches of this name are one write's or one merge's own: shown nowhere, swept when their maker is gone."""
 
 RECENT = 1000
 """Commits looked through for a key: more than can land on a branch while a call is tried again."""
@@ -69,7 +67,7 @@ class Server:
             protected = []
         if not any(rule["pattern"] == MAIN for rule in protected):
             self._api.call("PUT", rules, body=[*protected, {"pattern": MAIN}])
-        place = f"{PRIVATE}{MAIN}--{uuid4().hex}"
+        place = private.name_for(MAIN)
         self.create_branch(place, MAIN)
         try:
             if self.object(place, END) is None:
