@@ -6,6 +6,8 @@ DEMO_HOUR ?= 2017-07-28-08:00
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Two processes of tests, each with its Spark session: one alone waits for servers and JVMs two fifths of its time.
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 # uv installs the lock file quicker than pip; requirements.lock pins it too.
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
@@ -54,10 +56,10 @@ kafka: setup
 	@$(BIN)/python -m lake_assets_tests.kafka_broker
 
 test: setup check
-	@$(BIN)/pytest -m "not soak"
+	@$(BIN)/pytest $(PARALLEL) -m "not soak"
 
 test-services: setup
-	@REQUIRE_SERVICES=1 $(BIN)/pytest -m "services and not soak"
+	@REQUIRE_SERVICES=1 $(BIN)/pytest $(PARALLEL) -m "services and not soak"
 
 soak: setup
 	@$(BIN)/pytest -m soak

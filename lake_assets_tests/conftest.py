@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 REPOSITORY_ROOT = Path(__file__).parent.parent
 
 # Tests start many JVMs that live for seconds: without the second compiler they take half the CPU time.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist what stays in one process: a file's tests, and all that share one Dagster server, first."""
+    of_dagsters = Path(__file__).parent / "ui"
+    items.sort(key=lambda item: of_dagsters not in item.path.parents)
+    for item in items:
+        group = of_dagsters if of_dagsters in item.path.parents else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(REPOSITORY_ROOT))))
 
 
 def kafka_connector() -> dict[str, str]:

@@ -18,13 +18,13 @@ from dagster import (
 from lake_assets import environments
 from lake_assets.lake.contract import MAIN
 from lake_assets_tests.defs.conftest import Graph
-from lake_assets_tests.defs.stocks.test_reexecution import reconstructable, start, stocks_job
+from lake_assets_tests.defs.reexecution import job_of, reconstructable, start
 from lake_assets_tests.defs.stocks.test_stocks_job import copied, file_of, key
 
 
 def ended(graph: Graph) -> DagsterRun:
     """Return a run of nothing that ended well."""
-    run = graph.instance.create_run_for_job(stocks_job(str(graph.home)))
+    run = graph.instance.create_run_for_job(job_of(str(graph.home), "stocks"))
     success = DagsterEvent(DagsterEventType.RUN_SUCCESS.value, "stocks")
     graph.instance.report_dagster_event(success, run.run_id)
     return run
@@ -67,10 +67,10 @@ def test_the_publishing_step_alone_does_not_publish_what_failed_its_checks(
     with file_of(source, "19").open("a") as file:
         file.write("no bar\n" * 10)
     graph = make_graph(source)
-    failed = start(graph, "19")
+    failed = start(graph, "stocks", tags={"dagster/partition": key("19")})
     options = ReexecutionOptions(parent_run_id=failed.run_id, step_selection=["stocks_published"])
     with execute_job(
-        reconstructable(graph),
+        reconstructable(graph, "stocks"),
         graph.instance,
         reexecution_options=options,
         tags={"dagster/partition": key("19")},

@@ -65,6 +65,7 @@ class FaultyProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def _pass(self) -> None:
                 kind = proxy._take(f"{self.command} {self.path}")

@@ -69,13 +69,8 @@ def serve_at_once(server: FaultyServer, *bodies: bytes) -> None:
     server.faults.extend(once_all_are_here(everybody, body) for body in bodies)
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        pytest.param((200, 150), id="other-files"),
-        pytest.param((200, 200), id="equal-files", marks=pytest.mark.soak),
-    ],
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("rows", [(200, 150), (200, 200)], ids=["other-files", "equal-files"])
 def test_two_runs_at_once_on_one_hour_end_in_order_or_with_one_clear_conflict(
     rows: tuple[int, int], start_job: StartJob, tmp_path: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lake_assets.lake.contract import MAIN
 from lake_assets_tests.ui import queries
 from lake_assets_tests.ui.files import add_day, file_of
@@ -14,6 +16,7 @@ def waiting(dagster: DagsterServer, run: str) -> str | None:
     return next((tick["skipReason"] for tick in state["ticks"] if run in (tick["skipReason"] or "")), None)
 
 
+@pytest.mark.soak
 def test_runs_of_single_assets_are_published_where_no_check_was_left_out(dagster: DagsterServer) -> None:
     day, hour = "2017-07-11", "19"
     key, place = f"{day}-{hour}:00", f"day={day}/hour={hour}"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset
 import pytest
 
+from lake_assets.defs.publishing import publish
 from lake_assets.lake.contract import MAIN
 from lake_assets_tests.defs.conftest import Graph
 
@@ -95,6 +96,9 @@ def test_the_materialization_tells_what_was_published(make_graph: Callable[..., 
     assert events["stocks_table"]["dagster/row_count"].value == 727
     merge = graph.lake.head(MAIN)
     assert merge.metadata["run_id"] == result.run_id
+    # Publishing it again is no second merge.
+    again = publish(graph.lake, graph.instance, result.dagster_run)
+    assert (again.commit, again.merged) == (merge, False)
 
 
 def test_a_range_in_a_single_run_publishes_each_hour_with_its_own_counts(
@@ -200,16 +204,6 @@ def test_quarantined_rows_are_published_beside_the_good_ones(
     assert bars(graph, "08").num_rows == 7531
 
 
-def test_publishing_a_run_twice_is_one_merge(make_graph: Callable[..., Graph], xetra: Path) -> None:
-    from lake_assets.defs.publishing import publish
-
-    graph = make_graph(xetra)
-    result = graph.run(key("19"))
-    head = graph.lake.head(MAIN)
-    again = publish(graph.lake, graph.instance, result.dagster_run)
-    assert (again.commit, again.merged) == (head, False)
-
-
 def test_a_missing_file_fails_at_once_and_leaves_nothing(make_graph: Callable[..., Graph], xetra: Path) -> None:
     graph = make_graph(xetra)
     result = graph.run(key("07"))
@@ -218,16 +212,6 @@ def test_a_missing_file_fails_at_once_and_leaves_nothing(make_graph: Callable[..
     assert "XETR07.csv" in failure.step_failure_data.error_display_string
     assert not any(event.event_type_value == "STEP_UP_FOR_RETRY" for event in result.all_events)
     assert graph.published() == {}
-
-
-def test_the_order_of_publishing_does_not_matter(make_graph: Callable[..., Graph], xetra: Path) -> None:
-    tables = []
-    for order in (("08", "19"), ("19", "08")):
-        graph = make_graph(xetra)
-        for hour in order:
-            assert graph.run(key(hour)).success
-        tables.append(graph.table())
-    assert tables[0] == tables[1]
 
 
 @pytest.mark.soak
