@@ -38,6 +38,11 @@ S3A = Connector(
         "org.apache.httpcomponents:httpclient",
         "org.apache.httpcomponents:httpcore",
         "joda-time:joda-time",
+        "com.squareup.okhttp3:okhttp",
+        "com.squareup.okio:okio",
+        "org.eclipse.jetty:jetty-util",
+        "org.eclipse.jetty:jetty-util-ajax",
+        "org.slf4j:slf4j-api",
     ),
 )
 """The S3A file system, and the committers that do not rename."""
