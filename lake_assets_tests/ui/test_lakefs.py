@@ -1,4 +1,4 @@
-"""The same page and daemon on a lakeFS server: runs launched from the page, and by a sensor, are published there."""
+"""The same page and daemon on a lakeFS server: runs launched from the page, and by sensors, are published there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lake_assets.defs.users.partitions import BATCHES_NAME
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets_tests import lakefs_server
+from lake_assets_tests.defs.users import files as users
 from lake_assets_tests.ui import queries
 from lake_assets_tests.ui.files import add_day
 from lake_assets_tests.ui.server import SELECTOR, running, until
@@ -20,7 +21,7 @@ from lake_assets_tests.ui.words import counts
 @pytest.mark.soak
 @pytest.mark.services
 @pytest.mark.timeout(1800)
-def test_on_lakefs_stocks_and_users_are_launched_from_the_page_and_words_by_their_sensor(tmp_path: Path) -> None:
+def test_on_lakefs_runs_from_the_page_and_by_every_sensor_of_new_data_are_published(tmp_path: Path) -> None:
     endpoint, _, repository = lakefs_server.fresh_repository().rpartition("/")
     key, secret = lakefs_server.CREDENTIALS
     settings = {
@@ -29,11 +30,12 @@ def test_on_lakefs_stocks_and_users_are_launched_from_the_page_and_words_by_thei
         "LAKEFS_REPOSITORY": repository,
         "LAKEFS_ACCESS_KEY_ID": key,
         "LAKEFS_SECRET_ACCESS_KEY": secret,
-        "USERS_SOURCE": "generated",
+        "USERS_SOURCE": str(tmp_path / "users"),
         "WORDS_SINK": str(tmp_path / "counts.jsonl"),
     }
     source = tmp_path / "source"
     add_day(source, "2017-07-14", ["19"])
+    users.add(tmp_path / "users", "one")
     with (
         running(tmp_path, source, **settings) as server,
         closing(LakeFSLake(endpoint, key, secret, repository)) as lake,
@@ -41,10 +43,20 @@ def test_on_lakefs_stocks_and_users_are_launched_from_the_page_and_words_by_thei
         (server.lines / "1.txt").write_text("dog cat\ndog\n")
         server.query(queries.ADD_PARTITION, repository=SELECTOR, name=BATCHES_NAME, key="one")
         launched = [server.launch("2017-07-14-19:00"), server.launch("one", job="users")]
-        with server.turned_on("new_text_files"):
-            assert [server.finished(run) for run in launched] == ["SUCCESS", "SUCCESS"]
-            until("the words are published", lambda: counts(lake) == {"dog": 2, "cat": 1}, 400)
+        assert [server.finished(run) for run in launched] == ["SUCCESS", "SUCCESS"]
+        add_day(source, "2017-07-14", ["08"])
+        users.add(tmp_path / "users", "two")
+
+        def all_are_there() -> bool:
+            places = ("stocks_parquet/day=2017-07-14/hour=08", "users/partition=two")
+            return counts(lake) == {"dog": 2, "cat": 1} and all(lake.fingerprint(MAIN, place) for place in places)
+
+        with (
+            server.turned_on("new_stock_files"),
+            server.turned_on("new_user_files"),
+            server.turned_on("new_text_files"),
+        ):
+            until("what is new is published", all_are_there, 600)
         published = {commit.metadata.get("run_id") for commit in lake.log(MAIN) if len(commit.parents) > 1}
         assert published >= set(launched)
-        assert all(lake.fingerprint(MAIN, prefix) for prefix in ("stocks_parquet", "users"))
         assert secret not in server.log.read_text()
