@@ -224,12 +224,11 @@ def fill(disk: Path, leave: int) -> Path:
 @pytest.mark.parametrize(
     ("disk", "leave", "step", "said"),
     [
-        ("", 0, "stocks_csv", LAKE_FULL),
-        ("", 20 << 10, "stocks_csv", LAKE_FULL),
-        ("", 100 << 10, "parse_stocks", LAKE_FULL),
-        ("nosql", 0, "stocks_table", "free some disk space and write again"),
+        pytest.param("", 0, "stocks_csv", LAKE_FULL, id="the-scratch's", marks=pytest.mark.soak),
+        pytest.param("", 20 << 10, "stocks_csv", LAKE_FULL, id="the-fetch's", marks=pytest.mark.soak),
+        pytest.param("", 100 << 10, "parse_stocks", LAKE_FULL, id="Spark's-into-the-lake"),
+        pytest.param("nosql", 0, "stocks_table", "free some disk space and write again", id="the-table's"),
     ],
-    ids=["the-scratch's", "the-fetch's", "Spark's-into-the-lake", "the-table's"],
 )
 def test_a_full_disk_is_named_and_with_room_again_the_next_run_succeeds(
     make_graph: MakeGraph, tmp_path: Path, disk: str, leave: int, step: str, said: str
