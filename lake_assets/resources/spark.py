@@ -48,6 +48,11 @@ def prepare_process() -> None:
     os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"))
 
 
+def file_uri(path: str | Path) -> str:
+    """Return what Spark reads as this very file or folder: wildcards in its name stand for themselves."""
+    return "file://" + re.sub(r"([\\*?{}\[\]])", r"\\\1", str(path))
+
+
 def java_version() -> tuple[str, int | None]:
     """Return the java program that Spark would start, and its major version; None where it does not run."""
     home = os.environ.get("JAVA_HOME")

@@ -161,15 +161,15 @@ def _listener(told: Callable[[Progress], None]) -> Any:
     from pyspark.sql.streaming.listener import StreamingQueryListener
 
     class Listener(StreamingQueryListener):
-        def onQueryStarted(self, event: Any) -> None:  # noqa: N802 - Spark's name
+        def onQueryStarted(self, event: Any) -> None:
             del event
 
-        def onQueryProgress(self, event: Any) -> None:  # noqa: N802 - Spark's name
+        def onQueryProgress(self, event: Any) -> None:
             document = json.loads(event.progress.json)
             if "addBatch" in document["durationMs"]:
                 told(_progress(document))
 
-        def onQueryTerminated(self, event: Any) -> None:  # noqa: N802 - Spark's name
+        def onQueryTerminated(self, event: Any) -> None:
             del event
 
     return Listener()

@@ -14,7 +14,7 @@ from lake_assets.lake.rows import bounded_connection, is_data, open_rows, sql_te
 
 if TYPE_CHECKING:
     import pyarrow
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
     from lake_assets.lake.contract import Lake, Snapshot, Write
     from lake_assets.streaming.query import StreamQuery
@@ -48,23 +48,20 @@ def write_results(write: Write, query: StreamQuery, before: Snapshot | None, bat
         A folder with a folder ``batch=N`` of what each micro-batch changed.
     """
     columns, key = (", ".join(map(_name, names)) for names in (query.columns, query.key))
-    # Names of columns only are put into a query, and those are a query's own.
     with bounded_connection() as connection:
-        connection.execute(f"CREATE TEMP TABLE changed AS {_changed(connection, query, batches)}")
-        every = "FROM changed"
+        _changed(connection, query, batches).create("changed")
+        every = connection.table("changed")
         if before is not None:
             _open(connection, "before", before)
-            kept = f"SELECT {columns} FROM before_files ANTI JOIN changed USING ({key})"  # noqa: S608 - see above
-            every = f"{kept} UNION ALL FROM changed"
-        connection.execute(f'CREATE TEMP TABLE "every" AS {every}')
+            every = connection.sql(f"FROM before_files ANTI JOIN changed USING ({key})").project(columns).union(every)
+        every.create("every")
         _write(connection, f"FROM changed ORDER BY {key}", write, CHANGES, query)
         _write(connection, f'FROM "every" ORDER BY {key}', write, COUNTS, query)
         if query.csv:
             _write_csv(connection, f'FROM "every" ORDER BY {key}', write)
-        digest = f'SELECT count(*), sum(hash({columns})::HUGEINT) FROM "every"'  # noqa: S608 - see above
-        seen = connection.execute(digest).fetchone()
-    assert seen is not None
-    return Results(int(seen[0]), f"{int(seen[1] or 0):x}")
+        seen = connection.table("every").aggregate(f"count(*), sum(hash({columns})::HUGEINT)").fetchall()
+    ((rows, digest),) = seen
+    return Results(int(rows), f"{int(digest or 0):x}")
 
 
 @contextmanager
@@ -82,18 +79,18 @@ def open_counts(lake: Lake, ref: str, prefix: str) -> Generator[DuckDBPyConnecti
         yield connection
 
 
-def _changed(connection: DuckDBPyConnection, query: StreamQuery, batches: Path) -> str:
-    """Return the query of the rows that any micro-batch changed, as the last one left them."""
+def _changed(connection: DuckDBPyConnection, query: StreamQuery, batches: Path) -> DuckDBPyRelation:
+    """Return the rows that any micro-batch changed, as the last one left them."""
     files = sorted(batches.glob("*/*.parquet"))
     if not files:
         nothing = ", ".join(f"NULL::{kind} AS {_name(name)}" for name, kind in query.columns.items())
-        return f"SELECT {nothing} WHERE false"
+        return connection.sql(f"SELECT {nothing} WHERE false")
     listed = ", ".join(sql_text(str(file)) for file in files)
     connection.execute(f"CREATE VIEW batches AS FROM read_parquet([{listed}], hive_types = {{'batch': BIGINT}})")
     columns, key = (", ".join(map(_name, names)) for names in (query.columns, query.key))
-    newest = f"row_number() OVER (PARTITION BY {key} ORDER BY batch DESC) = 1"
-    last = f" QUALIFY {newest}" if len({file.parent for file in files}) > 1 else ""
-    return f"SELECT {columns} FROM batches{last}"  # noqa: S608 - names of a query's own columns
+    newest = f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY batch DESC) = 1"
+    several = len({file.parent for file in files}) > 1
+    return connection.sql(f"FROM batches {newest if several else ''}").project(columns)
 
 
 def _write(connection: DuckDBPyConnection, rows: str, write: Write, folder: str, query: StreamQuery) -> None:
@@ -133,4 +130,4 @@ def _open(connection: DuckDBPyConnection, name: str, counts: Snapshot) -> None:
 
 
 def _name(column: str) -> str:
-    return f'"{column}"'
+    return '"' + column.replace('"', '""') + '"'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,15 +11,13 @@ from urllib.parse import quote
 
 from lake_assets.defs.users.generator import generate
 from lake_assets.defs.users.schema import COLUMNS, spark_schema
+from lake_assets.resources.spark import file_uri
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 GENERATED = "generated"
 SUFFIX = ".parquet"
-
-# What the Hadoop file system takes for a pattern of many files.
-_GLOB = re.compile(r"([\\*?{}\[\]])")
 
 
 class UsersSourceError(Exception):
@@ -104,7 +101,7 @@ class FolderOfUsers:
         """Open the batch's file."""
         path = self._path(batch)
         _check_schema(path)
-        return spark.read.schema(spark_schema()).parquet("file://" + _GLOB.sub(r"\\\1", str(path)))
+        return spark.read.schema(spark_schema()).parquet(file_uri(path))
 
     def batches(self) -> Iterator[tuple[str, str]]:
         """Yield what the folder has; a version changes with the file's size, time of change or identity."""

@@ -45,13 +45,14 @@ def changed_words(lake: Lake, before: str | None, after: str) -> Iterator[Update
         old, new = [*found.removed, *found.changed], [*found.added, *found.changed]
     with bounded_connection() as connection:
         try:
-            sides = (_side(lake, connection, "before", before, old), _side(lake, connection, "after", after, new))
-            result = connection.execute(f"""
+            _open(lake, connection, "before", before, old)
+            _open(lake, connection, "after", after, new)
+            result = connection.execute("""
                 SELECT coalesce(after.word, before.word) AS word, after.count
-                FROM ({sides[0]}) AS before FULL JOIN ({sides[1]}) AS after ON before.word = after.word
+                FROM before_files AS before FULL JOIN after_files AS after ON before.word = after.word
                 WHERE before.count IS DISTINCT FROM after.count
                 ORDER BY word
-            """)  # noqa: S608 - of the queries below, which hold no value
+            """)
             while batch := result.fetchmany(_BATCH):
                 yield from (Update(word, count) for word, count in batch)
         except (duckdb.Error, ArrowException) as error:
@@ -59,11 +60,11 @@ def changed_words(lake: Lake, before: str | None, after: str) -> Iterator[Update
             raise DataCorrupted(reason, repository=lake.repository, ref=f"{before}..{after}", path=COUNTS) from error
 
 
-def _side(lake: Lake, connection: DuckDBPyConnection, name: str, commit: str | None, paths: list[str]) -> str:
-    """Return the query of one commit's counts in these files."""
+def _open(lake: Lake, connection: DuckDBPyConnection, name: str, commit: str | None, paths: list[str]) -> None:
+    """Make the view ``<name>_files`` of one commit's counts in these files."""
     paths = sorted(filter(is_data, paths))
     if commit is None or not paths:
-        return "SELECT NULL::VARCHAR AS word, NULL::BIGINT AS count WHERE false"
+        connection.sql("SELECT NULL::VARCHAR AS word, NULL::BIGINT AS count WHERE false").create_view(f"{name}_files")
+        return
     snapshot = lake.path(commit, COUNTS)
     open_rows(connection, name, snapshot, [place_in(snapshot, path) for path in paths])
-    return f"SELECT word, count FROM {name}_files"  # noqa: S608 - "before" or "after"

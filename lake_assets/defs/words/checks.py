@@ -82,14 +82,12 @@ def words_checks(context: AssetCheckExecutionContext, lake: LakeResource) -> Ite
         if position is None:
             continue
         with open_counts(lake.lake, ref, prefix_of(asset)) as connection:
-            seen = connection.execute(f"""
-                SELECT coalesce(sum("count"), 0), count(*) FILTER (rows > 1), coalesce(sum(bad), 0) FROM (
-                    SELECT sum("count") AS "count", count(*) AS rows,
-                        count(*) FILTER (word = '' OR word IS NULL OR "count" IS NULL OR "count" < 1) AS bad
-                    FROM counts_files GROUP BY {key}
-                )
-            """).fetchone()  # noqa: S608 - the key is one of ours, above
-        assert seen is not None
+            counted_bad = """count(*) FILTER (word = '' OR word IS NULL OR "count" IS NULL OR "count" < 1) AS bad"""
+            keys = connection.view("counts_files").aggregate(
+                f'sum("count") AS "count", count(*) AS rows, {counted_bad}', key
+            )
+            totals = 'coalesce(sum("count"), 0), count(*) FILTER (rows > 1), coalesce(sum(bad), 0)'
+            (seen,) = keys.aggregate(totals).fetchall()
         words, twice, bad = map(int, seen)
         last = position.last
         results = {

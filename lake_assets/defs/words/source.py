@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from lake_assets.resources.kafka.address import TopicAddress
+from lake_assets.resources.spark import file_uri
 from lake_assets.streaming.query import Loss, SourceError, StreamSource
 
 if TYPE_CHECKING:
@@ -159,12 +159,12 @@ class FolderSource:
         del fail_on_data_loss
         # A file is new if it was never read, however old it says that it is.
         reader = session.readStream.option("recursiveFileLookup", "true").option("maxFileAge", "36500d")
-        return _dated(reader.format("text").schema("value STRING").load(_uri(self.folder)))
+        return _dated(reader.format("text").schema("value STRING").load(file_uri(self.folder)))
 
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
         """Return the lines of the files that were read."""
         del position
-        paths = [_uri(path) for path in _files_read(checkpoint)]
+        paths = [file_uri(path) for path in _files_read(checkpoint)]
         frame = session.read.text(paths) if paths else session.createDataFrame([], "value STRING")
         return _dated(frame)
 
@@ -193,11 +193,6 @@ class FolderSource:
                     if not _hidden(name):
                         found[str(path)] = path.stat().st_mtime
         return found
-
-
-def _uri(path: str | Path) -> str:
-    """Return what Spark reads as this very path: it takes wildcards for what they are, unless told."""
-    return "file://" + re.sub(r"([][{}*?\\])", r"\\\1", str(path))
 
 
 def _hidden(name: str) -> bool:
