@@ -8,13 +8,14 @@ does: names, logical types, each value, which values stand together in a row, an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from lake_assets.io_managers.logical_types import logical_schema
+from lake_assets.io_managers.logical_types import is_any_list, logical_schema
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet as pq
     from pyarrow.fs import FileSystem
 
 ALGORITHM = "rows1"
@@ -110,9 +111,10 @@ def version_of_files(paths: Iterable[str], filesystem: FileSystem) -> Content:
     for path in paths:
         # INT96 reaches from the year 1 to 9999 in microseconds only.
         with pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us") as file:
-            described = logical_schema(file.schema_arrow)
+            schema = _with_instants(file)
+            described = logical_schema(schema)
             if digest is None:
-                digest, columns = ContentDigest(file.schema_arrow), described
+                digest, columns = ContentDigest(schema), described
             elif described != columns:
                 raise ValueError(f"{path} has the columns {described}, the files before it {columns}")
             groups = [file.metadata.row_group(index) for index in range(file.num_row_groups)]
@@ -123,3 +125,29 @@ def version_of_files(paths: Iterable[str], filesystem: FileSystem) -> Content:
     if digest is None:
         raise ValueError("there are no files to tell the version of")
     return Content(digest.rows, digest.version())
+
+
+def _with_instants(file: pq.ParquetFile) -> pyarrow.Schema:
+    """Return a file's schema, where what is INT96 is an instant: so Spark wrote them, and nobody anything else."""
+    import pyarrow
+
+    physical = [file.schema.column(index).physical_type for index in range(len(file.schema))]
+    schema = file.schema_arrow
+    if "INT96" not in physical:
+        return schema
+    leaves = iter(physical)
+    return pyarrow.schema([field.with_type(_instants(field.type, leaves)) for field in schema])
+
+
+def _instants(kind: pyarrow.DataType, leaves: Iterator[str]) -> pyarrow.DataType:
+    """Return a type as the physical types of its leaves, from left to right, say."""
+    import pyarrow
+
+    if isinstance(kind, pyarrow.StructType):
+        fields = [kind.field(index) for index in range(kind.num_fields)]
+        return pyarrow.struct([field.with_type(_instants(field.type, leaves)) for field in fields])
+    if isinstance(kind, pyarrow.MapType):
+        return pyarrow.map_(_instants(kind.key_type, leaves), _instants(kind.item_type, leaves))
+    if is_any_list(kind):
+        return pyarrow.list_(_instants(kind.value_type, leaves))
+    return pyarrow.timestamp("us", "UTC") if next(leaves) == "INT96" else kind
