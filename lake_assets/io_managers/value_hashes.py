@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lake_assets.io_managers.logical_types import is_any_list
-
 if TYPE_CHECKING:
     import pyarrow
 
@@ -172,7 +170,12 @@ def _plain(array: pyarrow.Array) -> pyarrow.Array:
         return array.cast(pyarrow.uint8())
     if types.is_date64(kind):
         return array.cast(pyarrow.date32())
-    if is_any_list(kind) and not (types.is_list(kind) or types.is_large_list(kind)):
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        # Arrow's own cast goes wrong where one is null.
+        lengths = array.value_lengths().fill_null(0).to_numpy()
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return pyarrow.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())
+    if types.is_fixed_size_list(kind):
         return array.cast(pyarrow.large_list(kind.value_type))
     return array
 
