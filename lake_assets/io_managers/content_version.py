@@ -109,22 +109,43 @@ def version_of_files(paths: Iterable[str], filesystem: FileSystem) -> Content:
     digest: ContentDigest | None = None
     columns = ""
     for path in paths:
-        # INT96 reaches from the year 1 to 9999 in microseconds only.
-        with pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us") as file:
+        metadata = pq.read_metadata(path, filesystem=filesystem)
+        # INT96 reaches from the year 1 to 9999 in microseconds only. What is a dictionary in the file stays one.
+        with pq.ParquetFile(
+            path,
+            filesystem=filesystem,
+            metadata=metadata,
+            coerce_int96_timestamp_unit="us",
+            read_dictionary=_dictionaries(metadata),
+        ) as file:
             schema = _with_instants(file)
             described = logical_schema(schema)
             if digest is None:
                 digest, columns = ContentDigest(schema), described
             elif described != columns:
                 raise ValueError(f"{path} has the columns {described}, the files before it {columns}")
-            groups = [file.metadata.row_group(index) for index in range(file.num_row_groups)]
-            size = sum(group.total_byte_size for group in groups)
-            step = max(1, min(4 * _ROWS, file.metadata.num_rows * 4 * _BYTES // max(1, size)))
+            size = sum(group.total_byte_size for group in _groups(metadata))
+            step = max(1, min(4 * _ROWS, metadata.num_rows * 4 * _BYTES // max(1, size)))
             for batch in file.iter_batches(batch_size=step):
                 digest.update(batch.select(digest.names))
     if digest is None:
         raise ValueError("there are no files to tell the version of")
     return Content(digest.rows, digest.version())
+
+
+def _groups(metadata: pq.FileMetaData) -> list[pq.RowGroupMetaData]:
+    return [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+
+
+def _dictionaries(metadata: pq.FileMetaData) -> list[str]:
+    """Return the columns of texts that have a dictionary in all of a file."""
+    columns = [(index, metadata.schema.column(index)) for index in range(metadata.num_columns)]
+    return [
+        column.path
+        for index, column in columns
+        if column.logical_type.type == "STRING" and column.max_repetition_level == 0
+        if all(group.column(index).has_dictionary_page for group in _groups(metadata))
+    ]
 
 
 def _with_instants(file: pq.ParquetFile) -> pyarrow.Schema:

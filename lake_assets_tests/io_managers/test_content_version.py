@@ -186,6 +186,18 @@ def test_a_digest_that_does_not_see_all_is_found_out(name: str, monkeypatch: pyt
         versions_are_equal_exactly_when_rows_are()
 
 
+@pytest.mark.parametrize("distinct", [1, 700, 40_000])
+def test_how_often_texts_repeat_and_how_many_rows_a_file_has_do_not_matter(tmp_path: Path, distinct: int) -> None:
+    numbers = [None if number % 11 == 0 else number % distinct for number in range(50_000)]
+    texts = pyarrow.array([None if number is None else "x" * (number % 80) + str(number) for number in numbers])
+    table = pyarrow.table({"text": texts, "number": pyarrow.array(numbers, pyarrow.int32())})
+    encoded = table.set_column(0, "text", table["text"].dictionary_encode())
+    one_by_one = pyarrow.Table.from_batches(table.to_batches(max_chunksize=100))
+    pq.write_table(table, tmp_path / "all", row_group_size=20_000)
+    content = version_of_files([str(tmp_path / "all")], LocalFileSystem())
+    assert {version(table), version(encoded), version(one_by_one)} == {content.version}
+
+
 ZONED = pyarrow.timestamp("us", "UTC")
 VARIANTS: dict[str, list[pyarrow.Array]] = {
     "text": [
