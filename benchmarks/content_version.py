@@ -1,7 +1,7 @@
-"""Content versions beside the Parquet write of the same stock rows: ``python -m benchmarks.content_version [MILLIONS]``.
+"""Content versions beside the Parquet write of the same stock rows: ``python -m benchmarks.content_version``.
 
-Seconds are those of the processor, in one thread or several, the best of three. The target is 8.5 million rows a second
-where texts are dictionaries.
+An argument is millions of rows. Seconds are those of the processor, in one thread or several, the best of three. The
+target is 8.5 million rows a second where texts are dictionaries.
 """
 
 from __future__ import annotations
