@@ -1,12 +1,14 @@
-"""pandas and Spark frames to Parquet folders and back, counted and fingerprinted in the write pass itself."""
+"""pandas and Spark frames to Parquet folders and back."""
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import reduce
+from operator import and_, or_
+from typing import TYPE_CHECKING, Literal
+
+from lake_assets.io_managers.content_version import Content, ContentDigest
 
 if TYPE_CHECKING:
     import pandas
@@ -20,22 +22,6 @@ if TYPE_CHECKING:
 Engine = Literal["pandas", "spark"]
 
 SUPPORTED = "pandas.DataFrame or pyspark.sql.DataFrame"
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What the write pass saw of one partition.
-
-    Parameters
-    ----------
-    rows
-        Rows written.
-    version
-        A digest of the rows, whatever their order and the files they went to.
-    """
-
-    rows: int
-    version: str
 
 
 def engine_of_value(value: object) -> Engine | None:
@@ -58,7 +44,7 @@ def engine_of_annotation(annotation: object) -> Engine | None:
     return "spark" if module.startswith("pyspark.") else None
 
 
-def write_spark(frame: SparkDataFrame, uri: str, partitions: Mapping[str, Columns] | None) -> dict[str, Written]:
+def write_spark(frame: SparkDataFrame, uri: str, partitions: Mapping[str, Columns] | None) -> None:
     """Write a frame as Parquet below ``uri`` in one job.
 
     Parameters
@@ -69,11 +55,6 @@ def write_spark(frame: SparkDataFrame, uri: str, partitions: Mapping[str, Column
         An existing folder; for one partition or none, the folder of its files.
     partitions
         Partition key to its columns; None for an unpartitioned frame.
-
-    Returns
-    -------
-    dict
-        Partition key to what was written; the key ``""`` for an unpartitioned frame.
 
     Raises
     ------
@@ -91,16 +72,11 @@ def write_spark(frame: SparkDataFrame, uri: str, partitions: Mapping[str, Column
             f"a frame for {len(partitions or ())} partitions must have the columns {names}; it has {frame.columns}"
         )
     data = [column for column in frame.columns if column not in names]
-    conditions: dict[str, Column] = {"": sf.lit(True)}
+    placed: Column = sf.lit(True)
     if partitions is not None and present:
-        conditions = {key: _is_partition(columns) for key, columns in partitions.items()}
-    elif partitions is not None:
-        conditions = {key: sf.lit(True) for key in partitions}
-    row_hash = sf.xxhash64(*[sf.col(f"`{column}`") for column in data])
+        placed = reduce(or_, map(_is_partition, partitions.values()))
     observation = Observation()
-    measures = [sf.count(sf.lit(1)).alias("all")]
-    for index, condition in enumerate(conditions.values()):
-        measures += _measures(index, condition, row_hash)
+    measures = [sf.count(sf.lit(1)).alias("all"), sf.count_if(placed).alias("placed")]
     observed = frame.observe(observation, *measures)
     writer = observed.select(*data, *names) if several else observed.select(*data)
     if several:
@@ -108,27 +84,22 @@ def write_spark(frame: SparkDataFrame, uri: str, partitions: Mapping[str, Column
     else:
         writer.write.mode("append").parquet(uri)
     seen = observation.get
-    # Without the partition columns: a partition's version is the same, however many were written with it.
-    fields = observed.select(*data).schema.fields
-    schema = ",".join(f"{field.name}:{field.dataType.simpleString()}" for field in fields)
-    written: dict[str, Written] = {}
-    for index, key in enumerate(conditions):
-        rows, low, high = (int(seen.get(f"{measure}{index}") or 0) for measure in ("rows", "low", "high"))
-        written[key] = Written(rows, _version(schema, rows, low, high))
-    _all_rows_placed(int(seen.get("all") or 0), written)
-    return written
+    _all_rows_placed(int(seen.get("all") or 0), int(seen.get("placed") or 0), partitions)
 
 
 def write_pandas(
     frame: pandas.DataFrame, filesystem: FileSystem, root: str, partitions: Mapping[str, Columns] | None
-) -> dict[str, Written]:
-    """Write a frame as one Parquet file a partition. Arguments, result and errors as in :func:`write_spark`."""
-    import pandas
+) -> dict[str, Content]:
+    """Write a frame as one Parquet file a partition. Arguments and errors as in :func:`write_spark`.
+
+    Returns
+    -------
+    dict
+        Partition key to what was written; the key ``""`` for an unpartitioned frame.
+    """
     import pyarrow
     import pyarrow.parquet as pq
 
-    # Its stub knows the decorators around this function and not the function.
-    hash_rows: Any = pandas.util.hash_pandas_object  # pyright: ignore[reportAttributeAccessIssue]
     names = _partition_names(partitions)
     several = partitions is not None and len(partitions) > 1
     present = [name for name in names if name in frame.columns]
@@ -137,7 +108,7 @@ def write_pandas(
             f"a frame for {len(partitions or ())} partitions must have the columns {names}; "
             f"it has {list(frame.columns)}"
         )
-    written: dict[str, Written] = {}
+    written: dict[str, Content] = {}
     for key, columns in (partitions or {"": {}}).items():
         part = frame
         for name in present:
@@ -151,9 +122,11 @@ def write_pandas(
             target = f"{root}/{folder(columns)}"
             filesystem.create_dir(target, recursive=True)
         pq.write_table(table, f"{target}/part-00000.parquet", filesystem=filesystem, coerce_timestamps="us")
-        total = int(hash_rows(part, index=False).sum()) if len(part) else 0
-        written[key] = Written(len(part), _version(str(table.schema), len(part), total, 0))
-    _all_rows_placed(len(frame), written)
+        digest = ContentDigest(table.schema)
+        for batch in table.to_batches():
+            digest.update(batch)
+        written[key] = Content(digest.rows, digest.version())
+    _all_rows_placed(len(frame), sum(part.rows for part in written.values()), partitions)
     return written
 
 
@@ -187,35 +160,15 @@ def _partition_names(partitions: Mapping[str, Columns] | None) -> list[str]:
 
 
 def _is_partition(columns: Columns) -> Column:
-    from functools import reduce
-    from operator import and_
-
     from pyspark.sql import functions as sf
 
     return reduce(and_, (sf.col(name).cast("string") == sf.lit(value) for name, value in columns.items()))
 
 
-def _measures(index: int, condition: Column, row_hash: Column) -> list[Column]:
-    """Rows and two order-independent sums of half the row hash each: neither overflows below 2**31 rows."""
-    from pyspark.sql import functions as sf
-
-    return [
-        sf.count_if(condition).alias(f"rows{index}"),
-        sf.sum(sf.when(condition, row_hash.bitwiseAND(sf.lit(0xFFFF_FFFF)))).alias(f"low{index}"),
-        sf.sum(sf.when(condition, sf.shiftrightunsigned(row_hash, 32))).alias(f"high{index}"),
-    ]
-
-
-def _version(schema: str, rows: int, low: int, high: int) -> str:
-    return hashlib.sha256(f"{schema}|{rows}|{low}|{high}".encode()).hexdigest()[:32]
-
-
-def _all_rows_placed(total: int, written: Mapping[str, Written]) -> None:
-    placed = sum(part.rows for part in written.values())
+def _all_rows_placed(total: int, placed: int, partitions: Mapping[str, Columns] | None) -> None:
     if placed != total:
-        raise ValueError(
-            f"{total - placed} of {total} rows belong to none of the partitions {sorted(written)} being written"
-        )
+        keys = sorted(partitions or ())
+        raise ValueError(f"{total - placed} of {total} rows belong to none of the partitions {keys} being written")
 
 
 def preview(filesystem: FileSystem, path: str, rows: int = 5) -> pyarrow.Table:

@@ -3,14 +3,19 @@
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import InputContext, MetadataValue, OutputContext, ResourceDependency
 
 from lake_assets.io_managers import frames
+from lake_assets.io_managers.content_version import version_of_files
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
+from lake_assets.lake.rows import is_data
 from lake_assets.resources.spark import SparkResource
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 
 class ParquetIOManager(LakeIOManager):
@@ -40,12 +45,22 @@ class ParquetIOManager(LakeIOManager):
         if one:
             write.filesystem.create_dir(root, recursive=True)
         if engine == "spark":
-            written = frames.write_spark(obj, join(write.uri, one), target.partitions)
+            frames.write_spark(obj, join(write.uri, one), target.partitions)
             _fill_empty_partitions(obj, write, target)
             _name_files(write, target)
+            # Spark has no hash of its own that is injective; what it wrote is read once more.
+            written = {
+                key: version_of_files(_files(write.filesystem, join(write.root, place)), write.filesystem)
+                for key, place in target.folders.items()
+            }
         else:
             written = frames.write_pandas(obj, write.filesystem, root, target.partitions)
         return {key: Stored(part.rows, part.version) for key, part in written.items()}
+
+    def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
+        snapshot = lake.path(commit, path)
+        paths = _files(snapshot.filesystem, snapshot.root)
+        return version_of_files(paths, snapshot.filesystem).version if paths else None
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
         engine = frames.engine_of_annotation(context.dagster_type.typing_type)
@@ -86,6 +101,13 @@ class ParquetIOManager(LakeIOManager):
                     schema = pq.read_schema(snapshot.root, filesystem=snapshot.filesystem)
                     return {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
         return None
+
+
+def _files(filesystem: "FileSystem", root: str) -> list[str]:
+    """Return the Parquet files that lie in a folder."""
+    from pyarrow.fs import FileSelector
+
+    return sorted(info.path for info in filesystem.get_file_info(FileSelector(root)) if is_data(info.path))
 
 
 def _fill_empty_partitions(frame: Any, write: Write, target: Target) -> None:
