@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lake_assets.io_managers.frames.arrow import conform
 from lake_assets.io_managers.frames.stored_types import RefusedColumn, refuse_repeated, stored_schema
@@ -49,19 +49,16 @@ def to_pandas(table: pyarrow.Table) -> pandas.DataFrame:
 def _with_index(frame: pandas.DataFrame) -> pandas.DataFrame:
     import pandas
 
-    index = frame.index
-    if index.nlevels == 1 and index.name is None and pandas.api.types.is_integer_dtype(index.dtype):
+    given = list(frame.index.names)
+    # An empty frame has an index of objects.
+    if given == [None] and (pandas.api.types.is_integer_dtype(frame.index.dtype) or frame.empty):
         return frame
-    if index.nlevels == 1 and index.name is None and not len(frame):
-        # pandas gives an empty frame an index of objects.
-        return frame
-    names = list(index.names) if index.nlevels > 1 or index.name is not None else ["index"]
-    names = [f"level_{at}" if name is None else name for at, name in enumerate(names)]
+    names = [f"level_{at}" if name is None else name for at, name in enumerate(given)] if given != [None] else ["index"]
     for name in names:
         if name in frame.columns:
             raise RefusedColumn(
-                f"column {name!r} is the name of an index, too: `.reset_index(drop=True)` drops it, "
-                f"`.rename_axis(...)` gives it another name"
+                f"column {name!r} is the name of an index, too: `.reset_index(drop=True)` drops the index, "
+                "`.rename_axis(...)` gives it another name"
             )
     return frame.reset_index(names=names)
 
@@ -74,7 +71,7 @@ def _name(label: Hashable) -> str:
     raise RefusedColumn(f"column {label!r} is named by a {type(label).__name__}: name it by a text")
 
 
-def _array(name: str, column: pandas.Series[Any]) -> pyarrow.Array | pyarrow.ChunkedArray:
+def _array(name: str, column: pandas.Series) -> pyarrow.Array | pyarrow.ChunkedArray:
     import pandas
     import pyarrow as pa
 
@@ -93,7 +90,7 @@ def _array(name: str, column: pandas.Series[Any]) -> pyarrow.Array | pyarrow.Chu
     return array
 
 
-def _refuse_mixed(name: str, column: pandas.Series[Any]) -> None:
+def _refuse_mixed(name: str, column: pandas.Series) -> None:
     """Refuse objects of several kinds, which Arrow makes one of in silence: a text becomes bytes, a time its day.
 
     A column of objects has no type of its own: it takes that of its values.
@@ -103,10 +100,14 @@ def _refuse_mixed(name: str, column: pandas.Series[Any]) -> None:
     kinds = {next((base.__name__ for base in _KINDS if issubclass(one, base)), one.__name__) for one in found}
     kinds = {"list" if kind in ("tuple", "ndarray") else kind for kind in kinds}
     if any(issubclass(one, datetime) for one in found):
-        kinds |= {"times of a zone" if value.tzinfo else "times of none" for value in present if hasattr(value, "tzinfo")}
+        kinds |= {
+            "times of a zone" if value.tzinfo else "times of none" for value in present if hasattr(value, "tzinfo")
+        }
         kinds.discard("datetime")
     if len(kinds) > 1:
-        raise RefusedColumn(f"column {name!r} holds values of several types ({', '.join(sorted(kinds))}): cast it to one")
+        raise RefusedColumn(
+            f"column {name!r} holds values of several types ({', '.join(sorted(kinds))}): cast it to one"
+        )
 
 
 _KINDS = (bool, int, float, str, bytes, dict, list, datetime)

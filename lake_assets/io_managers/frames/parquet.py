@@ -73,7 +73,9 @@ def schema_of(folders: Sequence[Folder]) -> pyarrow.Schema:
         There is none.
     """
     files = {f"{part.root}/{name}": schema for part in folders for name, schema in part.files.items()}
-    places = {f"{folder(part.columns) or part.root}/{name}": f"{part.root}/{name}" for part in folders for name in part.files}
+    places = {
+        f"{folder(part.columns) or part.root}/{name}": f"{part.root}/{name}" for part in folders for name in part.files
+    }
     return common_schema({place: files[path] for place, path in places.items()})
 
 
@@ -156,7 +158,9 @@ def present_columns(names: Sequence[str], partitions: Mapping[str, Columns] | No
             raise RefusedColumn(f"column {name!r} and the partition's column {other!r} differ in case only: rename it")
     present = [name for name in wanted if name in names]
     if partitions is not None and len(partitions) > 1 and present != wanted:
-        raise ValueError(f"a frame for {len(partitions)} partitions must have the columns {wanted}; it has {list(names)}")
+        raise ValueError(
+            f"a frame for {len(partitions)} partitions must have the columns {wanted}; it has {list(names)}"
+        )
     return present
 
 
@@ -233,10 +237,9 @@ def _as_text(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     import pyarrow as pa
 
     if isinstance(column.type, pa.TimestampType):
-        try:
-            column = column.cast(pa.date32())
-        except pa.ArrowInvalid:
-            pass
+        days = column.cast(pa.date32())
+        if days.cast(column.type).equals(column):
+            column = days
     return column.cast(pa.string())
 
 

@@ -28,7 +28,7 @@ def promoted(left: pyarrow.DataType, right: pyarrow.DataType) -> pyarrow.DataTyp
     if types.is_null(left):
         return right
     if isinstance(left, pa.StructType) and isinstance(right, pa.StructType):
-        fields = _fields(({field.name: field.type for field in kind} for kind in (left, right)))
+        fields = _fields({field.name: field.type for field in kind} for kind in (left, right))
         return None if fields is None else pa.struct(list(fields.items()))
     if isinstance(left, pa.MapType) and isinstance(right, pa.MapType):
         key, item = promoted(left.key_type, right.key_type), promoted(left.item_type, right.item_type)

@@ -178,9 +178,7 @@ def _converted_columns(held: pyarrow.Schema, schema: pyarrow.Schema) -> list[Col
 def _partition_columns(part: Folder, base: str | None) -> list[Column]:
     from pyspark.sql import functions as sf
 
-    return [
-        sf.lit(value).alias(name) if base is None else sf.col(quoted(name)) for name, value in part.columns.items()
-    ]
+    return [sf.lit(value).alias(name) if base is None else sf.col(quoted(name)) for name, value in part.columns.items()]
 
 
 def _uris(part: Folder) -> list[tuple[pyarrow.Schema, list[str]]]:

@@ -116,6 +116,8 @@ def _struct(kind: pyarrow.StructType) -> pyarrow.DataType:
     fields = [kind.field(index) for index in range(kind.num_fields)]
     if not fields:
         raise TypeError("is a struct without fields, which Parquet cannot hold: give it one, or store None")
+    if any(b"variant" in (field.metadata or {}) for field in fields):
+        raise TypeError("is a variant, which has no type in the lake: store it as text, by `to_json`")
     try:
         refuse_repeated([field.name for field in fields], "field")
     except RefusedColumn as error:
