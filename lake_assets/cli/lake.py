@@ -11,7 +11,7 @@ import typer
 
 from lake_assets import environments
 from lake_assets.cli.output import Json, amount, cell, emit, emit_all, emit_stream, moment, note, show
-from lake_assets.cli.places import parse_place
+from lake_assets.cli.places import parse_place, path_of
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import PathNotFound
 
@@ -24,11 +24,12 @@ def ls(
     json: Json = False,
 ) -> None:
     """List files. With --json also the whole checksums, and where the bytes lie."""
-    ref, prefix = parse_place(place, whole=True)
+    wanted = parse_place(place, whole=True)
     with closing(environments.open_lake()) as lake:
-        objects = list(lake.list(ref, prefix))
+        prefix = wanted.path(lake)
+        objects = list(lake.list(wanted.ref, prefix))
         if prefix and not objects:
-            raise PathNotFound("nothing is there", repository=lake.repository, ref=ref, path=prefix)
+            raise PathNotFound("nothing is there", repository=lake.repository, ref=wanted.ref, path=prefix)
     if json:
         emit_all(map(asdict, objects))
     else:
@@ -50,7 +51,7 @@ def log(
 ) -> None:
     """List commits, newest first. Each says who made it, of what, with how many rows."""
     with closing(environments.open_lake()) as lake:
-        commits = list(lake.log(ref, limit, prefix))
+        commits = list(lake.log(ref, limit, path_of(lake, prefix, ref) if prefix else None))
     records = map(_commit, commits)
     if json:
         emit_all(
@@ -130,9 +131,9 @@ def diff(
         raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no PREFIX besides")
     with closing(environments.open_lake()) as lake:
         if rows:
-            _diff_rows(lake, left, right, rows.strip("/"), key.split(","), limit or None, json)
+            _diff_rows(lake, left, right, path_of(lake, rows, left, right), key.split(","), limit or None, json)
             return
-        found = lake.diff(left, right, prefix)
+        found = lake.diff(left, right, path_of(lake, prefix, left, right) if prefix else "")
     if json:
         emit(asdict(found))
         return

@@ -25,9 +25,9 @@ def path(
     What is there is what the commit holds, for ever, and must not be written to. It outlives this command, and stays
     until `lake-assets clean` removes it; this command makes it anew.
     """
-    ref, prefix = parse_place(place)
+    wanted = parse_place(place)
     with closing(environments.open_lake()) as lake:
-        snapshot = lake.path(ref, prefix)
+        snapshot = lake.path(wanted.ref, wanted.path(lake))
     local = snapshot.uri.startswith("file://")
     if local and not Path(snapshot.root).exists():
         raise CommandError(
@@ -49,9 +49,9 @@ def cat(
 
     Rows have the columns of their folders, too. No more is read than is printed, and no Spark is needed.
     """
-    ref, prefix = parse_place(place)
+    asked = parse_place(place)
     with closing(environments.open_lake()) as lake:
-        opened = content.open_content(lake, ref, prefix)
+        opened = content.open_content(lake, asked.ref, asked.path(lake))
         found = iter(opened.rows(limit + 1 if limit else None))
         wanted = islice(found, limit) if limit else found
         if json:

@@ -28,7 +28,8 @@ from dagster import (
     run_status_sensor,
 )
 
-from lake_assets.io_managers.lake_io_manager import join, prefix_of
+from lake_assets.io_managers.asset_folders import prefix_of
+from lake_assets.io_managers.lake_io_manager import join
 from lake_assets.io_managers.partitions import folders
 from lake_assets.io_managers.run_branch import (
     RUN_ID,
@@ -129,7 +130,7 @@ def published_version(lake: Lake, commit: str, prefixes: Iterable[str]) -> str:
 
 def published_asset(
     group: str,
-    lake_assets: Sequence[str],
+    lake_assets: Sequence[str | AssetKey],
     *,
     blocking: Sequence[AssetCheckKey],
     owners: Sequence[str],
@@ -143,7 +144,8 @@ def published_asset(
     group
         Dagster's group.
     lake_assets
-        The group's lake assets. Their blocking checks gate the merge, since this stands downstream of all of them.
+        The group's lake assets: their keys, or as Dagster shows them (``sales/daily``). Their blocking checks gate the
+        merge, since this stands downstream of all of them.
     blocking
         Those checks. A run of this step alone, re-executed from one that failed them, is refused.
     partitions_def
@@ -151,11 +153,12 @@ def published_asset(
     owners, freshness_policy
         As of :func:`dagster.asset`.
     """
+    keys = [key if isinstance(key, AssetKey) else AssetKey.from_user_string(key) for key in lake_assets]
 
     @asset(
         name=f"{group}_published",
         group_name=group,
-        deps=[AssetKey(name) for name in lake_assets],
+        deps=keys,
         partitions_def=partitions_def,
         kinds={"lake"},
         description=(
@@ -179,7 +182,7 @@ def published_asset(
         places = [""]
         if partitions_def is not None:
             places = list(folders(partitions_def, context.partition_keys).values())
-        prefixes = [join(prefix_of(AssetKey(name)), place) for name in lake_assets for place in places]
+        prefixes = [join(prefix_of(key), place) for key in keys for place in places]
         head = find_head(lake.lake, context.run.run_id)
         held = head or lake.lake.head(MAIN)
         absent = [prefix for prefix in prefixes if lake.lake.fingerprint(held.id, prefix) is None]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, Failure
 
 from lake_assets.defs.publishing import LAYER, PUBLISHED, conflicting, published_version
+from lake_assets.io_managers.asset_folders import name_of, prefix_of
 from lake_assets.io_managers.asset_places import AssetPlace, AssetPlaces
 from lake_assets.io_managers.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, RUNLESS, EventLog
-from lake_assets.io_managers.lake_io_manager import join, prefix_of
+from lake_assets.io_managers.lake_io_manager import join
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.partitions import folders
 from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of
@@ -129,7 +130,7 @@ def _about(lake: Lake, target: Commit, places: Sequence[AssetPlace]) -> Mapping[
     """Return what the commit says of an asset's partitions, as a run's commit does."""
     if not places:
         return {}
-    metadata = {"asset": places[0].asset.to_user_string()}
+    metadata = {"asset": name_of(places[0].asset)}
     rows = {place.partition or "": _rows(lake, target.id, place.path) or 0 for place in places}
     keys = sorted(rows)
     if keys != [""]:

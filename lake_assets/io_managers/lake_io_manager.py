@@ -15,23 +15,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
-    AssetKey,
     ConfigurableIOManager,
     DagsterInstance,
     DagsterRun,
     DataVersion,
+    Failure,
     InputContext,
     MetadataValue,
     OutputContext,
     ResourceDependency,
 )
 
+from lake_assets.io_managers.asset_folders import name_of, prefix_of
+from lake_assets.io_managers.layout import columns_of, unlike
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
 from lake_assets.io_managers.partitions import Columns, folder, partition_columns
+from lake_assets.io_managers.provenance import INPUT
 from lake_assets.io_managers.run_branch import RUN_ID, ensure_run_branch, find_head, published_commit
 from lake_assets.io_managers.run_link import run_link
-from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
+from lake_assets.lake.contract import MAIN, Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.lake import LakeResource
 
@@ -85,6 +88,11 @@ class Target:
             return {"": ""}
         return {key: folder(columns) for key, columns in self.partitions.items()}
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The partition columns, outermost first."""
+        return tuple(next(iter((self.partitions or {}).values()), ()))
+
     def path(self, key: str) -> str:
         """Return the path of one partition in the lake."""
         return join(self.prefix, self.folders[key])
@@ -93,11 +101,6 @@ class Target:
 def join(*parts: str) -> str:
     """Join path parts, leaving out empty ones."""
     return "/".join(part for part in parts if part)
-
-
-def prefix_of(asset_key: AssetKey) -> str:
-    """Return an asset's folder in the lake."""
-    return "/".join(asset_key.path)
 
 
 def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
@@ -155,6 +158,7 @@ class LakeIOManager(ConfigurableIOManager):
                 self._updated(),
             ) as write:
                 commit = write.base
+                _refuse_other_layout(context, lake, commit, target)
                 stored = self._store(context, obj, write, target)
                 if _holds(lake, commit, target, stored):
                     raise _EqualContentError
@@ -259,6 +263,23 @@ def _target(context: InputContext | OutputContext) -> Target:
     )
 
 
+def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target: Target) -> None:
+    """Refuse a write beside files that are partitioned in another way: a reader would take both for the asset's."""
+    path = unlike(lake, commit, target.prefix, target.columns)
+    if path is not None:
+        name = context.asset_key.to_user_string()
+        held = columns_of(path[len(target.prefix) + 1 :])
+        raise Failure(
+            f"{name} is {_layout(target.columns)} by its definition, and the lake holds it {_layout(held)}, such as "
+            f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
+            allow_retries=False,
+        )
+
+
+def _layout(columns: Sequence[str]) -> str:
+    return f"partitioned by {', '.join(columns)}" if columns else "unpartitioned"
+
+
 def _message(context: OutputContext) -> str:
     keys = sorted(context.asset_partition_keys) if context.has_asset_partitions else []
     return f"Materialize {context.asset_key.to_user_string()} {_of(keys)}".strip()
@@ -279,7 +300,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         RUN_ID: context.run_id,
         "job": context.job_name,
         "step": step.step.key,
-        "asset": context.asset_key.to_user_string(),
+        "asset": name_of(context.asset_key),
         **run_link(context.run_id),
     }
     if context.has_asset_partitions:
@@ -290,7 +311,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
     for parent in sorted(node.parent_keys):
         newest = next(lake.log(branch, 1, prefix_of(parent)), None)
         if newest is not None:
-            metadata[f"input:{parent.to_user_string()}"] = newest.id
+            metadata[f"{INPUT}{name_of(parent)}"] = newest.id
     return metadata
 
 

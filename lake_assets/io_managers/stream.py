@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dagster import Failure, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
-from lake_assets.io_managers.lake_io_manager import Stored, Target, join, prefix_of
+from lake_assets.io_managers.asset_folders import prefix_of
+from lake_assets.io_managers.lake_io_manager import Stored, Target, join
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.parquet import ParquetIOManager
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
+from lake_assets.io_managers.asset_folders import folders_of_name, name_of
 from lake_assets.io_managers.event_log import RUNLESS, EventLog, Materialized
 from lake_assets.io_managers.manifest import MANIFEST, Manifest, read_manifest
 from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of, places_of
@@ -80,8 +81,9 @@ class Verification:
         if not files:
             return
         assets = {commit.metadata.get("asset", "") for commit in self._lake.log(self.commit.id)} - {""}
+        prefixes = {folder for asset in assets for folder in folders_of_name(asset)}
         for item in files:
-            if place_of(item.path, assets) is not None:
+            if place_of(item.path, prefixes) is not None:
                 yield Problem(item.path, "lies at an asset's prefix, and no manifest lists it")
 
     def _manifest(self, place: str) -> Manifest | Problem:
@@ -169,7 +171,7 @@ def _unlike_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]
 def _differences(maker: Commit, event: Materialized, manifest: Manifest) -> Iterator[str]:
     known = maker.metadata
     pairs: list[tuple[str, object, object]] = [
-        ("asset", known["asset"], event.asset.to_user_string()),
+        ("asset", known["asset"], name_of(event.asset)),
         ("id", maker.id, event.commit),
         ("rows", _rows(known, event.partition), event.rows),
     ]

@@ -184,8 +184,11 @@ class Lake(Protocol):
         """Return tag name to commit id."""
         ...
 
-    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
-        """Yield the objects under ``prefix``, sorted by path. A prefix matches whole folder names, or one file."""
+    def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
+        """Yield the objects under ``prefix``, sorted by path. A prefix matches whole folder names, or one file.
+
+        Only those whose path sorts behind ``after``: what comes before is not read.
+        """
         ...
 
     def fingerprint(self, ref: str, prefix: str) -> str | None:

@@ -269,6 +269,17 @@ def test_a_diff_says_what_came_went_and_changed(lake: Lake) -> None:
     assert not lake.diff("work", "work")
 
 
+def test_a_listing_begins_behind_a_path(lake: Lake) -> None:
+    names = ["a.b", "a/b", "a/c", "a0", "é", "\U0001f415/x", "day=1/a", "day=10/a", "day=1/b"]
+    put(lake, "work", "t", dict.fromkeys(names, "1"))
+    every = paths(lake, "work", "t")
+    for after in ["", "t", "t/", *every, "t/a/", "t/a/zz", "t/day=\U0010ffff", "t/day=1", "t0", "u"]:
+        assert [item.path for item in lake.list("work", "t", after)] == [path for path in every if path > after]
+        assert [item.path for item in lake.list("work", "", after)] == [path for path in every if path > after]
+    assert [item.path for item in lake.list("work", "t/a0", "t/a")] == ["t/a0"]
+    assert list(lake.list("work", "t/a0", "t/a0")) == []
+
+
 # Writing
 
 

@@ -22,7 +22,8 @@ from dagster import (
 
 from lake_assets.defs.words.recount import differences
 from lake_assets.defs.words.source import open_source
-from lake_assets.io_managers.lake_io_manager import join, prefix_of, read_ref
+from lake_assets.io_managers.asset_folders import prefix_of
+from lake_assets.io_managers.lake_io_manager import join, read_ref
 from lake_assets.lake.contract import Lake
 from lake_assets.resources.kafka.resource import KafkaResource
 from lake_assets.resources.lake import LakeResource

@@ -145,11 +145,11 @@ class EmbeddedLake:
 
     # Reading
 
-    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
+    def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
         """Yield the objects under ``prefix``, sorted by path; checksums are ``sha256:…``."""
         folder = names.check_path(prefix, self._name)
         with self._translated(ref, folder):
-            for path, pointer in self._files(self._refs.resolve(ref), folder):
+            for path, pointer in self._files(self._refs.resolve(ref), folder, after):
                 address = f"file://{self._objects.path(pointer)}"
                 yield LakeObject(path, pointer.size, f"sha256:{pointer.sha256}", address)
 
@@ -412,8 +412,8 @@ class EmbeddedLake:
                 reason = f"Git object {error} is missing or damaged: restore the lake from a backup"
                 raise DataCorrupted(reason, repository=self._name, ref=ref, path=path) from error
 
-    def _files(self, commit: GitCommit, folder: str) -> Iterator[tuple[str, Pointer]]:
-        for path, node in self._trees.files(self._commits.node(commit, folder), folder):
+    def _files(self, commit: GitCommit, folder: str, after: str = "") -> Iterator[tuple[str, Pointer]]:
+        for path, node in self._trees.files(self._commits.node(commit, folder), folder, after):
             if path == ATTRIBUTES:
                 continue
             pointer = Pointer.parse(self._trees.read(node))

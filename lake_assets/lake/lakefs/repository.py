@@ -130,11 +130,11 @@ class LakeFSLake:
 
     # Reading
 
-    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
+    def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
         """Yield the objects under ``prefix``, sorted by path; checksums are the store's ETags."""
         self._check_ref(ref)
         folder = self._check_path(prefix)
-        for item in self._objects(ref, folder):
+        for item in self._objects(ref, folder, after=after):
             address = item["physical_address"]
             yield LakeObject(item["path"], item["size_bytes"], f"etag:{item['checksum']}", address)
 
@@ -431,17 +431,17 @@ class LakeFSLake:
             with suppress(LakeError):
                 self._server.delete_branch(place)
 
-    def _objects(self, ref: str, folder: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    def _objects(self, ref: str, folder: str, limit: int | None = None, after: str = "") -> Iterator[dict[str, Any]]:
         """Yield the data objects in a folder, or the one at that very path."""
         found = False
         # The markers come first in a listing of the whole lake.
-        for item in self._server.objects(ref, f"{folder}/" if folder else "", None if not folder else limit):
+        for item in self._server.objects(ref, f"{folder}/" if folder else "", None if not folder else limit, after):
             if not folders.is_marker(item["path"]):
                 found = True
                 yield item
         if folder and not found:
             single = self._server.object(ref, folder)
-            if single is not None:
+            if single is not None and folder > after:
                 yield single
 
     def _refuse_file_in_the_way(self, place: str, folder: str, held: Iterable[str]) -> None:
