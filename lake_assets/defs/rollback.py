@@ -21,6 +21,7 @@ from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of
 from lake_assets.io_managers.run_lock import hold
 from lake_assets.lake.contract import MAIN, Commit, Diff, Lake, Write
 from lake_assets.lake.errors import LakeError, MergeConflict, PathNotFound
+from lake_assets.lake.names import beside, is_within
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -74,7 +75,16 @@ def plan_rollback(lake: Lake, to: str, prefix: str = "") -> Rollback:
         )
     if prefix and all(lake.fingerprint(ref, prefix) is None for ref in (head.id, target.id)):
         raise Failure(f"Neither {MAIN} nor commit {target.id} holds anything at {prefix!r}.")
-    return Rollback(head, target, prefix, lake.diff(head.id, target.id, prefix))
+    return Rollback(head, target, prefix, _diff(lake, head, target, prefix))
+
+
+def _diff(lake: Lake, head: Commit, target: Commit, prefix: str) -> Diff:
+    """Compare what two commits hold at a prefix and beside it."""
+    if not prefix:
+        return lake.diff(head.id, target.id)
+    sides = [lake.diff(head.id, target.id, place) for place in (prefix, beside(prefix))]
+    joined = [[path for side in sides for path in getattr(side, change)] for change in ("added", "removed", "changed")]
+    return Diff(*(tuple(sorted(paths)) for paths in joined))
 
 
 def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Rollback, reason: str) -> Commit:
@@ -101,7 +111,10 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
             message = f"Roll back {prefix} to {plan.target.id[:12]}"
             # A file beside the folders of partitions: the prefix itself is what is replaced.
             below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
-            with lake.write(name, prefix, "overwrite", f"{message}\n\n{reason}", about, below) as write:
+            with lake.write(
+                name, prefix, "overwrite", f"{message}\n\n{reason}", about, below, [beside(prefix)]
+            ) as write:
+                _restore_beside(lake, plan, beside(prefix), write)
                 for folder in touched:
                     if place_of(folder, touched) is None:
                         _copy(lake, plan.target, folder, write, folder[len(prefix) + 1 :])
@@ -122,7 +135,9 @@ def _by_prefix(plan: Rollback, places: AssetPlaces) -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for path in plan.diff.paths:
         prefix = plan.prefix or places.prefix(path) or path.partition("/")[0]
-        found.setdefault(prefix, set()).add(path.rpartition("/")[0])
+        folders = found.setdefault(prefix, set())
+        if not is_within(path, beside(prefix)):
+            folders.add(path.rpartition("/")[0])
     return {prefix: sorted(touched) for prefix, touched in sorted(found.items())}
 
 
@@ -158,6 +173,18 @@ def _copy(lake: Lake, target: Commit, folder: str, write: Write, below: str) -> 
     place = join(write.root, below)
     write.filesystem.create_dir(place, recursive=True)
     copy_files(snapshot.root, place, source_filesystem=snapshot.filesystem, destination_filesystem=write.filesystem)
+
+
+def _restore_beside(lake: Lake, plan: Rollback, folder: str, write: Write) -> None:
+    """Put the files in the folder beside a prefix as the target holds them."""
+    from pyarrow.fs import copy_files
+
+    write.removed |= {path for path in plan.diff.removed if is_within(path, folder)}
+    for path in (*plan.diff.added, *plan.diff.changed):
+        if is_within(path, folder):
+            held, place = lake.path(plan.target.id, path), write.place(path)
+            write.filesystem.create_dir(place.rpartition("/")[0], recursive=True)
+            copy_files(held.root, place, source_filesystem=held.filesystem, destination_filesystem=write.filesystem)
 
 
 def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit) -> list[AssetMaterialization]:

@@ -56,14 +56,14 @@ class Stored:
         Their number, and a version of the content.
     metadata
         Further materialization metadata.
-    updated
-        Files (path below the prefix to size in bytes) of folders that were not written anew.
+    beside
+        Files in the folder beside the prefix, of whatever write: path below it to size in bytes.
     """
 
     rows: int
     version: str
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    updated: Mapping[str, int] = field(default_factory=dict[str, int])
+    beside: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,9 @@ class LakeIOManager(ConfigurableIOManager):
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
         """Load an object; ``snapshot`` holds the one partition's folder, or the whole prefix for several."""
 
-    def _updated(self) -> Sequence[str]:
-        """Return the folders below an asset's prefix that an output updates, where it replaces all else."""
+    def _beside(self, prefix: str) -> Sequence[str]:
+        """Return the folders beside an asset's prefix that an output updates."""
+        del prefix
         return ()
 
     def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
@@ -155,7 +156,7 @@ class LakeIOManager(ConfigurableIOManager):
                 _message(context),
                 _provenance(context, lake, branch),
                 replaced,
-                self._updated(),
+                self._beside(target.prefix),
             ) as write:
                 commit = write.base
                 _refuse_other_layout(context, lake, commit, target)
@@ -164,7 +165,7 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(write.filesystem, root, part.rows, part.version, self._updated(), part.updated)
+                    write_manifest(write.filesystem, root, part.rows, part.version, part.beside)
                 write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
                 if len(stored) > 1:
                     write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}

@@ -15,6 +15,7 @@ from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of, pl
 from lake_assets.io_managers.run_branch import RUN_ID
 from lake_assets.lake.contract import Commit, Lake, LakeObject
 from lake_assets.lake.errors import LakeError
+from lake_assets.lake.names import beside
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -158,14 +159,16 @@ class Verification:
 
 
 def _unlike_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]) -> Iterator[Problem]:
-    found = {item.path[len(place) + 1 :]: item.size for item in files if not item.path.endswith(f"/{MANIFEST}")}
-    for name in sorted(found.keys() | manifest.files.keys()):
-        if name not in manifest.files:
-            yield Problem(f"{place}/{name}", "no manifest lists it")
-        elif name not in found:
-            yield Problem(f"{place}/{name}", "the manifest lists it, and it is missing")
-        elif found[name] != manifest.files[name]:
-            yield Problem(f"{place}/{name}", f"{found[name]} bytes, the manifest says {manifest.files[name]}")
+    found = {item.path: item.size for item in files if not item.path.endswith(f"/{MANIFEST}")}
+    listed = {f"{place}/{name}": size for name, size in manifest.files.items()}
+    listed |= {f"{beside(place)}/{name}": size for name, size in manifest.beside.items()}
+    for path in sorted(found.keys() | listed.keys()):
+        if path not in listed:
+            yield Problem(path, "no manifest lists it")
+        elif path not in found:
+            yield Problem(path, "the manifest lists it, and it is missing")
+        elif found[path] != listed[path]:
+            yield Problem(path, f"{found[path]} bytes, the manifest says {listed[path]}")
 
 
 def _differences(maker: Commit, event: Materialized, manifest: Manifest) -> Iterator[str]:
