@@ -1,4 +1,4 @@
-"""Dagster's instance and code location, for the commands that ask about runs and assets."""
+"""Dagster's instance, for the commands that ask about runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from lake_assets.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 
 def dagster_home() -> Path:
@@ -53,13 +52,3 @@ def open_instance() -> DagsterInstance:
         # Dagster's own text on a wrong dagster.yaml is its whole schema.
         reason = shorten(str(error), 200, placeholder=" …")
         raise CommandError(f"Dagster's instance in DAGSTER_HOME {home} does not open: {reason}") from error
-
-
-def asset_graph() -> AssetGraph:
-    """Return the assets of the code location."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Dagster's notes for developers
-        from lake_assets.definitions import defs
-    return defs.resolve_asset_graph()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from lake_assets.cli.dagster_instance import asset_graph
+from lake_assets.cli.code_location import load_graph
 from lake_assets.io_managers.asset_folders import components_of, folder_of, key_of_prefix
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _partition(folder: str, key: str) -> str | None:
 
     from lake_assets.io_managers.partitions import folders
 
-    graph, asset = asset_graph(), key_of_prefix(folder)
+    graph, asset = load_graph(), key_of_prefix(folder)
     definition = graph.get(asset).partitions_def if asset is not None and graph.has(asset) else None
     if definition is None:
         return None

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from lake_assets import environments
-from lake_assets.cli.dagster_instance import asset_graph, open_instance
+from lake_assets.cli.code_location import load_graph
+from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, note, show
 from lake_assets.cli.places import path_of
 from lake_assets.lake.contract import MAIN, Diff
@@ -50,7 +51,7 @@ def rollback(
                 emit(document | {"rolled_back": False, "commit": plan.head.id, "reported": 0})
                 return
             typer.confirm(f"Roll {asset or 'all'} back on {MAIN}?", abort=True)
-        graph = asset_graph()
+        graph = load_graph()
         merge = roll_back(lake, instance, graph, plan, reason)
         events = rollback_events(lake, EventLog(instance), graph, merge)
         for event in events:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from lake_assets.io_managers.asset_folders import folders_of_name
 from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.lake.contract import Commit, Lake, LakeObject
-from lake_assets.lake.names import BESIDE, is_within
+from lake_assets.lake.names import belongs_to, is_within
 
 INPUT = "input:"
 """Beginning of the commit metadata keys that name, by asset, the commit an input was read at."""
@@ -52,7 +52,7 @@ def parents(path: str) -> Iterator[str]:
 
     What lies beside a place belongs to it, and lies in its folders.
     """
-    path = path.removeprefix(f"{BESIDE}/")
+    path = belongs_to(path)
     while path:
         path = path.rpartition("/")[0]
         yield path

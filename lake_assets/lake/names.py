@@ -136,6 +136,11 @@ def beside(prefix: str) -> str:
     return f"{BESIDE}/{prefix}"
 
 
+def belongs_to(path: str) -> str:
+    """Return a path at the prefix that it belongs to: of what lies beside one, where it would lie in it."""
+    return path.removeprefix(f"{BESIDE}/")
+
+
 def is_within(path: str, folder: str) -> bool:
     """Tell whether a path is a folder or lies below it."""
     return not folder or path == folder or path.startswith(folder + "/")

@@ -18,6 +18,7 @@ from dagster import (
 
 from lake_assets.io_managers.layout import unlike
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place, put
 
@@ -50,7 +51,7 @@ def test_a_write_that_is_partitioned_in_another_way_is_refused_in_one_line(
     workbench: Workbench, before: str, now: str
 ) -> None:
     first = materialize(workbench, before)
-    workbench.lake.merge(workbench.branch(first), MAIN)
+    workbench.lake.merge(workbench.branch(first), MAIN, audit=TESTS)
     held = [item.path for item in workbench.lake.list(MAIN)]
     second = materialize(workbench, now, raise_on_error=False)
     assert second.success == (before == now)

@@ -21,6 +21,7 @@ from lake_assets.defs.users.partitions import BATCHES
 from lake_assets.defs.users.pii import Search, search
 from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.lake_io_manager import read_ref
+from lake_assets.io_managers.run_events import checked_at
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
 
@@ -58,6 +59,7 @@ def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: 
         description=_told(found),
         # Counts and places, never a value: this is what must not get out.
         metadata={
+            **checked_at(ref),
             "columns": columns,
             "files": found.files,
             "files_with_columns": len(found.columns),
