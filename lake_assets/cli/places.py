@@ -12,6 +12,7 @@ import typer
 
 from lake_assets.cli.code_location import load_graph
 from lake_assets.io_managers.asset_folders import components_of, folder_of, key_of_prefix
+from lake_assets.streaming.places import places_at
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
@@ -30,6 +31,10 @@ class Place(NamedTuple):
     def path(self, lake: Lake) -> str:
         """Return the path in the lake."""
         return self.prefix if self.literal or not self.prefix else path_of(lake, self.prefix, self.ref)
+
+    def rows(self, lake: Lake) -> str:
+        """Return the path of the rows: commits of format 1 keep those of a stream in a folder of its prefix."""
+        return places_at(lake, self.ref, self.path(lake)).counts
 
 
 def parse_place(text: str, *, whole: bool = False) -> Place:
