@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dagster import InputContext, OutputContext, ResourceDependency
+from dagster import InputContext, OutputContext
 
 from lake_assets.io_managers import frames
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
 from lake_assets.io_managers.manifest import MANIFEST
+from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.io_managers.provenance import SOURCE
 from lake_assets.lake.contract import Snapshot, Write
-from lake_assets.resources.spark import SparkResource
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -87,8 +87,6 @@ class LakeFileIOManager(LakeIOManager):
     ...     return RawFile("readings.csv", path=download(), rows=3, sha256=digest)
     """
 
-    spark: ResourceDependency[SparkResource]
-
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
         from pyarrow.fs import LocalFileSystem, copy_files
 
@@ -132,7 +130,7 @@ class LakeFileIOManager(LakeIOManager):
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
         from typing import get_args, get_origin
 
-        kind = context.dagster_type.typing_type
+        kind = annotation_of(context)[0]
         several = len(target.folders) > 1
         files = {key: _stored_file(snapshot, place if several else "") for key, place in target.folders.items()}
         if get_origin(kind) is dict and get_args(kind) == (str, StoredFile):

@@ -5,12 +5,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagster import InputContext, MetadataValue, OutputContext, ResourceDependency
+from dagster import InputContext, MetadataValue, OutputContext
 
 from lake_assets.io_managers import frames
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
+from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
-from lake_assets.resources.spark import SparkResource
 
 
 class ParquetIOManager(LakeIOManager):
@@ -25,8 +25,6 @@ class ParquetIOManager(LakeIOManager):
     ... def adults(users: pandas.DataFrame) -> pandas.DataFrame:
     ...     return users[users.age >= 18]
     """
-
-    spark: ResourceDependency[SparkResource]
 
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
         engine = frames.engine_of_value(obj)
@@ -48,7 +46,7 @@ class ParquetIOManager(LakeIOManager):
         return {key: Stored(part.rows, part.version) for key, part in written.items()}
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
-        engine = frames.engine_of_annotation(context.dagster_type.typing_type)
+        engine = frames.engine_of_annotation(annotation_of(context)[0])
         if engine is None:
             raise TypeError(
                 f"cannot load {context.asset_key.to_user_string()} as {context.dagster_type.display_name}: annotate "

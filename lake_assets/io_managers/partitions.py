@@ -62,6 +62,16 @@ def partition_columns(definition: PartitionsDefinition[str], key: str) -> Column
     return _checked(key, {"partition": key})
 
 
+def column_names(definition: PartitionsDefinition[str]) -> list[str]:
+    """Return the names of a definition's partition columns, outermost folder first: all its partitions have them."""
+    if isinstance(definition, TimeWindowPartitionsDefinition):
+        cadence = _cadence(definition)
+        return ["day", *["hour"] * cadence.hours, *["minute"] * cadence.minutes]
+    if isinstance(definition, MultiPartitionsDefinition):
+        return sorted(definition.partition_dimension_names)
+    return ["partition"]
+
+
 def folder(columns: Columns) -> str:
     """Return the Hive-style folder of one partition, escaped as Spark does it."""
     return "/".join(f"{_escape(name)}={_escape(value)}" for name, value in columns.items())
