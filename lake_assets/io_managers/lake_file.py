@@ -16,7 +16,10 @@ from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Targe
 from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.io_managers.provenance import SOURCE
-from lake_assets.lake.contract import Snapshot, Write
+from lake_assets.lake.contract import Lake, Snapshot, Write
+from lake_assets.lake.errors import InvalidName
+from lake_assets.lake.names import check_folder
+from lake_assets.resources.spark import can_be_escaped, literal
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -59,7 +62,7 @@ class StoredFile:
     name
         File name, without a folder.
     uri
-        Where Spark reads it.
+        Where Spark reads it; wildcards in the name are escaped.
     filesystem, root
         Where PyArrow and pandas read it.
     """
@@ -91,6 +94,8 @@ class LakeFileIOManager(LakeIOManager):
         from pyarrow.fs import LocalFileSystem, copy_files
 
         files = self._as_files(context, obj, write, target)
+        for file in files.values():
+            _check_name(file.name, self.lake.lake)
         stored: dict[str, Stored] = {}
         for key, file in files.items():
             place = join(write.root, target.folders[key])
@@ -155,6 +160,30 @@ class LakeFileIOManager(LakeIOManager):
         )
 
 
+def _check_name(name: str, lake: Lake) -> None:
+    """Refuse a raw file's name that the lake or an engine would not give back.
+
+    Raises
+    ------
+    InvalidName
+        Says what is wrong with it.
+    """
+    reason = ""
+    if "/" in name:
+        reason = "has a folder in it"
+    elif name.startswith(("_", ".")):
+        reason = f"begins with {name[0]!r}, which engines pass over"
+    elif not can_be_escaped(name):
+        reason = "has both ':' and a wildcard in it, which Spark cannot tell apart"
+    elif name.endswith("._COPYING_"):
+        reason = "ends with '._COPYING_', which Spark passes over"
+    if reason:
+        raise InvalidName(
+            f"a raw file's name {reason}: give its RawFile another", repository=lake.repository, path=name
+        )
+    check_folder(name, lake.repository, "a raw file's name")
+
+
 def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
     from pyarrow.fs import FileSelector
 
@@ -165,7 +194,7 @@ def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
         raise ValueError(f"{snapshot.prefix} at {snapshot.commit} holds {len(names)} files where one is expected")
     return StoredFile(
         names[0],
-        uri=join(snapshot.uri, place, names[0]),
+        uri=literal(join(snapshot.uri, place, names[0])),
         filesystem=snapshot.filesystem,
         root=f"{root}/{names[0]}",
     )
