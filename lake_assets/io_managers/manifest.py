@@ -6,11 +6,9 @@ Two runs that write one partition differ in it, so that merging both is a confli
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from lake_assets.lake.names import is_within
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -22,11 +20,15 @@ MANIFEST = "_manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What was written to one folder: rows, version of the content, and file name to size in bytes."""
+    """What was written to one folder: rows, version of the content, and file name to size in bytes.
+
+    ``beside`` are the files in the folder beside it.
+    """
 
     rows: int
     data_version: str
     files: dict[str, int]
+    beside: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def write_manifest(
@@ -34,8 +36,7 @@ def write_manifest(
     root: str,
     rows: int,
     data_version: str,
-    updated: Sequence[str] = (),
-    held: Mapping[str, int] | None = None,
+    beside: Mapping[str, int] | None = None,
 ) -> None:
     """Write the manifest of the files that lie below ``root``.
 
@@ -45,10 +46,8 @@ def write_manifest(
         The folder.
     rows, data_version
         What it holds.
-    updated
-        Folders below it that are not listed: ``held`` says what is in them, since not all of it is there yet.
-    held
-        File name to size in bytes.
+    beside
+        The files in the folder beside it: not all of them are written anew.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -58,8 +57,9 @@ def write_manifest(
         for info in infos
         if info.type == FileType.File and not info.base_name.startswith(("_", "."))
     }
-    fresh = {name: size for name, size in listed.items() if not any(is_within(name, folder) for folder in updated)}
-    content = {"rows": rows, "data_version": data_version, "files": dict(sorted({**fresh, **(held or {})}.items()))}
+    content: dict[str, object] = {"rows": rows, "data_version": data_version, "files": dict(sorted(listed.items()))}
+    if beside:
+        content["beside"] = dict(sorted(beside.items()))
     with filesystem.open_output_stream(f"{root}/{MANIFEST}") as stream:
         stream.write((json.dumps(content, indent=1) + "\n").encode())
 
@@ -69,4 +69,4 @@ def read_manifest(snapshot: Snapshot) -> Manifest:
     path = snapshot.root if snapshot.prefix.endswith(f"/{MANIFEST}") else f"{snapshot.root}/{MANIFEST}"
     with snapshot.filesystem.open_input_stream(path) as stream:
         content = json.loads(stream.readall())
-    return Manifest(content["rows"], content["data_version"], content["files"])
+    return Manifest(content["rows"], content["data_version"], content["files"], content.get("beside", {}))

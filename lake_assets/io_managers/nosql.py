@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
+    AssetKey,
     ConfigurableIOManager,
     DataVersion,
     InitResourceContext,
@@ -21,6 +22,7 @@ from dagster import (
 from pydantic import PrivateAttr
 
 from lake_assets.io_managers import frames
+from lake_assets.io_managers.asset_folders import name_of
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.no_partition import annotation_of, no_partition
 from lake_assets.resources.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
@@ -190,9 +192,14 @@ class NoSQLIOManager(ConfigurableIOManager):
             self._folder = None
 
 
-def table_name(context: OutputContext | InputContext) -> str:
+def table_of(asset: AssetKey) -> str:
     """Return the name of an asset's table."""
-    return "/".join(context.asset_key.path)
+    return name_of(asset)
+
+
+def table_name(context: OutputContext | InputContext) -> str:
+    """Return the name of the table that a step writes or reads."""
+    return table_of(context.asset_key)
 
 
 def _definition(context: OutputContext) -> Mapping[str, Any]:
