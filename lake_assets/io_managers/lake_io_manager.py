@@ -11,6 +11,7 @@ commits, and records commit, rows, bytes, data version and lineage. An input goe
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,15 @@ from lake_assets.io_managers.content_version import algorithm
 from lake_assets.io_managers.layout import columns_of, unlike
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
+from lake_assets.io_managers.no_partition import missing, no_partition
 from lake_assets.io_managers.partitions import Columns, folder, partition_columns
-from lake_assets.io_managers.provenance import INPUT
+from lake_assets.io_managers.provenance import INPUT, parents
 from lake_assets.io_managers.run_branch import RUN_ID, ensure_run_branch, find_head, published_commit
 from lake_assets.io_managers.run_link import run_link
 from lake_assets.lake.contract import MAIN, Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.spark import SparkResource
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
@@ -122,6 +125,7 @@ class LakeIOManager(ConfigurableIOManager):
     """Base of the IO managers that store in the lake."""
 
     lake: ResourceDependency[LakeResource]
+    spark: ResourceDependency[SparkResource]
 
     @abstractmethod
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
@@ -204,18 +208,9 @@ class LakeIOManager(ConfigurableIOManager):
         step = context.step_context
         ref = read_ref(lake, step.instance, step.dagster_run)
         _tell_commit(context, ref, target.prefix)
-        keys = list(target.folders)
-        place = target.path(keys[0]) if len(keys) == 1 else target.prefix
-        try:
-            snapshot = lake.path(ref, place)
-        except PathNotFound as error:
-            raise PathNotFound(
-                f"{context.asset_key.to_user_string()} {_of(keys)}is not in the lake: materialize it first",
-                repository=lake.repository,
-                ref=ref,
-                path=place,
-            ) from error
-        return self._load(context, snapshot, target)
+        if not target.folders:
+            return no_partition(context, self.spark)
+        return self._load(context, _snapshot(context, lake, ref, target), target)
 
     def _held(self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> dict[str, Stored] | None:
         """Return what was stored with the versions that a commit has of it; None if the commit holds other rows.
@@ -290,6 +285,21 @@ def _tell_commit(context: InputContext, commit: str, prefix: str) -> None:
     """
     told = {"lake/commit": MetadataValue.text(commit), "lake/prefix": MetadataValue.text(prefix)}
     context._user_generated_metadata = {**context._user_generated_metadata, **told}  # pyright: ignore[reportPrivateUsage]
+
+
+def _snapshot(context: InputContext, lake: Lake, ref: str, target: Target) -> Snapshot:
+    """Return the one partition's folder, or the prefix of several; refuse where one of them is not there."""
+    keys = list(target.folders)
+    place = target.path(keys[0]) if len(keys) == 1 else target.prefix
+    absent: list[str] = []
+    if len(keys) > 1:
+        held = {folder for item in lake.list(ref, target.prefix) for folder in parents(item.path)}
+        absent = [key for key in keys if target.path(key) not in held]
+    if not absent:
+        with suppress(PathNotFound):
+            return lake.path(ref, place)
+    told = missing(context, keys, absent or keys)
+    raise PathNotFound(told, repository=lake.repository, ref=ref, path=place)
 
 
 def _target(context: InputContext | OutputContext) -> Target:

@@ -24,6 +24,7 @@ from pydantic import PrivateAttr
 from lake_assets.io_managers.asset_folders import name_of
 from lake_assets.io_managers.frames import engines
 from lake_assets.io_managers.lineage import column_metadata
+from lake_assets.io_managers.no_partition import annotation_of, no_partition
 from lake_assets.resources.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.nosql.resource import NoSQLResource
 from lake_assets.resources.spark import SparkResource
@@ -159,7 +160,9 @@ class NoSQLIOManager(ConfigurableIOManager):
         """Load a table as a pandas or Spark frame."""
         store = self.nosql.store
         table = table_name(context)
-        engine = engines.engine_of_annotation(context.dagster_type.typing_type)
+        if context.has_asset_partitions and not context.asset_partition_keys and table not in store.tables():
+            return no_partition(context, self.spark)
+        engine = engines.engine_of_annotation(annotation_of(context)[0])
         if engine is None:
             raise TypeError(
                 f"cannot load table {table} as {context.dagster_type.display_name}: annotate the input as "

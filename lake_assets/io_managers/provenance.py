@@ -6,8 +6,12 @@ prefix. Each commit that an IO manager makes names the commit of each input; a r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import base64
+import json
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lake_assets.io_managers.asset_folders import folders_of_name
 from lake_assets.io_managers.manifest import MANIFEST
@@ -20,6 +24,10 @@ SOURCE = "source"
 """Commit metadata: where a raw file was fetched from; ``source[<partition>]`` where there are several."""
 ROLLBACK_TO = "rollback_to"
 """Commit metadata: the commit that a rollback went back to."""
+
+
+MOVED = "moved"
+"""Commit metadata of a migration: the places that it moved, by where they lie now; see :func:`moves`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,18 @@ class Origin:
     inputs: tuple[Origin, ...] = field(default=())
 
 
+def moves(places: Mapping[str, str]) -> dict[str, str]:
+    """Return the commit metadata that tell where moved places lay before; packed, since there may be many."""
+    packed = zlib.compress(json.dumps(dict(places)).encode(), 9)
+    return {MOVED: base64.b64encode(packed).decode()}
+
+
+def read_moves(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return where the places that a commit moved lay before; empty for any other commit."""
+    packed = metadata.get(MOVED)
+    return json.loads(zlib.decompress(base64.b64decode(packed))) if packed else {}
+
+
 def parents(path: str) -> Iterator[str]:
     """Yield the folders that a path lies in, the nearest first, at last the root ``""``.
 
@@ -70,6 +90,13 @@ def places_of(objects: Iterable[LakeObject]) -> frozenset[str]:
     )
 
 
+class Made(NamedTuple):
+    """The commit that made what a place holds, and the place at which it did: what a migration moves stays made."""
+
+    commit: Commit
+    place: str
+
+
 def makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Commit]:
     """Return for each place the commit that made what ``ref`` holds there: the newest that changed it.
 
@@ -78,15 +105,24 @@ def makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dic
     prefix
         A folder that all places lie in: only its history is walked.
     """
+    return {place: made.commit for place, made in made_at(lake, ref, places, prefix).items()}
+
+
+def made_at(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Made]:
+    """Return what :func:`makers` does, and where each place lay then."""
     left = set(places)
-    found: dict[str, Commit] = {}
+    found: dict[str, Made] = {}
     if not left:
         return found
     for commit in lake.log(ref, None, prefix or None):
         if len(commit.parents) > 1 and "asset" not in commit.metadata:
             continue  # A merge brings what others made.
+        moved = read_moves(commit.metadata)
         for place in _touched(lake, commit, prefix) & left:
-            found[place] = commit
+            found[place] = Made(commit, place)
+            if place in moved and commit.parents:
+                before = moved[place]
+                found[place] = made_at(lake, commit.parents[0], [before], before).get(before, found[place])
         left -= found.keys()
         if not left:
             break

@@ -37,6 +37,9 @@ from lake_assets.streaming.results import write_results
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+_SHOWN = 20
+"""Files and partitions that are named one by one."""
+
 START_OVER = "To start over from the source's beginning, run it with `reset_checkpoint: true`"
 
 
@@ -108,6 +111,9 @@ class StreamIOManager(ParquetIOManager):
             place.restore(lake, write.base, held.checkpoint)
         source_id = query.source.id
         loss = _checked(query, before, source_id, place.folder)
+        passed_over = query.source.passed_over()
+        for told in passed_over[:_SHOWN]:
+            context.log.warning("%s is not counted: %s", prefix, told)
         session = streaming_session(self.spark.session, query.state_store)
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
@@ -137,8 +143,10 @@ class StreamIOManager(ParquetIOManager):
             "stream/checkpoint_files_added": stored.new_files,
             "stream/checkpoint_bytes_added": MetadataValue.int(stored.new_bytes),
         }
+        if passed_over:
+            metadata["stream/passed_over"] = MetadataValue.md("\n".join(f"- {told}" for told in passed_over[:_SHOWN]))
         if loss.places:
-            metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:20]))
+            metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:_SHOWN]))
         files = {f"{places.checkpoint}/{name}": size for name, size in stored.files.items()}
         files |= _sizes(write, [places.position, *written])
         beside_it = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}

@@ -13,7 +13,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from lake_assets.io_managers.asset_folders import folders_of_name, name_of
 from lake_assets.io_managers.event_log import RUNLESS, EventLog, Materialized
 from lake_assets.io_managers.manifest import MANIFEST, Manifest, read_manifest
-from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of, places_of
+from lake_assets.io_managers.provenance import ROLLBACK_TO, Made, made_at, makers, place_of, places_of
 from lake_assets.io_managers.run_branch import RUN_ID, find_head, materialized
 from lake_assets.lake.audit import read_record
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
@@ -57,7 +57,7 @@ class Verification:
 
     def problems(self, advance: Callable[[int], None]) -> Iterator[Problem]:
         """Yield what is wrong; ``advance`` is told the bytes read."""
-        made = makers(self._lake, self.commit.id, self.places)
+        made = made_at(self._lake, self.commit.id, self.places)
         files: dict[str, list[LakeObject]] = {}
         others: list[LakeObject] = []
         for item in self.objects:
@@ -134,20 +134,21 @@ class Verification:
         except (LakeError, OSError, ValueError, KeyError, TypeError) as error:
             return Problem(path, f"cannot be read: {type(error).__name__}: {error}")
 
-    def _unlike_log(self, place: str, manifest: Manifest, maker: Commit | None) -> Iterator[str]:
-        if maker is None:
+    def _unlike_log(self, place: str, manifest: Manifest, made: Made | None) -> Iterator[str]:
+        if made is None:
             yield "no commit is known to have made it"
             return
+        maker = made.commit
         if "asset" not in maker.metadata:
             yield from self._unlike_report(place, maker)
             return
-        event = self._log.of(maker, place)
+        event = self._log.of(maker, made.place)
         run = f"run {maker.metadata[RUN_ID]}" if RUN_ID in maker.metadata else "a rollback"
         if event is None:
             yield f"commit {maker.id} says that {run} made it, and Dagster's event log knows of no such materialization"
             return
         yield from _differences(maker, event, manifest)
-        expected = self._data_version(maker, place)
+        expected = self._data_version(maker, made.place)
         if event.data_version != expected:
             yield f"commit {maker.id} has data version {expected}, the event log {event.data_version}"
 

@@ -57,6 +57,10 @@ class LakeUnavailable(LakeError):
     """The store does not answer, is full, or may not be written."""
 
 
+class FormatMismatch(LakeError):
+    """The lake is of another format than this program."""
+
+
 class DataCorrupted(LakeError):
     """Stored bytes are missing or are not what their checksum says."""
 

@@ -116,18 +116,18 @@ def _fault(path: str) -> str | None:
     except UnicodeEncodeError:
         return "is not valid Unicode: rename it to UTF-8"
     if len(encoded) > 1024:
-        return "is longer than 1,024 bytes"
+        return "is longer than 1,024 bytes: shorten it"
     for part in path.split("/"):
         if part in ("", ".", ".."):
             return "has an empty, '.' or '..' component; give it relative to the lake's root, as in 'stocks/csv'"
         if "\\" in part or any(unicodedata.category(character) == "Cc" for character in part):
-            return "holds a backslash or a control character"
+            return "holds a backslash or a control character: leave it out"
         if len(part.encode()) > 255:
-            return "has a component longer than 255 bytes"
+            return "has a component longer than 255 bytes: shorten it"
         # File systems that drop invisible characters or shorten names would read these as Git's own.
         visible = "".join(character for character in part if unicodedata.category(character) != "Cf").lower()
         if visible.startswith((".git", "git~")):
-            return "has a component that belongs to Git"
+            return "has a component that belongs to Git: name it otherwise"
     return None
 
 

@@ -13,7 +13,9 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
 from lake_assets.lake.embedded.trees import Node, Trees
+from lake_assets.lake.format import FIRST, FORMAT
 
+_FORMAT = "lakeassets.format"
 _LFS = b"* filter=lfs diff=lfs merge=lfs -text\n"
 
 
@@ -44,6 +46,19 @@ def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
     return pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
 
 
+def format_of(repository: pygit2.Repository) -> int:
+    """Return the number of a lake's format, which stands in the repository's configuration."""
+    for entry in repository.config:
+        if entry.name == _FORMAT:
+            return int(entry.value or FIRST)
+    return FIRST
+
+
+def set_format(repository: pygit2.Repository, number: int) -> None:
+    """Say that a lake has this format."""
+    repository.config[_FORMAT] = number
+
+
 def _ignore_user_settings() -> None:
     """Let nothing in a user's or machine's Git configuration change what the lake does, or break it."""
     for level in (ConfigLevel.GLOBAL, ConfigLevel.XDG, ConfigLevel.SYSTEM):
@@ -57,6 +72,7 @@ def _create(git_dir: Path) -> None:
     # Commits of deleted branches stay readable by id, whatever maintenance somebody runs.
     repository.config["gc.auto"] = 0
     repository.config["gc.pruneExpire"] = "never"
+    set_format(repository, FORMAT)
     make_folder(git_dir / "lfs" / "objects")
     trees = Trees(repository)
     attributes = Node(repository.odb.write(ObjectType.BLOB, _LFS).raw, is_folder=False)

@@ -17,7 +17,7 @@ from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refu
 from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
-from lake_assets.lake.embedded.creation import open_or_create
+from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
@@ -34,6 +34,7 @@ from lake_assets.lake.errors import (
     WriteConflict,
     WriteRefused,
 )
+from lake_assets.lake.format import check_format
 
 
 class EmbeddedLake:
@@ -44,9 +45,13 @@ class EmbeddedLake:
     home
         The folder: ``lake.git`` (the repository), ``snapshots`` (the cache of :meth:`path`) and ``staging``
         (writes under way). It is made where it is missing. All of it lies on one file system.
+    any_format
+        Open a lake of another format, too: to migrate it.
 
     Raises
     ------
+    FormatMismatch
+        The lake is of another format than this program.
     LakeUnavailable
         The folder cannot be made or read, or its ``lake.git`` is no repository.
     InvalidName
@@ -61,7 +66,7 @@ class EmbeddedLake:
     >>> _ = lake.merge("trial", "main", audit=Override("ann", "the first try"))
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, any_format: bool = False) -> None:
         self._home = Path(home).absolute()
         self._name = str(self._home)
         if set(self._name) & set("*?[]{}\\"):
@@ -71,6 +76,9 @@ class EmbeddedLake:
         self._scratch = Scratch(self._home / "staging")
         with self._translated():
             self._git = open_or_create(git_dir, self._scratch)
+            self.format = format_of(self._git)
+            if not any_format:
+                check_format(self.format, self._name)
             self._scratch.sweep()
         self._objects = Objects(git_dir / "lfs" / "objects")
         self._trees = Trees(self._git)
@@ -85,6 +93,12 @@ class EmbeddedLake:
     def repository(self) -> str:
         """The lake's folder."""
         return self._name
+
+    def set_format(self, number: int) -> None:
+        """Say that the lake has this format."""
+        with self._translated():
+            set_format(self._git, number)
+        self.format = number
 
     # Refs
 

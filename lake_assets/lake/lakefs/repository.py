@@ -22,6 +22,7 @@ from lake_assets.lake.errors import (
     WriteConflict,
     WriteRefused,
 )
+from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
 from lake_assets.lake.lakefs.api import Api
 from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
@@ -46,8 +47,13 @@ class LakeFSLake:
     deadline
         Seconds after which a call that meets nothing but failures gives up.
 
+    any_format
+        Open a lake of another format, too: to migrate it.
+
     Raises
     ------
+    FormatMismatch
+        The lake is of another format than this program.
     LakeUnavailable
         The server does not answer, or refuses the credentials.
     """
@@ -60,6 +66,8 @@ class LakeFSLake:
         repository: str,
         storage_namespace: str = "",
         deadline: float = 60.0,
+        *,
+        any_format: bool = False,
     ) -> None:
         endpoint = endpoint.rstrip("/")
         self._id = repository
@@ -69,6 +77,9 @@ class LakeFSLake:
         self._connect = (endpoint, access_key, secret_key)
         self._gateway: Any = None
         self._server.open(storage_namespace or f"local://{repository}")
+        self.format = self._server.format()
+        if not any_format:
+            check_format(self.format, self._name)
 
     def __repr__(self) -> str:
         return f"LakeFSLake({self._name!r})"
@@ -77,6 +88,11 @@ class LakeFSLake:
     def repository(self) -> str:
         """The server and the repository's id."""
         return self._name
+
+    def set_format(self, number: int) -> None:
+        """Say that the lake has this format."""
+        self._server.set_format(number)
+        self.format = number
 
     # Refs
 
