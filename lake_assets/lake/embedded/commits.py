@@ -7,10 +7,11 @@ from datetime import datetime, timezone
 
 import pygit2
 from pygit2 import Commit as GitCommit
-from pygit2.enums import SortMode
+from pygit2.enums import ObjectType, SortMode
 
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import trailers
+from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.trees import Node, Trees
 
 ATTRIBUTES = ".gitattributes"
@@ -27,8 +28,9 @@ def describe(commit: GitCommit) -> Commit:
 class Commits:
     """The commits of a repository."""
 
-    def __init__(self, repository: pygit2.Repository, trees: Trees) -> None:
+    def __init__(self, repository: pygit2.Repository, objects: GitObjects, trees: Trees) -> None:
         self._repository = repository
+        self._objects = objects
         self._trees = trees
 
     def make(
@@ -44,8 +46,8 @@ class Commits:
         author = pygit2.Signature("lake_assets", "lake_assets@localhost")
         text = trailers.render(message, metadata, replaces)
         ids = [parent.id for parent in parents]
-        tree = pygit2.Oid(raw=root.id) if root else self._repository.TreeBuilder().write()
-        return self._repository[self._repository.create_commit(None, author, author, text, tree, ids)].peel(GitCommit)
+        tree = root.id if root else self._objects.write(ObjectType.TREE, b"")
+        return self._objects.write_commit(author, text, tree, ids)
 
     def root(self, commit: GitCommit) -> Node:
         """Return the whole tree of a commit."""

@@ -1,9 +1,4 @@
-"""Data files as Git-LFS objects: hashed, hard-linked in, read-only, and never changed or removed.
-
-Nothing is synced to disk before a commit: the kernel keeps what was written through the death of any process.
-After a power loss the newest objects may be short or missing; ``verify`` names them, and a write of the same
-bytes mends them.
-"""
+"""Data files as Git-LFS objects: hashed, synced, hard-linked in, read-only, and never changed."""
 
 from __future__ import annotations
 
@@ -14,10 +9,10 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from lake_assets.lake.embedded.durability import in_parallel, sync, sync_all
 from lake_assets.lake.embedded.scratch import make_folder
 
 _BUFFER = 1 << 20
@@ -76,14 +71,13 @@ class Objects:
         FileChangedError
             A file was written to meanwhile.
         """
-        workers = min(len(files), os.cpu_count() or 1)
-        if workers <= 1:
-            return {name: self.put(path) for name, path in files.items()}
-        with ThreadPoolExecutor(workers) as pool:
-            return dict(zip(files, pool.map(self.put, files.values()), strict=True))
+        pointers = in_parallel(self._put, files.values())
+        folders = {folder for pointer in pointers for folder in self.path(pointer).parents[:2]}
+        sync_all([*folders, self.root])
+        return dict(zip(files, pointers, strict=True))
 
-    def put(self, path: Path) -> Pointer:
-        """Take one file in by hard link; it becomes read-only."""
+    def _put(self, path: Path) -> Pointer:
+        """Take one file in by hard link; it becomes read-only. Its name is not synced yet."""
         before = path.stat()
         if before.st_nlink > 1:
             # Another name for these bytes stands outside the lake, and might be written through.
@@ -98,10 +92,14 @@ class Objects:
             raise FileChangedError(path.name)
         target = self.path(pointer)
         make_folder(target.parent)
+        sync(path)
         try:
             os.link(path, target)
         except FileExistsError:
-            if not self.holds(pointer):
+            if self.holds(pointer):
+                # A lake of before may not have synced it.
+                sync(target)
+            else:
                 # Left short by a power loss: these are the right bytes.
                 path.replace(target)
         return pointer

@@ -1,6 +1,7 @@
 """Branches and tags: one lock for every change, and compare-and-swap under it.
 
 Whoever holds the lock also removes a ref ``.lock`` that a killed process left behind; refs are never forced.
+What a ref is about to reach is synced before it moves; libgit2 syncs the ref's own file and folder.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pygit2 import Commit as GitCommit
 from pygit2.enums import ObjectType
 
 from lake_assets.lake import names
+from lake_assets.lake.embedded.durability import sync
+from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.locks import locked
 from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, RefNotFound
 
@@ -29,8 +32,9 @@ _ATTEMPTS = 100
 class Refs:
     """The refs of the repository at ``git_dir``; ``name`` stands for the lake in errors."""
 
-    def __init__(self, repository: pygit2.Repository, git_dir: Path, name: str) -> None:
+    def __init__(self, repository: pygit2.Repository, objects: GitObjects, git_dir: Path, name: str) -> None:
         self._repository = repository
+        self._objects = objects
         self._git_dir = git_dir
         self._name = name
 
@@ -80,6 +84,7 @@ class Refs:
                 raise AlreadyExists(reason, repository=self._name, ref=name)
 
     def _create(self, full_name: str, commit: GitCommit) -> None:
+        self._objects.sync()
         try:
             self._repository.references.create(full_name, commit.id)
         except pygit2.AlreadyExistsError as error:
@@ -91,6 +96,7 @@ class Refs:
         with self._changing(_HEADS + name):
             self.branch(name)
             self._repository.references.delete(_HEADS + name)
+            sync(self._git_dir / _HEADS)
 
     def advance(self, name: str, successor: Callable[[GitCommit], GitCommit | None]) -> GitCommit:
         """Move a branch from its head to the commit that ``successor`` makes of it, and return the new head.
@@ -107,6 +113,7 @@ class Refs:
                 reference = self._repository.references[_HEADS + name]
                 if reference.target != head.id:
                     continue
+                self._objects.sync()
                 try:
                     reference.set_target(commit.id)
                 except pygit2.GitError:

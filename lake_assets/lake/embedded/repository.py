@@ -17,12 +17,13 @@ from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.creation import open_or_create
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
+from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
 from lake_assets.lake.embedded.snapshots import Snapshots
 from lake_assets.lake.embedded.staging import collect
-from lake_assets.lake.embedded.trees import FileInTheWayError, Node, ObjectMissingError, Trees
+from lake_assets.lake.embedded.trees import FileInTheWayError, Node, Trees
 from lake_assets.lake.errors import (
     DataCorrupted,
     InvalidName,
@@ -70,9 +71,10 @@ class EmbeddedLake:
             self._git = open_or_create(git_dir, self._scratch)
             self._scratch.sweep()
         self._objects = Objects(git_dir / "lfs" / "objects")
-        self._trees = Trees(self._git)
-        self._commits = Commits(self._git, self._trees)
-        self._refs = Refs(self._git, git_dir, self._name)
+        git_objects = GitObjects(self._git)
+        self._trees = Trees(git_objects)
+        self._commits = Commits(self._git, git_objects, self._trees)
+        self._refs = Refs(self._git, git_objects, git_dir, self._name)
         self._snapshots = Snapshots(self._home / "snapshots", self._scratch)
 
     def __repr__(self) -> str:
