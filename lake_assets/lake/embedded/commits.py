@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
@@ -43,7 +44,9 @@ class Commits:
     ) -> GitCommit:
         """Store a commit; no branch moves."""
         # The project's own identity: the lake must not depend on somebody's Git configuration.
-        author = pygit2.Signature("lake_assets", "lake_assets@localhost")
+        # No commit is dated before its parents, whatever the clock does: history is read in the order of its dates.
+        now = max([int(time.time()), *(parent.commit_time for parent in parents)])
+        author = pygit2.Signature("lake_assets", "lake_assets@localhost", now, 0)
         text = trailers.render(message, metadata, replaces)
         ids = [parent.id for parent in parents]
         tree = root.id if root else self._objects.write(ObjectType.TREE, b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -33,6 +34,7 @@ class GitObjects:
         self._unsynced = {self._folder: 0, home: 0, home.parent: 0}
         self._writes = 0
         self._mutex = Lock()
+        self.entry = lru_cache(maxsize=1 << 14)(self._entry)
 
     def read(self, object_id: bytes) -> bytes:
         """Return the raw bytes of an object.
@@ -46,6 +48,18 @@ class GitObjects:
             return self._odb.read(pygit2.Oid(raw=object_id))[1]
         except (KeyError, pygit2.GitError) as error:
             raise ObjectMissingError(object_id.hex()) from error
+
+    def _entry(self, folder: bytes, name: str) -> tuple[bytes, bool] | None:
+        """Return the id of what a tree holds by that name, and whether it is a tree, without reading the rest of it."""
+        try:
+            found = self._repository[pygit2.Oid(raw=folder)].peel(pygit2.Tree)[name]
+        except KeyError as error:
+            if pygit2.Oid(raw=folder) in self._odb:
+                return None
+            raise ObjectMissingError(folder.hex()) from error
+        except pygit2.GitError as error:
+            raise ObjectMissingError(folder.hex()) from error
+        return found.id.raw, found.type == ObjectType.TREE
 
     def write(self, kind: ObjectType, data: bytes) -> bytes:
         """Store an object and return its id."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import get_args
 
 from pygit2 import Commit as GitCommit
-from pygit2.enums import SortMode
 
 from lake_assets.lake import names
 from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
@@ -18,6 +17,7 @@ from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.creation import open_or_create
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
+from lake_assets.lake.embedded.history import newest_first
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
@@ -116,11 +116,11 @@ class EmbeddedLake:
             return describe(self._refs.resolve(ref))
 
     def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
-        """Yield commits newest first, children before parents; ``prefix`` compares tree ids only."""
+        """Yield commits newest first, children before parents, reading no further; ``prefix`` compares ids only."""
         folder = names.check_path(prefix or "", self._name)
         with self._translated(ref, folder):
             found = 0
-            for commit in self._git.walk(self._refs.resolve(ref).id, SortMode.TOPOLOGICAL | SortMode.TIME):
+            for commit in newest_first(self._refs.resolve(ref)):
                 if found == limit:
                     return
                 if prefix is None or self._changed(commit, folder):

@@ -73,7 +73,8 @@ class Trees:
         for name in path.split("/") if path else ():
             if node is None or not node.is_folder:
                 return None
-            node = self.entries(node).get(name)
+            found = self._objects.entry(node.id, name)
+            node = Node(*found) if found else None
         return node
 
     def files(self, node: Node | None, path: str = "") -> Iterator[tuple[str, Node]]:
