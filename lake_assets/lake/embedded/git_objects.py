@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -18,22 +19,29 @@ class ObjectMissingError(Exception):
     """Git does not hold, or cannot read, an object that a commit names."""
 
 
-class GitObjects:
-    """The object database of a repository, which remembers the folders that are to be synced before a ref moves.
+@dataclass(eq=False, slots=True)
+class _Written:
+    kind: ObjectType
+    data: bytes
 
-    What is written may be there already, by a process that has not come to its sync yet: its folders are
-    synced here, too.
+
+class GitObjects:
+    """The object database of a repository, which remembers what a ref is about to reach.
+
+    What is written may be there already, by a process that has not come to its sync yet, or as garbage that is
+    about to be collected: before a ref moves it is looked for once more, and synced.
     """
 
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
-        self._odb = repository.odb
         self._folder = Path(repository.path) / "objects"
         # Another process may have made the repository just now.
         home = Path(repository.path).parent
-        self._unsynced = {self._folder: 0, home: 0, home.parent: 0}
-        self._writes = 0
+        self._new_folders = {self._folder, home, home.parent}
+        self._pending: dict[str, _Written] = {}
         self._mutex = Lock()
+        self._collected = Path(repository.path) / "lake_assets.collected"
+        self._known_collection = self._last_collection()
         self.entry = lru_cache(maxsize=1 << 14)(self._entry)
 
     def read(self, object_id: bytes) -> bytes:
@@ -44,8 +52,13 @@ class GitObjects:
         ObjectMissingError
             The repository is damaged.
         """
+        return self.read_typed(object_id)[1]
+
+    def read_typed(self, object_id: bytes) -> tuple[ObjectType, bytes]:
+        """Return the kind and the raw bytes of an object."""
         try:
-            return self._odb.read(pygit2.Oid(raw=object_id))[1]
+            kind, data = self._repository.odb.read(pygit2.Oid(raw=object_id))
+            return ObjectType(kind), data
         except (KeyError, pygit2.GitError) as error:
             raise ObjectMissingError(object_id.hex()) from error
 
@@ -54,7 +67,7 @@ class GitObjects:
         try:
             found = self._repository[pygit2.Oid(raw=folder)].peel(pygit2.Tree)[name]
         except KeyError as error:
-            if pygit2.Oid(raw=folder) in self._odb:
+            if pygit2.Oid(raw=folder) in self._repository.odb:
                 return None
             raise ObjectMissingError(folder.hex()) from error
         except pygit2.GitError as error:
@@ -63,28 +76,58 @@ class GitObjects:
 
     def write(self, kind: ObjectType, data: bytes) -> bytes:
         """Store an object and return its id."""
-        return self._written(self._odb.write(kind, data))
+        return self._written(self._repository.odb.write(kind, data), kind, data)
 
     def write_commit(
         self, author: pygit2.Signature, text: str, tree: bytes, parents: Sequence[pygit2.Oid]
     ) -> GitCommit:
         """Store a commit; no branch moves."""
         made = self._repository.create_commit(None, author, author, text, pygit2.Oid(raw=tree), list(parents))
-        self._written(made)
-        return self._repository[made].peel(GitCommit)
+        commit = self._repository[made].peel(GitCommit)
+        self._written(made, ObjectType.COMMIT, commit.read_raw())
+        return commit
 
-    def _written(self, made: pygit2.Oid) -> bytes:
+    def _written(self, made: pygit2.Oid, kind: ObjectType, data: bytes) -> bytes:
         with self._mutex:
-            self._writes += 1
-            self._unsynced |= {self._folder: self._writes, self._folder / str(made)[:2]: self._writes}
+            self._pending[str(made)] = _Written(kind, data)
         return made.raw
+
+    def put_back(self) -> None:
+        """Write what was collected since it was written; while the lock of refs is held nothing is collected."""
+        with self._mutex:
+            waiting = dict(self._pending)
+        for name, written in waiting.items():
+            if not (self._folder / name[:2] / name[2:]).exists():
+                # Or it is in a pack, and this writes nothing.
+                self._repository.odb.write(written.kind, written.data)
 
     def sync(self) -> None:
         """Sync the folders of all that was written since the last time."""
         with self._mutex:
-            waiting = dict(self._unsynced)
-        # An object that is packed already has no folder of its own.
-        sync_all(path for path in waiting if path.is_dir())
-        # Only now, and not what was written to meanwhile: other threads rely on it as well.
+            waiting = dict(self._pending)
+        folders = {self._folder / name[:2] for name in waiting}
+        sync_all(folder for folder in [*self._new_folders, self._folder, *folders] if folder.is_dir())
+        self._new_folders = set()
+        # Only now, and not what was written again meanwhile: other threads rely on it as well.
         with self._mutex:
-            self._unsynced = {path: write for path, write in self._unsynced.items() if waiting.get(path) != write}
+            self._pending = {
+                name: written for name, written in self._pending.items() if written is not waiting.get(name)
+            }
+
+    def forget_all(self) -> None:
+        """Let every process forget what it has read: some of it has just been collected."""
+        self._collected.touch()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Forget what was read, if something was collected since."""
+        if (last := self._last_collection()) != self._known_collection:
+            self._known_collection = last
+            self._repository.free()
+            self.entry.cache_clear()
+
+    def _last_collection(self) -> int:
+        try:
+            return self._collected.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0

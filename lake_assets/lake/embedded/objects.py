@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,19 +91,37 @@ class Objects:
         after = path.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise FileChangedError(path.name)
+        sync(path)
+        self._name(path, pointer)
+        return pointer
+
+    def _name(self, path: Path, pointer: Pointer) -> None:
         target = self.path(pointer)
         make_folder(target.parent)
-        sync(path)
-        try:
+        with suppress(FileExistsError):
             os.link(path, target)
-        except FileExistsError:
+            return
+        try:
+            # Who finds it relies on it: its age begins anew. Another user's cannot be dated; keep() looks again.
+            with suppress(PermissionError):
+                os.utime(target)
             if self.holds(pointer):
                 # A lake of before may not have synced it.
                 sync(target)
-            else:
-                # Left short by a power loss: these are the right bytes.
-                path.replace(target)
-        return pointer
+                return
+        except FileNotFoundError:
+            pass
+        # Left short by a power loss, or collected just now: these are the right bytes.
+        copy = path.with_name(f"{secrets.token_hex(8)}.copy")
+        os.link(path, copy)
+        copy.replace(target)
+
+    def keep(self, files: Mapping[str, Path], pointers: Mapping[str, Pointer]) -> None:
+        """Put back what was collected since :meth:`put_all`; nothing is collected while the lock of refs is held."""
+        missing = [name for name, pointer in pointers.items() if not self.holds(pointer)]
+        for name in missing:
+            self._name(files[name], pointers[name])
+        sync_all({folder for name in missing for folder in self.path(pointers[name]).parents[:2]})
 
     def holds(self, pointer: Pointer) -> bool:
         """Tell whether an object is there in full size; its bytes are not read."""

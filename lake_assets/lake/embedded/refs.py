@@ -6,6 +6,8 @@ What a ref is about to reach is synced before it moves; libgit2 syncs the ref's 
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -26,6 +28,7 @@ STALE_AFTER = 5.0
 
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
 _SHORTEST_ID = 7
+_ID = re.compile("[0-9a-f]{40}")
 _ATTEMPTS = 100
 
 
@@ -36,6 +39,7 @@ class Refs:
         self._repository = repository
         self._objects = objects
         self._git_dir = git_dir
+        self._graveyard = git_dir / "lake_assets.deleted"
         self._name = name
 
     def branches(self) -> tuple[str, ...]:
@@ -51,6 +55,7 @@ class Refs:
 
     def resolve(self, ref: str) -> GitCommit:
         """Return the commit of a branch, a tag or a commit id (or its beginning), tried in this order."""
+        self._objects.refresh()
         for allowed, folder in ((names.is_branch, _HEADS), (names.is_tag, _TAGS)):
             if allowed(ref) and (found := self._repository.references.get(folder + ref)) is not None:
                 return found.peel(GitCommit)
@@ -94,7 +99,7 @@ class Refs:
     def delete_branch(self, name: str) -> None:
         """Remove a branch; :class:`RefNotFound` where there is none."""
         with self._changing(_HEADS + name):
-            self.branch(name)
+            self._note_deleted(self.branch(name))
             self._repository.references.delete(_HEADS + name)
             sync(self._git_dir / _HEADS)
 
@@ -105,6 +110,7 @@ class Refs:
         know our lock, moved the branch meanwhile.
         """
         with self._changing(_HEADS + name):
+            self._objects.put_back()
             for _ in range(_ATTEMPTS):
                 head = self.branch(name)
                 commit = successor(head)
@@ -124,9 +130,48 @@ class Refs:
         reason = "another program keeps moving this branch: stop it and run again"
         raise LakeUnavailable(reason, repository=self._name, ref=name)
 
+    def roots(self, deleted_after: float) -> set[bytes]:
+        """Return the ids that all refs name, their logs, and branches that were deleted after a time."""
+        found = {ref.resolve().target for ref in self._repository.references.iterator()}
+        logs = (path.read_text(errors="replace") for path in (self._git_dir / "logs").rglob("*") if path.is_file())
+        logged = {name for log in logs for line in log.splitlines() for name in line.split(" ", 2)[:2]}
+        lost = {name for when, name in self._deleted() if when > deleted_after}
+        known = (pygit2.Oid(hex=name) for name in logged | lost if _ID.fullmatch(name))
+        there = {object_id for object_id in known if object_id in self._repository.odb}
+        return {object_id.raw for object_id in found | there if isinstance(object_id, pygit2.Oid)}
+
+    def _deleted(self) -> list[tuple[float, str]]:
+        try:
+            lines = (line.split(" ") for line in self._graveyard.read_text().splitlines())
+            return [(float(line[0]), line[1]) for line in lines if len(line) == 2]
+        except FileNotFoundError:
+            return []
+
+    def _note_deleted(self, head: GitCommit) -> None:
+        """Write down what a branch reached: it stays for the grace time of garbage collection."""
+        # On lines of its own, whatever a full disk left of the one before.
+        with self._graveyard.open("ab") as file:
+            file.write(f"\n{time.time()} {head.id}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def forget_deleted(self, before: float) -> None:
+        """Forget the branches that were deleted until a time; the lock is held."""
+        kept = [f"{when} {name}\n" for when, name in self._deleted() if when > before]
+        new = self._graveyard.with_suffix(".new")
+        new.write_text("".join(kept))
+        sync(new)
+        new.replace(self._graveyard)
+
+    @contextmanager
+    def still(self) -> Generator[None]:
+        """Hold the lock of refs: none of the lake's processes moves one meanwhile."""
+        with locked(self._git_dir / "lake_assets.lock"):
+            yield
+
     @contextmanager
     def _changing(self, full_name: str) -> Generator[None]:
-        with locked(self._git_dir / "lake_assets.lock"):
+        with self.still():
             self._remove_stale(self._git_dir / f"{full_name}.lock")
             self._remove_stale(self._git_dir / "packed-refs.lock")
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import get_args
@@ -16,6 +17,7 @@ from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.creation import open_or_create
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
+from lake_assets.lake.embedded.gc import Collector, Removable
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.history import newest_first
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
@@ -76,6 +78,7 @@ class EmbeddedLake:
         self._commits = Commits(self._git, git_objects, self._trees)
         self._refs = Refs(self._git, git_objects, git_dir, self._name)
         self._snapshots = Snapshots(self._home / "snapshots", self._scratch)
+        self._collector = Collector(self._git, git_objects, self._objects, self._refs)
 
     def __repr__(self) -> str:
         return f"EmbeddedLake({self._name!r})"
@@ -248,26 +251,32 @@ class EmbeddedLake:
             with self._translated(branch, folder):
                 began = {target: self._commits.node(head, target) for target in targets}
                 below = None if partitions is None else [target[len(folder) + 1 :] for target in targets]
-                files = self._take_in(collect(place, folder, below, self._name), branch, folder)
+                staged_files = collect(place, folder, below, self._name)
+                pointers = self._take_in(staged_files, branch, folder)
+                files = {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
                 held = {**self._files_in(head, kept), **{f"{folder}/{path}": node for path, node in files.items()}}
                 removed = {f"{folder}/{path}" for path in write.removed}
                 staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in removed})
                 successor = self._writing(
                     branch, began, staged, mode, trailers.clean_message(message) or f"Write {folder}", write
                 )
-                write.commit = describe(self._refs.advance(branch, successor))
+
+                def with_data(head: GitCommit) -> GitCommit | None:
+                    self._objects.keep(staged_files, pointers)
+                    return successor(head)
+
+                write.commit = describe(self._refs.advance(branch, with_data))
 
     def _files_in(self, commit: GitCommit, folders: Sequence[str]) -> dict[str, Node]:
         nodes = ((folder, self._commits.node(commit, folder)) for folder in folders)
         return {path: node for folder, found in nodes for path, node in self._trees.files(found, folder)}
 
-    def _take_in(self, files: Mapping[str, Path], branch: str, folder: str) -> dict[str, Node]:
+    def _take_in(self, files: Mapping[str, Path], branch: str, folder: str) -> dict[str, Pointer]:
         try:
-            pointers = self._objects.put_all(files)
+            return self._objects.put_all(files)
         except FileChangedError as error:
             reason = f"{error} was still being written: close every file before the write ends"
             raise WriteRefused(reason, repository=self._name, ref=branch, path=folder) from error
-        return {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
 
     def _writing(
         self,
@@ -313,6 +322,8 @@ class EmbeddedLake:
         """
 
         def successor(head: GitCommit) -> GitCommit | None:
+            # Under the lock: what it names must not be collected meanwhile.
+            theirs = self._refs.resolve(source)
             parted = self._git.merge_base(head.id, theirs.id)
             if parted == theirs.id:
                 return None
@@ -325,7 +336,6 @@ class EmbeddedLake:
             return self._commits.make(root, [head, theirs], text, metadata or {})
 
         with self._translated(into):
-            theirs = self._refs.resolve(source)
             return describe(self._refs.advance(into, successor))
 
     def _three_way(
@@ -388,6 +398,22 @@ class EmbeddedLake:
         with self._translated():
             self._scratch.sweep()
             self._snapshots.clean()
+
+    def garbage(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Return what :meth:`collect_garbage` would remove now."""
+        with self._translated():
+            return self._collector.find(grace)
+
+    def collect_garbage(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Pack Git's objects, remove what nothing reached for the grace time, and return what went.
+
+        What a branch held that was deleted stays for that time, readable by its commits' ids. Writers and readers
+        may go on meanwhile.
+        """
+        with self._translated():
+            self._scratch.sweep()
+            self._snapshots.clean()
+            return self._collector.collect(grace)
 
     def leftovers(self) -> str:
         """Describe what :meth:`stale` names; empty where there is nothing."""
