@@ -9,6 +9,7 @@ import typer
 
 from lake_assets.cli import (
     cleaning,
+    collecting,
     doctor,
     kafka,
     lake,
@@ -55,6 +56,7 @@ for command in (
     tables.get,
     sweeping.sweep,
     cleaning.clean,
+    collecting.gc,
     kafka.produce,
     kafka.consume,
     doctor.doctor,

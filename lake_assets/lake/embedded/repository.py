@@ -108,7 +108,7 @@ class EmbeddedLake:
             return describe(commit)
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; its commits stay readable by id."""
+        """Remove a branch; what it alone reached stays until garbage is collected; see :meth:`Lake.delete_branch`."""
         names.refuse_main(name, self._name)
         with self._translated(name):
             self._refs.delete_branch(name)
