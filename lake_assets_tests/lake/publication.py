@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.errors import AlreadyExists
+from lake_assets_tests.audits import TESTS
 
 FILES = {"stocks/csv": ["day=1/a.csv", "day=2/b.csv"], "stocks/parquet": ["day=1/c"]}
 
@@ -26,7 +27,7 @@ def publish(home: Path, text: str) -> str:
                 path = Path(write.root, name)
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(f"{text} in {prefix}/{name}\n" * 1000)
-    merged = lake.merge("run", "main").id
+    merged = lake.merge("run", "main", audit=TESTS).id
     lake.delete_branch("run")
     lake.close()
     return merged

@@ -12,6 +12,7 @@ import pytest
 
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.errors import RefNotFound
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import kill, put, read, start
 
 NONE, DAY = timedelta(0), timedelta(days=1)
@@ -34,7 +35,7 @@ def publish(lake: EmbeddedLake, number: int, text: str = "") -> str:
     name = f"run-{os.getpid()}-{number}"
     lake.create_branch(name, "main")
     put(lake, name, f"stocks/day={number}-{os.getpid()}", {"a": text or f"{os.getpid()} {number}"})
-    merged = lake.merge(name, "main").id
+    merged = lake.merge(name, "main", audit=TESTS).id
     lake.delete_branch(name)
     return merged
 
@@ -111,7 +112,7 @@ def test_what_a_branch_or_a_tag_reaches_stays(lake: EmbeddedLake, home: Path) ->
     lake.collect_garbage(NONE)
     assert read(lake, waiting.id, "stocks") == {"a": "waits for its publication"}
     assert read(lake, named.id, "words") == {"a": "tagged"}
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     check_whole(home)
 
 
@@ -158,7 +159,7 @@ def test_what_is_collected_between_writing_and_committing_is_put_back(
     monkeypatch.setattr(lake._refs, "advance", after_a_collection)  # pyright: ignore[reportPrivateUsage]
     put(lake, "work", "stocks", {"a": "1", "b/c": "2"})
     assert read(lake, "work", "stocks") == {"a": "1", "b/c": "2"}
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     check_whole(home)
 
 

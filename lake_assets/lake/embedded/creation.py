@@ -8,6 +8,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel
 
+from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits
 from lake_assets.lake.embedded.durability import new_names, sync, sync_tree
@@ -70,5 +71,5 @@ def _create(git_dir: Path) -> None:
     objects = GitObjects(repository)
     trees = Trees(objects)
     root = trees.graft(None, {ATTRIBUTES: trees.write_file(_LFS)})
-    commit = Commits(repository, objects, trees).make(root, (), "The lake", {})
+    commit = Commits(repository, objects, trees).make(root, (), "The lake", {RECORD: "[]"})
     repository.references.create(f"refs/heads/{MAIN}", commit.id)
