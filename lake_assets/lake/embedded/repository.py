@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import get_args
@@ -18,6 +18,7 @@ from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, S
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.creation import open_or_create
+from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector, Removable
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
@@ -30,6 +31,7 @@ from lake_assets.lake.embedded.staging import collect
 from lake_assets.lake.embedded.trees import FileInTheWayError, Node, Trees
 from lake_assets.lake.errors import (
     DataCorrupted,
+    Expired,
     InvalidName,
     MergeConflict,
     PathNotFound,
@@ -82,6 +84,7 @@ class EmbeddedLake:
         self._refs = Refs(self._git, git_objects, git_dir, self._name)
         self._snapshots = Snapshots(self._home / "snapshots", self._scratch)
         self._collector = Collector(self._git, git_objects, self._objects, self._refs)
+        self._expired = ExpiryRecord(git_dir / "lake_assets.expired")
 
     def __repr__(self) -> str:
         return f"EmbeddedLake({self._name!r})"
@@ -230,6 +233,9 @@ class EmbeddedLake:
                 try:
                     self._objects.link(pointer, target)
                 except FileNotFoundError as error:
+                    if when := self._expired.when(pointer.sha256):
+                        reason = f"its data expired at {when}: only what it says of them is left"
+                        raise Expired(reason, repository=self._name, ref=str(commit.id), path=path) from error
                     reason = f"object {pointer.sha256} is missing or short: write the file again"
                     raise DataCorrupted(reason, repository=self._name, ref=str(commit.id), path=path) from error
 
@@ -446,7 +452,8 @@ class EmbeddedLake:
             with self._translated(ref, folder):
                 for path, pointer in self._files(self._refs.resolve(ref), folder):
                     if fault := self._objects.fault(pointer):
-                        yield f"{path}: {fault}"
+                        when = None if self._objects.path(pointer).exists() else self._expired.when(pointer.sha256)
+                        yield f"{path}: {fault if when is None else f'its data expired at {when}'}"
         except DataCorrupted as error:
             yield str(error)
 
@@ -480,6 +487,37 @@ class EmbeddedLake:
             self._scratch.sweep()
             self._snapshots.clean()
             return self._collector.collect(grace)
+
+    def expire(
+        self,
+        before: datetime,
+        keep: Iterable[str] = (),
+        since: Iterable[str] = (),
+        prefixes: Iterable[str] = (),
+        *,
+        yes: bool = False,
+    ) -> Removable:
+        """Find the data objects that only commits from before a time hold, and remove them if ``yes``.
+
+        Commits, their trees and pointers stay; reading what is gone is :class:`Expired`. Heads of branches, tags, and
+        what branches began at are kept, and an object that anything kept holds.
+
+        Parameters
+        ----------
+        keep
+            Further refs to keep.
+        since
+            Commits that are kept with all that is not older than them, such as those that sinks reflect.
+        prefixes
+            Folders that are kept in all commits.
+        """
+        with self._translated():
+            expiry = Expiry(self._git, self._objects, self._commits, self._refs, self._collector, self._expired)
+            folders = [names.check_path(prefix, self._name) for prefix in prefixes]
+            if yes:
+                self._snapshots.clean()
+            kept, sinks = ([self._refs.resolve(ref) for ref in refs] for refs in (keep, since))
+            return expiry.run(before, kept, sinks, folders, yes)
 
     def leftovers(self) -> str:
         """Describe what :meth:`stale` names; empty where there is nothing."""
