@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import getpass
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lake_assets import environments
+from lake_assets.cli.code_location import load_graph
 from lake_assets.cli.dagster_instance import dagster_home, open_instance
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit
 from lake_assets.cli.runs import Runs
+from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN
 
 if TYPE_CHECKING:
@@ -20,12 +23,20 @@ if TYPE_CHECKING:
 
 def publish(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of one that has a branch.")],
+    override: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK", help="A check to override, such as prices:positive; may be given again."),
+    ] = None,
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who overrides; you, unless given.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the commit for ever.")] = "",
     json: Json = False,
 ) -> None:
     """Merge a run's branch into main.
 
-    It is your decision: its checks are not asked. Publishing a run twice is one merge.
+    Every blocking check of what it carries must have passed on it, in any run, or is overridden by name. Publishing a
+    run twice is one merge.
     """
+    overridden = an_override(override or [], by, reason)
     with closing(environments.open_lake()) as lake, open_instance() as instance:
         from lake_assets.defs.publishing import publish as publish_run
         from lake_assets.io_managers.run_branch import RUN_ID, find_head
@@ -43,7 +54,7 @@ def publish(
                 f"run {run_id} is {record.status.value} and may still write: wait until it ends, or "
                 "terminate it in Dagster's UI"
             )
-        result = publish_run(lake, instance, record)
+        result = publish_run(lake, instance, record, load_graph(), override=overridden)
         published = result.commit.metadata.get(RUN_ID) == run_id
     if json:
         emit(
@@ -61,6 +72,15 @@ def publish(
         print(f"Run {run_id} was published already, as commit {result.commit.id}")
     else:
         print(f"Run {run_id} has nothing to publish; {MAIN} is at commit {result.commit.id}")
+
+
+def an_override(checks: list[str], by: str, reason: str) -> Override | None:
+    """Return who overrides which checks, as the options say; None where none is named."""
+    if not checks:
+        return None
+    if not reason.strip():
+        raise typer.BadParameter("an override says why: give --reason TEXT")
+    return Override(by.strip() or getpass.getuser(), reason, tuple(checks))
 
 
 def _run_id(lake: Lake, run: str) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lake_assets import environments
+from lake_assets.cli.code_location import load_graph
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, note, show
 from lake_assets.lake.contract import MAIN, Diff
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 
 def rollback(
@@ -52,7 +50,7 @@ def rollback(
                 emit(document | {"rolled_back": False, "commit": plan.head.id, "reported": 0})
                 return
             typer.confirm(f"Roll {asset or 'all'} back on {MAIN}?", abort=True)
-        graph = _graph()
+        graph = load_graph()
         merge = roll_back(lake, instance, graph, plan, reason)
         events = rollback_events(lake, EventLog(instance), graph, merge)
         for event in events:
@@ -73,12 +71,3 @@ def rollback(
 def _show(diff: Diff) -> None:
     sides = (("added", diff.added), ("removed", diff.removed), ("changed", diff.changed))
     show({"change": change, "path": path} for change, paths in sides for path in paths)
-
-
-def _graph() -> AssetGraph:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Dagster's notes for developers
-        from lake_assets.definitions import defs
-    return defs.resolve_asset_graph()

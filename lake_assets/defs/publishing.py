@@ -5,14 +5,13 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetCheckKey,
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
-    DagsterEventType,
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
@@ -27,21 +26,27 @@ from dagster import (
     asset,
     run_status_sensor,
 )
+from dagster._check import CheckError  # what `repository_def` raises where there is none
 
+from lake_assets.io_managers.audit import PublicationRefused, audit_publication
 from lake_assets.io_managers.lake_io_manager import join, prefix_of
 from lake_assets.io_managers.partitions import folders
 from lake_assets.io_managers.run_branch import (
     RUN_ID,
     branch_name,
-    carried_runs,
     delete_run_branch,
     ensure_run_branch,
     find_head,
     published_commit,
+    refuse_lost,
 )
+from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
-from lake_assets.lake.errors import MergeConflict, RefNotFound
+from lake_assets.lake.errors import MergeConflict, RefNotFound, Unaudited
 from lake_assets.resources.lake import LakeResource
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 LAYER = "layer"
 """Asset tag: raw, refined, quarantine, published or sink."""
@@ -67,50 +72,84 @@ class Publication:
     changed: int = 0
 
 
-def publish(lake: Lake, instance: DagsterInstance, run: DagsterRun, head: Commit | None = None) -> Publication:
+def publish(
+    lake: Lake,
+    instance: DagsterInstance,
+    run: DagsterRun,
+    graph: "AssetGraph",
+    *,
+    override: Override | None = None,
+    checks: Iterable[AssetCheckKey] = (),
+    head: Commit | None = None,
+) -> Publication:
     """Merge a run's branch into ``main`` and delete it; publishing a run twice is one merge.
 
-    ``head`` is that of the run's branch, where the caller has asked for it already.
+    Parameters
+    ----------
+    lake, instance, run
+        Which run of which Dagster is published to which lake.
+    graph
+        Of the whole code location: its blocking checks decide.
+    override
+        Checks that a person overrides.
+    checks
+        Further blocking checks, where the graph is that of one job only.
+    head
+        That of the run's branch, where the caller has asked for it already.
 
     Raises
     ------
+    PublicationRefused
+        The branch carries what no check has passed on, or what nobody committed.
     Failure
-        Another run changed the same paths meanwhile; ``main`` and the run's branch are as they were. Or the run skips
-        steps of one whose branch is gone.
+        What the run materialized is lost. Or another run changed the same paths meanwhile; ``main`` and the run's
+        branch are as they were. Or the run skips steps of one whose branch is gone.
     """
     name = branch_name(run.run_id)
     head = head or find_head(lake, run.run_id)
+    refuse_lost(lake, instance, run)
     if head is None:
         published = published_commit(lake, instance, run.run_id)
         if published is not None:
             return Publication(published, merged=False)
         # Re-executed from a failed publish, it wrote nothing itself: what is to be published is its parent's.
         head = lake.head(ensure_run_branch(lake, instance, run))
+    refuse_uncommitted(lake, name)
+    audit = audit_publication(lake, instance, graph, head, override=override, checks=checks)
+    metadata = {RUN_ID: run.run_id, "job": run.job_name, "branch_head": head.id}
     try:
-        commit = lake.merge(
-            name,
-            MAIN,
-            f"Publish run {run.run_id}",
-            {RUN_ID: run.run_id, "job": run.job_name, "branch_head": head.id},
-        )
-    except MergeConflict as error:
+        # The commit that was audited, wherever the branch is by now.
+        commit = lake.merge(head.id, MAIN, f"Publish run {run.run_id}", metadata, audit)
+    except (MergeConflict, Unaudited) as error:
         raise Failure(
             f"Run {run.run_id} cannot be published: since it began, {MAIN} got other versions of "
             f"{conflicting(lake, error)}. {MAIN} is as it was and the branch {name!r} is kept. Re-execute all steps "
             f"to rebuild on the new {MAIN}; re-executing from failure would conflict again.",
             allow_retries=False,
         ) from error
-    try:
-        delete_run_branch(lake, run.run_id)
-    except RefNotFound:
-        # A second publisher of the same run was quicker; the merge is the same one.
-        return Publication(commit, merged=False)
+    if find_head(lake, run.run_id) == head:
+        try:
+            delete_run_branch(lake, run.run_id)
+        except RefNotFound:
+            # A second publisher of the same run was quicker; the merge is the same one.
+            return Publication(commit, merged=False)
     before = commit.parents[0] if len(commit.parents) > 1 else commit.id
     merged = before != commit.id and commit.metadata.get(RUN_ID) == run.run_id
     return Publication(commit, merged, len(lake.diff(before, commit.id).paths) if merged else 0)
 
 
-def conflicting(lake: Lake, error: MergeConflict) -> str:
+def refuse_uncommitted(lake: Lake, branch: str) -> None:
+    """Raise where somebody wrote to a branch past this program: no merge would bring it, and no check has read it."""
+    paths = lake.changes(branch)
+    if paths:
+        more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+        raise PublicationRefused(
+            f"The branch {branch!r} holds what nobody committed: {', '.join(paths[:5])}{more}. Drop it with lakeFS, or "
+            "write it in a run."
+        )
+
+
+def conflicting(lake: Lake, error: MergeConflict | Unaudited) -> str:
     """Return the paths of a conflict, each with the run and commit that wrote it last on ``main``."""
     shown: list[str] = []
     for path in error.paths[:5]:
@@ -145,7 +184,7 @@ def published_asset(
     lake_assets
         The group's lake assets. Their blocking checks gate the merge, since this stands downstream of all of them.
     blocking
-        Those checks. A run of this step alone, re-executed from one that failed them, is refused.
+        Those checks, for a run that is of no code location and knows its job's graph only.
     partitions_def
         The group's partitions: an unpartitioned one would be executed in another run of a backfill.
     owners, freshness_policy
@@ -168,14 +207,6 @@ def published_asset(
         freshness_policy=freshness_policy,
     )
     def published(context: AssetExecutionContext, lake: LakeResource) -> MaterializeResult[Any]:
-        missing = missing_checks(lake.lake, context.instance, context.run, blocking)
-        if missing:
-            raise Failure(
-                f"Run {context.run.run_id} is not published: of what its branch carries, blocking checks did not run "
-                f"or pass: {', '.join(missing)}. Re-execute from the failure, or all steps. "
-                f"`lake-assets publish {context.run.run_id}` publishes it all the same.",
-                allow_retries=False,
-            )
         places = [""]
         if partitions_def is not None:
             places = list(folders(partitions_def, context.partition_keys).values())
@@ -191,7 +222,7 @@ def published_asset(
                 f"{', '.join(absent[:5])}{more}. Materialize them first.",
                 allow_retries=False,
             )
-        result = publish(lake.lake, context.instance, context.run, head)
+        result = publish(lake.lake, context.instance, context.run, graph_of(context), checks=blocking, head=head)
         note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
         context.log.info("%s: commit %s", note, result.commit.id)
         return MaterializeResult(
@@ -227,41 +258,17 @@ def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> SkipRea
         return None
     repository = context.repository_def
     assert repository is not None
-    blocking = [node.key for node in repository.asset_graph.asset_check_nodes if node.blocking]
-    missing = missing_checks(lake.lake, context.instance, run, blocking)
-    if missing:
-        return SkipReason(
-            f"Branch {branch_name(run.run_id)} waits: of what it carries, blocking checks did not run or pass: "
-            f"{', '.join(missing)}. `lake-assets publish {run.run_id}` publishes it all the same."
-        )
-    result = publish(lake.lake, context.instance, run)
+    try:
+        result = publish(lake.lake, context.instance, run, repository.asset_graph)
+    except PublicationRefused as refusal:
+        return SkipReason(f"Branch {branch_name(run.run_id)} waits for `lake-assets publish`: {refusal.description}")
     context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
     return None
 
 
-def missing_checks(
-    lake: Lake, instance: DagsterInstance, run: DagsterRun, blocking: Sequence[AssetCheckKey]
-) -> list[str]:
-    """Return the blocking checks of what a run's branch carries that did not run and pass since it was written.
-
-    A run that skips steps carries what its ancestors wrote, too: their bad data must not be published by it.
-    """
-    materialized: set[AssetKey] = set()
-    passed: set[AssetCheckKey] = set()
-    for run_id in reversed(carried_runs(lake, instance, run)):
-        written = {
-            record.asset_key
-            for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
-            if record.asset_key is not None
-        }
-        materialized |= written
-        passed = {key for key in passed if key.asset_key not in written}
-        for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records:
-            event = record.event_log_entry.dagster_event
-            assert event is not None
-            evaluation = event.asset_check_evaluation_data
-            if evaluation.passed:
-                passed.add(evaluation.asset_check_key)
-            else:
-                passed.discard(evaluation.asset_check_key)
-    return sorted(key.to_user_string() for key in blocking if key.asset_key in materialized and key not in passed)
+def graph_of(context: AssetExecutionContext) -> "AssetGraph":
+    """Return the graph of the whole code location; of the job alone where it was made by no code location."""
+    try:
+        return context.repository_def.asset_graph
+    except CheckError:
+        return context.job_def.asset_layer.asset_graph

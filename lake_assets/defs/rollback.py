@@ -12,6 +12,7 @@ from dagster import AssetKey, AssetMaterialization, DagsterInstance, Failure
 
 from lake_assets.defs.publishing import LAYER, PUBLISHED, conflicting, published_version
 from lake_assets.io_managers.asset_places import AssetPlace, AssetPlaces
+from lake_assets.io_managers.audit import audit_publication
 from lake_assets.io_managers.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, RUNLESS, EventLog
 from lake_assets.io_managers.lake_io_manager import join, prefix_of
 from lake_assets.io_managers.manifest import read_manifest
@@ -19,7 +20,7 @@ from lake_assets.io_managers.partitions import folders
 from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of
 from lake_assets.io_managers.run_lock import hold
 from lake_assets.lake.contract import MAIN, Commit, Diff, Lake, Write
-from lake_assets.lake.errors import LakeError, MergeConflict, PathNotFound
+from lake_assets.lake.errors import LakeError, MergeConflict, PathNotFound, Unaudited
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -66,10 +67,10 @@ def plan_rollback(lake: Lake, to: str, prefix: str = "") -> Rollback:
         ``main`` never held that commit, or neither holds anything at the prefix.
     """
     head, target = lake.head(MAIN), lake.head(to)
-    if not any(commit.id == target.id for commit in lake.log(head.id)):
+    if not any(commit.id == target.id for commit in lake.first_parents(head.id)):
         raise Failure(
-            f"{to!r} is commit {target.id}, which was never published: {MAIN} goes back to commits of its own only "
-            f"(`lake-assets log {MAIN}`)."
+            f"{to!r} is commit {target.id}, which was never published: {MAIN} goes back to what it was itself "
+            f"(`lake-assets log {MAIN} --first-parent`), not to a commit of a run's branch."
         )
     if prefix and all(lake.fingerprint(ref, prefix) is None for ref in (head.id, target.id)):
         raise Failure(f"Neither {MAIN} nor commit {target.id} holds anything at {prefix!r}.")
@@ -104,8 +105,10 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
                 for folder in touched:
                     if place_of(folder, touched) is None:
                         _copy(lake, plan.target, folder, write, folder[len(prefix) + 1 :])
-        return lake.merge(name, MAIN, f"Roll back {what} to {plan.target.id[:12]}\n\n{reason}", metadata)
-    except MergeConflict as error:
+        audit = audit_publication(lake, instance, graph, lake.head(name), back_to=plan.target)
+        message = f"Roll back {what} to {plan.target.id[:12]}\n\n{reason}"
+        return lake.merge(audit.source, MAIN, message, metadata, audit)
+    except (MergeConflict, Unaudited) as error:
         raise Failure(
             f"{what} is not rolled back: since the rollback was planned, {MAIN} got other versions of "
             f"{conflicting(lake, error)}. {MAIN} is as it was. Look at it again, and start anew.",

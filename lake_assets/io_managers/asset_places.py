@@ -46,10 +46,11 @@ class AssetPlaces:
 
     def of(self, paths: Iterable[str]) -> list[AssetPlace]:
         """Return the partitions that files belong to, upstream assets first; a file of no asset is left out."""
-        found = {place for path in paths if (place := self._find(path)) is not None}
+        found = {place for path in paths if (place := self.find(path)) is not None}
         return sorted(found, key=lambda place: (self._order[place.asset], place.path))
 
-    def _find(self, path: str) -> AssetPlace | None:
+    def find(self, path: str) -> AssetPlace | None:
+        """Return the partition that a file belongs to; None for a file of no asset, or beside its partitions."""
         prefix = self.prefix(path)
         if prefix is None:
             return None

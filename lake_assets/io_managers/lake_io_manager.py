@@ -190,6 +190,7 @@ class LakeIOManager(ConfigurableIOManager):
         target = _target(context)
         step = context.step_context
         ref = read_ref(lake, step.instance, step.dagster_run)
+        _tell_commit(context, ref, target.prefix)
         keys = list(target.folders)
         place = target.path(keys[0]) if len(keys) == 1 else target.prefix
         try:
@@ -247,6 +248,15 @@ class LakeIOManager(ConfigurableIOManager):
         """Return column name to type as stored, where this storage knows."""
         del lake, commit, target
         return None
+
+
+def _tell_commit(context: InputContext, commit: str, prefix: str) -> None:
+    """Say in the event log which commit an input was read at: of a check's input, it is the commit that was checked.
+
+    Not by ``add_input_metadata``: that observes the asset besides, and refuses an input of several partitions.
+    """
+    told = {"lake/commit": MetadataValue.text(commit), "lake/prefix": MetadataValue.text(prefix)}
+    context._user_generated_metadata = {**context._user_generated_metadata, **told}  # pyright: ignore[reportPrivateUsage]
 
 
 def _target(context: InputContext | OutputContext) -> Target:

@@ -65,8 +65,8 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
     Raises
     ------
     Failure
-        The run skips steps whose output is neither on an ancestor's branch nor published, or ``source_ref`` names
-        no ref.
+        The run skips steps whose output is neither on an ancestor's branch nor published, or what it materialized is
+        gone, or ``source_ref`` names no ref.
     """
     name = branch_name(run.run_id)
     known = (lake.repository, run.run_id)
@@ -75,6 +75,7 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
     if not run.is_finished:
         # Before there is a branch: whoever sweeps must never see one whose run seems to have no process.
         hold(instance, run.run_id)
+    refuse_lost(lake, instance, run)
     # What a run that skips steps starts from may be gone once it has a branch; another just begins one, if need be.
     skips = _skips_steps(instance, run)
     if skips and find_head(lake, run.run_id) is not None:
@@ -101,11 +102,44 @@ def delete_run_branch(lake: Lake, run_id: str) -> None:
     lake.delete_branch(branch_name(run_id))
 
 
+def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> None:
+    """Make sure that what Dagster says a run materialized is on its branch or on ``main``.
+
+    A branch that was deleted or reset meanwhile would else be made anew from ``main``, and the run end well.
+
+    Raises
+    ------
+    Failure
+        It is not. Says which assets are lost.
+    """
+    made: dict[str, str] = {}
+    for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records:
+        event = record.event_log_entry.asset_materialization
+        told = {name: str(entry.value) for name, entry in event.metadata.items()} if event is not None else {}
+        if event is not None and "lake/prefix" in told and told.get("lake/repository") == lake.repository:
+            made[told.get("lake/commit", "")] = " ".join(
+                filter(None, [event.asset_key.to_user_string(), event.partition])
+            )
+    if not made:
+        return
+    name = branch_name(run.run_id)
+    refs = [MAIN] if find_head(lake, run.run_id) is None else [name, MAIN]
+    lost = lake.unreached(refs, made)
+    if lost:
+        shown = ", ".join(f"{made[commit]} (commit {commit})" for commit in lost[:5])
+        more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+        raise Failure(
+            f"Run {run.run_id} materialized {shown}{more}, which neither its branch {name!r} nor {MAIN} holds: the "
+            "branch was deleted or reset. Nothing of it is published. Re-execute all steps.",
+            allow_retries=False,
+        )
+
+
 def carried_runs(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> list[str]:
     """Return the runs whose writes a run's branch carries, newest first: itself, and the ancestors it went on from."""
     carried = [run.run_id]
     if _skips_steps(instance, run):
-        for ancestor in _ancestors(instance, run):
+        for ancestor in ancestors(instance, run.run_id):
             if published_commit(lake, instance, ancestor) is not None:
                 break
             carried.append(ancestor)
@@ -115,7 +149,7 @@ def carried_runs(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> list
 def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
     """Return what a run that skips steps starts from."""
     wrote = False
-    for ancestor in _ancestors(instance, run):
+    for ancestor in ancestors(instance, run.run_id):
         head = find_head(lake, ancestor)
         if head is not None:
             return head.id
@@ -150,12 +184,12 @@ def _skips_steps(instance: DagsterInstance, run: DagsterRun) -> bool:
     return not {step.key for step in plan.steps} <= set(run.step_keys_to_execute)
 
 
-def _ancestors(instance: DagsterInstance, run: DagsterRun) -> Iterator[str]:
-    parent = run.parent_run_id
-    while parent is not None:
-        yield parent
-        record = instance.get_run_by_id(parent)
-        parent = record.parent_run_id if record is not None else None
+def ancestors(instance: DagsterInstance, run_id: str) -> Iterator[str]:
+    """Yield the runs that a run was re-executed from, the nearest first."""
+    run = instance.get_run_by_id(run_id) if run_id else None
+    while run is not None and run.parent_run_id is not None:
+        yield run.parent_run_id
+        run = instance.get_run_by_id(run.parent_run_id)
 
 
 def _materialized(instance: DagsterInstance, run_id: str) -> bool:

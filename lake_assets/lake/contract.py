@@ -6,7 +6,7 @@ This folder knows nothing of Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
+
+    from lake_assets.lake.audit import Audit, Override
 
 MAIN = "main"
 """The protected branch: nothing but a merge moves it."""
@@ -176,6 +178,21 @@ class Lake(Protocol):
         """Yield commits reachable from ``ref``, newest first; with ``prefix`` only those that changed it."""
         ...
 
+    def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
+        """Yield what a branch itself was, newest first: no commit of a branch that was merged into it.
+
+        With ``prefix`` only the commits that changed it.
+        """
+        ...
+
+    def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the commit ids that none of the refs reaches, sorted."""
+        ...
+
+    def incoming(self, source: str, into: str) -> tuple[str, ...]:
+        """Return the paths that ``source`` changed since it and ``into`` parted, and that differ there, sorted."""
+        ...
+
     def tag(self, name: str, ref: str) -> Commit:
         """Name ``ref``'s commit for ever. A tag never moves: another commit under it is :class:`AlreadyExists`."""
         ...
@@ -240,14 +257,26 @@ class Lake(Protocol):
         """Compare what two refs hold now: ``added`` is in ``right`` only, ``removed`` in ``left`` only."""
         ...
 
-    def merge(self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
+    def merge(
+        self,
+        source: str,
+        into: str,
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+        audit: Audit | Override | None = None,
+    ) -> Commit:
         """Merge all of ``source`` into the branch ``into``, atomically, and return its new head.
 
         Where ``into`` holds all of ``source`` already, its head is returned and nothing is written. A merge
         always makes a merge commit (no fast-forward), so that ``metadata`` is kept.
 
+        Into ``main`` goes only what an ``audit`` covers, in the very state that was audited; the merge commit records
+        it (:mod:`lake_assets.lake.audit`). An override alone covers all of ``source``.
+
         Raises
         ------
+        Unaudited
+            ``into`` is ``main``, and there is no audit, or one that does not cover all that would change.
         MergeConflict
             Both sides changed the same path since they parted, or ``source`` overwrote a folder (a prefix or
             partition) that ``into`` changed: engines name their files at random, and two sets of them would

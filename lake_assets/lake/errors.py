@@ -61,6 +61,20 @@ class DataCorrupted(LakeError):
     """Stored bytes are missing or are not what their checksum says."""
 
 
+class Unaudited(LakeError):
+    """A merge into ``main`` states no audit, or its audit does not cover all that it would change there.
+
+    Parameters
+    ----------
+    paths
+        The paths that are not covered, sorted; each is in the message up to the first ten.
+    """
+
+    def __init__(self, reason: str, *, repository: str, ref: str = "", paths: Sequence[str] = ()) -> None:
+        self.paths = tuple(sorted(paths))
+        super().__init__(f"{reason}{_listed(self.paths)}", repository=repository, ref=ref)
+
+
 class MergeConflict(LakeError):
     """Both sides changed the same paths; the destination is as it was.
 
@@ -72,5 +86,8 @@ class MergeConflict(LakeError):
 
     def __init__(self, reason: str, *, repository: str, ref: str = "", paths: Sequence[str] = ()) -> None:
         self.paths = tuple(sorted(paths))
-        shown = ", ".join(self.paths[:10]) + (" …" if len(self.paths) > 10 else "")
-        super().__init__(f"{reason}: {shown}", repository=repository, ref=ref)
+        super().__init__(f"{reason}{_listed(self.paths)}", repository=repository, ref=ref)
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return f": {', '.join(paths[:10])}{' …' if len(paths) > 10 else ''}" if paths else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
+from lake_assets.lake.audit import Audit, Override
 from lake_assets.lake.contract import MAIN, Commit, Lake, Snapshot, Write, WriteMode
 from lake_assets.lake.errors import LakeError
 
@@ -47,18 +48,33 @@ class Transaction:
 
 @contextmanager
 def transaction(
-    lake: Lake, into: str = MAIN, message: str = "", metadata: Mapping[str, str] | None = None
+    lake: Lake,
+    into: str = MAIN,
+    message: str = "",
+    metadata: Mapping[str, str] | None = None,
+    *,
+    audit: Callable[[Commit], Audit] | Override | None = None,
 ) -> Generator[Transaction]:
     """Begin at a branch's head; ending normally merges all writes into it at once, by an exception drops them.
 
+    Parameters
+    ----------
+    lake, into, message, metadata
+        As of :meth:`Lake.merge`.
+    audit
+        What lets the writes into ``main``: a person's override, or what audits the commit that holds them all.
+
     Raises
     ------
+    Unaudited
+        ``into`` is ``main``, and there is no audit, or it does not cover all writes; ``main`` is as it was.
     MergeConflict
         ``into`` got other versions of the same folders meanwhile; it is as it was.
 
     Examples
     --------
-    >>> with transaction(lake, message="Prices and their index") as both:
+    >>> ann = Override("ann", "both were compared with the exchange's list")
+    >>> with transaction(lake, message="Prices and their index", audit=ann) as both:
     ...     with both.write("prices") as write:
     ...         frame.to_parquet(f"{write.root}/prices.parquet", filesystem=write.filesystem)
     ...     with both.write("prices_index") as write:
@@ -69,7 +85,9 @@ def transaction(
     try:
         begun = Transaction(lake, branch)
         yield begun
-        begun.commit = lake.merge(branch, into, message or "Publish a transaction", metadata)
+        held = lake.head(branch)
+        told = audit(held) if callable(audit) else audit
+        begun.commit = lake.merge(branch, into, message or "Publish a transaction", metadata, told)
     finally:
         # What ended the work is what is to be reported.
         with suppress(LakeError):

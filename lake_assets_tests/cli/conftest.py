@@ -21,6 +21,7 @@ from lake_assets.cli.app import app
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.small_graph import SmallGraph
 
 LOADED = "aaaa0000-0000-4000-8000-000000000001"
@@ -59,7 +60,7 @@ def lake(lake_home: Path) -> Iterator[EmbeddedLake]:
         Path(write.root, "_manifest.json").write_text("{}\n")
     with lake.write(branch, "blob") as write:
         Path(write.root, "noise.bin").write_bytes(bytes(range(256)))
-    lake.merge(branch, "main", f"Publish run {LOADED}", {"run_id": LOADED})
+    lake.merge(branch, "main", f"Publish run {LOADED}", {"run_id": LOADED}, audit=TESTS)
     lake.delete_branch(branch)
     yield lake
     lake.close()

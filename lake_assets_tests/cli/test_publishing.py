@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
+from lake_assets.lake.audit import read_record
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
 
 RUN = "bbbb0000-0000-4000-8000-000000000001"
 OTHER = "bbcc0000-0000-4000-8000-000000000002"
+OVERRIDE = ("--override", "belongs_to_an_asset", "--by", "ann", "--reason", "looked at")
+"""What these runs wrote is of no asset of the code location."""
+
 Answer = Callable[..., Any]
 Refused = Callable[..., str]
 AddRun = Callable[..., str]
@@ -24,7 +29,7 @@ def test_a_run_is_published_by_its_id_or_its_beginning(
     answer: Answer, lake: EmbeddedLake, add_run: AddRun, given: str
 ) -> None:
     add_run(RUN, DagsterRunStatus.FAILURE)
-    assert answer("publish", given) == {
+    assert answer("publish", given, *OVERRIDE) == {
         "run": RUN,
         "published": True,
         "merged": True,
@@ -35,9 +40,38 @@ def test_a_run_is_published_by_its_id_or_its_beginning(
     assert [item.path for item in lake.list("main", "asset_bbbb")] == ["asset_bbbb/data.txt"]
 
 
+def test_what_no_check_passed_on_is_refused_with_its_commit_and_the_remedy(
+    refused: Refused, lake: EmbeddedLake, add_run: AddRun
+) -> None:
+    add_run(RUN, DagsterRunStatus.SUCCESS)
+    head = lake.head("main")
+    line = refused("publish", RUN)
+    assert f"'asset_bbbb/data.txt' (commit {lake.head(f'run-{RUN}').id}" in line
+    assert "--override belongs_to_an_asset" in line
+    assert (lake.head("main"), f"run-{RUN}" in lake.branches()) == (head, True)
+
+
+def test_an_override_says_who_and_why_and_stands_in_the_commit(
+    command: Command, refused: Refused, lake: EmbeddedLake, add_run: AddRun
+) -> None:
+    add_run(RUN, DagsterRunStatus.SUCCESS)
+    assert "give --reason" in command("publish", RUN, "--override", "belongs_to_an_asset").stderr
+    unknown = refused("publish", RUN, "--override", "no_such_check", "--reason", "because")
+    assert unknown.startswith("No blocking check is called 'no_such_check'")
+    assert command("publish", RUN, *OVERRIDE).exit_code == 0
+    assert read_record(lake.head("main").metadata) == [
+        {
+            "paths": ["asset_bbbb/data.txt"],
+            "overridden": ["belongs_to_an_asset"],
+            "by": "ann",
+            "reason": "looked at",
+        }
+    ]
+
+
 def test_publishing_twice_says_so_and_is_one_merge(command: Command, lake: EmbeddedLake, add_run: AddRun) -> None:
     add_run(RUN, DagsterRunStatus.SUCCESS)
-    first = command("publish", RUN).stdout
+    first = command("publish", RUN, *OVERRIDE).stdout
     head = lake.head("main").id
     assert first == f"Published run {RUN}: 1 path(s) changed on main, commit {head}\n"
     assert command("publish", RUN).stdout == f"Run {RUN} was published already, as commit {head}\n"
@@ -66,8 +100,8 @@ def test_a_conflict_is_one_line_that_names_the_path(refused: Refused, lake: Embe
         add_run(run_id, DagsterRunStatus.SUCCESS)
         with lake.write(f"run-{run_id}", "shared") as write:
             Path(write.root, "data.txt").write_text(run_id)
-    lake.merge(f"run-{OTHER}", "main", metadata={"run_id": OTHER})
-    line = refused("publish", RUN)
+    lake.merge(f"run-{OTHER}", "main", metadata={"run_id": OTHER}, audit=TESTS)
+    line = refused("publish", RUN, *OVERRIDE)
     assert "cannot be published" in line
     assert "'shared/data.txt'" in line
     assert f"run-{RUN}" in lake.branches()

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from lake_assets import definitions, environments
 from lake_assets.cli.app import app
+from lake_assets.lake.audit import read_record
 from lake_assets.lake.contract import Commit
 from lake_assets_tests.cli.conftest import Command
 from lake_assets_tests.small_graph import SmallGraph
@@ -42,7 +43,8 @@ def test_it_shows_the_diff_asks_and_rolls_back(graph: SmallGraph, command: Comma
     assert main() == head
     done = CliRunner().invoke(app, ["rollback", "prices", "--to", before, "--reason", "a mistake"], input="y\n")
     assert done.exit_code == 0, done.output
-    assert main().metadata == {"rollback_to": before, "reason": "a mistake"}
+    assert (main().metadata["rollback_to"], main().metadata["reason"]) == (before, "a mistake")
+    assert read_record(main().metadata) == [{"asset": "prices", "partitions": "mon", "count": 1, "back_to": before}]
     assert f"Rolled back prices to {before}: 2 path(s) changed on main, commit {main().id}\n" in done.stdout
     assert "Dagster was told of 2 materialization(s)." in done.stdout
     again = command("rollback", "prices", "--to", before).stdout

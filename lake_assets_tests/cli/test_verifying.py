@@ -13,6 +13,7 @@ from dagster import DagsterInstance
 
 from lake_assets import environments
 from lake_assets.lake.contract import Lake
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
 from lake_assets_tests.small_graph import SmallGraph
 
@@ -32,7 +33,7 @@ def change(lake: Lake, metadata: dict[str, str], content: bytes = b"x", name: st
     lake.create_branch("mine", "main")
     with lake.write("mine", name, metadata=metadata) as write:
         Path(write.root, "mine.txt").write_bytes(content)
-    lake.merge("mine", "main")
+    lake.merge("mine", "main", audit=TESTS)
     lake.delete_branch("mine")
 
 
@@ -108,7 +109,7 @@ def test_a_commit_that_says_other_than_the_event_log_is_named(command: Command, 
     with lake.write("mine", "raw/partition=mon", metadata=lied) as write:
         for name, content in held.items():
             Path(write.root, name).write_bytes(content + b"\n")
-    lake.merge("mine", "main")
+    lake.merge("mine", "main", audit=TESTS)
     lake.close()
     reasons = " ".join(reason for path, reason in problems(command) if path == "raw/partition=mon")
     for said in ("asset prices", "rows 7", "partition tue", "data version other", "id "):
@@ -125,7 +126,7 @@ def test_a_file_of_another_size_than_its_manifest_says_and_a_missing_one_are_nam
     with lake.write("mine", "raw/partition=tue") as write:
         Path(write.root, "_manifest.json").write_text(content.replace("tue.csv", "other.csv"))
         Path(write.root, "tue.csv").write_text("isin,price\n")
-    lake.merge("mine", "main")
+    lake.merge("mine", "main", audit=TESTS)
     lake.close()
     found = problems(command)
     assert ("raw/partition=tue/other.csv", "the manifest lists it, and it is missing") in found

@@ -9,6 +9,7 @@ from dagster import AssetMaterialization
 from lake_assets.defs.rollback import plan_rollback, roll_back
 from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.test_rollback import rolled_back, stale, version
 from lake_assets_tests.small_graph import SmallGraph
 
@@ -20,7 +21,7 @@ def by_hand(lake: Lake, prefix: str, content: str = "x") -> str:
     lake.create_branch("mine", MAIN)
     with lake.write("mine", prefix) as write:
         Path(write.root, "mine.txt").write_text(content)
-    merge = lake.merge("mine", MAIN, "By hand")
+    merge = lake.merge("mine", MAIN, "By hand", audit=TESTS)
     lake.delete_branch("mine")
     return merge.id
 
@@ -79,7 +80,7 @@ def test_a_runs_branch_merged_by_hand_has_the_versions_of_its_manifests(small: S
     small.write_source("mon", 2.0)
     run = small.run("raw", partition_key="mon")
     known = version(small, "raw", "mon")
-    lake.merge(f"run-{run.run_id}", MAIN)
+    lake.merge(f"run-{run.run_id}", MAIN, audit=TESTS)
     (event,), _ = tick(small, cursor)
     assert (event.tags or {})["dagster/data_version"] == known
     assert version(small, "raw", "mon") == known

@@ -17,6 +17,7 @@ from lake_assets.io_managers.provenance import origins
 from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import private
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.test_rollback import rolled_back, stale, version
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
 from lake_assets_tests.small_graph import SmallGraph
@@ -80,7 +81,7 @@ def test_a_day_is_published_corrected_compared_rolled_back_and_changed_by_hand(s
         write.filesystem.open_output_stream(f"{write.root}/mine.csv") as stream,
     ):
         stream.write(b"isin")
-    lake.merge("mine", MAIN)
+    lake.merge("mine", MAIN, audit=TESTS)
     lake.delete_branch("mine")
     (event,) = small.tick("lake_commits", watched).asset_events
     assert isinstance(event, AssetMaterialization)

@@ -14,6 +14,7 @@ from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.io_managers.event_log import EventLog
 from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.small_graph import SmallGraph
 
 
@@ -141,10 +142,10 @@ def test_a_folder_of_no_asset_goes_back_too(small: SmallGraph, lake: Lake) -> No
     lake.create_branch("mine", MAIN)
     with lake.write("mine", "notes/old") as write:
         Path(write.root, "a.txt").write_text("a")
-    before = lake.merge("mine", MAIN).id
+    before = lake.merge("mine", MAIN, audit=TESTS).id
     with lake.write("mine", "notes") as write:
         Path(write.root, "b.txt").write_text("b")
-    lake.merge("mine", MAIN)
+    lake.merge("mine", MAIN, audit=TESTS)
     lake.delete_branch("mine")
     rolled_back(small, lake, before)
     assert [item.path for item in lake.list(MAIN)] == ["notes/old/a.txt"]

@@ -13,6 +13,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from lake_assets import environments
 from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.test_rollback import rolled_back, stale
 from lake_assets_tests.small_graph import SmallGraph
 
@@ -79,7 +80,7 @@ def test_while_the_run_that_published_goes_on_it_is_not_forestalled(small: Small
     lake.create_branch("mine", MAIN)
     with lake.write("mine", "prices/partition=mon", "append") as write:
         Path(write.root, "note.txt").write_text("x")
-    lake.merge("mine", MAIN, metadata={"run_id": running.run_id})
+    lake.merge("mine", MAIN, metadata={"run_id": running.run_id}, audit=TESTS)
     ticked = small.tick(SENSOR, None)
     assert not ticked.run_requests
     assert "goes on: it feeds its sinks itself" in (ticked.skip_message or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.small_graph import SmallGraph
 
 
@@ -23,7 +24,7 @@ def test_a_whole_run_reads_the_chosen_commit_and_publishing_merges_as_usual(smal
     (made,) = [commit for commit in lake.log(branch) if commit.metadata.get("asset") == "total"]
     assert made.parents == (lake.head("before").id,)
     newest = lake.fingerprint(MAIN, "prices")
-    lake.merge(branch, MAIN)
+    lake.merge(branch, MAIN, audit=TESTS)
     # What the chosen commit held of other assets is not published again.
     assert lake.fingerprint(MAIN, "prices") == newest
     assert lake.fingerprint(MAIN, "total") is not None

@@ -10,6 +10,7 @@ import pyspark.sql
 import pytest
 from dagster import AssetsDefinition, DailyPartitionsDefinition, MaterializeResult, asset
 
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.io_managers.conftest import Workbench
 
 MANAGERS = ("parquet_io_manager", "lake_file_io_manager", "nosql_io_manager")
@@ -151,7 +152,7 @@ def test_equal_rows_have_equal_versions_and_make_no_new_commit(workbench: Workbe
         event = result.get_asset_materialization_events()[0].step_materialization_data.materialization
         assert event.tags is not None
         versions.append(event.tags["dagster/data_version"])
-        workbench.lake.merge(workbench.branch(result), "main")
+        workbench.lake.merge(workbench.branch(result), "main", audit=TESTS)
         heads.append(workbench.lake.head("main").id)
         # The commit that a materialization names holds its bytes, whoever made it.
         assert list(workbench.lake.list(str(event.metadata["lake/commit"].value), "bars"))

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from lake_assets.lake.audit import RECORD, record
 from lake_assets.lake.contract import Diff, Lake
 from lake_assets.lake.errors import (
     AlreadyExists,
@@ -18,6 +19,7 @@ from lake_assets.lake.errors import (
     WriteConflict,
     WriteRefused,
 )
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import LakeSpec, paths, put, read
 
 NO_COMMIT = "0123456789" * 4
@@ -116,7 +118,7 @@ def test_an_unknown_ref_is_named(lake: Lake, ref: str) -> None:
         lambda: lake.path(ref, "stocks"),
         lambda: lake.fingerprint(ref, "stocks"),
         lambda: lake.diff("main", ref),
-        lambda: lake.merge(ref, "main"),
+        lambda: lake.merge(ref, "main", audit=TESTS),
         lambda: lake.merge("work", ref),
         lambda: lake.revert(ref, "work"),
         lambda: lake.create_branch("new", ref),
@@ -178,7 +180,7 @@ def test_the_log_of_a_prefix_has_only_the_commits_that_changed_it(lake: Lake) ->
     put(lake, "work", "stocks/csv2", {"a": "1"})
     put(lake, "work", "words", {"a": "1"})
     second = put(lake, "work", "stocks/csv", {"a": "2"})
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     assert [commit.id for commit in lake.log("main", prefix="stocks/csv")] == [second.id, first.id]
     assert [commit.id for commit in lake.log("main", prefix="stocks/csv", limit=1)] == [second.id]
     assert list(lake.log("main", prefix="users")) == []
@@ -457,48 +459,48 @@ def test_a_merge_brings_all_of_the_source_in_one_commit(lake: Lake) -> None:
     main = lake.head("main")
     put(lake, "work", "stocks", {"a": "1"})
     work = put(lake, "work", "words", {"b": "1"})
-    merged = lake.merge("work", "main", message="Publish", metadata={"run": "7"})
+    merged = lake.merge("work", "main", message="Publish", metadata={"run": "7"}, audit=TESTS)
     assert merged == lake.head("main")
     assert merged.parents == (main.id, work.id)
-    assert (merged.message, merged.metadata) == ("Publish", {"run": "7"})
+    assert (merged.message, merged.metadata) == ("Publish", {"run": "7", RECORD: record(TESTS)})
     assert paths(lake, "main") == ["stocks/a", "words/b"]
 
 
 def test_merging_what_is_merged_already_writes_nothing(lake: Lake) -> None:
-    assert lake.merge("work", "main") == lake.head("main")
+    assert lake.merge("work", "main", audit=TESTS) == lake.head("main")
     commit = put(lake, "work", "stocks", {"a": "1"})
-    merged = lake.merge("work", "main")
-    assert lake.merge("work", "main") == merged
-    assert lake.merge(commit.id, "main") == merged
-    assert lake.merge("main", "main") == merged
+    merged = lake.merge("work", "main", audit=TESTS)
+    assert lake.merge("work", "main", audit=TESTS) == merged
+    assert lake.merge(commit.id, "main", audit=TESTS) == merged
+    assert lake.merge("main", "main", audit=TESTS) == merged
 
 
 def test_a_merge_keeps_what_the_destination_did_meanwhile(lake: Lake) -> None:
     put(lake, "work", "stocks/csv", {"a": "1", "gone": "1"})
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     lake.create_branch("other", "main")
     put(lake, "other", "stocks/parquet", {"b": "1"})
-    lake.merge("other", "main")
+    lake.merge("other", "main", audit=TESTS)
     put(lake, "work", "stocks/csv", {"a": "2", "c": "1"})
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     assert read(lake, "main", "stocks") == {"csv/a": "2", "csv/c": "1", "parquet/b": "1"}
 
 
 def test_a_merge_keeps_a_new_file_that_equals_one_that_the_other_side_removed(lake: Lake) -> None:
     """lakeFS's own merge loses it, where it is the last of a side."""
     put(lake, "work", "z", {"a": "1", "b": "1"})
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     put(lake, "work", "z", {})
     lake.create_branch("other", "main")
     put(lake, "other", "t", {"a": "1"})
-    lake.merge("other", "main")
-    lake.merge("work", "main")
+    lake.merge("other", "main", audit=TESTS)
+    lake.merge("work", "main", audit=TESTS)
     assert paths(lake, "main") == ["t/a"]
 
 
 def _both_sides(lake: Lake, base: dict[str, str]) -> None:
     put(lake, "work", "t", base)
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     lake.create_branch("ours", "main")
     lake.create_branch("theirs", "main")
 
@@ -507,8 +509,8 @@ def test_the_same_change_on_both_sides_is_no_conflict(lake: Lake) -> None:
     _both_sides(lake, {"p/a": "1", "p/b": "1"})
     for branch in ("ours", "theirs"):
         put(lake, branch, "t/p", {"a": "2", "c": "2"})
-    lake.merge("ours", "main")
-    lake.merge("theirs", "main")
+    lake.merge("ours", "main", audit=TESTS)
+    lake.merge("theirs", "main", audit=TESTS)
     assert read(lake, "main", "t") == {"p/a": "2", "p/c": "2"}
 
 
@@ -528,9 +530,9 @@ def test_both_sides_changing_one_path_conflict(
     _both_sides(lake, {"p/a": "1", "q/a": "1"})
     put(lake, "ours", "t", {"q/a": "1", **ours})
     put(lake, "theirs", "t", {"q/a": "1", **theirs})
-    main = lake.merge("ours", "main")
+    main = lake.merge("ours", "main", audit=TESTS)
     with pytest.raises(MergeConflict) as caught:
-        lake.merge("theirs", "main")
+        lake.merge("theirs", "main", audit=TESTS)
     assert conflict in caught.value.paths
     assert conflict in str(caught.value)
     assert not any(path.startswith("t/q") for path in caught.value.paths)
@@ -543,9 +545,9 @@ def test_two_overwrites_of_one_partition_never_mix(lake: Lake, base: dict[str, s
     _both_sides(lake, {"day=0/part-0": "0", **base})
     put(lake, "ours", "t", {"day=1/part-ours": "1"}, partitions=["day=1"])
     put(lake, "theirs", "t", {"day=1/part-theirs": "2"}, partitions=["day=1"])
-    main = lake.merge("ours", "main")
+    main = lake.merge("ours", "main", audit=TESTS)
     with pytest.raises(MergeConflict, match="t/day=1/part-"):
-        lake.merge("theirs", "main")
+        lake.merge("theirs", "main", audit=TESTS)
     assert lake.head("main") == main
 
 
@@ -553,8 +555,8 @@ def test_appends_on_both_sides_both_land(lake: Lake) -> None:
     _both_sides(lake, {"a": "1"})
     put(lake, "ours", "t", {"b": "2"}, mode="append")
     put(lake, "theirs", "t", {"c": "3"}, mode="append")
-    lake.merge("ours", "main")
-    lake.merge("theirs", "main")
+    lake.merge("ours", "main", audit=TESTS)
+    lake.merge("theirs", "main", audit=TESTS)
     assert read(lake, "main", "t") == {"a": "1", "b": "2", "c": "3"}
 
 
@@ -562,8 +564,8 @@ def test_partitions_overwritten_on_both_sides_both_land(lake: Lake) -> None:
     _both_sides(lake, {"day=1/a": "1", "day=2/a": "1"})
     put(lake, "ours", "t", {"day=1/b": "2"}, partitions=["day=1"])
     put(lake, "theirs", "t", {"day=2/b": "2"}, partitions=["day=2"])
-    lake.merge("ours", "main")
-    lake.merge("theirs", "main")
+    lake.merge("ours", "main", audit=TESTS)
+    lake.merge("theirs", "main", audit=TESTS)
     assert read(lake, "main", "t") == {"day=1/b": "2", "day=2/b": "2"}
 
 
@@ -579,13 +581,13 @@ def test_a_revert_undoes_one_commit_and_keeps_the_rest(lake: Lake) -> None:
 
 def test_a_merge_is_reverted_on_a_branch_and_merged(lake: Lake) -> None:
     put(lake, "work", "stocks", {"a": "1"})
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     put(lake, "work", "stocks", {"a": "2"})
     put(lake, "work", "words", {"a": "2"})
-    merged = lake.merge("work", "main")
+    merged = lake.merge("work", "main", audit=TESTS)
     lake.create_branch("rollback", "main")
     lake.revert(merged.id, "rollback")
-    lake.merge("rollback", "main")
+    lake.merge("rollback", "main", audit=TESTS)
     assert read(lake, "main", "") == {"stocks/a": "1"}
 
 
@@ -615,7 +617,7 @@ def test_reverting_an_overwrite_never_mixes_it_with_a_later_one(lake: Lake) -> N
 
 def test_only_a_merge_changes_main(lake: Lake) -> None:
     put(lake, "work", "stocks", {"a": "1"})
-    main = lake.merge("work", "main")
+    main = lake.merge("work", "main", audit=TESTS)
     attempts = [
         lambda: put(lake, "main", "stocks", {"a": "2"}),
         lambda: lake.revert(main.id, "main"),

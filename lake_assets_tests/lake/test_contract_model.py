@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from lake_assets.lake.errors import MergeConflict, WriteRefused
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import LakeSpec, fresh_place, put, read
 from lake_assets_tests.lake.history import Files, HeldCommit, below, merge_bases, mixed, three_way
 
@@ -79,7 +80,7 @@ class LakeMachine(RuleBasedStateMachine):
     def merge(self, source: str, into: str) -> None:
         ours, theirs = self.heads[into], self.heads[source]
         if theirs.id in ours.ancestors:
-            assert self.lake.merge(source, into).id == ours.id
+            assert self.lake.merge(source, into, audit=TESTS).id == ours.id
             return
         bases = merge_bases(ours, theirs)
         if len(bases) > 1:
@@ -90,10 +91,10 @@ class LakeMachine(RuleBasedStateMachine):
         conflicts |= mixed(replaces, bases[0].files, ours.files, theirs.files)
         if conflicts:
             with pytest.raises(MergeConflict) as caught:
-                self.lake.merge(source, into)
+                self.lake.merge(source, into, audit=TESTS)
             assert caught.value.paths == tuple(sorted(conflicts))
         else:
-            made = self.lake.merge(source, into)
+            made = self.lake.merge(source, into, audit=TESTS)
             self.heads[into] = HeldCommit(made.id, merged, (ours, theirs))
 
     @precondition(lambda self: any(len(head.ancestors) > 1 for head in self.heads.values()))

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 
 from lake_assets.lake.contract import Lake
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import (
     DEADLINE,
     PROCESSES,
@@ -41,7 +42,7 @@ def _publish_runs(number: int, spec: LakeSpec) -> None:
         branch = f"run-{number}-{step}"
         lake.create_branch(branch, "main")
         put(lake, branch, "t", {f"part={number}-{step}/a": branch}, partitions=[f"part={number}-{step}"])
-        lake.merge(branch, "main", metadata={"run": branch})
+        lake.merge(branch, "main", metadata={"run": branch}, audit=TESTS)
         lake.delete_branch(branch)
 
 
@@ -90,7 +91,7 @@ def _write_until_killed(spec: LakeSpec, name: str, ready: Connection) -> None:
         lake.create_branch(branch, "main")
         put(lake, branch, "left", {"value": f"{name}.{step}", "fixed": "x" * 100_000})
         put(lake, branch, "right", {"value": f"{name}.{step}", "fixed": "x" * 100_000})
-        lake.merge(branch, "main")
+        lake.merge(branch, "main", audit=TESTS)
         lake.path("main", "left")
         lake.delete_branch(branch)
 
@@ -117,7 +118,7 @@ def test_a_killed_process_leaves_no_trace_and_stops_nobody(lake: Lake, lake_back
         successor.create_branch(f"after-{number}", "main")
         put(successor, f"after-{number}", "left", {"value": f"after {number}", "fixed": "x" * 100_000})
         put(successor, f"after-{number}", "right", {"value": f"after {number}", "fixed": "x" * 100_000})
-        successor.merge(f"after-{number}", "main")
+        successor.merge(f"after-{number}", "main", audit=TESTS)
         assert read(successor, "main", "left")["value"] == f"after {number}"
         successor.close()
     assert published

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from lake_assets.lake.embedded import EmbeddedLake, refs, trailers
 from lake_assets.lake.embedded.objects import Pointer
 from lake_assets.lake.errors import DataCorrupted, InvalidName, LakeUnavailable
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import paths, put, read, run_together
 
 
@@ -41,7 +42,7 @@ def git(home: Path, *arguments: str) -> str:
 
 def test_git_finds_nothing_wrong_with_it(lake: EmbeddedLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1", "b/c": "2", "b.c": "3", "Zürich 雪": "4"})
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     lake.revert("main", "work")
     git(home, "fsck", "--strict", "--no-dangling")
     assert git(home, "symbolic-ref", "HEAD") == "refs/heads/main\n"

@@ -17,6 +17,7 @@ import pytest
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.embedded.trees import Node, Trees
 from lake_assets.lake.errors import DataCorrupted, InvalidName, LakeUnavailable, WriteRefused
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import DEADLINE, PROCESSES, kill, paths, put, read, start
 
 
@@ -144,14 +145,14 @@ def test_a_commit_reads_no_more_of_a_large_lake_than_its_own_path(
 ) -> None:
     put(lake, "work", "other", {f"{folder}/{number}": "1" for folder in range(30) for number in range(10)})
     put(lake, "work", "stocks/csv", {"day=1/a": "1"})
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     reads: list[Node] = []
     read_node = Trees.read
     monkeypatch.setattr(Trees, "read", lambda self, node: reads.append(node) or read_node(self, node))
     fresh = EmbeddedLake(Path(lake.repository))
     fresh.create_branch("next", "main")
     put(fresh, "next", "stocks/csv", {"day=2/a": "1"}, mode="append")
-    fresh.merge("next", "main")
+    fresh.merge("next", "main", audit=TESTS)
     assert len(fresh.diff("work", "main").added) == 1
     assert len(reads) < 20
 
@@ -323,7 +324,7 @@ def test_a_read_only_lake_can_be_read_and_says_so_when_written(disk: Path) -> No
     attempts = [
         lambda: put(lake, "work", "stocks", {"a": "2"}),
         lambda: lake.create_branch("other", "work"),
-        lambda: lake.merge("work", "main"),
+        lambda: lake.merge("work", "main", audit=TESTS),
         lambda: lake.tag("v1", "work"),
         lambda: lake.delete_branch("work"),
     ]

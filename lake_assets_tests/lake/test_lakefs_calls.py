@@ -10,6 +10,7 @@ import pytest
 from lake_assets.lake.errors import MergeConflict, WriteRefused
 from lake_assets.lake.lakefs import LakeFSLake, private
 from lake_assets_tests import lakefs_server
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import put, read
 from lake_assets_tests.lakefs_server import CREDENTIALS
 
@@ -32,12 +33,12 @@ def calls_of_publishing(lake: LakeFSLake, objects: int) -> Counter[str]:
                 stream.write(b"1")
 
         list(pool.map(one, range(objects)))
-    lake.merge("fill", "main")
+    lake.merge("fill", "main", audit=TESTS)
     lake.delete_branch("fill")
     before = Counter(lake.api.calls)
     lake.create_branch("work", "main")
     put(lake, "work", "one", {"a": str(objects)})
-    lake.merge("work", "main")
+    lake.merge("work", "main", audit=TESTS)
     lake.delete_branch("work")
     return lake.api.calls - before
 
@@ -68,9 +69,9 @@ def test_a_tag_with_dots_is_merged_where_markers_collide(lake: LakeFSLake) -> No
     for branch in ("ours", "theirs"):
         lake.create_branch(branch, "main")
         put(lake, branch, "t", {branch: "1"}, mode="append")
-    lake.merge("ours", "main")
+    lake.merge("ours", "main", audit=TESTS)
     lake.tag("v1.0", "theirs")
-    lake.merge("v1.0", "main")
+    lake.merge("v1.0", "main", audit=TESTS)
     assert [item.path for item in lake.list("main")] == ["t/ours", "t/theirs"]
 
 
@@ -81,7 +82,7 @@ def test_what_is_published_between_the_look_and_the_merge_is_a_conflict_and_is_k
     for branch, name in (("ours", "a"), ("theirs", "b"), ("quicker", "b")):
         lake.create_branch(branch, "main")
         put(lake, branch, "t", {name: branch}, mode="append")
-    lake.merge("ours", "main")
+    lake.merge("ours", "main", audit=TESTS)
     look = lake._refuse_conflicts
     other = LakeFSLake(lake.repository.rpartition("/")[0], *CREDENTIALS, lake.repository.rpartition("/")[2])
     looks: list[str] = []
@@ -89,12 +90,12 @@ def test_what_is_published_between_the_look_and_the_merge_is_a_conflict_and_is_k
     def and_then_another_publishes(source: str, into: str) -> str:
         seen = look(source, into)
         if private.told_by(source) and not looks:
-            looks.append(other.merge("quicker", "main").id)
+            looks.append(other.merge("quicker", "main", audit=TESTS).id)
         return seen
 
     monkeypatch.setattr(lake, "_refuse_conflicts", and_then_another_publishes)
     with pytest.raises(MergeConflict, match="t/b"):
-        lake.merge("theirs", "main")
+        lake.merge("theirs", "main", audit=TESTS)
     assert lake.head("main").id == looks[0]
     assert read(lake, "main", "t") == {"a": "ours", "b": "quicker"}
 

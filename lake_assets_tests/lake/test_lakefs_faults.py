@@ -12,6 +12,7 @@ from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import LakeUnavailable
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets_tests import lakefs_server
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import paths, put, read
 from lake_assets_tests.lake.faults import FaultyProxy
 from lake_assets_tests.lakefs_server import CREDENTIALS
@@ -43,7 +44,7 @@ def write(lake: Lake) -> None:
 
 
 def merge(lake: Lake) -> None:
-    merged = lake.merge("mine", "main", "Publish")
+    merged = lake.merge("mine", "main", "Publish", audit=TESTS)
     assert lake.head("main") == merged
     assert [commit.message for commit in lake.log("main", 3)] == ["Publish", "Write stocks", "Format"]
 

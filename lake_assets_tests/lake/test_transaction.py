@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from lake_assets.lake.audit import RECORD, record
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import MergeConflict, PathNotFound
 from lake_assets.lake.transaction import Transaction, transaction
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.lake.backends import paths, put, read
 
@@ -20,14 +22,18 @@ def put_in(both: Transaction, prefix: str, text: str) -> None:
 
 def test_all_prefixes_are_published_by_one_merge(lake: Lake) -> None:
     before = lake.head("main")
-    with transaction(lake, message="Both", metadata={"by": "me"}) as both:
+    with transaction(lake, message="Both", metadata={"by": "me"}, audit=TESTS) as both:
         put_in(both, "prices", "1")
         put_in(both, "prices_index", "2")
         assert both.path("prices").prefix == "prices"
         with pytest.raises(PathNotFound):
             lake.path("main", "prices")
     assert both.commit == lake.head("main")
-    assert (both.commit.message, both.commit.metadata, both.commit.parents[0]) == ("Both", {"by": "me"}, before.id)
+    assert (both.commit.message, both.commit.metadata, both.commit.parents[0]) == (
+        "Both",
+        {"by": "me", RECORD: record(TESTS)},
+        before.id,
+    )
     assert read(lake, "main", "") == {"prices/a": "1", "prices_index/a": "2"}
     assert lake.branches() == ("main", "work")
 
@@ -46,7 +52,7 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pyte
 
 def test_an_exception_publishes_none_of_them(lake: Lake) -> None:
     def fail() -> None:
-        with transaction(lake) as both:
+        with transaction(lake, audit=TESTS) as both:
             put_in(both, "prices", "1")
             raise ZeroDivisionError
 
@@ -58,11 +64,11 @@ def test_an_exception_publishes_none_of_them(lake: Lake) -> None:
 
 def test_what_another_published_meanwhile_is_a_conflict(lake: Lake) -> None:
     def both_write() -> None:
-        with transaction(lake) as mine:
+        with transaction(lake, audit=TESTS) as mine:
             put_in(mine, "prices", "1")
             put_in(mine, "other", "1")
             put(lake, "work", "prices", {"b": "2"})
-            lake.merge("work", "main")
+            lake.merge("work", "main", audit=TESTS)
 
     with pytest.raises(MergeConflict, match="prices"):
         both_write()

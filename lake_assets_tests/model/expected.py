@@ -110,9 +110,18 @@ class Expected:
     # Runs
 
     def lost(self, run: Run) -> list[tuple[str, HeldCommit]]:
-        """Return what a run said that it wrote and that is neither on its branch nor on ``main``."""
-        heads = [self.main, *([self.branches[run.branch]] if run.branch in self.branches else [])]
-        return [(place, made) for place, made in run.told if not any(made.id in head.ancestors for head in heads)]
+        """Return what a run, or one that it goes on from, said that it wrote, and that the run has no more."""
+        carried = [run]
+        for ancestor in run.ancestry():
+            if ancestor.published is not None:
+                break
+            carried.append(ancestor)
+        head = self.branches.get(run.branch)
+        if head is None and run.began is None:
+            head = next((self.branches[one.branch] for one in carried if one.branch in self.branches), None)
+        heads = [self.main, *([head] if head is not None else [])]
+        told = [item for one in carried for item in one.told]
+        return [(place, made) for place, made in told if not any(made.id in head.ancestors for head in heads)]
 
     def start_of(self, run: Run, source: str) -> HeldCommit | None:
         """Return where a run's branch begins; None where what it would go on from is lost."""
@@ -170,7 +179,7 @@ class Expected:
 
     def publishing(self, run: Run, overridden: Sequence[str] = ()) -> Publishing:
         """Return what is to come of publishing a run."""
-        if any(self.lost(one) for one in (run, *run.ancestry())):
+        if self.lost(run):
             return Publishing("refuse", why="lost")
         head = self.branches.get(run.branch)
         if head is None and run.published is None and run.skips:
@@ -189,7 +198,8 @@ class Expected:
             content = below(files, place)
             if content != below(head.files, place):
                 return Publishing("refuse", why=place)
-            if set(self.missing(place, content)) - set(overridden):
+            uncovered = set(self.missing(place, content)) - set(overridden)
+            if uncovered and not (content and self.held_before(place, content)):
                 return Publishing("refuse", why=place)
         return Publishing("merge", files, head)
 

@@ -228,7 +228,7 @@ class RunsMachine(RuleBasedStateMachine):
         if not all(below(held, place) for place in places.values()):
             return  # There is nothing to be checked: it fails to load.
         step = self.world.step(run.id, f"{'/'.join(asset.path)} {check.name}")
-        told = dict(run.told)
+        told = dict([item for one in (*reversed(list(run.ancestry())), run) for item in one.told])
         if how == "input":
             self.world.load(step, asset, [part for part in places if part])
         if meanwhile is not None and not self._write(run, asset, meanwhile):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import pandas
 
 from lake_assets.defs.stocks.latest import changed_folders
@@ -14,7 +12,6 @@ from lake_assets.resources.nosql.contract import NoSQLStore
 TABLE = "rows_table"
 SOURCE = "rows"
 KEY = ("partition", "id")
-COLUMNS = ["partition", "id", "text", "note"]
 
 
 def source_of_sinks(lake: Lake) -> str:
@@ -47,7 +44,8 @@ def feed(lake: Lake, store: NoSQLStore) -> None:
 
 def rows_at(lake: Lake, ref: str, prefixes: list[str]) -> pandas.DataFrame:
     """Return the rows that a ref holds in folders of partitions, or in all of them."""
-    parts = [pandas.DataFrame({name: pandas.Series(dtype="int64" if name == "id" else str) for name in COLUMNS})]
+    types = {"partition": "string", "id": "int64", "text": "string", "note": "string"}
+    parts = [pandas.DataFrame({name: pandas.Series(dtype=kind) for name, kind in types.items()})]
     for prefix in prefixes:
         files = [item.path for item in lake.list(ref, prefix) if item.path.endswith(".parquet")]
         for path in files:
@@ -57,4 +55,4 @@ def rows_at(lake: Lake, ref: str, prefixes: list[str]) -> pandas.DataFrame:
                 continue
             part = pandas.read_parquet(snapshot.root, filesystem=snapshot.filesystem)
             parts.append(part.assign(partition=path.split("/")[1].removeprefix("partition=")))
-    return cast(pandas.DataFrame, pandas.concat(parts, ignore_index=True)[COLUMNS])
+    return pandas.concat(parts, ignore_index=True).astype(types)

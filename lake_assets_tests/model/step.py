@@ -98,20 +98,11 @@ class Step:
 
     def load(self, manager: LakeIOManager, asset: AssetKey, partitions: Sequence[str]) -> Any:
         """Load an input."""
-        metadata: dict[str, Any] = {}
         annotated = SimpleNamespace(typing_type=pandas.DataFrame, display_name="DataFrame")
-        context = self._context(
-            asset,
-            partitions,
-            dagster_type=annotated,
-            add_input_metadata=metadata.update,
-            metadata={},
-            upstream_output=None,
-        )
+        context = self._context(asset, partitions, dagster_type=annotated, _user_generated_metadata={})
         frame = manager.load_input(context)
-        self.tell(
-            DagsterEventType.LOADED_INPUT, LoadedInputData(asset.path[-1], "parquet_io_manager", metadata=metadata)
-        )
+        told = LoadedInputData(asset.path[-1], "parquet_io_manager", metadata=context._user_generated_metadata)
+        self.tell(DagsterEventType.LOADED_INPUT, told)
         return frame
 
     def evaluate(self, check: AssetCheckKey, verdict: str, partition: str | None, metadata: Mapping[str, Any]) -> None:

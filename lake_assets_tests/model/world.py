@@ -242,6 +242,7 @@ class World:
         with (
             patch.object(environments, "open_lake", lambda: self.lake),
             patch.object(module, "open_instance", lambda: contextlib.nullcontext(self.instance)),
+            patch.object(module, "load_graph", self.graph),
             contextlib.redirect_stdout(output),
         ):
             yield output

@@ -10,6 +10,7 @@ import pytest
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.streaming.checkpoint import Checkout, checkout
+from lake_assets_tests.audits import TESTS
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def run(lake: EmbeddedLake, place: Checkout, file: str) -> None:
     with lake.write(branch, "counts", updated=["checkpoint"]) as write:
         place.store(lake, write, "counts")
     place.committed(lake, branch, "counts")
-    lake.merge(branch, MAIN)
+    lake.merge(branch, MAIN, audit=TESTS)
 
 
 def test_the_folder_of_a_run_that_ended_well_is_gone_on_with(lake: EmbeddedLake, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from lake_assets.defs.stocks.schema import spark_schema
 from lake_assets.io_managers.lake_io_manager import join, read_ref
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.partitions import folders
+from lake_assets.io_managers.run_events import checked_at
 from lake_assets.lake.contract import Lake, Snapshot
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
@@ -60,7 +61,13 @@ def stocks_audit(
     yield AssetCheckResult(
         check_name="rows_reconcile",
         passed=not wrong,
-        metadata={"file": lines, "parquet": parquet, "quarantine": quarantined, "wrong": sorted(wrong)},
+        metadata={
+            "file": lines,
+            "parquet": parquet,
+            "quarantine": quarantined,
+            "wrong": sorted(wrong),
+            **checked_at(ref),
+        },
     )
     bars = spark.session.read.schema(spark_schema()).parquet(
         *[lake.lake.path(ref, join("stocks_parquet", place)).uri for place in places]
@@ -69,14 +76,14 @@ def stocks_audit(
         yield AssetCheckResult(
             check_name=name,
             passed=result.passed,
-            metadata={"bad_rows": result.bad, "examples": MetadataValue.json(result.examples)},
+            metadata={"bad_rows": result.bad, "examples": MetadataValue.json(result.examples), **checked_at(ref)},
         )
     bound = settings.STOCKS_MAX_QUARANTINED.number(0, 1)
     shares = [bad / total if total else 0.0 for total, _, bad in counts]
     yield AssetCheckResult(
         check_name="quarantine_bounded",
         passed=max(shares) <= bound,
-        metadata={"share": max(shares), "bound": bound, "quarantined": quarantined},
+        metadata={"share": max(shares), "bound": bound, "quarantined": quarantined, **checked_at(ref)},
     )
 
 

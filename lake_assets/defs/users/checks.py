@@ -20,6 +20,7 @@ from lake_assets.defs.users.config import WITHOUT_PII, dropped_columns
 from lake_assets.defs.users.partitions import BATCHES
 from lake_assets.defs.users.pii import Search, search
 from lake_assets.io_managers.lake_io_manager import prefix_of, read_ref
+from lake_assets.io_managers.run_events import checked_at
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
 
@@ -57,6 +58,7 @@ def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: 
         description=_told(found),
         # Counts and places, never a value: this is what must not get out.
         metadata={
+            **checked_at(ref),
             "columns": columns,
             "files": found.files,
             "files_with_columns": len(found.columns),

@@ -23,6 +23,7 @@ from dagster import (
 from lake_assets.defs.words.recount import differences
 from lake_assets.defs.words.source import open_source
 from lake_assets.io_managers.lake_io_manager import join, prefix_of, read_ref
+from lake_assets.io_managers.run_events import checked_at
 from lake_assets.lake.contract import Lake
 from lake_assets.resources.kafka.resource import KafkaResource
 from lake_assets.resources.lake import LakeResource
@@ -110,7 +111,10 @@ def words_checks(context: AssetCheckExecutionContext, lake: LakeResource) -> Ite
                     check_name=name,
                     passed=passed,
                     severity=AssetCheckSeverity.ERROR if name in _CHECKS else AssetCheckSeverity.WARN,
-                    metadata={metric: MetadataValue.int(value) for metric, value in metadata.items()},
+                    metadata={
+                        **checked_at(ref),
+                        **{metric: MetadataValue.int(value) for metric, value in metadata.items()},
+                    },
                 )
 
 
@@ -145,6 +149,7 @@ def word_counts_audit(
         check_name=AUDIT.name,
         passed=wrong == 0,
         metadata={
+            **checked_at(ref),
             "words_that_differ": wrong,
             "examples": MetadataValue.json([list(example) for example in examples]),
             "lines": position.totals.get("lines", 0),

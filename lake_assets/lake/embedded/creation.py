@@ -8,6 +8,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel, ObjectType
 
+from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
@@ -60,5 +61,5 @@ def _create(git_dir: Path) -> None:
     trees = Trees(repository)
     attributes = Node(repository.odb.write(ObjectType.BLOB, _LFS).raw, is_folder=False)
     root = trees.graft(None, {ATTRIBUTES: attributes})
-    commit = Commits(repository, trees).make(root, (), "The lake", {})
+    commit = Commits(repository, trees).make(root, (), "The lake", {RECORD: "[]"})
     repository.references.create(f"refs/heads/{MAIN}", commit.id)

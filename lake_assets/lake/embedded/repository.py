@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import get_args
 
+import pygit2
 from pygit2 import Commit as GitCommit
 from pygit2.enums import SortMode
 
 from lake_assets.lake import names
+from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
 from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
@@ -28,6 +30,7 @@ from lake_assets.lake.errors import (
     InvalidName,
     MergeConflict,
     PathNotFound,
+    Unaudited,
     WriteConflict,
     WriteRefused,
 )
@@ -55,7 +58,7 @@ class EmbeddedLake:
     >>> _ = lake.create_branch("trial", "main")
     >>> with lake.write("trial", "stocks/csv", message="One file") as write:
     ...     _ = Path(write.root, "a.csv").write_text("ISIN,Price")
-    >>> _ = lake.merge("trial", "main")
+    >>> _ = lake.merge("trial", "main", audit=Override("ann", "the first try"))
     """
 
     def __init__(self, home: Path) -> None:
@@ -142,6 +145,44 @@ class EmbeddedLake:
         """Return tag name to commit id, sorted by name."""
         with self._translated():
             return self._refs.tags()
+
+    def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
+        """Yield what a branch itself was, newest first; with ``prefix`` the commits that changed it."""
+        folder = names.check_path(prefix or "", self._name)
+        with self._translated(ref, folder):
+            commit = self._refs.resolve(ref)
+            here = self._commits.node(commit, folder)
+            while commit.parents:
+                before = commit.parents[0]
+                there = self._commits.node(before, folder) if folder else None
+                if not folder or here != there:
+                    yield describe(commit)
+                commit, here = before, there
+            if not folder or here is not None:
+                yield describe(commit)
+
+    def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the commit ids that none of the refs reaches, sorted."""
+        with self._translated(", ".join(refs)):
+            heads = [self._refs.resolve(ref).id for ref in refs]
+            return tuple(sorted(commit for commit in set(commits) if not self._is_reached(commit, heads)))
+
+    def _is_reached(self, commit: str, heads: Sequence[pygit2.Oid]) -> bool:
+        if not names.is_commit_id(commit) or commit not in self._git:
+            return False
+        return any(str(head) == commit or self._git.descendant_of(head, commit) for head in heads)
+
+    def incoming(self, source: str, into: str) -> tuple[str, ...]:
+        """Return the paths that merging ``source`` into a branch would change there, sorted."""
+        with self._translated(f"{source} into {into}"):
+            theirs, ours = self._refs.resolve(source), self._refs.resolve(into)
+            parted = self._git.merge_base(ours.id, theirs.id)
+            base = self._git[parted].peel(GitCommit) if parted else None
+            before = self._commits.root(base) if base else None
+            theirs_root, ours_root = self._commits.root(theirs), self._commits.root(ours)
+            changed = {path for path, _, _ in self._trees.differences(before, theirs_root)}
+            differing = (path for path, _, _ in self._trees.differences(ours_root, theirs_root))
+            return tuple(sorted(path for path in differing if path in changed))
 
     # Reading
 
@@ -303,7 +344,14 @@ class EmbeddedLake:
 
         return successor
 
-    def merge(self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
+    def merge(
+        self,
+        source: str,
+        into: str,
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+        audit: Audit | Override | None = None,
+    ) -> Commit:
         """Merge ``source`` into a branch; see :meth:`Lake.merge`.
 
         Files merge by path, as wholes. A folder that ``source`` overwrote and that changed in ``into`` too
@@ -319,12 +367,30 @@ class EmbeddedLake:
             if conflicts:
                 reason = "both sides changed the same paths since they parted; write them again on a new branch"
                 raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=conflicts)
+            if isinstance(audit, Audit):
+                self._refuse_unaudited(audit, head, root, theirs, f"{source} into {into}")
             text = trailers.clean_message(message) or f"Merge {source} into {into}"
-            return self._commits.make(root, [head, theirs], text, metadata or {})
+            return self._commits.make(root, [head, theirs], text, given)
 
+        given = recorded(into, metadata, audit, self._name)
         with self._translated(into):
             theirs = self._refs.resolve(source)
             return describe(self._refs.advance(into, successor))
+
+    def _refuse_unaudited(self, audit: Audit, head: GitCommit, root: Node | None, theirs: GitCommit, ref: str) -> None:
+        """Raise where a merge would change what its audit does not cover, or leave it as nobody audited it."""
+        if str(theirs.id) != audit.source:
+            reason = f"the audit is of commit {audit.source}, not of {theirs.id}"
+            raise Unaudited(reason, repository=self._name, ref=ref)
+        changed = [path for path, _, _ in self._trees.differences(self._commits.root(head), root)]
+        places = {path: audit.place_of(path) for path in changed}
+        mixed = {
+            place
+            for place in {place for place in places.values() if place is not None}
+            if self._trees.find(root, place) != self._trees.find(self._commits.root(theirs), place)
+        }
+        refuse_uncovered([path for path, place in places.items() if place is None], self._name, ref)
+        refuse_mixed([path for path, place in places.items() if place in mixed], self._name, ref)
 
     def _three_way(
         self, base: GitCommit | None, ours: GitCommit, theirs: GitCommit, replaced: Collection[str]

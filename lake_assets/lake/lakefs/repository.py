@@ -9,6 +9,7 @@ from typing import Any, get_args
 from uuid import uuid4
 
 from lake_assets.lake import names
+from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
 from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
 from lake_assets.lake.errors import (
     AlreadyExists,
@@ -17,6 +18,7 @@ from lake_assets.lake.errors import (
     LakeUnavailable,
     MergeConflict,
     RefNotFound,
+    Unaudited,
     WriteConflict,
     WriteRefused,
 )
@@ -112,6 +114,29 @@ class LakeFSLake:
             self._server.head(ref)
             return
         yield from self._server.log(ref, limit, folder)
+
+    def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
+        """Yield what a branch itself was, newest first; with ``prefix`` the commits that changed it."""
+        self._check_ref(ref)
+        yield from self._server.log(ref, None, self._check_path(prefix or ""), first_parent=True)
+
+    def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the commit ids that none of the refs reaches, sorted."""
+        left = set(commits)
+        for ref in refs:
+            self._check_ref(ref)
+            found = self._server.log(ref, None, None)
+            while left and (commit := next(found, None)) is not None:
+                left.discard(commit.id)
+        return tuple(sorted(left))
+
+    def incoming(self, source: str, into: str) -> tuple[str, ...]:
+        """Return the paths that ``source`` changed since it and ``into`` parted, and that differ there, sorted."""
+        for ref in (source, into):
+            self._check_ref(ref)
+        changed = set(paths_of(self._server.diff(into, source, since_parted=True)))
+        differing = changed and set(paths_of(self._server.diff(into, source)))
+        return tuple(sorted(path for path in changed & differing if not folders.is_marker(path)))
 
     def tag(self, name: str, ref: str) -> Commit:
         """Name a commit for ever; naming the same commit again is no error."""
@@ -290,14 +315,27 @@ class LakeFSLake:
 
     # Merging
 
-    def merge(self, source: str, into: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
-        """Merge ``source`` into a branch; see :meth:`Lake.merge`. One call, unless the server sees a conflict."""
+    def merge(
+        self,
+        source: str,
+        into: str,
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+        audit: Audit | Override | None = None,
+    ) -> Commit:
+        """Merge ``source`` into a branch; see :meth:`Lake.merge`.
+
+        The server puts two sides together path by path, and knows of no replaced folder but by our markers, which
+        nobody else's commits change. So where ``into`` has moved, both sides are compared before.
+        """
         for ref in (source, into):
             self._check_ref(ref)
         text = message.strip() or f"Merge {source} into {into}"
-        given = dict(metadata or {})
+        given = recorded(into, metadata, audit, self._name)
         _check_metadata(given)
-        if self._first_wholes(source, into):
+        if audit is not None:
+            self._refuse_unaudited(audit, source, into)
+        elif self._first_wholes(source, into):
             self._refuse_conflicts(source, into)
         try:
             return self._merge(source, into, text, given)
@@ -310,6 +348,26 @@ class LakeFSLake:
                 with suppress(ConflictError):
                     return self._merge(place, into, text, given)
         raise self._outrun(into)
+
+    def _refuse_unaudited(self, audit: Audit | Override, source: str, into: str) -> None:
+        """Raise where a merge would change what its audit does not cover, or mix what both sides changed."""
+        theirs, ours, base = self._server.merge_base(source, into)
+        if base == theirs:
+            return
+        ref = f"{source} into {into}"
+        places: dict[str, str | None] = {}
+        if isinstance(audit, Audit):
+            if theirs != audit.source:
+                reason = f"the audit is of commit {audit.source}, not of {theirs}"
+                raise Unaudited(reason, repository=self._name, ref=ref)
+            places = {path: audit.place_of(path) for path in self.incoming(source, into)}
+            refuse_uncovered([path for path, place in places.items() if place is None], self._name, ref)
+        if base == ours:
+            return
+        self._refuse_conflicts(source, into)
+        if isinstance(audit, Audit):
+            changed = {audit.place_of(path) for path in paths_of(self._server.diff(base, ours))}
+            refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
 
     def _merge(self, source: str, into: str, message: str, metadata: Mapping[str, str]) -> Commit:
         made = self._server.merge(source, into, message, metadata, uuid4().hex)

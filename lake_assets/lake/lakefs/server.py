@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN, Commit
 from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, PathNotFound, RefNotFound
 from lake_assets.lake.lakefs import private
@@ -75,7 +76,7 @@ class Server:
                 self.upload(place, END, uuid4().hex.encode())
                 self.commit(place, "Format", {}, uuid4().hex)
                 with suppress(ConflictError):
-                    self.merge(place, MAIN, "Format", {FORMAT: "1"}, uuid4().hex, squash_merge=True)
+                    self.merge(place, MAIN, "Format", {FORMAT: "1", RECORD: "[]"}, uuid4().hex, squash_merge=True)
         finally:
             self.delete_branch(place)
 
@@ -135,11 +136,13 @@ class Server:
         except StatusError as error:
             raise self._exists(error, "a tag of that name is there already", name) from error
 
-    def log(self, ref: str, limit: int | None, prefix: str | None) -> Iterator[Commit]:
-        """Yield commits, newest first."""
+    def log(self, ref: str, limit: int | None, prefix: str | None, *, first_parent: bool = False) -> Iterator[Commit]:
+        """Yield commits, newest first; ``first_parent``: none of a branch that was merged."""
         query: dict[str, str | list[str]] = {}
         if prefix:
             query = {"prefixes": [f"{prefix}/"], "objects": [prefix]}
+        if first_parent:
+            query["first_parent"] = "true"
         if limit is not None and limit <= PAGE:
             query |= {"amount": str(limit), "limit": "true"}
             found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)["results"])
@@ -266,10 +269,14 @@ class Server:
         """Yield what is staged on a branch: ``type`` (added, removed, changed), ``path`` and ``size_bytes``."""
         return self._api.pages(f"/branches/{_quoted(branch)}/diff", {}, ref=branch)
 
-    def diff(self, left: str, right: str, prefix: str = "") -> Iterator[dict[str, Any]]:
-        """Yield what differs between two refs, as :meth:`uncommitted` does."""
+    def diff(self, left: str, right: str, prefix: str = "", *, since_parted: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield what differs between two refs, as :meth:`uncommitted` does.
+
+        ``since_parted``: what ``right`` changed since the two parted.
+        """
         path = f"/refs/{_quoted(left)}/diff/{_quoted(right)}"
-        return self._api.pages(path, {"type": "two_dot", "prefix": prefix}, ref=f"{left}..{right}", folder=prefix)
+        query = {"type": "three_dot" if since_parted else "two_dot", "prefix": prefix}
+        return self._api.pages(path, query, ref=f"{left}..{right}", folder=prefix)
 
     # Errors
 

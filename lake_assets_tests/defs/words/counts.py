@@ -8,6 +8,7 @@ from zlib import crc32
 
 from lake_assets.defs.words.publications import COUNTS
 from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import put
 
 FILES = 3
@@ -54,6 +55,6 @@ def publish_other(lake: Lake) -> str:
 
 
 def merged(lake: Lake, branch: str) -> Commit:
-    commit = lake.merge(branch, MAIN)
+    commit = lake.merge(branch, MAIN, audit=TESTS)
     lake.delete_branch(branch)
     return commit

@@ -16,6 +16,7 @@ from lake_assets.defs.words.publications import COUNTS, publications
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.errors import DataCorrupted
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.words.counts import publish, publish_counts, publish_other, write_counts
 from lake_assets_tests.lake.backends import put
 
@@ -38,7 +39,7 @@ def roll_back(lake: Lake, to: str) -> str:
     with lake.write("rollback-1", COUNTS) as write:
         then = lake.path(to, COUNTS)
         copy_files(then.root, write.root, source_filesystem=then.filesystem, destination_filesystem=write.filesystem)
-    commit = lake.merge("rollback-1", MAIN, "Roll back")
+    commit = lake.merge("rollback-1", MAIN, "Roll back", audit=TESTS)
     lake.delete_branch("rollback-1")
     return commit.id
 
@@ -74,7 +75,7 @@ def test_counts_that_went_away_altogether_are_words_that_are_gone(any_lake: Lake
     any_lake.create_branch("empty", MAIN)
     with any_lake.write("empty", COUNTS):
         pass
-    gone = any_lake.merge("empty", MAIN).id
+    gone = any_lake.merge("empty", MAIN, audit=TESTS).id
     assert replayed(any_lake, before) == [(gone, {"dog": None})]
 
 
@@ -83,7 +84,7 @@ def test_from_a_commit_that_main_never_was_all_counts_are_sent_in_one_go(any_lak
     any_lake.create_branch("run-x", MAIN)
     write_counts(any_lake, "run-x", {"dog": 3})
     of_a_run = any_lake.head("run-x").id
-    any_lake.merge("run-x", MAIN)
+    any_lake.merge("run-x", MAIN, audit=TESTS)
     head = publish(any_lake, dog=4, cat=1)
     whole = [(head, {"dog": 4, "cat": 1})]
     assert replayed(any_lake, of_a_run) == whole

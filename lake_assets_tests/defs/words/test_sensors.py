@@ -27,6 +27,7 @@ from lake_assets.defs.words.sensors import consumer_lag, new_text_files
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.resources.kafka.cluster import KafkaCluster
 from lake_assets.streaming.position import Position, write_position
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.kafka_broker import KafkaBroker, own_broker, remove
 
 services = pytest.mark.services
@@ -128,7 +129,7 @@ def publish(lake: Lake, position: Position, log: Mapping[str, str] | None = None
             file = Path(write.root, "checkpoint", "sources", "0", name)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-    lake.merge("mine", MAIN)
+    lake.merge("mine", MAIN, audit=TESTS)
     lake.delete_branch("mine")
 
 

@@ -11,6 +11,7 @@ from dagster import ExecuteInProcessResult
 
 from lake_assets.defs.rollback import plan_rollback, roll_back
 from lake_assets.lake.contract import MAIN
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.conftest import Graph
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream, counted, error
 
@@ -70,7 +71,7 @@ def test_the_batch_answer_finds_what_is_counted_wrong(stream: Stream) -> None:
 
         rows = pyarrow.table({"word": ["dog"], "count": pyarrow.array([1], pyarrow.int64())})
         pq.write_table(rows, f"{write.root}/wrong.parquet", filesystem=write.filesystem)
-    lake.merge("wrong", MAIN)
+    lake.merge("wrong", MAIN, audit=TESTS)
     assert failed_checks(stream.run(job="words_recount")) == {"word_counts:word_counts_audit"}
 
 
@@ -137,7 +138,7 @@ def test_a_batch_that_spark_had_not_yet_called_done_is_run_again_to_the_same_cou
             then = lake.path(MAIN, "word_counts/checkpoint/metadata")
             stream_.write(then.filesystem.open_input_stream(then.root).readall())
         write.removed.add(newest.removeprefix("word_counts/checkpoint/"))
-    lake.merge("crash", MAIN)
+    lake.merge("crash", MAIN, audit=TESTS)
     stream.add("2.txt", "dog new")
     assert stream.run("word_counts").success
     branch = next(name for name in lake.branches() if name.startswith("run-"))
