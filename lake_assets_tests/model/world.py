@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from logging import getLogger
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,6 +61,12 @@ FAST_FOLDER = str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None
 """Where a lake of a moment lies best: no disk has to sync it."""
 
 
+@cache
+def _instance() -> DagsterInstance:
+    """Return the one instance of a process: an empty one takes longer to make than a sequence of steps."""
+    return DagsterInstance.ephemeral()
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of an operation: a commit, or why there is none."""
@@ -83,7 +90,8 @@ class World:
     def __init__(self, lake: LakeResource, folder: Path) -> None:
         self.resource = lake
         self.lake = lake.lake
-        self.instance = DagsterInstance.ephemeral()
+        self.instance = _instance()
+        self.instance.wipe()
         nosql = LMDBResource(folder=str(folder / "nosql"))
         self.store = nosql.store
         self.manager = ParquetIOManager(lake=lake, spark=SparkResource())
@@ -102,7 +110,6 @@ class World:
     def close(self) -> None:
         self.lake.close()
         self.store.close()
-        self.instance.dispose()
 
     def files(self, ref: str) -> Files:
         """Return path to checksum of all that a ref holds."""
