@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from lake_assets import environments
 from lake_assets.cli.output import Json, amount, cell, emit, emit_all, emit_stream, moment, note, show
 from lake_assets.cli.places import parse_place
+from lake_assets.lake.audit import read_record, summarize
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import PathNotFound
 
@@ -46,11 +48,18 @@ def log(
     prefix: Annotated[
         str | None, typer.Option(metavar="PREFIX", help="Only commits that changed this folder or file.")
     ] = None,
+    first_parent: Annotated[
+        bool, typer.Option("--first-parent", help="Only what REF itself was: no commit of a branch that was merged.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """List commits, newest first. Each says who made it, of what, with how many rows."""
+    """List commits, newest first. Each says who made it, of what, with how many rows.
+
+    A commit of main says what let it in: how many checks passed, or who overrode them.
+    """
     with closing(environments.open_lake()) as lake:
-        commits = list(lake.log(ref, limit, prefix))
+        found = islice(lake.first_parents(ref, prefix), limit) if first_parent else lake.log(ref, limit, prefix)
+        commits = list(found)
     records = map(_commit, commits)
     if json:
         emit_all(
@@ -65,12 +74,13 @@ def log(
             "time": moment(record["time"]),
             "message": record["message"].partition("\n")[0],
             "run": (record["run"] or "")[:8],
+            "audit": _audit(record),
         }
         for record in records
     )
     show(
         shown,
-        ("id", "time", "message", "asset", "partition", "rows", "run", "code_version"),
+        ("id", "time", "message", "asset", "partition", "rows", "run", "code_version", "audit"),
         right=("rows",),
     )
 
@@ -87,7 +97,15 @@ def _commit(commit: Commit) -> dict[str, Any]:
         "rows": int(rows) if rows and rows.isdecimal() else rows,
         "run": known.get("run_id"),
         "code_version": known.get("code_version"),
+        "audit": read_record(known),
+        "merge": len(commit.parents) > 1,
     }
+
+
+def _audit(record: Mapping[str, Any]) -> str:
+    if record["audit"] is not None:
+        return summarize(record["audit"]) if record["audit"] else ""
+    return "not recorded" if record["merge"] else ""
 
 
 def branches(json: Json = False) -> None:

@@ -11,6 +11,7 @@ import typer
 from lake_assets import environments
 from lake_assets.cli.lake import SHORT
 from lake_assets.cli.output import Json, cell, emit, moment
+from lake_assets.lake.audit import describe, read_record
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import PathNotFound
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from lake_assets.io_managers.provenance import Origin
+    from lake_assets.lake.contract import Lake
 
 _SHOWN_PLACES = 3
 
@@ -43,10 +45,33 @@ def lineage(
         found = origins(lake, head.id, prefix) if prefix else ()
         if not found:
             raise PathNotFound("nothing is there", repository=lake.repository, ref=ref, path=prefix)
+        publications = [_publication(lake, head.id, origin) for origin in found]
     if json:
-        emit({"asset": prefix, "ref": ref, "commit": head.id, "made_by": _documents(found, set())})
+        documents = _documents(found, set())
+        for document, publication in zip(documents, publications, strict=True):
+            document["publication"] = publication
+        emit({"asset": prefix, "ref": ref, "commit": head.id, "made_by": documents})
     else:
-        _print(prefix, ref, head.id, found)
+        _print(prefix, ref, head.id, found, publications)
+
+
+def _publication(lake: Lake, at: str, origin: Origin) -> dict[str, Any] | None:
+    """Return the commit that let an asset's newest place in, and by which audit; None: it is not published."""
+    commit = next(lake.first_parents(at, origin.places[0]), None)
+    if commit is None or commit.id == origin.commit.id:
+        return None
+    record = read_record(commit.metadata)
+    if record is not None:
+        asset = origin.commit.metadata.get("asset")
+        record = [entry for entry in record if entry.get("asset", asset) == asset] or record
+    return {"commit": commit.id, "audit": record}
+
+
+def _published(publication: dict[str, Any] | None) -> str:
+    if publication is None:
+        return "not published"
+    told = "not recorded" if publication["audit"] is None else describe(publication["audit"])
+    return f"published by {publication['commit'][:SHORT]}: {told}"
 
 
 def _documents(found: Sequence[Origin], seen: set[tuple[str, tuple[str, ...]]]) -> list[dict[str, Any]]:
@@ -89,23 +114,32 @@ def _facts(origin: Origin) -> dict[str, Any]:
     }
 
 
-def _print(prefix: str, ref: str, commit: str, found: Sequence[Origin]) -> None:
+def _print(
+    prefix: str, ref: str, commit: str, found: Sequence[Origin], publications: Sequence[dict[str, Any] | None]
+) -> None:
     from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree
 
     at = commit[:SHORT] if commit.startswith(ref) else f"{ref} ({commit[:SHORT]})"
     tree = Tree(Text(f"{prefix} at {at}"), guide_style="dim")
-    _grow(tree, found, set())
+    _grow(tree, found, set(), publications)
     # Wide enough for any line: a terminal wraps what it must, and nothing is cut.
     Console(highlight=False, emoji=False, width=100_000).print(tree)
 
 
-def _grow(tree: Tree, found: Sequence[Origin], seen: set[tuple[str, tuple[str, ...]]]) -> None:
+def _grow(
+    tree: Tree,
+    found: Sequence[Origin],
+    seen: set[tuple[str, tuple[str, ...]]],
+    publications: Sequence[dict[str, Any] | None] = (),
+) -> None:
     from rich.text import Text
 
-    for origin in found:
+    for number, origin in enumerate(found):
         node = tree.add(Text(cell("  ".join(_label(origin)))))
+        if publications:
+            node.add(Text(cell(_published(publications[number]))))
         if not _is_new(origin, seen):
             if origin.inputs:
                 node.add(Text("as above"))

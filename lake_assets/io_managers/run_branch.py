@@ -102,6 +102,18 @@ def delete_run_branch(lake: Lake, run_id: str) -> None:
     lake.delete_branch(branch_name(run_id))
 
 
+def materialized(lake: Lake, instance: DagsterInstance, run_id: str) -> dict[str, str]:
+    """Return the commits of a lake that a run's materializations name, and of which asset and partition each is."""
+    made: dict[str, str] = {}
+    for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records:
+        event = record.event_log_entry.asset_materialization
+        told = {name: str(entry.value) for name, entry in event.metadata.items()} if event is not None else {}
+        if event is not None and "lake/prefix" in told and told.get("lake/repository") == lake.repository:
+            what = event.asset_key.to_user_string()
+            made[told.get("lake/commit", "")] = f"{what} {event.partition}" if event.partition else what
+    return made
+
+
 def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> None:
     """Make sure that what Dagster says a run materialized is on its branch or on ``main``.
 
@@ -112,14 +124,7 @@ def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> None:
     Failure
         It is not. Says which assets are lost.
     """
-    made: dict[str, str] = {}
-    for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records:
-        event = record.event_log_entry.asset_materialization
-        told = {name: str(entry.value) for name, entry in event.metadata.items()} if event is not None else {}
-        if event is not None and "lake/prefix" in told and told.get("lake/repository") == lake.repository:
-            made[told.get("lake/commit", "")] = " ".join(
-                filter(None, [event.asset_key.to_user_string(), event.partition])
-            )
+    made = materialized(lake, instance, run.run_id)
     if not made:
         return
     name = branch_name(run.run_id)

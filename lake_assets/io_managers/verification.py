@@ -6,17 +6,17 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
+
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from lake_assets.io_managers.event_log import RUNLESS, EventLog, Materialized
 from lake_assets.io_managers.manifest import MANIFEST, Manifest, read_manifest
 from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of, places_of
-from lake_assets.io_managers.run_branch import RUN_ID
-from lake_assets.lake.contract import Commit, Lake, LakeObject
+from lake_assets.io_managers.run_branch import RUN_ID, find_head, materialized
+from lake_assets.lake.audit import read_record
+from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import LakeError
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
 
 _BLOCK = 1 << 20
 
@@ -46,6 +46,7 @@ class Verification:
         self.objects = list(lake.list(self.commit.id))
         self.places = places_of(self.objects)
         self._log = EventLog(instance)
+        self._instance = instance
 
     @property
     def size(self) -> int:
@@ -60,6 +61,8 @@ class Verification:
         for item in self.objects:
             place = place_of(item.path, self.places)
             (others if place is None else files.setdefault(place, [])).append(item)
+        yield from self._past_the_rule()
+        yield from self._lost()
         yield from self._strangers(others)
         for place in sorted(self.places):
             manifest = self._manifest(place)
@@ -74,6 +77,43 @@ class Verification:
             if reason:
                 yield Problem(item.path, reason)
             advance(item.size)
+
+    def _past_the_rule(self) -> Iterator[Problem]:
+        """Yield the commits of ``main`` that no audit let in, though the lake records them: merged by other means."""
+        unrecorded: list[Commit] = []
+        began = False
+        for commit in self._lake.first_parents(MAIN):
+            began = began or commit.id == self.commit.id
+            if not began:
+                continue
+            if read_record(commit.metadata) is None:
+                unrecorded.append(commit)
+                continue
+            for found in unrecorded:
+                paths = self._lake.diff(found.parents[0], found.id).paths if found.parents else ()
+                changed = f"{', '.join(paths[:5]) or 'nothing'}{' …' if len(paths) > 5 else ''}"
+                yield Problem(
+                    f"commit {found.id}",
+                    f"reached {MAIN} past the rule, with no record of an audit; it changed {changed}: look at it, "
+                    "and roll it back or publish it anew",
+                )
+            unrecorded.clear()
+
+    def _lost(self) -> Iterator[Problem]:
+        """Yield what successful runs materialized and neither ``main`` nor their branch holds."""
+        published = {commit.id for commit in self._lake.log(MAIN)}
+        for run in self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.SUCCESS])):
+            made = materialized(self._lake, self._instance, run.run_id)
+            missing = made.keys() - published
+            if not missing:
+                continue
+            waits = find_head(self._lake, run.run_id)
+            for commit in self._lake.unreached([waits.id], missing) if waits is not None else sorted(missing):
+                yield Problem(
+                    made[commit],
+                    f"run {run.run_id} succeeded and materialized it as commit {commit}, which {MAIN} does not reach: "
+                    "its branch was deleted or reset; materialize it again",
+                )
 
     def _strangers(self, files: Sequence[LakeObject]) -> Iterator[Problem]:
         """Yield the files that lie at an asset's prefix, by the commits that ever wrote there, and in no manifest."""

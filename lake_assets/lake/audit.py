@@ -171,6 +171,18 @@ def describe(entries: Iterable[Mapping[str, Any]]) -> str:
     return "; ".join(map(_in_words, entries)) or "nothing changed"
 
 
+def summarize(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return a record in few words: how many checks, and whether somebody overrode any or went back."""
+    told = [
+        f"{count} {name}"
+        for name in ("passed", "warned", "overridden")
+        if (count := len({(entry.get("asset"), check) for entry in entries for check in entry.get(name, ())}))
+    ]
+    told += sorted({f"by {entry['by']}" for entry in entries if "by" in entry})
+    told += sorted({f"back to {entry['back_to'][:12]}" for entry in entries if "back_to" in entry})
+    return ", ".join(told) or "no checks"
+
+
 def _in_words(entry: Mapping[str, Any]) -> str:
     what = " ".join(filter(None, [entry.get("asset") or ", ".join(entry.get("paths", ())), entry.get("partitions")]))
     told = [f"{', '.join(entry[name])} {name}" for name in ("passed", "warned", "overridden") if entry.get(name)]

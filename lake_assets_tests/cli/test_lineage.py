@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from lake_assets import environments
@@ -47,10 +48,13 @@ def test_an_earlier_ref_has_the_lineage_of_then(answer: Answer, graph: SmallGrap
 
 def test_the_tree_is_printed_with_a_line_a_commit_and_a_line_a_source(command: Command, graph: SmallGraph) -> None:
     run = graph.publish("mon", 1.0)
-    title, prices, raw, source = command("lineage", "prices").stdout.splitlines()
+    with closing(environments.open_lake()) as lake:
+        head = lake.head("main").id
+    title, prices, published, raw, source = command("lineage", "prices").stdout.splitlines()
     assert title.startswith("prices at main (")
     assert f"run {run.run_id[:8]}  code 2  1 rows" in prices
     assert "── prices partition=mon  commit " in prices
+    assert f"── published by {head[:12]}: prices mon: no checks" in published
     assert "── raw partition=mon  commit " in raw
     assert source.strip() == "└── source file:///prices/mon.csv"
 
@@ -59,6 +63,7 @@ def test_an_unpartitioned_asset_was_made_from_all_partitions_of_its_input(answer
     both = graph.publish_range("mon", "tue", 1.0)
     total = graph.run("total")
     (made,) = answer("lineage", f"total@run-{total.run_id}")["made_by"]
+    assert made["publication"] is None
     (read,) = made["inputs"]
     assert (read["places"], read["run"]) == (["prices/partition=mon", "prices/partition=tue"], both.run_id)
     assert sorted(read["inputs"][0]["sources"]) == ["file:///prices/mon.csv", "file:///prices/tue.csv"]

@@ -1,0 +1,328 @@
+"""What may reach `main`, by runs of a small graph with a blocking check, on both lakes."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetKey,
+    DagsterInstance,
+    DagsterRun,
+    Definitions,
+    ExecuteInProcessResult,
+    Failure,
+    StaticPartitionsDefinition,
+    asset,
+    asset_check,
+)
+
+from lake_assets import environments, settings
+from lake_assets.defs.publishing import publish, published_asset
+from lake_assets.defs.rollback import plan_rollback
+from lake_assets.io_managers import run_branch
+from lake_assets.io_managers.audit import PublicationRefused
+from lake_assets.io_managers.run_branch import branch_name, ensure_run_branch
+from lake_assets.io_managers.verification import Verification
+from lake_assets.lake.audit import Override, read_record
+from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.lakefs import LakeFSLake
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.defs.test_source_ref import reading
+from lake_assets_tests.lake.backends import BACKENDS, put
+from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
+
+DAYS = StaticPartitionsDefinition(["mon", "tue"])
+PLACE = "prices/partition=mon"
+
+
+class World:
+    """Runs of the graph; `rows` and `severity` are what the next run finds."""
+
+    def __init__(self, instance: DagsterInstance) -> None:
+        self.instance = instance
+        self.rows: Sequence[float] = [1.0]
+        self.severity = AssetCheckSeverity.ERROR
+        self.defs = self._definitions()
+
+    def _definitions(self) -> Definitions:
+        @asset(partitions_def=DAYS, io_manager_key="parquet_io_manager", group_name="prices")
+        def prices() -> pandas.DataFrame:
+            return pandas.DataFrame({"price": self.rows})
+
+        @asset(io_manager_key="parquet_io_manager", group_name="prices")
+        def notes() -> pandas.DataFrame:
+            return pandas.DataFrame({"note": ["a"]})
+
+        @asset_check(asset=prices, blocking=True, partitions_def=DAYS)
+        def positive(prices: pandas.DataFrame) -> AssetCheckResult:
+            return AssetCheckResult(passed=bool((prices["price"] > 0).all()), severity=self.severity)
+
+        published = published_asset("prices", ["prices"], blocking=[], owners=[], partitions_def=DAYS)
+        return Definitions(
+            assets=[prices, notes, published], asset_checks=[positive], resources=environments.resources()
+        )
+
+    def run(self, *names: str, day: str = "mon", check: bool = True, **options: Any) -> ExecuteInProcessResult:
+        """Materialize assets by name, with their checks or without."""
+        job = self.defs.resolve_implicit_global_asset_job_def()
+        subset = job.get_subset(
+            asset_selection={AssetKey(name) for name in names},
+            asset_check_selection=None if check else set(),
+        )
+        partition = None if names == ("notes",) else day
+        return subset.execute_in_process(
+            instance=self.instance, partition_key=partition, raise_on_error=False, **options
+        )
+
+    def check(self, ref: str, day: str = "mon") -> ExecuteInProcessResult:
+        """Run the check alone, on what a ref holds."""
+        graph = self.defs.resolve_asset_graph()
+        job = self.defs.resolve_implicit_global_asset_job_def()
+        subset = job.get_subset(asset_selection=set(), asset_check_selection={*graph.asset_check_keys})
+        return subset.execute_in_process(
+            instance=self.instance, partition_key=day, raise_on_error=False, run_config=reading(ref)
+        )
+
+    def publish(self, lake: Lake, run_id: str, override: Override | None = None) -> str:
+        """Publish a run as `lake-assets publish` does; return the commit."""
+        run = self.instance.get_run_by_id(run_id)
+        assert isinstance(run, DagsterRun)
+        graph = self.defs.resolve_asset_graph()
+        return publish(lake, self.instance, run, graph, override=override).commit.id
+
+    def problems(self, lake: Lake) -> list[str]:
+        return [problem.reason for problem in Verification(lake, self.instance, MAIN).problems(lambda _: None)]
+
+
+@pytest.fixture(params=BACKENDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A fresh graph on a fresh lake of each backend."""
+    for setting in settings.SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+    if request.param == "lakefs":
+        endpoint, _, repository = fresh_repository().rpartition("/")
+        for name, value in {
+            "LAKE_ENV": "services",
+            "LAKEFS_ENDPOINT": endpoint,
+            "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
+            "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],
+            "LAKEFS_REPOSITORY": repository,
+        }.items():
+            monkeypatch.setenv(name, value)
+    with DagsterInstance.ephemeral() as instance:
+        yield World(instance)
+
+
+@pytest.fixture
+def lake(world: World) -> Iterator[Lake]:
+    with closing(environments.open_lake()) as lake:
+        yield lake
+
+
+def error_of(result: ExecuteInProcessResult) -> str:
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    return failure.step_failure_data.error_display_string
+
+
+def audit_of(lake: Lake, ref: str = MAIN) -> list[dict[str, Any]] | None:
+    return read_record(lake.head(ref).metadata)
+
+
+def test_what_passed_its_check_is_published_and_the_commit_says_so(world: World, lake: Lake) -> None:
+    assert world.run("prices", "prices_published").success
+    assert audit_of(lake) == [
+        {"asset": "prices", "partitions": "mon", "count": 1, "passed": ["prices:positive"]},
+    ]
+    run = world.run("notes")
+    world.publish(lake, run.run_id)
+    assert audit_of(lake) == [{"asset": "notes"}]
+    assert world.problems(lake) == []
+
+
+def test_rows_that_a_check_rejected_do_not_reach_main_by_way_of_another_run(world: World, lake: Lake) -> None:
+    world.rows = [-1.0]
+    rejected = world.run("prices", "prices_published")
+    assert not rejected.success
+    world.rows = [2.0]
+    head = lake.head(MAIN)
+    by_way_of = reading(branch_name(rejected.run_id))
+    other = world.run("prices", "prices_published", day="tue", run_config=by_way_of)
+    text = error_of(other)
+    assert f"{PLACE!r}" in text
+    assert rejected.run_id in text
+    assert "--override prices:positive" in text
+    assert lake.head(MAIN) == head
+    # Nor without the publishing asset.
+    late = world.run("prices", day="tue", run_config=by_way_of)
+    with pytest.raises(PublicationRefused, match=rejected.run_id):
+        world.publish(lake, late.run_id)
+    assert lake.head(MAIN) == head
+
+
+def test_a_check_that_passed_in_another_run_on_the_same_content_lets_it_in(world: World, lake: Lake) -> None:
+    run = world.run("prices", check=False)
+    with pytest.raises(PublicationRefused):
+        world.publish(lake, run.run_id)
+    # On other content, it does not.
+    world.rows = [5.0]
+    assert world.run("prices").success
+    with pytest.raises(PublicationRefused):
+        world.publish(lake, run.run_id)
+    assert world.check(branch_name(run.run_id)).success
+    world.publish(lake, run.run_id)
+    assert lake.fingerprint(MAIN, PLACE) is not None
+
+
+def test_a_check_that_ran_on_another_day_lets_nothing_in(world: World, lake: Lake) -> None:
+    run = world.run("prices", check=False)
+    branch = branch_name(run.run_id)
+    assert world.run("prices", day="tue", run_config=reading(branch)).success
+    with pytest.raises(PublicationRefused, match="partition=mon"):
+        world.publish(lake, run.run_id)
+
+
+def test_a_check_that_warns_lets_it_in_and_is_told(world: World, lake: Lake) -> None:
+    world.rows, world.severity = [-1.0], AssetCheckSeverity.WARN
+    assert world.run("prices", "prices_published").success
+    assert audit_of(lake) == [{"asset": "prices", "partitions": "mon", "count": 1, "warned": ["prices:positive"]}]
+
+
+def test_a_named_person_overrides_named_checks_with_a_reason(world: World, lake: Lake) -> None:
+    world.rows = [-1.0]
+    run = world.run("prices", "prices_published")
+    override = Override("ann", "negative prices are right here", ("positive",))
+    world.publish(lake, run.run_id, override)
+    assert audit_of(lake) == [
+        {
+            "asset": "prices",
+            "partitions": "mon",
+            "count": 1,
+            "overridden": ["prices:positive"],
+            "by": "ann",
+            "reason": "negative prices are right here",
+        }
+    ]
+    with pytest.raises(PublicationRefused, match="No blocking check is called 'negative'"):
+        world.publish(lake, world.run("prices").run_id, Override("ann", "why", ("negative",)))
+
+
+def test_what_was_written_past_the_run_after_its_check_is_refused(world: World, lake: Lake) -> None:
+    run = world.run("prices")
+    branch = branch_name(run.run_id)
+    put(lake, branch, "prices", {"partition=mon/more.parquet": "by hand"}, partitions=["partition=mon"], mode="append")
+    head = lake.head(MAIN)
+    with pytest.raises(PublicationRefused, match="partition=mon"):
+        world.publish(lake, run.run_id)
+    assert (lake.head(MAIN), branch in lake.branches()) == (head, True)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("world", ["lakefs"], indirect=True)
+def test_what_lies_uncommitted_on_a_runs_branch_is_refused(world: World, lake: Lake) -> None:
+    run = world.run("prices")
+    branch = branch_name(run.run_id)
+    assert isinstance(lake, LakeFSLake)
+    lake._server.upload(branch, f"{PLACE}/more.parquet", b"by hand")
+    with pytest.raises(PublicationRefused, match=r"nobody committed: prices/partition=mon/more\.parquet"):
+        world.publish(lake, run.run_id)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("world", ["lakefs"], indirect=True)
+def test_a_file_that_somebody_merged_into_a_folder_that_a_run_replaces_is_a_conflict(world: World, lake: Lake) -> None:
+    run = world.run("prices")
+    assert isinstance(lake, LakeFSLake)
+    # In lakeFS itself, with none of our markers.
+    lake._server.create_branch("own", MAIN)
+    lake._server.upload("own", f"{PLACE}/own.parquet", b"somebody's own")
+    lake._server.commit("own", "By hand", {}, "one")
+    lake._server.merge("own", MAIN, "By hand", {}, "two")
+    head = lake.head(MAIN)
+    with pytest.raises(Failure, match=r"own\.parquet"):
+        world.publish(lake, run.run_id)
+    assert lake.head(MAIN) == head
+
+
+def test_a_branch_that_was_deleted_after_a_step_fails_the_run_that_says_what_is_lost(world: World, lake: Lake) -> None:
+    run = world.run("prices")
+    made = lake.head(branch_name(run.run_id)).id
+    lake.delete_branch(branch_name(run.run_id))
+    head = lake.head(MAIN)
+    with pytest.raises(Failure, match=f"materialized prices mon .commit {made}."):
+        world.publish(lake, run.run_id)
+    # The next process of the run makes no new branch.
+    run_branch._KNOWN.clear()
+    record = world.instance.get_run_by_id(run.run_id)
+    assert record is not None
+    with pytest.raises(Failure, match="deleted or reset"):
+        ensure_run_branch(lake, world.instance, record)
+    assert (lake.head(MAIN), lake.branches()) == (head, (MAIN,))
+    (reason,) = world.problems(lake)
+    assert made in reason
+
+
+def test_a_branch_that_was_reset_after_a_step_fails_the_publication(world: World, lake: Lake) -> None:
+    run = world.run("prices")
+    branch = branch_name(run.run_id)
+    lake.delete_branch(branch)
+    lake.create_branch(branch, MAIN)
+    with pytest.raises(Failure, match="materialized prices mon"):
+        world.publish(lake, run.run_id)
+
+
+def test_what_was_merged_by_other_means_is_reported(world: World, lake: Lake) -> None:
+    assert world.run("prices", "prices_published").success
+    put_by_other_means(lake)
+    assert any("past the rule" in reason and "stray/data" in reason for reason in world.problems(lake))
+    # It is no more than reported: the next publication is as any other.
+    world.rows = [3.0]
+    assert world.run("prices", "prices_published").success
+
+
+def put_by_other_means(lake: Lake) -> None:
+    """Merge into `main` as plain Git and lakeFS's own page do: with no audit."""
+    lake.create_branch("own", MAIN)
+    put(lake, "own", "stray", {"data": "1"})
+    if isinstance(lake, LakeFSLake):
+        lake._server.merge("own", MAIN, "By hand", {}, "one")
+        return
+    import pygit2
+
+    git = pygit2.Repository(str(Path(lake.repository, "lake.git")))
+    head, own = (git.references[f"refs/heads/{name}"].target for name in (MAIN, "own"))
+    somebody = pygit2.Signature("ann", "ann@example.com")
+    git.create_commit(f"refs/heads/{MAIN}", somebody, somebody, "By hand", git[own].tree_id, [head, own])
+
+
+def test_a_rollback_goes_back_to_what_main_was_not_to_what_a_branch_held(world: World, lake: Lake) -> None:
+    world.rows = [1.0]
+    assert world.run("prices", "prices_published").success
+    first = lake.head(MAIN)
+    with pytest.raises(Failure, match="never published"):
+        plan_rollback(lake, first.parents[1])
+    assert plan_rollback(lake, first.parents[0]).target.id == first.parents[0]
+
+
+def test_the_lake_refuses_a_merge_into_main_without_an_audit(world: World, lake: Lake) -> None:
+    from lake_assets.lake.audit import Audit, Entry
+    from lake_assets.lake.errors import Unaudited
+
+    lake.create_branch("mine", MAIN)
+    made = put(lake, "mine", "stray", {"data": "1"})
+    head = lake.head(MAIN)
+    with pytest.raises(Unaudited, match="states its audit"):
+        lake.merge("mine", MAIN)
+    with pytest.raises(Unaudited, match="stray/data"):
+        lake.merge("mine", MAIN, audit=Audit(made.id, (Entry("other", None, "other"),)))
+    with pytest.raises(Unaudited, match=f"of commit {head.id}"):
+        lake.merge("mine", MAIN, audit=Audit(head.id, (Entry("stray", None, "stray"),)))
+    assert lake.head(MAIN) == head
+    lake.merge("mine", MAIN, audit=TESTS)
