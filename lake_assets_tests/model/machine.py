@@ -103,6 +103,8 @@ class RunsMachine(RuleBasedStateMachine):
 
     def _write(self, run: Run, asset: AssetKey, content: str, *, anew: bool = False, told: bool = True) -> bool:
         places = _places(asset, run.parts)
+        if not places:
+            return False  # The run is for no partition.
         opening = self._opening(run, anew)
         if anew:
             self.world.new_process(run.id)
@@ -225,7 +227,7 @@ class RunsMachine(RuleBasedStateMachine):
         (check,) = CHECKS[asset]
         places = _places(asset, run.parts)
         held = self.expected.commits[commit].files
-        if not all(below(held, place) for place in places.values()):
+        if not places or not all(below(held, place) for place in places.values()):
             return  # There is nothing to be checked: it fails to load.
         step = self.world.step(run.id, f"{'/'.join(asset.path)} {check.name}")
         told = dict([item for one in (*reversed(list(run.ancestry())), run) for item in one.told])
@@ -397,6 +399,7 @@ class RunsMachine(RuleBasedStateMachine):
         parent = ended[-1 - run % len(ended)]
         self._begin(parent.parts, self.sources[parent.id], parent, skips=True)
 
+    @precondition(lambda self: len(self.expected.line) > 1)
     @rule(to=number, prefix=st.sampled_from(["", "rows", "raw", "a/b"]), published=st.booleans())
     def roll_back(self, to: int, prefix: str, published: bool) -> None:
         """(iv) `main` goes back to what it held, and to nothing else."""
@@ -420,6 +423,7 @@ class RunsMachine(RuleBasedStateMachine):
 
     # Time, and others
 
+    @precondition(lambda self: self.expected.branches)
     @rule(limit=st.sampled_from([NOW, NOW, WEEK]))
     def sweep(self, limit: timedelta) -> None:
         expected = self.expected.swept() if limit == NOW else set[str]()
@@ -484,6 +488,7 @@ class RunsMachine(RuleBasedStateMachine):
         names = list(self.expected.branches)
         return names[-1 - number % len(names)]
 
+    @precondition(lambda self: self.expected.sink is not self.expected.main)
     @rule()
     def feed(self) -> None:
         outcome = self.world.feed()
