@@ -123,6 +123,11 @@ class Expected:
         told = [item for one in carried for item in one.told]
         return [(place, made) for place, made in told if not any(made.id in head.ancestors for head in heads)]
 
+    def gone(self, run: Run) -> bool:
+        """Tell whether something that a run said it wrote is neither on ``main`` nor on its branch."""
+        heads = [self.main, *([self.branches[run.branch]] if run.branch in self.branches else [])]
+        return any(not any(made.id in head.ancestors for head in heads) for _, made in run.told)
+
     def start_of(self, run: Run, source: str) -> HeldCommit | None:
         """Return where a run's branch begins; None where what it would go on from is lost."""
         wrote = False

@@ -23,7 +23,7 @@ class Somebody(Protocol):
         ...
 
     def put(self, branch: str, path: str, origin: str | None) -> str:
-        """Commit on a branch the file that ``origin`` names in the library, or no file, at a path; return the commit."""
+        """Commit a file of the library, or no file, at a path of a branch; return the commit."""
         ...
 
     def merge(self, source: str) -> str | None:

@@ -37,12 +37,15 @@ from lake_assets.defs.publishing import publish_runs
 from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.defs.sweeping import sweep
 from lake_assets.io_managers import run_branch
+from lake_assets.io_managers.audit import audit_publication
 from lake_assets.io_managers.event_log import EventLog
 from lake_assets.io_managers.lake_io_manager import read_ref
 from lake_assets.io_managers.parquet import ParquetIOManager
 from lake_assets.io_managers.verification import Verification
+from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit
 from lake_assets.lake.errors import LakeError
+from lake_assets.lake.transaction import transaction
 from lake_assets.resources.lake import LakeResource, SnapshotResource
 from lake_assets.resources.nosql.contract import NoSQLError
 from lake_assets.resources.nosql.resource import LMDBResource
@@ -56,7 +59,7 @@ from lake_assets_tests.model.step import Step
 REFUSALS = (Failure, LakeError, CommandError, NoSQLError)
 """How this project says no."""
 
-_MEMORY = Path("/dev/shm")  # noqa: S108
+_MEMORY = Path("/dev/shm")
 FAST_FOLDER = str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None
 """Where a lake of a moment lies best: no disk has to sync it."""
 
@@ -204,22 +207,22 @@ class World:
         """Materialize `tiny_published`."""
         run = self.run(run_id)
         compute = self.repository.assets_defs_by_key[PUBLISHED_ASSET].op.compute_fn
-        context = SimpleNamespace(
-            run=run, run_id=run_id, instance=self.instance, partition_keys=list(parts), log=getLogger(__name__),
-            repository_def=self.repository, has_partition_key=bool(parts), job_def=self.job,
-        )  # fmt: skip
+        context = self._context(run_id, run=run, partition_keys=list(parts))
         try:
             result = compute.decorated_fn(context, self.resource)  # pyright: ignore
         except REFUSALS as error:
             return Outcome(refusal=str(error))
         return Outcome(self.lake.head(result.metadata["lake/commit"]), result.metadata["merged"])
 
+    def _context(self, run_id: str, **more: Any) -> SimpleNamespace:
+        """Return what Dagster hands an asset or a sensor, as far as it is used."""
+        log = getLogger(__name__)
+        return SimpleNamespace(run_id=run_id, instance=self.instance, log=log, repository_def=self.repository, **more)
+
     def publish_by_sensor(self, run_id: str) -> Outcome:
         """Tick `publish_runs` for a run that succeeded."""
         before = self.lake.head(MAIN)
-        context = SimpleNamespace(
-            dagster_run=self.run(run_id), instance=self.instance, log=getLogger(__name__), repository_def=self.repository
-        )  # fmt: skip
+        context = self._context(run_id, dagster_run=self.run(run_id))
         try:
             skipped = publish_runs._run_status_sensor_fn(context, self.resource)  # pyright: ignore
         except REFUSALS as error:
@@ -278,6 +281,22 @@ class World:
             return Outcome(merge, merged=True)
 
         return make
+
+    def transaction(self, place: str, content: str, stated: str) -> Outcome:
+        """Replace a place by a transaction that states an audit, an override or nothing."""
+        before = self.lake.head(MAIN)
+        audits: dict[str, Any] = {
+            "audit": lambda held: audit_publication(self.lake, self.instance, self.graph(), held),
+            "override": Override("ann", "she knows why"),
+        }
+        try:
+            with transaction(self.lake, audit=audits.get(stated)) as begun, begun.write(place) as write:
+                file = f"{write.root}/part-00000.parquet"
+                frame_of(content).to_parquet(file, index=False, filesystem=write.filesystem)
+        except REFUSALS as error:
+            return Outcome(refusal=str(error))
+        assert begun.commit is not None
+        return Outcome(begun.commit, begun.commit.id != before.id)
 
     # Housekeeping, sinks, the record
 
