@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import Failure, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
+from lake_assets.io_managers.content_version import ContentDigest, algorithm
 from lake_assets.io_managers.lake_io_manager import Stored, Target, join, prefix_of
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.parquet import ParquetIOManager
@@ -114,14 +115,13 @@ class StreamIOManager(ParquetIOManager):
                 place.unchanged(lake, write.base, prefix)
                 return {"": _as_before(lake, write.base, prefix, before)}
             held = lake.path(write.base, join(prefix, COUNTS)) if before is not None else None
-            results = write_results(write, query, held, batches)
+            digest = ContentDigest(query.arrow_schema())
+            write_results(write, query, held, batches, digest.update)
             stored = place.store(lake, write, prefix)
         position = _position(query, source_id, before, consumed, loss, place.folder)
         write_position(write, position)
         write.metadata |= position.metadata()
         told = {**position.last, "batch": position.batch}
-        # The same rows read from elsewhere are another version: the checkpoint is.
-        version = hashlib.sha256(f"{results.digest}\n{sorted(position.metadata().items())}".encode()).hexdigest()[:32]
         metadata: dict[str, Any] = {
             **{f"stream/{name}": value for name, value in told.items()},
             "stream/source": query.source.name,
@@ -135,7 +135,12 @@ class StreamIOManager(ParquetIOManager):
         }
         if loss.places:
             metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:20]))
-        return {"": Stored(results.rows, version, metadata, stored.files)}
+        return {"": Stored(digest.rows, _version(digest.version(), position), metadata, stored.files)}
+
+    def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
+        position = read_position(lake, commit, path)
+        rows = super()._version_of_held(lake, commit, join(path, COUNTS))
+        return _version(rows, position) if rows is not None and position is not None else None
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
         counts = self.lake.lake.path(snapshot.commit, join(target.prefix, COUNTS))
@@ -212,3 +217,9 @@ def _position(
 def _as_before(lake: Lake, ref: str, prefix: str, before: Position) -> Stored:
     manifest = read_manifest(lake.path(ref, prefix))
     return Stored(manifest.rows, manifest.data_version, {"stream/batch": before.batch, "stream/lines": 0})
+
+
+def _version(rows: str, position: Position) -> str:
+    """Return the version of rows read up to a position: of the same rows read from elsewhere it is another."""
+    told = f"{rows}\n{sorted(position.metadata().items())}"
+    return f"{algorithm(rows)}:{hashlib.sha256(told.encode()).hexdigest()[:32]}"
