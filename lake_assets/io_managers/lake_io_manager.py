@@ -35,6 +35,7 @@ from lake_assets.io_managers.run_link import run_link
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.spark_errors import spark_errors
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
@@ -161,7 +162,8 @@ class LakeIOManager(ConfigurableIOManager):
                 self._updated(),
             ) as write:
                 commit = write.base
-                stored = self._store(context, obj, write, target)
+                with spark_errors():
+                    stored = self._store(context, obj, write, target)
                 held = self._held(lake, commit, target, stored)
                 if held is not None:
                     stored = held
@@ -210,7 +212,8 @@ class LakeIOManager(ConfigurableIOManager):
                 ref=ref,
                 path=place,
             ) from error
-        return self._load(context, snapshot, target)
+        with spark_errors():
+            return self._load(context, snapshot, target)
 
     def _held(self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> dict[str, Stored] | None:
         """Return what was stored with the versions that a commit has of it; None if the commit holds other rows.
