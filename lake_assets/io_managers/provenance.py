@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from lake_assets.io_managers.asset_folders import folders_of_name
 from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.lake.contract import Commit, Lake, LakeObject
+from lake_assets.lake.names import belongs_to, is_within
 
 INPUT = "input:"
 """Beginning of the commit metadata keys that name, by asset, the commit an input was read at."""
@@ -27,7 +29,9 @@ class Origin:
     Parameters
     ----------
     asset
-        The asset's prefix.
+        The asset as Dagster shows it; the prefix where its commit names none.
+    prefix
+        Its folder.
     places
         The folders, sorted.
     commit
@@ -37,13 +41,18 @@ class Origin:
     """
 
     asset: str
+    prefix: str
     places: tuple[str, ...]
     commit: Commit
     inputs: tuple[Origin, ...] = field(default=())
 
 
 def parents(path: str) -> Iterator[str]:
-    """Yield the folders that a path lies in, the nearest first, at last the root ``""``."""
+    """Yield the folders that a path lies in, the nearest first, at last the root ``""``.
+
+    What lies beside a place belongs to it, and lies in its folders.
+    """
+    path = belongs_to(path)
     while path:
         path = path.rpartition("/")[0]
         yield path
@@ -118,7 +127,7 @@ class _Walk:
 
     def _find(self, at: Commit, prefixes: Sequence[str]) -> Iterator[Origin]:
         made: dict[str, list[str]] = {}
-        commits: dict[str, tuple[Commit, str]] = {}
+        commits: dict[str, tuple[Commit, str, str]] = {}
         for prefix in prefixes:
             objects = list(self._lake.list(at.id, prefix))
             places = places_of(objects)
@@ -126,22 +135,25 @@ class _Walk:
                 places |= {prefix}
             for place, commit in makers(self._lake, at.id, places, prefix).items():
                 made.setdefault(commit.id, []).append(place)
-                commits.setdefault(commit.id, (commit, commit.metadata.get("asset") or prefix))
-        for commit, asset in sorted(commits.values(), key=lambda item: item[0].committed_at, reverse=True):
+                asset = commit.metadata.get("asset") or prefix
+                mine = next((folder for folder in folders_of_name(asset) if is_within(place, folder)), prefix)
+                commits.setdefault(commit.id, (commit, asset, mine))
+        for commit, asset, mine in sorted(commits.values(), key=lambda item: item[0].committed_at, reverse=True):
             folders = tuple(sorted(made[commit.id]))
-            yield Origin(asset, folders, commit, tuple(self._inputs(commit, asset, folders)))
+            yield Origin(asset, mine, folders, commit, tuple(self._inputs(commit, mine, folders)))
 
-    def _inputs(self, commit: Commit, asset: str, places: Sequence[str]) -> Iterator[Origin]:
+    def _inputs(self, commit: Commit, prefix: str, places: Sequence[str]) -> Iterator[Origin]:
         back = commit.metadata.get(ROLLBACK_TO)
         if back:
             yield from self.origins(self._lake.head(back), places)
             return
-        below = [place[len(asset) + 1 :] for place in places if place.startswith(f"{asset}/")]
+        below = [place[len(prefix) + 1 :] for place in places if place.startswith(f"{prefix}/")]
         for key in sorted(commit.metadata):
             if not key.startswith(INPUT):
                 continue
-            upstream = key.removeprefix(INPUT)
             at = self._lake.head(commit.metadata[key])
+            folders = folders_of_name(key.removeprefix(INPUT))
+            upstream = next((folder for folder in folders if self._lake.fingerprint(at.id, folder)), folders[0])
             # The same partitions of the input, where it has them; else all of it may have been read.
             same = [f"{upstream}/{folder}" for folder in below]
             same = [place for place in same if self._lake.fingerprint(at.id, place) is not None]

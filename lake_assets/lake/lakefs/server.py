@@ -222,14 +222,14 @@ class Server:
 
     # Objects
 
-    def objects(self, ref: str, prefix: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the objects whose path begins with ``prefix``, by path."""
+    def objects(self, ref: str, prefix: str, limit: int | None = None, after: str = "") -> Iterator[dict[str, Any]]:
+        """Yield the objects whose path begins with ``prefix`` and sorts behind ``after``, by path."""
         path = f"/refs/{_quoted(ref)}/objects/ls"
         if limit is not None:
-            query = {"prefix": prefix, "amount": str(limit)}
+            query = {"prefix": prefix, "amount": str(limit), "after": after}
             yield from self._api.call("GET", path, query, ref=ref, folder=prefix)["results"]
             return
-        yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix)
+        yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix, after=after)
 
     def object(self, ref: str, path: str) -> dict[str, Any] | None:
         """Return one object, or None where there is none at that very path."""
