@@ -36,10 +36,16 @@ def describe(error: Exception) -> str:
     from lake_assets.lake.errors import LakeError
     from lake_assets.resources.kafka import KafkaFailure
     from lake_assets.resources.nosql.contract import NoSQLError
+    from lake_assets.resources.spark_errors import EngineError, is_spark_error
+    from lake_assets.resources.spark_errors import describe as describe_trace
     from lake_assets.settings import SettingError
 
+    if is_spark_error(error):
+        return describe_trace(str(error))
     text = " ".join((getattr(error, "description", None) or str(error)).split())
-    known = isinstance(error, (CommandError, KafkaFailure, LakeError, NoSQLError, SettingError)) or _is_dagsters(error)
+    known = isinstance(
+        error, (CommandError, EngineError, KafkaFailure, LakeError, NoSQLError, SettingError)
+    ) or _is_dagsters(error)
     return text if known and text else f"{type(error).__name__}: {text}".removesuffix(": ")
 
 

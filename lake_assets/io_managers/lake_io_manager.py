@@ -41,6 +41,7 @@ from lake_assets.lake.contract import MAIN, Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.resources.spark_errors import spark_errors
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
@@ -170,7 +171,8 @@ class LakeIOManager(ConfigurableIOManager):
             ) as write:
                 commit = write.base
                 _refuse_other_layout(context, lake, commit, target)
-                stored = self._store(context, obj, write, target)
+                with spark_errors():
+                    stored = self._store(context, obj, write, target)
                 held = self._held(lake, commit, target, stored)
                 if held is not None:
                     stored = held
@@ -210,7 +212,8 @@ class LakeIOManager(ConfigurableIOManager):
         _tell_commit(context, ref, target.prefix)
         if not target.folders:
             return no_partition(context, self.spark)
-        return self._load(context, _snapshot(context, lake, ref, target), target)
+        with spark_errors():
+            return self._load(context, _snapshot(context, lake, ref, target), target)
 
     def _held(self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> dict[str, Stored] | None:
         """Return what was stored with the versions that a commit has of it; None if the commit holds other rows.

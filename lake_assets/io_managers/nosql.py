@@ -28,6 +28,7 @@ from lake_assets.io_managers.no_partition import annotation_of, no_partition
 from lake_assets.resources.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.nosql.resource import NoSQLResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.resources.spark_errors import spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame as SparkDataFrame
@@ -111,12 +112,14 @@ class NoSQLIOManager(ConfigurableIOManager):
         store = self.nosql.store
         table = table_name(context)
         if isinstance(obj, TableUpdate):
-            result = self._update(context, store, table, obj)
+            with spark_errors():
+                result = self._update(context, store, table, obj)
             context.add_output_metadata({"lake/commit": obj.until, "lake/since": obj.since or "none"})
             version = DataVersion(obj.version)
             context.step_context.set_data_version(context.asset_key, version)
         elif engines.engine_of_value(obj) is not None:
-            result = store.write(table, obj, mode=_mode(context), **_options(context))
+            with spark_errors():
+                result = store.write(table, obj, mode=_mode(context), **_options(context))
         else:
             raise TypeError(
                 f"{table} is a {type(obj).__name__}; nosql_io_manager stores {engines.SUPPORTED} or TableUpdate"

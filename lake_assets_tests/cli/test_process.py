@@ -72,6 +72,13 @@ def test_ctrl_c_is_exit_code_130(lake: EmbeddedLake) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_what_the_tests_start_heeds_ctrl_c_also_when_a_shell_runs_them_in_its_background() -> None:
+    heeds = "import signal; print(signal.getsignal(signal.SIGINT) == signal.default_int_handler)"
+    started = f"import lake_assets_tests.conftest, subprocess, sys; subprocess.run([sys.executable, '-c', {heeds!r}])"
+    in_background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", started]
+    assert subprocess.run(in_background, capture_output=True, text=True, timeout=60).stdout == "True\n"
+
+
 @pytest.mark.parametrize(("columns", "in_blocks"), [(200, False), (40, True)])
 def test_a_terminal_shows_whole_values_however_narrow_it_is(lake: EmbeddedLake, columns: int, in_blocks: bool) -> None:
     parent, child = pty.openpty()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -247,6 +248,20 @@ def test_a_failed_step_leaves_the_branch_as_it_was(workbench: Workbench) -> None
     result = workbench.run(bars, raise_on_error=False)
     assert not result.success
     assert list(workbench.lake.list(workbench.branch(result))) == []
+
+
+def test_of_a_step_that_spark_failed_the_first_line_is_the_cause(workbench: Workbench) -> None:
+    @asset(io_manager_key="parquet_io_manager")
+    def bars() -> Any:
+        session = pyspark.sql.SparkSession.getActiveSession()
+        assert session is not None
+        return session.sql("select id, cast(raise_error('row 3') as string) as oops from range(3)")
+
+    (failure,) = workbench.run(bars, raise_on_error=False).get_step_failure_events()
+    error = failure.step_failure_data.error
+    assert error is not None
+    assert error.cause is not None
+    assert re.fullmatch(r"lake_assets\.resources\.spark_errors\.EngineError: Spark: .*row 3.*\n", error.cause.message)
 
 
 def test_an_input_that_was_never_materialized_is_named(workbench: Workbench) -> None:

@@ -190,8 +190,6 @@ def running(folder: Path, source: Path, **settings: str) -> Iterator[DagsterServ
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            # Where the test run is in a shell's background, SIGINT is ignored, and Dagster would inherit that.
-            preexec_fn=_heed_interrupts,
         )
     try:
         until(f"Dagster answers at {server.address}", lambda: _answers(server, process), 180)
@@ -222,10 +220,6 @@ def processes(session: int) -> list[psutil.Process]:
             if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
-
-
-def _heed_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _answers(server: DagsterServer, process: subprocess.Popen[bytes]) -> bool:
