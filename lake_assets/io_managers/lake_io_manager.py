@@ -11,7 +11,7 @@ commits, and records commit, rows, bytes, data version and lineage. An input goe
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -27,6 +27,7 @@ from dagster import (
 )
 
 from lake_assets.io_managers.asset_folders import name_of, prefix_of
+from lake_assets.io_managers.content_version import algorithm
 from lake_assets.io_managers.layout import columns_of, unlike
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
@@ -139,6 +140,11 @@ class LakeIOManager(ConfigurableIOManager):
         """Take note that an object is in a commit now."""
         del obj, lake, commit, prefix
 
+    def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
+        """Return today's version of what a commit holds at a path, where this storage's versions are of rows."""
+        del lake, commit, path
+        return None
+
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Store an output on the run's branch, as one commit."""
         lake = self.lake.lake
@@ -161,7 +167,9 @@ class LakeIOManager(ConfigurableIOManager):
                 commit = write.base
                 _refuse_other_layout(context, lake, commit, target)
                 stored = self._store(context, obj, write, target)
-                if _holds(lake, commit, target, stored):
+                held = self._held(lake, commit, target, stored)
+                if held is not None:
+                    stored = held
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
@@ -208,6 +216,26 @@ class LakeIOManager(ConfigurableIOManager):
                 path=place,
             ) from error
         return self._load(context, snapshot, target)
+
+    def _held(self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> dict[str, Stored] | None:
+        """Return what was stored with the versions that a commit has of it; None if the commit holds other rows.
+
+        A version of another algorithm says nothing: what the commit holds is hashed again.
+        """
+        held: dict[str, Stored] = {}
+        for key, part in stored.items():
+            path = target.path(key)
+            try:
+                manifest = read_manifest(lake.path(commit, join(path, MANIFEST)))
+            except PathNotFound:
+                return None
+            version = manifest.data_version
+            if manifest.rows == part.rows and algorithm(version) != algorithm(part.version):
+                version = self._version_of_held(lake, commit, path)
+            if (manifest.rows, version) != (part.rows, part.version):
+                return None
+            held[key] = replace(part, version=manifest.data_version)
+        return held
 
     def _record(
         self,
@@ -331,18 +359,6 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         if newest is not None:
             metadata[f"{INPUT}{name_of(parent)}"] = newest.id
     return metadata
-
-
-def _holds(lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> bool:
-    """Return whether a commit holds the rows just written, by its manifests."""
-    for key, part in stored.items():
-        try:
-            manifest = read_manifest(lake.path(commit, join(target.path(key), MANIFEST)))
-        except PathNotFound:
-            return False
-        if (manifest.rows, manifest.data_version) != (part.rows, part.version):
-            return False
-    return True
 
 
 def _data_version(stored: Mapping[str, Stored]) -> str:

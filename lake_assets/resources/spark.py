@@ -35,6 +35,8 @@ def session_conf() -> dict[str, str]:
         "spark.sql.shuffle.partitions": "8",
         # Partition values are strings, as their keys are: hour "08" is not 8.
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+        # Not INT96, which other engines read as another century past the year 2262.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.log.level": "ERROR",
     }
 
