@@ -320,7 +320,14 @@ def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target
     path = unlike(lake, commit, target.prefix, target.columns)
     if path is not None:
         name = context.asset_key.to_user_string()
-        held = columns_of(path[len(target.prefix) + 1 :])
+        below = path[len(target.prefix) + 1 :]
+        held = columns_of(below)
+        if not held and "/" in below:
+            raise Failure(
+                f"{path!r} lies in the folder of {name} and is none of its files: this lake was made by an older "
+                "program. Run `lake-assets migrate`, which moves each asset to a folder of its own.",
+                allow_retries=False,
+            )
         raise Failure(
             f"{name} is {_layout(target.columns)} by its definition, and the lake holds it {_layout(held)}, such as "
             f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
