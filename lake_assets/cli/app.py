@@ -9,6 +9,7 @@ import typer
 
 from lake_assets.cli import (
     cleaning,
+    deleting,
     doctor,
     kafka,
     lake,
@@ -52,6 +53,7 @@ for command in (
     verifying.verify,
     publishing.publish,
     rolling_back.rollback,
+    deleting.delete,
     tables.tables,
     tables.get,
     sweeping.sweep,

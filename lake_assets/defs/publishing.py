@@ -22,7 +22,6 @@ from dagster import (
     MaterializeResult,
     PartitionsDefinition,
     RunStatusSensorContext,
-    SkipReason,
     asset,
     run_status_sensor,
 )
@@ -30,7 +29,7 @@ from dagster._check import CheckError  # what `repository_def` raises where ther
 
 from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.audit import PublicationRefused, audit_publication
-from lake_assets.io_managers.lake_io_manager import join
+from lake_assets.io_managers.lake_io_manager import join, read_ref
 from lake_assets.io_managers.partitions import folders
 from lake_assets.io_managers.run_branch import (
     RUN_ID,
@@ -217,8 +216,11 @@ def published_asset(
             places = list(folders(partitions_def, context.partition_keys).values())
         prefixes = [join(prefix_of(key), place) for key in keys for place in places]
         head = find_head(lake.lake, context.run.run_id)
-        held = head or lake.lake.head(MAIN)
-        absent = [prefix for prefix in prefixes if lake.lake.fingerprint(held.id, prefix) is None]
+        held = lake.lake.head(MAIN).id if head is None else head.id
+        if head is None and context.run.parent_run_id is not None:
+            # Re-executed from a failed publish, it publishes what that run wrote.
+            held = read_ref(lake.lake, context.instance, context.run)
+        absent = [prefix for prefix in prefixes if lake.lake.fingerprint(held, prefix) is None]
         if absent:
             # Run alone for an hour that nobody fetched, it would claim to have published it.
             more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
@@ -254,21 +256,22 @@ def published_asset(
         "materialized ran and passed; other branches wait for `lake-assets publish RUN`."
     ),
 )
-def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> SkipReason | None:
+def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> None:
     """Publish a run that left its branch behind."""
     run = context.dagster_run
     if find_head(lake.lake, run.run_id) is None:
         # No SkipReason: it ends the tick, and a backfill's runs would keep the next one waiting for 30 s each.
         context.log.debug("Run %s has no branch: published already, or nothing to publish", run.run_id)
-        return None
+        return
     repository = context.repository_def
     assert repository is not None
     try:
         result = publish(lake.lake, context.instance, run, repository.asset_graph)
     except PublicationRefused as refusal:
-        return SkipReason(f"Branch {branch_name(run.run_id)} waits for `lake-assets publish`: {refusal.description}")
+        name = branch_name(run.run_id)
+        context.log.warning("Branch %s waits for `lake-assets publish %s`: %s", name, run.run_id, refusal.description)
+        return
     context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
-    return None
 
 
 def graph_of(context: AssetExecutionContext) -> "AssetGraph":

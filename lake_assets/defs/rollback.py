@@ -112,9 +112,8 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
             message = f"Roll back {prefix} to {plan.target.id[:12]}"
             # A file beside the folders of partitions: the prefix itself is what is replaced.
             below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
-            with lake.write(
-                name, prefix, "overwrite", f"{message}\n\n{reason}", about, below, [beside(prefix)]
-            ) as write:
+            apart = [beside(prefix)] if any(is_within(path, beside(prefix)) for path in plan.diff.paths) else []
+            with lake.write(name, prefix, "overwrite", f"{message}\n\n{reason}", about, below, apart) as write:
                 _restore_beside(lake, plan, beside(prefix), write)
                 for folder in touched:
                     if place_of(folder, touched) is None:
@@ -214,7 +213,11 @@ def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
         if place.path in origins:
             tags = _version_tags(lake, log, origins[place.path], place.path, target)
         told.append(_event(lake, merge, place.asset, place.partition, holder.id, place.path, tags))
-    return [*told, *_published(lake, graph, merge, told)]
+    publications = changed_publications(lake, graph, merge, told)
+    return told + [
+        _event(lake, merge, key, partition, merge.id, None, {DATA_VERSION: version})
+        for key, partition, version in publications
+    ]
 
 
 def _version_tags(lake: Lake, log: EventLog, maker: Commit, place: str, at: str) -> dict[str, str]:
@@ -233,10 +236,13 @@ def place_version(lake: Lake, commit: str, place: str) -> str:
     return (lake.fingerprint(commit, place) or ABSENT)[:32]
 
 
-def _published(
+def changed_publications(
     lake: Lake, graph: AssetGraph, merge: Commit, told: Iterable[AssetMaterialization]
-) -> Iterator[AssetMaterialization]:
-    """Yield the publications that a rollback is: what stands downstream of them has other data to read now."""
+) -> Iterator[tuple[AssetKey, str | None, str]]:
+    """Yield publications of what Dagster is told of, with their new versions.
+
+    What stands downstream of them has other data to read now.
+    """
     partitions: dict[AssetKey, set[str | None]] = {}
     for event in told:
         partitions.setdefault(event.asset_key, set()).add(event.partition)
@@ -252,8 +258,7 @@ def _published(
             elif node.partitions_def is not None or partition is not None:
                 continue
             prefixes = [join(prefix_of(parent), below) for parent in node.parent_keys]
-            version = published_version(lake, merge.id, prefixes)
-            yield _event(lake, merge, key, partition, merge.id, None, {DATA_VERSION: version})
+            yield key, partition, published_version(lake, merge.id, prefixes)
 
 
 def _event(

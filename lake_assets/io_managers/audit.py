@@ -20,6 +20,7 @@ from dagster import (
     PartitionKeyRange,
     PartitionsDefinition,
 )
+from dagster._core.definitions.partitions.context import partition_loading_context  # dynamic partitions want it
 
 from lake_assets.io_managers.asset_places import AssetPlace, AssetPlaces
 from lake_assets.io_managers.run_branch import RUN_ID, ancestors
@@ -264,7 +265,8 @@ class _Decision:
         if definition is None:
             return True
         run = self.instance.get_run_by_id(run_id)
-        return run is not None and place.partition in _partitions(run, definition)
+        with partition_loading_context(dynamic_partitions_store=self.instance):
+            return run is not None and place.partition in _partitions(run, definition)
 
     def _partitions_of(self, place: AssetPlace) -> PartitionsDefinition[str] | None:
         return self.graph.get(place.asset).partitions_def

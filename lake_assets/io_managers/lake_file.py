@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dagster import InputContext, OutputContext
 
-from lake_assets.io_managers import frames
+from lake_assets.io_managers.frames import engines
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
 from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.io_managers.no_partition import annotation_of
@@ -24,8 +24,8 @@ from lake_assets.resources.spark import can_be_escaped, literal
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-STORES = f"RawFile, dict[str, RawFile] (partition key to file), {frames.SUPPORTED}"
-LOADS = f"StoredFile, dict[str, StoredFile] (partition key to file), {frames.SUPPORTED}"
+STORES = f"RawFile, dict[str, RawFile] (partition key to file), {engines.SUPPORTED}"
+LOADS = f"StoredFile, dict[str, StoredFile] (partition key to file), {engines.SUPPORTED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class LakeFileIOManager(LakeIOManager):
                     f"{context.asset_key.to_user_string()} returned files for {sorted(obj)}, not for {sorted(keys)}"
                 )
             return obj
-        engine = frames.engine_of_value(obj)
+        engine = engines.engine_of_value(obj)
         if engine is not None and len(keys) == 1:
             place = join(write.root, target.folders[keys[0]])
             write.filesystem.create_dir(place, recursive=True)
@@ -140,7 +140,7 @@ class LakeFileIOManager(LakeIOManager):
         files = {key: _stored_file(snapshot, place if several else "") for key, place in target.folders.items()}
         if get_origin(kind) is dict and get_args(kind) == (str, StoredFile):
             return files
-        engine = frames.engine_of_annotation(kind)
+        engine = engines.engine_of_annotation(kind)
         if kind is StoredFile and not several:
             return next(iter(files.values()))
         if engine == "spark":
@@ -201,7 +201,7 @@ def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
 
 
 def _frame_as_csv(
-    frame: Any, engine: frames.Engine, filesystem: "FileSystem", place: str, context: OutputContext
+    frame: Any, engine: engines.Engine, filesystem: "FileSystem", place: str, context: OutputContext
 ) -> RawFile:
     """Write a frame's rows as one CSV file, a batch at a time."""
     import pandas

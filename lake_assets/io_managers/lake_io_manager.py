@@ -12,7 +12,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -28,6 +28,7 @@ from dagster import (
 )
 
 from lake_assets.io_managers.asset_folders import name_of, prefix_of
+from lake_assets.io_managers.content_version import algorithm
 from lake_assets.io_managers.layout import columns_of, unlike
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
@@ -143,6 +144,11 @@ class LakeIOManager(ConfigurableIOManager):
         """Take note that an object is in a commit now."""
         del obj, lake, commit, prefix
 
+    def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
+        """Return today's version of what a commit holds at a path, where this storage's versions are of rows."""
+        del lake, commit, path
+        return None
+
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Store an output on the run's branch, as one commit."""
         lake = self.lake.lake
@@ -165,7 +171,9 @@ class LakeIOManager(ConfigurableIOManager):
                 commit = write.base
                 _refuse_other_layout(context, lake, commit, target)
                 stored = self._store(context, obj, write, target)
-                if _holds(lake, commit, target, stored):
+                held = self._held(lake, commit, target, stored)
+                if held is not None:
+                    stored = held
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
@@ -203,6 +211,26 @@ class LakeIOManager(ConfigurableIOManager):
         if not target.folders:
             return no_partition(context, self.spark)
         return self._load(context, _snapshot(context, lake, ref, target), target)
+
+    def _held(self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> dict[str, Stored] | None:
+        """Return what was stored with the versions that a commit has of it; None if the commit holds other rows.
+
+        A version of another algorithm says nothing: what the commit holds is hashed again.
+        """
+        held: dict[str, Stored] = {}
+        for key, part in stored.items():
+            path = target.path(key)
+            try:
+                manifest = read_manifest(lake.path(commit, join(path, MANIFEST)))
+            except PathNotFound:
+                return None
+            version = manifest.data_version
+            if manifest.rows == part.rows and algorithm(version) != algorithm(part.version):
+                version = self._version_of_held(lake, commit, path)
+            if (manifest.rows, version) != (part.rows, part.version):
+                return None
+            held[key] = replace(part, version=manifest.data_version)
+        return held
 
     def _record(
         self,
@@ -289,7 +317,14 @@ def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target
     path = unlike(lake, commit, target.prefix, target.columns)
     if path is not None:
         name = context.asset_key.to_user_string()
-        held = columns_of(path[len(target.prefix) + 1 :])
+        below = path[len(target.prefix) + 1 :]
+        held = columns_of(below)
+        if not held and "/" in below:
+            raise Failure(
+                f"{path!r} lies in the folder of {name} and is none of its files: this lake was made by an older "
+                "program. Run `lake-assets migrate`, which moves each asset to a folder of its own.",
+                allow_retries=False,
+            )
         raise Failure(
             f"{name} is {_layout(target.columns)} by its definition, and the lake holds it {_layout(held)}, such as "
             f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
@@ -334,18 +369,6 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         if newest is not None:
             metadata[f"{INPUT}{name_of(parent)}"] = newest.id
     return metadata
-
-
-def _holds(lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> bool:
-    """Return whether a commit holds the rows just written, by its manifests."""
-    for key, part in stored.items():
-        try:
-            manifest = read_manifest(lake.path(commit, join(target.path(key), MANIFEST)))
-        except PathNotFound:
-            return False
-        if (manifest.rows, manifest.data_version) != (part.rows, part.version):
-            return False
-    return True
 
 
 def _data_version(stored: Mapping[str, Stored]) -> str:

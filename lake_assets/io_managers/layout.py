@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.lake.contract import Lake
 
 _LAST = "\U0010ffff"
@@ -13,6 +14,7 @@ _LAST = "\U0010ffff"
 def unlike(lake: Lake, ref: str, prefix: str, columns: Sequence[str]) -> str | None:
     """Return a file at an asset's prefix that lies in other folders than its definition says; None where none does.
 
+    So does a manifest below the prefix of an unpartitioned asset: in lakes of format 1 another asset could lie there.
     Two listings at most that end at their first file, however many partitions there are: every write is compared so,
     and what lies in one folder of the outermost column speaks for the others.
 
@@ -23,7 +25,8 @@ def unlike(lake: Lake, ref: str, prefix: str, columns: Sequence[str]) -> str | N
     """
     after = ""
     for item in lake.list(ref, prefix):
-        if columns_of(item.path[len(prefix) + 1 :]) != tuple(columns):
+        below = item.path[len(prefix) + 1 :]
+        if columns_of(below) != tuple(columns) or (not columns and below.endswith(f"/{MANIFEST}")):
             return item.path
         if columns:
             after = f"{prefix}/{columns[0]}={_LAST}"

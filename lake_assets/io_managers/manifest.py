@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lake_assets.lake.names import beside
+from lake_assets.streaming.places import moved
+
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
@@ -36,7 +39,7 @@ def write_manifest(
     root: str,
     rows: int,
     data_version: str,
-    beside: Mapping[str, int] | None = None,
+    apart: Mapping[str, int] | None = None,
 ) -> None:
     """Write the manifest of the files that lie below ``root``.
 
@@ -46,7 +49,7 @@ def write_manifest(
         The folder.
     rows, data_version
         What it holds.
-    beside
+    apart
         The files in the folder beside it: not all of them are written anew.
     """
     from pyarrow.fs import FileSelector, FileType
@@ -58,10 +61,10 @@ def write_manifest(
         if info.type == FileType.File and not info.base_name.startswith(("_", "."))
     }
     content: dict[str, object] = {"rows": rows, "data_version": data_version, "files": dict(sorted(listed.items()))}
-    if beside:
-        content["beside"] = dict(sorted(beside.items()))
+    if apart:
+        content["beside"] = dict(sorted(apart.items()))
     with filesystem.open_output_stream(f"{root}/{MANIFEST}") as stream:
-        stream.write((json.dumps(content, indent=1) + "\n").encode())
+        stream.write(_encoded(content))
 
 
 def read_manifest(snapshot: Snapshot) -> Manifest:
@@ -70,3 +73,20 @@ def read_manifest(snapshot: Snapshot) -> Manifest:
     with snapshot.filesystem.open_input_stream(path) as stream:
         content = json.loads(stream.readall())
     return Manifest(content["rows"], content["data_version"], content["files"], content.get("beside", {}))
+
+
+def moved_manifest(content: bytes, prefix: str) -> bytes:
+    """Return the manifest of a stream of format 1, all of which lay at its prefix, with its files where they lie now.
+
+    Rows and version stay: what moved is the same data.
+    """
+    manifest = json.loads(content)
+    folder = f"{beside(prefix)}/"
+    files = {moved(f"{prefix}/{name}", prefix): size for name, size in manifest["files"].items()}
+    apart = {path.removeprefix(folder): size for path, size in files.items() if path.startswith(folder)}
+    own = {path[len(prefix) + 1 :]: size for path, size in files.items() if not path.startswith(folder)}
+    return _encoded({**manifest, "files": dict(sorted(own.items())), "beside": dict(sorted(apart.items()))})
+
+
+def _encoded(content: Mapping[str, object]) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()

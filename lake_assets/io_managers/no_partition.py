@@ -6,7 +6,7 @@ import types
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
-from lake_assets.io_managers.frames import SUPPORTED, Engine, engine_of_annotation
+from lake_assets.io_managers.frames.engines import SUPPORTED, Engine, engine_of_annotation
 from lake_assets.io_managers.lineage import declared_columns
 from lake_assets.io_managers.partitions import column_names
 

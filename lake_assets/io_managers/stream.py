@@ -13,6 +13,7 @@ from dagster import Failure, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
 from lake_assets.io_managers.asset_folders import prefix_of
+from lake_assets.io_managers.content_version import ContentDigest, algorithm
 from lake_assets.io_managers.lake_io_manager import Stored, Target
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.parquet import ParquetIOManager
@@ -124,14 +125,13 @@ class StreamIOManager(ParquetIOManager):
                 place.unchanged(lake, write.base, held.checkpoint)
                 return {"": _as_before(lake, write.base, prefix, before)}
             counts = lake.path(write.base, held.counts) if before is not None else None
-            results = write_results(write, places, query, counts, batches)
+            digest = ContentDigest(query.arrow_schema())
+            written = write_results(write, places, query, counts, batches, digest.update)
             stored = place.store(lake, write, places.checkpoint)
         position = _position(query, source_id, before, consumed, loss, place.folder)
         write_position(write, places.position, position)
         write.metadata |= position.metadata()
         told = {**position.last, "batch": position.batch}
-        # The same rows read from elsewhere are another version: the checkpoint is.
-        version = hashlib.sha256(f"{results.digest}\n{sorted(position.metadata().items())}".encode()).hexdigest()[:32]
         metadata: dict[str, Any] = {
             **{f"stream/{name}": value for name, value in told.items()},
             "stream/source": query.source.name,
@@ -148,9 +148,14 @@ class StreamIOManager(ParquetIOManager):
         if loss.places:
             metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:_SHOWN]))
         files = {f"{places.checkpoint}/{name}": size for name, size in stored.files.items()}
-        files |= _sizes(write, [places.position, *results.files])
+        files |= _sizes(write, [places.position, *written])
         beside_it = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}
-        return {"": Stored(results.rows, version, metadata, beside_it)}
+        return {"": Stored(digest.rows, _version(digest.version(), position), metadata, beside_it)}
+
+    def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
+        position = read_position(lake, commit, path)
+        rows = super()._version_of_held(lake, commit, places_at(lake, commit, path).counts)
+        return _version(rows, position) if rows is not None and position is not None else None
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
         lake = self.lake.lake
@@ -224,3 +229,9 @@ def _sizes(write: Write, paths: Sequence[str]) -> dict[str, int]:
 def _as_before(lake: Lake, ref: str, prefix: str, before: Position) -> Stored:
     manifest = read_manifest(lake.path(ref, prefix))
     return Stored(manifest.rows, manifest.data_version, {"stream/batch": before.batch, "stream/lines": 0})
+
+
+def _version(rows: str, position: Position) -> str:
+    """Return the version of rows read up to a position: of the same rows read from elsewhere it is another."""
+    told = f"{rows}\n{sorted(position.metadata().items())}"
+    return f"{algorithm(rows)}:{hashlib.sha256(told.encode()).hexdigest()[:32]}"

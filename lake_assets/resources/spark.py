@@ -39,6 +39,8 @@ def session_conf() -> dict[str, str]:
         "spark.sql.shuffle.partitions": "8",
         # Partition values are strings, as their keys are: hour "08" is not 8.
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+        # Not INT96, which other engines read as another century past the year 2262.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.log.level": "ERROR",
         # Hadoop's other one looks for a checksum beside each file, by a name that it cannot spell where there is a ':'.
         "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +47,21 @@ class Workbench:
 
 
 @pytest.fixture
-def workbench(tmp_path: Path) -> Any:
+def workbench(tmp_path: Path) -> Iterator[Workbench]:
     """A fresh lake, store and instance."""
+    with _workbench(tmp_path) as workbench:
+        yield workbench
+
+
+@pytest.fixture(scope="module")
+def module_workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """A lake, store and instance of a whole file's tests."""
+    with _workbench(tmp_path_factory.mktemp("workbench")) as workbench:
+        yield workbench
+
+
+@contextmanager
+def _workbench(tmp_path: Path) -> Iterator[Workbench]:
     lake, spark = EmbeddedLakeResource(home=str(tmp_path / "home")), SharedSpark()
     nosql = LMDBResource(folder=str(tmp_path / "nosql"))
     resources = {

@@ -66,6 +66,23 @@ def test_a_write_that_is_partitioned_in_another_way_is_refused_in_one_line(
         )
 
 
+@pytest.mark.parametrize("layout", ["unpartitioned", "partitioned by day"])
+def test_no_write_touches_another_asset_that_lies_in_the_folder_since_format_1(
+    workbench: Workbench, layout: str
+) -> None:
+    workbench.lake.create_branch("old", MAIN)
+    put(workbench.lake, "old", "sales/daily", {"_manifest.json": "{}", "part-0.parquet": "1"})
+    workbench.lake.merge("old", MAIN, audit=TESTS)
+    refused = materialize(workbench, layout, raise_on_error=False)
+    (failed,) = [event.step_failure_data for event in refused.all_events if event.is_step_failure]
+    assert failed.user_failure_data is not None
+    assert failed.user_failure_data.description == (
+        "'sales/daily/_manifest.json' lies in the folder of sales and is none of its files: this lake was made by an "
+        "older program. Run `lake-assets migrate`, which moves each asset to a folder of its own."
+    )
+    assert not workbench.lake.diff(MAIN, workbench.branch(refused))
+
+
 @pytest.fixture(params=BACKENDS)
 def lake(request: pytest.FixtureRequest, tmp_path: Any) -> Any:
     lake = LakeSpec(request.param, fresh_place(request.param, tmp_path)).open()

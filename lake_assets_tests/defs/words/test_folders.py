@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lake_assets.cli.app import app
 from lake_assets.defs.rollback import plan_rollback, roll_back
-from lake_assets.io_managers.manifest import MANIFEST, read_manifest
+from lake_assets.io_managers.manifest import MANIFEST, moved_manifest, read_manifest
 from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.streaming.places import moved
@@ -52,7 +52,8 @@ def as_of_format_1(lake: Lake) -> str:
                 snapshot = lake.path(MAIN, path)
                 data = snapshot.filesystem.open_input_stream(snapshot.root).readall()
                 if below == MANIFEST:
-                    old, data = MANIFEST, json.dumps(content).encode()
+                    written, old, data = data, MANIFEST, json.dumps(content).encode()
+                    assert moved_manifest(data, prefix) == written
                 target = f"{write.root}/{old}"
                 write.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
                 with write.filesystem.open_output_stream(target) as stream:
