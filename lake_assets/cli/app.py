@@ -9,8 +9,10 @@ import typer
 
 from lake_assets.cli import (
     cleaning,
+    collecting,
     deleting,
     doctor,
+    expiring,
     kafka,
     lake,
     lineage,
@@ -59,6 +61,8 @@ for command in (
     sweeping.sweep,
     migrating.migrate,
     cleaning.clean,
+    collecting.gc,
+    expiring.expire,
     kafka.produce,
     kafka.consume,
     doctor.doctor,

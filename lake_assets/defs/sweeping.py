@@ -119,7 +119,8 @@ def sweep(lake: Lake, instance: DagsterInstance, limit: timedelta) -> list[Branc
     default_status=DefaultSensorStatus.RUNNING,
     description=(
         "Once a day: removes the branches of failed, cancelled and killed runs that are older than SWEEP_AFTER_DAYS, "
-        "never one whose run still goes on. Their commits stay readable by id."
+        "never one whose run still goes on. Their commits stay readable by id for "
+        "GC_GRACE_DAYS more."
     ),
 )
 def sweep_branches(context: SensorEvaluationContext, lake: LakeResource) -> SkipReason:

@@ -22,6 +22,7 @@ from dagster import (
 )
 from dagster._core.definitions.partitions.context import partition_loading_context  # dynamic partitions want it
 
+from lake_assets.io_managers.asset_folders import name_of
 from lake_assets.io_managers.asset_places import AssetPlace, AssetPlaces
 from lake_assets.io_managers.run_branch import RUN_ID, ancestors
 from lake_assets.io_managers.run_events import Evaluated, RunEvents
@@ -133,7 +134,7 @@ class _Decision:
         passed = self._passed(of_assets)
         for place in of_assets:
             checks = passed[place]
-            self._judge(place.asset.to_user_string(), place.partition, place.path, checks, entries, refusals)
+            self._judge(name_of(place.asset), place.partition, place.path, checks, entries, refusals)
         for path in strangers:
             self._judge("", None, path, {NO_ASSET: None}, entries, refusals)
         return entries, refusals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
@@ -194,7 +195,9 @@ class Verification:
         if item.physical_address.startswith("file://"):
             # As it lies, so that no snapshot of all that there is has to be made first.
             filesystem, path = FileSystem.from_uri(item.physical_address)
-            return filesystem.open_input_stream(path)
+            # Where it is not there, the lake says why: it is lost, or it has expired.
+            with suppress(FileNotFoundError):
+                return filesystem.open_input_stream(path)
         snapshot = self._lake.path(self.commit.id, item.path)
         return snapshot.filesystem.open_input_stream(snapshot.root)
 

@@ -175,7 +175,11 @@ class Lake(Protocol):
         ...
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; its commits stay readable by id. ``main`` is refused (:class:`ProtectedBranch`)."""
+        """Remove a branch; ``main`` is refused (:class:`ProtectedBranch`).
+
+        Its commits stay readable by id: for ever where another ref reaches them, else until garbage is collected
+        (`lake-assets gc`), which leaves them the grace time GC_GRACE_DAYS; on lakeFS until its own job removes them.
+        """
         ...
 
     def head(self, ref: str) -> Commit:

@@ -32,8 +32,8 @@ def write_results(
     before: Snapshot | None,
     batches: Path,
     seen: Callable[[pyarrow.RecordBatch], None],
-) -> list[str]:
-    """Write what changed and all rows, each as one Parquet file, sorted by key; return the files beside the rows.
+) -> tuple[str, ...]:
+    """Write what changed and all rows, each as one Parquet file, sorted by key.
 
     Parameters
     ----------
@@ -56,12 +56,11 @@ def write_results(
         every.create("every")
         _write(connection, f"FROM changed ORDER BY {key}", write, write.place(places.changes), query)
         _write(connection, f'FROM "every" ORDER BY {key}', write, write.root, query, seen)
-        csv = f"{places.csv}/{_FILE}.csv"
         if query.csv:
             _write_csv(connection, f'FROM "every" ORDER BY {key}', write, write.place(places.csv))
         else:
-            write.removed.add(csv)
-    return [f"{places.changes}/{_FILE}.parquet", *[csv] * query.csv]
+            write.removed.add(f"{places.csv}/{_FILE}.csv")
+    return (f"{places.changes}/{_FILE}.parquet", *[f"{places.csv}/{_FILE}.csv"] * query.csv)
 
 
 @contextmanager

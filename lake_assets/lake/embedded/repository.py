@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import get_args
 
 import pygit2
 from pygit2 import Commit as GitCommit
-from pygit2.enums import SortMode
 
 from lake_assets.lake import names
 from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
@@ -18,15 +18,20 @@ from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, S
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
+from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
+from lake_assets.lake.embedded.gc import Collector, Removable
+from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
+from lake_assets.lake.embedded.history import newest_first
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
 from lake_assets.lake.embedded.snapshots import Snapshots
 from lake_assets.lake.embedded.staging import collect
-from lake_assets.lake.embedded.trees import FileInTheWayError, Node, ObjectMissingError, Trees
+from lake_assets.lake.embedded.trees import FileInTheWayError, Node, Trees
 from lake_assets.lake.errors import (
     DataCorrupted,
+    Expired,
     InvalidName,
     MergeConflict,
     PathNotFound,
@@ -81,10 +86,13 @@ class EmbeddedLake:
                 check_format(self.format, self._name)
             self._scratch.sweep()
         self._objects = Objects(git_dir / "lfs" / "objects")
-        self._trees = Trees(self._git)
-        self._commits = Commits(self._git, self._trees)
-        self._refs = Refs(self._git, git_dir, self._name)
+        git_objects = GitObjects(self._git)
+        self._trees = Trees(git_objects)
+        self._commits = Commits(self._git, git_objects, self._trees)
+        self._refs = Refs(self._git, git_objects, git_dir, self._name)
         self._snapshots = Snapshots(self._home / "snapshots", self._scratch)
+        self._collector = Collector(self._git, git_objects, self._objects, self._refs)
+        self._expired = ExpiryRecord(git_dir / "lake_assets.expired")
 
     def __repr__(self) -> str:
         return f"EmbeddedLake({self._name!r})"
@@ -120,7 +128,7 @@ class EmbeddedLake:
             return describe(commit)
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; its commits stay readable by id."""
+        """Remove a branch; what it alone reached stays until garbage is collected; see :meth:`Lake.delete_branch`."""
         names.refuse_main(name, self._name)
         with self._translated(name):
             self._refs.delete_branch(name)
@@ -131,11 +139,11 @@ class EmbeddedLake:
             return describe(self._refs.resolve(ref))
 
     def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
-        """Yield commits newest first, children before parents; ``prefix`` compares tree ids only."""
+        """Yield commits newest first, children before parents, reading no further; ``prefix`` compares ids only."""
         folder = names.check_path(prefix or "", self._name)
         with self._translated(ref, folder):
             found = 0
-            for commit in self._git.walk(self._refs.resolve(ref).id, SortMode.TOPOLOGICAL | SortMode.TIME):
+            for commit in newest_first(self._refs.resolve(ref)):
                 if found == limit:
                     return
                 if prefix is None or self._changed(commit, folder):
@@ -239,6 +247,9 @@ class EmbeddedLake:
                 try:
                     self._objects.link(pointer, target)
                 except FileNotFoundError as error:
+                    if when := self._expired.when(pointer.sha256):
+                        reason = f"its data expired at {when}: only what it says of them is left"
+                        raise Expired(reason, repository=self._name, ref=str(commit.id), path=path) from error
                     reason = f"object {pointer.sha256} is missing or short: write the file again"
                     raise DataCorrupted(reason, repository=self._name, ref=str(commit.id), path=path) from error
 
@@ -314,13 +325,19 @@ class EmbeddedLake:
                 files = collect(place, folder, below, self._name)
                 for path, at in places.items():
                     files |= collect(at, path, None, self._name)
-                written = self._take_in(files, branch, folder)
+                pointers = self._take_in(files, branch, folder)
+                written = {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
                 held = self._files_in(head, updated) | written
                 gone = {path for path in write.removed if any(names.is_within(path, target) for target in updated)}
                 staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in gone})
                 text = trailers.clean_message(message) or f"Write {folder}"
                 successor = self._writing(branch, began, targets if mode == "append" else (), staged, text, write)
-                write.commit = describe(self._refs.advance(branch, successor))
+
+                def with_data(head: GitCommit) -> GitCommit | None:
+                    self._objects.keep(files, pointers)
+                    return successor(head)
+
+                write.commit = describe(self._refs.advance(branch, with_data))
 
     def _files_in(self, commit: GitCommit, folders: Sequence[str]) -> dict[str, Node]:
         held: dict[str, Node] = {}
@@ -332,13 +349,12 @@ class EmbeddedLake:
             held.update(self._trees.files(found, folder))
         return held
 
-    def _take_in(self, files: Mapping[str, Path], branch: str, folder: str) -> dict[str, Node]:
+    def _take_in(self, files: Mapping[str, Path], branch: str, folder: str) -> dict[str, Pointer]:
         try:
-            pointers = self._objects.put_all(files)
+            return self._objects.put_all(files)
         except FileChangedError as error:
             reason = f"{error} was still being written: close every file before the write ends"
             raise WriteRefused(reason, repository=self._name, ref=branch, path=folder) from error
-        return {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
 
     def _writing(
         self,
@@ -394,6 +410,8 @@ class EmbeddedLake:
         """
 
         def successor(head: GitCommit) -> GitCommit | None:
+            # Under the lock: what it names must not be collected meanwhile.
+            theirs = self._refs.resolve(source)
             parted = self._git.merge_base(head.id, theirs.id)
             if parted == theirs.id:
                 return None
@@ -409,7 +427,6 @@ class EmbeddedLake:
 
         given = recorded(into, metadata, audit, self._name)
         with self._translated(into):
-            theirs = self._refs.resolve(source)
             return describe(self._refs.advance(into, successor))
 
     def _refuse_unaudited(self, audit: Audit, head: GitCommit, root: Node | None, theirs: GitCommit, ref: str) -> None:
@@ -470,7 +487,8 @@ class EmbeddedLake:
             with self._translated(ref, folder):
                 for path, pointer in self._files(self._refs.resolve(ref), folder):
                     if fault := self._objects.fault(pointer):
-                        yield f"{path}: {fault}"
+                        when = None if self._objects.path(pointer).exists() else self._expired.when(pointer.sha256)
+                        yield f"{path}: {fault if when is None else f'its data expired at {when}'}"
         except DataCorrupted as error:
             yield str(error)
 
@@ -488,6 +506,53 @@ class EmbeddedLake:
         with self._translated():
             self._scratch.sweep()
             self._snapshots.clean()
+
+    def garbage(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Return what :meth:`collect_garbage` would remove now."""
+        with self._translated():
+            return self._collector.find(grace)
+
+    def collect_garbage(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Pack Git's objects, remove what nothing reached for the grace time, and return what went.
+
+        What a branch held that was deleted stays for that time, readable by its commits' ids. Writers and readers
+        may go on meanwhile.
+        """
+        with self._translated():
+            self._scratch.sweep()
+            self._snapshots.clean()
+            return self._collector.collect(grace)
+
+    def expire(
+        self,
+        before: datetime,
+        keep: Iterable[str] = (),
+        since: Iterable[str] = (),
+        prefixes: Iterable[str] = (),
+        *,
+        yes: bool = False,
+    ) -> Removable:
+        """Find the data objects that only commits from before a time hold, and remove them if ``yes``.
+
+        Commits, their trees and pointers stay; reading what is gone is :class:`Expired`. Heads of branches, tags, and
+        what branches began at are kept, and an object that anything kept holds.
+
+        Parameters
+        ----------
+        keep
+            Further refs to keep.
+        since
+            Commits that are kept with all that is not older than them, such as those that sinks reflect.
+        prefixes
+            Folders that are kept in all commits.
+        """
+        with self._translated():
+            expiry = Expiry(self._git, self._objects, self._commits, self._refs, self._collector, self._expired)
+            folders = [names.check_path(prefix, self._name) for prefix in prefixes]
+            if yes:
+                self._snapshots.clean()
+            kept, sinks = ([self._refs.resolve(ref) for ref in refs] for refs in (keep, since))
+            return expiry.run(before, kept, sinks, folders, yes)
 
     def leftovers(self) -> str:
         """Describe what :meth:`stale` names; empty where there is nothing."""

@@ -487,6 +487,10 @@ class LakeFSLake:
         number = len(self.private_branches())
         return f"{number} branch(es) of writes under way, or of killed writers" if number else ""
 
+    def keep_days(self, days: int) -> None:
+        """Set the server's retention rule: its own garbage collection removes what is older, but heads of branches."""
+        self._server.keep_days(days)
+
     def drop_changes(self, branch: str) -> None:
         """Drop what was written to a branch past this program, and is not committed."""
         self._check_ref(branch)

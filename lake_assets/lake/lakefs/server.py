@@ -235,6 +235,10 @@ class Server:
         """Drop what is staged on a branch."""
         self._api.call("PUT", f"/branches/{_quoted(branch)}", body={"type": "reset"}, ref=branch)
 
+    def keep_days(self, days: int) -> None:
+        """Set how many days the garbage collection of the server keeps what old commits hold."""
+        self._api.call("PUT", "/settings/gc_rules", body={"default_retention_days": days, "branches": []})
+
     # Objects
 
     def objects(self, ref: str, prefix: str, limit: int | None = None, after: str = "") -> Iterator[dict[str, Any]]:
