@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("definitions_load", "lake_commit", "nosql_write", "stocks_graph", "memory", "words_stream", "words_rdd")
+BENCHMARKS = (
+    "definitions_load",
+    "lake_commit",
+    "durable_publication",
+    "nosql_write",
+    "stocks_graph",
+    "memory",
+    "words_stream",
+    "words_rdd",
+)
 
 
 def main() -> None:
