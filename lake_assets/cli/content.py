@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from lake_assets.cli.errors import CommandError
+from lake_assets.io_managers.frames.arrow import conform
+from lake_assets.io_managers.frames.parquet import file_schema, open_parquet
 from lake_assets.lake.contract import Lake, Snapshot
 
 _BATCH = 1024
@@ -75,12 +77,15 @@ class _Parquet:
             return tuple(dict.fromkeys((*file.schema_arrow.names, *folder_columns(path))))
 
     def rows(self, limit: int | None) -> Iterator[dict[str, Any]]:
+        import pyarrow
+
         left = limit
         for path in self.paths:
             fixed = folder_columns(path)
             with self._open(path) as file:
+                schema = file_schema(file)
                 for batch in file.iter_batches(batch_size=_BATCH if left is None else min(left, _BATCH)):
-                    rows = batch.to_pylist()[:left]
+                    rows = conform(pyarrow.Table.from_batches([batch]), schema).to_pylist()[:left]
                     for row in rows:
                         yield row | fixed
                     if left is not None:
@@ -90,10 +95,9 @@ class _Parquet:
 
     def _open(self, path: str) -> Any:
         import pyarrow
-        import pyarrow.parquet as pq
 
         try:
-            return pq.ParquetFile(self.snapshot.filesystem.open_input_file(_place(self.snapshot, path)))
+            return open_parquet(_place(self.snapshot, path), self.snapshot.filesystem)
         except (pyarrow.ArrowException, OSError) as error:
             raise CommandError(f"{path!r} cannot be read as Parquet: {error}") from error
 

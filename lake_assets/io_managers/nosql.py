@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
+    AssetKey,
     ConfigurableIOManager,
     DataVersion,
     InitResourceContext,
@@ -20,8 +21,10 @@ from dagster import (
 )
 from pydantic import PrivateAttr
 
-from lake_assets.io_managers import frames
+from lake_assets.io_managers.asset_folders import name_of
+from lake_assets.io_managers.frames import engines
 from lake_assets.io_managers.lineage import column_metadata
+from lake_assets.io_managers.no_partition import annotation_of, no_partition
 from lake_assets.resources.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.nosql.resource import NoSQLResource
 from lake_assets.resources.spark import SparkResource
@@ -112,11 +115,11 @@ class NoSQLIOManager(ConfigurableIOManager):
             context.add_output_metadata({"lake/commit": obj.until, "lake/since": obj.since or "none"})
             version = DataVersion(obj.version)
             context.step_context.set_data_version(context.asset_key, version)
-        elif frames.engine_of_value(obj) is not None:
+        elif engines.engine_of_value(obj) is not None:
             result = store.write(table, obj, mode=_mode(context), **_options(context))
         else:
             raise TypeError(
-                f"{table} is a {type(obj).__name__}; nosql_io_manager stores {frames.SUPPORTED} or TableUpdate"
+                f"{table} is a {type(obj).__name__}; nosql_io_manager stores {engines.SUPPORTED} or TableUpdate"
             )
         if result is not None:
             context.add_output_metadata({"put": result.put, "deleted": result.deleted, "kept": result.kept})
@@ -157,11 +160,13 @@ class NoSQLIOManager(ConfigurableIOManager):
         """Load a table as a pandas or Spark frame."""
         store = self.nosql.store
         table = table_name(context)
-        engine = frames.engine_of_annotation(context.dagster_type.typing_type)
+        if context.has_asset_partitions and not context.asset_partition_keys and table not in store.tables():
+            return no_partition(context, self.spark)
+        engine = engines.engine_of_annotation(annotation_of(context)[0])
         if engine is None:
             raise TypeError(
                 f"cannot load table {table} as {context.dagster_type.display_name}: annotate the input as "
-                f"{frames.SUPPORTED}"
+                f"{engines.SUPPORTED}"
             )
         import pyarrow
 
@@ -187,9 +192,14 @@ class NoSQLIOManager(ConfigurableIOManager):
             self._folder = None
 
 
-def table_name(context: OutputContext | InputContext) -> str:
+def table_of(asset: AssetKey) -> str:
     """Return the name of an asset's table."""
-    return "/".join(context.asset_key.path)
+    return name_of(asset)
+
+
+def table_name(context: OutputContext | InputContext) -> str:
+    """Return the name of the table that a step writes or reads."""
+    return table_of(context.asset_key)
 
 
 def _definition(context: OutputContext) -> Mapping[str, Any]:
@@ -224,7 +234,7 @@ def _options(context: OutputContext) -> dict[str, Any]:
 def _preview(store: NoSQLStore, table: str) -> str:
     import pyarrow
 
-    from lake_assets.io_managers.frames import markdown
+    from lake_assets.io_managers.frames.preview import markdown
 
     first = next(store.scan(table, batch_size=5), None)
     return markdown(pyarrow.Table.from_batches([first] if first is not None else [], store.schema(table)))

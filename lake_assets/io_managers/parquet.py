@@ -2,15 +2,27 @@
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dagster import InputContext, MetadataValue, OutputContext, ResourceDependency
+from dagster import InputContext, MetadataValue, OutputContext
 
-from lake_assets.io_managers import frames
+from lake_assets.io_managers.content_version import version_of_files
+from lake_assets.io_managers.frames import engines
+from lake_assets.io_managers.frames import pandas as pandas_frames
+from lake_assets.io_managers.frames import spark as spark_frames
+from lake_assets.io_managers.frames.parquet import (
+    Folder,
+    find_folder,
+    finish_files,
+    parquet_files,
+    read_table,
+    write_table,
+)
+from lake_assets.io_managers.frames.preview import markdown, preview
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
+from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
-from lake_assets.resources.spark import SparkResource
 
 
 class ParquetIOManager(LakeIOManager):
@@ -26,44 +38,47 @@ class ParquetIOManager(LakeIOManager):
     ...     return users[users.age >= 18]
     """
 
-    spark: ResourceDependency[SparkResource]
-
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
-        engine = frames.engine_of_value(obj)
+        engine = engines.engine_of_value(obj)
         if engine is None:
             raise TypeError(
                 f"{context.asset_key.to_user_string()} returned a {type(obj).__name__}; "
-                f"parquet_io_manager stores {frames.SUPPORTED}"
+                f"parquet_io_manager stores {engines.SUPPORTED}"
             )
         one = next(iter(target.folders.values())) if len(target.folders) == 1 else ""
         root = join(write.root, one)
         if one:
             write.filesystem.create_dir(root, recursive=True)
         if engine == "spark":
-            written = frames.write_spark(obj, join(write.uri, one), target.partitions)
-            _fill_empty_partitions(obj, write, target)
+            schema = spark_frames.write_spark(obj, join(write.uri, one), target.partitions)
+            contents = {
+                key: finish_files(write.filesystem, join(write.root, place), schema)
+                for key, place in target.folders.items()
+            }
             _name_files(write, target)
         else:
-            written = frames.write_pandas(obj, write.filesystem, root, target.partitions)
-        return {key: Stored(part.rows, part.version) for key, part in written.items()}
+            table = pandas_frames.to_arrow(obj)
+            contents = write_table(table, write.filesystem, root, target.partitions)
+        return {key: Stored(content.rows, content.version) for key, content in contents.items()}
+
+    def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
+        snapshot = lake.path(commit, path)
+        names = parquet_files(snapshot.filesystem, snapshot.root)
+        paths = [f"{snapshot.root}/{name}" for name in names]
+        return version_of_files(paths, snapshot.filesystem).version if paths else None
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
-        engine = frames.engine_of_annotation(context.dagster_type.typing_type)
+        engine = engines.engine_of_annotation(annotation_of(context)[0])
         if engine is None:
             raise TypeError(
                 f"cannot load {context.asset_key.to_user_string()} as {context.dagster_type.display_name}: annotate "
-                f"the input as {frames.SUPPORTED}"
+                f"the input as {engines.SUPPORTED}"
             )
         several = len(target.folders) > 1
+        folders = list(_folders(snapshot, target, several=several))
         if engine == "spark":
-            uris = [join(snapshot.uri, place) for place in target.folders.values()] if several else [snapshot.uri]
-            return frames.read_spark(self.spark.session, uris, snapshot.uri if several else None)
-        columns = target.partitions or {"": {}}
-        places = [
-            (join(snapshot.root, target.folders[key]) if several else snapshot.root, columns[key])
-            for key in target.folders
-        ]
-        return frames.read_pandas(snapshot.filesystem, places, with_columns=several)
+            return spark_frames.read_spark(self.spark.session, folders, snapshot.uri if several else None)
+        return pandas_frames.to_pandas(read_table(snapshot.filesystem, folders))
 
     def _preview(
         self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
@@ -73,8 +88,8 @@ class ParquetIOManager(LakeIOManager):
         if filled is None:
             return {}
         snapshot = lake.path(commit, filled.path)
-        table = frames.preview(snapshot.filesystem, snapshot.root)
-        return {"preview": MetadataValue.md(frames.markdown(table))}
+        table = preview(snapshot.filesystem, snapshot.root)
+        return {"preview": MetadataValue.md(markdown(table))}
 
     def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:
         import pyarrow.parquet as pq
@@ -88,19 +103,11 @@ class ParquetIOManager(LakeIOManager):
         return None
 
 
-def _fill_empty_partitions(frame: Any, write: Write, target: Target) -> None:
-    """Give each partition that got no row a file that has the schema: an empty partition is data, too."""
-    import pyarrow.parquet as pq
-    from pyarrow.fs import FileType
-    from pyspark.sql.pandas.types import to_arrow_schema
-
+def _folders(snapshot: Snapshot, target: Target, *, several: bool) -> Iterator[Folder]:
+    columns = target.partitions or {"": {}}
     for key, place in target.folders.items():
-        info = write.filesystem.get_file_info(join(write.root, place))
-        if info.type == FileType.NotFound:
-            names = (target.partitions or {}).get(key, {})
-            schema = to_arrow_schema(frame.drop(*names).schema)
-            write.filesystem.create_dir(info.path, recursive=True)
-            pq.write_table(schema.empty_table(), f"{info.path}/part-00000.parquet", filesystem=write.filesystem)
+        below = place if several else ""
+        yield find_folder(snapshot.filesystem, join(snapshot.root, below), join(snapshot.uri, below), columns[key])
 
 
 def _name_files(write: Write, target: Target) -> None:

@@ -115,7 +115,7 @@ def materialized(lake: Lake, instance: DagsterInstance, run_id: str) -> dict[str
 
 
 def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> None:
-    """Make sure that what Dagster says a run materialized is on its branch or on ``main``.
+    """Make sure that what Dagster says a run, and those it goes on from, materialized is on its branch or on ``main``.
 
     A branch that was deleted or reset meanwhile would else be made anew from ``main``, and the run end well.
 
@@ -124,11 +124,16 @@ def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> None:
     Failure
         It is not. Says which assets are lost.
     """
-    made = materialized(lake, instance, run.run_id)
+    carried = carried_runs(lake, instance, run)
+    held = next((branch_name(run_id) for run_id in carried if find_head(lake, run_id) is not None), None)
+    made: dict[str, str] = {}
+    # Where no branch is left at all, what the ancestors wrote is missed where the run begins.
+    for run_id in carried if held is not None else [run.run_id]:
+        made |= materialized(lake, instance, run_id)
     if not made:
         return
     name = branch_name(run.run_id)
-    refs = [MAIN] if find_head(lake, run.run_id) is None else [name, MAIN]
+    refs = [MAIN] if held is None else [held, MAIN]
     lost = lake.unreached(refs, made)
     if lost:
         shown = ", ".join(f"{made[commit]} (commit {commit})" for commit in lost[:5])

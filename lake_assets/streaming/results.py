@@ -5,47 +5,46 @@ DuckDB merges, in bounded memory: it takes a tenth of the time of a Spark job, a
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lake_assets.lake.rows import bounded_connection, is_data, open_rows, sql_text
+from lake_assets.streaming.places import places_at
 
 if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
     from lake_assets.lake.contract import Lake, Snapshot, Write
+    from lake_assets.streaming.places import StreamPlaces
     from lake_assets.streaming.query import StreamQuery
-
-COUNTS = "counts"
-"""Folder of all rows, below a stream's prefix."""
-CHANGES = "changes"
-"""Folder of the rows that the last run changed."""
-CSV = "csv"
-"""Folder of all rows as CSV."""
 
 _ROWS = 1 << 18
 _FILE = "part-00000"
 
 
-class Results(NamedTuple):
-    """All rows: their number, and a digest of them, whatever their order."""
-
-    rows: int
-    digest: str
-
-
-def write_results(write: Write, query: StreamQuery, before: Snapshot | None, batches: Path) -> Results:
+def write_results(
+    write: Write,
+    places: StreamPlaces,
+    query: StreamQuery,
+    before: Snapshot | None,
+    batches: Path,
+    seen: Callable[[pyarrow.RecordBatch], None],
+) -> tuple[str, ...]:
     """Write what changed and all rows, each as one Parquet file, sorted by key.
 
     Parameters
     ----------
+    places
+        Those of the stream; its rows are the write's own.
     before
         All rows of before.
     batches
         A folder with a folder ``batch=N`` of what each micro-batch changed.
+    seen
+        Is handed all rows as they are written.
     """
     columns, key = (", ".join(map(_name, names)) for names in (query.columns, query.key))
     with bounded_connection() as connection:
@@ -55,13 +54,13 @@ def write_results(write: Write, query: StreamQuery, before: Snapshot | None, bat
             _open(connection, "before", before)
             every = connection.sql(f"FROM before_files ANTI JOIN changed USING ({key})").project(columns).union(every)
         every.create("every")
-        _write(connection, f"FROM changed ORDER BY {key}", write, CHANGES, query)
-        _write(connection, f'FROM "every" ORDER BY {key}', write, COUNTS, query)
+        _write(connection, f"FROM changed ORDER BY {key}", write, write.place(places.changes), query)
+        _write(connection, f'FROM "every" ORDER BY {key}', write, write.root, query, seen)
         if query.csv:
-            _write_csv(connection, f'FROM "every" ORDER BY {key}', write)
-        seen = connection.table("every").aggregate(f"count(*), sum(hash({columns})::HUGEINT)").fetchall()
-    ((rows, digest),) = seen
-    return Results(int(rows), f"{int(digest or 0):x}")
+            _write_csv(connection, f'FROM "every" ORDER BY {key}', write, write.place(places.csv))
+        else:
+            write.removed.add(f"{places.csv}/{_FILE}.csv")
+    return (f"{places.changes}/{_FILE}.parquet", *[f"{places.csv}/{_FILE}.csv"] * query.csv)
 
 
 @contextmanager
@@ -73,7 +72,7 @@ def open_counts(lake: Lake, ref: str, prefix: str) -> Generator[DuckDBPyConnecti
     PathNotFound
         There are none.
     """
-    snapshot = lake.path(ref, f"{prefix}/{COUNTS}")
+    snapshot = lake.path(ref, places_at(lake, ref, prefix).counts)
     with bounded_connection() as connection:
         _open(connection, "counts", snapshot)
         yield connection
@@ -93,25 +92,33 @@ def _changed(connection: DuckDBPyConnection, query: StreamQuery, batches: Path) 
     return connection.sql(f"FROM batches {newest if several else ''}").project(columns)
 
 
-def _write(connection: DuckDBPyConnection, rows: str, write: Write, folder: str, query: StreamQuery) -> None:
+def _write(
+    connection: DuckDBPyConnection,
+    rows: str,
+    write: Write,
+    folder: str,
+    query: StreamQuery,
+    seen: Callable[[pyarrow.RecordBatch], None] | None = None,
+) -> None:
     import pyarrow.parquet as pq
 
     schema = query.arrow_schema()
-    write.filesystem.create_dir(f"{write.root}/{folder}", recursive=True)
-    place = f"{write.root}/{folder}/{_FILE}.parquet"
-    with pq.ParquetWriter(place, schema, filesystem=write.filesystem) as writer:
+    write.filesystem.create_dir(folder, recursive=True)
+    with pq.ParquetWriter(f"{folder}/{_FILE}.parquet", schema, filesystem=write.filesystem) as writer:
         for batch in _reader(connection, rows):
-            writer.write_batch(batch.cast(schema))
+            typed = batch.cast(schema)
+            writer.write_batch(typed)
+            if seen is not None:
+                seen(typed)
 
 
-def _write_csv(connection: DuckDBPyConnection, rows: str, write: Write) -> None:
+def _write_csv(connection: DuckDBPyConnection, rows: str, write: Write, folder: str) -> None:
     import pyarrow.csv
 
     reader = _reader(connection, rows)
-    write.filesystem.create_dir(f"{write.root}/{CSV}", recursive=True)
-    place = f"{write.root}/{CSV}/{_FILE}.csv"
+    write.filesystem.create_dir(folder, recursive=True)
     with (
-        write.filesystem.open_output_stream(place) as stream,
+        write.filesystem.open_output_stream(f"{folder}/{_FILE}.csv") as stream,
         pyarrow.csv.CSVWriter(stream, reader.schema) as writer,
     ):
         for batch in reader:

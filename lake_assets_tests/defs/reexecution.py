@@ -10,10 +10,11 @@ from dagster import (
     JobDefinition,
     JobExecutionResult,
     ReexecutionOptions,
-    build_reconstructable_job,
+    RepositoryDefinition,
     execute_job,
 )
-from dagster._core.definitions.reconstruct import ReconstructableJob
+from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.execution.api import execute_run
 
 from lake_assets import definitions, environments
@@ -27,10 +28,17 @@ def job_of(home: str, name: str) -> JobDefinition:
     return definitions.definitions(environments.resources(SharedSpark())).resolve_job_def(name)
 
 
+def repository_of(home: str) -> RepositoryDefinition:
+    """Return the code location on the environment in force and the shared Spark session."""
+    del home
+    return definitions.definitions(environments.resources(SharedSpark())).get_repository_def()
+
+
 def reconstructable(graph: Graph, name: str) -> ReconstructableJob:
-    """Return a job in the form that re-execution wants."""
-    # Dagster keeps a job by how it is made: without the home, a test would get the one before it's resources.
-    return build_reconstructable_job(__name__, "job_of", reconstructable_args=(str(graph.home), name))
+    """Return a job of the code location in the form that re-execution wants."""
+    # Dagster keeps a location by how it is made: without the home, a test would get the one before it's resources.
+    pointer = CustomPointer(ModuleCodePointer(__name__, "repository_of", None), [str(graph.home)], [])
+    return ReconstructableRepository(pointer).get_reconstructable_job(name)
 
 
 def start(graph: Graph, name: str, run_id: str | None = None, tags: Mapping[str, str] | None = None) -> DagsterRun:

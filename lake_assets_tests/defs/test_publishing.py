@@ -44,8 +44,11 @@ def tick(graph: Graph, cursor: str | None) -> str | None:
 
 def write(graph: Graph, branch: str) -> None:
     graph.lake.create_branch(branch, MAIN)
-    with graph.lake.write(branch, "notes") as write:
-        Path(write.root, "note.txt").write_text("a note")
+    # Of an asset that has no blocking checks.
+    with graph.lake.write(branch, "stocks_csv", partitions=["day=2017-07-28/hour=08"]) as write:
+        folder = Path(write.root, "day=2017-07-28/hour=08")
+        folder.mkdir(parents=True)
+        (folder / "note.txt").write_text("a note")
 
 
 def test_runs_that_published_themselves_do_not_keep_the_next_one_waiting(make_graph: Callable[..., Graph]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from lake_assets.resources.lake import EmbeddedLakeResource
 from lake_assets.resources.nosql.contract import NoSQLStore
 from lake_assets.resources.nosql.lmdb_store import LMDBStore
 from lake_assets.resources.nosql.resource import LMDBResource
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.shared_spark import SharedSpark
 
 
@@ -34,14 +37,31 @@ class Workbench:
         """Materialize assets in one run."""
         return materialize(assets, instance=self.instance, resources=self.resources, **options)
 
+    def publish(self, result: ExecuteInProcessResult) -> None:
+        """Bring what a run wrote into ``main``."""
+        self.lake.merge(self.branch(result), "main", audit=TESTS)
+
     def branch(self, result: ExecuteInProcessResult) -> str:
         """Return the branch of a run."""
         return f"run-{result.run_id}"
 
 
 @pytest.fixture
-def workbench(tmp_path: Path) -> Any:
+def workbench(tmp_path: Path) -> Iterator[Workbench]:
     """A fresh lake, store and instance."""
+    with _workbench(tmp_path) as workbench:
+        yield workbench
+
+
+@pytest.fixture(scope="module")
+def module_workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """A lake, store and instance of a whole file's tests."""
+    with _workbench(tmp_path_factory.mktemp("workbench")) as workbench:
+        yield workbench
+
+
+@contextmanager
+def _workbench(tmp_path: Path) -> Iterator[Workbench]:
     lake, spark = EmbeddedLakeResource(home=str(tmp_path / "home")), SharedSpark()
     nosql = LMDBResource(folder=str(tmp_path / "nosql"))
     resources = {

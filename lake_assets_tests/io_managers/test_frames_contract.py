@@ -160,6 +160,47 @@ def test_equal_rows_have_equal_versions_and_make_no_new_commit(workbench: Workbe
     assert len(set(heads)) == 1
 
 
+NOTHING: list[Any] = []
+CORRECTIONS = {
+    "a text moves to an empty column": (("ALV", None), (None, "ALV")),
+    "nothing becomes an empty text": (("ALV", None), ("ALV", "")),
+    "nothing becomes zero": ((1, None), (1, 0)),
+    "nothing becomes an empty list": (([1], None), ([1], NOTHING)),
+    "a list holds nothing more": (([1], [2]), ([1], [2, None])),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", CORRECTIONS)
+def test_a_correction_makes_a_commit_however_small_it_is(workbench: Workbench, engine: str, name: str) -> None:
+    before, after = CORRECTIONS[name]
+    kind = {str: "string", int: "int", list: "array<int>"}[type(before[0])]
+    others = ([1], [1]) if kind.startswith("array") else (before[0], before[0])
+
+    @asset(io_manager_key="parquet_io_manager")
+    def bars() -> Any:
+        return frame(engine, [others, row], f"Mnemonic {kind}, SecurityDesc {kind}")
+
+    heads: list[str] = []
+    for row in (before, after):  # noqa: B007
+        workbench.lake.merge(workbench.branch(workbench.run(bars)), "main", audit=TESTS)
+        heads.append(workbench.lake.head("main").id)
+    assert heads[0] != heads[1]
+
+
+def test_the_same_rows_of_another_engine_make_no_new_commit(workbench: Workbench) -> None:
+    @asset(io_manager_key="parquet_io_manager")
+    def bars() -> Any:
+        return frame(engine, rows, "ISIN string, Date date, Price double, Trades long")
+
+    rows = [*ROWS, ("", None, -0.0, 0), (None, date(1, 1, 1), float("inf"), 7)]
+    heads: list[str] = []
+    for engine in ENGINES:  # noqa: B007
+        workbench.lake.merge(workbench.branch(workbench.run(bars)), "main", audit=TESTS)
+        heads.append(workbench.lake.head("main").id)
+    assert heads[0] == heads[1]
+
+
 def test_a_materialization_and_its_commit_name_each_other(workbench: Workbench) -> None:
     @asset(io_manager_key="parquet_io_manager", code_version="7")
     def bars() -> Any:

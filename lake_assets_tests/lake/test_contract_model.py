@@ -1,10 +1,8 @@
-"""A lake beside a model of it: dictionaries of paths, and the textbook's three-way merge of each path."""
+"""A lake beside a model of it."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,64 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from lake_assets.lake.errors import MergeConflict, WriteRefused
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import LakeSpec, fresh_place, put, read
-
-Files = dict[str, str]
+from lake_assets_tests.lake.history import Files, HeldCommit, below, merge_bases, mixed, three_way
 
 PARTITIONS = ("t/p=1", "t/p=2")
 PREFIXES = ("t", *PARTITIONS, "u")
 files = st.dictionaries(st.sampled_from(["a", "b", "x/a", "x/b"]), st.sampled_from(["1", "2"]), max_size=3)
 branches = st.sampled_from(["main", "one", "two"])
 working = st.sampled_from(["one", "two"])
-
-
-@dataclass
-class ModelCommit:
-    """What one commit holds, where it comes from, and which folders its write replaced."""
-
-    id: str
-    files: Files
-    parents: tuple[ModelCommit, ...] = ()
-    replaces: tuple[str, ...] = ()
-    ancestors: dict[str, ModelCommit] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.ancestors = {self.id: self}
-        for parent in self.parents:
-            self.ancestors.update(parent.ancestors)
-
-
-def below(held: Files, prefix: str) -> Files:
-    return {path: text for path, text in held.items() if path.startswith(prefix + "/")}
-
-
-def merge_bases(left: ModelCommit, right: ModelCommit) -> list[ModelCommit]:
-    common = [commit for id_, commit in left.ancestors.items() if id_ in right.ancestors]
-    return [one for one in common if not any(one is not other and one.id in other.ancestors for other in common)]
-
-
-def three_way(base: Files, ours: Files, theirs: Files) -> tuple[Files, set[str]]:
-    merged, conflicts = dict(ours), set[str]()
-    for path in base.keys() | theirs.keys():
-        before, mine, other = base.get(path), ours.get(path), theirs.get(path)
-        if other in (before, mine):
-            continue
-        if mine != before:
-            conflicts.add(path)
-        elif other is None:
-            del merged[path]
-        else:
-            merged[path] = other
-    return merged, conflicts
-
-
-def mixed(replaces: Iterable[str], base: Files, ours: Files, theirs: Files) -> set[str]:
-    """Paths of folders that one side replaced as wholes and the other changed."""
-    conflicts = set[str]()
-    for folder in replaces:
-        was, mine, other = (below(side, folder) for side in (base, ours, theirs))
-        if mine not in (was, other) and other != was:
-            conflicts |= {path for path in mine | other if mine.get(path) != other.get(path)}
-    return conflicts
 
 
 class LakeMachine(RuleBasedStateMachine):
@@ -82,7 +29,7 @@ class LakeMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.lake = LakeSpec(self.backend, fresh_place(self.backend, Path(self.folder.name))).open()
-        root = ModelCommit(self.lake.head("main").id, {})
+        root = HeldCommit(self.lake.head("main").id, {})
         self.heads = dict.fromkeys(["main", "one", "two"], root)
         for branch in ("one", "two"):
             self.lake.create_branch(branch, "main")
@@ -94,7 +41,7 @@ class LakeMachine(RuleBasedStateMachine):
             self.lake.close()
             self.folder.cleanup()
 
-    def _advance(self, branch: str, id_: str, commit: ModelCommit) -> None:
+    def _advance(self, branch: str, id_: str, commit: HeldCommit) -> None:
         if commit.files == self.heads[branch].files and len(commit.parents) == 1:
             assert id_ == self.heads[branch].id
         else:
@@ -108,7 +55,7 @@ class LakeMachine(RuleBasedStateMachine):
         kept = {path: text for path, text in head.files.items() if path not in below(head.files, prefix)}
         held = kept | {f"{prefix}/{name}": text for name, text in new.items()}
         made = put(self.lake, branch, prefix, new)
-        self._advance(branch, made.id, ModelCommit("", held, (head,), (prefix,)))
+        self._advance(branch, made.id, HeldCommit("", held, (head,), (prefix,)))
 
     @rule(branch=working, prefix=st.sampled_from(PREFIXES), new=files)
     def append(self, branch: str, prefix: str, new: Files) -> None:
@@ -119,7 +66,7 @@ class LakeMachine(RuleBasedStateMachine):
                 put(self.lake, branch, prefix, new, mode="append")
         else:
             made = put(self.lake, branch, prefix, new, mode="append")
-            self._advance(branch, made.id, ModelCommit("", head.files | added, (head,)))
+            self._advance(branch, made.id, HeldCommit("", head.files | added, (head,)))
 
     @rule(branch=working, new=st.dictionaries(st.sampled_from(["p=1/a", "p=1/b", "p=2/a"]), st.sampled_from("12")))
     def overwrite_partitions(self, branch: str, new: Files) -> None:
@@ -127,7 +74,7 @@ class LakeMachine(RuleBasedStateMachine):
         held = {path: text for path, text in head.files.items() if not path.startswith(PARTITIONS)}
         held |= {f"t/{name}": text for name, text in new.items()}
         made = put(self.lake, branch, "t", new, partitions=["p=1", "p=2"])
-        self._advance(branch, made.id, ModelCommit("", held, (head,), PARTITIONS))
+        self._advance(branch, made.id, HeldCommit("", held, (head,), PARTITIONS))
 
     @rule(source=branches, into=branches)
     def merge(self, source: str, into: str) -> None:
@@ -148,7 +95,7 @@ class LakeMachine(RuleBasedStateMachine):
             assert caught.value.paths == tuple(sorted(conflicts))
         else:
             made = self.lake.merge(source, into, audit=TESTS)
-            self.heads[into] = ModelCommit(made.id, merged, (ours, theirs))
+            self.heads[into] = HeldCommit(made.id, merged, (ours, theirs))
 
     @precondition(lambda self: any(len(head.ancestors) > 1 for head in self.heads.values()))
     @rule(branch=working, data=st.data())
@@ -167,7 +114,7 @@ class LakeMachine(RuleBasedStateMachine):
             assert caught.value.paths == tuple(sorted(conflicts))
             return
         made = self.lake.revert(undone.id, branch)
-        self._advance(branch, made.id, ModelCommit("", held, (head,), replaces))
+        self._advance(branch, made.id, HeldCommit("", held, (head,), replaces))
 
     @rule(left=branches, right=branches)
     def diff(self, left: str, right: str) -> None:

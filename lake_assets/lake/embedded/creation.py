@@ -15,7 +15,9 @@ from lake_assets.lake.embedded.durability import new_names, sync, sync_tree
 from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
 from lake_assets.lake.embedded.trees import Trees
+from lake_assets.lake.format import FIRST, FORMAT
 
+_FORMAT = "lakeassets.format"
 _LFS = b"* filter=lfs diff=lfs merge=lfs -text\n"
 
 
@@ -52,6 +54,19 @@ def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
     return pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
 
 
+def format_of(repository: pygit2.Repository) -> int:
+    """Return the number of a lake's format, which stands in the repository's configuration."""
+    for entry in repository.config:
+        if entry.name == _FORMAT:
+            return int(entry.value or FIRST)
+    return FIRST
+
+
+def set_format(repository: pygit2.Repository, number: int) -> None:
+    """Say that a lake has this format."""
+    repository.config[_FORMAT] = number
+
+
 def _ignore_user_settings() -> None:
     """Let nothing in a user's or machine's Git configuration change what the lake does, or break it."""
     for level in (ConfigLevel.GLOBAL, ConfigLevel.XDG, ConfigLevel.SYSTEM):
@@ -65,6 +80,7 @@ def _create(git_dir: Path) -> None:
     # Commits of deleted branches stay readable by id, whatever maintenance somebody runs.
     repository.config["gc.auto"] = 0
     repository.config["gc.pruneExpire"] = "never"
+    set_format(repository, FORMAT)
     # What somebody writes here by plain Git is synced as ours is.
     repository.config["core.fsync"] = "all"
     make_folder(git_dir / "lfs" / "objects")

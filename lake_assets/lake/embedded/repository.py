@@ -17,7 +17,7 @@ from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refu
 from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
-from lake_assets.lake.embedded.creation import open_or_create
+from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
 from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector, Removable
@@ -39,6 +39,7 @@ from lake_assets.lake.errors import (
     WriteConflict,
     WriteRefused,
 )
+from lake_assets.lake.format import check_format
 
 
 class EmbeddedLake:
@@ -49,9 +50,13 @@ class EmbeddedLake:
     home
         The folder: ``lake.git`` (the repository), ``snapshots`` (the cache of :meth:`path`) and ``staging``
         (writes under way). It is made where it is missing. All of it lies on one file system.
+    any_format
+        Open a lake of another format, too: to migrate it.
 
     Raises
     ------
+    FormatMismatch
+        The lake is of another format than this program.
     LakeUnavailable
         The folder cannot be made or read, or its ``lake.git`` is no repository.
     InvalidName
@@ -66,7 +71,7 @@ class EmbeddedLake:
     >>> _ = lake.merge("trial", "main", audit=Override("ann", "the first try"))
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, any_format: bool = False) -> None:
         self._home = Path(home).absolute()
         self._name = str(self._home)
         if set(self._name) & set("*?[]{}\\"):
@@ -76,6 +81,9 @@ class EmbeddedLake:
         self._scratch = Scratch(self._home / "staging")
         with self._translated():
             self._git = open_or_create(git_dir, self._scratch)
+            self.format = format_of(self._git)
+            if not any_format:
+                check_format(self.format, self._name)
             self._scratch.sweep()
         self._objects = Objects(git_dir / "lfs" / "objects")
         git_objects = GitObjects(self._git)
@@ -93,6 +101,12 @@ class EmbeddedLake:
     def repository(self) -> str:
         """The lake's folder."""
         return self._name
+
+    def set_format(self, number: int) -> None:
+        """Say that the lake has this format."""
+        with self._translated():
+            set_format(self._git, number)
+        self.format = number
 
     # Refs
 
@@ -194,11 +208,11 @@ class EmbeddedLake:
 
     # Reading
 
-    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
+    def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
         """Yield the objects under ``prefix``, sorted by path; checksums are ``sha256:…``."""
         folder = names.check_path(prefix, self._name)
         with self._translated(ref, folder):
-            for path, pointer in self._files(self._refs.resolve(ref), folder):
+            for path, pointer in self._files(self._refs.resolve(ref), folder, after):
                 address = f"file://{self._objects.path(pointer)}"
                 yield LakeObject(path, pointer.size, f"sha256:{pointer.sha256}", address)
 
@@ -272,7 +286,7 @@ class EmbeddedLake:
         message: str = "",
         metadata: Mapping[str, str] | None = None,
         partitions: Sequence[str] | None = None,
-        updated: Sequence[str] = (),
+        beside: Sequence[str] = (),
     ) -> Generator[Write]:
         """Open a writable folder that becomes one commit; see :meth:`Lake.write`.
 
@@ -285,38 +299,55 @@ class EmbeddedLake:
             raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
         folder = names.check_folder(prefix, self._name, "prefix")
         targets = names.targets(folder, partitions, self._name)
-        kept = names.targets(folder, updated, self._name)
+        updated = names.apart(folder, beside, self._name)
         names.refuse_main(branch, self._name)
         with ExitStack() as owned:
             with self._translated(branch, folder):
                 head = self._refs.branch(branch)
-                place = owned.enter_context(self._scratch.folder()) / "data"
-                make_folder(place)
-            write = Write(f"file://{place}", LocalFileSystem(), str(place), str(head.id), dict(metadata or {}))
+                own = owned.enter_context(self._scratch.folder())
+                place = own / "data"
+                places = {path: own / f"beside-{number}" for number, path in enumerate(updated)}
+                for path in (place, *places.values()):
+                    make_folder(path)
+            write = Write(
+                f"file://{place}",
+                LocalFileSystem(),
+                str(place),
+                str(head.id),
+                {path: str(at) for path, at in places.items()},
+                dict(metadata or {}),
+            )
             with disk_full_translated(self._name, branch, folder):
                 yield write
             with self._translated(branch, folder):
-                began = {target: self._commits.node(head, target) for target in targets}
+                began = {target: self._commits.node(head, target) for target in (*targets, *updated)}
                 below = None if partitions is None else [target[len(folder) + 1 :] for target in targets]
-                staged_files = collect(place, folder, below, self._name)
-                pointers = self._take_in(staged_files, branch, folder)
-                files = {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
-                held = {**self._files_in(head, kept), **{f"{folder}/{path}": node for path, node in files.items()}}
-                removed = {f"{folder}/{path}" for path in write.removed}
-                staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in removed})
-                successor = self._writing(
-                    branch, began, staged, mode, trailers.clean_message(message) or f"Write {folder}", write
-                )
+                files = collect(place, folder, below, self._name)
+                for path, at in places.items():
+                    files |= collect(at, path, None, self._name)
+                pointers = self._take_in(files, branch, folder)
+                written = {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
+                held = self._files_in(head, updated) | written
+                gone = {path for path in write.removed if any(names.is_within(path, target) for target in updated)}
+                staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in gone})
+                text = trailers.clean_message(message) or f"Write {folder}"
+                successor = self._writing(branch, began, targets if mode == "append" else (), staged, text, write)
 
                 def with_data(head: GitCommit) -> GitCommit | None:
-                    self._objects.keep(staged_files, pointers)
+                    self._objects.keep(files, pointers)
                     return successor(head)
 
                 write.commit = describe(self._refs.advance(branch, with_data))
 
     def _files_in(self, commit: GitCommit, folders: Sequence[str]) -> dict[str, Node]:
-        nodes = ((folder, self._commits.node(commit, folder)) for folder in folders)
-        return {path: node for folder, found in nodes for path, node in self._trees.files(found, folder)}
+        held: dict[str, Node] = {}
+        for folder in folders:
+            found = self._commits.node(commit, folder)
+            if found is not None and not found.is_folder:
+                reason = "a file stands where this write needs a folder: choose another one"
+                raise WriteRefused(reason, repository=self._name, path=folder)
+            held.update(self._trees.files(found, folder))
+        return held
 
     def _take_in(self, files: Mapping[str, Path], branch: str, folder: str) -> dict[str, Pointer]:
         try:
@@ -329,12 +360,15 @@ class EmbeddedLake:
         self,
         branch: str,
         began: Mapping[str, Node | None],
+        added_to: Collection[str],
         staged: Node | None,
-        mode: WriteMode,
         message: str,
         write: Write,
     ) -> Callable[[GitCommit], GitCommit | None]:
-        """Return what makes a branch's head the commit that has the staged files in place of the targets."""
+        """Return what makes a branch's head the commit that has the staged files in place of the targets.
+
+        Those in ``added_to`` keep what they hold.
+        """
 
         def successor(head: GitCommit) -> GitCommit | None:
             grafts: dict[str, Node | None] = {}
@@ -343,7 +377,7 @@ class EmbeddedLake:
                 if self._commits.node(head, target) != before:
                     reason = "changed on the branch since this write began; nothing was committed: run it again"
                     raise WriteConflict(reason, repository=self._name, ref=branch, path=target)
-                if mode == "append":
+                if target in added_to:
                     grafts[target], taken = self._trees.merge(None, before, grafts[target], target)
                     if taken:
                         reason = f"append replaces no file, and {len(taken)} are there already: choose other names"
@@ -356,7 +390,7 @@ class EmbeddedLake:
                 raise WriteRefused(reason, repository=self._name, ref=branch, path=min(grafts)) from error
             if after == root:
                 return None
-            replaces = began if mode == "overwrite" else ()
+            replaces = [target for target in began if target not in added_to]
             return self._commits.make(after, [head], message, write.metadata, replaces)
 
         return successor
@@ -405,7 +439,8 @@ class EmbeddedLake:
         mixed = {
             place
             for place in {place for place in places.values() if place is not None}
-            if self._trees.find(root, place) != self._trees.find(self._commits.root(theirs), place)
+            for folder in (place, names.beside(place))
+            if self._trees.find(root, folder) != self._trees.find(self._commits.root(theirs), folder)
         }
         refuse_uncovered([path for path, place in places.items() if place is None], self._name, ref)
         refuse_mixed([path for path, place in places.items() if place in mixed], self._name, ref)
@@ -544,8 +579,8 @@ class EmbeddedLake:
                 reason = f"Git object {error} is missing or damaged: restore the lake from a backup"
                 raise DataCorrupted(reason, repository=self._name, ref=ref, path=path) from error
 
-    def _files(self, commit: GitCommit, folder: str) -> Iterator[tuple[str, Pointer]]:
-        for path, node in self._trees.files(self._commits.node(commit, folder), folder):
+    def _files(self, commit: GitCommit, folder: str, after: str = "") -> Iterator[tuple[str, Pointer]]:
+        for path, node in self._trees.files(self._commits.node(commit, folder), folder, after):
             if path == ATTRIBUTES:
                 continue
             pointer = Pointer.parse(self._trees.read(node))

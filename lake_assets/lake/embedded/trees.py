@@ -77,15 +77,18 @@ class Trees:
             node = Node(*found) if found else None
         return node
 
-    def files(self, node: Node | None, path: str = "") -> Iterator[tuple[str, Node]]:
-        """Yield every file at or below a node with its path, in path order."""
+    def files(self, node: Node | None, path: str = "", after: str = "") -> Iterator[tuple[str, Node]]:
+        """Yield every file at or below a node with its path, in path order: those that sort behind ``after``."""
         if node is None:
             return
         if not node.is_folder:
-            yield path, node
+            if path > after:
+                yield path, node
+            return
+        if path and after > f"{path}/" and not after.startswith(f"{path}/"):
             return
         for name, child in self.entries(node).items():
-            yield from self.files(child, f"{path}/{name}" if path else name)
+            yield from self.files(child, f"{path}/{name}" if path else name, after)
 
     def graft(self, node: Node | None, changes: Mapping[str, Node | None]) -> Node | None:
         """Return ``node`` with other nodes at the given paths (None: removed); no path may lie below another.

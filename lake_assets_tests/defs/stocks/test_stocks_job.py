@@ -97,7 +97,7 @@ def test_the_materialization_tells_what_was_published(make_graph: Callable[..., 
     merge = graph.lake.head(MAIN)
     assert merge.metadata["run_id"] == result.run_id
     # Publishing it again is no second merge.
-    again = publish(graph.lake, graph.instance, result.dagster_run)
+    again = publish(graph.lake, graph.instance, result.dagster_run, graph.defs.resolve_asset_graph())
     assert (again.commit, again.merged) == (merge, False)
 
 

@@ -1,0 +1,1 @@
+"""Frames of pandas and Spark: recognised, written to the lake and read from it."""

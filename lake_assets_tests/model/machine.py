@@ -1,0 +1,569 @@
+"""Hypothesis's state machine: steps of runs, people and time, in any order, on a world and on what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any, Literal
+
+from dagster import AssetKey, DagsterEventType
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from lake_assets.io_managers.manifest import MANIFEST
+from lake_assets.lake.contract import MAIN
+from lake_assets_tests.lake.history import Files, HeldCommit, below
+from lake_assets_tests.model.expected import Evaluation, Expected, Publishing, Run, Verdict
+from lake_assets_tests.model.graph import BOTH, CHECKS, CONTENTS, PARTS, PLACES, PUBLISHED_ASSET, RAW, ROWS, frame_of
+from lake_assets_tests.model.somebody import LIBRARY
+from lake_assets_tests.model.world import Outcome, World, embedded_world
+
+Way = Literal["asset", "sensor", "command"]
+How = Literal["input", "metadata", "unsaid"]
+Stated = Literal["audit", "override", "nothing"]
+
+DATA = "part-00000.parquet"
+NOW, WEEK = timedelta(0), timedelta(days=7)
+
+several_parts = st.sampled_from([("p",), ("q",), PARTS])
+contents = st.sampled_from(list(CONTENTS))
+assets = st.sampled_from([RAW, ROWS, BOTH])
+checked = st.sampled_from([ROWS, BOTH])
+verdicts: st.SearchStrategy[Verdict] = st.sampled_from(["passed", "passed", "warned", "failed"])
+hows: st.SearchStrategy[How] = st.sampled_from(["input", "metadata", "unsaid"])
+ways: st.SearchStrategy[Way] = st.sampled_from(["asset", "sensor", "command"])
+number = st.integers(0, 7)
+"""Which of the runs, refs or commits that there are, counted from the newest."""
+
+ALL_CHECKS = tuple(check.to_user_string() for of_asset in CHECKS.values() for check in of_asset)
+
+
+class RunsMachine(RuleBasedStateMachine):
+    """Whatever happens, in whatever order: what the rule says is what the lake, its runs and its sink do."""
+
+    def open_world(self) -> ExitStack:
+        """Open a world of this machine's kind in a stack that closes it."""
+        stack = ExitStack()
+        self.world: World = stack.enter_context(embedded_world())
+        return stack
+
+    @initialize(tenth=st.integers(0, 9))
+    def open(self, tenth: int) -> None:
+        """Begin; one sequence in ten is of real runs by Dagster's engine."""
+        self.opened = self.open_world()
+        self.real = tenth == 0
+        lake = self.world.lake
+        checks = {place: [check.to_user_string() for check in CHECKS[asset]] for place, asset in PLACES.items()}
+        self.expected = Expected(lake.head(MAIN).id, self.world.files(MAIN), checks)
+        self.sources: dict[str, str] = {}
+        self.names = {self.world.files(LIBRARY)[f"contents/{name}.parquet"]: name for name in CONTENTS}
+        self.clean: set[frozenset[tuple[str, str]]] = set()
+
+    def teardown(self) -> None:
+        if hasattr(self, "opened"):
+            self.opened.close()
+
+    # Choosing
+
+    def _run(self, number: int, *, going: bool = False) -> Run | None:
+        runs = [run for run in self.expected.runs if not going or run.status == "going"]
+        return runs[-1 - number % len(runs)] if runs else None
+
+    def _refs(self) -> list[str]:
+        return [MAIN, *self.expected.branches, *self.expected.commits]
+
+    def _ref(self, number: int) -> str:
+        refs = self._refs()
+        return refs[number % len(refs)] if number < 5 else refs[-1 - number % len(refs)]
+
+    # What a run does
+
+    @precondition(lambda self: sum(run.status == "going" for run in self.expected.runs) < 3)
+    @rule(parts=several_parts, source=number)
+    def begin(self, parts: Sequence[str], source: int) -> None:
+        self._begin(parts, self._ref(source))
+
+    def _begin(self, parts: Sequence[str], source: str = MAIN, parent: Run | None = None, skips: bool = False) -> Run:
+        of_parent = self.world.run(parent.id) if parent else None
+        run = Run(self.world.begin(parts, source, of_parent, skips).run_id, tuple(parts), parent, skips)
+        self.sources[run.id] = source
+        self.expected.runs.append(run)
+        return run
+
+    @precondition(lambda self: self._run(0, going=True))
+    @rule(
+        run=number, asset=assets, content=contents, anew=st.booleans(), told=st.sampled_from([True, True, True, False])
+    )
+    def materialize(self, run: int, asset: AssetKey, content: str, anew: bool, told: bool) -> None:
+        """Write an asset; ``anew``: in a process that knows nothing yet; not ``told``: killed before it said so."""
+        chosen = self._run(run, going=True)
+        assert chosen is not None
+        if self._write(chosen, asset, content, anew=anew, told=told) and not told:
+            self._end(chosen, success=False)
+
+    def _write(self, run: Run, asset: AssetKey, content: str, *, anew: bool = False, told: bool = True) -> bool:
+        places = _places(asset, run.parts)
+        if not places:
+            return False  # The run is for no partition.
+        opening = self._opening(run, anew)
+        if anew:
+            self.world.new_process(run.id)
+        outcome = self.world.write(run.id, asset, dict.fromkeys(places, content), told)
+        if not self._opened(run, opening, outcome):
+            return False
+        assert outcome.commit is not None
+        head = self.expected.branches[run.branch]
+        after = self.world.files(outcome.commit.id)
+        assert self.expected.changed(head.files, after) <= set(places.values()), "a write stays in its place"
+        if outcome.commit.id == head.id:
+            made = head
+        else:
+            made = self.expected.commit(outcome.commit.id, after, (head,), tuple(places.values()))
+            assert outcome.commit.parents == (head.id,)
+        self.expected.branches[run.branch] = made
+        for place in places.values():
+            self._holds(head.files, after, place, content)
+            if told:
+                run.told.append((place, made))
+        return True
+
+    def _holds(self, before: Files | None, after: Files, place: str, content: str) -> None:
+        """Assert that a place holds what a run wrote: no correction is taken for what is there already.
+
+        What somebody put beside a manifest that still says what was there is `verify`'s to report.
+        """
+        now = frozenset(below(after, place).items())
+        if before is not None and before == after and now not in self.clean:
+            return
+        self.clean.add(now)
+        data = [checksum for path, checksum in now if not path.endswith(MANIFEST)]
+        assert len(data) == 1, "one file of rows"
+        known = self.names.setdefault(data[0], content)
+        assert known == content, f"{place} holds {known}, and {content} was written"
+
+    def _opening(self, run: Run, anew: bool) -> HeldCommit | Literal["fail", "either"]:
+        """Return the head that the next step of a run works on, and whether it may or must fail."""
+        expected = self.expected
+        lost = expected.lost(run)
+        if run.branch in expected.branches:
+            if lost:
+                return "fail" if anew else "either"
+            return expected.branches[run.branch]
+        if lost:
+            return "fail"
+        if run.began is not None and run.published is None:
+            return "either"  # Its branch went away, with nothing on it.
+        return expected.start_of(run, self.sources[run.id]) or "fail"
+
+    def _opened(self, run: Run, opening: HeldCommit | Literal["fail", "either"], outcome: Outcome) -> bool:
+        """Compare; a step that failed ends its run."""
+        name = run.branch
+        if opening == "fail":
+            assert outcome.refusal, "a run whose work is lost goes on"
+        elif opening != "either":
+            assert not outcome.refusal, outcome.refusal
+        if outcome.refusal:
+            self._adopt(name)
+            self._end(run, success=False)
+            return False
+        if isinstance(opening, HeldCommit):
+            self.expected.branches.setdefault(name, opening)
+        elif name not in self.expected.branches:
+            assert outcome.commit is not None
+            known = (self.expected.commits.get(id_) for id_ in (outcome.commit.id, *outcome.commit.parents))
+            start = next(commit for commit in known if commit is not None)
+            self.expected.branches[name] = start
+        run.began = run.began or self.expected.branches[name]
+        return True
+
+    def _adopt(self, branch: str) -> None:
+        """Take in that a step which failed made its branch before, or not."""
+        if branch in self.world.lake.branches() and branch not in self.expected.branches:
+            self.expected.branches[branch] = self.expected.commits[self.world.lake.head(branch).id]
+
+    @precondition(lambda self: self._run(0, going=True))
+    @rule(run=number, anew=st.booleans())
+    def read(self, run: int, anew: bool) -> None:
+        """(ii) A run reads one commit, with its own writes."""
+        chosen = self._run(run, going=True)
+        assert chosen is not None
+        self._read(chosen, anew=anew)
+
+    def _read(self, run: Run, *, anew: bool = False) -> str | None:
+        """Return the commit that a step of the run reads."""
+        opening = self._opening(run, anew)
+        if opening != "fail" and run.published is not None and run.branch not in self.expected.branches:
+            opening = run.published
+            outcome = self.world.read_ref(run.id)
+            assert outcome.commit is not None
+            assert outcome.commit.id == opening.id, "(ii) a run that was published reads what it published"
+            return opening.id
+        if anew:
+            self.world.new_process(run.id)
+        outcome = self.world.read_ref(run.id)
+        if not self._opened(run, opening, outcome):
+            return None
+        assert outcome.commit is not None
+        assert outcome.commit.id == self.expected.branches[run.branch].id, "(ii) a run reads its branch"
+        return outcome.commit.id
+
+    # Checks
+
+    @precondition(lambda self: self._run(0, going=True))
+    @rule(run=number, asset=checked, verdict=verdicts, how=hows)
+    def check(self, run: int, asset: AssetKey, verdict: Verdict, how: How) -> None:
+        chosen = self._run(run, going=True)
+        assert chosen is not None
+        self._check(chosen, asset, verdict, how)
+
+    @precondition(lambda self: self._run(0, going=True))
+    @rule(run=number, asset=checked, content=contents, verdict=verdicts, how=hows)
+    def write_while_a_check_runs(self, run: int, asset: AssetKey, content: str, verdict: Verdict, how: How) -> None:
+        """A check that began before a write says nothing of what was written."""
+        chosen = self._run(run, going=True)
+        assert chosen is not None
+        self._check(chosen, asset, verdict, how, meanwhile=content)
+
+    def _check(self, run: Run, asset: AssetKey, verdict: Verdict, how: How, meanwhile: str | None = None) -> None:
+        """Let the asset's check read, as ``how`` makes known, and end; ``meanwhile`` is written in between."""
+        commit = self._read(run)
+        if commit is None:
+            return
+        (check,) = CHECKS[asset]
+        places = _places(asset, run.parts)
+        held = self.expected.commits[commit].files
+        if not places or not all(below(held, place) for place in places.values()):
+            return  # There is nothing to be checked: it fails to load.
+        step = self.world.step(run.id, f"{'/'.join(asset.path)} {check.name}")
+        told = dict([item for one in (*reversed(list(run.ancestry())), run) for item in one.told])
+        if how == "input":
+            self.world.load(step, asset, [part for part in places if part])
+        if meanwhile is not None and not self._write(run, asset, meanwhile):
+            return
+        partition = next(iter(places)) if len(places) == 1 and asset == ROWS else None
+        self.world.evaluate(step, check, verdict, partition, commit if how == "metadata" else None)
+        for place in places.values():
+            # Where neither says what was read, it is what the run itself had written by then.
+            seen = held if how != "unsaid" else told[place].files if place in told else None
+            if seen is not None:
+                self.expected.evaluations.append(Evaluation(check.to_user_string(), place, below(seen, place), verdict))
+
+    @precondition(lambda self: self._run(0, going=True))
+    @rule(run=number, success=st.booleans())
+    def end(self, run: int, success: bool) -> None:
+        chosen = self._run(run, going=True)
+        assert chosen is not None
+        self._end(chosen, success=success)
+
+    def _end(self, run: Run, *, success: bool) -> None:
+        run.status = "success" if success else "failure"
+        self.world.end(run.id, success=success)
+
+    # The ways to main
+
+    @precondition(lambda self: self._run(0))
+    @rule(run=number, way=ways, override=st.sampled_from([False, False, True]))
+    def publish(self, run: int, way: Way, override: bool) -> None:
+        chosen = self._run(run)
+        assert chosen is not None
+        self._publish(chosen, way, ALL_CHECKS if override and way == "command" else ())
+
+    def _publish(self, run: Run, way: Way, overridden: Sequence[str] = ()) -> None:
+        expected = self.expected.publishing(run, overridden)
+        if way == "asset":
+            if run.status != "going":
+                return
+            ahead = expected.head or self.expected.branches.get(run.branch) or self.expected.main
+            places = _places(ROWS, run.parts).values()
+            if not all(below(ahead.files, place) for place in places) and expected.answer != "either":
+                expected = Publishing("refuse", why="absent")
+            outcome = self.world.publish_by_asset(run.id, run.parts)
+        elif way == "sensor":
+            if run.status != "success":
+                return
+            if run.branch not in self.expected.branches:
+                expected = Publishing("either", why="no branch")
+            outcome = self.world.publish_by_sensor(run.id)
+        else:
+            if run.status == "going":
+                expected = Publishing("refuse", why="goes on")
+            outcome = self.world.publish_by_command(run.id, overridden)
+        note(f"{way}: expected {expected.answer} {expected.why}, got {outcome}")
+        self._published(run, expected, outcome)
+
+    def _published(self, run: Run, expected: Publishing, outcome: Outcome) -> None:
+        model, before = self.expected, self.expected.main
+        self._adopt(run.branch)
+        if expected.answer == "refuse":
+            assert outcome.refusal, f"(i) {expected.why} is published"
+        elif expected.answer == "merge":
+            assert outcome.merged, outcome.refusal or "nothing was merged"
+        elif expected.answer == "nothing":
+            assert not outcome.merged
+        if outcome.merged:
+            assert outcome.commit is not None
+            assert outcome.commit.parents[0] == before.id
+            head = model.commits[outcome.commit.parents[1]]
+            files = expected.files if expected.answer == "merge" else self.world.files(outcome.commit.id)
+            made = model.commit(outcome.commit.id, files, (before, head))
+            model.advance_main(made)
+            run.published = made
+        if not outcome.refusal and run.branch not in self.world.lake.branches():
+            model.branches.pop(run.branch, None)
+
+    @rule(
+        parts=several_parts,
+        source=number,
+        wanted=st.dictionaries(assets, contents, min_size=1, max_size=2),
+        verdict=verdicts,
+        how=hows,
+        way=st.sampled_from(["asset", "sensor", "command", "none"]),
+    )
+    def whole_run(
+        self,
+        parts: Sequence[str],
+        source: int,
+        wanted: Mapping[AssetKey, str],
+        verdict: Verdict,
+        how: How,
+        way: Literal["asset", "sensor", "command", "none"],
+    ) -> None:
+        """A run from beginning to end, so that short sequences go far."""
+        if self.real:
+            self._execute(parts, self._ref(source), wanted, way)
+            return
+        run = self._begin(parts, self._ref(source))
+        for asset in sorted(wanted, key=lambda key: key != RAW):
+            if self._write(run, asset, wanted[asset]) and CHECKS[asset]:
+                self._check(run, asset, verdict, how)
+            if run.status != "going":
+                return
+        if way == "asset" and verdict != "failed":
+            self._publish(run, way)
+        self._end(run, success=verdict != "failed")
+        if way in ("sensor", "command"):
+            self._publish(run, way)
+
+    def _execute(self, parts: Sequence[str], source: str, wanted: Mapping[AssetKey, str], way: str) -> None:
+        """The same by Dagster's engine, taken in from its event log in the order of its events."""
+        places = {place for asset in wanted for place in _places(asset, parts).values()}
+        self.world.wanted.contents = {place: wanted[PLACES[place]] for place in places}
+        selection = [*wanted, *([PUBLISHED_ASSET] if way == "asset" and ROWS in wanted else [])]
+        of_parts = parts if ROWS in wanted else ()
+        before = self.expected.main
+        run_id, events = self.world.execute(selection, of_parts, source)
+        run = Run(run_id, tuple(of_parts))
+        self.sources[run_id] = source
+        self.expected.runs.append(run)
+        run.began = self.expected.branches[run.branch] = self.expected.ref(source)
+        for event in events:
+            self._take_in(run, wanted, event)
+        assert self.world.lake.head(MAIN).id == self.expected.main.id, before.id
+        if run.status == "success" and way in ("sensor", "command"):
+            self._publish(run, "sensor" if way == "sensor" else "command")
+
+    def _take_in(self, run: Run, wanted: Mapping[AssetKey, str], entry: Any) -> None:
+        event = entry.dagster_event
+        kind = event.event_type if event is not None else None
+        model = self.expected
+        if kind == DagsterEventType.ASSET_MATERIALIZATION and event.asset_key in wanted:
+            made = event.step_materialization_data.materialization
+            id_, place = made.metadata["lake/commit"].value, made.metadata["lake/prefix"].value
+            head = model.branches[run.branch]
+            files = self.world.files(id_)
+            places = tuple(_places(made.asset_key, run.parts).values())
+            commit = model.commit(id_, files, (head,), places)
+            model.branches[run.branch] = commit
+            run.told.append((place, commit))
+            self._holds(head.files, files, place, wanted[made.asset_key])
+        elif kind == DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data.asset_check_key
+            good = "failed" if wanted[check.asset_key] in ("bad", "worse") else "passed"
+            held = model.branches[run.branch].files
+            for place in _places(check.asset_key, run.parts).values():
+                evaluation = Evaluation(check.to_user_string(), place, below(held, place), good)
+                model.evaluations.append(evaluation)
+        elif (
+            kind in (DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE)
+            and entry.step_key == "tiny_published"
+        ):
+            expected = model.publishing(run)
+            head = self.world.lake.head(MAIN)
+            merged = head.id != model.main.id
+            failed = kind == DagsterEventType.STEP_FAILURE
+            why = event.step_failure_data.error_display_string if failed else ""
+            self._published(run, expected, Outcome(head, merged, why))
+        elif kind in (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE):
+            run.status = "success" if kind == DagsterEventType.RUN_SUCCESS else "failure"
+
+    @precondition(lambda self: any(run.status != "going" for run in self.expected.runs))
+    @rule(run=number)
+    def reexecute(self, run: int) -> None:
+        """Re-execute from failure: what the parent wrote is not written again."""
+        ended = [run for run in self.expected.runs if run.status != "going"]
+        parent = ended[-1 - run % len(ended)]
+        self._begin(parent.parts, self.sources[parent.id], parent, skips=True)
+
+    @precondition(lambda self: len(self.expected.line) > 1)
+    @rule(to=number, prefix=st.sampled_from(["", "rows", "raw", "a/b"]), published=st.booleans())
+    def roll_back(self, to: int, prefix: str, published: bool) -> None:
+        """(iv) `main` goes back to what it held, and to nothing else."""
+        model = self.expected
+        line = model.line if published else list(model.commits.values())
+        target = line[-1 - to % len(line)]
+        outcome = self.world.roll_back(target.id, prefix)
+        files = model.rolled_back(target, prefix)
+        if target not in model.line:
+            assert outcome.refusal, "(iv) main goes back to what it never held"
+        elif files == model.main.files:
+            assert not outcome.merged
+        else:
+            assert outcome.merged, outcome.refusal
+            assert outcome.commit is not None
+            between = self.world.lake.head(outcome.commit.parents[1])
+            restored = model.commit(between.id, files, (model.main,))
+            while between.parents != (model.main.id,):
+                between = self.world.lake.head(between.parents[0])
+            model.advance_main(model.commit(outcome.commit.id, files, (model.main, restored)))
+
+    # Time, and others
+
+    @precondition(lambda self: self.expected.branches)
+    @rule(limit=st.sampled_from([NOW, NOW, WEEK]))
+    def sweep(self, limit: timedelta) -> None:
+        expected = self.expected.swept() if limit == NOW else set[str]()
+        assert self.world.sweep(limit) == expected, "a sweep removes what nobody needs, and nothing else"
+        for branch in expected:
+            del self.expected.branches[branch]
+
+    @precondition(lambda self: self.expected.branches)
+    @rule(branch=number, to=number, deletes=st.booleans())
+    def somebody_moves_a_branch(self, branch: int, to: int, deletes: bool) -> None:
+        """Somebody deletes a run's branch, or resets it to an earlier commit."""
+        name = self._branch(branch)
+        if deletes:
+            self.world.somebody.delete(name)
+            del self.expected.branches[name]
+            return
+        earlier = [*self.expected.branches[name].ancestors.values()]
+        target = earlier[to % len(earlier)]
+        self.world.somebody.reset(name, target.id)
+        self.expected.branches[name] = target
+
+    @precondition(lambda self: self.expected.branches)
+    @rule(
+        branch=number,
+        place=st.sampled_from([*PLACES, "notes"]),
+        file=st.sampled_from([DATA, "note.txt"]),
+        content=st.one_of(contents, st.none()),
+    )
+    def somebody_writes(self, branch: int, place: str, file: str, content: str | None) -> None:
+        """Somebody commits a file to a run's branch, over another or beside it, or removes one."""
+        name, path = self._branch(branch), f"{place}/{file}"
+        head = self.expected.branches[name]
+        if content is None and path not in head.files:
+            return
+        id_ = self.world.somebody.put(name, path, f"contents/{content}.parquet" if content else None)
+        self.expected.branches[name] = self.expected.commit(id_, self.world.files(id_), (head,))
+
+    @precondition(lambda self: self.expected.branches)
+    @rule(branch=number)
+    def somebody_merges(self, branch: int) -> None:
+        """Somebody merges a branch into `main` past the rule; `verify` says so."""
+        model = self.expected
+        head = model.branches[self._branch(branch)]
+        if head.id in model.main.ancestors:
+            return
+        id_ = self.world.somebody.merge(head.id)
+        if id_ is None:
+            return
+        made = model.commit(id_, self.world.files(id_), (model.main, head))
+        model.past_the_rule.append(made)
+        model.advance_main(made)
+
+    def _branch(self, number: int) -> str:
+        names = list(self.expected.branches)
+        return names[-1 - number % len(names)]
+
+    @rule(
+        place=st.sampled_from(["raw", "rows/partition=p", "notes"]),
+        content=contents,
+        stated=st.sampled_from(["audit", "override", "nothing"]),
+    )
+    def transaction(self, place: str, content: str, stated: Stated) -> None:
+        """A transaction states its audit or its override; no other reaches `main`."""
+        model = self.expected
+        outcome = self.world.transaction(place, content, stated)
+        data = self.world.files(LIBRARY)[f"contents/{content}.parquet"]
+        files = {path: text for path, text in model.main.files.items() if not path.startswith(f"{place}/")}
+        files[f"{place}/{DATA}"] = data
+        held = below(files, place)
+        audited = place in model.checks and (not model.missing(place, held) or model.held_before(place, held))
+        if stated == "nothing" or (stated == "audit" and not audited and files != model.main.files):
+            assert outcome.refusal, "(i) a transaction is published that nobody let in"
+            return
+        assert not outcome.refusal, outcome.refusal
+        if outcome.merged:
+            assert outcome.commit is not None
+            between = self.world.lake.head(outcome.commit.parents[1])
+            written = model.commit(between.id, files, (model.main,), (place,))
+            model.advance_main(model.commit(outcome.commit.id, files, (model.main, written)))
+        assert model.main.files == files
+
+    @precondition(lambda self: len(self.expected.line) > 1)
+    @rule()
+    def verify(self) -> None:
+        """(vii) What a successful run materialized is on `main`, or the record says why not."""
+        model = self.expected
+        problems = self.world.problems()
+        for made in model.past_the_rule:
+            assert any(made.id in problem for problem in problems), "verify does not know what passed the rule by"
+        for run in model.runs:
+            if run.status == "success" and model.gone(run):
+                assert any(run.id in problem for problem in problems), "(vii) verify does not know what is lost"
+
+    @precondition(lambda self: self.expected.sink is not self.expected.main)
+    @rule()
+    def feed(self) -> None:
+        outcome = self.world.feed()
+        assert not outcome.refusal, outcome.refusal
+        self.expected.sink = self.expected.main
+
+    # What holds after every step
+
+    @invariant()
+    def main_and_branches_are_as_expected(self) -> None:
+        """(i), (iii), (vi) What the model does not move, does not move; what it moves holds what the rule says."""
+        if not hasattr(self, "expected"):
+            return
+        lake, model = self.world.lake, self.expected
+        head = lake.head(MAIN)
+        assert head.id == model.main.id
+        assert self.world.files(head.id) == model.main.files, "(iii)"
+        assert set(lake.branches()) - {MAIN, LIBRARY} == set(model.branches)
+        for name, commit in model.branches.items():
+            assert lake.head(name).id == commit.id
+
+    @invariant()
+    def the_sink_is_what_main_held(self) -> None:
+        """(v) A sink equals what `main` held at the commit it names."""
+        if not hasattr(self, "expected") or self.world.sink_commit() is None:
+            return
+        named = self.expected.commits[self.world.sink_commit() or ""]
+        assert named in self.expected.line, "(v) a sink is fed from what was never published"
+        rows = self.world.sink_rows()
+        wanted: list[dict[str, Any]] = []
+        for part in PARTS:
+            for path, checksum in below(named.files, f"rows/partition={part}").items():
+                if path.endswith(".parquet"):
+                    frame = frame_of(self.names[checksum])
+                    wanted += [{"partition": part, **row} for row in frame.to_dict("records")]
+        assert rows == wanted, "(v)"
+
+
+def _places(asset: AssetKey, parts: Sequence[str]) -> dict[str, str]:
+    """Return partition (``""``: none) to folder."""
+    prefix = "/".join(asset.path)
+    return {part: f"{prefix}/partition={part}" for part in parts} if asset == ROWS else {"": prefix}

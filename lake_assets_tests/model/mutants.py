@@ -1,0 +1,210 @@
+"""The product, broken in one way at a time: each of these the machine must find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pandas
+
+from lake_assets.defs import publishing, rollback, sweeping
+from lake_assets.io_managers import audit, run_branch, verification
+from lake_assets.io_managers.run_events import RunEvents
+from lake_assets.io_managers.run_lock import Living
+from lake_assets.lake import transaction as transactions
+from lake_assets.lake.audit import Audit, Entry
+from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets_tests.model import sink, world
+from lake_assets_tests.model.world import World
+
+
+def _everything(lake: Lake, instance: Any, graph: Any, source: Commit, **options: Any) -> Audit:
+    """An audit that lets everything through."""
+    return Audit(source.id, tuple(Entry("", None, path) for path in lake.incoming(source.id, MAIN)))
+
+
+@contextmanager
+def _ungated_while(way: str) -> Iterator[None]:
+    """Let one way to `main` ask nothing, and the others what they ask."""
+    asked = getattr(World, way)
+
+    def ungated(self: World, *arguments: Any) -> Any:
+        with patch.object(publishing, "audit_publication", _everything):
+            return asked(self, *arguments)
+
+    with patch.object(World, way, ungated):
+        yield
+
+
+@contextmanager
+def reexecution_ungated() -> Iterator[None]:
+    publish = publishing.publish
+
+    def ungated(lake: Lake, instance: Any, run: Any, *arguments: Any, **options: Any) -> Any:
+        if run.parent_run_id is None:
+            return publish(lake, instance, run, *arguments, **options)
+        with patch.object(publishing, "audit_publication", _everything):
+            return publish(lake, instance, run, *arguments, **options)
+
+    with patch.object(publishing, "publish", ungated):
+        yield
+
+
+@contextmanager
+def rollback_ungated() -> Iterator[None]:
+    """It goes back to any commit, of a run's branch too."""
+
+    def any_commit(lake: Lake, to: str, prefix: str = "") -> rollback.Rollback:
+        head, target = lake.head(MAIN), lake.head(to)
+        return rollback.Rollback(head, target, prefix, lake.diff(head.id, target.id, prefix))
+
+    with patch.object(world, "plan_rollback", any_commit), patch.object(rollback, "audit_publication", _everything):
+        yield
+
+
+@contextmanager
+def transaction_ungated() -> Iterator[None]:
+    """It lets in whatever it holds, whoever stated what."""
+
+    def merged(lake: EmbeddedLake, source: str, into: str, message: str, metadata: Any, told: Any) -> Commit:
+        head = lake.head(source)
+        return lake.merge(source, into, message, metadata, _everything(lake, None, None, head))
+
+    class Ungated:
+        def __init__(self, lake: Lake) -> None:
+            self._lake = lake
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._lake, name)
+
+        def merge(self, *arguments: Any) -> Commit:
+            return merged(self._lake, *arguments)  # pyright: ignore
+
+    def ungated(lake: Lake, **options: Any) -> Any:
+        return transactions.transaction(Ungated(lake), **options)  # pyright: ignore
+
+    with patch.object(world, "transaction", ungated):
+        yield
+
+
+def check_before_the_write() -> AbstractContextManager[Any]:
+    """A check is taken to have read what its run had written when it ended, not when it began."""
+
+    def read_by(self: RunEvents, found: Any, partition: str | None, before: Any) -> str | None:
+        asset = found.evaluation.asset_key
+        made = [one for one in self.wrote if one.position < found.position]
+        return next((one.commit for one in reversed(made) if (one.asset, one.partition) == (asset, partition)), None)
+
+    return patch.object(RunEvents, "read_by", read_by)
+
+
+def first_pass_decides() -> AbstractContextManager[Any]:
+    """A check that once passed on a content passes, though it failed on it since."""
+    evaluations = audit._Decision._evaluations
+
+    def passes_first(self: Any, key: Any, place: Any) -> Any:
+        return sorted(evaluations(self, key, place), key=lambda found: not found[1].evaluation.passed)
+
+    return patch.object(audit._Decision, "_evaluations", passes_first)
+
+
+def checks_of_any_content() -> AbstractContextManager[Any]:
+    """A check counts for its partition, whatever it read there."""
+    return patch.object(audit._Decision, "_holds", lambda self, commit, place: True)
+
+
+def checks_of_any_partition() -> AbstractContextManager[Any]:
+    """A check of one partition counts for the others that the commit it read holds."""
+    return patch.object(audit._Decision, "_covers", lambda self, run_id, evaluated, place: True)
+
+
+@contextmanager
+def sweep_too_early() -> Iterator[None]:
+    """Branches go whose runs go on, or are needed by some that do."""
+    nobody = Living(frozenset(), frozenset())
+    with patch.object(sweeping, "living", lambda _: nobody), patch.object(sweeping, "goes_on", lambda *_: False):
+        yield
+
+
+def needed_branches_swept() -> AbstractContextManager[Any]:
+    """Branches go that a run was re-executed from."""
+    return patch.object(sweeping, "living", lambda _: Living(frozenset(), frozenset()))
+
+
+def null_blind_digest() -> AbstractContextManager[Any]:
+    """A content's version is of its values, wherever the nulls stand."""
+
+    def hashed(frame: pandas.DataFrame, **options: Any) -> Any:
+        rows = [hash(tuple(value for value in row if value is not None)) & 0xFFFF_FFFF for row in frame.itertuples()]
+        return pandas.Series(rows, dtype="uint64")
+
+    return patch.object(pandas.util, "hash_pandas_object", hashed)
+
+
+def sink_fed_from_a_branch() -> AbstractContextManager[Any]:
+    """A sink is brought to what a run wrote last, published or not."""
+
+    def newest(lake: Lake) -> str:
+        branches = [name for name in lake.branches() if name.startswith("run-")]
+        return (
+            max((lake.head(name) for name in branches), key=lambda head: head.committed_at).id
+            if branches
+            else (lake.head(MAIN).id)
+        )
+
+    return patch.object(sink, "source_of_sinks", newest)
+
+
+@contextmanager
+def the_others_publication_lost() -> Iterator[None]:
+    """A merge takes its source as it is: what another run published meanwhile is gone."""
+
+    def theirs_alone(self: Any, base: Any, ours: Any, theirs: Any, replaced: Any) -> Any:
+        return self._commits.root(theirs), ()
+
+    nothing = patch.object(EmbeddedLake, "_refuse_unaudited", lambda *_: None)
+    with patch.object(EmbeddedLake, "_three_way", theirs_alone), nothing:
+        yield
+
+
+@contextmanager
+def lost_work_unnoticed() -> Iterator[None]:
+    """A branch that went away is made anew, and nobody asks what was on it."""
+    with (
+        patch.object(run_branch, "refuse_lost", lambda *_: None),
+        patch.object(publishing, "refuse_lost", lambda *_: None),
+    ):
+        yield
+
+
+def lost_work_unreported() -> AbstractContextManager[Any]:
+    return patch.object(verification.Verification, "_lost", lambda self: iter(()))
+
+
+def past_the_rule_unreported() -> AbstractContextManager[Any]:
+    return patch.object(verification.Verification, "_past_the_rule", lambda self: iter(()))
+
+
+MUTANTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
+    "asset ungated": lambda: _ungated_while("publish_by_asset"),
+    "sensor ungated": lambda: _ungated_while("publish_by_sensor"),
+    "command ungated": lambda: _ungated_while("publish_by_command"),
+    "re-execution ungated": reexecution_ungated,
+    "rollback ungated": rollback_ungated,
+    "transaction ungated": transaction_ungated,
+    "check before the write": check_before_the_write,
+    "first pass decides": first_pass_decides,
+    "checks of any content": checks_of_any_content,
+    "checks of any partition": checks_of_any_partition,
+    "sweep too early": sweep_too_early,
+    "needed branches swept": needed_branches_swept,
+    "null-blind digest": null_blind_digest,
+    "sink fed from a branch": sink_fed_from_a_branch,
+    "the other's publication lost": the_others_publication_lost,
+    "lost work unnoticed": lost_work_unnoticed,
+    "lost work unreported": lost_work_unreported,
+    "past the rule unreported": past_the_rule_unreported,
+}
