@@ -8,6 +8,7 @@ import sys
 BENCHMARKS = (
     "definitions_load",
     "lake_commit",
+    "durable_publication",
     "content_version",
     "nosql_write",
     "stocks_graph",

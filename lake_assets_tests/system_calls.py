@@ -48,8 +48,9 @@ def traced(
 
 @dataclass(frozen=True)
 class Call:
-    """One successful call: its name, the paths it names, and the file it works on."""
+    """One successful call: which thread's, its name, the paths it names, and the file it works on."""
 
+    thread: str
     name: str
     paths: tuple[str, ...]
     file: str
@@ -71,7 +72,7 @@ def calls(log: Path) -> Iterator[Call]:
             name, arguments = found[2], found[3]
             at = _FILE.match(arguments)
             number = int(found[4]) if name == "openat" else int(at[1]) if at else -1
-            yield Call(name, tuple(_QUOTED.findall(arguments)), at[2] if at else "", arguments, number)
+            yield Call(found[1], name, tuple(_QUOTED.findall(arguments)), at[2] if at else "", arguments, number)
 
 
 @dataclass

@@ -38,7 +38,8 @@ def expire(
     tags, what unpublished runs began at, and everything since the oldest commit that a sink reflects. Says what it
     would free, and frees it with --yes. On lakeFS it sets the retention rule; lakeFS's own job frees.
     """
-    before = datetime.now(timezone.utc) - _age(older_than)
+    now = datetime.now(timezone.utc)
+    before = now - _age(older_than)
     with closing(environments.open_lake()) as lake:
         sinks = sorted(set(_reflected(lake)))
         if isinstance(lake, EmbeddedLake):
@@ -46,7 +47,8 @@ def expire(
             return
         if keep or keep_prefix:
             raise CommandError("lakeFS keeps heads of branches, and by age alone: leave out --keep and --keep-prefix")
-        _set_rule(lake, min([before, *(lake.head(commit).committed_at for commit in sinks)]), yes, json)
+        oldest = min([before, *(lake.head(commit).committed_at for commit in sinks)])
+        _set_rule(lake, max(1, math.ceil((now - oldest) / timedelta(days=1))), yes, json)
 
 
 def _say(found: Removable, before: datetime, yes: bool, json: bool) -> None:
@@ -61,8 +63,7 @@ def _say(found: Removable, before: datetime, yes: bool, json: bool) -> None:
             print("Nothing was removed. With --yes it is, for ever.")
 
 
-def _set_rule(lake: LakeFSLake, oldest: datetime, yes: bool, json: bool) -> None:
-    days = max(1, math.ceil((datetime.now(timezone.utc) - oldest) / timedelta(days=1)))
+def _set_rule(lake: LakeFSLake, days: int, yes: bool, json: bool) -> None:
     if yes:
         lake.keep_days(days)
     if json:
