@@ -55,12 +55,15 @@ class Stored:
         Further materialization metadata.
     updated
         Files (path below the prefix to size in bytes) of folders that were not written anew.
+    columns
+        What the manifest is to keep of each column.
     """
 
     rows: int
     version: str
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     updated: Mapping[str, int] = field(default_factory=dict[str, int])
+    columns: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,15 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(write.filesystem, root, part.rows, part.version, self._updated(), part.updated)
+                    write_manifest(
+                        write.filesystem,
+                        root,
+                        part.rows,
+                        part.version,
+                        self._updated(),
+                        part.updated,
+                        part.columns,
+                    )
                 write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
                 if len(stored) > 1:
                     write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.names import is_within
 
@@ -22,11 +22,15 @@ MANIFEST = "_manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What was written to one folder: rows, version of the content, and file name to size in bytes."""
+    """What was written to one folder: rows, version of the content, and file name to size in bytes.
+
+    ``columns`` says of each column what the file itself does not: of CSV its type.
+    """
 
     rows: int
     data_version: str
     files: dict[str, int]
+    columns: Sequence[Mapping[str, Any]] = ()
 
 
 def write_manifest(
@@ -36,6 +40,7 @@ def write_manifest(
     data_version: str,
     updated: Sequence[str] = (),
     held: Mapping[str, int] | None = None,
+    columns: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the manifest of the files that lie below ``root``.
 
@@ -49,6 +54,8 @@ def write_manifest(
         Folders below it that are not listed: ``held`` says what is in them, since not all of it is there yet.
     held
         File name to size in bytes.
+    columns
+        What is to be known of each column.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -59,14 +66,26 @@ def write_manifest(
         if info.type == FileType.File and not info.base_name.startswith(("_", "."))
     }
     fresh = {name: size for name, size in listed.items() if not any(is_within(name, folder) for folder in updated)}
-    content = {"rows": rows, "data_version": data_version, "files": dict(sorted({**fresh, **(held or {})}.items()))}
+    files = dict(sorted({**fresh, **(held or {})}.items()))
+    content: dict[str, Any] = {"rows": rows, "data_version": data_version, "files": files}
+    if columns:
+        content["columns"] = list(columns)
     with filesystem.open_output_stream(f"{root}/{MANIFEST}") as stream:
         stream.write((json.dumps(content, indent=1) + "\n").encode())
 
 
 def read_manifest(snapshot: Snapshot) -> Manifest:
     """Read the manifest that a snapshot is, or of the folder that it holds."""
-    path = snapshot.root if snapshot.prefix.endswith(f"/{MANIFEST}") else f"{snapshot.root}/{MANIFEST}"
-    with snapshot.filesystem.open_input_stream(path) as stream:
+    single = snapshot.prefix.endswith(f"/{MANIFEST}")
+    return _read(snapshot.filesystem, snapshot.root if single else f"{snapshot.root}/{MANIFEST}")
+
+
+def manifest_in(filesystem: FileSystem, root: str) -> Manifest:
+    """Read the manifest of a folder."""
+    return _read(filesystem, f"{root}/{MANIFEST}")
+
+
+def _read(filesystem: FileSystem, path: str) -> Manifest:
+    with filesystem.open_input_stream(path) as stream:
         content = json.loads(stream.readall())
-    return Manifest(content["rows"], content["data_version"], content["files"])
+    return Manifest(content["rows"], content["data_version"], content["files"], content.get("columns", ()))
