@@ -2,19 +2,34 @@
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
-import hashlib
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dagster import InputContext, OutputContext
 
 from lake_assets.io_managers.frames import engines
+from lake_assets.io_managers.frames import pandas as pandas_frames
+from lake_assets.io_managers.frames.arrow import conform
+from lake_assets.io_managers.frames.csv import (
+    CsvColumn,
+    CsvFile,
+    CsvSource,
+    read_csv,
+    read_header,
+    schema_of,
+    typed_schema,
+    write_csv,
+)
+from lake_assets.io_managers.frames.promotions import common_schema
+from lake_assets.io_managers.frames.spark_csv import read_spark_csv
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
-from lake_assets.io_managers.manifest import MANIFEST
+from lake_assets.io_managers.manifest import MANIFEST, manifest_in, read_manifest
+from lake_assets.io_managers.neighbours import refuse_unlike
 from lake_assets.io_managers.no_partition import annotation_of
+from lake_assets.io_managers.partitions import Columns
 from lake_assets.io_managers.provenance import SOURCE
 from lake_assets.lake.contract import Lake, Snapshot, Write
 from lake_assets.lake.errors import InvalidName
@@ -22,6 +37,7 @@ from lake_assets.lake.names import check_folder
 from lake_assets.resources.spark import can_be_escaped, literal
 
 if TYPE_CHECKING:
+    import pyarrow
     from pyarrow.fs import FileSystem
 
 STORES = f"RawFile, dict[str, RawFile] (partition key to file), {engines.SUPPORTED}"
@@ -80,8 +96,8 @@ class StoredFile:
 class LakeFileIOManager(LakeIOManager):
     """Stores one raw file a partition; frames are stored as CSV with a header.
 
-    Loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame, all of whose columns
-    are strings: a raw file says nothing of its types.
+    Loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame. What was a frame has
+    its types again, by its manifest; all columns of a raw file are text, as it says nothing of its types.
 
     Examples
     --------
@@ -93,6 +109,13 @@ class LakeFileIOManager(LakeIOManager):
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
         from pyarrow.fs import LocalFileSystem, copy_files
 
+        engine = engines.engine_of_value(obj)
+        if engine is not None:
+            files = _write_frame(obj, engine, f"{context.asset_key.path[-1]}.csv", write, target)
+            lake = self.lake.lake
+            written = {target.folders[key]: typed_schema(file.columns) for key, file in files.items()}
+            refuse_unlike(lake, write.base, target.prefix, written, lambda path: _columns_of(lake, write.base, path))
+            return {key: _stored(file) for key, file in files.items()}
         files = self._as_files(context, obj, write, target)
         for file in files.values():
             _check_name(file.name, self.lake.lake)
@@ -122,11 +145,6 @@ class LakeFileIOManager(LakeIOManager):
                     f"{context.asset_key.to_user_string()} returned files for {sorted(obj)}, not for {sorted(keys)}"
                 )
             return obj
-        engine = engines.engine_of_value(obj)
-        if engine is not None and len(keys) == 1:
-            place = join(write.root, target.folders[keys[0]])
-            write.filesystem.create_dir(place, recursive=True)
-            return {keys[0]: _frame_as_csv(obj, engine, write.filesystem, place, context)}
         raise TypeError(
             f"{context.asset_key.to_user_string()} returned a {type(obj).__name__} for {len(keys)} partition(s); "
             f"lake_file_io_manager stores {STORES}"
@@ -143,17 +161,14 @@ class LakeFileIOManager(LakeIOManager):
         engine = engines.engine_of_annotation(kind)
         if kind is StoredFile and not several:
             return next(iter(files.values()))
-        if engine == "spark":
-            uris = [file.uri for file in files.values()]
-            return self.spark.session.read.csv(uris, header=True, inferSchema=False)
-        if engine == "pandas":
-            import pandas
-
-            parts: list[pandas.DataFrame] = []
-            for file in files.values():
-                with file.open() as stream:
-                    parts.append(pandas.read_csv(stream, dtype=str, keep_default_na=False))
-            return pandas.concat(parts, ignore_index=True)
+        if engine is not None:
+            found = [
+                _source(snapshot, place if several else "", files[key], (target.partitions or {}).get(key, {}))
+                for key, place in target.folders.items()
+            ]
+            if engine == "spark":
+                return read_spark_csv(self.spark.session, found, snapshot.uri if several else None)
+            return pandas_frames.to_pandas(_rows(files.values(), found))
         raise TypeError(
             f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "
             f"{context.dagster_type.display_name}: annotate the input as {LOADS}"
@@ -200,33 +215,60 @@ def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
     )
 
 
-def _frame_as_csv(
-    frame: Any, engine: engines.Engine, filesystem: "FileSystem", place: str, context: OutputContext
-) -> RawFile:
-    """Write a frame's rows as one CSV file, a batch at a time."""
-    import pandas
+def _write_frame(frame: Any, engine: engines.Engine, name: str, write: Write, target: Target) -> dict[str, CsvFile]:
+    """Write a frame's rows as one CSV file a partition."""
+    from lake_assets.io_managers.frames import spark as spark_frames
 
-    name = f"{context.asset_key.path[-1]}.csv"
-    digest = hashlib.sha256()
-    rows = 0
-    batches = [frame] if engine == "pandas" else _spark_batches(frame)
-    with filesystem.open_output_stream(f"{place}/{name}") as stream:
-        header = pandas.DataFrame(columns=pandas.Index(frame.columns)).to_csv(index=False).encode()
-        stream.write(header)
-        digest.update(header)
-        for batch in batches:
-            chunk = batch.to_csv(index=False, header=False).encode()
-            stream.write(chunk)
-            digest.update(chunk)
-            rows += len(batch)
-    return RawFile(name, rows=rows, sha256=digest.hexdigest())
+    if engine == "pandas":
+        table = pandas_frames.to_arrow(frame)
+        schema, tables = table.schema, iter([table])
+    else:
+        schema, tables = spark_frames.arrow_schema(frame), spark_frames.arrow_tables(frame)
+    places: dict[str, str] = {}
+    for key, folder in target.folders.items():
+        place = join(write.root, folder)
+        write.filesystem.create_dir(place, recursive=True)
+        places[key] = f"{place}/{name}"
+    return write_csv(tables, schema, write.filesystem, places, target.partitions)
 
 
-def _spark_batches(frame: Any, size: int = 50_000) -> Any:
-    import itertools
+def _stored(file: CsvFile) -> Stored:
+    return Stored(
+        file.content.rows,
+        file.content.version,
+        {"checksum": f"sha256:{file.sha256}"},
+        columns=[asdict(column) for column in file.columns],
+    )
 
-    import pandas
 
-    rows = frame.toLocalIterator(prefetchPartitions=True)
-    while chunk := list(itertools.islice(rows, size)):
-        yield pandas.DataFrame(chunk, columns=frame.columns)
+def _columns_of(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
+    """Return the columns that a manifest keeps."""
+    if not path.endswith(f"/{MANIFEST}"):
+        return None
+    columns = read_manifest(lake.path(commit, path)).columns
+    return typed_schema([CsvColumn(**column) for column in columns]) if columns else None
+
+
+def _source(snapshot: Snapshot, place: str, file: StoredFile, partition: Columns) -> CsvSource:
+    """Return a file with its columns: by its manifest, or else by its header."""
+    manifest = manifest_in(snapshot.filesystem, join(snapshot.root, place))
+    columns: tuple[CsvColumn | str, ...] = tuple(CsvColumn(**column) for column in manifest.columns)
+    if columns:
+        return CsvSource(file.name, file.uri, columns, partition)
+    with file.open() as stream:
+        names, line_end = read_header(stream, file.name)
+    return CsvSource(file.name, file.uri, tuple(names), partition, line_end)
+
+
+def _rows(files: Iterable[StoredFile], sources: Sequence[CsvSource]) -> "pyarrow.Table":
+    import pyarrow as pa
+
+    common = common_schema({source.uri: schema_of(source) for source in sources})
+    tables: list[pa.Table] = []
+    for file, source in zip(files, sources, strict=True):
+        with file.open() as stream:
+            table = conform(read_csv(stream, source), common)
+        for name, value in source.partition.items():
+            table = table.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
+        tables.append(table)
+    return pa.concat_tables(tables)

@@ -63,12 +63,15 @@ class Stored:
         Further materialization metadata.
     beside
         Files in the folder beside the prefix, of whatever write: path below it to size in bytes.
+    columns
+        What the manifest is to keep of each column.
     """
 
     rows: int
     version: str
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     beside: Mapping[str, int] = field(default_factory=dict[str, int])
+    columns: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(write.filesystem, root, part.rows, part.version, part.beside)
+                    write_manifest(write.filesystem, root, part.rows, part.version, part.beside, part.columns)
                 write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
                 if len(stored) > 1:
                     write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}

@@ -6,9 +6,9 @@ Two runs that write one partition differ in it, so that merging both is a confli
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.names import beside
 from lake_assets.streaming.places import moved
@@ -25,13 +25,15 @@ MANIFEST = "_manifest.json"
 class Manifest:
     """What was written to one folder: rows, version of the content, and file name to size in bytes.
 
-    ``beside`` are the files in the folder beside it.
+    ``beside`` are the files in the folder beside it; ``columns`` says of each column what the file itself does not: of
+    CSV its type.
     """
 
     rows: int
     data_version: str
     files: dict[str, int]
     beside: dict[str, int] = field(default_factory=dict[str, int])
+    columns: Sequence[Mapping[str, Any]] = ()
 
 
 def write_manifest(
@@ -40,6 +42,7 @@ def write_manifest(
     rows: int,
     data_version: str,
     apart: Mapping[str, int] | None = None,
+    columns: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the manifest of the files that lie below ``root``.
 
@@ -51,6 +54,8 @@ def write_manifest(
         What it holds.
     apart
         The files in the folder beside it: not all of them are written anew.
+    columns
+        What is to be known of each column.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -63,16 +68,28 @@ def write_manifest(
     content: dict[str, object] = {"rows": rows, "data_version": data_version, "files": dict(sorted(listed.items()))}
     if apart:
         content["beside"] = dict(sorted(apart.items()))
+    if columns:
+        content["columns"] = list(columns)
     with filesystem.open_output_stream(f"{root}/{MANIFEST}") as stream:
         stream.write(_encoded(content))
 
 
 def read_manifest(snapshot: Snapshot) -> Manifest:
     """Read the manifest that a snapshot is, or of the folder that it holds."""
-    path = snapshot.root if snapshot.prefix.endswith(f"/{MANIFEST}") else f"{snapshot.root}/{MANIFEST}"
-    with snapshot.filesystem.open_input_stream(path) as stream:
+    single = snapshot.prefix.endswith(f"/{MANIFEST}")
+    return _read(snapshot.filesystem, snapshot.root if single else f"{snapshot.root}/{MANIFEST}")
+
+
+def manifest_in(filesystem: FileSystem, root: str) -> Manifest:
+    """Read the manifest of a folder."""
+    return _read(filesystem, f"{root}/{MANIFEST}")
+
+
+def _read(filesystem: FileSystem, path: str) -> Manifest:
+    with filesystem.open_input_stream(path) as stream:
         content = json.loads(stream.readall())
-    return Manifest(content["rows"], content["data_version"], content["files"], content.get("beside", {}))
+    held = content.get("beside", {}), content.get("columns", ())
+    return Manifest(content["rows"], content["data_version"], content["files"], *held)
 
 
 def moved_manifest(content: bytes, prefix: str) -> bytes:

@@ -23,6 +23,7 @@ from pydantic import PrivateAttr
 
 from lake_assets.io_managers.asset_folders import name_of
 from lake_assets.io_managers.frames import engines
+from lake_assets.io_managers.frames import pandas as pandas_frames
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.no_partition import annotation_of, no_partition
 from lake_assets.resources.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
@@ -118,6 +119,9 @@ class NoSQLIOManager(ConfigurableIOManager):
             version = DataVersion(obj.version)
             context.step_context.set_data_version(context.asset_key, version)
         elif engines.engine_of_value(obj) is not None:
+            if engines.engine_of_value(obj) == "pandas":
+                # With its index, and in the types that are stored; what has none is named.
+                obj = pandas_frames.to_pandas(pandas_frames.to_arrow(obj))
             with spark_errors():
                 result = store.write(table, obj, mode=_mode(context), **_options(context))
         else:
@@ -175,7 +179,7 @@ class NoSQLIOManager(ConfigurableIOManager):
 
         batches = store.scan(table)
         if engine == "pandas":
-            return pyarrow.Table.from_batches(batches, store.schema(table)).to_pandas()
+            return pandas_frames.to_pandas(pyarrow.Table.from_batches(batches, store.schema(table)))
         # Through a file, so that a large table never stands in the driver's memory.
         import pyarrow.parquet as pq
 

@@ -3,7 +3,7 @@
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import InputContext, MetadataValue, OutputContext
 
@@ -13,16 +13,22 @@ from lake_assets.io_managers.frames import pandas as pandas_frames
 from lake_assets.io_managers.frames import spark as spark_frames
 from lake_assets.io_managers.frames.parquet import (
     Folder,
+    file_schema,
     find_folder,
     finish_files,
+    open_parquet,
     parquet_files,
     read_table,
     write_table,
 )
 from lake_assets.io_managers.frames.preview import markdown, preview
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
+from lake_assets.io_managers.neighbours import refuse_unlike
 from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class ParquetIOManager(LakeIOManager):
@@ -58,7 +64,12 @@ class ParquetIOManager(LakeIOManager):
             _name_files(write, target)
         else:
             table = pandas_frames.to_arrow(obj)
+            names = next(iter(target.partitions.values())) if target.partitions else {}
+            schema = table.drop_columns([name for name in names if name in table.column_names]).schema
             contents = write_table(table, write.filesystem, root, target.partitions)
+        lake = self.lake.lake
+        written = dict.fromkeys(target.folders.values(), schema)
+        refuse_unlike(lake, write.base, target.prefix, written, lambda path: _columns_of(lake, write.base, path))
         return {key: Stored(content.rows, content.version) for key, content in contents.items()}
 
     def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
@@ -101,6 +112,14 @@ class ParquetIOManager(LakeIOManager):
                     schema = pq.read_schema(snapshot.root, filesystem=snapshot.filesystem)
                     return {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
         return None
+
+
+def _columns_of(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
+    if not path.endswith(".parquet"):
+        return None
+    snapshot = lake.path(commit, path)
+    with open_parquet(snapshot.root, snapshot.filesystem) as file:
+        return file_schema(file)
 
 
 def _folders(snapshot: Snapshot, target: Target, *, several: bool) -> Iterator[Folder]:

@@ -61,10 +61,7 @@ def test_a_frame_comes_back_as_the_frame_that_the_annotation_asks_for(
 
     seen: list[Any] = []
     assert workbench.run(bars, reading(read_as, seen)).success
-    if manager == "lake_file_io_manager":
-        assert seen == [[tuple(str(value) for value in row) for row in ROWS]]
-    else:
-        assert seen == [ROWS]
+    assert seen == [ROWS]
 
 
 @pytest.mark.parametrize("manager", MANAGERS)

@@ -15,6 +15,7 @@ import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark.sql
+import pyspark.sql.types
 import pytest
 from dagster import AssetsDefinition, DailyPartitionsDefinition, asset
 from pyarrow.fs import LocalFileSystem
@@ -373,3 +374,78 @@ def test_a_frames_own_partition_column_may_say_nothing_else(
     other = _bars(lambda: _frame(spark, engine, pa.table({"n": [1], "Day": day})))
     with pytest.raises(Exception, match="column 'Day' and the partition's column 'day' differ in case only"):
         workbench.run(other, partition_key="2017-07-28")
+
+
+# Partitions that differ
+
+
+def _days(frames: dict[str, Any]) -> AssetsDefinition:
+    @asset(name="bars", io_manager_key="parquet_io_manager", partitions_def=DAYS)
+    def bars(context) -> Any:
+        return frames[context.partition_key]
+
+    return bars
+
+
+def test_partitions_that_differ_are_read_by_name_and_widened_alike(spark: Any, workbench: Workbench) -> None:
+    first = pa.table(
+        {
+            "n": pa.array([1], pa.int32()),
+            "gone": ["x"],
+            "none": pa.nulls(1),
+            "price": pa.array([2], pa.int16()),
+            "money": pa.array([Decimal("1.5")], pa.decimal128(3, 1)),
+            "parts": [[{"a": 1}]],
+        }
+    )
+    second = pa.table(
+        {
+            "new": [date(2017, 7, 28)],
+            "parts": pa.array([[{"b": None, "a": 2}]], pa.list_(pa.struct([("b", pa.string()), ("a", pa.int64())]))),
+            "n": [2**53 + 1],
+            "none": ["now"],
+            "price": [0.25],
+            "money": pa.array([Decimal("100.25")], pa.decimal128(10, 2)),
+        }
+    )
+    frames = {"2017-07-27": pandas_frame(first), "2017-07-28": spark_frame(spark, second)}
+    for day in frames:
+        workbench.publish(workbench.run(_days(frames), partition_key=day))
+    seen: dict[str, pa.Table] = {}
+    for engine in WRITERS:
+        found: list[pa.Table] = []
+        reader = _reader(engine, found, partitions_def=DAYS)
+        workbench.run(_days(frames), reader, tags=RANGE, selection=["reader"])
+        seen[engine] = found[0].sort_by("n")
+    wanted = {
+        "n": [1, 2**53 + 1],
+        "gone": ["x", None],
+        "none": [None, "now"],
+        "price": [2.0, 0.25],
+        "money": [Decimal("1.50"), Decimal("100.25")],
+        "parts": [[{"a": 1, "b": None}], [{"a": 2, "b": None}]],
+        "new": [None, date(2017, 7, 28)],
+        "day": ["2017-07-27", "2017-07-28"],
+    }
+    assert [seen[engine].to_pydict() for engine in WRITERS] == [wanted, wanted]
+
+
+@pytest.mark.parametrize("engine", WRITERS)
+@pytest.mark.parametrize(
+    ("values", "kind"), [([0.5], "double"), (["a"], "string"), ([date(2017, 7, 28)], "date32")], ids=str
+)
+def test_a_write_that_breaks_the_asset_is_refused(
+    spark: Any, workbench: Workbench, engine: str, values: list[Any], kind: str
+) -> None:
+    frames = {
+        "2017-07-27": pandas.DataFrame({"n": [1]}),
+        "2017-07-28": _frame(spark, engine, pa.table({"n": values})),
+    }
+    workbench.publish(workbench.run(_days(frames), partition_key="2017-07-27"))
+    with pytest.raises(
+        Exception, match=rf"column 'n' is {kind}.* in bars/day=2017-07-28 and int64 in bars/day=2017-07-27"
+    ):
+        workbench.run(_days(frames), partition_key="2017-07-28")
+    # Written anew together they may be anything.
+    frames["2017-07-27"] = frames["2017-07-28"]
+    workbench.run(_days(frames), partition_key="2017-07-27")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from lake_assets.io_managers.content_version import Content, ContentDigest, version_of_files
 from lake_assets.io_managers.frames.arrow import conform, has_null_type, with_nulls
+from lake_assets.io_managers.frames.partition_columns import split
 from lake_assets.io_managers.frames.promotions import common_schema
-from lake_assets.io_managers.frames.stored_types import RefusedColumn, stored_type
+from lake_assets.io_managers.frames.stored_types import stored_type
 from lake_assets.io_managers.partitions import Columns, folder
 
 if TYPE_CHECKING:
@@ -121,15 +122,11 @@ def write_table(
     """
     import pyarrow.parquet as pq
 
-    present = present_columns(table.column_names, partitions)
-    texts = {name: _as_text(table.column(name)) for name in present}
-    data = table.drop_columns(present) if present else table
     written: dict[str, Content] = {}
-    for key, columns in (partitions or {"": {}}).items():
-        part = _rows_of(data, texts, columns)
+    for key, part in split(table, partitions).items():
         target = root
         if partitions is not None and len(partitions) > 1:
-            target = f"{root}/{folder(columns)}"
+            target = f"{root}/{folder(partitions[key])}"
             filesystem.create_dir(target, recursive=True)
         digest = ContentDigest(part.schema)
         # Nothing of Arrow's own in the files: each engine's are alike.
@@ -137,42 +134,7 @@ def write_table(
         for batch in part.to_batches():
             digest.update(batch)
         written[key] = Content(part.num_rows, digest.version())
-    placed = sum(part.rows for part in written.values())
-    if placed != table.num_rows:
-        raise misplaced(table.num_rows - placed, table.num_rows, present, partitions or {})
     return written
-
-
-def present_columns(names: Sequence[str], partitions: Mapping[str, Columns] | None) -> list[str]:
-    """Return the partition columns that a frame has itself.
-
-    Raises
-    ------
-    ValueError
-        It is for several partitions and lacks one; or has one that differs in case only.
-    """
-    wanted = list(next(iter(partitions.values()))) if partitions else []
-    for name in names:
-        other = next((column for column in wanted if column.lower() == name.lower()), name)
-        if other != name:
-            raise RefusedColumn(f"column {name!r} and the partition's column {other!r} differ in case only: rename it")
-    present = [name for name in wanted if name in names]
-    if partitions is not None and len(partitions) > 1 and present != wanted:
-        raise ValueError(
-            f"a frame for {len(partitions)} partitions must have the columns {wanted}; it has {list(names)}"
-        )
-    return present
-
-
-def misplaced(rows: int, total: int, present: Sequence[str], partitions: Mapping[str, Columns]) -> ValueError:
-    """Return the error of rows that belong to none of the partitions being written."""
-    keys = sorted(partitions)
-    shown = f"{keys}" if len(keys) <= 5 else f"{keys[0]!r} to {keys[-1]!r}"
-    return ValueError(
-        f"{rows} of {total} rows belong to none of the partitions {shown} being written: what the columns "
-        f"{list(present)} hold must be as in the folder {folder(next(iter(partitions.values())))!r}; correct them, or "
-        "leave them out of a frame for one partition"
-    )
 
 
 def finish_files(filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> Content:
@@ -219,28 +181,6 @@ def file_schema(file: pq.ParquetFile) -> pyarrow.Schema:
 
     leaves = (file.schema.column(index) for index in range(len(file.schema)))
     return pa.schema([(field.name, _of_file(field.type, leaves)) for field in file.schema_arrow])
-
-
-def _rows_of(table: pyarrow.Table, texts: Mapping[str, Any], columns: Columns) -> pyarrow.Table:
-    import pyarrow.compute
-
-    pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
-    mask: Any = None
-    for name, text in texts.items():
-        equal = pc.equal(text, columns[name])
-        mask = equal if mask is None else pc.and_(mask, equal)
-    return table if mask is None else table.filter(mask)
-
-
-def _as_text(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
-    """Return a partition column as folders spell it; a time at midnight is its day."""
-    import pyarrow as pa
-
-    if isinstance(column.type, pa.TimestampType):
-        days = column.cast(pa.date32())
-        if days.cast(column.type).equals(column):
-            column = days
-    return column.cast(pa.string())
 
 
 def _rewritten(filesystem: FileSystem, path: str, schema: pyarrow.Schema) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lake_assets.io_managers.frames.arrow import has_null_type
-from lake_assets.io_managers.frames.parquet import Folder, misplaced, present_columns, schema_of
+from lake_assets.io_managers.frames.arrow import conform, has_null_type
+from lake_assets.io_managers.frames.parquet import Folder, schema_of
+from lake_assets.io_managers.frames.partition_columns import misplaced, present_columns
 from lake_assets.io_managers.frames.stored_types import RefusedColumn, refuse_repeated, stored_schema
 
 if TYPE_CHECKING:
@@ -121,8 +122,33 @@ def read_spark(session: SparkSession, folders: Sequence[Folder], base: str | Non
     for held, uris in groups.values():
         reader = session.read.options(**_READING).schema(_read_schema(held, names if base is not None else []))
         rows = (reader if base is None else reader.option("basePath", base)).parquet(*uris)
-        frames.append(rows.select(*_converted_columns(held, schema), *_partition_columns(folders[0], base)))
+        frames.append(rows.select(*converted_columns(held, schema), *_partition_columns(folders[0], base)))
     return reduce(DataFrame.union, frames)
+
+
+def arrow_tables(frame: DataFrame) -> Iterator[pyarrow.Table]:
+    """Yield a frame's rows in the types that are stored, ten thousand at a time: no more than a few are held at once.
+
+    Raises
+    ------
+    RefusedColumn
+        A column cannot be stored.
+    """
+    import pyarrow as pa
+
+    schema = arrow_schema(frame)
+
+    def serialised(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, batch.schema) as writer:
+                writer.write_batch(batch)
+            yield pa.record_batch({"batch": pa.array([sink.getvalue().to_pybytes()], pa.binary())})
+
+    # By their places: mapInArrow takes a name with a backtick for none.
+    numbered = frame.toDF(*(f"f{at}" for at in range(len(schema))))
+    for row in numbered.mapInArrow(serialised, "batch binary").toLocalIterator(prefetchPartitions=True):
+        yield conform(pa.ipc.open_stream(row[0]).read_all().rename_columns(schema.names), schema)
 
 
 def spark_type(kind: pyarrow.DataType) -> DataType:
@@ -161,7 +187,8 @@ def converted(column: Column, held: pyarrow.DataType, wanted: pyarrow.DataType) 
     return column.cast(spark_type(wanted))
 
 
-def _converted_columns(held: pyarrow.Schema, schema: pyarrow.Schema) -> list[Column]:
+def converted_columns(held: pyarrow.Schema, schema: pyarrow.Schema) -> list[Column]:
+    """Return the columns of ``schema`` from a frame that has those of ``held``."""
     import pyarrow as pa
     from pyspark.sql import functions as sf
 

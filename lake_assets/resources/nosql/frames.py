@@ -63,8 +63,10 @@ def write_frame(table: str, frame: Frame, schema: pa.Schema, key: Sequence[str],
     NoSQLError
         A run cannot be written.
     """
-    encode = _encoder(schema, key, folder)
+    encode = _encoder(schema, key, folder, list(frame.columns))
     if _is_spark(frame):
+        # By their places: mapInArrow takes a name with a dot or backtick for none.
+        frame = frame.toDF(*(f"f{at}" for at in range(len(frame.columns))))
         # Two columns: the name of a run, or why there is none. An exception would be logged and tried again.
         outcomes = frame.mapInArrow(encode, "run string, problem string").collect()
     else:
@@ -95,7 +97,7 @@ def encode_batch(batch: pa.RecordBatch, schema: pa.Schema, key: Sequence[str]) -
 
 
 def _encoder(
-    schema: pa.Schema, key: Sequence[str], folder: Path
+    schema: pa.Schema, key: Sequence[str], folder: Path, names: list[str]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function that a worker runs over its partition."""
     key = tuple(key)
@@ -108,7 +110,9 @@ def _encoder(
             )
             return
         try:
-            for name in write_runs(folder, (encode_batch(batch, schema, key) for batch in batches)):
+            for name in write_runs(
+                folder, (encode_batch(batch.rename_columns(names), schema, key) for batch in batches)
+            ):
                 yield _outcome(run=name)
         except RefusedValueError as error:
             yield _outcome(problem=f"value:{error}")

@@ -1,0 +1,73 @@
+"""Partitions of an asset that a write leaves alone: what is written must be readable together with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from lake_assets.io_managers.frames.promotions import common_schema
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from lake_assets.lake.contract import Lake
+
+_FIRST = 16
+"""Partitions that a write is compared with, from the first on: its cost must not follow their number."""
+
+
+def refuse_unlike(
+    lake: Lake,
+    commit: str,
+    prefix: str,
+    written: Mapping[str, pyarrow.Schema],
+    read: Callable[[str], pyarrow.Schema | None],
+) -> None:
+    """Refuse a write whose columns no reader could bring together with those of the asset's other partitions.
+
+    It is compared with the first partitions and with the one written last. What two runs write at once is found by the
+    reader, which names column and partitions, too.
+
+    Parameters
+    ----------
+    commit
+        What the write begins from.
+    written
+        Folder below the prefix to the columns written there.
+    read
+        Returns the columns of a file that the commit holds, by its path; None where it has none.
+
+    Raises
+    ------
+    RefusedColumn
+        A column has types that no third one holds; names it and the partitions.
+    """
+    if "" in written:
+        return
+    schemas: dict[str, pyarrow.Schema] = {}
+    for folder in _others(lake, commit, prefix, written):
+        for item in lake.list(commit, folder):
+            schema = read(item.path)
+            if schema is not None:
+                schemas[folder] = schema
+                break
+    common_schema(schemas | {f"{prefix}/{folder}": schema for folder, schema in written.items()})
+
+
+def _others(lake: Lake, commit: str, prefix: str, written: Collection[str]) -> Iterator[str]:
+    if lake.fingerprint(commit, prefix) is None:
+        return
+    found: set[str] = set()
+    newest = next(lake.log(commit, 1, prefix))
+    changed = lake.diff(newest.parents[0], newest.id, prefix).paths if newest.parents else ()
+    # One by one: of a long history only the beginning is listed.
+    for path in chain(changed[-1:], (item.path for item in lake.list(commit, prefix))):
+        folder = path.rpartition("/")[0]
+        if folder in found or folder[len(prefix) + 1 :] in written or "=" not in folder:
+            continue
+        found.add(folder)
+        if lake.fingerprint(commit, folder) is not None:
+            yield folder
+        if len(found) > _FIRST:
+            return
