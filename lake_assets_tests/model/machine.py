@@ -71,12 +71,15 @@ class RunsMachine(RuleBasedStateMachine):
         runs = [run for run in self.expected.runs if not going or run.status == "going"]
         return runs[-1 - number % len(runs)] if runs else None
 
-    def _refs(self) -> list[str]:
-        return [MAIN, *self.expected.branches, *self.expected.commits]
-
     def _ref(self, number: int) -> str:
-        refs = self._refs()
-        return refs[number % len(refs)] if number < 5 else refs[-1 - number % len(refs)]
+        """Return what a run reads: often `main`, often what another run left, at times any commit."""
+        branches = list(self.expected.branches)
+        if number < 3 or not branches:
+            return MAIN
+        if number < 6:
+            return branches[-1 - (number - 3) % len(branches)]
+        commits = list(self.expected.commits)
+        return commits[-1 - number % len(commits)]
 
     # What a run does
 
@@ -317,36 +320,56 @@ class RunsMachine(RuleBasedStateMachine):
         parts=several_parts,
         source=number,
         wanted=st.dictionaries(assets, contents, min_size=1, max_size=2),
-        verdict=verdicts,
+        verdict=st.one_of(st.none(), verdicts),
         how=hows,
-        way=st.sampled_from(["asset", "sensor", "command", "none"]),
+        meanwhile=st.one_of(st.none(), st.none(), contents),
+        way=st.one_of(st.none(), ways),
     )
     def whole_run(
         self,
         parts: Sequence[str],
         source: int,
         wanted: Mapping[AssetKey, str],
-        verdict: Verdict,
+        verdict: Verdict | None,
         how: How,
-        way: Literal["asset", "sensor", "command", "none"],
+        meanwhile: str | None,
+        way: Way | None,
     ) -> None:
-        """A run from beginning to end, so that short sequences go far."""
+        """A run from beginning to end, so that short sequences go far.
+
+        Parameters
+        ----------
+        verdict
+            How its checks end; None: they are not run.
+        meanwhile
+            What is written while they run.
+        """
         if self.real:
             self._execute(parts, self._ref(source), wanted, way)
             return
-        run = self._begin(parts, self._ref(source))
+        self._finish(self._begin(parts, self._ref(source)), wanted, verdict, how, meanwhile, way)
+
+    def _finish(
+        self,
+        run: Run,
+        wanted: Mapping[AssetKey, str],
+        verdict: Verdict | None,
+        how: How,
+        meanwhile: str | None,
+        way: Way | None,
+    ) -> None:
         for asset in sorted(wanted, key=lambda key: key != RAW):
-            if self._write(run, asset, wanted[asset]) and CHECKS[asset]:
-                self._check(run, asset, verdict, how)
+            if self._write(run, asset, wanted[asset]) and CHECKS[asset] and verdict is not None:
+                self._check(run, asset, verdict, how, meanwhile)
             if run.status != "going":
                 return
-        if way == "asset" and verdict != "failed":
+        if way == "asset":
             self._publish(run, way)
         self._end(run, success=verdict != "failed")
         if way in ("sensor", "command"):
             self._publish(run, way)
 
-    def _execute(self, parts: Sequence[str], source: str, wanted: Mapping[AssetKey, str], way: str) -> None:
+    def _execute(self, parts: Sequence[str], source: str, wanted: Mapping[AssetKey, str], way: Way | None) -> None:
         """The same by Dagster's engine, taken in from its event log in the order of its events."""
         places = {place for asset in wanted for place in _places(asset, parts).values()}
         self.world.wanted.contents = {place: wanted[PLACES[place]] for place in places}
@@ -399,12 +422,27 @@ class RunsMachine(RuleBasedStateMachine):
             run.status = "success" if kind == DagsterEventType.RUN_SUCCESS else "failure"
 
     @precondition(lambda self: any(run.status != "going" for run in self.expected.runs))
-    @rule(run=number)
-    def reexecute(self, run: int) -> None:
-        """Re-execute from failure: what the parent wrote is not written again."""
+    @rule(
+        run=number,
+        wanted=st.dictionaries(assets, contents, max_size=1),
+        verdict=st.one_of(st.none(), verdicts),
+        way=st.one_of(st.none(), ways),
+        ends=st.booleans(),
+    )
+    def reexecute(
+        self,
+        run: int,
+        wanted: Mapping[AssetKey, str],
+        verdict: Verdict | None,
+        way: Way | None,
+        ends: bool,
+    ) -> None:
+        """Re-execute from failure: what the parent wrote is not written again. It may go on for a while."""
         ended = [run for run in self.expected.runs if run.status != "going"]
         parent = ended[-1 - run % len(ended)]
-        self._begin(parent.parts, self.sources[parent.id], parent, skips=True)
+        child = self._begin(parent.parts, self.sources[parent.id], parent, skips=True)
+        if ends:
+            self._finish(child, wanted, verdict, "input", None, way)
 
     @precondition(lambda self: len(self.expected.line) > 1)
     @rule(to=number, prefix=st.sampled_from(["", "rows", "raw", "a/b"]), published=st.booleans())
@@ -446,11 +484,13 @@ class RunsMachine(RuleBasedStateMachine):
         if deletes:
             self.world.somebody.delete(name)
             del self.expected.branches[name]
+            self.verify()
             return
         earlier = [*self.expected.branches[name].ancestors.values()]
         target = earlier[to % len(earlier)]
         self.world.somebody.reset(name, target.id)
         self.expected.branches[name] = target
+        self.verify()
 
     @precondition(lambda self: self.expected.branches)
     @rule(
@@ -482,6 +522,7 @@ class RunsMachine(RuleBasedStateMachine):
         made = model.commit(id_, self.world.files(id_), (model.main, head))
         model.past_the_rule.append(made)
         model.advance_main(made)
+        self.verify()
 
     def _branch(self, number: int) -> str:
         names = list(self.expected.branches)
@@ -512,8 +553,6 @@ class RunsMachine(RuleBasedStateMachine):
             model.advance_main(model.commit(outcome.commit.id, files, (model.main, written)))
         assert model.main.files == files
 
-    @precondition(lambda self: len(self.expected.line) > 1)
-    @rule()
     def verify(self) -> None:
         """(vii) What a successful run materialized is on `main`, or the record says why not."""
         model = self.expected

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from logging import getLogger
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +26,6 @@ from dagster import (
     DagsterRunStatus,
     EventLogEntry,
     Failure,
-    SkipReason,
 )
 
 from lake_assets import environments
@@ -68,6 +66,10 @@ FAST_FOLDER = str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None
 def _instance() -> DagsterInstance:
     """Return the one instance of a process: an empty one takes longer to make than a sequence of steps."""
     return DagsterInstance.ephemeral()
+
+
+def print_nothing(*_: Any) -> None:
+    """Take what is logged."""
 
 
 @dataclass(frozen=True)
@@ -216,19 +218,26 @@ class World:
 
     def _context(self, run_id: str, **more: Any) -> SimpleNamespace:
         """Return what Dagster hands an asset or a sensor, as far as it is used."""
-        log = getLogger(__name__)
-        return SimpleNamespace(run_id=run_id, instance=self.instance, log=log, repository_def=self.repository, **more)
+        warnings: list[str] = []
+
+        def told(message: str, *arguments: Any) -> None:
+            warnings.append(message % arguments)
+
+        log = SimpleNamespace(debug=print_nothing, info=print_nothing, warning=told)
+        return SimpleNamespace(
+            run_id=run_id, instance=self.instance, log=log, warnings=warnings, repository_def=self.repository, **more
+        )
 
     def publish_by_sensor(self, run_id: str) -> Outcome:
         """Tick `publish_runs` for a run that succeeded."""
         before = self.lake.head(MAIN)
         context = self._context(run_id, dagster_run=self.run(run_id))
         try:
-            skipped = publish_runs._run_status_sensor_fn(context, self.resource)  # pyright: ignore
+            publish_runs._run_status_sensor_fn(context, self.resource)  # pyright: ignore
         except REFUSALS as error:
             return Outcome(refusal=str(error))
-        if isinstance(skipped, SkipReason):
-            return Outcome(refusal=skipped.skip_message or "")
+        if context.warnings:
+            return Outcome(refusal="; ".join(context.warnings))
         head = self.lake.head(MAIN)
         return Outcome(head, head.id != before.id)
 
