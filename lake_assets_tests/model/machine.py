@@ -18,7 +18,7 @@ from lake_assets_tests.lake.history import Files, HeldCommit, below
 from lake_assets_tests.model.expected import Evaluation, Expected, Publishing, Run, Verdict
 from lake_assets_tests.model.graph import BOTH, CHECKS, CONTENTS, PARTS, PLACES, PUBLISHED_ASSET, RAW, ROWS, frame_of
 from lake_assets_tests.model.somebody import LIBRARY
-from lake_assets_tests.model.world import Outcome, World, embedded_world
+from lake_assets_tests.model.world import Outcome, World, embedded_world, lakefs_world
 
 Way = Literal["asset", "sensor", "command"]
 How = Literal["input", "metadata", "unsaid"]
@@ -32,8 +32,10 @@ contents = st.sampled_from(list(CONTENTS))
 assets = st.sampled_from([RAW, ROWS, BOTH])
 checked = st.sampled_from([ROWS, BOTH])
 verdicts: st.SearchStrategy[Verdict] = st.sampled_from(["passed", "passed", "warned", "failed"])
+maybe_verdicts: st.SearchStrategy[Verdict | None] = st.sampled_from(["passed", "passed", "warned", "failed", None])
 hows: st.SearchStrategy[How] = st.sampled_from(["input", "metadata", "unsaid"])
 ways: st.SearchStrategy[Way] = st.sampled_from(["asset", "sensor", "command"])
+maybe_ways: st.SearchStrategy[Way | None] = st.sampled_from(["asset", "sensor", "command", None])
 number = st.integers(0, 7)
 """Which of the runs, refs or commits that there are, counted from the newest."""
 
@@ -124,7 +126,7 @@ class RunsMachine(RuleBasedStateMachine):
             made = head
         else:
             made = self.expected.commit(outcome.commit.id, after, (head,), tuple(places.values()))
-            assert outcome.commit.parents == (head.id,)
+            assert head.id in outcome.commit.parents
         self.expected.branches[run.branch] = made
         for place in places.values():
             self._holds(head.files, after, place, content)
@@ -320,10 +322,10 @@ class RunsMachine(RuleBasedStateMachine):
         parts=several_parts,
         source=number,
         wanted=st.dictionaries(assets, contents, min_size=1, max_size=2),
-        verdict=st.one_of(st.none(), verdicts),
+        verdict=maybe_verdicts,
         how=hows,
         meanwhile=st.one_of(st.none(), st.none(), contents),
-        way=st.one_of(st.none(), ways),
+        way=maybe_ways,
     )
     def whole_run(
         self,
@@ -348,6 +350,40 @@ class RunsMachine(RuleBasedStateMachine):
             self._execute(parts, self._ref(source), wanted, way)
             return
         self._finish(self._begin(parts, self._ref(source)), wanted, verdict, how, meanwhile, way)
+
+    @rule(
+        parts=st.tuples(several_parts, several_parts),
+        wanted=st.tuples(*[st.dictionaries(assets, contents, min_size=1, max_size=1)] * 2),
+        verdict=verdicts,
+        ways=st.tuples(ways, ways),
+    )
+    def two_runs(
+        self,
+        parts: tuple[Sequence[str], Sequence[str]],
+        wanted: tuple[Mapping[AssetKey, str], Mapping[AssetKey, str]],
+        verdict: Verdict,
+        ways: tuple[Way, Way],
+    ) -> None:
+        """(iii) A run begins and ends while another is under way."""
+        first = self._begin(parts[0])
+        for asset, content in wanted[0].items():
+            self._write(first, asset, content)
+        self._finish(self._begin(parts[1]), wanted[1], verdict, "input", None, ways[1])
+        self._finish(first, wanted[0], "passed", "input", None, ways[0])
+
+    @rule(
+        parts=several_parts, asset=assets, content=contents, deletes=st.booleans(), anew=st.booleans(), way=maybe_ways
+    )
+    def branch_moved_under_a_run(
+        self, parts: Sequence[str], asset: AssetKey, content: str, deletes: bool, anew: bool, way: Way | None
+    ) -> None:
+        """What a run has written goes away while it goes on."""
+        run = self._begin(parts)
+        if not self._write(run, asset, content):
+            return
+        self._move(run.branch, 0, deletes=deletes)
+        if self._write(run, RAW, content, anew=anew):
+            self._finish(run, {}, "passed", "input", None, way)
 
     def _finish(
         self,
@@ -425,8 +461,8 @@ class RunsMachine(RuleBasedStateMachine):
     @rule(
         run=number,
         wanted=st.dictionaries(assets, contents, max_size=1),
-        verdict=st.one_of(st.none(), verdicts),
-        way=st.one_of(st.none(), ways),
+        verdict=maybe_verdicts,
+        way=maybe_ways,
         ends=st.booleans(),
     )
     def reexecute(
@@ -480,16 +516,17 @@ class RunsMachine(RuleBasedStateMachine):
     @rule(branch=number, to=number, deletes=st.booleans())
     def somebody_moves_a_branch(self, branch: int, to: int, deletes: bool) -> None:
         """Somebody deletes a run's branch, or resets it to an earlier commit."""
-        name = self._branch(branch)
+        self._move(self._branch(branch), to, deletes=deletes)
+
+    def _move(self, name: str, to: int, *, deletes: bool) -> None:
         if deletes:
             self.world.somebody.delete(name)
             del self.expected.branches[name]
-            self.verify()
-            return
-        earlier = [*self.expected.branches[name].ancestors.values()]
-        target = earlier[to % len(earlier)]
-        self.world.somebody.reset(name, target.id)
-        self.expected.branches[name] = target
+        else:
+            earlier = [*self.expected.branches[name].ancestors.values()][::-1]
+            target = earlier[to % len(earlier)]
+            self.world.somebody.reset(name, target.id)
+            self.expected.branches[name] = target
         self.verify()
 
     @precondition(lambda self: self.expected.branches)
@@ -606,3 +643,12 @@ def _places(asset: AssetKey, parts: Sequence[str]) -> dict[str, str]:
     """Return partition (``""``: none) to folder."""
     prefix = "/".join(asset.path)
     return {part: f"{prefix}/partition={part}" for part in parts} if asset == ROWS else {"": prefix}
+
+
+class LakeFSRunsMachine(RunsMachine):
+    """The same on lakeFS."""
+
+    def open_world(self) -> ExitStack:
+        stack = ExitStack()
+        self.world = stack.enter_context(lakefs_world())
+        return stack

@@ -212,3 +212,6 @@ MUTANTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
     "lost work unreported": lost_work_unreported,
     "past the rule unreported": past_the_rule_unreported,
 }
+
+SLOW = {"checks of any partition", "needed branches swept", "first pass decides"}
+"""These take sequences of a rare kind: they are for the soak tests."""

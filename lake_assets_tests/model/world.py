@@ -366,3 +366,20 @@ def embedded_world() -> Iterator[World]:
             yield world
         finally:
             world.close()
+
+
+@contextlib.contextmanager
+def lakefs_world() -> Iterator[World]:
+    """Open a world on a repository of its own on the tests' lakeFS server."""
+    from lake_assets.resources.lake import LakeFSResource
+    from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
+
+    endpoint, _, repository = fresh_repository().rpartition("/")
+    key, secret = CREDENTIALS
+    with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
+        lake = LakeFSResource(endpoint=endpoint, access_key_id=key, secret_access_key=secret, repository=repository)
+        world = World(lake, Path(folder))
+        try:
+            yield world
+        finally:
+            world.close()
