@@ -8,7 +8,7 @@ from uuid import uuid4
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import LakeError
 from lake_assets.lake.lakefs import LakeFSLake
-from lake_assets.lake.lakefs.api import ConflictError
+from lake_assets.lake.lakefs.server import ConflictError
 from lake_assets_tests.model.somebody import LIBRARY
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from dagster import AssetKey, DagsterEventType
-from hypothesis import note
+from hypothesis import currently_in_test_context, note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -295,7 +295,8 @@ class RunsMachine(RuleBasedStateMachine):
             if run.status == "going":
                 expected = Publishing("refuse", why="goes on")
             outcome = self.world.publish_by_command(run.id, overridden)
-        note(f"{way}: expected {expected.answer} {expected.why}, got {outcome}")
+        if currently_in_test_context():
+            note(f"{way}: expected {expected.answer} {expected.why}, got {outcome}")
         self._published(run, expected, outcome)
 
     def _published(self, run: Run, expected: Publishing, outcome: Outcome) -> None:
