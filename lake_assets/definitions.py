@@ -8,6 +8,7 @@ from typing import Any
 from dagster import Definitions
 
 from lake_assets import environments
+from lake_assets.defs.collecting import collect_garbage
 from lake_assets.defs.lake_commits import lake_commits
 from lake_assets.defs.publishing import publish_runs
 from lake_assets.defs.sinks import sinks_follow_main
@@ -41,6 +42,7 @@ def definitions(resources: Mapping[str, Any]) -> Definitions:
             sinks_follow_main,
             lake_commits,
             sweep_branches,
+            collect_garbage,
         ],
         resources=resources,
         executor=environments.executor(),

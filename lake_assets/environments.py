@@ -66,8 +66,8 @@ def nosql_home() -> Path:
     return lake_home() / "nosql"
 
 
-def open_lake() -> EmbeddedLake | LakeFSLake:
-    """Open the lake of the environment in force, outside of Dagster.
+def open_lake(*, any_format: bool = False) -> EmbeddedLake | LakeFSLake:
+    """Open the lake of the environment in force, outside of Dagster; of another format than this program's if asked.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def open_lake() -> EmbeddedLake | LakeFSLake:
     if not has_server():
         from lake_assets.lake.embedded import EmbeddedLake
 
-        return EmbeddedLake(lake_home())
+        return EmbeddedLake(lake_home(), any_format=any_format)
     from lake_assets.lake.lakefs import LakeFSLake
 
     return LakeFSLake(
@@ -89,6 +89,7 @@ def open_lake() -> EmbeddedLake | LakeFSLake:
         settings.LAKEFS_REPOSITORY.value,
         settings.LAKEFS_STORAGE.value,
         settings.LAKEFS_DEADLINE.number(1, 3600),
+        any_format=any_format,
     )
 
 

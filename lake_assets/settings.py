@@ -148,6 +148,7 @@ WORDS_SINK = Setting(
 )
 USERS_SOURCE = Setting("USERS_SOURCE", "generated", "Where users come from: generated, or a folder of Parquet files.")
 SWEEP_AFTER_DAYS = Setting("SWEEP_AFTER_DAYS", "7", "Days that the branch of a failed run stays for inspection.")
+GC_GRACE_DAYS = Setting("GC_GRACE_DAYS", "14", "Days that what nothing reaches any more stays, for garbage collection.")
 DAGSTER_WEBSERVER_URL = Setting(
     "DAGSTER_WEBSERVER_URL", "", "Address of Dagster's web page, for links from commits to their runs."
 )
@@ -190,6 +191,7 @@ SETTINGS = (
     WORDS_SINK,
     USERS_SOURCE,
     SWEEP_AFTER_DAYS,
+    GC_GRACE_DAYS,
     DAGSTER_WEBSERVER_URL,
     S3_ENDPOINT_URL,
 )

@@ -21,6 +21,7 @@ from dagster import (
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from lake_assets import environments
+from lake_assets.defs.collecting import collect_garbage
 from lake_assets.defs.lake_commits import lake_commits
 from lake_assets.defs.publishing import published_asset
 from lake_assets.defs.sinks import sinks_follow_main
@@ -80,7 +81,7 @@ def definitions(source: Path) -> Definitions:
 
     return Definitions(
         assets=[raw, prices, total, published, prices_table],
-        sensors=[sinks_follow_main, lake_commits, sweep_branches],
+        sensors=[sinks_follow_main, lake_commits, sweep_branches, collect_garbage],
         resources=environments.resources(),
     )
 

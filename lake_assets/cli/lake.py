@@ -12,7 +12,7 @@ import typer
 
 from lake_assets import environments
 from lake_assets.cli.output import Json, amount, cell, emit, emit_all, emit_stream, moment, note, show
-from lake_assets.cli.places import parse_place
+from lake_assets.cli.places import parse_place, path_of
 from lake_assets.lake.audit import read_record, summarize
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import PathNotFound
@@ -26,11 +26,12 @@ def ls(
     json: Json = False,
 ) -> None:
     """List files. With --json also the whole checksums, and where the bytes lie."""
-    ref, prefix = parse_place(place, whole=True)
+    wanted = parse_place(place, whole=True)
     with closing(environments.open_lake()) as lake:
-        objects = list(lake.list(ref, prefix))
+        prefix = wanted.path(lake)
+        objects = list(lake.list(wanted.ref, prefix))
         if prefix and not objects:
-            raise PathNotFound("nothing is there", repository=lake.repository, ref=ref, path=prefix)
+            raise PathNotFound("nothing is there", repository=lake.repository, ref=wanted.ref, path=prefix)
     if json:
         emit_all(map(asdict, objects))
     else:
@@ -58,7 +59,8 @@ def log(
     A commit of main says what let it in: how many checks passed, or who overrode them.
     """
     with closing(environments.open_lake()) as lake:
-        found = islice(lake.first_parents(ref, prefix), limit) if first_parent else lake.log(ref, limit, prefix)
+        below = path_of(lake, prefix, ref) if prefix else None
+        found = islice(lake.first_parents(ref, below), limit) if first_parent else lake.log(ref, limit, below)
         commits = list(found)
     records = map(_commit, commits)
     if json:
@@ -148,9 +150,9 @@ def diff(
         raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no PREFIX besides")
     with closing(environments.open_lake()) as lake:
         if rows:
-            _diff_rows(lake, left, right, rows.strip("/"), key.split(","), limit or None, json)
+            _diff_rows(lake, left, right, path_of(lake, rows, left, right), key.split(","), limit or None, json)
             return
-        found = lake.diff(left, right, prefix)
+        found = lake.diff(left, right, path_of(lake, prefix, left, right) if prefix else "")
     if json:
         emit(asdict(found))
         return

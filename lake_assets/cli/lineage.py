@@ -11,6 +11,7 @@ import typer
 from lake_assets import environments
 from lake_assets.cli.lake import SHORT
 from lake_assets.cli.output import Json, cell, emit, moment
+from lake_assets.cli.places import path_of
 from lake_assets.lake.audit import describe, read_record
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import PathNotFound
@@ -42,7 +43,7 @@ def lineage(
     prefix, ref = prefix.strip("/"), ref or MAIN
     with closing(environments.open_lake()) as lake:
         head = lake.head(ref)
-        found = origins(lake, head.id, prefix) if prefix else ()
+        found = origins(lake, head.id, path_of(lake, prefix, head.id)) if prefix else ()
         if not found:
             raise PathNotFound("nothing is there", repository=lake.repository, ref=ref, path=prefix)
         publications = [_publication(lake, head.id, origin) for origin in found]
@@ -151,7 +152,7 @@ def _grow(
 
 def _label(origin: Origin) -> Iterator[str]:
     facts = _facts(origin)
-    folders = [place[len(origin.asset) + 1 :] for place in origin.places if place != origin.asset]
+    folders = [place[len(origin.prefix) + 1 :] for place in origin.places if place != origin.prefix]
     more = f" and {len(folders) - _SHOWN_PLACES} more" if len(folders) > _SHOWN_PLACES else ""
     yield " ".join([origin.asset, ", ".join(folders[:_SHOWN_PLACES])]).strip() + more
     yield f"commit {facts['commit'][:SHORT]}"

@@ -12,6 +12,7 @@ from lake_assets import environments
 from lake_assets.cli.code_location import load_graph
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, note, show
+from lake_assets.cli.places import path_of
 from lake_assets.lake.contract import MAIN, Diff
 
 
@@ -35,7 +36,7 @@ def rollback(
         from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
         from lake_assets.io_managers.event_log import EventLog
 
-        plan = plan_rollback(lake, to, asset.strip("/"))
+        plan = plan_rollback(lake, to, path_of(lake, asset, MAIN, to) if asset else "")
         document = {"asset": asset or None, "to": plan.target.id, "from": plan.head.id, **asdict(plan.diff)}
         if not plan.diff:
             if json:

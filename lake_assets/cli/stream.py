@@ -127,6 +127,8 @@ def _run(
             query = start(rows, target, mode, folder, trigger, lambda progress: _tell(progress, lines))
             # Again: pyspark has put a handler of its own for Ctrl-C.
             asked.listen(runs=True)
+            for told in lines.passed_over()[:20]:
+                note(f"not counted: {told}")
             note(f"{lines.name} is counted, {mode.value} mode, to {target.name}; checkpoint {folder}")
             _wait(query, session, asked)
     except CheckpointTaken as error:

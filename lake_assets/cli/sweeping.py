@@ -22,7 +22,7 @@ def sweep(
     """Remove the branches that failed runs left.
 
     Those of failed and cancelled runs, and of runs whose process was killed, past the age limit; never one whose run
-    goes on. Their commits stay readable by id.
+    goes on. Their commits stay readable by id for GC_GRACE_DAYS more.
     """
     with closing(environments.open_lake()) as lake, open_instance() as instance:
         from lake_assets.defs import sweeping

@@ -15,6 +15,7 @@ from dagster import (
     sensor,
 )
 
+from lake_assets.defs.deleting import DELETED, deletion_events
 from lake_assets.defs.rollback import place_version, rollback_events
 from lake_assets.io_managers.asset_places import AssetPlaces
 from lake_assets.io_managers.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, EventLog
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     default_status=DefaultSensorStatus.RUNNING,
     description=(
         "Reports a commit on `main` that no run made as a materialization of the assets whose prefix it changed, so "
-        "that what is downstream becomes stale. Also makes up for a rollback that was killed before it told Dagster."
+        "that what is downstream becomes stale. Also makes up for a rollback, or a deletion, that was killed "
+        "before it told Dagster."
     ),
 )
 def lake_commits(context: SensorEvaluationContext, lake: LakeResource) -> SensorResult | SkipReason:
@@ -53,6 +55,8 @@ def lake_commits(context: SensorEvaluationContext, lake: LakeResource) -> Sensor
     for commit in reversed(found):
         if ROLLBACK_TO in commit.metadata:
             events += rollback_events(lake.lake, log, graph, commit)
+        elif DELETED in commit.metadata:
+            events += deletion_events(lake.lake, log, graph, commit)
         elif RUN_ID not in commit.metadata:
             events += external_events(lake.lake, graph, commit)
     for event in events:

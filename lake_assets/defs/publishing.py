@@ -27,8 +27,9 @@ from dagster import (
 )
 from dagster._check import CheckError  # what `repository_def` raises where there is none
 
+from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.audit import PublicationRefused, audit_publication
-from lake_assets.io_managers.lake_io_manager import join, prefix_of, read_ref
+from lake_assets.io_managers.lake_io_manager import join, read_ref
 from lake_assets.io_managers.partitions import folders
 from lake_assets.io_managers.run_branch import (
     RUN_ID,
@@ -42,6 +43,7 @@ from lake_assets.io_managers.run_branch import (
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import MergeConflict, RefNotFound, Unaudited
+from lake_assets.lake.names import belongs_to
 from lake_assets.resources.lake import LakeResource
 
 if TYPE_CHECKING:
@@ -151,7 +153,8 @@ def refuse_uncommitted(lake: Lake, branch: str) -> None:
 def conflicting(lake: Lake, error: MergeConflict | Unaudited) -> str:
     """Return the paths of a conflict, each with the run and commit that wrote it last on ``main``."""
     shown: list[str] = []
-    for path in error.paths[:5]:
+    # What lies beside an asset says less than its rows.
+    for path in sorted(error.paths, key=lambda path: belongs_to(path) != path)[:5]:
         writer = next(lake.log(MAIN, 1, path), None)
         by = f" (by run {writer.metadata.get(RUN_ID, 'unknown')}, commit {writer.id})" if writer else ""
         shown.append(f"{path!r}{by}")
@@ -167,7 +170,7 @@ def published_version(lake: Lake, commit: str, prefixes: Iterable[str]) -> str:
 
 def published_asset(
     group: str,
-    lake_assets: Sequence[str],
+    lake_assets: Sequence[str | AssetKey],
     *,
     blocking: Sequence[AssetCheckKey],
     owners: Sequence[str],
@@ -181,7 +184,8 @@ def published_asset(
     group
         Dagster's group.
     lake_assets
-        The group's lake assets. Their blocking checks gate the merge, since this stands downstream of all of them.
+        The group's lake assets: their keys, or as Dagster shows them (``sales/daily``). Their blocking checks gate the
+        merge, since this stands downstream of all of them.
     blocking
         Those checks, for a run that is of no code location and knows its job's graph only.
     partitions_def
@@ -189,11 +193,12 @@ def published_asset(
     owners, freshness_policy
         As of :func:`dagster.asset`.
     """
+    keys = [key if isinstance(key, AssetKey) else AssetKey.from_user_string(key) for key in lake_assets]
 
     @asset(
         name=f"{group}_published",
         group_name=group,
-        deps=[AssetKey(name) for name in lake_assets],
+        deps=keys,
         partitions_def=partitions_def,
         kinds={"lake"},
         description=(
@@ -209,7 +214,7 @@ def published_asset(
         places = [""]
         if partitions_def is not None:
             places = list(folders(partitions_def, context.partition_keys).values())
-        prefixes = [join(prefix_of(AssetKey(name)), place) for name in lake_assets for place in places]
+        prefixes = [join(prefix_of(key), place) for key in keys for place in places]
         head = find_head(lake.lake, context.run.run_id)
         held = lake.lake.head(MAIN).id if head is None else head.id
         if head is None and context.run.parent_run_id is not None:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, Failure
 
 from lake_assets.defs.publishing import LAYER, PUBLISHED, conflicting, published_version
+from lake_assets.io_managers.asset_folders import name_of, prefix_of
 from lake_assets.io_managers.asset_places import AssetPlace, AssetPlaces
 from lake_assets.io_managers.audit import audit_publication
 from lake_assets.io_managers.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, RUNLESS, EventLog
-from lake_assets.io_managers.lake_io_manager import join, prefix_of
+from lake_assets.io_managers.lake_io_manager import join
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.partitions import folders
 from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of
 from lake_assets.io_managers.run_lock import hold
 from lake_assets.lake.contract import MAIN, Commit, Diff, Lake, Write
 from lake_assets.lake.errors import LakeError, MergeConflict, PathNotFound, Unaudited
+from lake_assets.lake.names import beside, is_within
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -74,7 +76,16 @@ def plan_rollback(lake: Lake, to: str, prefix: str = "") -> Rollback:
         )
     if prefix and all(lake.fingerprint(ref, prefix) is None for ref in (head.id, target.id)):
         raise Failure(f"Neither {MAIN} nor commit {target.id} holds anything at {prefix!r}.")
-    return Rollback(head, target, prefix, lake.diff(head.id, target.id, prefix))
+    return Rollback(head, target, prefix, _diff(lake, head, target, prefix))
+
+
+def _diff(lake: Lake, head: Commit, target: Commit, prefix: str) -> Diff:
+    """Compare what two commits hold at a prefix and beside it."""
+    if not prefix:
+        return lake.diff(head.id, target.id)
+    sides = [lake.diff(head.id, target.id, place) for place in (prefix, beside(prefix))]
+    joined = [[path for side in sides for path in getattr(side, change)] for change in ("added", "removed", "changed")]
+    return Diff(*(tuple(sorted(paths)) for paths in joined))
 
 
 def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Rollback, reason: str) -> Commit:
@@ -101,7 +112,9 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
             message = f"Roll back {prefix} to {plan.target.id[:12]}"
             # A file beside the folders of partitions: the prefix itself is what is replaced.
             below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
-            with lake.write(name, prefix, "overwrite", f"{message}\n\n{reason}", about, below) as write:
+            apart = [beside(prefix)] if any(is_within(path, beside(prefix)) for path in plan.diff.paths) else []
+            with lake.write(name, prefix, "overwrite", f"{message}\n\n{reason}", about, below, apart) as write:
+                _restore_beside(lake, plan, beside(prefix), write)
                 for folder in touched:
                     if place_of(folder, touched) is None:
                         _copy(lake, plan.target, folder, write, folder[len(prefix) + 1 :])
@@ -124,7 +137,9 @@ def _by_prefix(plan: Rollback, places: AssetPlaces) -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for path in plan.diff.paths:
         prefix = plan.prefix or places.prefix(path) or path.partition("/")[0]
-        found.setdefault(prefix, set()).add(path.rpartition("/")[0])
+        folders = found.setdefault(prefix, set())
+        if not is_within(path, beside(prefix)):
+            folders.add(path.rpartition("/")[0])
     return {prefix: sorted(touched) for prefix, touched in sorted(found.items())}
 
 
@@ -132,7 +147,7 @@ def _about(lake: Lake, target: Commit, places: Sequence[AssetPlace]) -> Mapping[
     """Return what the commit says of an asset's partitions, as a run's commit does."""
     if not places:
         return {}
-    metadata = {"asset": places[0].asset.to_user_string()}
+    metadata = {"asset": name_of(places[0].asset)}
     rows = {place.partition or "": _rows(lake, target.id, place.path) or 0 for place in places}
     keys = sorted(rows)
     if keys != [""]:
@@ -162,6 +177,18 @@ def _copy(lake: Lake, target: Commit, folder: str, write: Write, below: str) -> 
     copy_files(snapshot.root, place, source_filesystem=snapshot.filesystem, destination_filesystem=write.filesystem)
 
 
+def _restore_beside(lake: Lake, plan: Rollback, folder: str, write: Write) -> None:
+    """Put the files in the folder beside a prefix as the target holds them."""
+    from pyarrow.fs import copy_files
+
+    write.removed |= {path for path in plan.diff.removed if is_within(path, folder)}
+    for path in (*plan.diff.added, *plan.diff.changed):
+        if is_within(path, folder):
+            held, place = lake.path(plan.target.id, path), write.place(path)
+            write.filesystem.create_dir(place.rpartition("/")[0], recursive=True)
+            copy_files(held.root, place, source_filesystem=held.filesystem, destination_filesystem=write.filesystem)
+
+
 def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit) -> list[AssetMaterialization]:
     """Return what Dagster is to be told of a rollback: of each partition, that it is what it was, versions and all.
 
@@ -186,7 +213,11 @@ def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
         if place.path in origins:
             tags = _version_tags(lake, log, origins[place.path], place.path, target)
         told.append(_event(lake, merge, place.asset, place.partition, holder.id, place.path, tags))
-    return [*told, *_published(lake, graph, merge, told)]
+    publications = changed_publications(lake, graph, merge, told)
+    return told + [
+        _event(lake, merge, key, partition, merge.id, None, {DATA_VERSION: version})
+        for key, partition, version in publications
+    ]
 
 
 def _version_tags(lake: Lake, log: EventLog, maker: Commit, place: str, at: str) -> dict[str, str]:
@@ -205,10 +236,13 @@ def place_version(lake: Lake, commit: str, place: str) -> str:
     return (lake.fingerprint(commit, place) or ABSENT)[:32]
 
 
-def _published(
+def changed_publications(
     lake: Lake, graph: AssetGraph, merge: Commit, told: Iterable[AssetMaterialization]
-) -> Iterator[AssetMaterialization]:
-    """Yield the publications that a rollback is: what stands downstream of them has other data to read now."""
+) -> Iterator[tuple[AssetKey, str | None, str]]:
+    """Yield publications of what Dagster is told of, with their new versions.
+
+    What stands downstream of them has other data to read now.
+    """
     partitions: dict[AssetKey, set[str | None]] = {}
     for event in told:
         partitions.setdefault(event.asset_key, set()).add(event.partition)
@@ -224,8 +258,7 @@ def _published(
             elif node.partitions_def is not None or partition is not None:
                 continue
             prefixes = [join(prefix_of(parent), below) for parent in node.parent_keys]
-            version = published_version(lake, merge.id, prefixes)
-            yield _event(lake, merge, key, partition, merge.id, None, {DATA_VERSION: version})
+            yield key, partition, published_version(lake, merge.id, prefixes)
 
 
 def _event(

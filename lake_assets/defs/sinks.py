@@ -17,8 +17,9 @@ from dagster import (
 )
 
 from lake_assets.defs.publishing import LAYER, PUBLISHED
+from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.asset_places import AssetPlaces
-from lake_assets.io_managers.lake_io_manager import prefix_of
+from lake_assets.io_managers.nosql import table_of
 from lake_assets.io_managers.run_branch import RUN_ID
 from lake_assets.io_managers.run_lock import goes_on
 from lake_assets.lake.contract import MAIN
@@ -68,7 +69,7 @@ def sinks_follow_main(
     graph = repository.asset_graph
     # A kind of sink is the resource that it writes to.
     kinds: Mapping[str, Reflected] = {
-        "nosql": lambda sink: nosql.store.source_commit(prefix_of(sink)),
+        "nosql": lambda sink: nosql.store.source_commit(table_of(sink)),
         "words_outbox": lambda _: words_outbox.outbox(lake.lake.repository, DEADLINE).delivered(),
     }
     requests: list[RunRequest] = []

@@ -19,6 +19,7 @@ from dagster import (
 )
 
 from lake_assets import settings
+from lake_assets.defs import deleting
 from lake_assets.defs.rollback import BRANCH
 from lake_assets.io_managers.provenance import ROLLBACK_TO
 from lake_assets.io_managers.run_branch import branch_name
@@ -59,8 +60,8 @@ def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> It
         try:
             if found is not None:
                 yield _run_branch(name, found[1], lake.head(name), instance, now - limit, found[1] in needed)
-            elif name.startswith(BRANCH):
-                yield _rollback_branch(name, lake.head(name), instance, now - limit)
+            elif name.startswith((BRANCH, deleting.BRANCH)):
+                yield _branch_by_hand(name, lake.head(name), instance, now - limit)
             elif own is not None:
                 yield _by_age(name, f"a write or merge of {own.works_for}", own.since, now - limit)
         except RefNotFound:
@@ -84,11 +85,12 @@ def _run_branch(
     return _by_age(name, f"its run is {how}", max(head.committed_at, _last_seen(record)), before)
 
 
-def _rollback_branch(name: str, head: Commit, instance: DagsterInstance, before: datetime) -> Branch:
+def _branch_by_hand(name: str, head: Commit, instance: DagsterInstance, before: datetime) -> Branch:
+    what = "rollback" if name.startswith(BRANCH) else "deletion"
     held = is_held(instance, name)
-    if held or (held is None and ROLLBACK_TO not in head.metadata):
-        return Branch(name, False, "the rollback may go on")
-    return _by_age(name, "the rollback ended halfway", head.committed_at, before)
+    if held or (held is None and not head.metadata.keys() & {ROLLBACK_TO, deleting.DELETED}):
+        return Branch(name, False, f"the {what} may go on")
+    return _by_age(name, f"the {what} ended halfway", head.committed_at, before)
 
 
 def _by_age(name: str, what: str, since: datetime, before: datetime) -> Branch:
@@ -117,7 +119,8 @@ def sweep(lake: Lake, instance: DagsterInstance, limit: timedelta) -> list[Branc
     default_status=DefaultSensorStatus.RUNNING,
     description=(
         "Once a day: removes the branches of failed, cancelled and killed runs that are older than SWEEP_AFTER_DAYS, "
-        "never one whose run still goes on. Their commits stay readable by id."
+        "never one whose run still goes on. Their commits stay readable by id for "
+        "GC_GRACE_DAYS more."
     ),
 )
 def sweep_branches(context: SensorEvaluationContext, lake: LakeResource) -> SkipReason:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetKey
 
-from lake_assets.io_managers.lake_io_manager import prefix_of
+from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.partitions import key_of
 from lake_assets.io_managers.provenance import parents, place_of
 

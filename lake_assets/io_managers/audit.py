@@ -22,13 +22,14 @@ from dagster import (
 )
 from dagster._core.definitions.partitions.context import partition_loading_context  # dynamic partitions want it
 
+from lake_assets.io_managers.asset_folders import name_of
 from lake_assets.io_managers.asset_places import AssetPlace, AssetPlaces
 from lake_assets.io_managers.run_branch import RUN_ID, ancestors
 from lake_assets.io_managers.run_events import Evaluated, RunEvents
 from lake_assets.lake.audit import Audit, Entry, Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import RefNotFound
-from lake_assets.lake.names import is_within
+from lake_assets.lake.names import belongs_to, beside, is_within
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -133,7 +134,7 @@ class _Decision:
         passed = self._passed(of_assets)
         for place in of_assets:
             checks = passed[place]
-            self._judge(place.asset.to_user_string(), place.partition, place.path, checks, entries, refusals)
+            self._judge(name_of(place.asset), place.partition, place.path, checks, entries, refusals)
         for path in strangers:
             self._judge("", None, path, {NO_ASSET: None}, entries, refusals)
         return entries, refusals
@@ -178,12 +179,15 @@ class _Decision:
         """Return the commit of ``main`` that held a place as it is to be merged; None where none did."""
         if self.back_to is not None:
             return self.back_to.id if self._is_as_at(self.back_to.id, place) else None
-        held = self.lake.fingerprint(self.source.id, place)
-        if held is None:
+        held = self._fingerprints(self.source.id, place)
+        if held[0] is None:
             # What was not there before it was made: going back to that is a rollback, which names its commit.
             return None
         line = self.lake.first_parents(MAIN, place)
-        return next((commit.id for commit in line if self.lake.fingerprint(commit.id, place) == held), None)
+        return next((commit.id for commit in line if self._fingerprints(commit.id, place) == held), None)
+
+    def _fingerprints(self, commit: str, place: str) -> tuple[str | None, ...]:
+        return tuple(self.lake.fingerprint(commit, folder) for folder in (place, beside(place)))
 
     def _is_as_at(self, commit: str, place: str) -> bool:
         """Tell whether a commit holds a place as it is to be merged."""
@@ -191,8 +195,10 @@ class _Decision:
             return True
         top = place.partition("/")[0]
         if (commit, top) not in self._differing:
-            self._differing[commit, top] = self.lake.diff(commit, self.source.id, top).paths
-        return not any(is_within(path, place) for path in self._differing[commit, top])
+            tops = (top, beside(top))
+            differing = [path for folder in tops for path in self.lake.diff(commit, self.source.id, folder).paths]
+            self._differing[commit, top] = tuple(differing)
+        return not any(is_within(belongs_to(path), place) for path in self._differing[commit, top])
 
     # What passed
 

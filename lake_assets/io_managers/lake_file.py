@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dagster import InputContext, OutputContext, ResourceDependency
+from dagster import InputContext, OutputContext
 
 from lake_assets.io_managers.frames import engines
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
 from lake_assets.io_managers.manifest import MANIFEST
+from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.io_managers.provenance import SOURCE
-from lake_assets.lake.contract import Snapshot, Write
-from lake_assets.resources.spark import SparkResource
+from lake_assets.lake.contract import Lake, Snapshot, Write
+from lake_assets.lake.errors import InvalidName
+from lake_assets.lake.names import check_folder
+from lake_assets.resources.spark import can_be_escaped, literal
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -59,7 +62,7 @@ class StoredFile:
     name
         File name, without a folder.
     uri
-        Where Spark reads it.
+        Where Spark reads it; wildcards in the name are escaped.
     filesystem, root
         Where PyArrow and pandas read it.
     """
@@ -87,12 +90,12 @@ class LakeFileIOManager(LakeIOManager):
     ...     return RawFile("readings.csv", path=download(), rows=3, sha256=digest)
     """
 
-    spark: ResourceDependency[SparkResource]
-
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
         from pyarrow.fs import LocalFileSystem, copy_files
 
         files = self._as_files(context, obj, write, target)
+        for file in files.values():
+            _check_name(file.name, self.lake.lake)
         stored: dict[str, Stored] = {}
         for key, file in files.items():
             place = join(write.root, target.folders[key])
@@ -132,7 +135,7 @@ class LakeFileIOManager(LakeIOManager):
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
         from typing import get_args, get_origin
 
-        kind = context.dagster_type.typing_type
+        kind = annotation_of(context)[0]
         several = len(target.folders) > 1
         files = {key: _stored_file(snapshot, place if several else "") for key, place in target.folders.items()}
         if get_origin(kind) is dict and get_args(kind) == (str, StoredFile):
@@ -157,6 +160,30 @@ class LakeFileIOManager(LakeIOManager):
         )
 
 
+def _check_name(name: str, lake: Lake) -> None:
+    """Refuse a raw file's name that the lake or an engine would not give back.
+
+    Raises
+    ------
+    InvalidName
+        Says what is wrong with it.
+    """
+    reason = ""
+    if "/" in name:
+        reason = "has a folder in it"
+    elif name.startswith(("_", ".")):
+        reason = f"begins with {name[0]!r}, which engines pass over"
+    elif not can_be_escaped(name):
+        reason = "has both ':' and a wildcard in it, which Spark cannot tell apart"
+    elif name.endswith("._COPYING_"):
+        reason = "ends with '._COPYING_', which Spark passes over"
+    if reason:
+        raise InvalidName(
+            f"a raw file's name {reason}: give its RawFile another", repository=lake.repository, path=name
+        )
+    check_folder(name, lake.repository, "a raw file's name")
+
+
 def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
     from pyarrow.fs import FileSelector
 
@@ -167,7 +194,7 @@ def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
         raise ValueError(f"{snapshot.prefix} at {snapshot.commit} holds {len(names)} files where one is expected")
     return StoredFile(
         names[0],
-        uri=join(snapshot.uri, place, names[0]),
+        uri=literal(join(snapshot.uri, place, names[0])),
         filesystem=snapshot.filesystem,
         root=f"{root}/{names[0]}",
     )

@@ -11,30 +11,36 @@ commits, and records commit, rows, bytes, data version and lineage. An input goe
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
-    AssetKey,
     ConfigurableIOManager,
     DagsterInstance,
     DagsterRun,
     DataVersion,
+    Failure,
     InputContext,
     MetadataValue,
     OutputContext,
     ResourceDependency,
 )
 
+from lake_assets.io_managers.asset_folders import name_of, prefix_of
 from lake_assets.io_managers.content_version import algorithm
+from lake_assets.io_managers.layout import columns_of, unlike
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
+from lake_assets.io_managers.no_partition import missing, no_partition
 from lake_assets.io_managers.partitions import Columns, folder, partition_columns
+from lake_assets.io_managers.provenance import INPUT, parents
 from lake_assets.io_managers.run_branch import RUN_ID, ensure_run_branch, find_head, published_commit
 from lake_assets.io_managers.run_link import run_link
-from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
+from lake_assets.lake.contract import MAIN, Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.spark import SparkResource
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
@@ -54,14 +60,14 @@ class Stored:
         Their number, and a version of the content.
     metadata
         Further materialization metadata.
-    updated
-        Files (path below the prefix to size in bytes) of folders that were not written anew.
+    beside
+        Files in the folder beside the prefix, of whatever write: path below it to size in bytes.
     """
 
     rows: int
     version: str
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    updated: Mapping[str, int] = field(default_factory=dict[str, int])
+    beside: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,11 @@ class Target:
             return {"": ""}
         return {key: folder(columns) for key, columns in self.partitions.items()}
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The partition columns, outermost first."""
+        return tuple(next(iter((self.partitions or {}).values()), ()))
+
     def path(self, key: str) -> str:
         """Return the path of one partition in the lake."""
         return join(self.prefix, self.folders[key])
@@ -94,11 +105,6 @@ class Target:
 def join(*parts: str) -> str:
     """Join path parts, leaving out empty ones."""
     return "/".join(part for part in parts if part)
-
-
-def prefix_of(asset_key: AssetKey) -> str:
-    """Return an asset's folder in the lake."""
-    return "/".join(asset_key.path)
 
 
 def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
@@ -119,6 +125,7 @@ class LakeIOManager(ConfigurableIOManager):
     """Base of the IO managers that store in the lake."""
 
     lake: ResourceDependency[LakeResource]
+    spark: ResourceDependency[SparkResource]
 
     @abstractmethod
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
@@ -128,8 +135,9 @@ class LakeIOManager(ConfigurableIOManager):
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
         """Load an object; ``snapshot`` holds the one partition's folder, or the whole prefix for several."""
 
-    def _updated(self) -> Sequence[str]:
-        """Return the folders below an asset's prefix that an output updates, where it replaces all else."""
+    def _beside(self, prefix: str) -> Sequence[str]:
+        """Return the folders beside an asset's prefix that an output updates."""
+        del prefix
         return ()
 
     def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
@@ -158,9 +166,10 @@ class LakeIOManager(ConfigurableIOManager):
                 _message(context),
                 _provenance(context, lake, branch),
                 replaced,
-                self._updated(),
+                self._beside(target.prefix),
             ) as write:
                 commit = write.base
+                _refuse_other_layout(context, lake, commit, target)
                 stored = self._store(context, obj, write, target)
                 held = self._held(lake, commit, target, stored)
                 if held is not None:
@@ -168,7 +177,7 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(write.filesystem, root, part.rows, part.version, self._updated(), part.updated)
+                    write_manifest(write.filesystem, root, part.rows, part.version, part.beside)
                 write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
                 if len(stored) > 1:
                     write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
@@ -199,18 +208,9 @@ class LakeIOManager(ConfigurableIOManager):
         step = context.step_context
         ref = read_ref(lake, step.instance, step.dagster_run)
         _tell_commit(context, ref, target.prefix)
-        keys = list(target.folders)
-        place = target.path(keys[0]) if len(keys) == 1 else target.prefix
-        try:
-            snapshot = lake.path(ref, place)
-        except PathNotFound as error:
-            raise PathNotFound(
-                f"{context.asset_key.to_user_string()} {_of(keys)}is not in the lake: materialize it first",
-                repository=lake.repository,
-                ref=ref,
-                path=place,
-            ) from error
-        return self._load(context, snapshot, target)
+        if not target.folders:
+            return no_partition(context, self.spark)
+        return self._load(context, _snapshot(context, lake, ref, target), target)
 
     def _held(self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> dict[str, Stored] | None:
         """Return what was stored with the versions that a commit has of it; None if the commit holds other rows.
@@ -287,6 +287,21 @@ def _tell_commit(context: InputContext, commit: str, prefix: str) -> None:
     context._user_generated_metadata = {**context._user_generated_metadata, **told}  # pyright: ignore[reportPrivateUsage]
 
 
+def _snapshot(context: InputContext, lake: Lake, ref: str, target: Target) -> Snapshot:
+    """Return the one partition's folder, or the prefix of several; refuse where one of them is not there."""
+    keys = list(target.folders)
+    place = target.path(keys[0]) if len(keys) == 1 else target.prefix
+    absent: list[str] = []
+    if len(keys) > 1:
+        held = {folder for item in lake.list(ref, target.prefix) for folder in parents(item.path)}
+        absent = [key for key in keys if target.path(key) not in held]
+    if not absent:
+        with suppress(PathNotFound):
+            return lake.path(ref, place)
+    told = missing(context, keys, absent or keys)
+    raise PathNotFound(told, repository=lake.repository, ref=ref, path=place)
+
+
 def _target(context: InputContext | OutputContext) -> Target:
     if not context.has_asset_partitions:
         return Target(prefix_of(context.asset_key), None)
@@ -295,6 +310,23 @@ def _target(context: InputContext | OutputContext) -> Target:
         prefix_of(context.asset_key),
         {key: partition_columns(definition, key) for key in context.asset_partition_keys},
     )
+
+
+def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target: Target) -> None:
+    """Refuse a write beside files that are partitioned in another way: a reader would take both for the asset's."""
+    path = unlike(lake, commit, target.prefix, target.columns)
+    if path is not None:
+        name = context.asset_key.to_user_string()
+        held = columns_of(path[len(target.prefix) + 1 :])
+        raise Failure(
+            f"{name} is {_layout(target.columns)} by its definition, and the lake holds it {_layout(held)}, such as "
+            f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
+            allow_retries=False,
+        )
+
+
+def _layout(columns: Sequence[str]) -> str:
+    return f"partitioned by {', '.join(columns)}" if columns else "unpartitioned"
 
 
 def _message(context: OutputContext) -> str:
@@ -317,7 +349,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         RUN_ID: context.run_id,
         "job": context.job_name,
         "step": step.step.key,
-        "asset": context.asset_key.to_user_string(),
+        "asset": name_of(context.asset_key),
         **run_link(context.run_id),
     }
     if context.has_asset_partitions:
@@ -328,7 +360,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
     for parent in sorted(node.parent_keys):
         newest = next(lake.log(branch, 1, prefix_of(parent)), None)
         if newest is not None:
-            metadata[f"input:{parent.to_user_string()}"] = newest.id
+            metadata[f"{INPUT}{name_of(parent)}"] = newest.id
     return metadata
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetKey,
@@ -13,6 +13,9 @@ from dagster import (
     TableColumnLineage,
     TableSchema,
 )
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.job.asset_layer import AssetLayer
 
 SCHEMA = "dagster/column_schema"
 LINEAGE = "dagster/column_lineage"
@@ -25,7 +28,8 @@ def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) ->
     declares. A column comes from the columns of the same name of its inputs, unless the asset declares
     ``dagster/column_lineage`` itself.
     """
-    declared = _schema(context, context.asset_key)
+    layer = context.step_context.job_def.asset_layer
+    declared = _schema(layer, context.asset_key)
     if stored is None:
         schema = declared
     else:
@@ -45,20 +49,24 @@ def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) ->
     if schema is None:
         return {}
     metadata: dict[str, Any] = {SCHEMA: schema}
-    layer = context.step_context.job_def.asset_layer
     if LINEAGE in layer.get(context.asset_key).metadata:
         return metadata
     deps: dict[str, list[TableColumnDep]] = {}
     for parent in sorted(layer.get(context.asset_key).parent_keys):
-        upstream = _schema(context, parent)
+        upstream = _schema(layer, parent)
         for column in upstream.columns if upstream else ():
             deps.setdefault(column.name, []).append(TableColumnDep(parent, column.name))
     lineage = {column.name: deps[column.name] for column in schema.columns if column.name in deps}
     return {**metadata, LINEAGE: TableColumnLineage(lineage)} if lineage else metadata
 
 
-def _schema(context: OutputContext, key: AssetKey) -> TableSchema | None:
-    layer = context.step_context.job_def.asset_layer
+def declared_columns(layer: AssetLayer, key: AssetKey) -> dict[str, str]:
+    """Return the columns that an asset's definition declares, by name, and what it calls their types."""
+    schema = _schema(layer, key)
+    return {column.name: column.type for column in schema.columns} if schema else {}
+
+
+def _schema(layer: AssetLayer, key: AssetKey) -> TableSchema | None:
     if not layer.has(key):
         return None
     entry = layer.get(key).metadata.get(SCHEMA)

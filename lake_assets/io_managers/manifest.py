@@ -6,11 +6,12 @@ Two runs that write one partition differ in it, so that merging both is a confli
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lake_assets.lake.names import is_within
+from lake_assets.lake.names import beside
+from lake_assets.streaming.places import moved
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -22,11 +23,15 @@ MANIFEST = "_manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What was written to one folder: rows, version of the content, and file name to size in bytes."""
+    """What was written to one folder: rows, version of the content, and file name to size in bytes.
+
+    ``beside`` are the files in the folder beside it.
+    """
 
     rows: int
     data_version: str
     files: dict[str, int]
+    beside: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def write_manifest(
@@ -34,8 +39,7 @@ def write_manifest(
     root: str,
     rows: int,
     data_version: str,
-    updated: Sequence[str] = (),
-    held: Mapping[str, int] | None = None,
+    apart: Mapping[str, int] | None = None,
 ) -> None:
     """Write the manifest of the files that lie below ``root``.
 
@@ -45,10 +49,8 @@ def write_manifest(
         The folder.
     rows, data_version
         What it holds.
-    updated
-        Folders below it that are not listed: ``held`` says what is in them, since not all of it is there yet.
-    held
-        File name to size in bytes.
+    apart
+        The files in the folder beside it: not all of them are written anew.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -58,10 +60,11 @@ def write_manifest(
         for info in infos
         if info.type == FileType.File and not info.base_name.startswith(("_", "."))
     }
-    fresh = {name: size for name, size in listed.items() if not any(is_within(name, folder) for folder in updated)}
-    content = {"rows": rows, "data_version": data_version, "files": dict(sorted({**fresh, **(held or {})}.items()))}
+    content: dict[str, object] = {"rows": rows, "data_version": data_version, "files": dict(sorted(listed.items()))}
+    if apart:
+        content["beside"] = dict(sorted(apart.items()))
     with filesystem.open_output_stream(f"{root}/{MANIFEST}") as stream:
-        stream.write((json.dumps(content, indent=1) + "\n").encode())
+        stream.write(_encoded(content))
 
 
 def read_manifest(snapshot: Snapshot) -> Manifest:
@@ -69,4 +72,21 @@ def read_manifest(snapshot: Snapshot) -> Manifest:
     path = snapshot.root if snapshot.prefix.endswith(f"/{MANIFEST}") else f"{snapshot.root}/{MANIFEST}"
     with snapshot.filesystem.open_input_stream(path) as stream:
         content = json.loads(stream.readall())
-    return Manifest(content["rows"], content["data_version"], content["files"])
+    return Manifest(content["rows"], content["data_version"], content["files"], content.get("beside", {}))
+
+
+def moved_manifest(content: bytes, prefix: str) -> bytes:
+    """Return the manifest of a stream of format 1, all of which lay at its prefix, with its files where they lie now.
+
+    Rows and version stay: what moved is the same data.
+    """
+    manifest = json.loads(content)
+    folder = f"{beside(prefix)}/"
+    files = {moved(f"{prefix}/{name}", prefix): size for name, size in manifest["files"].items()}
+    apart = {path.removeprefix(folder): size for path, size in files.items() if path.startswith(folder)}
+    own = {path[len(prefix) + 1 :]: size for path, size in files.items() if not path.startswith(folder)}
+    return _encoded({**manifest, "files": dict(sorted(own.items())), "beside": dict(sorted(apart.items()))})
+
+
+def _encoded(content: Mapping[str, object]) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
+    AssetKey,
     ConfigurableIOManager,
     DataVersion,
     InitResourceContext,
@@ -20,8 +21,10 @@ from dagster import (
 )
 from pydantic import PrivateAttr
 
+from lake_assets.io_managers.asset_folders import name_of
 from lake_assets.io_managers.frames import engines
 from lake_assets.io_managers.lineage import column_metadata
+from lake_assets.io_managers.no_partition import annotation_of, no_partition
 from lake_assets.resources.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.nosql.resource import NoSQLResource
 from lake_assets.resources.spark import SparkResource
@@ -157,7 +160,9 @@ class NoSQLIOManager(ConfigurableIOManager):
         """Load a table as a pandas or Spark frame."""
         store = self.nosql.store
         table = table_name(context)
-        engine = engines.engine_of_annotation(context.dagster_type.typing_type)
+        if context.has_asset_partitions and not context.asset_partition_keys and table not in store.tables():
+            return no_partition(context, self.spark)
+        engine = engines.engine_of_annotation(annotation_of(context)[0])
         if engine is None:
             raise TypeError(
                 f"cannot load table {table} as {context.dagster_type.display_name}: annotate the input as "
@@ -187,9 +192,14 @@ class NoSQLIOManager(ConfigurableIOManager):
             self._folder = None
 
 
-def table_name(context: OutputContext | InputContext) -> str:
+def table_of(asset: AssetKey) -> str:
     """Return the name of an asset's table."""
-    return "/".join(context.asset_key.path)
+    return name_of(asset)
+
+
+def table_name(context: OutputContext | InputContext) -> str:
+    """Return the name of the table that a step writes or reads."""
+    return table_of(context.asset_key)
 
 
 def _definition(context: OutputContext) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dagster import InputContext, MetadataValue, OutputContext, ResourceDependency
+from dagster import InputContext, MetadataValue, OutputContext
 
 from lake_assets.io_managers.content_version import version_of_files
 from lake_assets.io_managers.frames import engines
@@ -21,8 +21,8 @@ from lake_assets.io_managers.frames.parquet import (
 )
 from lake_assets.io_managers.frames.preview import markdown, preview
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
+from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
-from lake_assets.resources.spark import SparkResource
 
 
 class ParquetIOManager(LakeIOManager):
@@ -37,8 +37,6 @@ class ParquetIOManager(LakeIOManager):
     ... def adults(users: pandas.DataFrame) -> pandas.DataFrame:
     ...     return users[users.age >= 18]
     """
-
-    spark: ResourceDependency[SparkResource]
 
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
         engine = engines.engine_of_value(obj)
@@ -70,7 +68,7 @@ class ParquetIOManager(LakeIOManager):
         return version_of_files(paths, snapshot.filesystem).version if paths else None
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
-        engine = engines.engine_of_annotation(context.dagster_type.typing_type)
+        engine = engines.engine_of_annotation(annotation_of(context)[0])
         if engine is None:
             raise TypeError(
                 f"cannot load {context.asset_key.to_user_string()} as {context.dagster_type.display_name}: annotate "

@@ -6,11 +6,17 @@ prefix. Each commit that an IO manager makes names the commit of each input; a r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import base64
+import json
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from lake_assets.io_managers.asset_folders import folders_of_name
 from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.lake.contract import Commit, Lake, LakeObject
+from lake_assets.lake.names import belongs_to, is_within
 
 INPUT = "input:"
 """Beginning of the commit metadata keys that name, by asset, the commit an input was read at."""
@@ -20,6 +26,10 @@ ROLLBACK_TO = "rollback_to"
 """Commit metadata: the commit that a rollback went back to."""
 
 
+MOVED = "moved"
+"""Commit metadata of a migration: the places that it moved, by where they lie now; see :func:`moves`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Places of one asset that one commit made, and what they were made from.
@@ -27,7 +37,9 @@ class Origin:
     Parameters
     ----------
     asset
-        The asset's prefix.
+        The asset as Dagster shows it; the prefix where its commit names none.
+    prefix
+        Its folder.
     places
         The folders, sorted.
     commit
@@ -37,13 +49,30 @@ class Origin:
     """
 
     asset: str
+    prefix: str
     places: tuple[str, ...]
     commit: Commit
     inputs: tuple[Origin, ...] = field(default=())
 
 
+def moves(places: Mapping[str, str]) -> dict[str, str]:
+    """Return the commit metadata that tell where moved places lay before; packed, since there may be many."""
+    packed = zlib.compress(json.dumps(dict(places)).encode(), 9)
+    return {MOVED: base64.b64encode(packed).decode()}
+
+
+def read_moves(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return where the places that a commit moved lay before; empty for any other commit."""
+    packed = metadata.get(MOVED)
+    return json.loads(zlib.decompress(base64.b64decode(packed))) if packed else {}
+
+
 def parents(path: str) -> Iterator[str]:
-    """Yield the folders that a path lies in, the nearest first, at last the root ``""``."""
+    """Yield the folders that a path lies in, the nearest first, at last the root ``""``.
+
+    What lies beside a place belongs to it, and lies in its folders.
+    """
+    path = belongs_to(path)
     while path:
         path = path.rpartition("/")[0]
         yield path
@@ -61,6 +90,13 @@ def places_of(objects: Iterable[LakeObject]) -> frozenset[str]:
     )
 
 
+class Made(NamedTuple):
+    """The commit that made what a place holds, and the place at which it did: what a migration moves stays made."""
+
+    commit: Commit
+    place: str
+
+
 def makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Commit]:
     """Return for each place the commit that made what ``ref`` holds there: the newest that changed it.
 
@@ -69,15 +105,24 @@ def makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dic
     prefix
         A folder that all places lie in: only its history is walked.
     """
+    return {place: made.commit for place, made in made_at(lake, ref, places, prefix).items()}
+
+
+def made_at(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Made]:
+    """Return what :func:`makers` does, and where each place lay then."""
     left = set(places)
-    found: dict[str, Commit] = {}
+    found: dict[str, Made] = {}
     if not left:
         return found
     for commit in lake.log(ref, None, prefix or None):
         if len(commit.parents) > 1 and "asset" not in commit.metadata:
             continue  # A merge brings what others made.
+        moved = read_moves(commit.metadata)
         for place in _touched(lake, commit, prefix) & left:
-            found[place] = commit
+            found[place] = Made(commit, place)
+            if place in moved and commit.parents:
+                before = moved[place]
+                found[place] = made_at(lake, commit.parents[0], [before], before).get(before, found[place])
         left -= found.keys()
         if not left:
             break
@@ -118,7 +163,7 @@ class _Walk:
 
     def _find(self, at: Commit, prefixes: Sequence[str]) -> Iterator[Origin]:
         made: dict[str, list[str]] = {}
-        commits: dict[str, tuple[Commit, str]] = {}
+        commits: dict[str, tuple[Commit, str, str]] = {}
         for prefix in prefixes:
             objects = list(self._lake.list(at.id, prefix))
             places = places_of(objects)
@@ -126,22 +171,25 @@ class _Walk:
                 places |= {prefix}
             for place, commit in makers(self._lake, at.id, places, prefix).items():
                 made.setdefault(commit.id, []).append(place)
-                commits.setdefault(commit.id, (commit, commit.metadata.get("asset") or prefix))
-        for commit, asset in sorted(commits.values(), key=lambda item: item[0].committed_at, reverse=True):
+                asset = commit.metadata.get("asset") or prefix
+                mine = next((folder for folder in folders_of_name(asset) if is_within(place, folder)), prefix)
+                commits.setdefault(commit.id, (commit, asset, mine))
+        for commit, asset, mine in sorted(commits.values(), key=lambda item: item[0].committed_at, reverse=True):
             folders = tuple(sorted(made[commit.id]))
-            yield Origin(asset, folders, commit, tuple(self._inputs(commit, asset, folders)))
+            yield Origin(asset, mine, folders, commit, tuple(self._inputs(commit, mine, folders)))
 
-    def _inputs(self, commit: Commit, asset: str, places: Sequence[str]) -> Iterator[Origin]:
+    def _inputs(self, commit: Commit, prefix: str, places: Sequence[str]) -> Iterator[Origin]:
         back = commit.metadata.get(ROLLBACK_TO)
         if back:
             yield from self.origins(self._lake.head(back), places)
             return
-        below = [place[len(asset) + 1 :] for place in places if place.startswith(f"{asset}/")]
+        below = [place[len(prefix) + 1 :] for place in places if place.startswith(f"{prefix}/")]
         for key in sorted(commit.metadata):
             if not key.startswith(INPUT):
                 continue
-            upstream = key.removeprefix(INPUT)
             at = self._lake.head(commit.metadata[key])
+            folders = folders_of_name(key.removeprefix(INPUT))
+            upstream = next((folder for folder in folders if self._lake.fingerprint(at.id, folder)), folders[0])
             # The same partitions of the input, where it has them; else all of it may have been read.
             same = [f"{upstream}/{folder}" for folder in below]
             same = [place for place in same if self._lake.fingerprint(at.id, place) is not None]

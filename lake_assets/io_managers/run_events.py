@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from dagster import AssetCheckEvaluation, AssetKey, DagsterEventType, DagsterInstance
 
+from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.event_log import COMMIT, PREFIX, REPOSITORY
-from lake_assets.io_managers.lake_io_manager import prefix_of
 
 _KINDS = {
     DagsterEventType.STEP_START,

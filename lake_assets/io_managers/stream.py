@@ -4,7 +4,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from dagster import Failure, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
+from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.content_version import ContentDigest, algorithm
-from lake_assets.io_managers.lake_io_manager import Stored, Target, join, prefix_of
+from lake_assets.io_managers.lake_io_manager import Stored, Target
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.parquet import ParquetIOManager
-from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
-from lake_assets.streaming.checkpoint import CHECKPOINT, Checkout, checkout
+from lake_assets.lake.contract import Lake, Snapshot, Write
+from lake_assets.lake.names import beside
+from lake_assets.streaming.checkpoint import Checkout, checkout
 from lake_assets.streaming.microbatches import (
     LATEST,
     CheckpointUnusable,
@@ -27,12 +29,16 @@ from lake_assets.streaming.microbatches import (
     offsets,
     streaming_session,
 )
+from lake_assets.streaming.places import places_at, places_of
 from lake_assets.streaming.position import Position, read_position, write_position
 from lake_assets.streaming.query import Loss, SourceError, StreamQuery
-from lake_assets.streaming.results import COUNTS, write_results
+from lake_assets.streaming.results import write_results
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+_SHOWN = 20
+"""Files and partitions that are named one by one."""
 
 START_OVER = "To start over from the source's beginning, run it with `reset_checkpoint: true`"
 
@@ -48,10 +54,10 @@ class _Run:
 class StreamIOManager(ParquetIOManager):
     """Runs a streaming query to the end of what its source has, and stores what comes of it.
 
-    An asset returns a :class:`~lake_assets.streaming.query.StreamQuery`. Its prefix holds ``counts`` (all rows, as
-    Parquet), ``changes`` (the rows that this run changed), ``checkpoint``, and ``position.json``, which says how far
-    the source was read. All are of one commit: a run starts from the checkpoint of the commit it reads, and what it
-    read is in neither or in both.
+    An asset returns a :class:`~lake_assets.streaming.query.StreamQuery`. Its prefix holds all rows, as Parquet. Beside
+    it lie the rows that this run changed, the checkpoint, and the position, which says how far the source was read. All
+    are of one commit: a run starts from the checkpoint of the commit it reads, and what it read is in neither or in
+    both.
 
     Parameters
     ----------
@@ -88,22 +94,26 @@ class StreamIOManager(ParquetIOManager):
                 raise Failure(f"{prefix}: {error}", allow_retries=False) from error
 
     def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
-        obj.checkout.committed(lake, commit, prefix)
+        obj.checkout.committed(lake, commit, places_of(prefix).checkpoint)
 
-    def _updated(self) -> Sequence[str]:
-        return [CHECKPOINT]
+    def _beside(self, prefix: str) -> Sequence[str]:
+        return [beside(prefix)]
 
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
         query: StreamQuery = obj.query
         place: Checkout = obj.checkout
         lake, prefix = self.lake.lake, target.prefix
+        held, places = places_at(lake, write.base, prefix), places_of(prefix)
         before = None if query.reset else read_position(lake, write.base, prefix)
         if before is None:
             place.clear()
         else:
-            place.restore(lake, write.base, prefix)
+            place.restore(lake, write.base, held.checkpoint)
         source_id = query.source.id
         loss = _checked(query, before, source_id, place.folder)
+        passed_over = query.source.passed_over()
+        for told in passed_over[:_SHOWN]:
+            context.log.warning("%s is not counted: %s", prefix, told)
         session = streaming_session(self.spark.session, query.state_store)
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
@@ -112,14 +122,14 @@ class StreamIOManager(ParquetIOManager):
                 raise SourceError(f"{query.source.name} was deleted and made again while it was read: run it again")
             if before is not None and consumed.batches == 0:
                 context.log.info("%s: nothing new at %s", prefix, query.source.name)
-                place.unchanged(lake, write.base, prefix)
+                place.unchanged(lake, write.base, held.checkpoint)
                 return {"": _as_before(lake, write.base, prefix, before)}
-            held = lake.path(write.base, join(prefix, COUNTS)) if before is not None else None
+            counts = lake.path(write.base, held.counts) if before is not None else None
             digest = ContentDigest(query.arrow_schema())
-            write_results(write, query, held, batches, digest.update)
-            stored = place.store(lake, write, prefix)
+            written = write_results(write, places, query, counts, batches, digest.update)
+            stored = place.store(lake, write, places.checkpoint)
         position = _position(query, source_id, before, consumed, loss, place.folder)
-        write_position(write, position)
+        write_position(write, places.position, position)
         write.metadata |= position.metadata()
         told = {**position.last, "batch": position.batch}
         metadata: dict[str, Any] = {
@@ -133,27 +143,24 @@ class StreamIOManager(ParquetIOManager):
             "stream/checkpoint_files_added": stored.new_files,
             "stream/checkpoint_bytes_added": MetadataValue.int(stored.new_bytes),
         }
+        if passed_over:
+            metadata["stream/passed_over"] = MetadataValue.md("\n".join(f"- {told}" for told in passed_over[:_SHOWN]))
         if loss.places:
-            metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:20]))
-        return {"": Stored(digest.rows, _version(digest.version(), position), metadata, stored.files)}
+            metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:_SHOWN]))
+        files = {f"{places.checkpoint}/{name}": size for name, size in stored.files.items()}
+        files |= _sizes(write, [places.position, *written])
+        beside_it = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}
+        return {"": Stored(digest.rows, _version(digest.version(), position), metadata, beside_it)}
 
     def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
         position = read_position(lake, commit, path)
-        rows = super()._version_of_held(lake, commit, join(path, COUNTS))
+        rows = super()._version_of_held(lake, commit, places_at(lake, commit, path).counts)
         return _version(rows, position) if rows is not None and position is not None else None
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
-        counts = self.lake.lake.path(snapshot.commit, join(target.prefix, COUNTS))
-        return super()._load(context, counts, target)
-
-    def _preview(
-        self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
-    ) -> Mapping[str, MetadataValue[Any]]:
-        counts = [item for item in files if item.path.startswith(f"{path}/{COUNTS}/")]
-        return super()._preview(lake, commit, path, counts)
-
-    def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:
-        return super()._columns(lake, commit, Target(join(target.prefix, COUNTS), None))
+        lake = self.lake.lake
+        counts = places_at(lake, snapshot.commit, target.prefix).counts
+        return super()._load(context, lake.path(snapshot.commit, counts), target)
 
 
 def _checked(query: StreamQuery, before: Position | None, source_id: str, checkpoint: Path) -> Loss:
@@ -212,6 +219,11 @@ def _position(
     return Position(
         query.name, query.source.name, source_id, last_batch(checkpoint), offsets(checkpoint), last, totals, watermark
     )
+
+
+def _sizes(write: Write, paths: Sequence[str]) -> dict[str, int]:
+    infos = write.filesystem.get_file_info([write.place(path) for path in paths])
+    return {path: info.size for path, info in zip(paths, infos, strict=True)}
 
 
 def _as_before(lake: Lake, ref: str, prefix: str, before: Position) -> Stored:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
+from lake_assets.io_managers.asset_folders import folders_of_name, name_of
 from lake_assets.io_managers.event_log import RUNLESS, EventLog, Materialized
 from lake_assets.io_managers.manifest import MANIFEST, Manifest, read_manifest
-from lake_assets.io_managers.provenance import ROLLBACK_TO, makers, place_of, places_of
+from lake_assets.io_managers.provenance import ROLLBACK_TO, Made, made_at, makers, place_of, places_of
 from lake_assets.io_managers.run_branch import RUN_ID, find_head, materialized
 from lake_assets.lake.audit import read_record
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import LakeError
+from lake_assets.lake.names import beside
 
 _BLOCK = 1 << 20
 
@@ -55,7 +58,7 @@ class Verification:
 
     def problems(self, advance: Callable[[int], None]) -> Iterator[Problem]:
         """Yield what is wrong; ``advance`` is told the bytes read."""
-        made = makers(self._lake, self.commit.id, self.places)
+        made = made_at(self._lake, self.commit.id, self.places)
         files: dict[str, list[LakeObject]] = {}
         others: list[LakeObject] = []
         for item in self.objects:
@@ -120,8 +123,9 @@ class Verification:
         if not files:
             return
         assets = {commit.metadata.get("asset", "") for commit in self._lake.log(self.commit.id)} - {""}
+        prefixes = {folder for asset in assets for folder in folders_of_name(asset)}
         for item in files:
-            if place_of(item.path, assets) is not None:
+            if place_of(item.path, prefixes) is not None:
                 yield Problem(item.path, "lies at an asset's prefix, and no manifest lists it")
 
     def _manifest(self, place: str) -> Manifest | Problem:
@@ -131,20 +135,21 @@ class Verification:
         except (LakeError, OSError, ValueError, KeyError, TypeError) as error:
             return Problem(path, f"cannot be read: {type(error).__name__}: {error}")
 
-    def _unlike_log(self, place: str, manifest: Manifest, maker: Commit | None) -> Iterator[str]:
-        if maker is None:
+    def _unlike_log(self, place: str, manifest: Manifest, made: Made | None) -> Iterator[str]:
+        if made is None:
             yield "no commit is known to have made it"
             return
+        maker = made.commit
         if "asset" not in maker.metadata:
             yield from self._unlike_report(place, maker)
             return
-        event = self._log.of(maker, place)
+        event = self._log.of(maker, made.place)
         run = f"run {maker.metadata[RUN_ID]}" if RUN_ID in maker.metadata else "a rollback"
         if event is None:
             yield f"commit {maker.id} says that {run} made it, and Dagster's event log knows of no such materialization"
             return
         yield from _differences(maker, event, manifest)
-        expected = self._data_version(maker, place)
+        expected = self._data_version(maker, made.place)
         if event.data_version != expected:
             yield f"commit {maker.id} has data version {expected}, the event log {event.data_version}"
 
@@ -190,26 +195,30 @@ class Verification:
         if item.physical_address.startswith("file://"):
             # As it lies, so that no snapshot of all that there is has to be made first.
             filesystem, path = FileSystem.from_uri(item.physical_address)
-            return filesystem.open_input_stream(path)
+            # Where it is not there, the lake says why: it is lost, or it has expired.
+            with suppress(FileNotFoundError):
+                return filesystem.open_input_stream(path)
         snapshot = self._lake.path(self.commit.id, item.path)
         return snapshot.filesystem.open_input_stream(snapshot.root)
 
 
 def _unlike_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]) -> Iterator[Problem]:
-    found = {item.path[len(place) + 1 :]: item.size for item in files if not item.path.endswith(f"/{MANIFEST}")}
-    for name in sorted(found.keys() | manifest.files.keys()):
-        if name not in manifest.files:
-            yield Problem(f"{place}/{name}", "no manifest lists it")
-        elif name not in found:
-            yield Problem(f"{place}/{name}", "the manifest lists it, and it is missing")
-        elif found[name] != manifest.files[name]:
-            yield Problem(f"{place}/{name}", f"{found[name]} bytes, the manifest says {manifest.files[name]}")
+    found = {item.path: item.size for item in files if not item.path.endswith(f"/{MANIFEST}")}
+    listed = {f"{place}/{name}": size for name, size in manifest.files.items()}
+    listed |= {f"{beside(place)}/{name}": size for name, size in manifest.beside.items()}
+    for path in sorted(found.keys() | listed.keys()):
+        if path not in listed:
+            yield Problem(path, "no manifest lists it")
+        elif path not in found:
+            yield Problem(path, "the manifest lists it, and it is missing")
+        elif found[path] != listed[path]:
+            yield Problem(path, f"{found[path]} bytes, the manifest says {listed[path]}")
 
 
 def _differences(maker: Commit, event: Materialized, manifest: Manifest) -> Iterator[str]:
     known = maker.metadata
     pairs: list[tuple[str, object, object]] = [
-        ("asset", known["asset"], event.asset.to_user_string()),
+        ("asset", known["asset"], name_of(event.asset)),
         ("id", maker.id, event.commit),
         ("rows", _rows(known, event.partition), event.rows),
     ]

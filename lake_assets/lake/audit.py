@@ -13,7 +13,7 @@ from typing import Any
 
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import Unaudited
-from lake_assets.lake.names import ancestors
+from lake_assets.lake.names import ancestors, belongs_to
 
 RECORD = "audit"
 """Commit metadata: what a merge into ``main`` stated, as JSON.
@@ -95,7 +95,8 @@ class Audit:
     def place_of(self, path: str) -> str | None:
         """Return the place of the entry that covers a path; None where none does."""
         places = {entry.place for entry in self.entries}
-        return next((folder for folder in (path, *reversed(ancestors(path))) if folder in places), None)
+        mine = belongs_to(path)
+        return next((folder for folder in (path, mine, *reversed(ancestors(mine))) if folder in places), None)
 
 
 def recorded(

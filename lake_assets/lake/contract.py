@@ -118,8 +118,10 @@ class Write:
         The same folder, for PyArrow and pandas.
     base
         Id of the commit that the branch was at when the write began.
+    beside
+        The folders beside the prefix that are written, too, and for each where that is, for ``filesystem``.
     removed
-        Paths below the prefix, in folders that are updated, which the commit is not to hold any more.
+        Paths in folders beside the prefix which the commit is not to hold any more.
     metadata
         Commit metadata; may be added to until the context ends, since row counts are known only after writing.
     commit
@@ -130,9 +132,15 @@ class Write:
     filesystem: FileSystem
     root: str
     base: str
+    beside: Mapping[str, str] = field(default_factory=dict[str, str])
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     removed: set[str] = field(default_factory=set[str])
     commit: Commit | None = None
+
+    def place(self, path: str) -> str:
+        """Return where a path of the lake that lies in a folder beside the prefix is written."""
+        folder = next(folder for folder in self.beside if path.startswith(f"{folder}/"))
+        return self.beside[folder] + path[len(folder) :]
 
 
 class Lake(Protocol):
@@ -167,7 +175,11 @@ class Lake(Protocol):
         ...
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; its commits stay readable by id. ``main`` is refused (:class:`ProtectedBranch`)."""
+        """Remove a branch; ``main`` is refused (:class:`ProtectedBranch`).
+
+        Its commits stay readable by id: for ever where another ref reaches them, else until garbage is collected
+        (`lake-assets gc`), which leaves them the grace time GC_GRACE_DAYS; on lakeFS until its own job removes them.
+        """
         ...
 
     def head(self, ref: str) -> Commit:
@@ -201,8 +213,11 @@ class Lake(Protocol):
         """Return tag name to commit id."""
         ...
 
-    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
-        """Yield the objects under ``prefix``, sorted by path. A prefix matches whole folder names, or one file."""
+    def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
+        """Yield the objects under ``prefix``, sorted by path. A prefix matches whole folder names, or one file.
+
+        Only those whose path sorts behind ``after``: what comes before is not read.
+        """
         ...
 
     def fingerprint(self, ref: str, prefix: str) -> str | None:
@@ -229,23 +244,28 @@ class Lake(Protocol):
         message: str = "",
         metadata: Mapping[str, str] | None = None,
         partitions: Sequence[str] | None = None,
-        updated: Sequence[str] = (),
+        beside: Sequence[str] = (),
     ) -> AbstractContextManager[Write]:
         """Open a writable place; leaving it normally makes one commit, by an exception leaves the branch as it was.
 
         ``overwrite`` replaces all that is under ``prefix``, or, with ``partitions`` (folders below ``prefix``, such
-        as ``day=2017-07-28/hour=08``), just those folders; a file outside them is refused. It leaves alone what
-        stands in folders below ``prefix`` that are ``updated``, but for files written there again or named in
-        :attr:`Write.removed`. ``append`` adds files and refuses to replace one. Spark's markers (``_SUCCESS``,
-        ``.crc``, zero-byte folder markers) are dropped;
+        as ``day=2017-07-28/hour=08``), just those folders; a file outside them is refused. ``append`` adds files and
+        refuses to replace one. Spark's markers (``_SUCCESS``, ``.crc``, zero-byte folder markers) are dropped;
         an unfinished write (``_temporary``, ``__magic``) is refused. No reader ever sees part of it. A write that
         changes no file returns the branch's head and makes no commit. Writers of disjoint prefixes on one branch
         all land; a writer whose prefix changed under it since it began gets :class:`WriteConflict`.
+
+        ``beside`` names folders of the lake, none at or in ``prefix`` or each other, that are updated in the same
+        commit, whatever the mode: what stands there stays, but for files written there again
+        (:attr:`Write.beside`) or named in :attr:`Write.removed`. Two writes of one of them conflict as those of a
+        prefix do.
 
         Raises
         ------
         ProtectedBranch
             ``branch`` is ``main``.
+        InvalidName
+            A folder ``beside`` lies in another one that is written, or the other way round.
         """
         ...
 

@@ -57,6 +57,14 @@ class LakeUnavailable(LakeError):
     """The store does not answer, is full, or may not be written."""
 
 
+class FormatMismatch(LakeError):
+    """The lake is of another format than this program."""
+
+
+class Expired(LakeError):
+    """The data of an old commit were removed by `expire`; the commit itself, and what it says, stay."""
+
+
 class DataCorrupted(LakeError):
     """Stored bytes are missing or are not what their checksum says."""
 

@@ -14,6 +14,9 @@ _BRANCH = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_]{0,199}")
 _TAG = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_]|\.(?!\.|lock$|$)){0,199}")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
+BESIDE = "_beside"
+"""Top folder of what belongs to a prefix and is none of its rows; engines pass over a name that begins so."""
+
 _UNFINISHED = ("_temporary", "__magic", ".spark-staging")
 
 
@@ -79,6 +82,21 @@ def targets(folder: str, partitions: Sequence[str] | None, repository: str) -> l
     return sorted(target for target in wanted if not wanted & set(ancestors(target)))
 
 
+def apart(folder: str, beside: Sequence[str], repository: str) -> list[str]:
+    """Return the folders that a write updates beside its prefix.
+
+    Raises
+    ------
+    InvalidName
+        One of them, or the prefix, lies in another.
+    """
+    found = [check_folder(path, repository, "folder beside") for path in beside]
+    for number, path in enumerate(found):
+        if any(is_within(path, other) or is_within(other, path) for other in (folder, *found[:number])):
+            raise InvalidName("a folder beside lies in no other one that is written", repository=repository, path=path)
+    return found
+
+
 def ancestors(path: str) -> list[str]:
     """Return the folders that a path lies in, the outermost first."""
     parts = path.split("/")
@@ -98,19 +116,29 @@ def _fault(path: str) -> str | None:
     except UnicodeEncodeError:
         return "is not valid Unicode: rename it to UTF-8"
     if len(encoded) > 1024:
-        return "is longer than 1,024 bytes"
+        return "is longer than 1,024 bytes: shorten it"
     for part in path.split("/"):
         if part in ("", ".", ".."):
             return "has an empty, '.' or '..' component; give it relative to the lake's root, as in 'stocks/csv'"
         if "\\" in part or any(unicodedata.category(character) == "Cc" for character in part):
-            return "holds a backslash or a control character"
+            return "holds a backslash or a control character: leave it out"
         if len(part.encode()) > 255:
-            return "has a component longer than 255 bytes"
+            return "has a component longer than 255 bytes: shorten it"
         # File systems that drop invisible characters or shorten names would read these as Git's own.
         visible = "".join(character for character in part if unicodedata.category(character) != "Cf").lower()
         if visible.startswith((".git", "git~")):
-            return "has a component that belongs to Git"
+            return "has a component that belongs to Git: name it otherwise"
     return None
+
+
+def beside(prefix: str) -> str:
+    """Return the folder for what belongs to a prefix and is none of its rows."""
+    return f"{BESIDE}/{prefix}"
+
+
+def belongs_to(path: str) -> str:
+    """Return a path at the prefix that it belongs to: of what lies beside one, where it would lie in it."""
+    return path.removeprefix(f"{BESIDE}/")
 
 
 def is_within(path: str, folder: str) -> bool:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 SUPPORTED_JAVA = (17, 21)
 
+AS_NAMED = {"__globPaths__": "false"}
+"""Option of Spark's readers that are no streams: one path is one file or folder, whatever wildcards are in its name."""
+_WILDCARDS = frozenset("\\*?{}[]")
+
 
 def session_conf() -> dict[str, str]:
     """Return the settings every session of ours has, whatever its master."""
@@ -38,6 +42,8 @@ def session_conf() -> dict[str, str]:
         # Not INT96, which other engines read as another century past the year 2262.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.log.level": "ERROR",
+        # Hadoop's other one looks for a checksum beside each file, by a name that it cannot spell where there is a ':'.
+        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     }
 
 
@@ -46,13 +52,27 @@ def prepare_process() -> None:
     # Workers would otherwise run the system's Python.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    # In a locale without UTF-8 a JVM finds no file whose name is more than ASCII.
+    locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")
+    if not locale.lower().replace("-", "").endswith("utf8"):
+        os.environ["LC_ALL"] = "C.UTF-8"
     # A site's own configuration wins; without one, the log is quiet from the first line on.
     os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"))
 
 
 def file_uri(path: str | Path) -> str:
     """Return what Spark reads as this very file or folder: wildcards in its name stand for themselves."""
-    return "file://" + re.sub(r"([\\*?{}\[\]])", r"\\\1", str(path))
+    return literal(f"file://{path}")
+
+
+def literal(uri: str) -> str:
+    """Return what Spark reads as this very URI: it takes wildcards in it for themselves."""
+    return re.sub(r"([\\*?{}\[\]])", r"\\\1", uri)
+
+
+def can_be_escaped(path: str) -> bool:
+    """Tell whether Spark finds a path as :func:`file_uri` spells it: not where there is a ':' beside a wildcard."""
+    return ":" not in path or not _WILDCARDS & set(path)
 
 
 def java_version() -> tuple[str, int | None]:

@@ -26,9 +26,6 @@ from uuid import uuid4
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake, LakeObject, Write
 
-CHECKPOINT = "checkpoint"
-"""Folder of the checkpoint below the stream's prefix."""
-
 _BLOCK = 4 << 20
 
 
@@ -47,7 +44,7 @@ class StoredCheckpoint:
     Parameters
     ----------
     files
-        Path below the stream's prefix to size in bytes, of all files.
+        Path below the checkpoint to size in bytes, of all files.
     new_files, new_bytes
         Those that were copied.
     """
@@ -64,7 +61,7 @@ class StoredCheckpoint:
     @property
     def state_size(self) -> int:
         """Bytes of the state store's files."""
-        return sum(size for path, size in self.files.items() if path.startswith(f"{CHECKPOINT}/state/"))
+        return sum(size for path, size in self.files.items() if path.startswith("state/"))
 
 
 @dataclass(slots=True)
@@ -84,10 +81,10 @@ class Checkout:
     _index: Path
     _held: dict[str, _Stamp] = field(default_factory=dict[str, _Stamp])
 
-    def restore(self, lake: Lake, ref: str, prefix: str) -> None:
-        """Make the folder what a ref holds of the checkpoint at a prefix; empty where it holds none."""
+    def restore(self, lake: Lake, ref: str, path: str) -> None:
+        """Make the folder what a ref holds of the checkpoint at a path; empty where it holds none."""
         known = self._known()
-        held = _held_by(lake, ref, prefix)
+        held = _held_by(lake, ref, path)
         self._index.unlink(missing_ok=True)
         found = _files(self.folder)
         missing: list[str] = []
@@ -102,7 +99,7 @@ class Checkout:
             if name not in self._held:
                 (self.folder / name).unlink()
         if missing:
-            snapshot = lake.path(ref, f"{prefix}/{CHECKPOINT}")
+            snapshot = lake.path(ref, path)
             for name in missing:
                 target = self.folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -119,37 +116,36 @@ class Checkout:
         for name in _files(self.folder):
             (self.folder / name).unlink()
 
-    def store(self, lake: Lake, write: Write, prefix: str) -> StoredCheckpoint:
-        """Put what is new into a write in which the checkpoint's folder is updated, and take out what is gone."""
+    def store(self, lake: Lake, write: Write, path: str) -> StoredCheckpoint:
+        """Put what is new at a path beside a write's prefix, and take out what is gone."""
+        before = _held_by(lake, write.base, path)
         files: dict[str, int] = {}
         new_files = new_bytes = 0
         for name in sorted(_files(self.folder)):
             source = self.folder / name
             if source.name.startswith("."):
                 continue  # Hadoop's checksums, and what a crash left half-written.
-            path = f"{CHECKPOINT}/{name}"
-            held = self._held.get(name)
+            held = self._held.get(name) if name in before else None
             try:
                 if held is None or not _is_still(source, held):
-                    size = _upload(source, write, path)
+                    size = _upload(source, write, f"{path}/{name}")
                     new_files += 1
                     new_bytes += size
                 else:
                     size = held.size
             except FileNotFoundError:
                 continue  # Old state, which Spark's maintenance has just removed.
-            files[path] = size
-        before = {f"{CHECKPOINT}/{name}" for name in _held_by(lake, write.base, prefix)}
-        write.removed |= before - files.keys()
+            files[name] = size
+        write.removed |= {f"{path}/{name}" for name in before.keys() - files.keys()}
         return StoredCheckpoint(files, new_files, new_bytes)
 
-    def committed(self, lake: Lake, ref: str, prefix: str) -> None:
+    def committed(self, lake: Lake, ref: str, path: str) -> None:
         """Write down that the folder holds what a ref holds, after :meth:`store` was committed there."""
-        self._keep(_held_by(lake, ref, prefix))
+        self._keep(_held_by(lake, ref, path))
 
-    def unchanged(self, lake: Lake, ref: str, prefix: str) -> None:
+    def unchanged(self, lake: Lake, ref: str, path: str) -> None:
         """Write down that the folder still holds what it was restored to."""
-        held = _held_by(lake, ref, prefix)
+        held = _held_by(lake, ref, path)
         same = (name for name, stamp in self._held.items() if _is_still(self.folder / name, stamp))
         self._keep({name: held[name] for name in same})
 
@@ -203,9 +199,8 @@ def _opened(place: Path) -> Checkout:
     return Checkout(folder, place, index)
 
 
-def _held_by(lake: Lake, ref: str, prefix: str) -> dict[str, LakeObject]:
+def _held_by(lake: Lake, ref: str, folder: str) -> dict[str, LakeObject]:
     """Return the files of the checkpoint that a ref holds, by their path below it."""
-    folder = f"{prefix}/{CHECKPOINT}"
     return {item.path[len(folder) + 1 :]: item for item in lake.list(ref, folder)}
 
 
@@ -224,7 +219,7 @@ def _is_still(path: Path, stamp: _Stamp) -> bool:
 
 
 def _upload(source: Path, write: Write, path: str) -> int:
-    target = f"{write.root}/{path}"
+    target = write.place(path)
     write.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
     with source.open("rb") as from_, write.filesystem.open_output_stream(target) as to:
         shutil.copyfileobj(from_, to, _BLOCK)

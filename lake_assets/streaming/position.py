@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from lake_assets.lake.errors import PathNotFound
+from lake_assets.streaming.places import places_at
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake, Write
-
-POSITION = "position.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +61,16 @@ class Position:
         return told
 
 
-def write_position(write: Write, position: Position) -> None:
-    """Put it into a write."""
-    with write.filesystem.open_output_stream(f"{write.root}/{POSITION}") as stream:
+def write_position(write: Write, path: str, position: Position) -> None:
+    """Put it into a write, as the file at a path."""
+    with write.filesystem.open_output_stream(write.place(path)) as stream:
         stream.write((json.dumps(asdict(position), indent=1) + "\n").encode())
 
 
 def read_position(lake: Lake, ref: str, prefix: str) -> Position | None:
     """Return how far the stream at a prefix has been read as a ref holds it; None where it never was."""
     try:
-        snapshot = lake.path(ref, f"{prefix}/{POSITION}")
+        snapshot = lake.path(ref, places_at(lake, ref, prefix).position)
     except PathNotFound:
         return None
     with snapshot.filesystem.open_input_stream(snapshot.root) as stream:

@@ -55,6 +55,10 @@ class StreamSource(Protocol):
         """
         ...
 
+    def passed_over(self) -> Sequence[str]:
+        """Return what of the source is not read, each with the reason and what to do about it."""
+        ...
+
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
         """Return the lines up to a position as a frame that is no stream, for a recount."""
         ...

@@ -11,20 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lake_assets.lake.rows import bounded_connection, is_data, open_rows, sql_text
+from lake_assets.streaming.places import places_at
 
 if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
     from lake_assets.lake.contract import Lake, Snapshot, Write
+    from lake_assets.streaming.places import StreamPlaces
     from lake_assets.streaming.query import StreamQuery
-
-COUNTS = "counts"
-"""Folder of all rows, below a stream's prefix."""
-CHANGES = "changes"
-"""Folder of the rows that the last run changed."""
-CSV = "csv"
-"""Folder of all rows as CSV."""
 
 _ROWS = 1 << 18
 _FILE = "part-00000"
@@ -32,15 +27,18 @@ _FILE = "part-00000"
 
 def write_results(
     write: Write,
+    places: StreamPlaces,
     query: StreamQuery,
     before: Snapshot | None,
     batches: Path,
     seen: Callable[[pyarrow.RecordBatch], None],
-) -> None:
+) -> tuple[str, ...]:
     """Write what changed and all rows, each as one Parquet file, sorted by key.
 
     Parameters
     ----------
+    places
+        Those of the stream; its rows are the write's own.
     before
         All rows of before.
     batches
@@ -56,10 +54,13 @@ def write_results(
             _open(connection, "before", before)
             every = connection.sql(f"FROM before_files ANTI JOIN changed USING ({key})").project(columns).union(every)
         every.create("every")
-        _write(connection, f"FROM changed ORDER BY {key}", write, CHANGES, query)
-        _write(connection, f'FROM "every" ORDER BY {key}', write, COUNTS, query, seen)
+        _write(connection, f"FROM changed ORDER BY {key}", write, write.place(places.changes), query)
+        _write(connection, f'FROM "every" ORDER BY {key}', write, write.root, query, seen)
         if query.csv:
-            _write_csv(connection, f'FROM "every" ORDER BY {key}', write)
+            _write_csv(connection, f'FROM "every" ORDER BY {key}', write, write.place(places.csv))
+        else:
+            write.removed.add(f"{places.csv}/{_FILE}.csv")
+    return (f"{places.changes}/{_FILE}.parquet", *[f"{places.csv}/{_FILE}.csv"] * query.csv)
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def open_counts(lake: Lake, ref: str, prefix: str) -> Generator[DuckDBPyConnecti
     PathNotFound
         There are none.
     """
-    snapshot = lake.path(ref, f"{prefix}/{COUNTS}")
+    snapshot = lake.path(ref, places_at(lake, ref, prefix).counts)
     with bounded_connection() as connection:
         _open(connection, "counts", snapshot)
         yield connection
@@ -102,9 +103,8 @@ def _write(
     import pyarrow.parquet as pq
 
     schema = query.arrow_schema()
-    write.filesystem.create_dir(f"{write.root}/{folder}", recursive=True)
-    place = f"{write.root}/{folder}/{_FILE}.parquet"
-    with pq.ParquetWriter(place, schema, filesystem=write.filesystem) as writer:
+    write.filesystem.create_dir(folder, recursive=True)
+    with pq.ParquetWriter(f"{folder}/{_FILE}.parquet", schema, filesystem=write.filesystem) as writer:
         for batch in _reader(connection, rows):
             typed = batch.cast(schema)
             writer.write_batch(typed)
@@ -112,14 +112,13 @@ def _write(
                 seen(typed)
 
 
-def _write_csv(connection: DuckDBPyConnection, rows: str, write: Write) -> None:
+def _write_csv(connection: DuckDBPyConnection, rows: str, write: Write, folder: str) -> None:
     import pyarrow.csv
 
     reader = _reader(connection, rows)
-    write.filesystem.create_dir(f"{write.root}/{CSV}", recursive=True)
-    place = f"{write.root}/{CSV}/{_FILE}.csv"
+    write.filesystem.create_dir(folder, recursive=True)
     with (
-        write.filesystem.open_output_stream(place) as stream,
+        write.filesystem.open_output_stream(f"{folder}/{_FILE}.csv") as stream,
         pyarrow.csv.CSVWriter(stream, reader.schema) as writer,
     ):
         for batch in reader:

@@ -54,6 +54,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     ]
     assert sorted(schedule.name for schedule in repository.schedule_defs) == ["stocks_hourly"]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
+        "collect_garbage",
         "consumer_lag",
         "lake_commits",
         "new_stock_files",

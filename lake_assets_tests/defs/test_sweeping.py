@@ -12,6 +12,7 @@ from dagster import DagsterRun, DagsterRunStatus
 from lake_assets.defs.sweeping import Branch, branches_left, sweep
 from lake_assets.io_managers.run_lock import hold
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.errors import RefNotFound
 from lake_assets_tests.small_graph import SmallGraph
 
 NOW, WEEK = timedelta(0), timedelta(days=7)
@@ -111,3 +112,19 @@ def test_looking_removes_nothing_and_the_sensor_says_what_it_removed(
     assert small.tick("sweep_branches", None).skip_message == "Removed no branch; kept 1."
     monkeypatch.setenv("SWEEP_AFTER_DAYS", "0")
     assert small.tick("sweep_branches", None).skip_message == f"Removed {failed}; kept 0."
+
+
+def test_garbage_is_collected_by_a_sensor_once_its_time_is_over(
+    small: SmallGraph, lake: Lake, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lake.write(add(1, DagsterRunStatus.FAILURE), "notes") as write:
+        Path(write.root, "a.txt").write_text("never published")
+    head = write.commit
+    assert head is not None
+    swept(small, lake)
+    assert (small.tick("collect_garbage", None).skip_message or "").startswith("Freed")
+    assert lake.head(head.id) == head
+    monkeypatch.setenv("GC_GRACE_DAYS", "0")
+    assert (small.tick("collect_garbage", None).skip_message or "").startswith("Freed")
+    with pytest.raises(RefNotFound):
+        lake.head(head.id)

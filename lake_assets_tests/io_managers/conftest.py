@@ -20,6 +20,7 @@ from lake_assets.resources.lake import EmbeddedLakeResource
 from lake_assets.resources.nosql.contract import NoSQLStore
 from lake_assets.resources.nosql.lmdb_store import LMDBStore
 from lake_assets.resources.nosql.resource import LMDBResource
+from lake_assets_tests.audits import TESTS
 from lake_assets_tests.shared_spark import SharedSpark
 
 
@@ -35,6 +36,10 @@ class Workbench:
     def run(self, *assets: AssetsDefinition, **options: Any) -> ExecuteInProcessResult:
         """Materialize assets in one run."""
         return materialize(assets, instance=self.instance, resources=self.resources, **options)
+
+    def publish(self, result: ExecuteInProcessResult) -> None:
+        """Bring what a run wrote into ``main``."""
+        self.lake.merge(self.branch(result), "main", audit=TESTS)
 
     def branch(self, result: ExecuteInProcessResult) -> str:
         """Return the branch of a run."""

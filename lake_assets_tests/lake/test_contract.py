@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from lake_assets.lake.audit import RECORD, record
-from lake_assets.lake.contract import Diff, Lake
+from lake_assets.lake.contract import Commit, Diff, Lake
 from lake_assets.lake.errors import (
     AlreadyExists,
     InvalidName,
@@ -271,6 +273,17 @@ def test_a_diff_says_what_came_went_and_changed(lake: Lake) -> None:
     assert not lake.diff("work", "work")
 
 
+def test_a_listing_begins_behind_a_path(lake: Lake) -> None:
+    names = ["a.b", "a/b", "a/c", "a0", "é", "\U0001f415/x", "day=1/a", "day=10/a", "day=1/b"]
+    put(lake, "work", "t", dict.fromkeys(names, "1"))
+    every = paths(lake, "work", "t")
+    for after in ["", "t", "t/", *every, "t/a/", "t/a/zz", "t/day=\U0010ffff", "t/day=1", "t0", "u"]:
+        assert [item.path for item in lake.list("work", "t", after)] == [path for path in every if path > after]
+        assert [item.path for item in lake.list("work", "", after)] == [path for path in every if path > after]
+    assert [item.path for item in lake.list("work", "t/a0", "t/a")] == ["t/a0"]
+    assert list(lake.list("work", "t/a0", "t/a0")) == []
+
+
 # Writing
 
 
@@ -305,22 +318,80 @@ def test_overwriting_partitions_replaces_just_their_folders(lake: Lake) -> None:
     assert paths(lake, "work") == ["t/day=1/b", "t/day=2/a", "t/day=3/hour=1/a", "t/day=4/b"]
 
 
-def test_overwriting_leaves_alone_what_stands_in_folders_that_are_updated(lake: Lake) -> None:
-    put(lake, "work", "t", {"out/a": "1", "state/1": "1", "state/2": "1", "state/deep/3": "1"})
-    with lake.write("work", "t", updated=["state"]) as write:
-        for path, content in {"out/b": "2", "state/2": "2", "state/4": "2"}.items():
-            write.filesystem.create_dir(f"{write.root}/{path.rpartition('/')[0]}", recursive=True)
-            with write.filesystem.open_output_stream(f"{write.root}/{path}") as stream:
-                stream.write(content.encode())
-        write.removed.add("state/1")
-    assert read(lake, "work", "t") == {"out/b": "2", "state/2": "2", "state/4": "2", "state/deep/3": "1"}
+def put_beside(
+    lake: Lake, branch: str, files: Mapping[str, str], removed: Iterable[str] = (), **options: Any
+) -> Commit | None:
+    """Write text files by their paths in the lake: at `t`, and in the folders beside it."""
+    with lake.write(branch, "t", **options) as write:
+        for path, text in files.items():
+            places = {"t": write.root, **write.beside}
+            folder = next(folder for folder in places if path.startswith(f"{folder}/"))
+            place = places[folder] + path[len(folder) :]
+            write.filesystem.create_dir(place.rpartition("/")[0], recursive=True)
+            with write.filesystem.open_output_stream(place) as stream:
+                stream.write(text.encode())
+        write.removed |= set(removed)
+    return write.commit
 
 
-def test_an_updated_folder_may_be_missing_and_what_is_removed_from_elsewhere_is_gone_anyhow(lake: Lake) -> None:
-    put(lake, "work", "t", {"out/a": "1", "out/b": "1"})
-    with lake.write("work", "t", updated=["state"]) as write:
-        write.removed |= {"out/a", "state/none"}
-    assert list(lake.list("work", "t")) == []
+@pytest.mark.parametrize("mode", ["overwrite", "append"])
+def test_folders_beside_the_prefix_are_updated_in_the_same_commit(lake: Lake, mode: Any) -> None:
+    before = {"state/t/1": "1", "state/t/2": "1", "state/t/deep/3": "1", "state/t2/1": "1", "of/1": "1", "t/a": "1"}
+    for folder in ("state", "of", "t"):
+        put(lake, "work", folder, {path[len(folder) + 1 :]: "1" for path in before if path.startswith(f"{folder}/")})
+    head = lake.head("work")
+    commit = put_beside(
+        lake,
+        "work",
+        {"t/b": "2", "state/t/2": "2", "state/t/4": "2", "of/new/2": "2"},
+        removed=["state/t/1", "state/t/none", "t/a", "state/t2/1", "elsewhere"],
+        mode=mode,
+        beside=["state/t", "of"],
+        metadata={"made": "together"},
+    )
+    assert commit is not None
+    assert (commit.parents, commit.metadata["made"]) == ((head.id,), "together")
+    assert lake.head("work") == commit
+    kept = before if mode == "append" else {path: text for path, text in before.items() if path != "t/a"}
+    changed = {"t/b": "2", "state/t/2": "2", "state/t/4": "2", "of/new/2": "2"}
+    assert read(lake, "work", "") == {path: text for path, text in (kept | changed).items() if path != "state/t/1"}
+
+
+def test_a_folder_beside_may_be_new_or_all_that_changes_or_unchanged(lake: Lake) -> None:
+    first = put_beside(lake, "work", {"t/a": "1", "state/t/1": "1"}, beside=["state/t"])
+    again = put_beside(lake, "work", {"t/a": "1", "state/t/1": "1"}, beside=["state/t"])
+    assert again == first
+    put_beside(lake, "work", {"t/a": "1", "state/t/2": "1"}, removed=["state/t/1"], beside=["state/t"])
+    assert read(lake, "work", "") == {"t/a": "1", "state/t/2": "1"}
+    last = put_beside(lake, "work", {}, removed=["state/t/2"], partitions=[], beside=["state/t"])
+    assert last == lake.head("work")
+    assert read(lake, "work", "") == {"t/a": "1"}
+
+
+def test_a_folder_beside_lies_in_no_other_one_that_is_written(lake: Lake) -> None:
+    for beside in (["t"], ["t/state"], [""], ["state", "state/t"], ["state", "state"], ["../x"]):
+        with pytest.raises(InvalidName), lake.write("work", "t", beside=beside):
+            pass
+    with pytest.raises(InvalidName), lake.write("work", "t/day=1", beside=["t"]):
+        pass
+    put(lake, "work", "t", {"a": "1"})
+    with pytest.raises(WriteRefused, match="t/a"), lake.write("work", "u", beside=["t/a"]):
+        pass
+
+
+def test_two_writes_of_one_folder_beside_conflict_and_do_not_mix(lake: Lake) -> None:
+    put_beside(lake, "work", {"t/a": "1", "state/t/1": "1"}, beside=["state/t"])
+    lake.create_branch("other", "work")
+    put_beside(lake, "work", {"state/t/2": "1"}, partitions=[], beside=["state/t"])
+    put_beside(lake, "other", {"state/t/3": "1"}, partitions=[], beside=["state/t"])
+    with pytest.raises(MergeConflict) as conflict:
+        lake.merge("other", "work")
+    assert set(conflict.value.paths) >= {"state/t/3"}
+    writing = lake.write("work", "t", partitions=[], beside=["state/t"])
+    writing.__enter__().removed.add("state/t/1")
+    put(lake, "work", "state/t", {"9": "1"}, mode="append")
+    with pytest.raises(WriteConflict, match="state/t"):
+        writing.__exit__(None, None, None)
 
 
 def test_a_file_outside_the_partitions_is_refused(lake: Lake) -> None:

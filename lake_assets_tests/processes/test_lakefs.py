@@ -124,7 +124,7 @@ def test_users_are_published_without_personal_data_beside_them(ran: Ran) -> None
 
 
 def test_words_are_counted_and_delivered(ran: Ran) -> None:
-    counts = rows(ran.lake, "word_counts/counts").to_pylist()
+    counts = rows(ran.lake, "word_counts").to_pylist()
     lines = (SAMPLE / "lines.txt").read_text().splitlines()
     assert {row["word"]: row["count"] for row in counts} == counted(lines)
     delivered = {update.word: update.count for update in read_committed(ran.home / "words.jsonl")}

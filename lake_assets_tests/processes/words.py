@@ -159,7 +159,7 @@ class Words:
     def counts(self, lake: Lake, commit: str) -> dict[str, int]:
         """Return the counts that a commit holds."""
         if commit not in self._counts:
-            snapshot = lake.path(commit, "word_counts/counts")
+            snapshot = lake.path(commit, "word_counts")
             rows = pq.read_table(snapshot.root, filesystem=snapshot.filesystem).to_pylist()
             counts = {row["word"]: row["count"] for row in rows}
             assert len(counts) == len(rows), "a word is counted in two rows"
@@ -186,7 +186,7 @@ class Words:
         return found
 
     def _windowed(self, lake: Lake) -> Counter[str]:
-        snapshot = lake.path(MAIN, "word_counts_windowed/counts")
+        snapshot = lake.path(MAIN, "word_counts_windowed")
         found: Counter[str] = Counter()
         for row in pq.read_table(snapshot.root, filesystem=snapshot.filesystem).to_pylist():
             found[row["word"]] += row["count"]

@@ -12,6 +12,8 @@ from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.streaming.checkpoint import Checkout, checkout
 from lake_assets_tests.audits import TESTS
 
+CHECKPOINT = "beside/checkpoint"
+
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[EmbeddedLake]:
@@ -24,11 +26,11 @@ def run(lake: EmbeddedLake, place: Checkout, file: str) -> None:
     """Do what a run does: restore, add a file, store, commit."""
     branch = f"run-{file}"
     lake.create_branch(branch, MAIN)
-    place.restore(lake, branch, "counts")
+    place.restore(lake, branch, CHECKPOINT)
     (place.folder / file).write_text(file)
-    with lake.write(branch, "counts", updated=["checkpoint"]) as write:
-        place.store(lake, write, "counts")
-    place.committed(lake, branch, "counts")
+    with lake.write(branch, "counts", beside=["beside"]) as write:
+        place.store(lake, write, CHECKPOINT)
+    place.committed(lake, branch, CHECKPOINT)
     lake.merge(branch, MAIN, audit=TESTS)
 
 
@@ -46,7 +48,7 @@ def test_the_folder_of_a_killed_run_is_not_worked_on_again_since_its_spark_may_s
     with checkout(tmp_path / "streams", lake, "counts") as first:
         run(lake, first, "one")
     with checkout(tmp_path / "streams", lake, "counts") as killed:
-        killed.restore(lake, MAIN, "counts")
+        killed.restore(lake, MAIN, CHECKPOINT)
         (killed.scratch / "changes").mkdir()
     with checkout(tmp_path / "streams", lake, "counts") as mended:
         assert mended.folder != killed.folder
@@ -54,7 +56,7 @@ def test_the_folder_of_a_killed_run_is_not_worked_on_again_since_its_spark_may_s
         killed.folder.mkdir()
         (killed.folder / "late").touch()
         run(lake, mended, "two")
-    assert {item.path for item in lake.list(MAIN, "counts")} == {"counts/checkpoint/one", "counts/checkpoint/two"}
+    assert {item.path for item in lake.list(MAIN)} == {f"{CHECKPOINT}/one", f"{CHECKPOINT}/two"}
     with checkout(tmp_path / "streams", lake, "counts") as last:
         assert last.folder == mended.folder
         assert not killed.folder.exists()

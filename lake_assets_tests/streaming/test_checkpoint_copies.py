@@ -18,7 +18,7 @@ from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-STREAM = "counts"
+STREAM, CHECKPOINT = "counts", "beside/checkpoint"
 
 
 @pytest.fixture(params=BACKENDS)
@@ -31,15 +31,15 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lake]:
 
 def stored(lake: Lake, place: Checkout) -> StoredCheckpoint:
     """Commit what a folder holds."""
-    with lake.write("work", STREAM, updated=["checkpoint"]) as write:
-        told = place.store(lake, write, STREAM)
-    place.committed(lake, "work", STREAM)
+    with lake.write("work", STREAM, beside=["beside"]) as write:
+        told = place.store(lake, write, CHECKPOINT)
+    place.committed(lake, "work", CHECKPOINT)
     return told
 
 
 def held(lake: Lake, ref: str) -> set[str]:
     """Return the checkpoint's files in the lake."""
-    return {item.path.removeprefix(f"{STREAM}/checkpoint/") for item in lake.list(ref, f"{STREAM}/checkpoint")}
+    return {item.path.removeprefix(f"{CHECKPOINT}/") for item in lake.list(ref, CHECKPOINT)}
 
 
 def content(place: Checkout) -> dict[str, str]:
@@ -50,13 +50,13 @@ def content(place: Checkout) -> dict[str, str]:
 def test_only_new_files_go_to_the_lake_and_what_is_gone_goes(lake: Lake, tmp_path: Path) -> None:
     home = tmp_path / "streams"
     with checkout(home, lake, STREAM) as place:
-        place.restore(lake, "work", STREAM)
+        place.restore(lake, "work", CHECKPOINT)
         (place.folder / "state").mkdir()
         for name in ("metadata", "state/1.delta", "state/.1.delta.crc", "state/.2.delta.tmp"):
             (place.folder / name).write_text(name)
         assert stored(lake, place).new_files == 2
     with checkout(home, lake, STREAM) as place:
-        place.restore(lake, "work", STREAM)
+        place.restore(lake, "work", CHECKPOINT)
         (place.folder / "state/2.delta").write_text("two")
         (place.folder / "state/1.delta").unlink()
         told = stored(lake, place)
@@ -67,40 +67,40 @@ def test_only_new_files_go_to_the_lake_and_what_is_gone_goes(lake: Lake, tmp_pat
 def test_nothing_is_fetched_of_what_is_there_and_all_else_is(lake: Lake, tmp_path: Path) -> None:
     home = tmp_path / "streams"
     with checkout(home, lake, STREAM) as place:
-        place.restore(lake, "work", STREAM)
+        place.restore(lake, "work", CHECKPOINT)
         (place.folder / "offsets").write_text("1")
         stored(lake, place)
     first = lake.head("work").id
     with checkout(home, lake, STREAM) as place:
-        place.restore(lake, "work", STREAM)
+        place.restore(lake, "work", CHECKPOINT)
         untouched = (place.folder / "offsets").stat()
-        place.unchanged(lake, "work", STREAM)
+        place.unchanged(lake, "work", CHECKPOINT)
     with checkout(home, lake, STREAM) as place:
-        place.restore(lake, "work", STREAM)
+        place.restore(lake, "work", CHECKPOINT)
         assert (place.folder / "offsets").stat() == untouched
         # Another file of the same name and size, as after a rollback.
         (place.folder / "offsets").write_text("2")
         stored(lake, place)
     with checkout(home, lake, STREAM) as place:
-        place.restore(lake, first, STREAM)
+        place.restore(lake, first, CHECKPOINT)
         assert content(place) == {"offsets": "1"}
     with checkout(tmp_path / "elsewhere", lake, STREAM) as place:
-        place.restore(lake, "work", STREAM)
+        place.restore(lake, "work", CHECKPOINT)
         assert content(place) == {"offsets": "2"}
 
 
 def test_what_was_changed_and_not_committed_is_not_taken_for_the_lakes(lake: Lake, tmp_path: Path) -> None:
     home = tmp_path / "streams"
     with checkout(home, lake, STREAM) as place:
-        place.restore(lake, "work", STREAM)
+        place.restore(lake, "work", CHECKPOINT)
         (place.folder / "offsets").write_text("1")
         stored(lake, place)
     with checkout(home, lake, STREAM) as place:
-        place.restore(lake, "work", STREAM)
+        place.restore(lake, "work", CHECKPOINT)
         (place.folder / "offsets").write_text("2")
-        place.unchanged(lake, "work", STREAM)
+        place.unchanged(lake, "work", CHECKPOINT)
     with checkout(home, lake, STREAM) as place:
-        place.restore(lake, "work", STREAM)
+        place.restore(lake, "work", CHECKPOINT)
         assert content(place) == {"offsets": "1"}
 
 

@@ -12,6 +12,6 @@ def counts(lake: Lake) -> dict[str, int]:
     """Return the published counts; none where nothing is published."""
     if read_position(lake, MAIN, "word_counts") is None:
         return {}
-    snapshot = lake.path(MAIN, "word_counts/counts")
+    snapshot = lake.path(MAIN, "word_counts")
     rows = pq.read_table(snapshot.root, filesystem=snapshot.filesystem).to_pylist()
     return {row["word"]: row["count"] for row in rows}

@@ -19,7 +19,8 @@ from dagster import (
 from lake_assets.defs.users.config import WITHOUT_PII, dropped_columns
 from lake_assets.defs.users.partitions import BATCHES
 from lake_assets.defs.users.pii import Search, search
-from lake_assets.io_managers.lake_io_manager import prefix_of, read_ref
+from lake_assets.io_managers.asset_folders import prefix_of
+from lake_assets.io_managers.lake_io_manager import read_ref
 from lake_assets.io_managers.run_events import checked_at
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dagster import DynamicPartitionsDefinition
 
-from lake_assets.io_managers.partitions import partition_columns
+from lake_assets.io_managers.partitions import PartitionKeyError, partition_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -17,9 +17,15 @@ BATCHES_NAME = "users_batches"
 BATCHES = DynamicPartitionsDefinition(name=BATCHES_NAME)
 
 
-def is_key(name: str) -> bool:
-    """Return whether Dagster can have a partition of this name."""
-    return bool(name) and "..." not in name and name.isprintable()
+def unusable(name: str) -> str | None:
+    """Return why no batch can have this name; None where one can."""
+    if not name or "..." in name or not name.isprintable():
+        return "Dagster cannot have a partition of this name"
+    try:
+        partition_columns(BATCHES, name)
+    except PartitionKeyError as error:
+        return str(error)
+    return None
 
 
 def one_frame(batches: Mapping[str, DataFrame]) -> DataFrame:

@@ -9,7 +9,7 @@ from dagster import DefaultSensorStatus, RunRequest, SensorEvaluationContext, Se
 
 from lake_assets import settings
 from lake_assets.defs.users.jobs import users
-from lake_assets.defs.users.partitions import BATCHES, is_key
+from lake_assets.defs.users.partitions import BATCHES, unusable
 from lake_assets.defs.users.source import UsersSourceError, open_source
 
 RUNS_PER_TICK = 100
@@ -38,9 +38,11 @@ def new_user_files(context: SensorEvaluationContext) -> SensorResult | SkipReaso
         return SkipReason(f"{error}. The next tick tries again.")
     requests: list[RunRequest] = []
     waiting = 0
+    for told in source.passed_over():
+        context.log.warning(told)
     for key, stamp in found:
-        if not is_key(key):
-            context.log.warning("%s: Dagster cannot have a partition of this name", source.url(key))
+        if why := unusable(key):
+            context.log.warning("%s is no batch: %s; rename the file", source.url(key), why)
             continue
         version = hashlib.sha256(f"{source.url(key)} {stamp}".encode()).hexdigest()[:12]
         if seen.get(key) == version:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from lake_assets.defs.users.generator import generate
 from lake_assets.defs.users.schema import COLUMNS, spark_schema
-from lake_assets.resources.spark import file_uri
+from lake_assets.resources.spark import AS_NAMED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -55,6 +55,10 @@ class UsersSource(Protocol):
         """
         ...
 
+    def passed_over(self) -> Sequence[str]:
+        """Return the files that are no batch because of their names, each with the reason and what to do about it."""
+        ...
+
 
 def open_source(source: str) -> UsersSource:
     """Return the source of this name: a folder, or ``generated``."""
@@ -79,6 +83,10 @@ class GeneratedUsers:
     def batches(self) -> None:
         """Return None: listing would never end."""
 
+    def passed_over(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
+
 
 class FolderOfUsers:
     """A folder: its file ``userdata1.parquet`` is batch ``userdata1``.
@@ -101,7 +109,7 @@ class FolderOfUsers:
         """Open the batch's file."""
         path = self._path(batch)
         _check_schema(path)
-        return spark.read.schema(spark_schema()).parquet(file_uri(path))
+        return spark.read.options(**AS_NAMED).schema(spark_schema()).parquet(f"file://{path}")
 
     def batches(self) -> Iterator[tuple[str, str]]:
         """Yield what the folder has; a version changes with the file's size, time of change or identity."""
@@ -119,6 +127,11 @@ class FolderOfUsers:
                 continue
             version = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
             yield entry.name.removesuffix(SUFFIX), version
+
+    def passed_over(self) -> Sequence[str]:
+        """Return the Parquet files that Spark would not read."""
+        hidden = sorted(path.name for path in self._folder.glob(f"[._]*{SUFFIX}"))
+        return [f"{self._folder}/{name!r} is no batch: Spark passes over such names; rename it" for name in hidden]
 
     def _path(self, batch: str) -> Path:
         name = batch + SUFFIX

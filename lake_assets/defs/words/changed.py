@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lake_assets.defs.words.publications import COUNTS
+from lake_assets.defs.words.publications import COUNTS, counts_files
 from lake_assets.lake.errors import DataCorrupted
-from lake_assets.lake.rows import bounded_connection, is_data, open_rows, place_in
+from lake_assets.lake.rows import bounded_connection, open_rows, place_in
 from lake_assets.resources.outbox.contract import Update
 
 if TYPE_CHECKING:
@@ -38,15 +38,13 @@ def changed_words(lake: Lake, before: str | None, after: str) -> Iterator[Update
     import duckdb
     from pyarrow import ArrowException
 
-    if before is None:
-        old, new = [], [item.path for item in lake.list(after, COUNTS)]
-    else:
-        found = lake.diff(before, after, COUNTS)
-        old, new = [*found.removed, *found.changed], [*found.added, *found.changed]
+    old = counts_files(lake, before) if before is not None else {}
+    new = counts_files(lake, after)
+    same = {path for path, item in old.items() if path in new and new[path].checksum == item.checksum}
     with bounded_connection() as connection:
         try:
-            _open(lake, connection, "before", before, old)
-            _open(lake, connection, "after", after, new)
+            _open(lake, connection, "before", before, [item.path for path, item in old.items() if path not in same])
+            _open(lake, connection, "after", after, [item.path for path, item in new.items() if path not in same])
             result = connection.execute("""
                 SELECT coalesce(after.word, before.word) AS word, after.count
                 FROM before_files AS before FULL JOIN after_files AS after ON before.word = after.word
@@ -62,9 +60,8 @@ def changed_words(lake: Lake, before: str | None, after: str) -> Iterator[Update
 
 def _open(lake: Lake, connection: DuckDBPyConnection, name: str, commit: str | None, paths: list[str]) -> None:
     """Make the view ``<name>_files`` of one commit's counts in these files."""
-    paths = sorted(filter(is_data, paths))
     if commit is None or not paths:
         connection.sql("SELECT NULL::VARCHAR AS word, NULL::BIGINT AS count WHERE false").create_view(f"{name}_files")
         return
     snapshot = lake.path(commit, COUNTS)
-    open_rows(connection, name, snapshot, [place_in(snapshot, path) for path in paths])
+    open_rows(connection, name, snapshot, [place_in(snapshot, path) for path in sorted(paths)])

@@ -22,16 +22,17 @@ from dagster import (
 
 from lake_assets.defs.words.recount import differences
 from lake_assets.defs.words.source import open_source
-from lake_assets.io_managers.lake_io_manager import join, prefix_of, read_ref
+from lake_assets.io_managers.asset_folders import prefix_of
+from lake_assets.io_managers.lake_io_manager import read_ref
 from lake_assets.io_managers.run_events import checked_at
 from lake_assets.lake.contract import Lake
 from lake_assets.resources.kafka.resource import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.streaming.checkpoint import CHECKPOINT
+from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import SourceError
-from lake_assets.streaming.results import COUNTS, open_counts
+from lake_assets.streaming.results import open_counts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -143,7 +144,7 @@ def word_counts_audit(
         raise Failure("word_counts is not in the lake: materialize it first", allow_retries=False)
     with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
         lines = _all_lines(lake.lake, ref, position, spark, kafka, Path(folder))
-        counts = spark.session.read.parquet(lake.lake.path(ref, join("word_counts", COUNTS)).uri)
+        counts = spark.session.read.parquet(lake.lake.path(ref, places_at(lake.lake, ref, "word_counts").counts).uri)
         wrong, examples = differences(lines, counts)
     yield AssetCheckResult(
         check_name=AUDIT.name,
@@ -171,7 +172,7 @@ def _all_lines(
                 f"{position.source} does not hold all lines any more that were counted: they cannot be counted anew",
                 allow_retries=False,
             )
-        log = lake.path(ref, f"word_counts/{CHECKPOINT}/sources")
+        log = lake.path(ref, f"{places_at(lake, ref, 'word_counts').checkpoint}/sources")
         copy_files(
             log.root,
             str(folder / "sources"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lake_assets.lake.contract import Commit, Lake
+from lake_assets.lake.contract import Commit, Lake, LakeObject
 from lake_assets.lake.errors import RefNotFound
-from lake_assets.streaming import results
+from lake_assets.lake.names import is_within
+from lake_assets.lake.rows import is_data
+from lake_assets.streaming.places import moved
 
-COUNTS = f"word_counts/{results.COUNTS}"
+COUNTS = "word_counts"
 """Where a commit keeps the complete counts, as Parquet: ``word`` (string), ``count`` (int64)."""
 
 
@@ -47,9 +49,9 @@ def publications(lake: Lake, since: str | None, until: str) -> list[Publication]
     if since is not None and not _has(lake, since):
         return [Publication(until, None)]
     found: list[Publication] = []
-    after = lake.fingerprint(until, COUNTS) if since != until else None
+    after = _checksums(lake, until) if since != until else None
     for commit in _first_parents(lake, until, since):
-        before = lake.fingerprint(commit.parents[0], COUNTS)
+        before = _checksums(lake, commit.parents[0])
         if before != after:
             found.append(Publication(commit.id, commit.parents[0]))
         after = before
@@ -59,6 +61,16 @@ def publications(lake: Lake, since: str | None, until: str) -> list[Publication]
         if since not in (None, until):
             return [Publication(until, None)]
     return found[::-1]
+
+
+def counts_files(lake: Lake, commit: str) -> dict[str, LakeObject]:
+    """Return the files of a commit's counts by their paths of today, wherever it keeps them."""
+    files = {moved(item.path, COUNTS): item for item in lake.list(commit, COUNTS)}
+    return {path: item for path, item in files.items() if is_within(path, COUNTS) and is_data(path)}
+
+
+def _checksums(lake: Lake, commit: str) -> dict[str, str]:
+    return {path: item.checksum for path, item in counts_files(lake, commit).items()}
 
 
 def _first_parents(lake: Lake, until: str, since: str | None) -> Iterator[Commit]:

@@ -30,7 +30,7 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.kafka.resource import KafkaResource
 from lake_assets.resources.lake import LakeResource
-from lake_assets.streaming.checkpoint import CHECKPOINT
+from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import SourceError, StreamSource
 
@@ -250,7 +250,7 @@ def _oldest_line(source: KafkaSource, begins: dict[int, int], enough: float) -> 
 def _unread_files(source: FolderSource, lake: Lake, head: str) -> Unread:
     source_id = source.id
     try:
-        log = lake.path(head, f"{STREAM}/{CHECKPOINT}/sources/0")
+        log = lake.path(head, f"{places_at(lake, head, STREAM).checkpoint}/sources/0")
         read = files_read(log.filesystem, log.root)
     except PathNotFound:
         read = {}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from lake_assets.resources.kafka.address import TopicAddress
-from lake_assets.resources.spark import file_uri
+from lake_assets.resources.spark import AS_NAMED, can_be_escaped, file_uri
 from lake_assets.streaming.query import Loss, SourceError, StreamSource
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ class KafkaSource:
         reader = session.readStream.format("kafka").options(**self._options, **options)
         return reader.load().selectExpr(*_COLUMNS)
 
+    def passed_over(self) -> Sequence[str]:
+        """Return nothing: a record is a line, whatever is in it."""
+        return ()
+
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
         """Return the records before a position."""
         del checkpoint
@@ -157,16 +162,29 @@ class FolderSource:
     def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
         """Return the lines of all files as a stream, those of subfolders included."""
         del fail_on_data_loss
+        if not can_be_escaped(self.name):
+            what = f"Spark reads no folder with both ':' and a wildcard in {self.name!r}"
+            raise SourceError(f"WORDS_SOURCE: {what}; rename it")
         # A file is new if it was never read, however old it says that it is.
         reader = session.readStream.option("recursiveFileLookup", "true").option("maxFileAge", "36500d")
         return _dated(reader.format("text").schema("value STRING").load(file_uri(self.folder)))
 
+    def passed_over(self) -> Sequence[str]:
+        """Return the files and folders whose names Spark does not read; all others it does."""
+        return [f"{show(path)}: {why}; rename it" for path, why in self._walk() if why]
+
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
         """Return the lines of the files that were read."""
+        from pyspark.sql import DataFrame
+
         del position
-        paths = [file_uri(path) for path in _files_read(checkpoint)]
-        frame = session.read.text(paths) if paths else session.createDataFrame([], "value STRING")
-        return _dated(frame)
+        paths = list(_files_read(checkpoint))
+        # Given several paths as named, Spark reads each of them as often as there are paths.
+        odd = [path for path in paths if not can_be_escaped(path)]
+        frames = [session.read.options(**AS_NAMED).text(f"file://{path}") for path in odd]
+        if len(odd) < len(paths):
+            frames.append(session.read.text([file_uri(path) for path in paths if path not in odd]))
+        return _dated(reduce(DataFrame.union, frames, session.createDataFrame([], "value STRING")))
 
     def loss(self, position: Position, checkpoint: Path) -> Loss:
         """Return the files that were written to after they were read: Spark would never see their new lines."""
@@ -184,20 +202,39 @@ class FolderSource:
     def files(self) -> dict[str, float]:
         """Return the files that Spark would read, subfolders' included: path to time of change (s since 1970)."""
         found: dict[str, float] = {}
-        for root, folders, names in os.walk(self.folder):
-            folders[:] = [name for name in folders if not _hidden(name)]
-            for name in names:
-                path = Path(root, name)
-                # What goes away meanwhile is not there.
-                with suppress(OSError):
-                    if not _hidden(name):
-                        found[str(path)] = path.stat().st_mtime
+        for path, why in self._walk():
+            # What goes away meanwhile is not there.
+            with suppress(OSError):
+                if not why:
+                    found[str(path)] = path.stat().st_mtime
         return found
 
+    def _walk(self) -> Iterator[tuple[Path, str | None]]:
+        """Yield files, and why Spark does not read each; of a folder that it does not read, the folder alone."""
+        for root, folders, names in os.walk(self.folder):
+            for name in sorted([*folders, *names]):
+                why = unread(name)
+                if why or name not in folders:
+                    yield Path(root, name), why
+            folders[:] = [name for name in folders if not unread(name)]
 
-def _hidden(name: str) -> bool:
-    """Tell whether Spark leaves a file or folder of that name out."""
-    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
+
+def unread(name: str) -> str | None:
+    """Return why Spark does not read a file or folder of that name; None where it does."""
+    if name.startswith(".") or (name.startswith("_") and "=" not in name):
+        return f"Spark passes over names that begin with {name[0]!r}"
+    if name.endswith("._COPYING_"):
+        return "Spark takes it for a copy that has not ended"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    return None
+
+
+def show(path: Path) -> str:
+    """Return a path as one line of text, whatever bytes are in it."""
+    return repr(os.fsencode(path).decode(errors="backslashreplace"))
 
 
 def _dated(frame: DataFrame) -> DataFrame:

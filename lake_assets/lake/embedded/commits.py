@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
 import pygit2
 from pygit2 import Commit as GitCommit
-from pygit2.enums import SortMode
+from pygit2.enums import ObjectType, SortMode
 
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import trailers
+from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.trees import Node, Trees
 
 ATTRIBUTES = ".gitattributes"
@@ -27,8 +29,9 @@ def describe(commit: GitCommit) -> Commit:
 class Commits:
     """The commits of a repository."""
 
-    def __init__(self, repository: pygit2.Repository, trees: Trees) -> None:
+    def __init__(self, repository: pygit2.Repository, objects: GitObjects, trees: Trees) -> None:
         self._repository = repository
+        self._objects = objects
         self._trees = trees
 
     def make(
@@ -41,11 +44,13 @@ class Commits:
     ) -> GitCommit:
         """Store a commit; no branch moves."""
         # The project's own identity: the lake must not depend on somebody's Git configuration.
-        author = pygit2.Signature("lake_assets", "lake_assets@localhost")
+        # No commit is dated before its parents, whatever the clock does: history is read in the order of its dates.
+        now = max([int(time.time()), *(parent.commit_time for parent in parents)])
+        author = pygit2.Signature("lake_assets", "lake_assets@localhost", now, 0)
         text = trailers.render(message, metadata, replaces)
         ids = [parent.id for parent in parents]
-        tree = pygit2.Oid(raw=root.id) if root else self._repository.TreeBuilder().write()
-        return self._repository[self._repository.create_commit(None, author, author, text, tree, ids)].peel(GitCommit)
+        tree = root.id if root else self._objects.write(ObjectType.TREE, b"")
+        return self._objects.write_commit(author, text, tree, ids)
 
     def root(self, commit: GitCommit) -> Node:
         """Return the whole tree of a commit."""

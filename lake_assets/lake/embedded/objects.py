@@ -1,9 +1,4 @@
-"""Data files as Git-LFS objects: hashed, hard-linked in, read-only, and never changed or removed.
-
-Nothing is synced to disk before a commit: the kernel keeps what was written through the death of any process.
-After a power loss the newest objects may be short or missing; ``verify`` names them, and a write of the same
-bytes mends them.
-"""
+"""Data files as Git-LFS objects: hashed, synced, hard-linked in, read-only, and never changed."""
 
 from __future__ import annotations
 
@@ -14,10 +9,11 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from lake_assets.lake.embedded.durability import in_parallel, sync, sync_all
 from lake_assets.lake.embedded.scratch import make_folder
 
 _BUFFER = 1 << 20
@@ -76,14 +72,13 @@ class Objects:
         FileChangedError
             A file was written to meanwhile.
         """
-        workers = min(len(files), os.cpu_count() or 1)
-        if workers <= 1:
-            return {name: self.put(path) for name, path in files.items()}
-        with ThreadPoolExecutor(workers) as pool:
-            return dict(zip(files, pool.map(self.put, files.values()), strict=True))
+        pointers = in_parallel(self._put, files.values())
+        folders = {folder for pointer in pointers for folder in self.path(pointer).parents[:2]}
+        sync_all([*folders, self.root])
+        return dict(zip(files, pointers, strict=True))
 
-    def put(self, path: Path) -> Pointer:
-        """Take one file in by hard link; it becomes read-only."""
+    def _put(self, path: Path) -> Pointer:
+        """Take one file in by hard link; it becomes read-only. Its name is not synced yet."""
         before = path.stat()
         if before.st_nlink > 1:
             # Another name for these bytes stands outside the lake, and might be written through.
@@ -96,15 +91,37 @@ class Objects:
         after = path.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise FileChangedError(path.name)
+        sync(path)
+        self._name(path, pointer)
+        return pointer
+
+    def _name(self, path: Path, pointer: Pointer) -> None:
         target = self.path(pointer)
         make_folder(target.parent)
-        try:
+        with suppress(FileExistsError):
             os.link(path, target)
-        except FileExistsError:
-            if not self.holds(pointer):
-                # Left short by a power loss: these are the right bytes.
-                path.replace(target)
-        return pointer
+            return
+        try:
+            # Who finds it relies on it: its age begins anew. Another user's cannot be dated; keep() looks again.
+            with suppress(PermissionError):
+                os.utime(target)
+            if self.holds(pointer):
+                # A lake of before may not have synced it.
+                sync(target)
+                return
+        except FileNotFoundError:
+            pass
+        # Left short by a power loss, or collected just now: these are the right bytes.
+        copy = path.with_name(f"{secrets.token_hex(8)}.copy")
+        os.link(path, copy)
+        copy.replace(target)
+
+    def keep(self, files: Mapping[str, Path], pointers: Mapping[str, Pointer]) -> None:
+        """Put back what was collected since :meth:`put_all`; nothing is collected while the lock of refs is held."""
+        missing = [name for name, pointer in pointers.items() if not self.holds(pointer)]
+        for name in missing:
+            self._name(files[name], pointers[name])
+        sync_all({folder for name in missing for folder in self.path(pointers[name]).parents[:2]})
 
     def holds(self, pointer: Pointer) -> bool:
         """Tell whether an object is there in full size; its bytes are not read."""

@@ -1,10 +1,13 @@
 """Branches and tags: one lock for every change, and compare-and-swap under it.
 
 Whoever holds the lock also removes a ref ``.lock`` that a killed process left behind; refs are never forced.
+What a ref is about to reach is synced before it moves; libgit2 syncs the ref's own file and folder.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -15,6 +18,8 @@ from pygit2 import Commit as GitCommit
 from pygit2.enums import ObjectType
 
 from lake_assets.lake import names
+from lake_assets.lake.embedded.durability import sync
+from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.locks import locked
 from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, RefNotFound
 
@@ -23,15 +28,18 @@ STALE_AFTER = 5.0
 
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
 _SHORTEST_ID = 7
+_ID = re.compile("[0-9a-f]{40}")
 _ATTEMPTS = 100
 
 
 class Refs:
     """The refs of the repository at ``git_dir``; ``name`` stands for the lake in errors."""
 
-    def __init__(self, repository: pygit2.Repository, git_dir: Path, name: str) -> None:
+    def __init__(self, repository: pygit2.Repository, objects: GitObjects, git_dir: Path, name: str) -> None:
         self._repository = repository
+        self._objects = objects
         self._git_dir = git_dir
+        self._graveyard = git_dir / "lake_assets.deleted"
         self._name = name
 
     def branches(self) -> tuple[str, ...]:
@@ -47,6 +55,7 @@ class Refs:
 
     def resolve(self, ref: str) -> GitCommit:
         """Return the commit of a branch, a tag or a commit id (or its beginning), tried in this order."""
+        self._objects.refresh()
         for allowed, folder in ((names.is_branch, _HEADS), (names.is_tag, _TAGS)):
             if allowed(ref) and (found := self._repository.references.get(folder + ref)) is not None:
                 return found.peel(GitCommit)
@@ -80,6 +89,7 @@ class Refs:
                 raise AlreadyExists(reason, repository=self._name, ref=name)
 
     def _create(self, full_name: str, commit: GitCommit) -> None:
+        self._objects.sync()
         try:
             self._repository.references.create(full_name, commit.id)
         except pygit2.AlreadyExistsError as error:
@@ -89,8 +99,9 @@ class Refs:
     def delete_branch(self, name: str) -> None:
         """Remove a branch; :class:`RefNotFound` where there is none."""
         with self._changing(_HEADS + name):
-            self.branch(name)
+            self._note_deleted(self.branch(name))
             self._repository.references.delete(_HEADS + name)
+            sync(self._git_dir / _HEADS)
 
     def advance(self, name: str, successor: Callable[[GitCommit], GitCommit | None]) -> GitCommit:
         """Move a branch from its head to the commit that ``successor`` makes of it, and return the new head.
@@ -99,6 +110,7 @@ class Refs:
         know our lock, moved the branch meanwhile.
         """
         with self._changing(_HEADS + name):
+            self._objects.put_back()
             for _ in range(_ATTEMPTS):
                 head = self.branch(name)
                 commit = successor(head)
@@ -107,6 +119,7 @@ class Refs:
                 reference = self._repository.references[_HEADS + name]
                 if reference.target != head.id:
                     continue
+                self._objects.sync()
                 try:
                     reference.set_target(commit.id)
                 except pygit2.GitError:
@@ -117,9 +130,48 @@ class Refs:
         reason = "another program keeps moving this branch: stop it and run again"
         raise LakeUnavailable(reason, repository=self._name, ref=name)
 
+    def roots(self, deleted_after: float) -> set[bytes]:
+        """Return the ids that all refs name, their logs, and branches that were deleted after a time."""
+        found = {ref.resolve().target for ref in self._repository.references.iterator()}
+        logs = (path.read_text(errors="replace") for path in (self._git_dir / "logs").rglob("*") if path.is_file())
+        logged = {name for log in logs for line in log.splitlines() for name in line.split(" ", 2)[:2]}
+        lost = {name for when, name in self._deleted() if when > deleted_after}
+        known = (pygit2.Oid(hex=name) for name in logged | lost if _ID.fullmatch(name))
+        there = {object_id for object_id in known if object_id in self._repository.odb}
+        return {object_id.raw for object_id in found | there if isinstance(object_id, pygit2.Oid)}
+
+    def _deleted(self) -> list[tuple[float, str]]:
+        try:
+            lines = (line.split(" ") for line in self._graveyard.read_text().splitlines())
+            return [(float(line[0]), line[1]) for line in lines if len(line) == 2]
+        except FileNotFoundError:
+            return []
+
+    def _note_deleted(self, head: GitCommit) -> None:
+        """Write down what a branch reached: it stays for the grace time of garbage collection."""
+        # On lines of its own, whatever a full disk left of the one before.
+        with self._graveyard.open("ab") as file:
+            file.write(f"\n{time.time()} {head.id}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def forget_deleted(self, before: float) -> None:
+        """Forget the branches that were deleted until a time; the lock is held."""
+        kept = [f"{when} {name}\n" for when, name in self._deleted() if when > before]
+        new = self._graveyard.with_suffix(".new")
+        new.write_text("".join(kept))
+        sync(new)
+        new.replace(self._graveyard)
+
+    @contextmanager
+    def still(self) -> Generator[None]:
+        """Hold the lock of refs: none of the lake's processes moves one meanwhile."""
+        with locked(self._git_dir / "lake_assets.lock"):
+            yield
+
     @contextmanager
     def _changing(self, full_name: str) -> Generator[None]:
-        with locked(self._git_dir / "lake_assets.lock"):
+        with self.still():
             self._remove_stale(self._git_dir / f"{full_name}.lock")
             self._remove_stale(self._git_dir / "packed-refs.lock")
             yield

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import get_args
 
 import pygit2
 from pygit2 import Commit as GitCommit
-from pygit2.enums import SortMode
 
 from lake_assets.lake import names
 from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
 from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
-from lake_assets.lake.embedded.creation import open_or_create
+from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
+from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
+from lake_assets.lake.embedded.gc import Collector, Removable
+from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
+from lake_assets.lake.embedded.history import newest_first
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
 from lake_assets.lake.embedded.snapshots import Snapshots
 from lake_assets.lake.embedded.staging import collect
-from lake_assets.lake.embedded.trees import FileInTheWayError, Node, ObjectMissingError, Trees
+from lake_assets.lake.embedded.trees import FileInTheWayError, Node, Trees
 from lake_assets.lake.errors import (
     DataCorrupted,
+    Expired,
     InvalidName,
     MergeConflict,
     PathNotFound,
@@ -34,6 +39,7 @@ from lake_assets.lake.errors import (
     WriteConflict,
     WriteRefused,
 )
+from lake_assets.lake.format import check_format
 
 
 class EmbeddedLake:
@@ -44,9 +50,13 @@ class EmbeddedLake:
     home
         The folder: ``lake.git`` (the repository), ``snapshots`` (the cache of :meth:`path`) and ``staging``
         (writes under way). It is made where it is missing. All of it lies on one file system.
+    any_format
+        Open a lake of another format, too: to migrate it.
 
     Raises
     ------
+    FormatMismatch
+        The lake is of another format than this program.
     LakeUnavailable
         The folder cannot be made or read, or its ``lake.git`` is no repository.
     InvalidName
@@ -61,7 +71,7 @@ class EmbeddedLake:
     >>> _ = lake.merge("trial", "main", audit=Override("ann", "the first try"))
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, any_format: bool = False) -> None:
         self._home = Path(home).absolute()
         self._name = str(self._home)
         if set(self._name) & set("*?[]{}\\"):
@@ -71,12 +81,18 @@ class EmbeddedLake:
         self._scratch = Scratch(self._home / "staging")
         with self._translated():
             self._git = open_or_create(git_dir, self._scratch)
+            self.format = format_of(self._git)
+            if not any_format:
+                check_format(self.format, self._name)
             self._scratch.sweep()
         self._objects = Objects(git_dir / "lfs" / "objects")
-        self._trees = Trees(self._git)
-        self._commits = Commits(self._git, self._trees)
-        self._refs = Refs(self._git, git_dir, self._name)
+        git_objects = GitObjects(self._git)
+        self._trees = Trees(git_objects)
+        self._commits = Commits(self._git, git_objects, self._trees)
+        self._refs = Refs(self._git, git_objects, git_dir, self._name)
         self._snapshots = Snapshots(self._home / "snapshots", self._scratch)
+        self._collector = Collector(self._git, git_objects, self._objects, self._refs)
+        self._expired = ExpiryRecord(git_dir / "lake_assets.expired")
 
     def __repr__(self) -> str:
         return f"EmbeddedLake({self._name!r})"
@@ -85,6 +101,12 @@ class EmbeddedLake:
     def repository(self) -> str:
         """The lake's folder."""
         return self._name
+
+    def set_format(self, number: int) -> None:
+        """Say that the lake has this format."""
+        with self._translated():
+            set_format(self._git, number)
+        self.format = number
 
     # Refs
 
@@ -106,7 +128,7 @@ class EmbeddedLake:
             return describe(commit)
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; its commits stay readable by id."""
+        """Remove a branch; what it alone reached stays until garbage is collected; see :meth:`Lake.delete_branch`."""
         names.refuse_main(name, self._name)
         with self._translated(name):
             self._refs.delete_branch(name)
@@ -117,11 +139,11 @@ class EmbeddedLake:
             return describe(self._refs.resolve(ref))
 
     def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
-        """Yield commits newest first, children before parents; ``prefix`` compares tree ids only."""
+        """Yield commits newest first, children before parents, reading no further; ``prefix`` compares ids only."""
         folder = names.check_path(prefix or "", self._name)
         with self._translated(ref, folder):
             found = 0
-            for commit in self._git.walk(self._refs.resolve(ref).id, SortMode.TOPOLOGICAL | SortMode.TIME):
+            for commit in newest_first(self._refs.resolve(ref)):
                 if found == limit:
                     return
                 if prefix is None or self._changed(commit, folder):
@@ -186,11 +208,11 @@ class EmbeddedLake:
 
     # Reading
 
-    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
+    def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
         """Yield the objects under ``prefix``, sorted by path; checksums are ``sha256:…``."""
         folder = names.check_path(prefix, self._name)
         with self._translated(ref, folder):
-            for path, pointer in self._files(self._refs.resolve(ref), folder):
+            for path, pointer in self._files(self._refs.resolve(ref), folder, after):
                 address = f"file://{self._objects.path(pointer)}"
                 yield LakeObject(path, pointer.size, f"sha256:{pointer.sha256}", address)
 
@@ -225,6 +247,9 @@ class EmbeddedLake:
                 try:
                     self._objects.link(pointer, target)
                 except FileNotFoundError as error:
+                    if when := self._expired.when(pointer.sha256):
+                        reason = f"its data expired at {when}: only what it says of them is left"
+                        raise Expired(reason, repository=self._name, ref=str(commit.id), path=path) from error
                     reason = f"object {pointer.sha256} is missing or short: write the file again"
                     raise DataCorrupted(reason, repository=self._name, ref=str(commit.id), path=path) from error
 
@@ -261,7 +286,7 @@ class EmbeddedLake:
         message: str = "",
         metadata: Mapping[str, str] | None = None,
         partitions: Sequence[str] | None = None,
-        updated: Sequence[str] = (),
+        beside: Sequence[str] = (),
     ) -> Generator[Write]:
         """Open a writable folder that becomes one commit; see :meth:`Lake.write`.
 
@@ -274,50 +299,76 @@ class EmbeddedLake:
             raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
         folder = names.check_folder(prefix, self._name, "prefix")
         targets = names.targets(folder, partitions, self._name)
-        kept = names.targets(folder, updated, self._name)
+        updated = names.apart(folder, beside, self._name)
         names.refuse_main(branch, self._name)
         with ExitStack() as owned:
             with self._translated(branch, folder):
                 head = self._refs.branch(branch)
-                place = owned.enter_context(self._scratch.folder()) / "data"
-                make_folder(place)
-            write = Write(f"file://{place}", LocalFileSystem(), str(place), str(head.id), dict(metadata or {}))
+                own = owned.enter_context(self._scratch.folder())
+                place = own / "data"
+                places = {path: own / f"beside-{number}" for number, path in enumerate(updated)}
+                for path in (place, *places.values()):
+                    make_folder(path)
+            write = Write(
+                f"file://{place}",
+                LocalFileSystem(),
+                str(place),
+                str(head.id),
+                {path: str(at) for path, at in places.items()},
+                dict(metadata or {}),
+            )
             with disk_full_translated(self._name, branch, folder):
                 yield write
             with self._translated(branch, folder):
-                began = {target: self._commits.node(head, target) for target in targets}
+                began = {target: self._commits.node(head, target) for target in (*targets, *updated)}
                 below = None if partitions is None else [target[len(folder) + 1 :] for target in targets]
-                files = self._take_in(collect(place, folder, below, self._name), branch, folder)
-                held = {**self._files_in(head, kept), **{f"{folder}/{path}": node for path, node in files.items()}}
-                removed = {f"{folder}/{path}" for path in write.removed}
-                staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in removed})
-                successor = self._writing(
-                    branch, began, staged, mode, trailers.clean_message(message) or f"Write {folder}", write
-                )
-                write.commit = describe(self._refs.advance(branch, successor))
+                files = collect(place, folder, below, self._name)
+                for path, at in places.items():
+                    files |= collect(at, path, None, self._name)
+                pointers = self._take_in(files, branch, folder)
+                written = {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
+                held = self._files_in(head, updated) | written
+                gone = {path for path in write.removed if any(names.is_within(path, target) for target in updated)}
+                staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in gone})
+                text = trailers.clean_message(message) or f"Write {folder}"
+                successor = self._writing(branch, began, targets if mode == "append" else (), staged, text, write)
+
+                def with_data(head: GitCommit) -> GitCommit | None:
+                    self._objects.keep(files, pointers)
+                    return successor(head)
+
+                write.commit = describe(self._refs.advance(branch, with_data))
 
     def _files_in(self, commit: GitCommit, folders: Sequence[str]) -> dict[str, Node]:
-        nodes = ((folder, self._commits.node(commit, folder)) for folder in folders)
-        return {path: node for folder, found in nodes for path, node in self._trees.files(found, folder)}
+        held: dict[str, Node] = {}
+        for folder in folders:
+            found = self._commits.node(commit, folder)
+            if found is not None and not found.is_folder:
+                reason = "a file stands where this write needs a folder: choose another one"
+                raise WriteRefused(reason, repository=self._name, path=folder)
+            held.update(self._trees.files(found, folder))
+        return held
 
-    def _take_in(self, files: Mapping[str, Path], branch: str, folder: str) -> dict[str, Node]:
+    def _take_in(self, files: Mapping[str, Path], branch: str, folder: str) -> dict[str, Pointer]:
         try:
-            pointers = self._objects.put_all(files)
+            return self._objects.put_all(files)
         except FileChangedError as error:
             reason = f"{error} was still being written: close every file before the write ends"
             raise WriteRefused(reason, repository=self._name, ref=branch, path=folder) from error
-        return {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
 
     def _writing(
         self,
         branch: str,
         began: Mapping[str, Node | None],
+        added_to: Collection[str],
         staged: Node | None,
-        mode: WriteMode,
         message: str,
         write: Write,
     ) -> Callable[[GitCommit], GitCommit | None]:
-        """Return what makes a branch's head the commit that has the staged files in place of the targets."""
+        """Return what makes a branch's head the commit that has the staged files in place of the targets.
+
+        Those in ``added_to`` keep what they hold.
+        """
 
         def successor(head: GitCommit) -> GitCommit | None:
             grafts: dict[str, Node | None] = {}
@@ -326,7 +377,7 @@ class EmbeddedLake:
                 if self._commits.node(head, target) != before:
                     reason = "changed on the branch since this write began; nothing was committed: run it again"
                     raise WriteConflict(reason, repository=self._name, ref=branch, path=target)
-                if mode == "append":
+                if target in added_to:
                     grafts[target], taken = self._trees.merge(None, before, grafts[target], target)
                     if taken:
                         reason = f"append replaces no file, and {len(taken)} are there already: choose other names"
@@ -339,7 +390,7 @@ class EmbeddedLake:
                 raise WriteRefused(reason, repository=self._name, ref=branch, path=min(grafts)) from error
             if after == root:
                 return None
-            replaces = began if mode == "overwrite" else ()
+            replaces = [target for target in began if target not in added_to]
             return self._commits.make(after, [head], message, write.metadata, replaces)
 
         return successor
@@ -359,6 +410,8 @@ class EmbeddedLake:
         """
 
         def successor(head: GitCommit) -> GitCommit | None:
+            # Under the lock: what it names must not be collected meanwhile.
+            theirs = self._refs.resolve(source)
             parted = self._git.merge_base(head.id, theirs.id)
             if parted == theirs.id:
                 return None
@@ -374,7 +427,6 @@ class EmbeddedLake:
 
         given = recorded(into, metadata, audit, self._name)
         with self._translated(into):
-            theirs = self._refs.resolve(source)
             return describe(self._refs.advance(into, successor))
 
     def _refuse_unaudited(self, audit: Audit, head: GitCommit, root: Node | None, theirs: GitCommit, ref: str) -> None:
@@ -387,7 +439,8 @@ class EmbeddedLake:
         mixed = {
             place
             for place in {place for place in places.values() if place is not None}
-            if self._trees.find(root, place) != self._trees.find(self._commits.root(theirs), place)
+            for folder in (place, names.beside(place))
+            if self._trees.find(root, folder) != self._trees.find(self._commits.root(theirs), folder)
         }
         refuse_uncovered([path for path, place in places.items() if place is None], self._name, ref)
         refuse_mixed([path for path, place in places.items() if place in mixed], self._name, ref)
@@ -434,7 +487,8 @@ class EmbeddedLake:
             with self._translated(ref, folder):
                 for path, pointer in self._files(self._refs.resolve(ref), folder):
                     if fault := self._objects.fault(pointer):
-                        yield f"{path}: {fault}"
+                        when = None if self._objects.path(pointer).exists() else self._expired.when(pointer.sha256)
+                        yield f"{path}: {fault if when is None else f'its data expired at {when}'}"
         except DataCorrupted as error:
             yield str(error)
 
@@ -452,6 +506,53 @@ class EmbeddedLake:
         with self._translated():
             self._scratch.sweep()
             self._snapshots.clean()
+
+    def garbage(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Return what :meth:`collect_garbage` would remove now."""
+        with self._translated():
+            return self._collector.find(grace)
+
+    def collect_garbage(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Pack Git's objects, remove what nothing reached for the grace time, and return what went.
+
+        What a branch held that was deleted stays for that time, readable by its commits' ids. Writers and readers
+        may go on meanwhile.
+        """
+        with self._translated():
+            self._scratch.sweep()
+            self._snapshots.clean()
+            return self._collector.collect(grace)
+
+    def expire(
+        self,
+        before: datetime,
+        keep: Iterable[str] = (),
+        since: Iterable[str] = (),
+        prefixes: Iterable[str] = (),
+        *,
+        yes: bool = False,
+    ) -> Removable:
+        """Find the data objects that only commits from before a time hold, and remove them if ``yes``.
+
+        Commits, their trees and pointers stay; reading what is gone is :class:`Expired`. Heads of branches, tags, and
+        what branches began at are kept, and an object that anything kept holds.
+
+        Parameters
+        ----------
+        keep
+            Further refs to keep.
+        since
+            Commits that are kept with all that is not older than them, such as those that sinks reflect.
+        prefixes
+            Folders that are kept in all commits.
+        """
+        with self._translated():
+            expiry = Expiry(self._git, self._objects, self._commits, self._refs, self._collector, self._expired)
+            folders = [names.check_path(prefix, self._name) for prefix in prefixes]
+            if yes:
+                self._snapshots.clean()
+            kept, sinks = ([self._refs.resolve(ref) for ref in refs] for refs in (keep, since))
+            return expiry.run(before, kept, sinks, folders, yes)
 
     def leftovers(self) -> str:
         """Describe what :meth:`stale` names; empty where there is nothing."""
@@ -478,8 +579,8 @@ class EmbeddedLake:
                 reason = f"Git object {error} is missing or damaged: restore the lake from a backup"
                 raise DataCorrupted(reason, repository=self._name, ref=ref, path=path) from error
 
-    def _files(self, commit: GitCommit, folder: str) -> Iterator[tuple[str, Pointer]]:
-        for path, node in self._trees.files(self._commits.node(commit, folder), folder):
+    def _files(self, commit: GitCommit, folder: str, after: str = "") -> Iterator[tuple[str, Pointer]]:
+        for path, node in self._trees.files(self._commits.node(commit, folder), folder, after):
             if path == ATTRIBUTES:
                 continue
             pointer = Pointer.parse(self._trees.read(node))

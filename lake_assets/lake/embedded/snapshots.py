@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lake_assets.lake.embedded.durability import sync_tree
 from lake_assets.lake.embedded.failures import is_read_only
 from lake_assets.lake.embedded.locks import locked, try_lock
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
@@ -76,6 +77,8 @@ class Snapshots:
             built = folder / "snapshot"
             make_folder(built)
             build(built)
+            # After a power loss a snapshot is whole or not there: readers take what stands there for all there is.
+            sync_tree(built, files=False)
             try:
                 built.rename(path)
             except OSError as error:

@@ -11,7 +11,7 @@ from lake_assets.lake.errors import WriteRefused
 
 
 def collect(place: Path, prefix: str, partitions: Sequence[str] | None, repository: str) -> dict[str, Path]:
-    """Return the data files under ``place`` by their path below it; markers of engines are left out.
+    """Return the data files under ``place`` by their path in the lake; markers of engines are left out.
 
     Raises
     ------
@@ -42,5 +42,5 @@ def collect(place: Path, prefix: str, partitions: Sequence[str] | None, reposito
                 names.check_path(f"{prefix}/{path}", repository)
                 if partitions is not None and not any(names.is_within(path, folder) for folder in partitions):
                     raise refuse(f"outside the partitions being written: {', '.join(partitions) or 'none'}")
-                found[path] = Path(entry.path)
+                found[f"{prefix}/{path}"] = Path(entry.path)
     return found

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-import pygit2
 from pygit2.enums import ObjectType
+
+from lake_assets.lake.embedded.git_objects import GitObjects
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _FOLDER, _FILE = b"40000", b"100644"
@@ -30,10 +31,6 @@ Change = tuple[str, Node | None, Node | None]
 """Path, and the file that stands there left and right."""
 
 
-class ObjectMissingError(Exception):
-    """Git does not hold, or cannot read, an object that a commit names."""
-
-
 class FileInTheWayError(Exception):
     """A folder was to be made where a file stands."""
 
@@ -41,26 +38,17 @@ class FileInTheWayError(Exception):
 class Trees:
     """The trees in a repository's object database."""
 
-    def __init__(self, repository: pygit2.Repository) -> None:
-        self._odb = repository.odb
+    def __init__(self, objects: GitObjects) -> None:
+        self._objects = objects
         self.entries = lru_cache(maxsize=1024)(self._entries)
 
     def read(self, node: Node) -> bytes:
-        """Return the raw bytes of a node.
-
-        Raises
-        ------
-        ObjectMissingError
-            The repository is damaged.
-        """
-        try:
-            return self._odb.read(pygit2.Oid(raw=node.id))[1]
-        except (KeyError, pygit2.GitError) as error:
-            raise ObjectMissingError(node.id.hex()) from error
+        """Return the raw bytes of a node."""
+        return self._objects.read(node.id)
 
     def write_file(self, data: bytes) -> Node:
         """Store the bytes of a pointer file."""
-        return Node(self._odb.write(ObjectType.BLOB, data).raw, is_folder=False)
+        return Node(self._objects.write(ObjectType.BLOB, data), is_folder=False)
 
     def _entries(self, folder: Node | None) -> Entries:
         """Return what stands directly in a folder, in path order; not to be changed, since it is cached."""
@@ -78,25 +66,29 @@ class Trees:
         # Git's order: a folder sorts as if its name ended in a slash, which is the order of whole paths.
         raw.sort(key=lambda item: item[0] + b"/" if item[1].is_folder else item[0])
         data = b"".join(b"%s %s\0%s" % (_FOLDER if node.is_folder else _FILE, name, node.id) for name, node in raw)
-        return Node(self._odb.write(ObjectType.TREE, data).raw, is_folder=True)
+        return Node(self._objects.write(ObjectType.TREE, data), is_folder=True)
 
     def find(self, node: Node | None, path: str) -> Node | None:
         """Return what stands at a path below a node; the empty path is the node itself."""
         for name in path.split("/") if path else ():
             if node is None or not node.is_folder:
                 return None
-            node = self.entries(node).get(name)
+            found = self._objects.entry(node.id, name)
+            node = Node(*found) if found else None
         return node
 
-    def files(self, node: Node | None, path: str = "") -> Iterator[tuple[str, Node]]:
-        """Yield every file at or below a node with its path, in path order."""
+    def files(self, node: Node | None, path: str = "", after: str = "") -> Iterator[tuple[str, Node]]:
+        """Yield every file at or below a node with its path, in path order: those that sort behind ``after``."""
         if node is None:
             return
         if not node.is_folder:
-            yield path, node
+            if path > after:
+                yield path, node
+            return
+        if path and after > f"{path}/" and not after.startswith(f"{path}/"):
             return
         for name, child in self.entries(node).items():
-            yield from self.files(child, f"{path}/{name}" if path else name)
+            yield from self.files(child, f"{path}/{name}" if path else name, after)
 
     def graft(self, node: Node | None, changes: Mapping[str, Node | None]) -> Node | None:
         """Return ``node`` with other nodes at the given paths (None: removed); no path may lie below another.

@@ -175,11 +175,10 @@ class Api:
                 return
 
     def pages(
-        self, path: str, query: Query, *, ref: str = "", folder: str = "", most: int | None = None
+        self, path: str, query: Query, *, ref: str = "", folder: str = "", most: int | None = None, after: str = ""
     ) -> Iterator[dict[str, Any]]:
         """Yield the results of a listing, a page at a time; no more than ``most``, rounded up to pages."""
         seen = 0
-        after = ""
         while True:
             page = self.call("GET", path, {"amount": str(PAGE), **query, "after": after}, ref=ref, folder=folder)
             yield from page["results"]

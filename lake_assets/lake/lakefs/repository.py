@@ -22,6 +22,7 @@ from lake_assets.lake.errors import (
     WriteConflict,
     WriteRefused,
 )
+from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
 from lake_assets.lake.lakefs.api import Api
 from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
@@ -46,8 +47,13 @@ class LakeFSLake:
     deadline
         Seconds after which a call that meets nothing but failures gives up.
 
+    any_format
+        Open a lake of another format, too: to migrate it.
+
     Raises
     ------
+    FormatMismatch
+        The lake is of another format than this program.
     LakeUnavailable
         The server does not answer, or refuses the credentials.
     """
@@ -60,6 +66,8 @@ class LakeFSLake:
         repository: str,
         storage_namespace: str = "",
         deadline: float = 60.0,
+        *,
+        any_format: bool = False,
     ) -> None:
         endpoint = endpoint.rstrip("/")
         self._id = repository
@@ -69,6 +77,9 @@ class LakeFSLake:
         self._connect = (endpoint, access_key, secret_key)
         self._gateway: Any = None
         self._server.open(storage_namespace or f"local://{repository}")
+        self.format = self._server.format()
+        if not any_format:
+            check_format(self.format, self._name)
 
     def __repr__(self) -> str:
         return f"LakeFSLake({self._name!r})"
@@ -77,6 +88,11 @@ class LakeFSLake:
     def repository(self) -> str:
         """The server and the repository's id."""
         return self._name
+
+    def set_format(self, number: int) -> None:
+        """Say that the lake has this format."""
+        self._server.set_format(number)
+        self.format = number
 
     # Refs
 
@@ -155,11 +171,11 @@ class LakeFSLake:
 
     # Reading
 
-    def list(self, ref: str, prefix: str = "") -> Iterator[LakeObject]:
+    def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
         """Yield the objects under ``prefix``, sorted by path; checksums are the store's ETags."""
         self._check_ref(ref)
         folder = self._check_path(prefix)
-        for item in self._objects(ref, folder):
+        for item in self._objects(ref, folder, after=after):
             address = item["physical_address"]
             yield LakeObject(item["path"], item["size_bytes"], f"etag:{item['checksum']}", address)
 
@@ -209,7 +225,7 @@ class LakeFSLake:
         message: str = "",
         metadata: Mapping[str, str] | None = None,
         partitions: Sequence[str] | None = None,
-        updated: Sequence[str] = (),
+        beside: Sequence[str] = (),
     ) -> Generator[Write]:
         """Open a writable place that becomes one commit; see :meth:`Lake.write`.
 
@@ -220,36 +236,47 @@ class LakeFSLake:
             raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
         folder = names.check_folder(self._check_path(prefix), self._name, "prefix")
         targets = names.targets(folder, partitions, self._name)
-        stays = names.targets(folder, updated, self._name)
+        updated = names.apart(folder, [self._check_path(path) for path in beside], self._name)
         names.refuse_main(branch, self._name)
         self._check_ref(branch)
         with self._private(branch) as (place, began):
             held = [path for target in targets for path in paths_of(self._objects(place, target))]
-            self._refuse_file_in_the_way(place, folder, held)
+            stays = [path for target in updated for path in paths_of(self._objects(place, target))]
+            for path in (folder, *updated):
+                self._refuse_file_in_the_way(place, path, [*held, *stays])
             if mode == "overwrite":
-                self._server.delete(place, [path for path in held if not _is_in(path, stays)])
+                self._server.delete(place, held)
             root = f"{self._id}/{place}/{folder}"
-            write = Write(f"s3a://{root}", self._filesystem, root, began, dict(metadata or {}))
+            places = {path: f"{self._id}/{place}/{path}" for path in updated}
+            write = Write(f"s3a://{root}", self._filesystem, root, began, places, dict(metadata or {}))
             yield write
-            removed = {f"{folder}/{path}" for path in write.removed}
-            self._server.delete(place, [path for path in held if path in removed and _is_in(path, stays)])
-            written, gone = self._staged(place, folder, targets, mode, partitions)
+            removed = [path for path in write.removed if any(names.is_within(path, target) for target in updated)]
+            self._server.delete(place, removed)
+            written, gone = self._staged(place, folder, targets, updated, mode, partitions)
             if not written and not gone:
                 write.commit = self._server.head(branch)
                 return
-            kept = held if mode == "append" else [path for path in held if _is_in(path, stays)]
+            kept = [*held, *stays] if mode == "append" else stays
             if mixed := folders.in_the_way({*kept, *written} - set(gone)):
                 reason = "is a file where another path needs a folder: choose other names"
                 raise WriteRefused(reason, repository=self._name, ref=branch, path=min(mixed))
             options = {"replaced": mode == "overwrite", "whole": partitions is None}
             folders.touch(self._server, place, folder, targets, **options)
+            for path in updated:
+                folders.touch(self._server, place, path, [path], replaced=True, whole=True)
             _check_metadata(write.metadata)
             text = message.strip() or f"Write {folder}"
             self._server.commit(place, text, write.metadata, uuid4().hex)
-            write.commit = self._land(place, branch, began, targets, text, write.metadata)
+            write.commit = self._land(place, branch, began, [*targets, *updated], text, write.metadata)
 
     def _staged(
-        self, place: str, folder: str, targets: Sequence[str], mode: str, partitions: Sequence[str] | None
+        self,
+        place: str,
+        folder: str,
+        targets: Sequence[str],
+        updated: Sequence[str],
+        mode: str,
+        partitions: Sequence[str] | None,
     ) -> tuple[Sequence[str], Sequence[str]]:
         """Return the data paths that a write has put and removed; drop engines' markers, refuse unfinished work."""
         dropped: list[str] = []
@@ -262,7 +289,8 @@ class LakeFSLake:
                 return WriteRefused(reason, repository=self._name, path=path)
 
             parts = path.rstrip("/").split("/")
-            inside = any(names.is_within(path, target) for target in targets)
+            beside = any(names.is_within(path, target) for target in updated)
+            inside = beside or any(names.is_within(path, target) for target in targets)
             if item["type"] == "removed" and inside:
                 gone.append(path)
             elif any(names.is_unfinished(part) for part in parts[:-1] + parts[-1:] * path.endswith("/")):
@@ -274,7 +302,7 @@ class LakeFSLake:
                 if not inside:
                     where = ", ".join(partitions or [folder]) or "none"
                     raise refuse(f"outside the partitions being written: {where}")
-                if mode == "append" and item["type"] == "changed":
+                if mode == "append" and item["type"] == "changed" and not beside:
                     raise refuse("append replaces no file, and one is there already: choose other names")
                 written.append(path)
         self._server.delete(place, dropped)
@@ -459,6 +487,10 @@ class LakeFSLake:
         number = len(self.private_branches())
         return f"{number} branch(es) of writes under way, or of killed writers" if number else ""
 
+    def keep_days(self, days: int) -> None:
+        """Set the server's retention rule: its own garbage collection removes what is older, but heads of branches."""
+        self._server.keep_days(days)
+
     def drop_changes(self, branch: str) -> None:
         """Drop what was written to a branch past this program, and is not committed."""
         self._check_ref(branch)
@@ -489,17 +521,17 @@ class LakeFSLake:
             with suppress(LakeError):
                 self._server.delete_branch(place)
 
-    def _objects(self, ref: str, folder: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    def _objects(self, ref: str, folder: str, limit: int | None = None, after: str = "") -> Iterator[dict[str, Any]]:
         """Yield the data objects in a folder, or the one at that very path."""
         found = False
         # The markers come first in a listing of the whole lake.
-        for item in self._server.objects(ref, f"{folder}/" if folder else "", None if not folder else limit):
+        for item in self._server.objects(ref, f"{folder}/" if folder else "", None if not folder else limit, after):
             if not folders.is_marker(item["path"]):
                 found = True
                 yield item
         if folder and not found:
             single = self._server.object(ref, folder)
-            if single is not None:
+            if single is not None and folder > after:
                 yield single
 
     def _refuse_file_in_the_way(self, place: str, folder: str, held: Iterable[str]) -> None:
@@ -522,10 +554,6 @@ class LakeFSLake:
         if folders.is_marker(folder):
             raise InvalidName(f"path lies in {folders.ROOT}, which is the lake's own", repository=self._name, path=path)
         return folder
-
-
-def _is_in(path: str, folders: Sequence[str]) -> bool:
-    return any(names.is_within(path, folder) for folder in folders)
 
 
 def _check_metadata(metadata: Mapping[str, Any]) -> None:

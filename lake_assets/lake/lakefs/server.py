@@ -13,6 +13,8 @@ from uuid import uuid4
 from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN, Commit
 from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, PathNotFound, RefNotFound
+from lake_assets.lake.format import FIRST
+from lake_assets.lake.format import FORMAT as LAKE_FORMAT
 from lake_assets.lake.lakefs import private
 from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
 
@@ -29,6 +31,9 @@ lakeFS 1.84 merges by walking the sorted paths of both sides. Where one side has
 only the other has if the next one of their base has the same content (`handleAll` in its merge.go compares contents,
 not paths). Neither side comes to its end before this.
 """
+
+_NUMBER = "lake_assets_format"
+"""Metadata of the repository: the lake's format."""
 
 RECENT = 1000
 """Commits looked through for a key: more than can land on a branch while a call is tried again."""
@@ -75,10 +80,20 @@ class Server:
                 # Of several who do this at once, one succeeds: their contents differ.
                 self.upload(place, END, uuid4().hex.encode())
                 self.commit(place, "Format", {}, uuid4().hex)
+                # Before the lake is there for others, who would else take it for one of the first format.
+                self.set_format(LAKE_FORMAT)
                 with suppress(ConflictError):
                     self.merge(place, MAIN, "Format", {FORMAT: "1", RECORD: "[]"}, uuid4().hex, squash_merge=True)
         finally:
             self.delete_branch(place)
+
+    def format(self) -> int:
+        """Return the number of the lake's format, which stands in the repository's metadata."""
+        return int(self._api.call("GET", "/metadata").get(_NUMBER, FIRST))
+
+    def set_format(self, number: int) -> None:
+        """Say that the lake has this format."""
+        self._api.call("POST", "/metadata", body={"metadata": {_NUMBER: str(number)}})
 
     # Refs
 
@@ -220,16 +235,20 @@ class Server:
         """Drop what is staged on a branch."""
         self._api.call("PUT", f"/branches/{_quoted(branch)}", body={"type": "reset"}, ref=branch)
 
+    def keep_days(self, days: int) -> None:
+        """Set how many days the garbage collection of the server keeps what old commits hold."""
+        self._api.call("PUT", "/settings/gc_rules", body={"default_retention_days": days, "branches": []})
+
     # Objects
 
-    def objects(self, ref: str, prefix: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the objects whose path begins with ``prefix``, by path."""
+    def objects(self, ref: str, prefix: str, limit: int | None = None, after: str = "") -> Iterator[dict[str, Any]]:
+        """Yield the objects whose path begins with ``prefix`` and sorts behind ``after``, by path."""
         path = f"/refs/{_quoted(ref)}/objects/ls"
         if limit is not None:
-            query = {"prefix": prefix, "amount": str(limit)}
+            query = {"prefix": prefix, "amount": str(limit), "after": after}
             yield from self._api.call("GET", path, query, ref=ref, folder=prefix)["results"]
             return
-        yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix)
+        yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix, after=after)
 
     def object(self, ref: str, path: str) -> dict[str, Any] | None:
         """Return one object, or None where there is none at that very path."""

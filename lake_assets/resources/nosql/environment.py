@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -181,6 +181,25 @@ def remedy(error: Exception) -> str:
     if "Permission denied" in text or "Read-only file system" in text:
         return "; it may not be written here: open it read-only, or make the folder writable"
     return ""
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Wait until the names that stand in folders are on disk.
+
+    Raises
+    ------
+    NoSQLError
+        The disk refuses.
+    """
+    for folder in dict.fromkeys(folders):
+        try:
+            file = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise NoSQLError(f"store {folder}: it cannot be synced: {error}{remedy(error)}") from error
 
 
 _open_environments: dict[Path, Environment] = {}

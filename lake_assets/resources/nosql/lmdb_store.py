@@ -73,6 +73,7 @@ class LMDBStore:
         self.folder = Path(folder).absolute()
         self._read_only = read_only
         self._map_size = map_size
+        missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         if not read_only:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +83,9 @@ class LMDBStore:
         self._acquired: environments.Environment | None = None
         self._closed = False
         self._environment  # noqa: B018 - a folder that will not do is refused here, not at first use
+        if not read_only:
+            # LMDB syncs each commit's bytes, but not the names of files and folders that it made.
+            environments.sync_folders([self.folder, self.folder.parent, *(path.parent for path in missing)])
 
     def __repr__(self) -> str:
         return f"LMDBStore({str(self.folder)!r})"

@@ -40,7 +40,7 @@ def publish_counts(lake: Lake, counts: Mapping[str, int]) -> str:
     branch = f"run-{uuid4()}"
     lake.create_branch(branch, MAIN)
     # A run commits its checkpoint and such besides, and may write twice.
-    put(lake, branch, "word_counts/checkpoint", {"offsets": branch})
+    put(lake, branch, "_beside/word_counts/checkpoint", {"offsets": branch})
     write_counts(lake, branch, {"half": 1})
     write_counts(lake, branch, counts)
     return merged(lake, branch).id

@@ -59,15 +59,15 @@ class Stream:
 
     def counts(self, ref: str = MAIN) -> dict[str, int]:
         """Return the published counts by word."""
-        return {row["word"]: row["count"] for row in self.rows("word_counts/counts", ref)}
+        return {row["word"]: row["count"] for row in self.rows("word_counts", ref)}
 
     def changes(self, ref: str = MAIN) -> dict[str, int]:
         """Return what the last run changed."""
-        return {row["word"]: row["count"] for row in self.rows("word_counts/changes", ref)}
+        return {row["word"]: row["count"] for row in self.rows("_beside/word_counts/changes", ref)}
 
     def windows(self, ref: str = MAIN) -> dict[tuple[str, str], int]:
         """Return the published counts by window's beginning and word."""
-        rows = self.rows("word_counts_windowed/counts", ref)
+        rows = self.rows("word_counts_windowed", ref)
         return {(row["window_start"].strftime("%H:%M:%S"), row["word"]): row["count"] for row in rows}
 
     def rows(self, prefix: str, ref: str = MAIN) -> list[Mapping[str, Any]]:

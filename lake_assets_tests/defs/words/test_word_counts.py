@@ -65,7 +65,7 @@ def test_the_batch_answer_finds_what_is_counted_wrong(stream: Stream) -> None:
     assert stream.run().success
     lake = stream.graph.lake
     lake.create_branch("wrong", MAIN)
-    with lake.write("wrong", "word_counts/counts", "append") as write:
+    with lake.write("wrong", "word_counts", "append") as write:
         import pyarrow
         import pyarrow.parquet as pq
 
@@ -131,13 +131,12 @@ def test_a_batch_that_spark_had_not_yet_called_done_is_run_again_to_the_same_cou
         stream.add(f"{number}.txt", *LINES)
         assert stream.run().success
     lake = stream.graph.lake
-    (newest,) = [item.path for item in lake.list(MAIN, "word_counts/checkpoint/commits") if item.path.endswith("/1")]
+    (newest,) = [
+        item.path for item in lake.list(MAIN, "_beside/word_counts/checkpoint/commits") if item.path.endswith("/1")
+    ]
     lake.create_branch("crash", MAIN)
-    with lake.write("crash", "word_counts/checkpoint", updated=["commits", "offsets", "sources", "state"]) as write:
-        with write.filesystem.open_output_stream(f"{write.root}/metadata") as stream_:
-            then = lake.path(MAIN, "word_counts/checkpoint/metadata")
-            stream_.write(then.filesystem.open_input_stream(then.root).readall())
-        write.removed.add(newest.removeprefix("word_counts/checkpoint/"))
+    with lake.write("crash", "word_counts", partitions=[], beside=["_beside/word_counts"]) as write:
+        write.removed.add(newest)
     lake.merge("crash", MAIN, audit=TESTS)
     stream.add("2.txt", "dog new")
     assert stream.run("word_counts").success

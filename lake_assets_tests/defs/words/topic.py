@@ -84,7 +84,7 @@ class TopicStream(Stream):
 
     def committed(self) -> Mapping[str, str]:
         """Return the metadata of the commit on `main` that changed the counts last."""
-        found = self.graph.lake.log(MAIN, prefix="word_counts/position.json")
+        found = self.graph.lake.log(MAIN, prefix="_beside/word_counts/position.json")
         return next(commit.metadata for commit in found if "stream/query" in commit.metadata)
 
     @cached_property

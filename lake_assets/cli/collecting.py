@@ -1,0 +1,46 @@
+"""The command `gc`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from lake_assets import environments, settings
+from lake_assets.cli.errors import CommandError
+from lake_assets.cli.output import Json, amount, emit, show
+from lake_assets.lake.embedded import EmbeddedLake
+
+
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what would be.")] = False,
+    grace: Annotated[
+        float | None, typer.Option(metavar="DAYS", min=0, help="Grace time; GC_GRACE_DAYS unless given.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Pack Git's objects, and remove what no branch, tag or reader needs.
+
+    What a deleted branch held, and what was written and never committed, stays for the grace time. Runs may go on
+    meanwhile. Says what it would free, and frees it with --yes.
+    """
+    limit = timedelta(days=settings.GC_GRACE_DAYS.number(0, 36_500) if grace is None else grace)
+    with closing(environments.open_lake()) as lake:
+        if not isinstance(lake, EmbeddedLake):
+            raise CommandError(
+                "lakeFS collects its garbage itself: `lake-assets expire` sets the rules and names lakeFS's own job"
+            )
+        found = lake.collect_garbage(limit) if yes else lake.garbage(limit)
+    if json:
+        emit({"removed": yes, "found": [asdict(item) for item in found]})
+        return
+    if not found:
+        print("Nothing to collect.")
+        return
+    print("Freed:" if yes else "Would be freed:")
+    show(({"kind": item.kind, "count": item.count, "frees": amount(item.frees)} for item in found), right=("count",))
+    if not yes:
+        print("Nothing was removed. `lake-assets gc --yes` removes it.")

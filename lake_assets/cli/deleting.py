@@ -1,0 +1,60 @@
+"""The command `delete`."""
+
+from __future__ import annotations
+
+import getpass
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from lake_assets import environments
+from lake_assets.cli.code_location import load_graph
+from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.output import Json, emit, show
+from lake_assets.cli.places import path_of
+from lake_assets.lake.contract import MAIN
+
+
+def delete(
+    asset: Annotated[
+        str, typer.Argument(metavar="ASSET[/PARTITION]", help="An asset, or a partition by its key or folder.")
+    ],
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who deletes; you, unless given.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the commit for ever.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Take an asset's data off main.
+
+    Commits of before keep it, and `rollback` brings it back. Shows what will go and asks first; with --json it only
+    shows, unless --yes is given. Dagster is told of each partition, and the sinks follow: by the sensor
+    sinks_follow_main, or with the next run of their job. A stream begins anew with its next run.
+    """
+    if yes and not reason.strip():
+        raise typer.BadParameter("a deletion says why: give --reason TEXT")
+    with closing(environments.open_lake()) as lake, open_instance() as instance:
+        from lake_assets.defs.deleting import delete as take_off
+        from lake_assets.defs.deleting import deletion_events, plan_deletion
+        from lake_assets.io_managers.event_log import EventLog
+
+        plan = plan_deletion(lake, path_of(lake, asset, MAIN))
+        document = {"asset": asset, "place": plan.place, "from": plan.head.id, "paths": plan.paths}
+        if json and not yes:
+            emit(document | {"deleted": False, "commit": plan.head.id, "reported": 0})
+            return
+        if not json:
+            show({"change": "removed", "path": path} for path in plan.paths)
+        if not yes:
+            typer.confirm(f"Delete {asset} from {MAIN}?", abort=True)
+            reason = reason.strip() or typer.prompt("Why")
+        graph = load_graph()
+        merge = take_off(lake, instance, graph, plan, by.strip() or getpass.getuser(), reason)
+        events = deletion_events(lake, EventLog(instance), graph, merge)
+        for event in events:
+            instance.report_runless_asset_event(event)
+    if json:
+        emit(document | {"deleted": True, "commit": merge.id, "reported": len(events)})
+    else:
+        print(f"Deleted {asset}: {len(plan.paths)} path(s) removed from {MAIN}, commit {merge.id}")
+        print(f"Dagster was told of {len(events)} materialization(s).")

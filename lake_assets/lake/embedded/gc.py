@@ -1,0 +1,237 @@
+"""Collecting garbage: Git's loose objects go into packs, and what nothing reaches any more is removed.
+
+Reached is what a branch, a tag or any other ref reaches, what a branch reached that was deleted less than the
+grace time ago, and what a reader has a link to. Of the rest goes what nobody wrote, or found there and relied
+on, for the grace time: both renew a file's date.
+
+Writers go on meanwhile. What is removed is removed under the lock under which refs move: there, refs that
+have moved since are followed first, and a writer looks, before it moves its ref, whether all that it relies
+on is still there, and else puts it back. So whatever the grace time, no ref comes to reach what is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pygit2
+from pygit2.enums import ObjectType
+
+from lake_assets.lake.embedded.durability import sync_all
+from lake_assets.lake.embedded.git_objects import GitObjects
+from lake_assets.lake.embedded.locks import locked
+from lake_assets.lake.embedded.objects import Objects, Pointer
+from lake_assets.lake.embedded.refs import Refs
+
+MANY_PACKS = 10
+"""Packs that are made one at the next time."""
+
+_LINKS = re.compile(rb"^(?:tree|parent|object) ([0-9a-f]{40})$", re.MULTILINE)
+_ENTRY = re.compile(rb"([0-7]+) [^\0]+\0(.{20})", re.DOTALL)
+_SUBMODULE = b"160000"
+_TEMPORARY = "tmp_*"
+_LONGEST_WRITE = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Removable:
+    """Some of what a collection removes: what it is, how many, and the bytes on disk that this frees."""
+
+    kind: str
+    count: int
+    frees: int
+
+
+class _File(NamedTuple):
+    path: Path
+    size: int
+    """On disk, which is more than the file's length where it is short."""
+    date: float
+    links: int
+
+
+@dataclass(slots=True)
+class Reached:
+    """What refs reach: ids of Git objects, and SHA-256 of data objects."""
+
+    git: set[bytes] = field(default_factory=set[bytes])
+    data: set[str] = field(default_factory=set[str])
+
+
+class Collector:
+    """What collects the garbage of one lake."""
+
+    def __init__(self, repository: pygit2.Repository, git_objects: GitObjects, objects: Objects, refs: Refs) -> None:
+        self._repository = repository
+        self._git_objects = git_objects
+        self._objects = objects
+        self._refs = refs
+        self._git_dir = Path(repository.path)
+        self._folder = self._git_dir / "objects"
+
+    def find(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Return what :meth:`collect` would remove now."""
+        before = time.time() - grace.total_seconds()
+        reached = Reached()
+        self.reach(self._refs.roots(before), reached)
+        packed = set[bytes]().union(*(ids_of(pack) for pack in self._packs()))
+        loose = self._loose()
+        return _summary(
+            [file for name, file in loose.items() if name in reached.git or name in packed],
+            [file for name, file in loose.items() if name not in reached.git | packed and file.date <= before],
+            self._unreached_data(reached, before),
+            self._temporary(before),
+        )
+
+    def collect(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Pack, remove, and return what was removed."""
+        with locked(self._git_dir / "lake_assets.gc"):
+            before = time.time() - grace.total_seconds()
+            reached = Reached()
+            self.reach(self._refs.roots(before), reached)
+            superseded, packed = self._pack(reached, before)
+            freed = list(_removed(file for name, file in self._loose().items() if name in packed))
+            with self._refs.still():
+                self.reach(self._refs.roots(before), reached)
+                unreached = [file for name, file in self._loose().items() if name not in reached.git]
+                git = list(_removed(file for file in unreached if file.date <= before))
+                for pack in superseded:
+                    left = ids_of(pack) - packed
+                    if not left & reached.git and (not left or _date(pack) <= before):
+                        _remove_pack(pack)
+                data = list(_removed(self._unreached_data(reached, before)))
+                temporary = list(_removed(self._temporary(before)))
+                self._refs.forget_deleted(before)
+                self._git_objects.forget_all()
+        return _summary(freed, git, data, temporary)
+
+    def reach(self, roots: Iterable[bytes], reached: Reached) -> None:
+        """Add what ``roots`` reach."""
+        waiting = [root for root in roots if root not in reached.git]
+        while waiting:
+            name = waiting.pop()
+            if name in reached.git:
+                continue
+            reached.git.add(name)
+            kind, data = self._git_objects.read_typed(name)
+            if kind == ObjectType.BLOB:
+                if pointer := Pointer.parse(data):
+                    reached.data.add(pointer.sha256)
+                continue
+            if kind == ObjectType.TREE:
+                found = {child for mode, child in _ENTRY.findall(data) if mode != _SUBMODULE}
+            else:
+                found = {bytes.fromhex(link.decode()) for link in _LINKS.findall(data.partition(b"\n\n")[0])}
+            waiting += found - reached.git
+
+    # Git's own objects
+
+    def _pack(self, reached: Reached, before: float) -> tuple[list[Path], set[bytes]]:
+        """Pack the loose objects that are reached; return the packs that this makes needless, and what is packed."""
+        packs = {pack: ids_of(pack) for pack in self._packs()}
+        superseded = [pack for pack, ids in packs.items() if ids - reached.git and _date(pack) <= before]
+        if len(packs) - len(superseded) >= MANY_PACKS:
+            superseded = list(packs)
+        kept = set[bytes]().union(*(ids for pack, ids in packs.items() if pack not in superseded))
+        wanted = set(self._loose()).union(*(packs[pack] for pack in superseded)) & reached.git - kept
+        if wanted:
+            builder = pygit2.PackBuilder(self._repository)
+            for name in wanted:
+                builder.add(pygit2.Oid(raw=name))
+            folder = self._folder / "pack"
+            builder.write(folder)
+            # Only now that it will be there for ever may anything go that it takes the place of.
+            made = [path for path in self._packs() if path not in packs]
+            sync_all([*made, *(path.with_suffix(".idx") for path in made), folder, self._folder])
+            packs |= {path: ids_of(path) for path in made}
+        return superseded, set[bytes]().union(*(ids for pack, ids in packs.items() if pack not in superseded))
+
+    def _packs(self) -> list[Path]:
+        return [path for path in (self._folder / "pack").glob("pack-*.pack") if path.with_suffix(".idx").is_file()]
+
+    def _loose(self) -> dict[bytes, _File]:
+        found: dict[bytes, _File] = {}
+        for folder in self._folder.glob("[0-9a-f][0-9a-f]"):
+            for file in _files(folder):
+                with suppress(ValueError):
+                    found[bytes.fromhex(folder.name + file.path.name)] = file
+        return found
+
+    def _temporary(self, before: float) -> list[_File]:
+        """Return what killed writers left unfinished: no writer comes to it again once it is an hour old."""
+        before = min(before, time.time() - _LONGEST_WRITE)
+        folders = (self._folder, self._folder / "pack")
+        files = (file for folder in folders for file in _files(folder) if file.path.match(_TEMPORARY))
+        return [file for file in files if file.date <= before]
+
+    # Data objects
+
+    def _unreached_data(self, reached: Reached, before: float) -> list[_File]:
+        files = (file for folder in self._objects.root.glob("??/??") for file in _files(folder))
+        # What has another name is a live reader's, or a writer's that is about to use it.
+        return [
+            file for file in files if file.path.name not in reached.data and file.date <= before and file.links == 1
+        ]
+
+
+def ids_of(pack: Path) -> set[bytes]:
+    """Return the ids of the objects in a pack, by its index (format 2)."""
+    try:
+        data = pack.with_suffix(".idx").read_bytes()
+    except FileNotFoundError:
+        return set()
+    count = int.from_bytes(data[8 + 255 * 4 : 8 + 256 * 4], "big")
+    at = 8 + 256 * 4
+    return {data[at + 20 * number : at + 20 * number + 20] for number in range(count)}
+
+
+def _remove_pack(pack: Path) -> None:
+    # The index last: a reader that still finds it looks in other packs; one that finds none reads all anew.
+    for path in (pack, *(path for path in pack.parent.glob(f"{pack.stem}.*") if path != pack)):
+        path.unlink(missing_ok=True)
+
+
+def _date(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def _files(folder: Path) -> Iterator[_File]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        with suppress(FileNotFoundError):
+            if entry.is_file(follow_symlinks=False):
+                status = entry.stat(follow_symlinks=False)
+                yield _File(Path(entry.path), status.st_blocks * 512, status.st_mtime, status.st_nlink)
+
+
+def _removed(files: Iterable[_File]) -> Iterator[_File]:
+    for file in files:
+        with suppress(FileNotFoundError):
+            file.path.unlink()
+            yield file
+
+
+def _summary(
+    packed: Iterable[_File], git: Iterable[_File], data: Iterable[_File], temporary: Iterable[_File]
+) -> tuple[Removable, ...]:
+    kinds = {
+        "loose Git object that goes into a pack": packed,
+        "Git object that nothing reaches": git,
+        "data object that nothing reaches": data,
+        "unfinished file of a killed writer": temporary,
+    }
+    found = ((kind, list(files)) for kind, files in kinds.items())
+    return tuple(Removable(kind, len(files), sum(file.size for file in files)) for kind, files in found if files)

@@ -1,0 +1,74 @@
+"""`expire`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lake_assets.lake.contract import Commit
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.lakefs import LakeFSLake
+from lake_assets_tests import lakefs_server
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.lakefs_server import CREDENTIALS
+
+
+@pytest.fixture
+def replaced(lake: EmbeddedLake, head: Commit) -> str:
+    """What `main` held before its text file was replaced."""
+    lake.create_branch("next", "main")
+    with lake.write("next", "stocks_csv/hour=08") as write:
+        Path(write.root, "bars.csv").write_text("ISIN,Name\n")
+    lake.merge("next", "main", audit=TESTS)
+    lake.delete_branch("next")
+    return head.id
+
+
+def test_it_says_what_it_would_free_and_frees_it(
+    command: Command, answer: Callable[..., Any], refused: Callable[..., str], lake: EmbeddedLake, replaced: str
+) -> None:
+    assert command("expire", "--older-than", "90d").stdout.startswith("Nothing to expire")
+    told = answer("expire", "--older-than", "0d")
+    assert (told["removed"], told["found"]["count"]) == (False, 1)
+    assert answer("expire", "--older-than", "0d", "--keep-prefix", "stocks_csv")["found"]["count"] == 0
+    assert answer("expire", "--older-than", "0d", "--keep", replaced)["found"]["count"] == 0
+    assert "Nothing was removed" in command("expire", "--older-than", "0d").stdout
+    assert command("expire", "--older-than", "0d", "--yes").stdout.startswith("Freed:\n")
+    assert "its data expired at" in refused("cat", f"{replaced}:stocks_csv/hour=08/bars.csv")
+    assert command("cat", "main:stocks_csv/hour=08/bars.csv").stdout
+    assert lake.head(replaced).id == replaced
+
+
+def test_what_a_table_reflects_stays(
+    command: Command, answer: Callable[..., Any], store: Any, lake: EmbeddedLake, replaced: str
+) -> None:
+    import pandas
+
+    for table in ("latest", "bars"):
+        store.drop(table)
+    store.write("latest", pandas.DataFrame({"ISIN": ["DE1"]}), key=["ISIN"], source_commit=replaced)
+    assert answer("expire", "--older-than", "0d", "--yes")["found"]["count"] == 0
+    assert lake.path(replaced, "stocks_csv")
+
+
+def test_an_age_that_is_none_is_refused(command: Command) -> None:
+    assert command("expire", "--older-than", "soon").exit_code == 2
+
+
+@pytest.mark.services
+def test_on_lakefs_it_sets_the_rule_and_names_the_job(
+    command: Command, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, _, repository = lakefs_server.fresh_repository().rpartition("/")
+    monkeypatch.setattr(
+        "lake_assets.environments.open_lake", lambda: LakeFSLake(endpoint, *CREDENTIALS, repository, deadline=20)
+    )
+    lake = LakeFSLake(endpoint, *CREDENTIALS, repository, deadline=20)
+    assert "With --yes" in command("expire", "--older-than", "90d").stdout
+    assert "lakeFS's own job" in command("expire", "--older-than", "90d", "--yes").stdout
+    assert lake.api.call("GET", "/settings/gc_rules")["default_retention_days"] == 90
+    assert "leave out" in refused("expire", "--older-than", "90d", "--keep", "v1")

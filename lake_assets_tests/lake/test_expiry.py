@@ -1,0 +1,117 @@
+"""Expiring the data of old commits: what goes, what stays, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.errors import DataCorrupted, Expired
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.lake.backends import put, read
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[EmbeddedLake]:
+    lake = EmbeddedLake(tmp_path / "lake")
+    yield lake
+    lake.close()
+
+
+def publish(lake: EmbeddedLake, files: dict[str, str], prefix: str = "users") -> str:
+    lake.create_branch("run", "main")
+    put(lake, "run", prefix, files)
+    merged = lake.merge("run", "main", audit=TESTS).id
+    lake.delete_branch("run")
+    return merged
+
+
+def later() -> datetime:
+    """Return a time when all that is there is old."""
+    return datetime.now(timezone.utc) + timedelta(minutes=1)
+
+
+def test_data_of_old_commits_go_and_their_ids_and_history_stay(lake: EmbeddedLake) -> None:
+    old = publish(lake, {"a": "personal", "b": "shared"})
+    new = publish(lake, {"a": "anonymous", "b": "shared"})
+    history, tree = list(lake.log("main")), list(lake.list(old))
+    assert lake.expire(later()).count == 1
+    assert read(lake, old, "users")["a"] == "personal"
+    lake.close()
+    assert lake.expire(later(), yes=True).count == 1
+    assert (list(lake.log("main")), list(lake.list(old))) == (history, tree)
+    assert read(lake, new, "users") == {"a": "anonymous", "b": "shared"}
+    with pytest.raises(Expired, match=f"expired at .*{old}.*users/a"):
+        lake.path(old, "users")
+    (told,) = lake.verify(old)
+    assert told.startswith("users/a: its data expired at ")
+    assert list(lake.verify("main")) == []
+    assert lake.expire(later(), yes=True).count == 0
+
+
+def test_what_is_damaged_is_told_from_what_expired(lake: EmbeddedLake) -> None:
+    old = publish(lake, {"a": "1"})
+    publish(lake, {"a": "2"})
+    lake.expire(later(), yes=True)
+    Path(next(lake.list("main")).physical_address.removeprefix("file://")).unlink()
+    with pytest.raises(DataCorrupted):
+        lake.path("main", "users")
+    with pytest.raises(Expired):
+        lake.path(old, "users")
+
+
+def test_writing_the_bytes_again_makes_them_readable_again(lake: EmbeddedLake) -> None:
+    old = publish(lake, {"a": "1"})
+    publish(lake, {"a": "2"})
+    lake.expire(later(), yes=True)
+    publish(lake, {"x": "1"}, "elsewhere")
+    assert read(lake, old, "users") == {"a": "1"}
+    assert list(lake.verify(old)) == []
+
+
+def test_young_commits_stay(lake: EmbeddedLake) -> None:
+    old = publish(lake, {"a": "1"})
+    publish(lake, {"a": "2"})
+    assert lake.expire(datetime.now(timezone.utc) - timedelta(days=1), yes=True).count == 0
+    assert read(lake, old, "users") == {"a": "1"}
+
+
+@pytest.mark.parametrize("kept_by", ["tag", "branch", "beginning of a run", "ref", "sink", "prefix"])
+def test_what_somebody_needs_stays(lake: EmbeddedLake, kept_by: str) -> None:
+    first = publish(lake, {"a": "0"})
+    old = publish(lake, {"a": "1"})
+    keep: dict[str, list[str]] = {}
+    if kept_by == "tag":
+        lake.tag("v1", old)
+    elif kept_by == "branch":
+        lake.create_branch("live", old)
+    elif kept_by == "beginning of a run":
+        lake.create_branch("live", old)
+        put(lake, "live", "users", {"a": "live"})
+    elif kept_by == "ref":
+        keep = {"keep": [old]}
+    elif kept_by == "sink":
+        keep = {"since": [old]}
+    else:
+        keep = {"prefixes": ["users"]}
+    publish(lake, {"a": "2"})
+    publish(lake, {"a": "3"})
+    lake.expire(later(), yes=True, **keep)
+    assert read(lake, old, "users") == {"a": "1"}
+    if kept_by != "prefix":
+        with pytest.raises(Expired):
+            lake.path(first, "users")
+
+
+def test_everything_since_a_sinks_commit_stays(lake: EmbeddedLake) -> None:
+    commits = [publish(lake, {"a": str(number)}) for number in range(5)]
+    lake.expire(later(), since=[commits[2]], yes=True)
+    for number, commit in enumerate(commits):
+        if number < 2:
+            with pytest.raises(Expired):
+                lake.path(commit, "users")
+        else:
+            assert read(lake, commit, "users") == {"a": str(number)}
