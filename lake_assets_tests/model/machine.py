@@ -12,6 +12,7 @@ from hypothesis import currently_in_test_context, note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.lake.contract import MAIN
 from lake_assets_tests.lake.history import Files, HeldCommit, below
@@ -482,7 +483,7 @@ class RunsMachine(RuleBasedStateMachine):
             self._finish(child, wanted, verdict, "input", None, way)
 
     @precondition(lambda self: len(self.expected.line) > 1)
-    @rule(to=number, prefix=st.sampled_from(["", "rows", "raw", "a/b"]), published=st.booleans())
+    @rule(to=number, prefix=st.sampled_from(["", *map(prefix_of, CHECKS)]), published=st.booleans())
     def roll_back(self, to: int, prefix: str, published: bool) -> None:
         """(iv) `main` goes back to what it held, and to nothing else."""
         model = self.expected
@@ -502,6 +503,21 @@ class RunsMachine(RuleBasedStateMachine):
             while between.parents != (model.main.id,):
                 between = self.world.lake.head(between.parents[0])
             model.advance_main(model.commit(outcome.commit.id, files, (model.main, restored)))
+
+    @precondition(lambda self: self.expected.main.files)
+    @rule(place=st.sampled_from([*PLACES, "rows", "nowhere"]))
+    def delete(self, place: str) -> None:
+        """A deletion takes what it names off `main`, by a record that says who and why; nothing else goes."""
+        model = self.expected
+        outcome = self.world.delete(place)
+        files = {path: text for path, text in model.main.files.items() if not path.startswith(f"{place}/")}
+        if files == model.main.files:
+            assert outcome.refusal, "there was nothing to delete"
+            return
+        assert outcome.commit is not None, outcome.refusal
+        between = self.world.lake.head(outcome.commit.parents[1])
+        written = model.commit(between.id, files, (model.main,), (place,))
+        model.advance_main(model.commit(outcome.commit.id, files, (model.main, written)))
 
     # Time, and others
 
@@ -642,7 +658,7 @@ class RunsMachine(RuleBasedStateMachine):
 
 def _places(asset: AssetKey, parts: Sequence[str]) -> dict[str, str]:
     """Return partition (``""``: none) to folder."""
-    prefix = "/".join(asset.path)
+    prefix = prefix_of(asset)
     return {part: f"{prefix}/partition={part}" for part in parts} if asset == ROWS else {"": prefix}
 
 

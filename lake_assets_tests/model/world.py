@@ -31,6 +31,7 @@ from dagster import (
 from lake_assets import environments
 from lake_assets.cli import publishing as publish_command
 from lake_assets.cli.errors import CommandError
+from lake_assets.defs.deleting import delete, deletion_events, plan_deletion
 from lake_assets.defs.publishing import publish_runs
 from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.defs.sweeping import sweep
@@ -290,6 +291,17 @@ class World:
             return Outcome(merge, merged=True)
 
         return make
+
+    def delete(self, place: str) -> Outcome:
+        """Delete as `lake-assets delete` does."""
+        try:
+            plan = plan_deletion(self.lake, place)
+            merge = delete(self.lake, self.instance, self.graph(), plan, "ann", "she knows why")
+        except REFUSALS as error:
+            return Outcome(refusal=str(error))
+        for event in deletion_events(self.lake, EventLog(self.instance), self.graph(), merge):
+            self.instance.report_runless_asset_event(event)
+        return Outcome(merge, merged=True)
 
     def transaction(self, place: str, content: str, stated: str) -> Outcome:
         """Replace a place by a transaction that states an audit, an override or nothing."""
