@@ -212,17 +212,24 @@ class _Decision:
 
     def _newest(self, key: AssetCheckKey, place: AssetPlace) -> bool | None:
         """Return how the newest evaluation of a check on this very content ended."""
+        newest: Evaluated | None = None
+        older = 0
         for run_id, evaluated in self._evaluations(key, place):
+            if newest is not None and evaluated.at <= newest.at:
+                older += 1
+                if older >= _PAGE:
+                    break
+                continue
             events = self._events(run_id)
             before = [self._events(parent) for parent in ancestors(self.instance, run_id)]
             commit = events.read_by(evaluated, place.partition, before)
-            if commit is None or not self._holds(commit, place):
-                continue
-            evaluation = evaluated.evaluation
-            if evaluation.passed:
-                return False
-            return True if evaluation.severity == AssetCheckSeverity.WARN else None
-        return None
+            if commit is not None and self._holds(commit, place):
+                newest, older = evaluated, 0
+        if newest is None:
+            return None
+        if newest.evaluation.passed:
+            return False
+        return True if newest.evaluation.severity == AssetCheckSeverity.WARN else None
 
     def _holds(self, commit: str, place: AssetPlace) -> bool:
         try:
@@ -231,7 +238,10 @@ class _Decision:
             return False  # Of another lake.
 
     def _evaluations(self, key: AssetCheckKey, place: AssetPlace) -> Iterator[tuple[str, Evaluated]]:
-        """Yield a check's evaluations of a place, in any run, the newest first."""
+        """Yield a check's evaluations of a place, in any run: by when each run planned it first, the newest first.
+
+        A run that planned it before another may end it after that one, so the clock decides which is the newest.
+        """
         seen: set[str] = set()
         for execution in self._history(key):
             if execution.run_id in seen or execution.partition not in (place.partition, None):

@@ -41,10 +41,11 @@ class Wrote:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One evaluation of a check: when in the run, and by which attempt of a step."""
+    """One evaluation of a check: when in the run, by which attempt of a step, and when by the clock."""
 
     position: int
     attempt: _Attempt
+    at: float
     evaluation: AssetCheckEvaluation
 
 
@@ -87,7 +88,8 @@ class RunEvents:
                     self.wrote.append(Wrote(position, attempt, made.asset_key, made.partition, commit))
                     self.repositories[commit] = _value(made.metadata, REPOSITORY) or ""
             else:
-                self.evaluated.append(Evaluated(position, attempt, event.asset_check_evaluation_data))
+                at = record.event_log_entry.timestamp
+                self.evaluated.append(Evaluated(position, attempt, at, event.asset_check_evaluation_data))
 
     def read_by(self, found: Evaluated, partition: str | None, before: Sequence[RunEvents]) -> str | None:
         """Return the commit at which a check read a partition of its asset; None where nothing tells.

@@ -25,6 +25,7 @@ from dagster import (
 
 from lake_assets.defs.publishing import LAYER, publish_runs, published_asset
 from lake_assets.defs.sinks import SINK
+from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql.resource import NoSQLResource
 from lake_assets_tests.model.sink import TABLE, feed
@@ -35,7 +36,7 @@ PARTITIONS = StaticPartitionsDefinition(list(PARTS))
 RAW, ROWS, BOTH = AssetKey("raw"), AssetKey("rows"), AssetKey(["a", "b"])
 PUBLISHED_ASSET, SINK_ASSET = AssetKey("tiny_published"), AssetKey(TABLE)
 
-PLACES = {"raw": RAW, "rows/partition=p": ROWS, "rows/partition=q": ROWS, "a/b": BOTH}
+PLACES = {"raw": RAW, "rows/partition=p": ROWS, "rows/partition=q": ROWS, prefix_of(BOTH): BOTH}
 """Folder in the lake to the asset that it is of."""
 
 CHECKS = {ROWS: (AssetCheckKey(ROWS, "good"),), BOTH: (AssetCheckKey(BOTH, "fits"),), RAW: ()}
@@ -89,7 +90,7 @@ def definitions(wanted: Wanted, resources: Mapping[str, Any]) -> Definitions:
 
     @asset(key=BOTH, deps=[raw, rows], io_manager_key="parquet_io_manager", code_version="1")
     def both() -> pandas.DataFrame:
-        return frame_of(wanted.contents["a/b"])
+        return frame_of(wanted.contents[prefix_of(BOTH)])
 
     @asset_check(asset=rows, blocking=True, partitions_def=PARTITIONS)
     def good(rows: pandas.DataFrame) -> AssetCheckResult:

@@ -8,17 +8,18 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from dagster import AssetKey, DagsterEventType
-from hypothesis import note
+from hypothesis import currently_in_test_context, note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.lake.contract import MAIN
 from lake_assets_tests.lake.history import Files, HeldCommit, below
 from lake_assets_tests.model.expected import Evaluation, Expected, Publishing, Run, Verdict
 from lake_assets_tests.model.graph import BOTH, CHECKS, CONTENTS, PARTS, PLACES, PUBLISHED_ASSET, RAW, ROWS, frame_of
 from lake_assets_tests.model.somebody import LIBRARY
-from lake_assets_tests.model.world import Outcome, World, embedded_world
+from lake_assets_tests.model.world import Outcome, World, embedded_world, lakefs_world
 
 Way = Literal["asset", "sensor", "command"]
 How = Literal["input", "metadata", "unsaid"]
@@ -32,8 +33,10 @@ contents = st.sampled_from(list(CONTENTS))
 assets = st.sampled_from([RAW, ROWS, BOTH])
 checked = st.sampled_from([ROWS, BOTH])
 verdicts: st.SearchStrategy[Verdict] = st.sampled_from(["passed", "passed", "warned", "failed"])
+maybe_verdicts: st.SearchStrategy[Verdict | None] = st.sampled_from(["passed", "passed", "warned", "failed", None])
 hows: st.SearchStrategy[How] = st.sampled_from(["input", "metadata", "unsaid"])
 ways: st.SearchStrategy[Way] = st.sampled_from(["asset", "sensor", "command"])
+maybe_ways: st.SearchStrategy[Way | None] = st.sampled_from(["asset", "sensor", "command", None])
 number = st.integers(0, 7)
 """Which of the runs, refs or commits that there are, counted from the newest."""
 
@@ -71,12 +74,15 @@ class RunsMachine(RuleBasedStateMachine):
         runs = [run for run in self.expected.runs if not going or run.status == "going"]
         return runs[-1 - number % len(runs)] if runs else None
 
-    def _refs(self) -> list[str]:
-        return [MAIN, *self.expected.branches, *self.expected.commits]
-
     def _ref(self, number: int) -> str:
-        refs = self._refs()
-        return refs[number % len(refs)] if number < 5 else refs[-1 - number % len(refs)]
+        """Return what a run reads: often `main`, often what another run left, at times any commit."""
+        branches = list(self.expected.branches)
+        if number < 3 or not branches:
+            return MAIN
+        if number < 6:
+            return branches[-1 - (number - 3) % len(branches)]
+        commits = list(self.expected.commits)
+        return commits[-1 - number % len(commits)]
 
     # What a run does
 
@@ -121,7 +127,7 @@ class RunsMachine(RuleBasedStateMachine):
             made = head
         else:
             made = self.expected.commit(outcome.commit.id, after, (head,), tuple(places.values()))
-            assert outcome.commit.parents == (head.id,)
+            assert head.id in outcome.commit.parents
         self.expected.branches[run.branch] = made
         for place in places.values():
             self._holds(head.files, after, place, content)
@@ -290,7 +296,8 @@ class RunsMachine(RuleBasedStateMachine):
             if run.status == "going":
                 expected = Publishing("refuse", why="goes on")
             outcome = self.world.publish_by_command(run.id, overridden)
-        note(f"{way}: expected {expected.answer} {expected.why}, got {outcome}")
+        if currently_in_test_context():
+            note(f"{way}: expected {expected.answer} {expected.why}, got {outcome}")
         self._published(run, expected, outcome)
 
     def _published(self, run: Run, expected: Publishing, outcome: Outcome) -> None:
@@ -317,36 +324,90 @@ class RunsMachine(RuleBasedStateMachine):
         parts=several_parts,
         source=number,
         wanted=st.dictionaries(assets, contents, min_size=1, max_size=2),
-        verdict=verdicts,
+        verdict=maybe_verdicts,
         how=hows,
-        way=st.sampled_from(["asset", "sensor", "command", "none"]),
+        meanwhile=st.one_of(st.none(), st.none(), contents),
+        way=maybe_ways,
     )
     def whole_run(
         self,
         parts: Sequence[str],
         source: int,
         wanted: Mapping[AssetKey, str],
-        verdict: Verdict,
+        verdict: Verdict | None,
         how: How,
-        way: Literal["asset", "sensor", "command", "none"],
+        meanwhile: str | None,
+        way: Way | None,
     ) -> None:
-        """A run from beginning to end, so that short sequences go far."""
+        """A run from beginning to end, so that short sequences go far.
+
+        Parameters
+        ----------
+        verdict
+            How its checks end; None: they are not run.
+        meanwhile
+            What is written while they run.
+        """
         if self.real:
             self._execute(parts, self._ref(source), wanted, way)
             return
-        run = self._begin(parts, self._ref(source))
+        self._finish(self._begin(parts, self._ref(source)), wanted, verdict, how, meanwhile, way)
+
+    @rule(
+        parts=st.tuples(several_parts, several_parts),
+        wanted=st.tuples(*[st.dictionaries(assets, contents, min_size=1, max_size=1)] * 2),
+        verdict=verdicts,
+        ways=st.tuples(ways, ways),
+    )
+    def two_runs(
+        self,
+        parts: tuple[Sequence[str], Sequence[str]],
+        wanted: tuple[Mapping[AssetKey, str], Mapping[AssetKey, str]],
+        verdict: Verdict,
+        ways: tuple[Way, Way],
+    ) -> None:
+        """(iii) A run begins and ends while another is under way."""
+        first = self._begin(parts[0])
+        for asset, content in wanted[0].items():
+            self._write(first, asset, content)
+        self._finish(self._begin(parts[1]), wanted[1], verdict, "input", None, ways[1])
+        self._finish(first, wanted[0], "passed", "input", None, ways[0])
+
+    @rule(
+        parts=several_parts, asset=assets, content=contents, deletes=st.booleans(), anew=st.booleans(), way=maybe_ways
+    )
+    def branch_moved_under_a_run(
+        self, parts: Sequence[str], asset: AssetKey, content: str, deletes: bool, anew: bool, way: Way | None
+    ) -> None:
+        """What a run has written goes away while it goes on."""
+        run = self._begin(parts)
+        if not self._write(run, asset, content):
+            return
+        self._move(run.branch, 0, deletes=deletes)
+        if self._write(run, RAW, content, anew=anew):
+            self._finish(run, {}, "passed", "input", None, way)
+
+    def _finish(
+        self,
+        run: Run,
+        wanted: Mapping[AssetKey, str],
+        verdict: Verdict | None,
+        how: How,
+        meanwhile: str | None,
+        way: Way | None,
+    ) -> None:
         for asset in sorted(wanted, key=lambda key: key != RAW):
-            if self._write(run, asset, wanted[asset]) and CHECKS[asset]:
-                self._check(run, asset, verdict, how)
+            if self._write(run, asset, wanted[asset]) and CHECKS[asset] and verdict is not None:
+                self._check(run, asset, verdict, how, meanwhile)
             if run.status != "going":
                 return
-        if way == "asset" and verdict != "failed":
+        if way == "asset":
             self._publish(run, way)
         self._end(run, success=verdict != "failed")
         if way in ("sensor", "command"):
             self._publish(run, way)
 
-    def _execute(self, parts: Sequence[str], source: str, wanted: Mapping[AssetKey, str], way: str) -> None:
+    def _execute(self, parts: Sequence[str], source: str, wanted: Mapping[AssetKey, str], way: Way | None) -> None:
         """The same by Dagster's engine, taken in from its event log in the order of its events."""
         places = {place for asset in wanted for place in _places(asset, parts).values()}
         self.world.wanted.contents = {place: wanted[PLACES[place]] for place in places}
@@ -399,15 +460,30 @@ class RunsMachine(RuleBasedStateMachine):
             run.status = "success" if kind == DagsterEventType.RUN_SUCCESS else "failure"
 
     @precondition(lambda self: any(run.status != "going" for run in self.expected.runs))
-    @rule(run=number)
-    def reexecute(self, run: int) -> None:
-        """Re-execute from failure: what the parent wrote is not written again."""
+    @rule(
+        run=number,
+        wanted=st.dictionaries(assets, contents, max_size=1),
+        verdict=maybe_verdicts,
+        way=maybe_ways,
+        ends=st.booleans(),
+    )
+    def reexecute(
+        self,
+        run: int,
+        wanted: Mapping[AssetKey, str],
+        verdict: Verdict | None,
+        way: Way | None,
+        ends: bool,
+    ) -> None:
+        """Re-execute from failure: what the parent wrote is not written again. It may go on for a while."""
         ended = [run for run in self.expected.runs if run.status != "going"]
         parent = ended[-1 - run % len(ended)]
-        self._begin(parent.parts, self.sources[parent.id], parent, skips=True)
+        child = self._begin(parent.parts, self.sources[parent.id], parent, skips=True)
+        if ends:
+            self._finish(child, wanted, verdict, "input", None, way)
 
     @precondition(lambda self: len(self.expected.line) > 1)
-    @rule(to=number, prefix=st.sampled_from(["", "rows", "raw", "a/b"]), published=st.booleans())
+    @rule(to=number, prefix=st.sampled_from(["", *map(prefix_of, CHECKS)]), published=st.booleans())
     def roll_back(self, to: int, prefix: str, published: bool) -> None:
         """(iv) `main` goes back to what it held, and to nothing else."""
         model = self.expected
@@ -428,6 +504,21 @@ class RunsMachine(RuleBasedStateMachine):
                 between = self.world.lake.head(between.parents[0])
             model.advance_main(model.commit(outcome.commit.id, files, (model.main, restored)))
 
+    @precondition(lambda self: self.expected.main.files)
+    @rule(place=st.sampled_from([*PLACES, "rows", "nowhere"]))
+    def delete(self, place: str) -> None:
+        """A deletion takes what it names off `main`, by a record that says who and why; nothing else goes."""
+        model = self.expected
+        outcome = self.world.delete(place)
+        files = {path: text for path, text in model.main.files.items() if not path.startswith(f"{place}/")}
+        if files == model.main.files:
+            assert outcome.refusal, "there was nothing to delete"
+            return
+        assert outcome.commit is not None, outcome.refusal
+        between = self.world.lake.head(outcome.commit.parents[1])
+        written = model.commit(between.id, files, (model.main,), (place,))
+        model.advance_main(model.commit(outcome.commit.id, files, (model.main, written)))
+
     # Time, and others
 
     @precondition(lambda self: self.expected.branches)
@@ -442,15 +533,18 @@ class RunsMachine(RuleBasedStateMachine):
     @rule(branch=number, to=number, deletes=st.booleans())
     def somebody_moves_a_branch(self, branch: int, to: int, deletes: bool) -> None:
         """Somebody deletes a run's branch, or resets it to an earlier commit."""
-        name = self._branch(branch)
+        self._move(self._branch(branch), to, deletes=deletes)
+
+    def _move(self, name: str, to: int, *, deletes: bool) -> None:
         if deletes:
             self.world.somebody.delete(name)
             del self.expected.branches[name]
-            return
-        earlier = [*self.expected.branches[name].ancestors.values()]
-        target = earlier[to % len(earlier)]
-        self.world.somebody.reset(name, target.id)
-        self.expected.branches[name] = target
+        else:
+            earlier = [*self.expected.branches[name].ancestors.values()][::-1]
+            target = earlier[to % len(earlier)]
+            self.world.somebody.reset(name, target.id)
+            self.expected.branches[name] = target
+        self.verify()
 
     @precondition(lambda self: self.expected.branches)
     @rule(
@@ -482,6 +576,7 @@ class RunsMachine(RuleBasedStateMachine):
         made = model.commit(id_, self.world.files(id_), (model.main, head))
         model.past_the_rule.append(made)
         model.advance_main(made)
+        self.verify()
 
     def _branch(self, number: int) -> str:
         names = list(self.expected.branches)
@@ -512,8 +607,6 @@ class RunsMachine(RuleBasedStateMachine):
             model.advance_main(model.commit(outcome.commit.id, files, (model.main, written)))
         assert model.main.files == files
 
-    @precondition(lambda self: len(self.expected.line) > 1)
-    @rule()
     def verify(self) -> None:
         """(vii) What a successful run materialized is on `main`, or the record says why not."""
         model = self.expected
@@ -565,5 +658,14 @@ class RunsMachine(RuleBasedStateMachine):
 
 def _places(asset: AssetKey, parts: Sequence[str]) -> dict[str, str]:
     """Return partition (``""``: none) to folder."""
-    prefix = "/".join(asset.path)
+    prefix = prefix_of(asset)
     return {part: f"{prefix}/partition={part}" for part in parts} if asset == ROWS else {"": prefix}
+
+
+class LakeFSRunsMachine(RunsMachine):
+    """The same on lakeFS."""
+
+    def open_world(self) -> ExitStack:
+        stack = ExitStack()
+        self.world = stack.enter_context(lakefs_world())
+        return stack

@@ -32,6 +32,7 @@ from lake_assets.io_managers.event_log import DATA_VERSION
 from lake_assets.io_managers.lake_io_manager import LakeIOManager
 
 _LOG = getLogger(__name__)
+_LOG.propagate = False
 
 
 @dataclass

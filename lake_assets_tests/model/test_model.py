@@ -1,15 +1,48 @@
-"""The model beside the real functions: sequences of steps, on both lakes."""
+"""The model beside the real functions: sequences of steps, on both lakes.
+
+A sequence that failed is run again by its seed: `MODEL_SEED=4711 pytest -m "" lake_assets_tests/model/test_model.py`.
+"""
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+import os
+from random import SystemRandom
 
-from lake_assets_tests.model.machine import RunsMachine
+import pytest
 
-TestRuns = RunsMachine.TestCase
-TestRuns.settings = settings(
-    max_examples=60,
-    stateful_step_count=12,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+from lake_assets_tests.model.machine import LakeFSRunsMachine, RunsMachine
+from lake_assets_tests.model.sequences import run_sequences
+
+BATCH = 100
+GIVEN = os.environ.get("MODEL_SEED")
+
+
+def a_seed() -> int:
+    """Return the seed that is asked for, else a new one; pytest shows it where the test fails."""
+    chosen = int(GIVEN) if GIVEN else SystemRandom().randrange(2**32)
+    print(f"MODEL_SEED={chosen}")
+    return chosen
+
+
+def test_whatever_happens_only_what_the_rule_covers_is_published() -> None:
+    run_sequences(RunsMachine, a_seed(), BATCH)
+
+
+@pytest.mark.services
+def test_the_same_on_lakefs() -> None:
+    run_sequences(LakeFSRunsMachine, a_seed(), 4)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("batch", range(100))
+def test_ten_thousand_sequences(batch: int) -> None:
+    run_sequences(RunsMachine, a_seed(), BATCH)
+
+
+@pytest.mark.soak
+@pytest.mark.services
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("batch", range(10))
+def test_five_hundred_sequences_on_lakefs(batch: int) -> None:
+    run_sequences(LakeFSRunsMachine, a_seed(), 50)

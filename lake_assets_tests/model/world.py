@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from logging import getLogger
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,12 +26,12 @@ from dagster import (
     DagsterRunStatus,
     EventLogEntry,
     Failure,
-    SkipReason,
 )
 
 from lake_assets import environments
 from lake_assets.cli import publishing as publish_command
 from lake_assets.cli.errors import CommandError
+from lake_assets.defs.deleting import delete, deletion_events, plan_deletion
 from lake_assets.defs.publishing import publish_runs
 from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.defs.sweeping import sweep
@@ -68,6 +67,10 @@ FAST_FOLDER = str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None
 def _instance() -> DagsterInstance:
     """Return the one instance of a process: an empty one takes longer to make than a sequence of steps."""
     return DagsterInstance.ephemeral()
+
+
+def print_nothing(*_: Any) -> None:
+    """Take what is logged."""
 
 
 @dataclass(frozen=True)
@@ -216,19 +219,26 @@ class World:
 
     def _context(self, run_id: str, **more: Any) -> SimpleNamespace:
         """Return what Dagster hands an asset or a sensor, as far as it is used."""
-        log = getLogger(__name__)
-        return SimpleNamespace(run_id=run_id, instance=self.instance, log=log, repository_def=self.repository, **more)
+        warnings: list[str] = []
+
+        def told(message: str, *arguments: Any) -> None:
+            warnings.append(message % arguments)
+
+        log = SimpleNamespace(debug=print_nothing, info=print_nothing, warning=told)
+        return SimpleNamespace(
+            run_id=run_id, instance=self.instance, log=log, warnings=warnings, repository_def=self.repository, **more
+        )
 
     def publish_by_sensor(self, run_id: str) -> Outcome:
         """Tick `publish_runs` for a run that succeeded."""
         before = self.lake.head(MAIN)
         context = self._context(run_id, dagster_run=self.run(run_id))
         try:
-            skipped = publish_runs._run_status_sensor_fn(context, self.resource)  # pyright: ignore
+            publish_runs._run_status_sensor_fn(context, self.resource)  # pyright: ignore
         except REFUSALS as error:
             return Outcome(refusal=str(error))
-        if isinstance(skipped, SkipReason):
-            return Outcome(refusal=skipped.skip_message or "")
+        if context.warnings:
+            return Outcome(refusal="; ".join(context.warnings))
         head = self.lake.head(MAIN)
         return Outcome(head, head.id != before.id)
 
@@ -281,6 +291,17 @@ class World:
             return Outcome(merge, merged=True)
 
         return make
+
+    def delete(self, place: str) -> Outcome:
+        """Delete as `lake-assets delete` does."""
+        try:
+            plan = plan_deletion(self.lake, place)
+            merge = delete(self.lake, self.instance, self.graph(), plan, "ann", "she knows why")
+        except REFUSALS as error:
+            return Outcome(refusal=str(error))
+        for event in deletion_events(self.lake, EventLog(self.instance), self.graph(), merge):
+            self.instance.report_runless_asset_event(event)
+        return Outcome(merge, merged=True)
 
     def transaction(self, place: str, content: str, stated: str) -> Outcome:
         """Replace a place by a transaction that states an audit, an override or nothing."""
@@ -353,6 +374,23 @@ def embedded_world() -> Iterator[World]:
 
     with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
         world = World(EmbeddedLakeResource(home=f"{folder}/home"), Path(folder))
+        try:
+            yield world
+        finally:
+            world.close()
+
+
+@contextlib.contextmanager
+def lakefs_world() -> Iterator[World]:
+    """Open a world on a repository of its own on the tests' lakeFS server."""
+    from lake_assets.resources.lake import LakeFSResource
+    from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
+
+    endpoint, _, repository = fresh_repository().rpartition("/")
+    key, secret = CREDENTIALS
+    with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
+        lake = LakeFSResource(endpoint=endpoint, access_key_id=key, secret_access_key=secret, repository=repository)
+        world = World(lake, Path(folder))
         try:
             yield world
         finally:

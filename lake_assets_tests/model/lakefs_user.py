@@ -1,0 +1,42 @@
+"""Somebody with lakeFS's own interface."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.errors import LakeError
+from lake_assets.lake.lakefs import LakeFSLake
+from lake_assets.lake.lakefs.server import ConflictError
+from lake_assets_tests.model.somebody import LIBRARY
+
+
+class LakeFSUser:
+    """Somebody who works on the server itself: its branches, objects and merges."""
+
+    def __init__(self, lake: Lake) -> None:
+        assert isinstance(lake, LakeFSLake)
+        self._server: Any = lake._server
+
+    def delete(self, branch: str) -> None:
+        self._server.delete_branch(branch)
+
+    def reset(self, branch: str, commit: str) -> None:
+        self._server.delete_branch(branch)
+        self._server.create_branch(branch, commit)
+
+    def put(self, branch: str, path: str, origin: str | None) -> str:
+        if origin is not None:
+            self._server.upload(branch, path, self._server.content(LIBRARY, origin))
+        else:
+            self._server.delete(branch, [path])
+        self._server.commit(branch, f"Edit {path}", {}, uuid4().hex)
+        return self._server.head(branch).id
+
+    def merge(self, source: str) -> str | None:
+        try:
+            made = self._server.merge(source, MAIN, f"Merge {source[:7]}", {}, uuid4().hex)
+        except (ConflictError, LakeError):
+            return None
+        return made or None
