@@ -76,9 +76,9 @@ def log(
             "time": moment(record["time"]),
             "message": record["message"].partition("\n")[0],
             "run": (record["run"] or "")[:8],
-            "audit": _audit(record),
+            "audit": _audit(record["audit"], merge=len(commit.parents) > 1),
         }
-        for record in records
+        for record, commit in zip(records, commits, strict=True)
     )
     show(
         shown,
@@ -100,14 +100,13 @@ def _commit(commit: Commit) -> dict[str, Any]:
         "run": known.get("run_id"),
         "code_version": known.get("code_version"),
         "audit": read_record(known),
-        "merge": len(commit.parents) > 1,
     }
 
 
-def _audit(record: Mapping[str, Any]) -> str:
-    if record["audit"] is not None:
-        return summarize(record["audit"]) if record["audit"] else ""
-    return "not recorded" if record["merge"] else ""
+def _audit(record: list[dict[str, Any]] | None, *, merge: bool) -> str:
+    if record is None:
+        return "not recorded" if merge else ""
+    return summarize(record) if record else ""
 
 
 def branches(json: Json = False) -> None:

@@ -25,11 +25,11 @@ from lake_assets.io_managers.frames.csv import (
 )
 from lake_assets.io_managers.frames.promotions import common_schema
 from lake_assets.io_managers.frames.spark_csv import read_spark_csv
+from lake_assets.io_managers.hive_folders import Columns
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
 from lake_assets.io_managers.manifest import MANIFEST, manifest_in, read_manifest
 from lake_assets.io_managers.neighbours import refuse_unlike
 from lake_assets.io_managers.no_partition import annotation_of
-from lake_assets.io_managers.partitions import Columns
 from lake_assets.io_managers.provenance import SOURCE
 from lake_assets.lake.contract import Lake, Snapshot, Write
 from lake_assets.lake.errors import InvalidName

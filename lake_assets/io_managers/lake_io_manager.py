@@ -29,11 +29,12 @@ from dagster import (
 
 from lake_assets.io_managers.asset_folders import name_of, prefix_of
 from lake_assets.io_managers.content_version import algorithm
+from lake_assets.io_managers.hive_folders import Columns, folder
 from lake_assets.io_managers.layout import columns_of, unlike
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
 from lake_assets.io_managers.no_partition import missing, no_partition
-from lake_assets.io_managers.partitions import Columns, folder, partition_columns
+from lake_assets.io_managers.partitions import partition_columns
 from lake_assets.io_managers.provenance import INPUT, parents
 from lake_assets.io_managers.run_branch import RUN_ID, ensure_run_branch, find_head, published_commit
 from lake_assets.io_managers.run_link import run_link

@@ -18,8 +18,9 @@ from uuid import uuid4
 from dagster import AssetKey, PartitionsDefinition, TimeWindow, TimeWindowPartitionsDefinition
 
 from lake_assets.io_managers.asset_folders import name_of, old_prefix_of, prefix_of
+from lake_assets.io_managers.hive_folders import folder
 from lake_assets.io_managers.manifest import MANIFEST
-from lake_assets.io_managers.partitions import folder, partition_columns
+from lake_assets.io_managers.partitions import partition_columns
 from lake_assets.io_managers.provenance import MOVED, moves, place_of
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake, Write

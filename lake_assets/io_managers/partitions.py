@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -24,11 +24,8 @@ from dagster import (
 from dagster._time import dst_safe_strptime, get_timezone
 from dagster._utils.schedules import CroniterShim
 
-Columns = Mapping[str, str]
-"""Partition column to its value, outermost folder first."""
+from lake_assets.io_managers.hive_folders import ESCAPED, Columns, folder
 
-# What Spark escapes in a partition folder's name (ExternalCatalogUtils.charToEscape), so that both agree.
-_ESCAPED = frozenset("\"#%'*/:=?\\\x7f{[]^") | {chr(code) for code in range(0x20)}
 _LONGEST = 255
 """Bytes of a folder's name that file systems take."""
 _NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -70,11 +67,6 @@ def column_names(definition: PartitionsDefinition[str]) -> list[str]:
     if isinstance(definition, MultiPartitionsDefinition):
         return sorted(definition.partition_dimension_names)
     return ["partition"]
-
-
-def folder(columns: Columns) -> str:
-    """Return the Hive-style folder of one partition, escaped as Spark does it."""
-    return "/".join(f"{_escape(name)}={_escape(value)}" for name, value in columns.items())
 
 
 def folders(definition: PartitionsDefinition[str], keys: Iterable[str]) -> dict[str, str]:
@@ -188,12 +180,8 @@ def _fault(name: str, value: str) -> str | None:
     if name.startswith(("_", ".")):
         return f"engines pass over folders that begin with {name[0]!r}; name the dimension {name!r} otherwise"
     for text in (name, value):
-        if "\0" in text or any(unicodedata.category(char) in ("Cc", "Cs") and char not in _ESCAPED for char in text):
+        if "\0" in text or any(unicodedata.category(char) in ("Cc", "Cs") and char not in ESCAPED for char in text):
             return f"{text!r} has characters that no file system keeps; leave out control characters and half ones"
     if len(folder({name: value}).encode()) > _LONGEST:
         return f"a folder's name holds {_LONGEST} bytes, and {name}=… would have more; give it a shorter name"
     return None
-
-
-def _escape(value: str) -> str:
-    return "".join(f"%{ord(char):02X}" if char in _ESCAPED else char for char in value)

@@ -61,9 +61,12 @@ def test_log_of_a_prefix_has_asset_rows_and_code_version(answer: Answer, command
     (entry,) = (entry for entry in answer("log", "main") if entry["asset"])
     assert (entry["asset"], entry["rows"], entry["code_version"]) == ("stocks_parquet", 25, "3")
     lines = command("log").stdout.splitlines()
-    assert lines[0].split() == ["id", "time", "message", "asset", "partition", "rows", "run", "code_version"]
+    columns = ["id", "time", "message", "asset", "partition", "rows", "run", "code_version", "audit"]
+    assert lines[0].split() == columns
     (line,) = (line for line in lines if entry["id"][:12] in line)
-    assert line.split()[-4:] == ["-", "25", LOADED[:8], "3"]
+    assert line.split()[-5:] == ["-", "25", LOADED[:8], "3", "-"]
+    (published,) = (line for line in lines if f"Publish run {LOADED}" in line)
+    assert published.endswith("1 overridden, by the tests")
 
 
 def test_log_is_limited(answer: Answer, lake: EmbeddedLake) -> None:

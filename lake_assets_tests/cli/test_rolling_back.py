@@ -51,7 +51,8 @@ def test_it_shows_the_diff_asks_and_rolls_back(graph: SmallGraph, command: Comma
     assert again == f"prices is as it was at {before} already: nothing to roll back\n"
     lineage = command("lineage", "prices").stdout.splitlines()
     assert f"back to {before[:12]}  reason: a mistake" in lineage[1]
-    assert "run " in lineage[2]
+    assert f"prices mon: back to {before[:12]}" in lineage[2]
+    assert "run " in lineage[3]
     assert command("verify").exit_code == 0
 
 

@@ -16,7 +16,8 @@ from dagster import (
     WeeklyPartitionsDefinition,
 )
 
-from lake_assets.io_managers.partitions import folder, key_of, partition_columns
+from lake_assets.io_managers.hive_folders import folder
+from lake_assets.io_managers.partitions import key_of, partition_columns
 
 ODD = ["a/b", "c=d", "x y%", "Köln"]
 TIMES = [

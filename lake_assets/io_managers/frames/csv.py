@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
-    from lake_assets.io_managers.partitions import Columns
+    from lake_assets.io_managers.hive_folders import Columns
 
 _BLOCK = 1 << 16
 _HEAD = 1 << 20

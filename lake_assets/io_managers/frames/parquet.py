@@ -12,7 +12,7 @@ from lake_assets.io_managers.frames.arrow import conform, has_null_type, with_nu
 from lake_assets.io_managers.frames.partition_columns import split
 from lake_assets.io_managers.frames.promotions import common_schema
 from lake_assets.io_managers.frames.stored_types import stored_type
-from lake_assets.io_managers.partitions import Columns, folder
+from lake_assets.io_managers.hive_folders import Columns, folder
 
 if TYPE_CHECKING:
     import pyarrow

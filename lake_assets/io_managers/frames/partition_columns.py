@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.io_managers.frames.stored_types import RefusedColumn
-from lake_assets.io_managers.partitions import Columns, folder
+from lake_assets.io_managers.hive_folders import Columns, folder
 
 if TYPE_CHECKING:
     import pyarrow

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
 
-    from lake_assets.io_managers.partitions import Columns
+    from lake_assets.io_managers.hive_folders import Columns
 
 _WRITING = {
     # Unless told, Spark writes INT96, which others read as another century past the year 2262.
