@@ -75,7 +75,8 @@ def understood(words: list[str]) -> None:
         assert {word for word in arguments if "=" not in word} <= set(targets)
     elif program == "git":
         # It tells the usage of what it knows.
-        assert "usage:" in subprocess.run(["git", arguments[0], "-h"], capture_output=True, text=True).stdout
+        told = subprocess.run(["git", arguments[0], "-h"], capture_output=True, text=True)
+        assert "usage:" in told.stdout + told.stderr
     else:
         assert program in OTHERS
 
