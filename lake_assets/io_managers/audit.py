@@ -15,12 +15,9 @@ from dagster import (
     AssetCheckKey,
     AssetCheckSeverity,
     DagsterInstance,
-    DagsterRun,
     Failure,
-    PartitionKeyRange,
     PartitionsDefinition,
 )
-from dagster._core.definitions.partitions.context import partition_loading_context  # dynamic partitions want it
 
 from lake_assets.io_managers.asset_folders import name_of
 from lake_assets.io_managers.asset_places import AssetPlace, AssetPlaces
@@ -40,7 +37,6 @@ NO_ASSET = "belongs_to_an_asset"
 
 _PAGE = 20
 _SHOWN = 5
-_PARTITION = "dagster/partition"
 
 
 class PublicationRefused(Failure):
@@ -272,12 +268,12 @@ class _Decision:
         if evaluated.evaluation.partition is not None:
             return False
         key = evaluated.evaluation.asset_check_key
+        # As the run's definition had them when it began: a range means others once keys come and go.
+        planned = self._events(run_id).planned.get(key)
+        if planned is not None:
+            return place.partition in planned
         definition = self.graph.get(key).partitions_def if self.graph.has(key) else self._partitions_of(place)
-        if definition is None:
-            return True
-        run = self.instance.get_run_by_id(run_id)
-        with partition_loading_context(dynamic_partitions_store=self.instance):
-            return run is not None and place.partition in _partitions(run, definition)
+        return definition is None
 
     def _partitions_of(self, place: AssetPlace) -> PartitionsDefinition[str] | None:
         return self.graph.get(place.asset).partitions_def
@@ -286,14 +282,6 @@ class _Decision:
         if run_id not in self._runs:
             self._runs[run_id] = RunEvents(self.instance, run_id)
         return self._runs[run_id]
-
-
-def _partitions(run: DagsterRun, definition: PartitionsDefinition[str]) -> Sequence[str]:
-    """Return the partitions that a run was for."""
-    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
-    if first is not None and last is not None:
-        return definition.get_partition_keys_in_range(PartitionKeyRange(first, last))
-    return [run.tags[_PARTITION]] if _PARTITION in run.tags else []
 
 
 def _explained(lake: Lake, source: Commit, refusals: Sequence[_Refusal]) -> str:

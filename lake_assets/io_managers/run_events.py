@@ -1,16 +1,18 @@
 """What one run's events tell of its materializations, and of the commits that its checks read.
 
 A check says which commit it read in its result's metadata (:data:`~lake_assets.io_managers.event_log.COMMIT`), as a
-check that opens the lake itself does (:func:`checked_at`). Else it is the commit at which our IO manager loaded the
-asset for the check's step. Else it is what the run, or one that it went on from, wrote last before that step began.
+check that opens the lake itself does (:func:`checked_at`). A check in the very step that makes the asset looks at what
+that step has in hand: at what this attempt of it wrote, and at nothing else. Of another check it is the commit at which
+our IO manager loaded the asset for the check's step. Else it is what the run, or one that it went on from, wrote last
+before that step began.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dagster import AssetCheckEvaluation, AssetKey, DagsterEventType, DagsterInstance
+from dagster import AssetCheckEvaluation, AssetCheckKey, AssetKey, DagsterEventType, DagsterInstance
 
 from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.event_log import COMMIT, PREFIX, REPOSITORY
@@ -19,7 +21,9 @@ _KINDS = {
     DagsterEventType.STEP_START,
     DagsterEventType.STEP_RESTARTED,
     DagsterEventType.LOADED_INPUT,
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
     DagsterEventType.ASSET_CHECK_EVALUATION,
 }
 _BEGINS = {DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED}
@@ -62,6 +66,8 @@ class RunEvents:
         self.wrote: list[Wrote] = []
         self.evaluated: list[Evaluated] = []
         self.repositories: dict[str, str] = {}
+        self.planned: dict[AssetCheckKey, Container[str]] = {}
+        self._makes: set[tuple[str, AssetKey]] = set()
         self._began: dict[_Attempt, int] = {}
         self._loaded: dict[tuple[_Attempt, str], str] = {}
         attempts: dict[str, int] = {}
@@ -81,6 +87,12 @@ class RunEvents:
                 commit, prefix = _value(told, COMMIT), _value(told, PREFIX)
                 if commit and prefix:
                     self._loaded[attempt, prefix] = commit
+            elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+                self._makes.add((step, event.asset_materialization_planned_data.asset_key))
+            elif event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+                planned = event.asset_check_planned_data
+                if planned.partitions_subset is not None:
+                    self.planned[planned.asset_check_key] = planned.partitions_subset
             elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
                 made = event.step_materialization_data.materialization
                 commit = _value(made.metadata, COMMIT)
@@ -103,10 +115,9 @@ class RunEvents:
         told = _value(found.evaluation.metadata, COMMIT)
         if told:
             return told
-        for wrote in reversed(self.wrote):
-            # A check of the very step that makes the asset looks at what that step has in hand.
-            if wrote.attempt == found.attempt and wrote.asset == asset and wrote.partition in (partition, None):
-                return wrote.commit
+        mine = (wrote for wrote in reversed(self.wrote) if wrote.attempt == found.attempt and wrote.asset == asset)
+        if (found.attempt[0], asset) in self._makes:
+            return next((wrote.commit for wrote in mine if wrote.partition in (partition, None)), None)
         loaded = self._loaded.get((found.attempt, prefix_of(asset)))
         if loaded:
             return loaded

@@ -12,13 +12,22 @@ import pytest
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetIn,
     AssetKey,
+    BackfillPolicy,
     DagsterInstance,
     DagsterRun,
+    DailyPartitionsDefinition,
     Definitions,
+    DynamicPartitionsDefinition,
     ExecuteInProcessResult,
     Failure,
+    Output,
+    RetryPolicy,
     StaticPartitionsDefinition,
+    TimeWindowPartitionMapping,
     asset,
     asset_check,
 )
@@ -69,7 +78,7 @@ class World:
             assets=[prices, notes, published], asset_checks=[positive], resources=environments.resources()
         )
 
-    def run(self, *names: str, day: str = "mon", check: bool = True, **options: Any) -> ExecuteInProcessResult:
+    def run(self, *names: str, day: str | None = "mon", check: bool = True, **options: Any) -> ExecuteInProcessResult:
         """Materialize assets by name, with their checks or without."""
         job = self.defs.resolve_implicit_global_asset_job_def()
         subset = job.get_subset(
@@ -187,6 +196,83 @@ def test_a_check_that_ran_on_another_day_lets_nothing_in(world: World, lake: Lak
     assert world.run("prices", day="tue", run_config=reading(branch)).success
     with pytest.raises(PublicationRefused, match="partition=mon"):
         world.publish(lake, run.run_id)
+
+
+def test_a_check_in_its_assets_own_step_lets_in_the_partition_that_the_step_wrote_and_no_other(
+    world: World, lake: Lake
+) -> None:
+    # It says of no partition that it is for it alone, and the step reads the partition before.
+    @asset(
+        partitions_def=DailyPartitionsDefinition("2026-01-01"),
+        io_manager_key="parquet_io_manager",
+        check_specs=[AssetCheckSpec("positive", asset="total", blocking=True)],
+        ins={"total": AssetIn(partition_mapping=TimeWindowPartitionMapping(start_offset=-1, end_offset=-1))},
+    )
+    def total(total: pandas.DataFrame | None) -> Iterator[Any]:
+        yield AssetCheckResult(passed=min(world.rows) > 0)
+        if 3.0 in world.rows:
+            raise RuntimeError("before the write")
+        yield Output(pandas.DataFrame({"price": world.rows}))
+
+    world.defs = Definitions([total], resources=environments.resources())
+    world.rows = [-1.0]
+    rejected = world.run("total", day="2026-01-01")
+    assert not rejected.success
+    by_way_of = reading(branch_name(rejected.run_id))
+    world.rows = [2.0]
+    other = world.run("total", day="2026-01-02", run_config=by_way_of)
+    assert other.success
+    world.rows = [3.0]
+    assert not world.run("total", day="2026-01-02", run_config=by_way_of).success
+    for run in (rejected, other):
+        with pytest.raises(PublicationRefused, match=r"'total/day=2026-01-01' \([^,]*, without total:positive\)[.]"):
+            world.publish(lake, run.run_id)
+    world.rows = [2.0]
+    world.publish(lake, world.run("total", day="2026-01-01").run_id)
+
+
+def test_a_check_in_one_attempt_of_a_step_lets_in_nothing_that_another_wrote(world: World, lake: Lake) -> None:
+    attempts: list[int] = []
+
+    @asset(
+        io_manager_key="parquet_io_manager",
+        check_specs=[AssetCheckSpec("positive", asset="prices", blocking=True)],
+        retry_policy=RetryPolicy(max_retries=1),
+    )
+    def prices() -> Iterator[Any]:
+        attempts.append(len(attempts))
+        if len(attempts) == 1:
+            yield Output(pandas.DataFrame({"price": [-1.0]}))
+        else:
+            yield AssetCheckResult(passed=True)
+        raise RuntimeError("halfway")
+
+    world.defs = Definitions([prices], resources=environments.resources())
+    run = world.run("prices", day=None)
+    assert len(attempts) == 2
+    with pytest.raises(PublicationRefused, match="without prices:positive"):
+        world.publish(lake, run.run_id)
+
+
+def test_a_check_of_a_range_counts_for_its_partitions_though_keys_have_gone_since(world: World, lake: Lake) -> None:
+    users = DynamicPartitionsDefinition(name="users")
+    world.instance.add_dynamic_partitions("users", ["a", "b", "c"])
+
+    @asset(partitions_def=users, io_manager_key="parquet_io_manager", backfill_policy=BackfillPolicy.single_run())
+    def logins(context: AssetExecutionContext) -> pandas.DataFrame:
+        return pandas.DataFrame({"partition": context.partition_keys, "price": 1.0})
+
+    @asset_check(asset=logins, blocking=True, partitions_def=users)
+    def some(logins: pandas.DataFrame) -> AssetCheckResult:
+        return AssetCheckResult(passed=not logins.empty)
+
+    world.defs = Definitions([logins], asset_checks=[some], resources=environments.resources())
+    ends = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
+    range_run = world.run("logins", day=None, tags=ends)
+    world.instance.delete_dynamic_partition("users", "a")
+    world.publish(lake, range_run.run_id)
+    assert audit_of(lake) == [{"asset": "logins", "partitions": "a...b", "count": 2, "passed": ["logins:some"]}]
+    world.publish(lake, world.run("logins", day="c").run_id)
 
 
 def test_a_check_that_warns_lets_it_in_and_is_told(world: World, lake: Lake) -> None:
