@@ -207,7 +207,10 @@ class _Decision:
         return found
 
     def _newest(self, key: AssetCheckKey, place: AssetPlace) -> bool | None:
-        """Return how the newest evaluation of a check on this very content ended."""
+        """Return how the newest evaluation of a check on this very content ended; None where there is no content."""
+        if next(self.lake.list(self.source.id, place.path), None) is None:
+            # What a check has not read is absent from many a commit: that it goes is a deletion, or a rollback.
+            return None
         newest: Evaluated | None = None
         older = 0
         for run_id, evaluated in self._evaluations(key, place):

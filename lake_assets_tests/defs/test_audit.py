@@ -275,6 +275,29 @@ def test_a_check_of_a_range_counts_for_its_partitions_though_keys_have_gone_sinc
     world.publish(lake, world.run("logins", day="c").run_id)
 
 
+def test_a_check_of_all_partitions_lets_none_go_that_it_has_not_seen(world: World, lake: Lake) -> None:
+    users = DynamicPartitionsDefinition(name="users")
+
+    @asset(partitions_def=users, io_manager_key="parquet_io_manager")
+    def logins() -> pandas.DataFrame:
+        return pandas.DataFrame({"price": [1.0]})
+
+    @asset_check(asset=logins, blocking=True)
+    def some(logins: pandas.DataFrame) -> AssetCheckResult:
+        return AssetCheckResult(passed=not logins.empty)
+
+    world.defs = Definitions([logins], asset_checks=[some], resources=environments.resources())
+    for key in "ab":
+        world.instance.add_dynamic_partitions("users", [key])
+        world.publish(lake, world.run("logins", day=key).run_id)
+    world.instance.add_dynamic_partitions("users", ["c"])
+    run = world.run("logins", day="c")
+    # The check of the first run read a commit that held no `b`, either.
+    put(lake, branch_name(run.run_id), "logins", {}, partitions=["partition=b"])
+    with pytest.raises(PublicationRefused, match=r"'logins/partition=b' .*without logins:some"):
+        world.publish(lake, run.run_id)
+
+
 def test_a_check_that_warns_lets_it_in_and_is_told(world: World, lake: Lake) -> None:
     world.rows, world.severity = [-1.0], AssetCheckSeverity.WARN
     assert world.run("prices", "prices_published").success
