@@ -115,7 +115,10 @@ def join(*parts: str) -> str:
 def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
     """Return the commit a step of this run reads: its branch's head, or what it published."""
     head = find_head(lake, run.run_id)
-    if head is None:
+    if head is not None:
+        # A process that has not seen it makes sure that it still holds what the run wrote.
+        ensure_run_branch(lake, instance, run)
+    else:
         head = published_commit(lake, instance, run.run_id)
     if head is None:
         head = lake.head(ensure_run_branch(lake, instance, run))

@@ -87,11 +87,13 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
         try:
             lake.create_branch(name, start)
         except RefNotFound as error:
-            raise Failure(
-                f"Run {run.run_id} cannot begin: its configuration {SOURCE_REF} names {start!r}, and the lake has no "
-                "such branch, tag or commit.",
-                allow_retries=False,
-            ) from error
+            # What it began at may be published, and its branch be gone, once the run has a branch of its own.
+            if find_head(lake, run.run_id) is None:
+                raise Failure(
+                    f"Run {run.run_id} cannot begin: its configuration {SOURCE_REF} names {start!r}, and the lake has "
+                    "no such branch, tag or commit.",
+                    allow_retries=False,
+                ) from error
     _KNOWN.add(known)
     return name
 

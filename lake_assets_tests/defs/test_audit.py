@@ -37,6 +37,7 @@ from lake_assets.defs.publishing import publish, published_asset
 from lake_assets.defs.rollback import plan_rollback
 from lake_assets.io_managers import run_branch
 from lake_assets.io_managers.audit import PublicationRefused
+from lake_assets.io_managers.lake_io_manager import read_ref
 from lake_assets.io_managers.run_branch import branch_name, ensure_run_branch
 from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.audit import Override, read_record
@@ -385,6 +386,25 @@ def test_a_branch_that_was_reset_after_a_step_fails_the_publication(world: World
     lake.create_branch(branch, MAIN)
     with pytest.raises(Failure, match="materialized prices mon"):
         world.publish(lake, run.run_id)
+    # Nor does the next process of the run read it, though it writes nothing.
+    run_branch._KNOWN.clear()
+    record = world.instance.get_run_by_id(run.run_id)
+    assert record is not None
+    with pytest.raises(Failure, match="deleted or reset"):
+        read_ref(lake, world.instance, record)
+
+
+def test_a_run_goes_on_though_the_branch_that_it_began_at_is_published_meanwhile(world: World, lake: Lake) -> None:
+    first = world.run("prices")
+    second = world.run("notes", run_config=reading(branch_name(first.run_id)))
+    world.publish(lake, first.run_id)
+    # The next process of the second one.
+    run_branch._KNOWN.clear()
+    record = world.instance.get_run_by_id(second.run_id)
+    assert record is not None
+    assert ensure_run_branch(lake, world.instance, record) == branch_name(second.run_id)
+    world.publish(lake, second.run_id)
+    assert audit_of(lake) == [{"asset": "notes"}]
 
 
 def test_what_was_merged_by_other_means_is_reported(world: World, lake: Lake) -> None:
