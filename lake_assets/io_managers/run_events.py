@@ -116,7 +116,7 @@ class RunEvents:
         if told:
             return told
         mine = (wrote for wrote in reversed(self.wrote) if wrote.attempt == found.attempt and wrote.asset == asset)
-        if (found.attempt[0], asset) in self._makes:
+        if any((found.attempt[0], asset) in run._makes for run in (self, *before)):
             return next((wrote.commit for wrote in mine if wrote.partition in (partition, None)), None)
         loaded = self._loaded.get((found.attempt, prefix_of(asset)))
         if loaded:

@@ -16,6 +16,7 @@ from dagster import (
     AssetExecutionContext,
     AssetIn,
     AssetKey,
+    AssetOut,
     BackfillPolicy,
     DagsterInstance,
     DagsterRun,
@@ -30,7 +31,11 @@ from dagster import (
     TimeWindowPartitionMapping,
     asset,
     asset_check,
+    in_process_executor,
+    multi_asset,
 )
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 
 from lake_assets import environments, settings
 from lake_assets.defs.publishing import publish, published_asset
@@ -253,6 +258,35 @@ def test_a_check_in_one_attempt_of_a_step_lets_in_nothing_that_another_wrote(wor
     assert len(attempts) == 2
     with pytest.raises(PublicationRefused, match="without prices:positive"):
         world.publish(lake, run.run_id)
+
+
+def test_a_check_that_is_executed_again_without_its_assets_write_lets_in_nothing_that_was_written_before(
+    world: World, lake: Lake
+) -> None:
+    stored = AssetOut(io_manager_key="parquet_io_manager", is_required=False)
+
+    @multi_asset(
+        outs={"prices": stored, "volumes": stored},
+        can_subset=True,
+        check_specs=[AssetCheckSpec("positive", asset="prices", blocking=True)],
+    )
+    def trades(context: AssetExecutionContext) -> Iterator[Any]:
+        for name in {"prices", "volumes"} & set(context.op_execution_context.selected_output_names):
+            yield Output(pandas.DataFrame({"price": world.rows}), output_name=name)
+        yield AssetCheckResult(asset_key="prices", passed=min(world.rows) > 0)
+
+    world.defs = Definitions([trades], resources=environments.resources(), executor=in_process_executor)
+    world.rows = [-1.0]
+    rejected = world.run("prices", "volumes", day=None)
+    world.rows = [1.0]
+    (check,) = world.defs.resolve_asset_graph().asset_check_keys
+    job = world.defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection={check}
+    )
+    run = world.instance.create_run_for_job(job, parent_run_id=rejected.run_id, root_run_id=rejected.run_id)
+    assert execute_run(InMemoryJob(job), run, world.instance).success
+    with pytest.raises(PublicationRefused, match="without prices:positive"):
+        world.publish(lake, rejected.run_id)
 
 
 def test_a_check_of_a_range_counts_for_its_partitions_though_keys_have_gone_since(world: World, lake: Lake) -> None:
