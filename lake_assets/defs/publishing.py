@@ -260,6 +260,8 @@ def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> None:
     """Publish a run that left its branch behind."""
     run = context.dagster_run
     if find_head(lake.lake, run.run_id) is None:
+        # Nobody publishes it any more: what is lost must be said here.
+        refuse_lost(lake.lake, context.instance, run)
         # No SkipReason: it ends the tick, and a backfill's runs would keep the next one waiting for 30 s each.
         context.log.debug("Run %s has no branch: published already, or nothing to publish", run.run_id)
         return

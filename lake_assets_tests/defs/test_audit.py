@@ -18,6 +18,7 @@ from dagster import (
     AssetKey,
     AssetOut,
     BackfillPolicy,
+    DagsterEventType,
     DagsterInstance,
     DagsterRun,
     DailyPartitionsDefinition,
@@ -31,6 +32,7 @@ from dagster import (
     TimeWindowPartitionMapping,
     asset,
     asset_check,
+    build_run_status_sensor_context,
     in_process_executor,
     multi_asset,
 )
@@ -38,7 +40,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from lake_assets import environments, settings
-from lake_assets.defs.publishing import publish, published_asset
+from lake_assets.defs.publishing import publish, publish_runs, published_asset
 from lake_assets.defs.rollback import plan_rollback
 from lake_assets.io_managers import run_branch
 from lake_assets.io_managers.audit import PublicationRefused
@@ -411,6 +413,22 @@ def test_a_branch_that_was_deleted_after_a_step_fails_the_run_that_says_what_is_
     assert (lake.head(MAIN), lake.branches()) == (head, (MAIN,))
     (reason,) = world.problems(lake)
     assert made in reason
+
+
+def test_the_sensor_says_what_a_successful_run_lost_with_its_branch(world: World, lake: Lake) -> None:
+    run = world.run("prices")
+    (event,) = [event for event in run.all_events if event.event_type == DagsterEventType.RUN_SUCCESS]
+    lake.delete_branch(branch_name(run.run_id))
+    context = build_run_status_sensor_context(
+        "publish_runs",
+        dagster_event=event,
+        dagster_instance=world.instance,
+        dagster_run=run.dagster_run,
+        repository_def=world.defs.get_repository_def(),
+        resources={"lake": environments.lake_resource()},
+    )
+    with context, pytest.raises(Failure, match="materialized prices mon"):
+        publish_runs(context)
 
 
 def test_a_branch_that_was_reset_after_a_step_fails_the_publication(world: World, lake: Lake) -> None:
