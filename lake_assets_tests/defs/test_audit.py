@@ -251,6 +251,30 @@ def test_a_file_that_somebody_merged_into_a_folder_that_a_run_replaces_is_a_conf
     assert lake.head(MAIN) == head
 
 
+@pytest.mark.services
+@pytest.mark.parametrize("world", ["lakefs"], indirect=True)
+def test_a_file_that_somebody_merges_in_the_moment_of_the_publication_is_a_conflict_and_the_mixture_undone(
+    world: World, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.run("prices")
+    assert isinstance(lake, LakeFSLake)
+    look = lake._refuse_unaudited
+
+    def and_then_somebody_merges(*arguments: Any) -> Any:
+        seen = look(*arguments)
+        lake._server.create_branch("own", MAIN)
+        lake._server.upload("own", f"{PLACE}/own.parquet", b"somebody's own")
+        lake._server.commit("own", "By hand", {}, "one")
+        lake._server.merge("own", MAIN, "By hand", {}, "two")
+        return seen
+
+    monkeypatch.setattr(lake, "_refuse_unaudited", and_then_somebody_merges)
+    with pytest.raises(Failure, match=r"own\.parquet"):
+        world.publish(lake, run.run_id)
+    assert [item.path for item in lake.list(MAIN)] == [f"{PLACE}/own.parquet"]
+    assert branch_name(run.run_id) in lake.branches()
+
+
 def test_a_branch_that_was_deleted_after_a_step_fails_the_run_that_says_what_is_lost(world: World, lake: Lake) -> None:
     run = world.run("prices")
     made = lake.head(branch_name(run.run_id)).id
