@@ -224,6 +224,19 @@ def test_what_was_written_past_the_run_after_its_check_is_refused(world: World, 
     assert (lake.head(MAIN), branch in lake.branches()) == (head, True)
 
 
+def test_equal_rows_replace_what_somebody_wrote_past_the_manifest(world: World, lake: Lake) -> None:
+    assert world.run("prices", "prices_published").success
+    put_past_the_manifest(lake)
+    assert world.run("prices", "prices_published").success
+    assert [item.path for item in lake.list(MAIN, PLACE) if item.path.endswith("own.parquet")] == []
+
+
+def put_past_the_manifest(lake: Lake) -> None:
+    lake.create_branch("own", MAIN)
+    put(lake, "own", "prices", {"partition=mon/own.parquet": "own"}, partitions=["partition=mon"], mode="append")
+    lake.merge("own", MAIN, audit=TESTS)
+
+
 @pytest.mark.services
 @pytest.mark.parametrize("world", ["lakefs"], indirect=True)
 def test_what_lies_uncommitted_on_a_runs_branch_is_refused(world: World, lake: Lake) -> None:
