@@ -7,6 +7,7 @@ be merged; or if it goes back to what ``main`` itself once held; or if a named p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,9 +16,13 @@ from dagster import (
     AssetCheckKey,
     AssetCheckSeverity,
     DagsterInstance,
+    DagsterInvalidInvocationError,
+    DagsterRun,
     Failure,
+    PartitionKeyRange,
     PartitionsDefinition,
 )
+from dagster._core.definitions.partitions.context import partition_loading_context  # dynamic partitions want it
 
 from lake_assets.io_managers.asset_folders import name_of
 from lake_assets.io_managers.asset_places import AssetPlace, AssetPlaces
@@ -37,6 +42,7 @@ NO_ASSET = "belongs_to_an_asset"
 
 _PAGE = 20
 _SHOWN = 5
+_PARTITION = "dagster/partition"
 
 
 class PublicationRefused(Failure):
@@ -276,7 +282,11 @@ class _Decision:
         if planned is not None:
             return place.partition in planned
         definition = self.graph.get(key).partitions_def if self.graph.has(key) else self._partitions_of(place)
-        return definition is None
+        if definition is None:
+            return True
+        run = self.instance.get_run_by_id(run_id)
+        with partition_loading_context(dynamic_partitions_store=self.instance):
+            return run is not None and place.partition in _partitions(run, definition)
 
     def _partitions_of(self, place: AssetPlace) -> PartitionsDefinition[str] | None:
         return self.graph.get(place.asset).partitions_def
@@ -285,6 +295,16 @@ class _Decision:
         if run_id not in self._runs:
             self._runs[run_id] = RunEvents(self.instance, run_id)
         return self._runs[run_id]
+
+
+def _partitions(run: DagsterRun, definition: PartitionsDefinition[str]) -> Sequence[str]:
+    """Return the partitions that the tags of a run without a plan name."""
+    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    if first is not None and last is not None:
+        with suppress(DagsterInvalidInvocationError):
+            return definition.get_partition_keys_in_range(PartitionKeyRange(first, last))
+        return []  # An end of it has gone since.
+    return [run.tags[_PARTITION]] if _PARTITION in run.tags else []
 
 
 def _explained(lake: Lake, source: Commit, refusals: Sequence[_Refusal]) -> str:
