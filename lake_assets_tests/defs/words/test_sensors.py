@@ -128,6 +128,8 @@ def publish(lake: Lake, position: Position, log: Mapping[str, str] | None = None
     places = places_of("word_counts")
     with lake.write("mine", "word_counts", beside=[beside("word_counts")]) as write:
         write_position(write, places.position, position)
+        # What Spark has compacted it removes.
+        write.removed.update(item.path for item in lake.list(MAIN, places.checkpoint))
         for name, text in (log or {}).items():
             file = Path(write.place(places.checkpoint), "sources", "0", name)
             file.parent.mkdir(parents=True, exist_ok=True)
