@@ -52,7 +52,7 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """
     from pyspark.sql import SparkSession
 
-    from lake_assets.resources.spark import prepare_process, session_conf
+    from lake_assets.resources.spark import prepare_process, read_any_file_name, session_conf
     from lake_assets.resources.spark_jars import JarsUnavailable
 
     prepare_process()
@@ -64,6 +64,7 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for key, value in conf.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
+    read_any_file_name(session)
     yield session
     session.stop()
 

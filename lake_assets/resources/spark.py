@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagster import ConfigurableResource, InitResourceContext
 from pydantic import Field, PrivateAttr
@@ -42,8 +42,6 @@ def session_conf() -> dict[str, str]:
         # Not INT96, which other engines read as another century past the year 2262.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.log.level": "ERROR",
-        # Hadoop's other one looks for a checksum beside each file, by a name that it cannot spell where there is a ':'.
-        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     }
 
 
@@ -58,6 +56,20 @@ def prepare_process() -> None:
         os.environ["LC_ALL"] = "C.UTF-8"
     # A site's own configuration wins; without one, the log is quiet from the first line on.
     os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"))
+
+
+def read_any_file_name(session: SparkSession) -> None:
+    """Have Hadoop look for no checksum beside a local file: its name cannot be spelled where there is a ``:``.
+
+    By the setting ``fs.file.impl`` another class would do without, but the S3A connector refuses that one.
+    """
+    # Spark has no public way to its JVM.
+    java: Any = session._jvm  # pyright: ignore[reportPrivateUsage]
+    context: Any = session._jsc  # pyright: ignore[reportPrivateUsage]
+    # One file system for the whole JVM.
+    local = java.org.apache.hadoop.fs.FileSystem.getLocal(context.hadoopConfiguration())
+    local.setVerifyChecksum(False)
+    local.setWriteChecksum(False)
 
 
 def file_uri(path: str | Path) -> str:
@@ -144,7 +156,9 @@ class SparkResource(ConfigurableResource["SparkResource"]):
 
             prepare_process()
             settings = {**session_conf(), **self._connectors(), "spark.master": self.master, **self.conf}
-            self._lazy = LazyPySparkResource(spark_config=settings)
+            lazy = LazyPySparkResource(spark_config=settings)
+            read_any_file_name(lazy.spark_session)
+            self._lazy = lazy
         return self._lazy.spark_session
 
     def _connectors(self) -> dict[str, str]:

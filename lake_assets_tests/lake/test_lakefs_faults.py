@@ -75,7 +75,7 @@ CALLS: list[tuple[Callable[[Lake], None], str]] = [
     (write, r"POST .*/refs/[^/]+/merge/mine"),
     (write, r"DELETE .*/branches/_private"),
     (merge, r"POST .*/refs/mine/merge/main"),
-    (merge, r"GET .*/objects/ls"),
+    (merge, r"GET .*/refs/mine/merge/main"),
     (revert, r"POST .*/revert"),
     (revert, r"POST .*/refs/[^/]+/merge/mine"),
     (branch, r"POST .*/branches$"),

@@ -121,7 +121,7 @@ class _Waiting:
     Parameters
     ----------
     position
-        Fingerprint of what is published.
+        Fingerprint of the published position.
     since
         When something unread was first seen; seconds since 1970, as the next.
     requests, requested
@@ -144,7 +144,8 @@ def _tick(
         return SkipReason(f"Run {run} goes on: one run reads the stream at a time.")
     head = lake.head(MAIN).id
     position = read_position(lake, head, STREAM)
-    waiting = _waiting(context.cursor, lake.fingerprint(head, STREAM) or "")
+    published = lake.fingerprint(head, places_at(lake, head, STREAM).position)
+    waiting = _waiting(context.cursor, published or "")
     unread = ask(head, position)
     if position is not None and position.source_id != unread.id:
         return SkipReason(

@@ -25,7 +25,9 @@ from lake_assets.defs.words.checks import word_counts_audit, words_checks
 from lake_assets.defs.words.jobs import words
 from lake_assets.defs.words.sensors import consumer_lag, new_text_files
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.names import beside
 from lake_assets.resources.kafka.cluster import KafkaCluster
+from lake_assets.streaming.places import places_of
 from lake_assets.streaming.position import Position, write_position
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.kafka_broker import KafkaBroker, own_broker, remove
@@ -123,10 +125,13 @@ def files_sensor(lake: Lake, instance: DagsterInstance) -> Sensor:
 def publish(lake: Lake, position: Position, log: Mapping[str, str] | None = None) -> None:
     """Publish a position, and the log of files that a checkpoint has read."""
     lake.create_branch("mine", MAIN)
-    with lake.write("mine", "word_counts") as write:
-        write_position(write, position)
+    places = places_of("word_counts")
+    with lake.write("mine", "word_counts", beside=[beside("word_counts")]) as write:
+        write_position(write, places.position, position)
+        # What Spark has compacted it removes.
+        write.removed.update(item.path for item in lake.list(MAIN, places.checkpoint))
         for name, text in (log or {}).items():
-            file = Path(write.root, "checkpoint", "sources", "0", name)
+            file = Path(write.place(places.checkpoint), "sources", "0", name)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
     lake.merge("mine", MAIN, audit=TESTS)
