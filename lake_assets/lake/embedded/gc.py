@@ -82,10 +82,11 @@ class Collector:
         reached = Reached()
         self.reach(self._refs.roots(before), reached)
         packed = set[bytes]().union(*(ids_of(pack) for pack in self._packs()))
+        kept = reached.git | packed
         loose = self._loose()
         return _summary(
-            [file for name, file in loose.items() if name in reached.git or name in packed],
-            [file for name, file in loose.items() if name not in reached.git | packed and file.date <= before],
+            [file for name, file in loose.items() if name in kept],
+            [file for name, file in loose.items() if name not in kept and file.date <= before],
             self._unreached_data(reached, before),
             self._temporary(before),
         )
