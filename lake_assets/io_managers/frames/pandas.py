@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.io_managers.frames.arrow import conform
+from lake_assets.io_managers.frames.arrow import conform, refuse_beyond_calendar
 from lake_assets.io_managers.frames.stored_types import RefusedColumn, refuse_repeated, stored_schema
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
     refuse_repeated(names)
     arrays = [_array(name, frame.iloc[:, at]) for at, name in enumerate(names)]
     table = pa.Table.from_arrays(arrays, names)
-    return conform(table, stored_schema(table.schema))
+    stored = conform(table, stored_schema(table.schema))
+    refuse_beyond_calendar(stored)
+    return stored
 
 
 def to_pandas(table: pyarrow.Table) -> pandas.DataFrame:

@@ -11,7 +11,6 @@ from lake_assets.io_managers.content_version import Content, ContentDigest, vers
 from lake_assets.io_managers.frames.arrow import (
     conform,
     has_null_type,
-    refuse_beyond_calendar,
     refuse_years,
     with_nulls,
 )
@@ -128,7 +127,6 @@ def write_table(
     """
     import pyarrow.parquet as pq
 
-    refuse_beyond_calendar(table)
     written: dict[str, Content] = {}
     for key, part in split(table, partitions).items():
         target = root
