@@ -194,6 +194,9 @@ def ids_of(pack: Path) -> set[bytes]:
 
 
 def _remove_pack(pack: Path) -> None:
+    # What plain Git made of several packs names this one; it is a shortcut alone.
+    for path in pack.parent.glob("multi-pack-index*"):
+        path.unlink(missing_ok=True)
     # The index last: a reader that still finds it looks in other packs; one that finds none reads all anew.
     for path in (pack, *(path for path in pack.parent.glob(f"{pack.stem}.*") if path != pack)):
         path.unlink(missing_ok=True)
