@@ -239,6 +239,11 @@ class LakeIOManager(ConfigurableIOManager):
                 version = self._version_of_held(lake, commit, path, part, (target.partitions or {}).get(key, {}))
             if (manifest.rows, version) != (part.rows, part.version):
                 return None
+            files = {item.path[len(path) + 1 :]: item.size for item in lake.list(commit, path)}
+            files.pop(MANIFEST, None)
+            if files != manifest.files:
+                # Somebody wrote past the manifest: what it says of the rows is not what is there.
+                return None
             held[key] = replace(part, version=manifest.data_version)
         return held
 

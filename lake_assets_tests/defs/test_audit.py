@@ -224,6 +224,19 @@ def test_what_was_written_past_the_run_after_its_check_is_refused(world: World, 
     assert (lake.head(MAIN), branch in lake.branches()) == (head, True)
 
 
+def test_equal_rows_replace_what_somebody_wrote_past_the_manifest(world: World, lake: Lake) -> None:
+    assert world.run("prices", "prices_published").success
+    put_past_the_manifest(lake)
+    assert world.run("prices", "prices_published").success
+    assert [item.path for item in lake.list(MAIN, PLACE) if item.path.endswith("own.parquet")] == []
+
+
+def put_past_the_manifest(lake: Lake) -> None:
+    lake.create_branch("own", MAIN)
+    put(lake, "own", "prices", {"partition=mon/own.parquet": "own"}, partitions=["partition=mon"], mode="append")
+    lake.merge("own", MAIN, audit=TESTS)
+
+
 @pytest.mark.services
 @pytest.mark.parametrize("world", ["lakefs"], indirect=True)
 def test_what_lies_uncommitted_on_a_runs_branch_is_refused(world: World, lake: Lake) -> None:
@@ -249,6 +262,30 @@ def test_a_file_that_somebody_merged_into_a_folder_that_a_run_replaces_is_a_conf
     with pytest.raises(Failure, match=r"own\.parquet"):
         world.publish(lake, run.run_id)
     assert lake.head(MAIN) == head
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("world", ["lakefs"], indirect=True)
+def test_a_file_that_somebody_merges_in_the_moment_of_the_publication_is_a_conflict_and_the_mixture_undone(
+    world: World, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.run("prices")
+    assert isinstance(lake, LakeFSLake)
+    look = lake._refuse_unaudited
+
+    def and_then_somebody_merges(*arguments: Any) -> Any:
+        seen = look(*arguments)
+        lake._server.create_branch("own", MAIN)
+        lake._server.upload("own", f"{PLACE}/own.parquet", b"somebody's own")
+        lake._server.commit("own", "By hand", {}, "one")
+        lake._server.merge("own", MAIN, "By hand", {}, "two")
+        return seen
+
+    monkeypatch.setattr(lake, "_refuse_unaudited", and_then_somebody_merges)
+    with pytest.raises(Failure, match=r"own\.parquet"):
+        world.publish(lake, run.run_id)
+    assert [item.path for item in lake.list(MAIN)] == [f"{PLACE}/own.parquet"]
+    assert branch_name(run.run_id) in lake.branches()
 
 
 def test_a_branch_that_was_deleted_after_a_step_fails_the_run_that_says_what_is_lost(world: World, lake: Lake) -> None:

@@ -477,6 +477,8 @@ class RunsMachine(RuleBasedStateMachine):
     ) -> None:
         """Re-execute from failure: what the parent wrote is not written again. It may go on for a while."""
         ended = [run for run in self.expected.runs if run.status != "going"]
+        # Those that left something to go on from come first.
+        ended.sort(key=lambda run: run.branch in self.expected.branches)
         parent = ended[-1 - run % len(ended)]
         child = self._begin(parent.parts, self.sources[parent.id], parent, skips=True)
         if ends:

@@ -25,7 +25,7 @@ def a_seed() -> int:
 
 
 def test_whatever_happens_only_what_the_rule_covers_is_published() -> None:
-    run_sequences(RunsMachine, a_seed(), BATCH)
+    run_sequences(RunsMachine, a_seed(), 30)
 
 
 @pytest.mark.services

@@ -9,8 +9,17 @@ from typing import Any, get_args
 from uuid import uuid4
 
 from lake_assets.lake import names
-from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
-from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
+from lake_assets.lake.audit import (
+    RECORD,
+    Audit,
+    Entry,
+    Override,
+    record,
+    recorded,
+    refuse_mixed,
+    refuse_uncovered,
+)
+from lake_assets.lake.contract import MAIN, Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
 from lake_assets.lake.errors import (
     AlreadyExists,
     InvalidName,
@@ -362,9 +371,17 @@ class LakeFSLake:
         given = recorded(into, metadata, audit, self._name)
         _check_metadata(given)
         if audit is not None:
-            self._refuse_unaudited(audit, source, into)
-        elif self._first_wholes(source, into):
+            base, seen = self._refuse_unaudited(audit, source, into)
+            merged = self._merge_looking(source, into, text, given)
+            if into == MAIN and len(merged.parents) > 1 and merged.parents[0] != seen:
+                self._undo_mixture(merged, base, f"{source} into {into}")
+            return merged
+        if self._first_wholes(source, into):
             self._refuse_conflicts(source, into)
+        return self._merge_looking(source, into, text, given)
+
+    def _merge_looking(self, source: str, into: str, text: str, given: Mapping[str, str]) -> Commit:
+        """Merge; where the server sees a conflict of nothing but markers, merge all the same."""
         try:
             return self._merge(source, into, text, given)
         except ConflictError:
@@ -377,11 +394,34 @@ class LakeFSLake:
                     return self._merge(place, into, text, given)
         raise self._outrun(into)
 
-    def _refuse_unaudited(self, audit: Audit | Override, source: str, into: str) -> None:
-        """Raise where a merge would change what its audit does not cover, or mix what both sides changed."""
+    def _undo_mixture(self, merged: Commit, base: str, ref: str) -> None:
+        """Undo a merge that mixed a folder with what somebody else's merge brought between the look and the merge.
+
+        The server has no merge that is bound to the head that was looked at, and others' commits change no marker.
+        """
+        ours, theirs = merged.parents
+        sides = (self._server.diff(base, ours), self._server.diff(base, theirs), self._server.diff(ours, theirs))
+        found = folders.conflicts(*sides)
+        if not found:
+            return
+        back = {RECORD: record(Audit(merged.id, (Entry("", None, "", back_to=ours),)))}
+        text = f"Undo {merged.id[:12]}: it mixed folders that both sides changed"
+        with self._private(merged.id) as (place, _):
+            self._server.revert(place, merged.id, text, back, uuid4().hex)
+            self._merge(place, MAIN, text, back)
+        reason = (
+            "both sides changed the same folders in the same moment; it was undone: write them again on a new branch"
+        )
+        raise MergeConflict(reason, repository=self._name, ref=ref, paths=sorted(found))
+
+    def _refuse_unaudited(self, audit: Audit | Override, source: str, into: str) -> tuple[str, str]:
+        """Raise where a merge would change what its audit does not cover, or mix what both sides changed.
+
+        Return the commit that both sides parted from, and the head of ``into`` that was looked at.
+        """
         theirs, ours, base = self._server.merge_base(source, into)
         if base == theirs:
-            return
+            return base, ours
         ref = f"{source} into {into}"
         places: dict[str, str | None] = {}
         if isinstance(audit, Audit):
@@ -390,12 +430,12 @@ class LakeFSLake:
                 raise Unaudited(reason, repository=self._name, ref=ref)
             places = {path: audit.place_of(path) for path in self.incoming(source, into)}
             refuse_uncovered([path for path, place in places.items() if place is None], self._name, ref)
-        if base == ours:
-            return
-        self._refuse_conflicts(source, into)
-        if isinstance(audit, Audit):
-            changed = {audit.place_of(path) for path in paths_of(self._server.diff(base, ours))}
-            refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
+        if base != ours:
+            self._refuse_conflicts(source, into)
+            if isinstance(audit, Audit):
+                changed = {audit.place_of(path) for path in paths_of(self._server.diff(base, ours))}
+                refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
+        return base, ours
 
     def _merge(self, source: str, into: str, message: str, metadata: Mapping[str, str]) -> Commit:
         made = self._server.merge(source, into, message, metadata, uuid4().hex)
