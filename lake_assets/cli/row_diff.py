@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lake_assets.cli.content import folder_columns
 from lake_assets.cli.errors import CommandError
 from lake_assets.lake.errors import PathNotFound
-from lake_assets.lake.rows import Columns, bounded_connection, is_data, open_rows, place_in
+from lake_assets.lake.rows import Columns, bounded_connection, is_data, open_rows, place_in, sql_name
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -172,7 +172,7 @@ def _refuse_ambiguous(
 ) -> None:
     if not columns:
         return
-    names = ", ".join(_name(name) if name in columns else f"NULL AS {_name(name)}" for name in key)
+    names = ", ".join(sql_name(name) if name in columns else f"NULL AS {sql_name(name)}" for name in key)
     grouped = ", ".join(str(at + 1) for at in range(len(key)))
     query = f"SELECT {names}, count(*) AS n FROM {side}_files GROUP BY {grouped} HAVING n > 1 LIMIT 1"  # noqa: S608
     twice = connection.execute(query).fetchone()
@@ -204,8 +204,8 @@ def _rows(side: str, here: Columns, there: Columns, key: Sequence[str], others: 
         if name not in here:
             return f"CAST(NULL AS {there[name]})"
         if name in there and here[name] != there[name] and not {here[name], there[name]} <= _NUMBERS:
-            return f"CAST({_name(name)} AS VARCHAR)"
-        return _name(name)
+            return f"CAST({sql_name(name)} AS VARCHAR)"
+        return sql_name(name)
 
     keys = ", ".join(f"{column(name)} AS k{at}" for at, name in enumerate(key))
     values = "".join(f", {column(name)} AS c{at}" for at, name in enumerate(others))
@@ -213,7 +213,3 @@ def _rows(side: str, here: Columns, there: Columns, key: Sequence[str], others: 
 
 
 _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE"}
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

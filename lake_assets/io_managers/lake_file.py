@@ -4,19 +4,22 @@
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dagster import InputContext, OutputContext
 
+from lake_assets.io_managers.content_version import ContentDigest
 from lake_assets.io_managers.frames import engines
 from lake_assets.io_managers.frames import pandas as pandas_frames
-from lake_assets.io_managers.frames.arrow import conform
+from lake_assets.io_managers.frames.arrow import conform, has_null_type
 from lake_assets.io_managers.frames.csv import (
     CsvColumn,
     CsvFile,
     CsvSource,
+    csv_tables,
     read_csv,
     read_header,
     schema_of,
@@ -27,6 +30,7 @@ from lake_assets.io_managers.frames.promotions import common_schema
 from lake_assets.io_managers.frames.spark_csv import read_spark_csv
 from lake_assets.io_managers.hive_folders import Columns
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
+from lake_assets.io_managers.logical_types import logical_type
 from lake_assets.io_managers.manifest import MANIFEST, manifest_in, read_manifest
 from lake_assets.io_managers.neighbours import refuse_unlike
 from lake_assets.io_managers.no_partition import annotation_of
@@ -135,6 +139,21 @@ class LakeFileIOManager(LakeIOManager):
                 write.metadata[f"{SOURCE}[{key}]" if len(files) > 1 else SOURCE] = str(getattr(source, "value", source))
         return stored
 
+    def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:
+        # Older programs kept no types of a frame: its texts are compared as the types of today's.
+        wanted = [CsvColumn(**column) for column in part.columns]
+        snapshot = lake.path(commit, path)
+        with suppress(ValueError):
+            held = _source(snapshot, "", _stored_file(snapshot, ""), partition)
+            # Spark's times had no zone there.
+            for instant in ("instant", "timestamp"):
+                types = {c.name: replace(c, type=instant) if c.type == "instant" else c for c in wanted}
+                columns = tuple(types.get(name, name) for name in map(_name_of, held.columns))
+                if set(types) == {_name_of(column) for column in columns} - set(partition):
+                    with suppress(ValueError):
+                        return _version_of_csv(snapshot, replace(held, columns=columns), typed_schema(wanted))
+        return None
+
     def _as_files(self, context: OutputContext, obj: Any, write: Write, target: Target) -> Mapping[str, RawFile]:
         keys = list(target.folders)
         if isinstance(obj, RawFile) and len(keys) == 1:
@@ -166,6 +185,7 @@ class LakeFileIOManager(LakeIOManager):
                 _source(snapshot, place if several else "", files[key], (target.partitions or {}).get(key, {}))
                 for key, place in target.folders.items()
             ]
+            found = _typed_alike(found)
             if engine == "spark":
                 return read_spark_csv(self.spark.session, found, snapshot.uri if several else None)
             return pandas_frames.to_pandas(_rows(files.values(), found))
@@ -173,6 +193,19 @@ class LakeFileIOManager(LakeIOManager):
             f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "
             f"{context.dagster_type.display_name}: annotate the input as {LOADS}"
         )
+
+
+def _name_of(column: CsvColumn | str) -> str:
+    return column if isinstance(column, str) else column.name
+
+
+def _version_of_csv(snapshot: Snapshot, file: CsvSource, schema: "pyarrow.Schema") -> str:
+    digest = ContentDigest(schema)
+    with snapshot.filesystem.open_input_stream(f"{snapshot.root}/{file.name}") as stream:
+        for table in csv_tables(stream, file):
+            for batch in conform(table, schema).to_batches():
+                digest.update(batch)
+    return digest.version()
 
 
 def _check_name(name: str, lake: Lake) -> None:
@@ -258,6 +291,22 @@ def _source(snapshot: Snapshot, place: str, file: StoredFile, partition: Columns
     with file.open() as stream:
         names, line_end = read_header(stream, file.name)
     return CsvSource(file.name, file.uri, tuple(names), partition, line_end)
+
+
+def _typed_alike(sources: Sequence[CsvSource]) -> Sequence[CsvSource]:
+    """Return files that have no types with those of the files beside them: older programs kept none of a frame."""
+    schema = common_schema({source.uri: schema_of(source) for source in sources if not _is_raw(source)})
+    types = {field.name: logical_type(field.type) for field in schema if not has_null_type(field.type)}
+
+    def typed(column: CsvColumn | str) -> CsvColumn | str:
+        kind = types.get(column) if isinstance(column, str) else None
+        return CsvColumn(_name_of(column), kind, kind != "text") if kind else column
+
+    return [replace(source, columns=tuple(map(typed, source.columns))) for source in sources]
+
+
+def _is_raw(source: CsvSource) -> bool:
+    return any(isinstance(column, str) for column in source.columns)
 
 
 def _rows(files: Iterable[StoredFile], sources: Sequence[CsvSource]) -> "pyarrow.Table":

@@ -152,9 +152,12 @@ class LakeIOManager(ConfigurableIOManager):
         """Take note that an object is in a commit now."""
         del obj, lake, commit, prefix
 
-    def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
-        """Return today's version of what a commit holds at a path, where this storage's versions are of rows."""
-        del lake, commit, path
+    def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:
+        """Return today's version of what a commit holds at a path, where this storage's versions are of rows.
+
+        ``part`` is what is about to take its place, ``partition`` the columns of both.
+        """
+        del lake, commit, path, part, partition
         return None
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
@@ -236,7 +239,7 @@ class LakeIOManager(ConfigurableIOManager):
                 return None
             version = manifest.data_version
             if manifest.rows == part.rows and algorithm(version) != algorithm(part.version):
-                version = self._version_of_held(lake, commit, path)
+                version = self._version_of_held(lake, commit, path, part, (target.partitions or {}).get(key, {}))
             if (manifest.rows, version) != (part.rows, part.version):
                 return None
             files = {item.path[len(path) + 1 :]: item.size for item in lake.list(commit, path)}

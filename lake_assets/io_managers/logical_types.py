@@ -25,7 +25,8 @@ _NAMES = {
     "uint16": "int32",
     "uint32": "int64",
     "uint64": "uint64",
-    "halffloat": "float16",
+    # Nor numbers of two bytes with a fraction.
+    "halffloat": "float32",
     "float": "float32",
     "double": "float64",
     "string": "text",

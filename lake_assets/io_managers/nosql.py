@@ -119,11 +119,8 @@ class NoSQLIOManager(ConfigurableIOManager):
             version = DataVersion(obj.version)
             context.step_context.set_data_version(context.asset_key, version)
         elif engines.engine_of_value(obj) is not None:
-            if engines.engine_of_value(obj) == "pandas":
-                # With its index, and in the types that are stored; what has none is named.
-                obj = pandas_frames.to_pandas(pandas_frames.to_arrow(obj))
             with spark_errors():
-                result = store.write(table, obj, mode=_mode(context), **_options(context))
+                result = store.write(table, _as_stored(obj), mode=_mode(context), **_options(context))
         else:
             raise TypeError(
                 f"{table} is a {type(obj).__name__}; nosql_io_manager stores {engines.SUPPORTED} or TableUpdate"
@@ -151,9 +148,9 @@ class NoSQLIOManager(ConfigurableIOManager):
         try:
             return store.write(
                 table,
-                update.items,
+                _as_stored(update.items),
                 mode="overwrite" if update.rebuild else _mode(context),
-                delete=update.delete,
+                delete=None if update.delete is None else _as_stored(update.delete),
                 source_commit=update.until,
                 expected_commit=update.since,
                 check_expected=True,
@@ -236,6 +233,13 @@ def _options(context: OutputContext) -> dict[str, Any]:
         "newest_by": newest_by.split(",") if newest_by else (),
         "allow_overwrite_schema": _text(metadata, ALLOW_OVERWRITE_SCHEMA).lower() == "true",
     }
+
+
+def _as_stored(frame: Any) -> Any:
+    """Return a pandas frame with its index, and in the types that are stored; what has none is named."""
+    if engines.engine_of_value(frame) != "pandas":
+        return frame
+    return pandas_frames.to_pandas(pandas_frames.to_arrow(frame))
 
 
 def _preview(store: NoSQLStore, table: str) -> str:

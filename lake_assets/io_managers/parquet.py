@@ -22,6 +22,7 @@ from lake_assets.io_managers.frames.parquet import (
     write_table,
 )
 from lake_assets.io_managers.frames.preview import markdown, preview
+from lake_assets.io_managers.hive_folders import Columns
 from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
 from lake_assets.io_managers.neighbours import refuse_unlike
 from lake_assets.io_managers.no_partition import annotation_of
@@ -72,7 +73,8 @@ class ParquetIOManager(LakeIOManager):
         refuse_unlike(lake, write.base, target.prefix, written, lambda path: _columns_of(lake, write.base, path))
         return {key: Stored(content.rows, content.version) for key, content in contents.items()}
 
-    def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
+    def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:
+        del part, partition
         snapshot = lake.path(commit, path)
         names = parquet_files(snapshot.filesystem, snapshot.root)
         paths = [f"{snapshot.root}/{name}" for name in names]

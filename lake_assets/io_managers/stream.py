@@ -14,6 +14,7 @@ from pydantic import Field
 
 from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.content_version import ContentDigest, algorithm
+from lake_assets.io_managers.hive_folders import Columns
 from lake_assets.io_managers.lake_io_manager import Stored, Target
 from lake_assets.io_managers.manifest import read_manifest
 from lake_assets.io_managers.parquet import ParquetIOManager
@@ -152,9 +153,9 @@ class StreamIOManager(ParquetIOManager):
         beside_it = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}
         return {"": Stored(digest.rows, _version(digest.version(), position), metadata, beside_it)}
 
-    def _version_of_held(self, lake: Lake, commit: str, path: str) -> str | None:
+    def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:
         position = read_position(lake, commit, path)
-        rows = super()._version_of_held(lake, commit, places_at(lake, commit, path).counts)
+        rows = super()._version_of_held(lake, commit, places_at(lake, commit, path).counts, part, partition)
         return _version(rows, position) if rows is not None and position is not None else None
 
     def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:

@@ -218,6 +218,8 @@ def _words(array: pyarrow.Array) -> Words:
     kind, size = array.type, array.type.bit_width // 8
     if types.is_floating(kind):
         numbers = _buffer(array, 1, f"<f{size}")
+        if types.is_float16(kind):
+            numbers, size = numbers.astype("<f4"), 4
         bits = numbers.view(f"<u{size}").astype(np.uint64)
         nan = np.isnan(numbers)
         if nan.any():

@@ -28,6 +28,8 @@ def bounded_connection() -> Generator[DuckDBPyConnection]:
         connection.execute(f"SET memory_limit = '{MEMORY}'")
         connection.execute(f"SET temp_directory = {sql_text(folder)}")
         connection.execute("SET preserve_insertion_order = false")
+        # Rows are the same wherever the machine stands.
+        connection.execute("SET TimeZone = 'UTC'")
         yield connection
 
 
@@ -59,11 +61,20 @@ def open_rows(
     if isinstance(snapshot.filesystem, LocalFileSystem):
         options = f"union_by_name = true, hive_types_autocast = false, hive_partitioning = {str(bool(folders)).lower()}"
         listed = ", ".join(map(sql_text, files))
-        connection.execute(f"CREATE VIEW {name}_files AS FROM read_parquet([{listed}], {options})")
+        rows = f"read_parquet([{listed}], {options})"
+        leaves = connection.execute(f"FROM parquet_schema([{listed}]) SELECT DISTINCT name WHERE type = 'INT96'")
+        instants = {leaf for (leaf,) in leaves.fetchall()}
     else:
-        connection.register(f"{name}_files", _dataset(snapshot, files, folders))
-    described = connection.execute(f"DESCRIBE {name}_files").fetchall()
-    return {column[0]: column[1] for column in described}
+        rows = f"{name}_dataset"
+        connection.register(rows, _dataset(snapshot, files, folders))
+        instants = _int96(snapshot, files[0])
+    described = connection.execute(f"DESCRIBE FROM {rows}").fetchall()
+    columns = {column[0]: column[1] for column in described}
+    # What Spark wrote as INT96 is an instant, though nothing in the file says so.
+    zoned = [column for column, kind in columns.items() if column in instants and kind.startswith("TIMESTAMP")]
+    casts = ", ".join(f"{sql_name(column)}::TIMESTAMPTZ AS {sql_name(column)}" for column in zoned)
+    connection.execute(f"CREATE VIEW {name}_files AS FROM {rows} SELECT * {f'REPLACE ({casts})' if casts else ''}")
+    return columns | dict.fromkeys(zoned, "TIMESTAMP WITH TIME ZONE")
 
 
 def _dataset(snapshot: Snapshot, files: Sequence[str], folders: Sequence[str]) -> Any:
@@ -73,7 +84,21 @@ def _dataset(snapshot: Snapshot, files: Sequence[str], folders: Sequence[str]) -
 
     strings = pyarrow.schema([(folder, pyarrow.string()) for folder in folders])
     hive = ds.partitioning(strings, flavor="hive") if folders else None
-    return ds.dataset(list(files), format="parquet", filesystem=snapshot.filesystem, partitioning=hive)
+    microseconds = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
+    return ds.dataset(list(files), format=microseconds, filesystem=snapshot.filesystem, partitioning=hive)
+
+
+def _int96(snapshot: Snapshot, file: str) -> set[str]:
+    import pyarrow.parquet as pq
+
+    schema = pq.read_metadata(file, filesystem=snapshot.filesystem).schema
+    leaves = (schema.column(index) for index in range(len(schema)))
+    return {leaf.path for leaf in leaves if leaf.physical_type == "INT96"}
+
+
+def sql_name(column: str) -> str:
+    """Return a column's name as SQL writes it."""
+    return '"' + column.replace('"', '""') + '"'
 
 
 def sql_text(value: str) -> str:

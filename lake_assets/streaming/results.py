@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lake_assets.lake.rows import bounded_connection, is_data, open_rows, sql_text
+from lake_assets.lake.rows import bounded_connection, is_data, open_rows, sql_name, sql_text
 from lake_assets.streaming.places import places_at
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def write_results(
     seen
         Is handed all rows as they are written.
     """
-    columns, key = (", ".join(map(_name, names)) for names in (query.columns, query.key))
+    columns, key = (", ".join(map(sql_name, names)) for names in (query.columns, query.key))
     with bounded_connection() as connection:
         _changed(connection, query, batches).create("changed")
         every = connection.table("changed")
@@ -83,11 +83,11 @@ def _changed(connection: DuckDBPyConnection, query: StreamQuery, batches: Path) 
     """Return the rows that any micro-batch changed, as the last one left them."""
     files = sorted(batches.glob("*/*.parquet"))
     if not files:
-        nothing = ", ".join(f"NULL::{kind} AS {_name(name)}" for name, kind in query.columns.items())
+        nothing = ", ".join(f"NULL::{kind} AS {sql_name(name)}" for name, kind in query.columns.items())
         return connection.sql(f"SELECT {nothing} WHERE false")
     listed = ", ".join(sql_text(str(file)) for file in files)
     connection.execute(f"CREATE VIEW batches AS FROM read_parquet([{listed}], hive_types = {{'batch': BIGINT}})")
-    columns, key = (", ".join(map(_name, names)) for names in (query.columns, query.key))
+    columns, key = (", ".join(map(sql_name, names)) for names in (query.columns, query.key))
     newest = f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY batch DESC) = 1"
     several = len({file.parent for file in files}) > 1
     return connection.sql(f"FROM batches {newest if several else ''}").project(columns)
@@ -135,7 +135,3 @@ def _open(connection: DuckDBPyConnection, name: str, counts: Snapshot) -> None:
 
     infos = counts.filesystem.get_file_info(FileSelector(counts.root))
     open_rows(connection, name, counts, sorted(info.path for info in infos if is_data(info.path)))
-
-
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'

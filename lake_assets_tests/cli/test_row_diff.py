@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
@@ -16,7 +19,7 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 from lake_assets.cli.row_diff import row_diff
 from lake_assets.lake.contract import Snapshot
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.lake.rows import open_rows
+from lake_assets.lake.rows import bounded_connection, open_rows
 from lake_assets_tests.cli.conftest import Command
 
 Answer = Callable[..., Any]
@@ -24,7 +27,7 @@ Refused = Callable[..., str]
 Files = Mapping[str, pyarrow.Table]
 
 
-def write(lake: EmbeddedLake, files: Files, prefix: str = "bars") -> str:
+def write(lake: EmbeddedLake, files: Files, prefix: str = "bars", **options: Any) -> str:
     """Put these files in place of a prefix on the branch `trial`; return the commit."""
     if "trial" not in lake.branches():
         lake.create_branch("trial", "main")
@@ -32,7 +35,7 @@ def write(lake: EmbeddedLake, files: Files, prefix: str = "bars") -> str:
         for name, table in files.items():
             path = Path(write.root, name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, path)
+            pq.write_table(table, path, **options)
     assert write.commit is not None
     return write.commit.id
 
@@ -132,6 +135,38 @@ def test_files_on_no_local_disk_are_read_through_their_own_filesystem(tmp_path: 
         columns = open_rows(connection, "l", snapshot, ["bars/day=1/a.parquet"], ["day"])
         assert list(columns) == ["ISIN", "Price", "day"]
         assert connection.execute("FROM l_files").fetchall() == [("DE1", 1.0, "1")]
+
+
+AT = [datetime(2017, 7, 28, 8, tzinfo=timezone.utc), None, datetime(9999, 12, 31, tzinfo=timezone.utc)]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_instants_of_older_files_are_the_same_in_any_zone(
+    lake: EmbeddedLake, answer: Answer, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        table = bars({"DE1": 1.0, "DE2": 2.0, "DE3": 3.0}, at=pyarrow.array(AT, pyarrow.timestamp("us", "UTC")))
+        old = write(lake, {"a.parquet": table}, use_deprecated_int96_timestamps=True)
+        assert rows(answer, old, write(lake, {"b.parquet": table})) == []
+        later = table.set_column(2, "at", pyarrow.array([AT[0], AT[0], AT[2]], pyarrow.timestamp("us", "UTC")))
+        (changed,) = rows(answer, old, write(lake, {"b.parquet": later}))
+        assert changed["after"] == {"at": "2017-07-28T08:00:00+00:00"}
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_instants_of_older_files_on_no_local_disk(tmp_path: Path) -> None:
+    table = bars({"DE1": 1.0, "DE2": 2.0, "DE3": 3.0}, at=pyarrow.array(AT, pyarrow.timestamp("us", "UTC")))
+    pq.write_table(table, tmp_path / "a.parquet", use_deprecated_int96_timestamps=True)
+    remote = SubTreeFileSystem(str(tmp_path), LocalFileSystem())
+    with bounded_connection() as connection:
+        columns = open_rows(connection, "l", Snapshot("c", "", "s3a://", remote, ""), ["a.parquet"])
+        assert columns["at"] == "TIMESTAMP WITH TIME ZONE"
+        told = connection.execute('SELECT CAST("at" AS VARCHAR) FROM l_files ORDER BY ISIN').fetchall()
+        assert told == [("2017-07-28 08:00:00+00",), (None,), ("9999-12-31 00:00:00+00",)]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -234,6 +234,7 @@ VARIANTS: dict[str, list[pyarrow.Array]] = {
         pyarrow.array([0, None, -1], pyarrow.date32()).cast(kind) for kind in (pyarrow.date32(), pyarrow.date64())
     ],
     "unsigned": [pyarrow.array([0, None, 255], kind) for kind in (pyarrow.uint8(), pyarrow.int16())],
+    "half": [pyarrow.array(np.array([0.0, -1.5, np.nan], kind)) for kind in ("float16", "float32")],
     "not a number": [
         pyarrow.array(np.array([word], np.uint64).view(np.float64))
         for word in (0x7FF8 << 48, 0xFFF8 << 48, 0x7FF1 << 48)

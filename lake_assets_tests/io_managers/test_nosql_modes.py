@@ -8,6 +8,7 @@ import pandas
 import pytest
 from dagster import AssetsDefinition, ExecuteInProcessResult, asset
 
+from lake_assets.io_managers.nosql import TableUpdate
 from lake_assets_tests.io_managers.conftest import Workbench
 
 
@@ -94,3 +95,15 @@ def test_an_unknown_mode_and_a_missing_key_are_named(workbench: Workbench) -> No
 
     with pytest.raises(Exception, match="prices names no key: add 'nosql/key'"):
         workbench.run(keyless)
+
+
+def test_an_update_from_pandas_keeps_its_named_index(filled: Workbench) -> None:
+    rows = pandas.DataFrame({"ISIN": ["b", "c"], "price": [20.0, 30.0]}).set_index("ISIN")
+    gone = pandas.DataFrame({"ISIN": ["a"]}).set_index("ISIN")
+
+    @asset(name="prices", io_manager_key="nosql_io_manager", metadata={"nosql/key": "ISIN"})
+    def update() -> Any:
+        return TableUpdate(None, "c" * 40, "1", rows, gone)
+
+    filled.run(update)
+    assert items(filled) == {"b": {"price": 20.0}, "c": {"price": 30.0}}

@@ -37,7 +37,7 @@ def stored(rows: Any, **options: Any) -> AssetsDefinition:
     return prices
 
 
-def files(tmp_path: Path, **texts: str) -> AssetsDefinition:
+def files(tmp_path: Path, rows: int = 1, **texts: str) -> AssetsDefinition:
     """Return an asset of raw files that somebody else wrote, one a partition."""
 
     @asset(name="prices", io_manager_key="lake_file_io_manager", partitions_def=DAYS)
@@ -45,7 +45,7 @@ def files(tmp_path: Path, **texts: str) -> AssetsDefinition:
         raw: dict[str, RawFile] = {}
         for key, text in texts.items():
             (tmp_path / f"{key}.csv").write_bytes(text.encode())
-            raw[key] = RawFile(f"{key}.csv", tmp_path / f"{key}.csv", 1, hashlib.sha256(text.encode()).hexdigest())
+            raw[key] = RawFile(f"{key}.csv", tmp_path / f"{key}.csv", rows, hashlib.sha256(text.encode()).hexdigest())
         return raw
 
     return prices
@@ -175,3 +175,48 @@ def test_a_file_of_somebody_elses_is_not_read_wrong(
     given = files(tmp_path, mon=text)
     with pytest.raises(Exception, match=reason):
         workbench.run(given, readers({}, partitions_def=DAYS)[reader], partition_key="mon")
+
+
+# Frames of programs before the types stood in the manifest
+
+OLD = {
+    "n": [1, 2],
+    "price": [0.1, None],
+    "name": ['a "b",\n', None],
+    "note": ["", "x"],
+    "yes": [True, False],
+    "day": pandas.to_datetime(["2017-07-28", "2017-07-29"]),
+    "at": pandas.to_datetime(["2017-07-28 08:00:00.5+00:00", None]),
+    "partition": ["mon", "mon"],
+}
+
+
+@pytest.mark.parametrize("zone", ["+00:00", ""], ids=["pandas", "Spark"])
+def test_an_upgrade_makes_no_commit_where_a_frame_is_the_same(workbench: Workbench, tmp_path: Path, zone: str) -> None:
+    old = pandas.DataFrame(OLD)
+    text = old.to_csv(index=False).replace("+00:00", zone)
+    workbench.publish(workbench.run(files(tmp_path, 2, mon=text), partition_key="mon"))
+    head = workbench.lake.head("main").id
+    same = workbench.run(stored(old, partitions_def=DAYS), partition_key="mon")
+    assert workbench.lake.head(workbench.branch(same)).id == head
+    for name, value in (("n", 3), ("price", 0.2), ("name", "b"), ("yes", False), ("at", None)):
+        other = old.copy()
+        other.loc[0, name] = value
+        changed = workbench.run(stored(other, partitions_def=DAYS), partition_key="mon")
+        assert workbench.lake.head(workbench.branch(changed)).id != head
+    for other in (old.rename(columns={"n": "m"}), old.drop(columns="n"), old.astype({"n": str, "price": str})):
+        changed = workbench.run(stored(other, partitions_def=DAYS), partition_key="mon")
+        assert workbench.lake.head(workbench.branch(changed)).id != head
+
+
+def test_an_old_frame_takes_the_types_of_those_beside_it(spark: Any, workbench: Workbench, tmp_path: Path) -> None:
+    seen: dict[str, pa.Table] = {}
+    workbench.publish(workbench.run(files(tmp_path, mon="n,note,more\n1,,x\n"), partition_key="mon"))
+    tuesday = stored(
+        pandas.DataFrame({"n": [2], "note": [None]}, dtype="object").astype({"n": int, "note": "string"}),
+        partitions_def=DAYS,
+    )
+    workbench.publish(workbench.run(tuesday, partition_key="tue"))
+    workbench.run(tuesday, *readers(seen, partitions_def=DAYS), tags=BOTH, selection=["by_pandas", "by_spark"])
+    both = {"n": [1, 2], "note": ["", None], "more": ["x", None], "partition": ["mon", "tue"]}
+    assert [seen[engine].sort_by("n").to_pydict() for engine in ENGINES] == [both, both]

@@ -250,6 +250,15 @@ REFUSED_IN_PANDAS: dict[str, tuple[Any, str]] = {
     "day and moment": ([date(2017, 7, 28), datetime(2017, 7, 28, 8)], "several types"),
     "zones": ([datetime(2017, 7, 28), datetime(2017, 7, 28, tzinfo=timezone.utc)], "several types"),
     "empty structs": ([{}], "struct without fields"),
+    "moment in nanoseconds": ([pandas.Timestamp("2017-07-28 08:00:00.000000001")], "below the microsecond"),
+    "listed moment": ([[pandas.Timestamp("2017-07-28 08:00:00.000000001")]], "below the microsecond"),
+    "listed text and bytes": ([["a"], [b"b"]], "several types"),
+    "listed day and moment": ([[date(2017, 7, 28), datetime(2017, 7, 28, 8)]], "several types"),
+    "zones in a field": (
+        [{"at": datetime(2017, 7, 28)}, {"at": datetime(2017, 7, 28, tzinfo=timezone.utc)}],
+        "several types",
+    ),
+    "array in a field": ([{"a": numpy.array(["a", b"b"], object)}], "several types"),
 }
 
 
@@ -259,6 +268,40 @@ def test_what_pandas_cannot_store_is_refused_by_column_and_remedy(name: str) -> 
     column = pandas.Series(list(values), dtype=object) if isinstance(values, list) else pandas.Series(values)
     with pytest.raises(RefusedColumn, match=rf"column '{name}' .*{reason}"):
         to_arrow(pandas.DataFrame({"fine": range(len(column)), name: column}))
+
+
+BEYOND: dict[str, Any] = {
+    "after": numpy.array(["10000-01-01"], "datetime64[s]"),
+    "before": numpy.array(["0000-12-31"], "datetime64[us]"),
+    "zone": pandas.Series(
+        pa.array([2**60], pa.timestamp("us", "UTC")), dtype=pandas.ArrowDtype(pa.timestamp("us", "UTC"))
+    ),
+    "day": pandas.Series(pa.array([2932897], pa.date32()), dtype=pandas.ArrowDtype(pa.date32())),
+    "listed": pandas.Series(
+        pa.array([[2932897]], pa.list_(pa.date32())), dtype=pandas.ArrowDtype(pa.list_(pa.date32()))
+    ),
+}
+
+
+@pytest.mark.parametrize("storage", ["parquet", "lake_file"])
+def test_years_that_python_does_not_have_are_refused_by_column(spark: Any, workbench: Workbench, storage: str) -> None:
+    frames = [
+        pandas.DataFrame({name: values}) for name, values in BEYOND.items() if storage == "parquet" or name != "listed"
+    ]
+    expressions = ["timestamp_micros(253402300800000000)", "date '9999-12-31' + interval 1 day"]
+    if storage == "parquet":
+        expressions.append("array(named_struct('a', timestamp_micros(-62135596800000001)))")
+    frames += [spark.sql(f"select {expression} as beyond") for expression in expressions]
+    for frame in frames:
+
+        @asset(name="bars", io_manager_key=f"{storage}_io_manager")
+        def bars() -> Any:
+            return frame  # noqa: B023 - run at once
+
+        with pytest.raises(
+            RefusedColumn, match=f"column '{frame.columns[0]}' has a time before the year 1 or after 9999"
+        ):
+            workbench.run(bars)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +346,14 @@ def test_an_index_without_a_name_is_data_unless_it_numbers_rows() -> None:
     levels = frame.set_index([pandas.Index(["a", "b", "c"]), pandas.Index([1, 2, 3], name="n")])
     assert to_arrow(levels).column_names == ["level_0", "n", "price"]
     assert to_arrow(pandas.DataFrame({"price": pandas.Series(dtype=float)})).column_names == ["price"]
+    assert to_arrow(pandas.DataFrame(index=["a", "b"])).to_pydict() == {"index": ["a", "b"]}
+    days = frame.set_index(pandas.date_range("2017-07-28", periods=3))
+    assert to_arrow(days[:0]).schema == to_arrow(days).schema
+
+
+def test_rows_without_a_column_are_refused() -> None:
+    with pytest.raises(RefusedColumn, match="rows and no column"):
+        to_arrow(pandas.DataFrame(index=range(3)))
 
 
 def test_columns_named_by_numbers_are_named_by_their_digits() -> None:

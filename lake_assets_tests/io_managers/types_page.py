@@ -34,7 +34,7 @@ ODD = {
     "time of day, interval, variant, complex, period": "refused",
     "decimals of more than 38 digits": "refused",
     "a struct without fields": "refused",
-    "Python objects of no or of several types": "refused",
+    "Python objects of no or of several types, in lists and dicts, too": "refused",
 }
 
 
@@ -141,7 +141,8 @@ A stored value comes back as the same value in every engine, or the write is ref
 do. This page is made by `UPDATE_TYPES_PAGE=1 pytest lake_assets_tests/io_managers/test_types_page.py`, which otherwise
 checks it: every cell is a value that was written and read.
 
-- Timestamps are in microseconds, from year 1 to 9999; one with a zone is an instant, and is read in UTC.
+- Dates and timestamps (in microseconds) are of the years 1 to 9999; others are refused. One with a zone is an instant,
+  and is read in UTC.
 - Columns may have any names. Two that differ in case only are refused: Spark and DuckDB would not tell them apart.
 - A partition's columns are in no file. Our loaders always add them, as text, at the end; a frame that has one itself
   must say there what

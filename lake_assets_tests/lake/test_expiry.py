@@ -52,6 +52,19 @@ def test_data_of_old_commits_go_and_their_ids_and_history_stay(lake: EmbeddedLak
     assert lake.expire(later(), yes=True).count == 0
 
 
+def test_what_expired_does_not_come_back_to_a_branch_without_its_data(lake: EmbeddedLake) -> None:
+    old = publish(lake, {"a": "1", "b": "same"})
+    new = publish(lake, {"a": "2", "b": "same"})
+    lake.expire(later(), yes=True)
+    lake.create_branch("back", "main")
+    with pytest.raises(Expired, match=f"expired at .*{old}.*users/a"):
+        lake.revert(new, "back")
+    assert lake.head("back") == lake.head("main")
+    publish(lake, {"c": "1"}, "other")
+    lake.revert(new, "back")
+    assert read(lake, "back", "users") == {"a": "1", "b": "same"}
+
+
 def test_what_is_damaged_is_told_from_what_expired(lake: EmbeddedLake) -> None:
     old = publish(lake, {"a": "1"})
     publish(lake, {"a": "2"})

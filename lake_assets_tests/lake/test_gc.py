@@ -72,6 +72,21 @@ def test_what_is_published_stays_and_takes_little_room(lake: EmbeddedLake, home:
     assert lake.collect_garbage(NONE) == ()
 
 
+def test_an_index_that_plain_git_made_of_packs_goes_with_them(lake: EmbeddedLake, home: Path) -> None:
+    publish(lake, 1)
+    ids = "".join(f"{path.parent.name}{path.name}\n" for path in loose(home))
+    git = ["git", "-C", str(home / "lake.git")]
+    subprocess.run(
+        [*git, "pack-objects", "-q", "objects/pack/pack"], input=ids, text=True, check=True, cwd=home / "lake.git"
+    )
+    subprocess.run([*git, "prune-packed"], check=True)
+    subprocess.run([*git, "multi-pack-index", "write"], check=True)
+    publish(lake, 2)
+    lake.close()
+    lake.collect_garbage(NONE)
+    check_whole(home)
+
+
 def test_finding_garbage_removes_nothing(lake: EmbeddedLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1"})
     lake.delete_branch("work")

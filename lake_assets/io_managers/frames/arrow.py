@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 from lake_assets.io_managers.frames.stored_types import RefusedColumn
 
 if TYPE_CHECKING:
     import pyarrow
+
+_FIRST_DAY = date.min.toordinal() - date(1970, 1, 1).toordinal()
+_DAY_AFTER_LAST = date.max.toordinal() + 1 - date(1970, 1, 1).toordinal()
 
 
 def conform(table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
@@ -35,6 +40,48 @@ def conform(table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+def refuse_beyond_calendar(table: pyarrow.Table) -> None:
+    """Refuse dates and times before the year 1 or after 9999: Python has none, nor can text say them.
+
+    Raises
+    ------
+    RefusedColumn
+        A column holds one, be it in a list.
+    """
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for array in (leaf for chunk in column.chunks for leaf in _leaves(chunk)):
+            if _is_of_calendar(array.type):
+                found = pc.min_max(_as_number(array))
+                refuse_years(name, array.type, found["min"].as_py(), found["max"].as_py())
+
+
+def _is_of_calendar(kind: pyarrow.DataType) -> bool:
+    """Return whether a type is of dates, or of timestamps as they are stored."""
+    import pyarrow as pa
+
+    return pa.types.is_date32(kind) or (pa.types.is_timestamp(kind) and kind.unit == "us")
+
+
+def refuse_years(name: str, kind: pyarrow.DataType, least: int | None, greatest: int | None) -> None:
+    """Refuse a column by its least and greatest value, in days or microseconds since 1970.
+
+    Raises
+    ------
+    RefusedColumn
+        One is outside of the years 1 to 9999.
+    """
+    import pyarrow as pa
+
+    ticks = 1 if pa.types.is_date32(kind) else 86_400_000_000
+    if least is None or greatest is None:
+        return
+    if least < _FIRST_DAY * ticks or greatest >= _DAY_AFTER_LAST * ticks:
+        raise RefusedColumn(f"column {name!r} has a time before the year 1 or after 9999: store null there, or text")
+
+
 def with_nulls(array: pyarrow.Array, kind: pyarrow.DataType) -> pyarrow.Array:
     """Return an array as ``kind``, which says null where the array's type has a column that holds nothing else."""
     import pyarrow as pa
@@ -58,6 +105,28 @@ def has_null_type(kind: pyarrow.DataType) -> bool:
     import pyarrow as pa
 
     return pa.types.is_null(kind) or any(has_null_type(kind.field(at).type) for at in range(kind.num_fields))
+
+
+def _leaves(array: pyarrow.Array) -> Iterator[pyarrow.Array]:
+    """Yield the arrays of plain values that an array is made of, without what lies under a null."""
+    import pyarrow as pa
+
+    if isinstance(array, pa.StructArray):
+        for part in array.flatten():
+            yield from _leaves(part)
+    elif isinstance(array, pa.MapArray):
+        for part in (array.keys, array.items):
+            yield from _leaves(part)
+    elif isinstance(array, pa.ListArray):
+        yield from _leaves(array.flatten())
+    else:
+        yield array
+
+
+def _as_number(array: pyarrow.Array) -> pyarrow.Array:
+    import pyarrow as pa
+
+    return array.view(pa.int32() if pa.types.is_date32(array.type) else pa.int64())
 
 
 def _cast(column: pyarrow.ChunkedArray, kind: pyarrow.DataType) -> pyarrow.ChunkedArray:

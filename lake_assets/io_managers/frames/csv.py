@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from lake_assets.io_managers.content_version import Content, ContentDigest
+from lake_assets.io_managers.frames.arrow import refuse_beyond_calendar
 from lake_assets.io_managers.frames.partition_columns import split
 from lake_assets.io_managers.frames.stored_types import RefusedColumn, refuse_repeated
 from lake_assets.io_managers.logical_types import logical_type
@@ -151,6 +152,7 @@ def write_csv(
             for (key, place), part in zip(places.items(), split(schema.empty_table(), partitions).values(), strict=True)
         }
         for table in tables:
+            refuse_beyond_calendar(table)
             for key, part in split(table, partitions).items():
                 writers[key].write(part)
     return {key: writer.written() for key, writer in writers.items()}
@@ -244,13 +246,16 @@ def read_csv(stream: BinaryIO, file: CsvSource) -> pyarrow.Table:
     """
     import pyarrow as pa
 
+    return pa.concat_tables([schema_of(file).empty_table(), *csv_tables(stream, file)])
+
+
+def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
+    """Yield a file's rows as :func:`read_csv` does, in bounded memory."""
     schema = schema_of(file)
     records = _records(stream)
     next(records, None)
-    tables: list[pa.Table] = []
     while block := list(islice(records, _BLOCK)):
-        tables.append(_table(block, file, schema))
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+        yield _table(block, file, schema)
 
 
 def _records(stream: BinaryIO) -> Iterator[list[str]]:
@@ -279,8 +284,18 @@ def _table(records: list[list[str]], file: CsvSource, schema: pyarrow.Schema) ->
                 folder = file.partition[name]
                 raise ValueError(f"{file.name}: column {name!r} says something else than its folder, {folder!r}")
         else:
-            arrays[name] = text if isinstance(column, str) else _typed(text, column)
+            arrays[name] = text if isinstance(column, str) else _typed_or_refused(text, column, file.name)
     return pa.table(arrays, schema)
+
+
+def _typed_or_refused(text: pyarrow.Array, column: CsvColumn, file: str) -> pyarrow.Array:
+    import pyarrow as pa
+
+    try:
+        return _typed(text, column)
+    except pa.ArrowInvalid as error:
+        told = str(error).partition("\n")[0]
+        raise RefusedColumn(f"{file}: column {column.name!r} is no {column.type} ({told}): write it anew") from error
 
 
 def _typed(text: pyarrow.Array, column: CsvColumn) -> pyarrow.Array:

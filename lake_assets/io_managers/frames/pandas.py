@@ -6,16 +6,19 @@ integers stay integers beside nulls, a null is no NaN, and dates and timestamps 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from lake_assets.io_managers.frames.arrow import conform
+from lake_assets.io_managers.frames.arrow import conform, refuse_beyond_calendar
 from lake_assets.io_managers.frames.stored_types import RefusedColumn, refuse_repeated, stored_schema
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
+
+_BELOW_MICROSECOND = "times below the microsecond"
 
 
 def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
@@ -36,7 +39,9 @@ def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
     refuse_repeated(names)
     arrays = [_array(name, frame.iloc[:, at]) for at, name in enumerate(names)]
     table = pa.Table.from_arrays(arrays, names)
-    return conform(table, stored_schema(table.schema))
+    stored = conform(table, stored_schema(table.schema))
+    refuse_beyond_calendar(stored)
+    return stored
 
 
 def to_pandas(table: pyarrow.Table) -> pandas.DataFrame:
@@ -50,8 +55,11 @@ def _with_index(frame: pandas.DataFrame) -> pandas.DataFrame:
     import pandas
 
     given = list(frame.index.names)
-    # An empty frame has an index of objects.
-    if given == [None] and (pandas.api.types.is_integer_dtype(frame.index.dtype) or frame.empty):
+    # An empty frame may have an index of objects that nobody gave it.
+    numbers = pandas.api.types.is_integer_dtype(frame.index.dtype)
+    if given == [None] and (numbers or (not len(frame) and frame.index.dtype == object)):
+        if len(frame) and not len(frame.columns):
+            raise RefusedColumn("a frame has rows and no column: give it one, or name its index")
         return frame
     names = [f"level_{at}" if name is None else name for at, name in enumerate(given)] if given != [None] else ["index"]
     for name in names:
@@ -65,10 +73,20 @@ def _with_index(frame: pandas.DataFrame) -> pandas.DataFrame:
 
 def _name(label: Hashable) -> str:
     if isinstance(label, str):
+        if not _is_unicode(label):
+            raise RefusedColumn(f"column {label!r} has a lone surrogate in its name, which is no text: rename it")
         return label
     if isinstance(label, int):
         return str(label)
     raise RefusedColumn(f"column {label!r} is named by a {type(label).__name__}: name it by a text")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _array(name: str, column: pandas.Series) -> pyarrow.Array | pyarrow.ChunkedArray:
@@ -91,23 +109,74 @@ def _array(name: str, column: pandas.Series) -> pyarrow.Array | pyarrow.ChunkedA
 
 
 def _refuse_mixed(name: str, column: pandas.Series) -> None:
-    """Refuse objects of several kinds, which Arrow makes one of in silence: a text becomes bytes, a time its day.
+    """Refuse objects that Arrow makes others of in silence: a text becomes bytes, a time its day, a nanosecond nothing.
 
-    A column of objects has no type of its own: it takes that of its values.
+    A column of objects has no type of its own: it takes that of its values, those in lists and dicts, too.
     """
-    present = column[column.notna()]
-    found = set(map(type, present))
-    kinds = {next((base.__name__ for base in _KINDS if issubclass(one, base)), one.__name__) for one in found}
-    kinds = {"list" if kind in ("tuple", "ndarray") else kind for kind in kinds}
-    if any(issubclass(one, datetime) for one in found):
-        kinds |= {
-            "times of a zone" if value.tzinfo else "times of none" for value in present if hasattr(value, "tzinfo")
-        }
-        kinds.discard("datetime")
-    if len(kinds) > 1:
-        raise RefusedColumn(
-            f"column {name!r} holds values of several types ({', '.join(sorted(kinds))}): cast it to one"
-        )
+    for kinds in _kinds_of(column[column.notna()]):
+        if _BELOW_MICROSECOND in kinds:
+            raise RefusedColumn(f"column {name!r} has values below the microsecond: round them, such as by `.floor`")
+        if len(kinds) > 1:
+            raise RefusedColumn(
+                f"column {name!r} holds values of several types ({', '.join(sorted(kinds))}): cast it to one"
+            )
 
 
-_KINDS = (bool, int, float, str, bytes, dict, list, datetime)
+def _kinds_of(values: Iterable[Any]) -> Iterator[set[str]]:
+    """Yield the kinds of values, then of what lists and dicts hold, all that stand at one place together."""
+    import numpy
+
+    values = list(values)
+    types = set(map(type, values))
+    kinds = set(map(_kind, types))
+    if "datetime" in kinds:
+        kinds.remove("datetime")
+        kinds |= {_kind_of_time(value) for value in values if isinstance(value, datetime)}
+    yield kinds
+    if not kinds & {"dict", "list"}:
+        return
+    items: list[Any] = []
+    fields: dict[Any, list[Any]] = {}
+    for value in values:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                fields.setdefault(key, []).append(item)
+        elif isinstance(value, numpy.ndarray):
+            # Of NumPy's own types one value tells of all.
+            items.extend(value if value.dtype == object or value.ndim > 1 else value[:1])
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            items.extend(value)
+    for inner in (items, *fields.values()):
+        yield from _kinds_of(value for value in inner if not _is_null(value))
+
+
+def _kind(one: type) -> str:
+    return next((kind for kind, bases in _kinds().items() if issubclass(one, bases)), one.__name__)
+
+
+@cache
+def _kinds() -> dict[str, tuple[type, ...]]:
+    import numpy
+
+    return {
+        "bool": (bool, numpy.bool_),
+        "int": (int, numpy.integer),
+        "float": (float, numpy.floating),
+        "str": (str,),
+        "bytes": (bytes,),
+        "dict": (dict,),
+        "list": (list, tuple, set, frozenset, numpy.ndarray),
+        "datetime": (datetime,),
+    }
+
+
+def _kind_of_time(value: datetime) -> str:
+    if getattr(value, "nanosecond", 0):
+        return _BELOW_MICROSECOND
+    return "times of a zone" if value.tzinfo else "times of none"
+
+
+def _is_null(value: Any) -> bool:
+    import pandas
+
+    return value is None or value is pandas.NA or value is pandas.NaT or (isinstance(value, float) and value != value)

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.io_managers.content_version import Content, ContentDigest, version_of_files
-from lake_assets.io_managers.frames.arrow import conform, has_null_type, with_nulls
+from lake_assets.io_managers.frames.arrow import (
+    conform,
+    has_null_type,
+    refuse_years,
+    with_nulls,
+)
 from lake_assets.io_managers.frames.partition_columns import split
 from lake_assets.io_managers.frames.promotions import common_schema
 from lake_assets.io_managers.frames.stored_types import stored_type
@@ -153,6 +158,8 @@ def finish_files(filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> C
         pq.write_table(schema.empty_table(), paths[0], filesystem=filesystem, store_schema=False)
     elif any(has_null_type(field.type) for field in schema):
         paths = [_rewritten(filesystem, path, schema) for path in paths]
+    for path in paths:
+        _refuse_years(path, filesystem)
     return version_of_files(paths, filesystem)
 
 
@@ -181,6 +188,22 @@ def file_schema(file: pq.ParquetFile) -> pyarrow.Schema:
 
     leaves = (file.schema.column(index) for index in range(len(file.schema)))
     return pa.schema([(field.name, _of_file(field.type, leaves)) for field in file.schema_arrow])
+
+
+def _refuse_years(path: str, filesystem: FileSystem) -> None:
+    """Refuse a file by the statistics in its footer, as :func:`.arrow.refuse_beyond_calendar` does rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    footer = pq.read_metadata(path, filesystem=filesystem)
+    kinds = {"DATE": pa.date32(), "TIMESTAMP": pa.timestamp("us")}
+    for index in range(footer.num_columns):
+        column = footer.schema.column(index)
+        kind = kinds.get(column.logical_type.type)
+        for group in range(footer.num_row_groups if kind else 0):
+            found = footer.row_group(group).column(index).statistics
+            if found is not None and found.has_min_max:
+                refuse_years(column.path.partition(".")[0], kind, found.min_raw, found.max_raw)
 
 
 def _rewritten(filesystem: FileSystem, path: str, schema: pyarrow.Schema) -> str:

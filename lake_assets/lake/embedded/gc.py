@@ -82,10 +82,11 @@ class Collector:
         reached = Reached()
         self.reach(self._refs.roots(before), reached)
         packed = set[bytes]().union(*(ids_of(pack) for pack in self._packs()))
+        kept = reached.git | packed
         loose = self._loose()
         return _summary(
-            [file for name, file in loose.items() if name in reached.git or name in packed],
-            [file for name, file in loose.items() if name not in reached.git | packed and file.date <= before],
+            [file for name, file in loose.items() if name in kept],
+            [file for name, file in loose.items() if name not in kept and file.date <= before],
             self._unreached_data(reached, before),
             self._temporary(before),
         )
@@ -193,6 +194,9 @@ def ids_of(pack: Path) -> set[bytes]:
 
 
 def _remove_pack(pack: Path) -> None:
+    # What plain Git made of several packs names this one; it is a shortcut alone.
+    for path in pack.parent.glob("multi-pack-index*"):
+        path.unlink(missing_ok=True)
     # The index last: a reader that still finds it looks in other packs; one that finds none reads all anew.
     for path in (pack, *(path for path in pack.parent.glob(f"{pack.stem}.*") if path != pack)):
         path.unlink(missing_ok=True)

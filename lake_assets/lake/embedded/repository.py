@@ -33,6 +33,7 @@ from lake_assets.lake.errors import (
     DataCorrupted,
     Expired,
     InvalidName,
+    LakeError,
     MergeConflict,
     PathNotFound,
     Unaudited,
@@ -247,13 +248,17 @@ class EmbeddedLake:
                 try:
                     self._objects.link(pointer, target)
                 except FileNotFoundError as error:
-                    if when := self._expired.when(pointer.sha256):
-                        reason = f"its data expired at {when}: only what it says of them is left"
-                        raise Expired(reason, repository=self._name, ref=str(commit.id), path=path) from error
-                    reason = f"object {pointer.sha256} is missing or short: write the file again"
-                    raise DataCorrupted(reason, repository=self._name, ref=str(commit.id), path=path) from error
+                    raise self._gone(pointer, str(commit.id), path) from error
 
         return build
+
+    def _gone(self, pointer: Pointer, ref: str, path: str) -> LakeError:
+        """Return the error of a data object that is not there."""
+        if when := self._expired.when(pointer.sha256):
+            reason = f"its data expired at {when}: only what it says of them is left"
+            return Expired(reason, repository=self._name, ref=ref, path=path)
+        reason = f"object {pointer.sha256} is missing or short: write the file again"
+        return DataCorrupted(reason, repository=self._name, ref=ref, path=path)
 
     def diff(self, left: str, right: str, prefix: str = "") -> Diff:
         """Compare two refs; only folders that differ are read."""
@@ -472,6 +477,10 @@ class EmbeddedLake:
                 raise MergeConflict(reason, repository=self._name, ref=f"{commit} on {branch}", paths=conflicts)
             if root == self._commits.root(head):
                 return None
+            for path, _, file in self._trees.differences(self._commits.root(head), root):
+                pointer = Pointer.parse(self._trees.read(file)) if file else None
+                if pointer and not self._objects.holds(pointer):
+                    raise self._gone(pointer, str(before.id), path)
             text = trailers.clean_message(message) or f"Revert {str(undone.id)[:12]}"
             return self._commits.make(root, [head], text, metadata or {}, replaced)
 

@@ -92,7 +92,7 @@ def encode_batch(batch: pa.RecordBatch, schema: pa.Schema, key: Sequence[str]) -
                 raise RefusedValueError(f"column {field.name!r} does not fit {field.type}: {error}") from error
         columns[field.name] = column
     keys = encode_columns([columns[name] for name in key], key)
-    rows = encode_rows([columns[name] for name in schema.names if name not in key], batch.num_rows)
+    rows = encode_rows({name: columns[name] for name in schema.names if name not in key}, batch.num_rows)
     return keys, pa.array(rows, pa.binary())
 
 

@@ -7,25 +7,46 @@ No field name and no type is stored with a row. Columns are converted whole, the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from itertools import accumulate, chain
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute
+
+from lake_assets.resources.nosql.keys import RefusedValueError
+
+pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode: Callable[[bytes], list[Any]] = msgspec.msgpack.Decoder(list[Any]).decode
 
+_DAY = 86_400_000_000
+_FIRST, _LAST = ((day - date(1970, 1, 1)).days for day in (date.min, date.max))
+
 Rank = tuple[tuple[Any, ...], bytes]
 
 
-def encode_rows(columns: Sequence[pa.Array], row_count: int) -> list[bytes]:
-    """Encode ``row_count`` rows of stored columns, given in schema order."""
+def encode_rows(columns: Mapping[str, pa.Array], row_count: int) -> list[bytes]:
+    """Encode ``row_count`` rows of stored columns, given in schema order.
+
+    Raises
+    ------
+    RefusedValueError
+        A column has a time of a year that Python does not have; it is named.
+    """
     if not columns:
         return [_encode(())] * row_count
-    return list(map(_encode, zip(*map(_to_msgpack, columns), strict=True)))
+    values: list[list[Any]] = []
+    for name, column in columns.items():
+        try:
+            values.append(_to_msgpack(column))
+        except RefusedValueError as error:
+            raise RefusedValueError(f"column {name!r} {error}") from None
+    return list(map(_encode, zip(*values, strict=True)))
 
 
 def decode_rows(rows: Sequence[bytes], types: Sequence[pa.DataType]) -> list[pa.Array]:
@@ -66,9 +87,9 @@ def _to_msgpack(column: pa.Array) -> list[Any]:
     """Return a column's values as what msgpack has: dates as days, timestamps as µs, decimals as text."""
     kind = column.type
     if pa.types.is_date32(kind):
-        return column.view(pa.int32()).to_pylist()
+        return _within(column.view(pa.int32()), 1)
     if pa.types.is_timestamp(kind):
-        return column.view(pa.int64()).to_pylist()
+        return _within(column.view(pa.int64()), _DAY)
     if pa.types.is_decimal(kind):
         return [None if value is None else str(value) for value in column.to_pylist()]
     if pa.types.is_list(kind):
@@ -83,6 +104,15 @@ def _to_msgpack(column: pa.Array) -> list[Any]:
         rows = zip(*map(_to_msgpack, column.flatten()), strict=True) if kind.num_fields else ((),) * len(column)
         return [row if there else None for there, row in zip(present, rows, strict=True)]
     return column.to_pylist()
+
+
+def _within(numbers: pa.Array, day: int) -> list[Any]:
+    """Return days or microseconds since 1970, or refuse those of years that Python does not have."""
+    found = pc.min_max(numbers)
+    least, greatest = found["min"].as_py(), found["max"].as_py()
+    if least is not None and not _FIRST * day <= least <= greatest < (_LAST + 1) * day:
+        raise RefusedValueError("has a time before the year 1 or after 9999: store null there, or text")
+    return numbers.to_pylist()
 
 
 def _from_msgpack(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -297,6 +297,22 @@ def test_values_of_every_kept_type_come_back(store: NoSQLStore) -> None:
     assert list(store.schema("t")) == [types.field(0).with_nullable(False), *list(types)[1:]]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([2932897], pa.date32()),
+        pa.array([-62135596800000001], pa.timestamp("us")),
+        pa.array([[{"at": 253402300800000000}]], pa.list_(pa.struct([("at", pa.timestamp("us", "UTC"))]))),
+    ],
+    ids=["day", "moment", "within"],
+)
+def test_years_that_python_does_not_have_are_refused_by_column(store: NoSQLStore, values: pa.Array) -> None:
+    items = frame(k=["a"]).assign(beyond=pd.Series(values, dtype=pd.ArrowDtype(values.type)))
+    with pytest.raises(SchemaMismatch, match="column 'beyond' has a time before the year 1 or after 9999"):
+        store.write("t", items, key=["k"])
+    assert store.tables() == ()
+
+
 def test_what_is_no_frame_is_refused(store: NoSQLStore) -> None:
     with pytest.raises(NoSQLError, match="Spark and pandas frames"):
         store.write("t", [{"k": 1}], key=["k"])  # type: ignore[arg-type]

@@ -84,7 +84,7 @@ COLUMNS = st.one_of(
 @given(COLUMNS, st.integers(0, 5))
 def test_a_column_of_any_values_comes_back_also_from_a_slice(column: pa.Array, skip: int) -> None:
     column = column.slice(min(skip, len(column)))
-    rows = encode_rows([column, column], len(column))
+    rows = encode_rows({"a": column, "b": column}, len(column))
     for back in decode_rows(rows, [column.type, column.type]):
         back.validate(full=True)
         assert back.to_pylist() == column.to_pylist()
@@ -94,7 +94,9 @@ def test_a_column_of_any_values_comes_back_also_from_a_slice(column: pa.Array, s
 @given(st.lists(st.tuples(st.none() | st.floats(), st.text(max_size=3)), min_size=1))
 def test_rows_rank_by_the_named_column_with_null_first_and_nan_last(values: list[tuple[float | None, str]]) -> None:
     types = [pa.string(), pa.float64()]
-    rows = encode_rows([pa.array([t for _, t in values]), pa.array([f for f, _ in values], pa.float64())], len(values))
+    rows = encode_rows(
+        {"t": pa.array([t for _, t in values]), "f": pa.array([f for f, _ in values], pa.float64())}, len(values)
+    )
     ranked = sorted(rows, key=ranking(types, [1]))
     floats = decode_rows(ranked, types)[1].to_pylist()
     numbers = [value for value in floats if value is not None and value == value]
