@@ -312,7 +312,8 @@ class RunsMachine(RuleBasedStateMachine):
         if outcome.merged:
             assert outcome.commit is not None
             assert outcome.commit.parents[0] == before.id
-            head = model.commits[outcome.commit.parents[1]]
+            # The second parent may be a branch of the merge's own, on lakeFS.
+            head = model.commits[outcome.commit.metadata["branch_head"]]
             files = expected.files if expected.answer == "merge" else self.world.files(outcome.commit.id)
             made = model.commit(outcome.commit.id, files, (before, head))
             model.advance_main(made)
