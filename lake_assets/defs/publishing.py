@@ -4,6 +4,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ def publish(
     """
     name = branch_name(run.run_id)
     head = head or find_head(lake, run.run_id)
-    refuse_lost(lake, instance, run)
+    refuse_lost(lake, instance, run, head)
     if head is None:
         published = published_commit(lake, instance, run.run_id)
         if published is not None:
@@ -128,15 +129,16 @@ def publish(
             f"to rebuild on the new {MAIN}; re-executing from failure would conflict again.",
             allow_retries=False,
         ) from error
-    if find_head(lake, run.run_id) == head:
-        try:
+    left = find_head(lake, run.run_id)
+    if left == head:
+        with suppress(RefNotFound):
             delete_run_branch(lake, run.run_id)
-        except RefNotFound:
-            # A second publisher of the same run was quicker; the merge is the same one.
-            return Publication(commit, merged=False)
+    elif left is None:
+        # A second publisher of the same run was quicker; the merge is the same one.
+        return Publication(commit, merged=False)
     before = commit.parents[0] if len(commit.parents) > 1 else commit.id
     merged = before != commit.id and commit.metadata.get(RUN_ID) == run.run_id
-    return Publication(commit, merged, len(lake.diff(before, commit.id).paths) if merged else 0)
+    return Publication(commit, merged, len(audit.paths) if merged else 0)
 
 
 def refuse_uncommitted(lake: Lake, branch: str) -> None:

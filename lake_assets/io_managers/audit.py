@@ -99,10 +99,11 @@ def audit_publication(
         A place may not change, or an override names a check that there is not.
     """
     decision = _Decision(lake, instance, graph, source, override, back_to, frozenset(checks))
-    entries, refusals = decision.decide()
+    paths = lake.incoming(source.id, MAIN)
+    entries, refusals = decision.decide(paths)
     if refusals:
         raise PublicationRefused(_explained(lake, source, refusals))
-    return Audit(source.id, tuple(entries), override)
+    return Audit(source.id, tuple(entries), override, paths)
 
 
 @dataclass
@@ -124,9 +125,8 @@ class _Decision:
     def _blocking(self) -> Sequence[AssetCheckKey]:
         return sorted(self.checks.union(node.key for node in self.graph.asset_check_nodes if node.blocking))
 
-    def decide(self) -> tuple[list[Entry], list[_Refusal]]:
+    def decide(self, paths: Sequence[str]) -> tuple[list[Entry], list[_Refusal]]:
         self._refuse_unknown_checks()
-        paths = self.lake.incoming(self.source.id, MAIN)
         places = AssetPlaces(self.graph)
         found = {path: places.find(path) for path in paths}
         entries: list[Entry] = []

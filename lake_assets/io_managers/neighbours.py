@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from lake_assets.io_managers.frames.promotions import common_schema
@@ -59,15 +58,24 @@ def _others(lake: Lake, commit: str, prefix: str, written: Collection[str]) -> I
     if lake.fingerprint(commit, prefix) is None:
         return
     found: set[str] = set()
+    for path in (item.path for item in lake.list(commit, prefix)):
+        folder = _other(path, prefix, written)
+        if folder is None or folder in found:
+            continue
+        if len(found) == _FIRST:
+            break
+        found.add(folder)
+        yield folder
+    else:
+        return
     newest = next(lake.log(commit, 1, prefix))
     changed = lake.diff(newest.parents[0], newest.id, prefix).paths if newest.parents else ()
-    # One by one: of a long history only the beginning is listed.
-    for path in chain(changed[-1:], (item.path for item in lake.list(commit, prefix))):
-        folder = path.rpartition("/")[0]
-        if folder in found or folder[len(prefix) + 1 :] in written or "=" not in folder:
-            continue
-        found.add(folder)
-        if lake.fingerprint(commit, folder) is not None:
-            yield folder
-        if len(found) > _FIRST:
-            return
+    folder = _other(changed[-1], prefix, written) if changed else None
+    if folder is not None and folder not in found and lake.fingerprint(commit, folder) is not None:
+        yield folder
+
+
+def _other(path: str, prefix: str, written: Collection[str]) -> str | None:
+    """Return the partition folder of a file, where the write leaves it alone."""
+    folder = path.rpartition("/")[0]
+    return None if "=" not in folder or folder[len(prefix) + 1 :] in written else folder

@@ -116,10 +116,11 @@ def materialized(lake: Lake, instance: DagsterInstance, run_id: str) -> dict[str
     return made
 
 
-def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> None:
+def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun, head: Commit | None = None) -> None:
     """Make sure that what Dagster says a run, and those it goes on from, materialized is on its branch or on ``main``.
 
-    A branch that was deleted or reset meanwhile would else be made anew from ``main``, and the run end well.
+    A branch that was deleted or reset meanwhile would else be made anew from ``main``, and the run end well. ``head`` is
+    that of the run's branch, where the caller has asked for it already.
 
     Raises
     ------
@@ -127,7 +128,10 @@ def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> None:
         It is not. Says which assets are lost.
     """
     carried = carried_runs(lake, instance, run)
-    held = next((branch_name(run_id) for run_id in carried if find_head(lake, run_id) is not None), None)
+    if carried == [run.run_id] and not materialized(lake, instance, run.run_id):
+        return
+    found = (branch_name(run_id) for run_id in carried if find_head(lake, run_id) is not None)
+    held = branch_name(run.run_id) if head is not None else next(found, None)
     made: dict[str, str] = {}
     # Where no branch is left at all, what the ancestors wrote is missed where the run begins.
     for run_id in carried if held is not None else [run.run_id]:

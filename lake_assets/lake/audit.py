@@ -86,11 +86,14 @@ class Audit:
         What may change; nothing else may.
     override
         By whom and why, where an entry has overridden checks.
+    paths
+        The paths that are to change, as they were when they were looked at.
     """
 
     source: str
     entries: tuple[Entry, ...] = ()
     override: Override | None = None
+    paths: tuple[str, ...] = ()
 
     def place_of(self, path: str) -> str | None:
         """Return the place of the entry that covers a path; None where none does."""

@@ -373,7 +373,7 @@ class LakeFSLake:
         if audit is not None:
             base, seen = self._refuse_unaudited(audit, source, into)
             merged = self._merge_looking(source, into, text, given)
-            if into == MAIN and len(merged.parents) > 1 and merged.parents[0] != seen:
+            if merged.id != seen and len(merged.parents) > 1 and merged.parents[0] != seen:
                 self._undo_mixture(merged, base, f"{source} into {into}")
             return merged
         if self._first_wholes(source, into):
@@ -428,7 +428,9 @@ class LakeFSLake:
             if theirs != audit.source:
                 reason = f"the audit is of commit {audit.source}, not of {theirs}"
                 raise Unaudited(reason, repository=self._name, ref=ref)
-            places = {path: audit.place_of(path) for path in self.incoming(source, into)}
+            # Where ``into`` is still what both sides parted from, what differs is what the source changed.
+            incoming = paths_of(self._server.diff(ours, theirs)) if base == ours else self.incoming(source, into)
+            places = {path: audit.place_of(path) for path in incoming if not folders.is_marker(path)}
             refuse_uncovered([path for path, place in places.items() if place is None], self._name, ref)
         if base != ours:
             self._refuse_conflicts(source, into)

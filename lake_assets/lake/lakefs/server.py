@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -17,6 +18,7 @@ from lake_assets.lake.format import FIRST
 from lake_assets.lake.format import FORMAT as LAKE_FORMAT
 from lake_assets.lake.lakefs import private
 from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
+from lake_assets.lake.names import is_commit_id
 
 KEY = ".lake.key"
 """Commit metadata: what a commit or merge whose answer was lost is found by."""
@@ -34,6 +36,11 @@ not paths). Neither side comes to its end before this.
 
 _NUMBER = "lake_assets_format"
 """Metadata of the repository: the lake's format."""
+
+_FORMATS: dict[str, tuple[float, int]] = {}
+"""Formats of the lakes that this process has opened, and when it asked: each IO manager of a run opens its own."""
+_FORMAT_STAYS = 60.0
+"""Seconds after which a format is asked for again."""
 
 RECENT = 1000
 """Commits looked through for a key: more than can land on a branch while a call is tried again."""
@@ -88,12 +95,17 @@ class Server:
             self.delete_branch(place)
 
     def format(self) -> int:
-        """Return the number of the lake's format, which stands in the repository's metadata."""
-        return int(self._api.call("GET", "/metadata").get(_NUMBER, FIRST))
+        """Return the number of the lake's format, which stands in the repository's metadata; asked once in a while."""
+        asked, number = _FORMATS.get(self.name, (-_FORMAT_STAYS, FIRST))
+        if time.monotonic() - asked > _FORMAT_STAYS:
+            number = int(self._api.call("GET", "/metadata").get(_NUMBER, FIRST))
+            _FORMATS[self.name] = time.monotonic(), number
+        return number
 
     def set_format(self, number: int) -> None:
         """Say that the lake has this format."""
         self._api.call("POST", "/metadata", body={"metadata": {_NUMBER: str(number)}})
+        _FORMATS.pop(self.name, None)
 
     # Refs
 
@@ -171,7 +183,7 @@ class Server:
         found = self._api.call("GET", path, ref=f"{source} into {destination}")
         # lakeFS 1.84 gives the two by each other's name: told apart here, so that either order is right.
         both = {found["source_commit_id"], found["destination_commit_id"]}
-        theirs = self.head(source).id
+        theirs = source if is_commit_id(source) else self.head(source).id
         return theirs, next(iter(both - {theirs}), theirs), found["base_commit_id"]
 
     # Changing branches
