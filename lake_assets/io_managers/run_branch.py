@@ -119,8 +119,8 @@ def materialized(lake: Lake, instance: DagsterInstance, run_id: str) -> dict[str
 def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun, head: Commit | None = None) -> None:
     """Make sure that what Dagster says a run, and those it goes on from, materialized is on its branch or on ``main``.
 
-    A branch that was deleted or reset meanwhile would else be made anew from ``main``, and the run end well. ``head`` is
-    that of the run's branch, where the caller has asked for it already.
+    A branch that was deleted or reset meanwhile would else be made anew from ``main``, and the run end well. ``head``
+    is that of the run's branch, where the caller has asked for it already.
 
     Raises
     ------
