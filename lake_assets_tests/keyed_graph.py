@@ -18,14 +18,14 @@ from dagster import (
 )
 
 from lake_assets import environments
-from lake_assets.defs.lake_commits import lake_commits
-from lake_assets.defs.publishing import published_asset
-from lake_assets.defs.sinks import sinks_follow_main
-from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.nosql import KEY, TableUpdate
 from lake_assets.lake.contract import MAIN
+from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.nosql import NoSQLResource
+from lake_assets.runs.lake_commits import lake_commits
+from lake_assets.runs.publishing import published_asset
+from lake_assets.runs.sinks import sinks_follow_main
 
 CITIES = StaticPartitionsDefinition(["köln", "rome", "a/b"])
 SALES, DAILY, DEEP, DOTTED = (AssetKey(path) for path in (["sales"], ["sales", "daily"], ["a", "b", "c"], ["a.b"]))

@@ -21,16 +21,16 @@ from dagster import (
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from lake_assets import environments
-from lake_assets.defs.collecting import collect_garbage
-from lake_assets.defs.lake_commits import lake_commits
-from lake_assets.defs.publishing import published_asset
-from lake_assets.defs.sinks import sinks_follow_main
-from lake_assets.defs.sweeping import sweep_branches
-from lake_assets.io_managers.lake_file import RawFile
 from lake_assets.io_managers.nosql import KEY, TableUpdate
+from lake_assets.io_managers.raw_file import RawFile
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.nosql import NoSQLResource
+from lake_assets.runs.collecting import collect_garbage
+from lake_assets.runs.lake_commits import lake_commits
+from lake_assets.runs.publishing import published_asset
+from lake_assets.runs.sinks import sinks_follow_main
+from lake_assets.runs.sweeping import sweep_branches
 
 DAYS = StaticPartitionsDefinition(["mon", "tue", "wed"])
 

@@ -27,22 +27,22 @@ from dagster import (
     ResourceDependency,
 )
 
-from lake_assets.io_managers.asset_folders import name_of, prefix_of
-from lake_assets.io_managers.content_version import algorithm
-from lake_assets.io_managers.hive_folders import Columns, folder
-from lake_assets.io_managers.layout import columns_of, unlike
+from lake_assets.content.version import algorithm
+from lake_assets.frames.hive_folders import Columns, folder
 from lake_assets.io_managers.lineage import column_metadata
-from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
 from lake_assets.io_managers.no_partition import missing, no_partition
-from lake_assets.io_managers.partitions import partition_columns
-from lake_assets.io_managers.provenance import INPUT, parents
-from lake_assets.io_managers.run_branch import RUN_ID, ensure_run_branch, find_head, published_commit
-from lake_assets.io_managers.run_link import run_link
 from lake_assets.lake.contract import MAIN, Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
+from lake_assets.layout.asset_folders import name_of, prefix_of
+from lake_assets.layout.manifest import MANIFEST, read_manifest, write_manifest
+from lake_assets.layout.partitioning import columns_of, unlike
+from lake_assets.layout.partitions import partition_columns
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.resources.spark_errors import spark_errors
+from lake_assets.runs.branch import RUN_ID, ensure_run_branch, find_head, published_commit
+from lake_assets.runs.link import run_link
+from lake_assets.runs.provenance import INPUT, parents
+from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext

@@ -21,15 +21,15 @@ from dagster import (
 )
 from pydantic import PrivateAttr
 
-from lake_assets.io_managers.asset_folders import name_of
-from lake_assets.io_managers.frames import engines
-from lake_assets.io_managers.frames import pandas as pandas_frames
+from lake_assets.frames import engines
+from lake_assets.frames import pandas as pandas_frames
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.no_partition import annotation_of, no_partition
-from lake_assets.resources.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.layout.asset_folders import name_of
+from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
+from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.resources.spark_errors import spark_errors
+from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame as SparkDataFrame
@@ -245,7 +245,7 @@ def _as_stored(frame: Any) -> Any:
 def _preview(store: NoSQLStore, table: str) -> str:
     import pyarrow
 
-    from lake_assets.io_managers.frames.preview import markdown
+    from lake_assets.frames.preview import markdown
 
     first = next(store.scan(table, batch_size=5), None)
     return markdown(pyarrow.Table.from_batches([first] if first is not None else [], store.schema(table)))

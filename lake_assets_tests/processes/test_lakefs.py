@@ -18,9 +18,9 @@ from lake_assets.defs.stocks.schema import COLUMNS
 from lake_assets.defs.words.source import SAMPLE
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import LakeFSLake
-from lake_assets.resources.nosql.lmdb_store import LMDBStore
-from lake_assets.resources.outbox.lines import read_committed
-from lake_assets.resources.spark_jars import S3A, JarsUnavailable, jars
+from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets.outbox.lines import read_committed
+from lake_assets.spark.jars import S3A, JarsUnavailable, jars
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.defs.words.stream import counted

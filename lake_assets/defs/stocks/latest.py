@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lake_assets.defs.stocks.schema import spark_schema
-from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.io_managers.nosql import TableUpdate
 from lake_assets.lake.contract import Diff, Lake
 from lake_assets.lake.errors import PathNotFound, RefNotFound
+from lake_assets.layout.manifest import MANIFEST
 from lake_assets.resources.spark import SparkResource
 
 if TYPE_CHECKING:

@@ -20,13 +20,8 @@ from dagster import (
 from lake_assets import settings
 from lake_assets.defs.stocks.jobs import stocks
 from lake_assets.defs.stocks.partitions import HOURS, key_of
-from lake_assets.resources.stocks_source import (
-    Patience,
-    SourceError,
-    SourceFile,
-    StocksSource,
-    StocksSourceResource,
-)
+from lake_assets.defs.stocks.source import StocksSourceResource
+from lake_assets.sources import Patience, SourceError, SourceFile, StocksSource
 
 RUNS_PER_TICK = 100
 """The rest follows with the next ticks, so that a first look at years of files does not flood the queue."""

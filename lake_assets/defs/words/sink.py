@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, asset
 
-from lake_assets.defs.publishing import LAYER
 from lake_assets.defs.words.publications import COUNTS, publications
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.outbox.resource import OutboxResource
+from lake_assets.resources.outbox import OutboxResource
+from lake_assets.runs.publishing import LAYER
 
 if TYPE_CHECKING:
-    from lake_assets.resources.outbox.contract import Sender, Update
+    from lake_assets.outbox.contract import Sender, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def word_counts_topic(
 
     After a rollback the restored counts are sent, and a null for a word that is gone.
     """
-    from lake_assets.resources.outbox.contract import OutboxError
+    from lake_assets.outbox.contract import OutboxError
 
     outbox = words_outbox.outbox(lake.lake.repository)
     try:

@@ -14,7 +14,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from lake_assets import definitions, environments
 from lake_assets.defs.stocks import sensors
 from lake_assets.defs.stocks.partitions import HOURS, key_of
-from lake_assets_tests.resources.stocks_source.servers import FaultyServer, Handler, running, status
+from lake_assets_tests.sources.servers import FaultyServer, Handler, running, status
 
 HEADER = b"ISIN,Mnemonic\n"
 DAGSTERS_LIMIT = 60

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.defs.rollback import plan_rollback
 from lake_assets.defs.words.changed import changed_words
 from lake_assets.defs.words.publications import COUNTS, publications
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.errors import DataCorrupted
+from lake_assets.runs.rollback import plan_rollback
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.words.counts import publish, publish_counts, publish_other, write_counts
 from lake_assets_tests.lake.backends import put
