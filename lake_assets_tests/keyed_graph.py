@@ -65,12 +65,12 @@ def definitions() -> Definitions:
         metadata={KEY: "n"},
     )
     def sales_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
-        since, until = nosql.store.source_commit(TABLE.to_user_string()), lake.lake.head(MAIN).id
+        from_commit, to_commit = nosql.store.source_commit(TABLE.to_user_string()), lake.lake.head(MAIN).id
         rows = frame_of(DAILY, 0).astype({"of": object, "n": "int64"})
-        if lake.lake.fingerprint(until, prefix_of(DAILY)) is not None:
-            place = lake.lake.path(until, prefix_of(DAILY))
+        if lake.lake.fingerprint(to_commit, prefix_of(DAILY)) is not None:
+            place = lake.lake.path(to_commit, prefix_of(DAILY))
             rows = pandas.read_parquet(place.root, filesystem=place.filesystem)
-        return TableUpdate(since, until, until, cast(Any, rows), rebuild=True)
+        return TableUpdate(from_commit, to_commit, to_commit, cast(Any, rows), rebuild=True)
 
     lake_assets = [_asset(SALES), _asset(DAILY, [SALES]), _asset(DEEP, [DAILY]), _asset(DOTTED)]
     return Definitions(

@@ -70,14 +70,14 @@ def definitions(source: Path) -> Definitions:
         metadata={KEY: "isin"},
     )
     def prices_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
-        since, until = nosql.store.source_commit("prices_table"), lake.lake.head(MAIN).id
-        days = [lake.lake.path(until, f"prices/partition={day}") for day in days_of(lake.lake, until)]
+        from_commit, to_commit = nosql.store.source_commit("prices_table"), lake.lake.head(MAIN).id
+        days = [lake.lake.path(to_commit, f"prices/partition={day}") for day in days_of(lake.lake, to_commit)]
         frames = [pandas.read_parquet(day.root, filesystem=day.filesystem) for day in days]
         empty = pandas.DataFrame({"isin": pandas.Series(dtype=str), "price": pandas.Series(dtype=float)})
         # Of equal keys the last day's stays.
         rows = pandas.concat([empty, *frames]).drop_duplicates("isin", keep="last")
-        version = lake.lake.fingerprint(until, "prices") or "empty"
-        return TableUpdate(since, until, version, cast(Any, rows), rebuild=True)
+        version = lake.lake.fingerprint(to_commit, "prices") or "empty"
+        return TableUpdate(from_commit, to_commit, version, cast(Any, rows), rebuild=True)
 
     return Definitions(
         assets=[raw, prices, total, published, prices_table],

@@ -223,7 +223,7 @@ def _read_marker(cluster: KafkaCluster, topic: str, topic_id: str) -> str | None
     """Return the commit delivered to that very topic, by the topic of markers as far as it is committed now."""
     options = {"enable.partition.eof": True, "fetch.wait.max.ms": 10}
     consumer = cluster.consumer(**options)
-    until = time.monotonic() + cluster.deadline
+    to_commit = time.monotonic() + cluster.deadline
     found: bytes | None = None
     try:
         # The end is asked for first: a sender at work would move it before it is reached, again and again.
@@ -233,7 +233,7 @@ def _read_marker(cluster: KafkaCluster, topic: str, topic_id: str) -> str | None
         while at < end:
             message = consumer.poll(0.5)
             if message is None:
-                if time.monotonic() > until:
+                if time.monotonic() > to_commit:
                     raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
                 continue
             error = message.error()

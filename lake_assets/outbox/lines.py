@@ -225,7 +225,7 @@ def _write_all(file: FileIO, data: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _lock(path: Path, until: float) -> FileIO:
+def _lock(path: Path, to_commit: float) -> FileIO:
     """Return the file, open and locked; the kernel lets go of the lock when this process dies."""
     while True:
         # Unbuffered: what could not be written must not be tried again when it is closed.
@@ -235,7 +235,7 @@ def _lock(path: Path, until: float) -> FileIO:
             if _is_at(path, file):
                 return file
         except BlockingIOError:
-            if time.monotonic() > until:
+            if time.monotonic() > to_commit:
                 file.close()
                 raise OutboxTaken(f"{path} is being written by another run: run again when that has ended") from None
         except BaseException:

@@ -10,7 +10,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, Failure
 
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import AlreadyExists, RefNotFound
-from lake_assets.runs.lock import hold
+from lake_assets.runs.lock import acquire_run_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
         return name
     if not run.is_finished:
         # Before there is a branch: whoever sweeps must never see one whose run seems to have no process.
-        hold(instance, run.run_id)
+        acquire_run_lock(instance, run.run_id)
     refuse_lost(lake, instance, run)
     # What a run that skips steps starts from may be gone once it has a branch; another just begins one, if need be.
     skips = _skips_steps(instance, run)

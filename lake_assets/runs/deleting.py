@@ -17,7 +17,7 @@ from lake_assets.layout.manifest import MANIFEST
 from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.audit import NO_ASSET, audit_publication
 from lake_assets.runs.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, RUNLESS, EventLog
-from lake_assets.runs.lock import hold
+from lake_assets.runs.lock import acquire_run_lock
 from lake_assets.runs.publishing import conflicting
 from lake_assets.runs.rollback import ABSENT, REASON, changed_publications
 
@@ -80,7 +80,7 @@ def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Delet
         Something was published to the same place since it was planned; ``main`` is as it was.
     """
     name = f"{BRANCH}{secrets.token_hex(6)}"
-    hold(instance, name)
+    acquire_run_lock(instance, name)
     lake.create_branch(name, plan.head.id)
     metadata = {DELETED: plan.place, BY: by, REASON: reason}
     message = f"Delete {plan.place}\n\n{reason}"

@@ -23,7 +23,7 @@ _held: dict[Path, int] = {}
 _mutex = threading.Lock()
 
 
-def hold(instance: DagsterInstance, name: str) -> None:
+def acquire_run_lock(instance: DagsterInstance, name: str) -> None:
     """Say until this process dies that the run (or rollback) of that name goes on.
 
     Where Dagster's local folder cannot be written there is no lock, and only Dagster tells.
@@ -44,7 +44,7 @@ def hold(instance: DagsterInstance, name: str) -> None:
         _held[path] = file
 
 
-def goes_on(instance: DagsterInstance, run: DagsterRun) -> bool:
+def is_alive(instance: DagsterInstance, run: DagsterRun) -> bool:
     """Return whether a run goes on: Dagster says so, and its process is not known to have died."""
     return not run.is_finished and is_held(instance, run.run_id) is not False
 
@@ -82,7 +82,7 @@ def living(instance: DagsterInstance) -> Living:
     """Return the runs that go on: whoever looks for a run's branch may be one of them."""
     ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
     unfinished = instance.get_runs(RunsFilter(statuses=[status for status in DagsterRunStatus if status not in ended]))
-    runs = [run for run in unfinished if goes_on(instance, run)]
+    runs = [run for run in unfinished if is_alive(instance, run)]
     needed = {run.run_id for run in runs}
     for run in runs:
         parent = run.parent_run_id

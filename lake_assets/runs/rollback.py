@@ -20,7 +20,7 @@ from lake_assets.layout.partitions import folders
 from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
 from lake_assets.runs.audit import audit_publication
 from lake_assets.runs.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, RUNLESS, EventLog
-from lake_assets.runs.lock import hold
+from lake_assets.runs.lock import acquire_run_lock
 from lake_assets.runs.provenance import ROLLBACK_TO, makers, place_of
 from lake_assets.runs.publishing import LAYER, PUBLISHED, conflicting, published_version
 
@@ -99,7 +99,7 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
         Something else was published to the same places since it was planned; ``main`` is as it was.
     """
     name = f"{BRANCH}{secrets.token_hex(6)}"
-    hold(instance, name)
+    acquire_run_lock(instance, name)
     lake.create_branch(name, plan.head.id)
     metadata = {ROLLBACK_TO: plan.target.id, REASON: reason}
     what = plan.prefix or "all"

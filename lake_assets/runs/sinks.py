@@ -27,7 +27,7 @@ from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.outbox import OutboxResource
 from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.branch import RUN_ID
-from lake_assets.runs.lock import goes_on
+from lake_assets.runs.lock import is_alive
 from lake_assets.runs.publishing import LAYER, PUBLISHED
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def sinks_follow_main(
     if context.cursor == head.id:
         return SkipReason(f"{MAIN} is still at {head.id}.")
     publisher = context.instance.get_run_by_id(head.metadata.get(RUN_ID, ""))
-    if publisher is not None and goes_on(context.instance, publisher):
+    if publisher is not None and is_alive(context.instance, publisher):
         return SkipReason(f"Run {publisher.run_id}, which published {head.id}, goes on: it feeds its sinks itself.")
     graph = repository.asset_graph
     # A kind of sink is the resource that it writes to.

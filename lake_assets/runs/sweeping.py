@@ -24,7 +24,7 @@ from lake_assets.lake.errors import RefNotFound
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs import deleting
 from lake_assets.runs.branch import branch_name
-from lake_assets.runs.lock import forget_ended, goes_on, is_held, living
+from lake_assets.runs.lock import forget_ended, is_alive, is_held, living
 from lake_assets.runs.provenance import ROLLBACK_TO
 from lake_assets.runs.rollback import BRANCH
 
@@ -75,7 +75,7 @@ def _run_branch(
     if record is None:
         return Branch(name, False, "Dagster knows no such run: it may be another Dagster's")
     run = record.dagster_run
-    if goes_on(instance, run):
+    if is_alive(instance, run):
         return Branch(name, False, f"its run goes on: it is {run.status.value}")
     if needed:
         return Branch(name, False, "a run that goes on was re-executed from it")

@@ -10,11 +10,11 @@ from lake_assets.sources.contract import (
     TruncatedDownload,
 )
 from lake_assets.sources.opening import open_source
-from lake_assets.sources.retries import Patience
+from lake_assets.sources.retries import RetryLimits
 
 __all__ = [
     "FetchedFile",
-    "Patience",
+    "RetryLimits",
     "SourceError",
     "SourceFile",
     "SourceFileMissing",

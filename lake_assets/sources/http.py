@@ -22,8 +22,8 @@ from lake_assets.sources.contract import (
     SourceUnavailable,
     TruncatedDownload,
 )
-from lake_assets.sources.retries import Deadline, Patience
-from lake_assets.sources.saving import receive
+from lake_assets.sources.retries import Deadline, RetryLimits
+from lake_assets.sources.saving import save_stream
 from lake_assets.sources.status import error_for, http_date
 from lake_assets.sources.template import Template, file_name
 
@@ -38,7 +38,7 @@ class HttpSource:
         (but those that hold a placeholder) are ever shown.
     """
 
-    def __init__(self, location: str, patience: Patience) -> None:
+    def __init__(self, location: str, limits: RetryLimits) -> None:
         try:
             parts = urlsplit(location)
         except ValueError:
@@ -51,7 +51,7 @@ class HttpSource:
             parts = parts._replace(path=Template(parts.path).text)  # a base: the layout goes before the query
         self._template = Template(urlunsplit(parts))
         self._shown = Template(urlunsplit(parts._replace(query=_masked(parts.query))))
-        self._patience = patience
+        self._limits = limits
 
     def url(self, hour: datetime) -> str:
         """Return the address without credentials."""
@@ -63,12 +63,12 @@ class HttpSource:
 
     def fetch(self, hour: datetime, into: Path) -> FetchedFile:
         """Stream the file, from the start with every try."""
-        return self._patience.keep_trying(lambda deadline: self._download(hour, into, deadline))
+        return self._limits.keep_trying(lambda deadline: self._download(hour, into, deadline))
 
     def head(self, hour: datetime) -> SourceFile | None:
         """Ask for the file's headers; None where there is no such file."""
         try:
-            return self._patience.keep_trying(lambda deadline: self._headers(hour, deadline))
+            return self._limits.keep_trying(lambda deadline: self._headers(hour, deadline))
         except SourceFileMissing:
             return None
 
@@ -84,7 +84,7 @@ class HttpSource:
             if encoding != "identity":
                 raise SourceError(f"{url}: sent as {encoding}, although the plain file was asked for")
             length = _length(response)
-            return receive(
+            return save_stream(
                 deadline.watch(_chunks(response, url, length)),
                 into,
                 file_name(urlsplit(url).path, hour),
@@ -105,9 +105,7 @@ class HttpSource:
     def _ask(self, method: Literal["GET", "HEAD"], hour: datetime, deadline: Deadline) -> Generator[httpx.Response]:
         """Send one request; whatever keeps the answer from coming is one of our errors."""
         left = max(deadline.left, 0.001)
-        timeout = httpx.Timeout(
-            min(self._patience.read_timeout, left), connect=min(self._patience.connect_timeout, left)
-        )
+        timeout = httpx.Timeout(min(self._limits.read_timeout, left), connect=min(self._limits.connect_timeout, left))
         try:
             with (
                 httpx.Client(

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lake_assets.sources.contract import FetchedFile, SourceError, SourceFile, SourceFileMissing, SourceUnavailable
-from lake_assets.sources.retries import Deadline, Patience
-from lake_assets.sources.saving import receive
+from lake_assets.sources.retries import Deadline, RetryLimits
+from lake_assets.sources.saving import save_stream
 from lake_assets.sources.template import Template, component_regex, file_name
 
 _CHUNK = 1 << 20
@@ -26,12 +26,12 @@ class LocalSource:
         Base or template; a relative one is taken from the working folder of now.
     """
 
-    def __init__(self, location: str, patience: Patience) -> None:
+    def __init__(self, location: str, limits: RetryLimits) -> None:
         try:
             self._template = Template(str(Path(location).expanduser().resolve()))
         except RuntimeError as error:
             raise SourceError(f"stocks source: {location}: {error}") from error
-        self._patience = patience
+        self._limits = limits
 
     def url(self, hour: datetime) -> str:
         """Return a ``file://`` URL."""
@@ -43,7 +43,7 @@ class LocalSource:
 
     def fetch(self, hour: datetime, into: Path) -> FetchedFile:
         """Copy the file; one that changes meanwhile is copied anew, and refused when it goes on changing."""
-        return self._patience.keep_trying(lambda deadline: self._copy(hour, into, deadline))
+        return self._limits.keep_trying(lambda deadline: self._copy(hour, into, deadline))
 
     def head(self, hour: datetime) -> SourceFile | None:
         """Return size and version of the file, or None."""
@@ -81,7 +81,7 @@ class LocalSource:
     def _copy(self, hour: datetime, into: Path, deadline: Deadline) -> FetchedFile:
         path = self._path(hour)
         before = _status(path)
-        fetched = receive(
+        fetched = save_stream(
             deadline.watch(_chunks(path, before)),
             into,
             file_name(str(path), hour),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from lake_assets.sources.contract import SourceError, StocksSource
-from lake_assets.sources.retries import Patience
+from lake_assets.sources.retries import RetryLimits
 
 if TYPE_CHECKING:
     from lake_assets.sources.s3 import S3Client
@@ -20,7 +20,7 @@ def open_source(
     spec: str,
     *,
     s3: Callable[[], S3Client] | None = None,
-    patience: Patience | None = None,
+    limits: RetryLimits | None = None,
 ) -> StocksSource:
     """Return the source that ``spec`` names; nothing is read or connected to yet.
 
@@ -31,7 +31,7 @@ def open_source(
         ``s3://bucket/prefix``.
     s3
         Makes the S3 client, at first use; by default dagster-aws's S3 resource with the AWS credential chain.
-    patience
+    limits
         Bounds of tries and times; the default's where None.
 
     Raises
@@ -45,7 +45,7 @@ def open_source(
     'https://host/stocks/{date}_BINS_XETR{hour}.csv?token=***'
     """
     spec = spec.strip()
-    patience = patience or Patience()
+    limits = limits or RetryLimits()
     if not spec.isprintable():
         raise SourceError("stocks source: it holds control characters")
     scheme = _SCHEME.match(spec)
@@ -53,22 +53,22 @@ def open_source(
         case "":
             from lake_assets.sources.local import LocalSource
 
-            return LocalSource(spec, patience)
+            return LocalSource(spec, limits)
         case "file":
             from lake_assets.sources.local import LocalSource
 
             parts = urlsplit(spec.replace("?", "%3F").replace("#", "%23"))
             if parts.netloc not in ("", "localhost"):
                 raise SourceError("stocks source: a file address has an absolute path, as in file:///data/stocks")
-            return LocalSource(unquote(parts.path), patience)
+            return LocalSource(unquote(parts.path), limits)
         case "http" | "https":
             from lake_assets.sources.http import HttpSource
 
-            return HttpSource(spec, patience)
+            return HttpSource(spec, limits)
         case "s3":
             from lake_assets.sources.s3 import S3Source, aws_client
 
-            return S3Source(spec, s3 or aws_client, patience)
+            return S3Source(spec, s3 or aws_client, limits)
         case other:
             raise SourceError(
                 f"stocks source: {other}:// is not supported; give a folder, file://, http://, "

@@ -34,7 +34,7 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryLimits:
     """Bounds of one operation on a source, all of its tries together. Times in seconds.
 
     Parameters

@@ -24,8 +24,8 @@ from lake_assets.sources.contract import (
     SourceUnavailable,
     TruncatedDownload,
 )
-from lake_assets.sources.retries import Deadline, Patience
-from lake_assets.sources.saving import receive
+from lake_assets.sources.retries import Deadline, RetryLimits
+from lake_assets.sources.saving import save_stream
 from lake_assets.sources.status import error_for
 from lake_assets.sources.template import Template, file_name
 
@@ -50,7 +50,7 @@ class S3Source:
         Called once, at first use: boto3 takes seconds to import.
     """
 
-    def __init__(self, location: str, client: Callable[[], S3Client], patience: Patience) -> None:
+    def __init__(self, location: str, client: Callable[[], S3Client], limits: RetryLimits) -> None:
         self._bucket, _, key = location.partition("://")[2].partition("/")
         if "@" in self._bucket:
             raise SourceError(
@@ -62,7 +62,7 @@ class S3Source:
         self._template = Template(key)
         self._make_client = client
         self._client_made: S3Client | None = None
-        self._patience = patience
+        self._limits = limits
 
     def url(self, hour: datetime) -> str:
         """Return ``s3://bucket/key``."""
@@ -74,18 +74,18 @@ class S3Source:
 
     def fetch(self, hour: datetime, into: Path) -> FetchedFile:
         """Stream the object, from the start with every try."""
-        return self._patience.keep_trying(lambda deadline: self._download(hour, into, deadline))
+        return self._limits.keep_trying(lambda deadline: self._download(hour, into, deadline))
 
     def head(self, hour: datetime) -> SourceFile | None:
         """Ask for the object's size and ETag, or None where there is no such object."""
         try:
-            return self._patience.keep_trying(lambda _: self._head(hour))
+            return self._limits.keep_trying(lambda _: self._head(hour))
         except SourceFileMissing:
             return None
 
     def files(self) -> Iterator[tuple[datetime, SourceFile]]:
         """List the prefix, 1,000 keys a request; keys that are not as the template says are passed over."""
-        found = self._patience.keep_trying(lambda deadline: self._list(deadline))
+        found = self._limits.keep_trying(lambda deadline: self._list(deadline))
         return iter(sorted(found, key=lambda item: item[0]))
 
     @property
@@ -103,7 +103,7 @@ class S3Source:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._template.at(hour))
         size = int(answer["ContentLength"])
         with closing(answer["Body"]) as body:
-            return receive(
+            return save_stream(
                 deadline.watch(_chunks(body, url, size)),
                 into,
                 file_name(url, hour),

@@ -11,7 +11,7 @@ from pathlib import Path
 from lake_assets.sources.contract import FetchedFile, TruncatedDownload
 
 
-def receive(
+def save_stream(
     chunks: Iterable[bytes], into: Path, name: str, *, url: str, etag: str | None, expected: int | None
 ) -> FetchedFile:
     """Write ``chunks`` to ``into/name``; whatever goes wrong, nothing of them stays in ``into``.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
-from lake_assets.runs.lock import forget_ended, goes_on, hold, is_held
+from lake_assets.runs.lock import acquire_run_lock, forget_ended, is_alive, is_held
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 
 RUN = "aaaa0000-0000-4000-8000-000000000001"
@@ -53,26 +53,26 @@ def test_a_run_goes_on_until_its_process_is_killed(instance: DagsterInstance, tm
         until((home / "waiting").exists, process)
         (run,) = instance.get_runs()
         assert is_held(instance, run.run_id) is True
-        assert goes_on(instance, run)
+        assert is_alive(instance, run)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(60)
     (run,) = instance.get_runs()
     assert run.status == DagsterRunStatus.STARTED
     assert is_held(instance, run.run_id) is False
-    assert not goes_on(instance, run)
+    assert not is_alive(instance, run)
 
 
 def test_of_a_run_that_this_machine_never_saw_only_dagster_tells(instance: DagsterInstance) -> None:
     run = DagsterRun("stocks", RUN, status=DagsterRunStatus.STARTED)
     instance.add_run(run)
     assert is_held(instance, RUN) is None
-    assert goes_on(instance, run)
-    assert not goes_on(instance, DagsterRun("stocks", RUN, status=DagsterRunStatus.FAILURE))
+    assert is_alive(instance, run)
+    assert not is_alive(instance, DagsterRun("stocks", RUN, status=DagsterRunStatus.FAILURE))
 
 
 def test_a_run_of_another_machine_is_not_called_dead(instance: DagsterInstance) -> None:
-    hold(instance, RUN)
+    acquire_run_lock(instance, RUN)
     (lock,) = Path(instance.root_directory, "run_locks").glob("*.lock")
     other = lock.with_name(f"{OTHER}.lock")
     other.write_text('{"host": "elsewhere"}\n')
@@ -84,15 +84,15 @@ def test_a_run_of_another_machine_is_not_called_dead(instance: DagsterInstance) 
 def test_a_process_lets_go_of_runs_that_ended_and_their_locks_are_removed(instance: DagsterInstance) -> None:
     for run_id in (RUN, OTHER):
         instance.add_run(DagsterRun("stocks", run_id, status=DagsterRunStatus.STARTED))
-    hold(instance, RUN)
-    hold(instance, RUN)
-    hold(instance, OTHER)
+    acquire_run_lock(instance, RUN)
+    acquire_run_lock(instance, RUN)
+    acquire_run_lock(instance, OTHER)
     assert (is_held(instance, RUN), is_held(instance, OTHER)) == (True, True)
     forget_ended(instance)
     assert is_held(instance, RUN) is True
     instance.delete_run(RUN)
     instance.delete_run(OTHER)
-    hold(instance, "next")
+    acquire_run_lock(instance, "next")
     folder = Path(instance.root_directory, "run_locks")
     assert [path.stem for path in folder.glob("*.lock")] == ["next"]
     (folder / f"{OTHER}.lock").write_text('{"host": "elsewhere"}\n')

@@ -11,7 +11,7 @@ from dagster import DagsterRun, DagsterRunStatus
 
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import RefNotFound
-from lake_assets.runs.lock import hold
+from lake_assets.runs.lock import acquire_run_lock
 from lake_assets.runs.sweeping import Branch, branches_left, sweep
 from lake_assets_tests.small_graph import SmallGraph
 
@@ -70,7 +70,7 @@ def test_a_run_whose_process_lives_stays_and_one_whose_process_was_killed_is_swe
     small: SmallGraph, lake: Lake, add: Add
 ) -> None:
     alive, dead = add(1, DagsterRunStatus.STARTED), add(2, DagsterRunStatus.STARTED)
-    hold(small.instance, alive.removeprefix("run-"))
+    acquire_run_lock(small.instance, alive.removeprefix("run-"))
     folder = Path(small.instance.root_directory, "run_locks")
     # What a killed process leaves: its file, and no lock (test_run_lock.py kills real ones).
     (lock,) = folder.glob("*.lock")
@@ -98,7 +98,7 @@ def test_what_a_killed_rollback_left_is_swept_and_one_that_goes_on_stays(small: 
         with lake.write(name, "notes", metadata={"rollback_to": "x"}) as write:
             Path(write.root, "a.txt").write_text(name)
     lake.create_branch("rollback-elsewhere", MAIN)
-    hold(small.instance, "rollback-live")
+    acquire_run_lock(small.instance, "rollback-live")
     found = swept(small, lake)
     assert {name for name, branch in found.items() if branch.remove} == {"rollback-dead"}
     assert lake.branches() == (MAIN, "rollback-elsewhere", "rollback-live")

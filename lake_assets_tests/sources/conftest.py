@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.sources import Patience
+from lake_assets.sources import RetryLimits
 
 from .servers import FaultyServer, Handler, S3Handler, running
 
@@ -18,8 +18,8 @@ BODY = b"ISIN,Mnemonic\n" + b'"CH0011075394","ZFIN"\n' * 3
 
 
 @pytest.fixture
-def quick() -> Patience:
-    return Patience(tries=3, first_wait=0.01, longest_wait=0.02, deadline=60, connect_timeout=10, read_timeout=10)
+def quick() -> RetryLimits:
+    return RetryLimits(tries=3, first_wait=0.01, longest_wait=0.02, deadline=60, connect_timeout=10, read_timeout=10)
 
 
 @pytest.fixture

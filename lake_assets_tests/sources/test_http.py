@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.sources import (
-    Patience,
+    RetryLimits,
     SourceError,
     SourceFileMissing,
     SourceUnavailable,
@@ -45,8 +45,8 @@ PASSING = [
 
 
 @pytest.fixture
-def source(http: FaultyServer, quick: Patience) -> StocksSource:
-    return open_source(http.address, patience=quick)
+def source(http: FaultyServer, quick: RetryLimits) -> StocksSource:
+    return open_source(http.address, limits=quick)
 
 
 def test_a_file_is_fetched_byte_for_byte_and_described(source: StocksSource, http: FaultyServer, into: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_final_answer_is_not_tried_again(
 
 
 def test_a_silent_source_is_hung_up_on_and_tried_again(http: FaultyServer, into: Path) -> None:
-    source = open_source(http.address, patience=Patience(tries=2, first_wait=0.01, read_timeout=0.3))
+    source = open_source(http.address, limits=RetryLimits(tries=2, first_wait=0.01, read_timeout=0.3))
     http.faults.append(silent)
     source.fetch(HOUR, into).path.unlink()
     http.faults.extend([silent] * 2)
@@ -132,9 +132,9 @@ def test_a_chunked_answer_needs_no_length(source: StocksSource, http: FaultyServ
     assert source.fetch(HOUR, into).size == len(BODY)
 
 
-def test_nobody_listening_is_unavailable(into: Path, quick: Patience) -> None:
+def test_nobody_listening_is_unavailable(into: Path, quick: RetryLimits) -> None:
     with pytest.raises(SourceUnavailable, match=r"no answer.*gave up after 3 tries"):
-        open_source("http://127.0.0.1:9", patience=quick).fetch(HOUR, into)
+        open_source("http://127.0.0.1:9", limits=quick).fetch(HOUR, into)
 
 
 def test_retry_after_is_waited_for(source: StocksSource, http: FaultyServer, into: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_body_that_drips_ends_at_the_deadline(http: FaultyServer, into: Path) 
     http.faults.append(dripping)
     before = time.monotonic()
     with pytest.raises(SourceUnavailable, match=r"too slow: not done in 0\.5 s"):
-        open_source(http.address, patience=Patience(deadline=0.5)).fetch(HOUR, into)
+        open_source(http.address, limits=RetryLimits(deadline=0.5)).fetch(HOUR, into)
     assert time.monotonic() - before < 30
     assert list(into.iterdir()) == []
 
@@ -173,25 +173,25 @@ def test_a_redirect_is_followed(source: StocksSource, http: FaultyServer, into: 
     assert source.fetch(HOUR, into).size == len(BODY)
 
 
-def test_a_template_may_stand_in_the_query(http: FaultyServer, into: Path, quick: Patience) -> None:
+def test_a_template_may_stand_in_the_query(http: FaultyServer, into: Path, quick: RetryLimits) -> None:
     http.files["/download"] = BODY
-    source = open_source(f"{http.address}/download?day={{date}}&hour={{hour}}", patience=quick)
+    source = open_source(f"{http.address}/download?day={{date}}&hour={{hour}}", limits=quick)
     assert source.url(HOUR) == f"{http.address}/download?day=2017-07-28&hour=08"
     assert source.fetch(HOUR, into).path.name == "download"
     assert http.requests[0][1] == "/download?day=2017-07-28&hour=08"
 
 
-def test_a_base_keeps_its_query_behind_the_file(http: FaultyServer, into: Path, quick: Patience) -> None:
-    open_source(f"{http.address}/?version=2", patience=quick).fetch(HOUR, into)
+def test_a_base_keeps_its_query_behind_the_file(http: FaultyServer, into: Path, quick: RetryLimits) -> None:
+    open_source(f"{http.address}/?version=2", limits=quick).fetch(HOUR, into)
     assert http.requests[0][1] == f"/{NAME}?version=2"
 
 
 def test_credentials_are_sent_and_never_shown(
-    http: FaultyServer, into: Path, quick: Patience, caplog: pytest.LogCaptureFixture
+    http: FaultyServer, into: Path, quick: RetryLimits, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     secret = http.address.replace("//", "//ann:hunter2@") + "/?token=s3same"
-    source = open_source(secret, patience=quick)
+    source = open_source(secret, limits=quick)
     fetched = source.fetch(HOUR, into)
     _, path, headers = http.requests[0]
     assert headers["authorization"] == "Basic YW5uOmh1bnRlcjI="
@@ -220,9 +220,9 @@ def test_an_address_without_a_fixed_host_is_refused(spec: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_port_that_is_none_is_refused_when_asked(into: Path, quick: Patience) -> None:
+def test_a_port_that_is_none_is_refused_when_asked(into: Path, quick: RetryLimits) -> None:
     with pytest.raises(SourceError, match="cannot be asked"):
-        open_source("http://127.0.0.1:port", patience=quick).fetch(HOUR, into)
+        open_source("http://127.0.0.1:port", limits=quick).fetch(HOUR, into)
 
 
 @pytest.mark.parametrize("text", [None, "", "soon", "-1", "1.5", "inf", "9" * 400, "Fri, 99 Jul 2017 20:00:00 GMT"])

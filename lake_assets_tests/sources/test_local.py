@@ -9,7 +9,14 @@ from threading import Event, Thread
 
 import pytest
 
-from lake_assets.sources import Patience, SourceError, SourceFileMissing, SourceUnavailable, StocksSource, open_source
+from lake_assets.sources import (
+    RetryLimits,
+    SourceError,
+    SourceFileMissing,
+    SourceUnavailable,
+    StocksSource,
+    open_source,
+)
 
 from .conftest import BODY, HOUR, NAME
 
@@ -23,8 +30,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def source(folder: Path, quick: Patience) -> StocksSource:
-    return open_source(str(folder), patience=quick)
+def source(folder: Path, quick: RetryLimits) -> StocksSource:
+    return open_source(str(folder), limits=quick)
 
 
 def test_a_file_is_copied_byte_for_byte_and_described(source: StocksSource, folder: Path, into: Path) -> None:
@@ -125,7 +132,7 @@ def test_a_folder_where_the_file_should_be_is_refused(source: StocksSource, fold
     assert list(source.files() or ()) == []
 
 
-def test_ten_thousand_files_are_listed_in_order_in_under_a_second_of_work(folder: Path, quick: Patience) -> None:
+def test_ten_thousand_files_are_listed_in_order_in_under_a_second_of_work(folder: Path, quick: RetryLimits) -> None:
     start = datetime(2016, 1, 1, tzinfo=timezone.utc).timestamp()
     hours = [datetime.fromtimestamp(start + 3600 * number, timezone.utc) for number in range(10_000)]
     for hour in hours:
@@ -137,7 +144,7 @@ def test_ten_thousand_files_are_listed_in_order_in_under_a_second_of_work(folder
             (folder / f"other-{day.name}").mkdir()
             (day / f"2001-01-01_BINS_XETR{hour.hour:02d}.csv").touch()
     before = time.process_time()
-    listed = list(open_source(str(folder), patience=quick).files() or ())
+    listed = list(open_source(str(folder), limits=quick).files() or ())
     assert time.process_time() - before < 1
     assert [hour for hour, _ in listed] == [*hours, HOUR]
     assert listed[-1][1] == open_source(str(folder)).head(HOUR)

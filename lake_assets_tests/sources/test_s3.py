@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lake_assets.sources import (
-    Patience,
+    RetryLimits,
     SourceError,
     SourceFileMissing,
     SourceUnavailable,
@@ -41,8 +41,8 @@ PASSING = [
 
 
 @pytest.fixture
-def source(s3_client: Client, quick: Patience) -> StocksSource:
-    return open_source("s3://exchange/stocks", s3=s3_client, patience=quick)
+def source(s3_client: Client, quick: RetryLimits) -> StocksSource:
+    return open_source("s3://exchange/stocks", s3=s3_client, limits=quick)
 
 
 def test_an_object_is_fetched_byte_for_byte_and_described(source: StocksSource, into: Path) -> None:
@@ -119,13 +119,13 @@ def test_a_listing_is_tried_again(source: StocksSource, s3_server: FaultyServer)
     assert len(list(source.files() or ())) == 1
 
 
-def test_a_bucket_that_does_not_exist_is_said_to(s3_client: Client, quick: Patience) -> None:
+def test_a_bucket_that_does_not_exist_is_said_to(s3_client: Client, quick: RetryLimits) -> None:
     with pytest.raises(SourceError, match="no such bucket"):
-        open_source("s3://nowhere/stocks", s3=s3_client, patience=quick).files()
+        open_source("s3://nowhere/stocks", s3=s3_client, limits=quick).files()
 
 
 def test_without_credentials_the_remedy_is_botocores(
-    monkeypatch: pytest.MonkeyPatch, s3_server: FaultyServer, tmp_path: Path, into: Path, quick: Patience
+    monkeypatch: pytest.MonkeyPatch, s3_server: FaultyServer, tmp_path: Path, into: Path, quick: RetryLimits
 ) -> None:
     from lake_assets.sources.s3 import aws_client
 
@@ -134,7 +134,7 @@ def test_without_credentials_the_remedy_is_botocores(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    source = open_source("s3://exchange", s3=lambda: aws_client(endpoint_url=s3_server.address), patience=quick)
+    source = open_source("s3://exchange", s3=lambda: aws_client(endpoint_url=s3_server.address), limits=quick)
     with pytest.raises(SourceError, match="credentials"):
         source.fetch(HOUR, into)
 

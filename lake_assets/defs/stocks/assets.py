@@ -175,10 +175,10 @@ def stocks_table(
     context: AssetExecutionContext, spark: SparkResource, lake: LakeResource, nosql: NoSQLResource
 ) -> TableUpdate:
     """The latest bar of each security over all published hours: a sink, fed from published commits only."""
-    since = nosql.store.source_commit("stocks_table")
+    from_commit = nosql.store.source_commit("stocks_table")
     # The head is read after the table's commit, so that it is never behind it.
-    until = lake.lake.head(MAIN).id
-    update = table_update(lake.lake, spark, since, until)
+    to_commit = lake.lake.head(MAIN).id
+    update = table_update(lake.lake, spark, from_commit, to_commit)
     context.log.info("stocks_table: %s", update.describe())
     return update
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lake_assets.defs.stocks.generator import TRADING_HOURS, generate, is_trading, version_of
 from lake_assets.sources.contract import FetchedFile, SourceError, SourceFile
-from lake_assets.sources.saving import receive
+from lake_assets.sources.saving import save_stream
 from lake_assets.sources.template import Template, file_name
 
 _LONGEST_WINDOW = timedelta(days=366)
@@ -45,7 +45,7 @@ class GeneratedSource:
 
     def fetch(self, hour: datetime, into: Path) -> FetchedFile:
         """Generate the file."""
-        return receive(
+        return save_stream(
             generate(hour, self._rows),
             into,
             file_name(self._template.at(hour), hour),

@@ -295,7 +295,7 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write one file, as the command line says."""
-    from lake_assets.sources.saving import receive
+    from lake_assets.sources.saving import save_stream
 
     parser = argparse.ArgumentParser(description="Write one hour's stock file of generated rows.")
     parser.add_argument("--date", type=date.fromisoformat, required=True, help="as in 2017-07-28")
@@ -310,7 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hour = datetime(day.year, day.month, day.day, options.hour, tzinfo=timezone.utc)
     out: Path = options.out
     chunks = generate(hour, options.rows, options.bad_rows)
-    written = receive(chunks, out.parent, out.name, url="the generator", etag=None, expected=None)
+    written = save_stream(chunks, out.parent, out.name, url="the generator", etag=None, expected=None)
     closed = "" if is_trading(hour) else " (no trading in that hour: header only)"
     print(f"{out}: {written.rows:,} rows, {written.size:,} bytes, sha256 {written.sha256}{closed}")
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from lake_assets import sources
 from lake_assets.defs.stocks.generator import DEFAULT_ROWS
-from lake_assets.sources.retries import Patience
+from lake_assets.sources.retries import RetryLimits
 
 if TYPE_CHECKING:
     from lake_assets.sources.contract import StocksSource
@@ -26,7 +26,7 @@ def open_source(
     *,
     s3: Callable[[], S3Client] | None = None,
     generator_rows: int = DEFAULT_ROWS,
-    patience: Patience | None = None,
+    limits: RetryLimits | None = None,
 ) -> StocksSource:
     """Return the source that ``spec`` names; nothing is read or connected to yet.
 
@@ -35,7 +35,7 @@ def open_source(
     spec
         What :func:`lake_assets.sources.open_source` takes. Empty or ``generated``: the generator;
         ``generated:2017-07-24..2017-07-28`` makes it list those days.
-    s3, patience
+    s3, limits
         As there.
     generator_rows
         Rows of a generated trading hour.
@@ -49,7 +49,7 @@ def open_source(
         from lake_assets.defs.stocks.generated import GeneratedSource
 
         return GeneratedSource(generated["window"] or "", generator_rows)
-    return sources.open_source(spec, s3=s3, patience=patience)
+    return sources.open_source(spec, s3=s3, limits=limits)
 
 
 class S3Settings(Config):
@@ -82,20 +82,20 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
         description="Folder, http(s):// or s3:// base, or template with {date} and {hour}; empty: generated",
     )
     generator_rows: int = Field(default=DEFAULT_ROWS, ge=0, description="Rows of a generated trading hour")
-    tries: int = Field(default=Patience().tries, ge=1, description="Tries of one fetch")
+    tries: int = Field(default=RetryLimits().tries, ge=1, description="Tries of one fetch")
     deadline_seconds: float = Field(
-        default=Patience().deadline, gt=0, description="Bound of one fetch, all of its tries together"
+        default=RetryLimits().deadline, gt=0, description="Bound of one fetch, all of its tries together"
     )
     s3: S3Settings = Field(default_factory=S3Settings, description="Settings of the S3 resource")
 
-    def open(self, override: str | None = None, patience: Patience | None = None) -> StocksSource:
+    def open(self, override: str | None = None, limits: RetryLimits | None = None) -> StocksSource:
         """Return the source, or the one that a run's configuration names instead.
 
         Parameters
         ----------
         override
             Another source.
-        patience
+        limits
             Other bounds than those configured here, for one who may not wait that long.
 
         Raises
@@ -107,7 +107,7 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
             override or self.source,
             s3=self._s3_client,
             generator_rows=self.generator_rows,
-            patience=patience or Patience(tries=self.tries, deadline=self.deadline_seconds),
+            limits=limits or RetryLimits(tries=self.tries, deadline=self.deadline_seconds),
         )
 
     def _s3_client(self) -> S3Client:

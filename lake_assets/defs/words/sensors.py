@@ -29,7 +29,7 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
-from lake_assets.runs.lock import goes_on
+from lake_assets.runs.lock import is_alive
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import SourceError, StreamSource
@@ -194,7 +194,7 @@ def _in_flight(instance: DagsterInstance) -> str | None:
         pools = run.run_op_concurrency.all_pools if run.run_op_concurrency is not None else None
         if POOL not in (pools or ()):
             continue
-        if goes_on(instance, run):
+        if is_alive(instance, run):
             found = run.run_id
         else:
             instance.report_run_failed(run, "Its process was killed: the sensor found that none holds its lock.")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lake_assets.sources import Patience, open_source
+from lake_assets.defs.stocks.source import open_source
+from lake_assets.sources import RetryLimits
 
 from .conftest import HOUR, NAME
 from .servers import FaultyServer, endless_lines
@@ -48,7 +49,7 @@ def test_a_large_http_file_is_fetched_in_constant_memory(http: FaultyServer, int
 def test_a_large_object_is_fetched_in_constant_memory(
     s3_server: FaultyServer, s3_client: Callable[[], Any], into: Path
 ) -> None:
-    source = open_source("s3://exchange/stocks", s3=s3_client, patience=Patience(tries=1))
+    source = open_source("s3://exchange/stocks", s3=s3_client, limits=RetryLimits(tries=1))
     source.fetch(HOUR, into)
     s3_server.faults.append(endless_lines(LINES, LARGE))
     assert_flat(lambda: source.fetch(HOUR, into))
@@ -60,7 +61,7 @@ def test_a_full_disk_is_named_and_nothing_stays(into: Path) -> None:
 import resource
 from datetime import datetime, timezone
 from pathlib import Path
-from lake_assets.sources import open_source
+from lake_assets.defs.stocks.source import open_source
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     open_source("").fetch(datetime(2017, 7, 28, 8, tzinfo=timezone.utc), Path({str(into)!r}))
