@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import (
     ConfigurableIOManager,
-    DagsterInstance,
-    DagsterRun,
     DataVersion,
     Failure,
     InputContext,
@@ -33,13 +31,14 @@ from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.no_partition import missing, no_partition
 from lake_assets.lake.contract import MAIN, Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.layout.manifest import MANIFEST, read_manifest, write_manifest
 from lake_assets.layout.partitioning import columns_of, unlike
 from lake_assets.layout.partitions import partition_columns
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.runs.branch import RUN_ID, ensure_run_branch, find_head, published_commit
+from lake_assets.runs.branch import RUN_ID, ensure_run_branch, read_ref
 from lake_assets.runs.link import run_link
 from lake_assets.runs.provenance import INPUT, parents
 from lake_assets.spark.errors import spark_errors
@@ -105,24 +104,6 @@ class Target:
     def path(self, key: str) -> str:
         """Return the path of one partition in the lake."""
         return join(self.prefix, self.folders[key])
-
-
-def join(*parts: str) -> str:
-    """Join path parts, leaving out empty ones."""
-    return "/".join(part for part in parts if part)
-
-
-def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
-    """Return the commit a step of this run reads: its branch's head, or what it published."""
-    head = find_head(lake, run.run_id)
-    if head is not None:
-        # A process that has not seen it makes sure that it still holds what the run wrote.
-        ensure_run_branch(lake, instance, run)
-    else:
-        head = published_commit(lake, instance, run.run_id)
-    if head is None:
-        head = lake.head(ensure_run_branch(lake, instance, run))
-    return head.id
 
 
 class _EqualContentError(Exception):

@@ -23,10 +23,11 @@ from lake_assets.frames.parquet import (
     write_table,
 )
 from lake_assets.frames.preview import markdown, preview
-from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
+from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target
 from lake_assets.io_managers.neighbours import refuse_unlike
 from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
+from lake_assets.lake.names import join
 
 if TYPE_CHECKING:
     import pyarrow

@@ -30,12 +30,12 @@ from lake_assets.frames.csv import (
 from lake_assets.frames.hive_folders import Columns
 from lake_assets.frames.promotions import common_schema
 from lake_assets.frames.spark_csv import read_spark_csv
-from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
+from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target
 from lake_assets.io_managers.neighbours import refuse_unlike
 from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.lake.contract import Lake, Snapshot, Write
 from lake_assets.lake.errors import InvalidName
-from lake_assets.lake.names import check_folder
+from lake_assets.lake.names import check_folder, join
 from lake_assets.layout.manifest import MANIFEST, manifest_in, read_manifest
 from lake_assets.runs.provenance import SOURCE
 from lake_assets.spark.session import can_be_escaped, literal

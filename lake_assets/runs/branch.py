@@ -98,6 +98,19 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
     return name
 
 
+def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
+    """Return the commit a step of this run reads: its branch's head, or what it published."""
+    head = find_head(lake, run.run_id)
+    if head is not None:
+        # A process that has not seen it makes sure that it still holds what the run wrote.
+        ensure_run_branch(lake, instance, run)
+    else:
+        head = published_commit(lake, instance, run.run_id)
+    if head is None:
+        head = lake.head(ensure_run_branch(lake, instance, run))
+    return head.id
+
+
 def delete_run_branch(lake: Lake, run_id: str) -> None:
     """Remove a run's branch; one that is gone already is :class:`RefNotFound`."""
     _KNOWN.discard((lake.repository, run_id))

@@ -28,11 +28,10 @@ from dagster import (
 )
 from dagster._check import CheckError  # what `repository_def` raises where there is none
 
-from lake_assets.io_managers.lake_io_manager import join, read_ref
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import MergeConflict, RefNotFound, Unaudited
-from lake_assets.lake.names import belongs_to
+from lake_assets.lake.names import belongs_to, join
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
@@ -44,6 +43,7 @@ from lake_assets.runs.branch import (
     ensure_run_branch,
     find_head,
     published_commit,
+    read_ref,
     refuse_lost,
 )
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, Failure
 
-from lake_assets.io_managers.lake_io_manager import join
 from lake_assets.lake.contract import MAIN, Commit, Diff, Lake, Write
 from lake_assets.lake.errors import LakeError, MergeConflict, PathNotFound, Unaudited
-from lake_assets.lake.names import beside, is_within
+from lake_assets.lake.names import beside, is_within, join
 from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.layout.manifest import read_manifest
 from lake_assets.layout.partitions import folders

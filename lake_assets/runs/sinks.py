@@ -16,10 +16,9 @@ from dagster import (
     sensor,
 )
 
-from lake_assets.io_managers.nosql import table_of
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import RefNotFound
-from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.outbox.contract import OutboxError
 from lake_assets.resources.lake import LakeResource
@@ -69,7 +68,7 @@ def sinks_follow_main(
     graph = repository.asset_graph
     # A kind of sink is the resource that it writes to.
     kinds: Mapping[str, Reflected] = {
-        "nosql": lambda sink: nosql.store.source_commit(table_of(sink)),
+        "nosql": lambda sink: nosql.store.source_commit(name_of(sink)),
         "words_outbox": lambda _: words_outbox.outbox(lake.lake.repository, DEADLINE).delivered(),
     }
     requests: list[RunRequest] = []

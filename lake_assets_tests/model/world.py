@@ -31,7 +31,6 @@ from dagster import (
 from lake_assets import environments
 from lake_assets.cli import publishing as publish_command
 from lake_assets.cli.errors import CommandError
-from lake_assets.io_managers.lake_io_manager import read_ref
 from lake_assets.io_managers.parquet import ParquetIOManager
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit
@@ -43,6 +42,7 @@ from lake_assets.resources.nosql import LMDBResource
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import audit_publication
+from lake_assets.runs.branch import read_ref
 from lake_assets.runs.deleting import delete, deletion_events, plan_deletion
 from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.publishing import publish_runs

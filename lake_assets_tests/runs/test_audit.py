@@ -40,13 +40,12 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from lake_assets import environments, settings
-from lake_assets.io_managers.lake_io_manager import read_ref
 from lake_assets.lake.audit import Override, read_record
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import PublicationRefused
-from lake_assets.runs.branch import branch_name, ensure_run_branch
+from lake_assets.runs.branch import branch_name, ensure_run_branch, read_ref
 from lake_assets.runs.publishing import publish, publish_runs, published_asset
 from lake_assets.runs.rollback import plan_rollback
 from lake_assets.runs.verification import Verification

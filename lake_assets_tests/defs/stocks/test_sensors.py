@@ -192,7 +192,7 @@ def test_http_that_refuses_is_skipped_with_its_reason_and_recovers(
 def test_http_that_says_nothing_is_given_up_well_within_dagsters_limit(
     http: FaultyServer, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "PATIENCE", sensors.RetryLimits(tries=2, deadline=2, read_timeout=0.5))
+    monkeypatch.setattr(sensors, "SENSOR_LIMITS", sensors.RetryLimits(tries=2, deadline=2, read_timeout=0.5))
     http.faults.extend([lambda handler, _: handler.server.over.wait(30)] * 100)
     started = time.monotonic()
     skipped = sensor.tick()
