@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-Columns = Mapping[str, str]
+PartitionValues = Mapping[str, str]
 """Partition column to its value, outermost folder first."""
 
 # What Spark escapes in a partition folder's name (ExternalCatalogUtils.charToEscape), so that both agree.
 ESCAPED = frozenset("\"#%'*/:=?\\\x7f{[]^") | {chr(code) for code in range(0x20)}
 
 
-def folder(columns: Columns) -> str:
+def folder(columns: PartitionValues) -> str:
     """Return the Hive-style folder of one partition, escaped as Spark does it."""
     return "/".join(f"{escape(name)}={escape(value)}" for name, value in columns.items())
 

@@ -6,19 +6,42 @@ integers stay integers beside nulls, a null is no NaN, and dates and timestamps 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.frames.arrow import conform, refuse_beyond_calendar
-from lake_assets.frames.stored_types import RefusedColumn, refuse_repeated, stored_schema
+from lake_assets.frames.conform import stored_rows
+from lake_assets.frames.contract import ArrowLibrary, OpenSession
+from lake_assets.frames.rows import Rows, TableRows
+from lake_assets.frames.stored_types import RefusedColumn, refuse_repeated
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
 _BELOW_MICROSECOND = "times below the microsecond"
+
+
+class PandasFrames(ArrowLibrary):
+    """Frames of the class `pandas.DataFrame`."""
+
+    module, class_name = "pandas", "DataFrame"
+
+    def rows(self, frame: pandas.DataFrame) -> Rows:
+        """Return the rows of a frame, and its index where it has a name."""
+        return TableRows(to_arrow(frame))
+
+    def from_rows(self, rows: Rows) -> pandas.DataFrame:
+        """Return rows as a frame whose columns are of Arrow's own types."""
+        return to_pandas(rows.table())
+
+    def empty(self, columns: Mapping[str, str], session: OpenSession) -> pandas.DataFrame:
+        """Return a frame without rows: its columns become of the type of what is added to them."""
+        import pandas
+
+        del session
+        return pandas.DataFrame({name: pandas.Series(dtype=object) for name in columns})
 
 
 def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
@@ -38,10 +61,7 @@ def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
     names = [_name(label) for label in frame.columns]
     refuse_repeated(names)
     arrays = [_array(name, frame.iloc[:, at]) for at, name in enumerate(names)]
-    table = pa.Table.from_arrays(arrays, names)
-    stored = conform(table, stored_schema(table.schema))
-    refuse_beyond_calendar(stored)
-    return stored
+    return stored_rows(pa.Table.from_arrays(arrays, names)).table()
 
 
 def to_pandas(table: pyarrow.Table) -> pandas.DataFrame:

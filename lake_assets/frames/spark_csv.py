@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lake_assets.frames.csv import CsvColumn, CsvSource, schema_of
 from lake_assets.frames.promotions import common_schema
-from lake_assets.frames.spark import converted_columns, quoted, spark_type
+from lake_assets.frames.spark_columns import converted_columns, quoted, spark_type
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

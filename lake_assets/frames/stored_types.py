@@ -63,6 +63,27 @@ def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
     raise TypeError(f"is of type {kind}, which has no type in the lake: cast it to one of docs/types.md")
 
 
+def type_named(name: str) -> pyarrow.DataType:
+    """Return the stored type that an asset's definition calls by a name of Arrow's or SQL's; text for any other."""
+    import pyarrow as pa
+
+    sql = {
+        "tinyint": pa.int8(),
+        "smallint": pa.int16(),
+        "int": pa.int32(),
+        "integer": pa.int32(),
+        "bigint": pa.int64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        "timestamp_ntz": pa.timestamp("us"),
+    }
+    try:
+        return sql.get(name.lower()) or stored_type(pa.type_for_alias(name))
+    except (TypeError, ValueError):
+        return pa.string()
+
+
 def stored_schema(schema: pyarrow.Schema) -> pyarrow.Schema:
     """Return the schema that columns are stored in.
 

@@ -5,7 +5,7 @@
 import hashlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,11 @@ from dagster import Failure, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
 from lake_assets.content.version import ContentDigest, algorithm
-from lake_assets.frames.hive_folders import Columns
-from lake_assets.io_managers.lake_io_manager import Stored, Target
+from lake_assets.frames.hive_folders import PartitionValues
+from lake_assets.io_managers.inputs import FoundInput
 from lake_assets.io_managers.parquet import ParquetIOManager
-from lake_assets.lake.contract import Lake, Snapshot, Write
+from lake_assets.io_managers.target import Stored, Target
+from lake_assets.lake.contract import Lake, Write
 from lake_assets.lake.names import beside
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.manifest import read_manifest
@@ -115,7 +116,7 @@ class StreamIOManager(ParquetIOManager):
         passed_over = query.source.passed_over()
         for told in passed_over[:_SHOWN]:
             context.log.warning("%s is not counted: %s", prefix, told)
-        session = streaming_session(self.spark.session, query.state_store)
+        session = streaming_session(self._session(), query.state_store)
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
             consumed = _consume(query, before, session, place.folder, batches)
@@ -153,15 +154,17 @@ class StreamIOManager(ParquetIOManager):
         beside_it = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}
         return {"": Stored(digest.rows, _version(digest.version(), position), metadata, beside_it)}
 
-    def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:
+    def _version_of_held(
+        self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
+    ) -> str | None:
         position = read_position(lake, commit, path)
         rows = super()._version_of_held(lake, commit, places_at(lake, commit, path).counts, part, partition)
         return _version(rows, position) if rows is not None and position is not None else None
 
-    def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
-        lake = self.lake.lake
-        counts = places_at(lake, snapshot.commit, target.prefix).counts
-        return super()._load(context, lake.path(snapshot.commit, counts), target)
+    def _load(self, context: InputContext, found: FoundInput) -> Any:
+        lake, commit = self.lake.lake, found.snapshot.commit
+        counts = places_at(lake, commit, found.target.prefix).counts
+        return super()._load(context, replace(found, snapshot=lake.path(commit, counts)))
 
 
 def _checked(query: StreamQuery, before: Position | None, source_id: str, checkpoint: Path) -> Loss:

@@ -73,3 +73,18 @@ class SparkResource(ConfigurableResource["SparkResource"]):
         if self._lazy is not None:
             self._lazy.spark_session.stop()
             self._lazy = None
+
+
+def session_of(spark: SparkResource | None) -> SparkSession:
+    """Return the session of an IO manager's ``spark``.
+
+    Raises
+    ------
+    RuntimeError
+        The IO manager was given none, or there is no Java to run it on.
+    """
+    if spark is None:
+        raise RuntimeError(
+            "a Spark frame is asked for, and the IO manager has no Spark: give it one (spark=SparkResource(lake=lake))"
+        )
+    return spark.session

@@ -25,7 +25,7 @@ from lake_assets.nosql.contract import (
     WriteResult,
 )
 from lake_assets.nosql.lmdb import environment as environments
-from lake_assets.nosql.lmdb.frames import frame_schema, write_frame
+from lake_assets.nosql.lmdb.encoding import frame_schema, write_frame
 from lake_assets.nosql.lmdb.keys import decode_columns, encode_key
 from lake_assets.nosql.lmdb.rows import decode_rows
 from lake_assets.nosql.lmdb.runs import Item, merge, spool
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas
     from pyspark.sql import DataFrame as SparkDataFrame
 
-    Frame = SparkDataFrame | pandas.DataFrame
+    Frame = SparkDataFrame | pandas.DataFrame | pa.Table
 
 _META, _SPOOL = "meta", "spool"
 _NAME_BYTES = 400
