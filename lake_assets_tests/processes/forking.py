@@ -79,7 +79,7 @@ class ForkedRuns:
 
     def keep(self) -> None:
         """Keep the state as it is now."""
-        for path in (self.home, self.dagster):
+        for path in filter(Path.is_dir, (self.home, self.dagster)):
             subprocess.run(["cp", "-a", str(path), str(self._kept)], check=True)
 
     def restore(self) -> None:
