@@ -20,7 +20,10 @@ from lake_assets_tests.conftest import REPOSITORY_ROOT
 PAGES = [REPOSITORY_ROOT / "README.md", *sorted((REPOSITORY_ROOT / "docs").glob("*.md"))]
 PROGRAMS = ("lake-assets", "dagster", "make", "git")
 """Those whose commands are parsed."""
-OTHERS = {"cd", "docker", "echo", "export", "lakectl", "pip", "printf", "pytest", "tail"}
+OTHERS = {
+    *("cd", "cp", "docker", "echo", "export", "head", "lakectl", "mkdir", "pip", "pre-commit", "printf", "pytest"),
+    *("python", "tail", "yes"),
+}
 """Those that are not of this project, or the shell's own."""
 MISUNDERSTOOD = (click.UsageError, typer.BadParameter.__bases__[0], AssertionError)
 """What click says, or the copy of it that Typer has, or a test."""
@@ -44,11 +47,14 @@ def simple_commands(line: str) -> Iterator[list[str]]:
     words = shlex.shlex(re.sub(r"<[\w ]+>", "X", line), posix=True, punctuation_chars="|;&")
     words.whitespace_split = True
     command: list[str] = []
+    redirected = False
     for word in [*words, ";"]:
         if set(word) <= set("|;&"):
             if command:
                 yield command
             command = []
+        elif redirected or word in (">", ">>"):
+            redirected = not redirected
         elif command or not ASSIGNMENT.match(word):
             command.append(word.removeprefix(".venv/bin/"))
 
