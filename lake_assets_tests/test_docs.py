@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ OTHERS = {
     *("python", "tail", "yes"),
 }
 """Those that are not of this project, or the shell's own."""
-MISUNDERSTOOD = (click.UsageError, typer.BadParameter.__bases__[0], AssertionError)
+MISUNDERSTOOD: tuple[type[Exception], ...] = (click.UsageError, typer.BadParameter.__bases__[0], AssertionError)
 """What click says, or the copy of it that Typer has, or a test."""
 ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
 
@@ -67,7 +67,7 @@ def parse(command: Any, name: str, words: list[str], parent: Any = None) -> None
             parse(found, below, others, context)
 
 
-def understood(words: list[str]) -> None:
+def understood(words: Sequence[str]) -> None:
     """Raise where a program does not understand its command line."""
     program, *arguments = words
     if program == "lake-assets":
