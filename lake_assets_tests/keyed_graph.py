@@ -54,8 +54,8 @@ def definitions() -> Definitions:
     def by_city(context: AssetExecutionContext) -> pandas.DataFrame:
         return pandas.DataFrame({"n": [1, 2], "of": context.partition_key})
 
-    published = published_asset("shop", ["sales", "sales/daily", DEEP, DOTTED], blocking=[], owners=[])
-    by_cities = published_asset("cities", [BY_CITY], blocking=[], owners=[], partitions_def=CITIES)
+    published = published_asset("shop", ["sales", "sales/daily", DEEP, DOTTED])
+    by_cities = published_asset("cities", [BY_CITY], partitions_def=CITIES)
 
     @asset(
         key=TABLE,

@@ -59,7 +59,7 @@ def definitions(source: Path) -> Definitions:
     def total() -> pandas.DataFrame:
         return pandas.DataFrame({"total": [1]})
 
-    published = published_asset("prices", ["raw", "prices"], blocking=[], owners=[], partitions_def=DAYS)
+    published = published_asset("prices", ["raw", "prices"], partitions_def=DAYS)
 
     @asset(
         partitions_def=DAYS,

@@ -111,10 +111,18 @@ class _EqualContentError(Exception):
 
 
 class LakeIOManager(ConfigurableIOManager):
-    """Base of the IO managers that store in the lake."""
+    """Base of the IO managers that store in the lake.
+
+    Parameters
+    ----------
+    lake
+        Where they store.
+    spark
+        What loads Spark frames; not needed where none is asked for.
+    """
 
     lake: ResourceDependency[LakeResource]
-    spark: ResourceDependency[SparkResource]
+    spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
 
     @abstractmethod
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
@@ -156,7 +164,7 @@ class LakeIOManager(ConfigurableIOManager):
                 target.prefix,
                 "overwrite",
                 _message(context),
-                _provenance(context, lake, branch),
+                _provenance(context, lake, branch, self.lake.dagster_url),
                 replaced,
                 self._beside(target.prefix),
             ) as write:
@@ -346,7 +354,7 @@ def _of(keys: Sequence[str]) -> str:
     return f"{keys[0]} " if keys and keys[0] else ""
 
 
-def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, str]:
+def _provenance(context: OutputContext, lake: Lake, branch: str, url: str) -> dict[str, str]:
     """Return who makes a commit, of what, from what: the commit that last changed each input's prefix."""
     step: StepExecutionContext = context.step_context
     layer = step.job_def.asset_layer
@@ -356,7 +364,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         "job": context.job_name,
         "step": step.step.key,
         "asset": name_of(context.asset_key),
-        **run_link(context.run_id),
+        **run_link(url, context.run_id),
     }
     if context.has_asset_partitions:
         keys = sorted(context.asset_partition_keys)

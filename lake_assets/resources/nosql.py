@@ -40,7 +40,7 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
             self._store = None
 
 
-class LMDBResource(NoSQLResource):
+class LMDBNoSQL(NoSQLResource):
     """The store in LMDB, in a local folder.
 
     Parameters

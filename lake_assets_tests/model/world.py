@@ -38,7 +38,7 @@ from lake_assets.lake.errors import LakeError
 from lake_assets.lake.transaction import transaction
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.resources.lake import LakeResource, SnapshotResource
-from lake_assets.resources.nosql import LMDBResource
+from lake_assets.resources.nosql import LMDBNoSQL
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import audit_publication
@@ -98,7 +98,7 @@ class World:
         self.lake = lake.lake
         self.instance = _instance()
         self.instance.wipe()
-        nosql = LMDBResource(folder=str(folder / "nosql"))
+        nosql = LMDBNoSQL(folder=str(folder / "nosql"))
         self.store = nosql.store
         self.manager = ParquetIOManager(lake=lake, spark=SparkResource())
         self.wanted = Wanted()
@@ -226,7 +226,13 @@ class World:
 
         log = SimpleNamespace(debug=print_nothing, info=print_nothing, warning=told)
         return SimpleNamespace(
-            run_id=run_id, instance=self.instance, log=log, warnings=warnings, repository_def=self.repository, **more
+            run_id=run_id,
+            instance=self.instance,
+            log=log,
+            warnings=warnings,
+            repository_def=self.repository,
+            job_def=self.job,
+            **more,
         )
 
     def publish_by_sensor(self, run_id: str) -> Outcome:
@@ -370,10 +376,10 @@ class World:
 @contextlib.contextmanager
 def embedded_world() -> Iterator[World]:
     """Open a world on an embedded lake of a moment."""
-    from lake_assets.resources.lake import EmbeddedLakeResource
+    from lake_assets.resources.lake import EmbeddedLake
 
     with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
-        world = World(EmbeddedLakeResource(home=f"{folder}/home"), Path(folder))
+        world = World(EmbeddedLake(home=f"{folder}/home"), Path(folder))
         try:
             yield world
         finally:
@@ -383,13 +389,13 @@ def embedded_world() -> Iterator[World]:
 @contextlib.contextmanager
 def lakefs_world() -> Iterator[World]:
     """Open a world on a repository of its own on the tests' lakeFS server."""
-    from lake_assets.resources.lake import LakeFSResource
+    from lake_assets.resources.lake import LakeFS
     from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
 
     endpoint, _, repository = fresh_repository().rpartition("/")
     key, secret = CREDENTIALS
     with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
-        lake = LakeFSResource(endpoint=endpoint, access_key_id=key, secret_access_key=secret, repository=repository)
+        lake = LakeFS(endpoint=endpoint, access_key_id=key, secret_access_key=secret, repository=repository)
         world = World(lake, Path(folder))
         try:
             yield world

@@ -80,7 +80,7 @@ class World:
         def positive(prices: pandas.DataFrame) -> AssetCheckResult:
             return AssetCheckResult(passed=bool((prices["price"] > 0).all()), severity=self.severity)
 
-        published = published_asset("prices", ["prices"], blocking=[], owners=[], partitions_def=DAYS)
+        published = published_asset("prices", ["prices"], partitions_def=DAYS)
         return Definitions(
             assets=[prices, notes, published], asset_checks=[positive], resources=environments.resources()
         )
