@@ -23,9 +23,8 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
-from lake_assets.runs.lake_commits import lake_commits
 from lake_assets.runs.publishing import published_asset
-from lake_assets.runs.sinks import sinks_follow_main
+from lake_assets.sensors import lake_commits, sinks_follow_main
 
 CITIES = StaticPartitionsDefinition(["köln", "rome", "a/b"])
 SALES, DAILY, DEEP, DOTTED = (AssetKey(path) for path in (["sales"], ["sales", "daily"], ["a", "b", "c"], ["a.b"]))
@@ -75,7 +74,7 @@ def definitions() -> Definitions:
     lake_assets = [_asset(SALES), _asset(DAILY, [SALES]), _asset(DEEP, [DAILY]), _asset(DOTTED)]
     return Definitions(
         assets=[*lake_assets, by_city, published, by_cities, sales_table],
-        sensors=[sinks_follow_main, lake_commits],
+        sensors=[sinks_follow_main("nosql"), lake_commits()],
         resources=environments.resources(),
     )
 

@@ -15,16 +15,12 @@ from dagster import (
     AssetSpec,
     DagsterInstance,
     DagsterRun,
-    DagsterRunStatus,
     DataVersion,
-    DefaultSensorStatus,
     Failure,
     FreshnessPolicy,
     MaterializeResult,
     PartitionsDefinition,
-    RunStatusSensorContext,
     asset,
-    run_status_sensor,
 )
 
 from lake_assets.lake.audit import Override
@@ -312,32 +308,3 @@ def _paths(
     if partitions_def is None or (graph.get(key).is_executable and graph.get(key).partitions_def is None):
         return [prefix]
     return [join(prefix, place) for place in folders(partitions_def, context.partition_keys).values()]
-
-
-@run_status_sensor(
-    run_status=DagsterRunStatus.SUCCESS,
-    default_status=DefaultSensorStatus.RUNNING,
-    monitor_all_code_locations=False,
-    description=(
-        "Publishes successful runs that did not select a `*_published` asset, when every blocking check of what they "
-        "materialized ran and passed; other branches wait for `lake-assets publish RUN`."
-    ),
-)
-def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> None:
-    """Publish a run that left its branch behind."""
-    run = context.dagster_run
-    if find_head(lake.lake, run.run_id) is None:
-        # Nobody publishes it any more: what is lost must be said here.
-        refuse_lost(lake.lake, context.instance, run)
-        # No SkipReason: it ends the tick, and a backfill's runs would keep the next one waiting for 30 s each.
-        context.log.debug("Run %s has no branch: published already, or nothing to publish", run.run_id)
-        return
-    repository = context.repository_def
-    assert repository is not None
-    try:
-        result = publish(lake.lake, context.instance, run, repository.asset_graph)
-    except PublicationRefused as refusal:
-        name = branch_name(run.run_id)
-        context.log.warning("Branch %s waits for `lake-assets publish %s`: %s", name, run.run_id, refusal.description)
-        return
-    context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)

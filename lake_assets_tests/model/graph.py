@@ -26,8 +26,9 @@ from dagster import (
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
-from lake_assets.runs.publishing import LAYER, publish_runs, published_asset
+from lake_assets.runs.publishing import LAYER, published_asset
 from lake_assets.runs.sinks import SINK
+from lake_assets.sensors import publish_runs
 from lake_assets_tests.model.sink import TABLE, feed
 
 PARTS = ("p", "q")
@@ -110,6 +111,6 @@ def definitions(wanted: Wanted, resources: Mapping[str, Any]) -> Definitions:
     return Definitions(
         assets=[raw, rows, both, published, rows_table],
         asset_checks=[good, fits],
-        sensors=[publish_runs],
+        sensors=[publish_runs()],
         resources=resources,
     )

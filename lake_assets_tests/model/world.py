@@ -45,7 +45,6 @@ from lake_assets.runs.audit import audit_publication
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.deleting import delete, deletion_events, plan_deletion
 from lake_assets.runs.event_log import EventLog
-from lake_assets.runs.publishing import publish_runs
 from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.runs.sweeping import sweep
 from lake_assets.runs.verification import Verification
@@ -240,7 +239,8 @@ class World:
         before = self.lake.head(MAIN)
         context = self._context(run_id, dagster_run=self.run(run_id))
         try:
-            publish_runs._run_status_sensor_fn(context, self.resource)  # pyright: ignore
+            publish_runs: Any = self.repository.get_sensor_def("publish_runs")
+            publish_runs._run_status_sensor_fn(context, self.resource)
         except REFUSALS as error:
             return Outcome(refusal=str(error))
         if context.warnings:
