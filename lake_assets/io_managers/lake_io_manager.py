@@ -114,11 +114,11 @@ class LakeIOManager(ConfigurableIOManager):
                 target.prefix,
                 "overwrite",
                 _message(context),
-                _provenance(context, lake, branch),
-                replaced,
-                self._beside(target.prefix),
+                partitions=replaced,
+                beside=self._beside(target.prefix),
             ) as write:
                 commit = write.base
+                write.metadata |= _provenance(context, lake, commit, self.lake.dagster_url)
                 _refuse_other_layout(context, lake, commit, target)
                 with spark_errors():
                     stored = self._store(context, obj, write, target)
@@ -135,8 +135,7 @@ class LakeIOManager(ConfigurableIOManager):
                 if len(stored) > 1:
                     write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
                 write.metadata["data_version"] = _data_version(stored)
-            assert write.commit is not None
-            commit = write.commit.id
+            commit = write.commit_id
             self._committed(obj, lake, commit, target.prefix)
         except _EqualContentError:
             # The files may differ where the rows do not; those that are published stay, and no sink has to follow.
@@ -286,8 +285,8 @@ def _of(keys: Sequence[str]) -> str:
     return f"{keys[0]} " if keys and keys[0] else ""
 
 
-def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, str]:
-    """Return who makes a commit, of what, from what: the commit that last changed each input's prefix."""
+def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict[str, str]:
+    """Return who makes a commit, of what, from what: the commit that last changed each input's prefix by ``base``."""
     step: StepExecutionContext = context.step_context
     layer = step.job_def.asset_layer
     node = layer.get(context.asset_key)
@@ -296,7 +295,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         "job": context.job_name,
         "step": step.step.key,
         "asset": name_of(context.asset_key),
-        **run_link(context.run_id),
+        **run_link(url, context.run_id),
     }
     if context.has_asset_partitions:
         keys = sorted(context.asset_partition_keys)
@@ -304,7 +303,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
     if node.code_version:
         metadata["code_version"] = node.code_version
     for parent in sorted(node.parent_keys):
-        newest = next(lake.log(branch, 1, prefix_of(parent)), None)
+        newest = next(lake.log(base, 1, prefix_of(parent)), None)
         if newest is not None:
             metadata[f"{INPUT}{name_of(parent)}"] = newest.id
     return metadata

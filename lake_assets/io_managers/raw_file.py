@@ -98,7 +98,7 @@ class StoredFile:
         return self.filesystem.open_input_stream(self.root)
 
 
-class LakeFileIOManager(LakeIOManager):
+class RawFileIOManager(LakeIOManager):
     """Stores one raw file a partition; frames are stored as CSV with a header.
 
     Loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame. What was a frame has

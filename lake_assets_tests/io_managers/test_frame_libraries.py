@@ -22,7 +22,7 @@ from lake_assets.frames.registry import supported
 from lake_assets.frames.rows import StreamRows
 from lake_assets.frames.stored_types import RefusedColumn
 from lake_assets.io_managers.parquet import ParquetIOManager
-from lake_assets.resources.lake import EmbeddedLakeResource
+from lake_assets.resources.lake import EmbeddedLake
 from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.io_managers.libraries import LIBRARIES, WITHOUT_SPARK
 
@@ -130,7 +130,7 @@ def test_errors_list_every_library(workbench: Workbench, manager: str) -> None:
 
 
 def test_a_spark_frame_where_there_is_no_spark_is_one_clear_error(workbench: Workbench, tmp_path: Path) -> None:
-    lake = EmbeddedLakeResource(home=str(tmp_path / "home"))
+    lake = EmbeddedLake(home=str(tmp_path / "home"))
     workbench.resources = {"parquet_io_manager": ParquetIOManager(lake=lake), "lake": lake}
 
     def reader(bars: Any) -> None: ...
