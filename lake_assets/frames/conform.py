@@ -33,7 +33,7 @@ def stored_stream(schema: pyarrow.Schema, tables: Iterable[pyarrow.Table]) -> Ro
     Parameters
     ----------
     schema
-        The columns of every table, as they come.
+        The columns of every table, before the cast.
     tables
         The rows.
 
@@ -78,12 +78,12 @@ def conform(table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
 
 
 def refuse_beyond_calendar(table: pyarrow.Table) -> None:
-    """Refuse dates and times before the year 1 or after 9999: Python has none, nor can text say them.
+    """Refuse dates and times before the year 1 or after 9999: Python and CSV cannot express them.
 
     Raises
     ------
     RefusedColumn
-        A column holds one, be it in a list.
+        A column holds such a value, at the top or inside a list, struct or map.
     """
     import pyarrow.compute
 
@@ -120,7 +120,7 @@ def refuse_years(name: str, kind: pyarrow.DataType, least: int | None, greatest:
 
 
 def with_nulls(array: pyarrow.Array, kind: pyarrow.DataType) -> pyarrow.Array:
-    """Return an array as ``kind``, which says null where the array's type has a column that holds nothing else."""
+    """Return an array as ``kind``, where some parts have the type null that another type stands in for."""
     import pyarrow as pa
 
     if pa.types.is_null(kind):

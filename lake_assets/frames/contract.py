@@ -161,7 +161,7 @@ class FrameLibrary(ABC):
 class ArrowLibrary(FrameLibrary):
     """A library whose frames are made from Arrow tables and turned into them.
 
-    A subclass says so in :meth:`rows` and :meth:`from_rows`; all else follows.
+    A subclass implements :meth:`rows` and :meth:`from_rows`. The other methods use these two.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """Frames as CSV and back: RFC 4180, read by column name and by the types that the manifest keeps.
 
-Null is nothing between two commas. So is an empty text, in a column that has no null: a column with both is refused.
+Null is written as nothing between two commas. So is an empty text, in a column that has no null. A column that has both
+is refused.
 """
 
 from __future__ import annotations
@@ -255,7 +256,7 @@ class _Writer:
                 quotes = pa.scalar('"')
                 escaped = pc.replace_substring(text, '"', '""')
                 text = pc.if_else(special, pc.binary_join_element_wise(quotes, escaped, quotes, ""), text)
-            # A line of nothing is passed over by readers.
+            # Readers skip empty lines.
             cells.append(text.fill_null('""' if len(self._schema) == 1 else ""))
         return pc.binary_join_element_wise(*cells, ",").to_pylist() if cells else []
 
@@ -266,12 +267,12 @@ class _Writer:
 
 
 def read_header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
-    """Return the columns that a file's first record names, and its line end. A delimiter at its end names none.
+    """Return the columns that a file's first record names, and its line end. An empty name at its end is no column.
 
     Raises
     ------
     ValueError
-        There is none, or two have one name.
+        The file has no header, or two columns have the same name.
     """
     head = stream.read(_HEAD)
     names = next(_records(io.BytesIO(head)), [])
@@ -307,7 +308,7 @@ def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
 
 
 def _records(stream: BinaryIO) -> Iterator[list[str]]:
-    """Yield records; lines of nothing are none."""
+    """Yield records, without the empty lines."""
     csv.field_size_limit(_LONGEST)
     text = io.TextIOWrapper(io.BufferedReader(cast(Any, stream)), "utf-8-sig", newline="")
     return (record for record in csv.reader(text) if record)
@@ -342,8 +343,10 @@ def _typed_or_refused(text: pyarrow.Array, column: CsvColumn, file: str) -> pyar
     try:
         return _typed(text, column)
     except pa.ArrowInvalid as error:
-        told = str(error).partition("\n")[0]
-        raise RefusedColumn(f"{file}: column {column.name!r} is no {column.type} ({told}): write it anew") from error
+        cause = str(error).partition("\n")[0]
+        raise RefusedColumn(
+            f"{file}: column {column.name!r} holds what is not of type {column.type} ({cause}): write it again"
+        ) from error
 
 
 def _typed(text: pyarrow.Array, column: CsvColumn) -> pyarrow.Array:

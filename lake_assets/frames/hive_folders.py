@@ -17,5 +17,5 @@ def folder(columns: PartitionValues) -> str:
 
 
 def escape(value: str) -> str:
-    """Return a name or value as it stands in a folder's name."""
+    """Return a name or value, escaped for a folder's name."""
     return "".join(f"%{ord(char):02X}" if char in ESCAPED else char for char in value)

@@ -1,7 +1,7 @@
 """pandas frames to Arrow tables in the types that are stored, and back.
 
 What a reader gets is one rule, whatever the data: each column is a `pandas.ArrowDtype` of the type that is stored. So
-integers stay integers beside nulls, a null is no NaN, and dates and timestamps reach from year 1 to 9999.
+integers stay integers beside nulls, a null differs from NaN, and dates and timestamps reach from year 1 to 9999.
 """
 
 from __future__ import annotations
@@ -47,13 +47,14 @@ class PandasFrames(ArrowLibrary):
 def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
     """Return a frame's rows in the types that are stored.
 
-    A named index is stored as columns, and one without a name as pandas' ``reset_index`` calls it, unless it holds
-    integers: those number the rows, and are no data. NaN in a column of NumPy is how pandas says null, and is one.
+    A named index is stored as columns. An index without a name is stored as pandas' ``reset_index`` calls it; one of
+    integers only numbers the rows, and is left out. In a column of NumPy, NaN is how pandas writes null: it is stored
+    as null.
 
     Raises
     ------
     RefusedColumn
-        A column has no type that is stored, or a value that the type does not hold; or its name stands twice.
+        A column has no type that is stored, or a value that the type does not hold; or two columns have the same name.
     """
     import pyarrow as pa
 
@@ -129,9 +130,9 @@ def _array(name: str, column: pandas.Series) -> pyarrow.Array | pyarrow.ChunkedA
 
 
 def _refuse_mixed(name: str, column: pandas.Series) -> None:
-    """Refuse objects that Arrow makes others of in silence: a text becomes bytes, a time its day, a nanosecond nothing.
+    """Refuse objects that Arrow converts silently: a text to bytes, a time to its day, nanoseconds to nothing.
 
-    A column of objects has no type of its own: it takes that of its values, those in lists and dicts, too.
+    A column of objects takes the type of its values, including those in lists and dicts.
     """
     for kinds in _kinds_of(column[column.notna()]):
         if _BELOW_MICROSECOND in kinds:
@@ -143,7 +144,7 @@ def _refuse_mixed(name: str, column: pandas.Series) -> None:
 
 
 def _kinds_of(values: Iterable[Any]) -> Iterator[set[str]]:
-    """Yield the kinds of values, then of what lists and dicts hold, all that stand at one place together."""
+    """Yield the kinds of values, then the kinds of what lists and dicts hold, one set a place."""
     import numpy
 
     values = list(values)
@@ -162,7 +163,7 @@ def _kinds_of(values: Iterable[Any]) -> Iterator[set[str]]:
             for key, item in value.items():
                 fields.setdefault(key, []).append(item)
         elif isinstance(value, numpy.ndarray):
-            # Of NumPy's own types one value tells of all.
+            # In an array of NumPy all values have the type of the first.
             items.extend(value if value.dtype == object or value.ndim > 1 else value[:1])
         elif isinstance(value, (list, tuple, set, frozenset)):
             items.extend(value)

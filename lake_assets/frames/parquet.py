@@ -187,7 +187,7 @@ def schema_of(folders: Sequence[Folder]) -> pyarrow.Schema:
     Raises
     ------
     RefusedColumn
-        There is none.
+        No schema holds the rows of all folders.
     """
     return common_schema(
         {
@@ -226,7 +226,7 @@ class ParquetTarget:
 
 
 def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-    """Write rows as Parquet, one file a partition; more where rows of many partitions come mixed.
+    """Write rows as Parquet, one file a partition; several files where the rows of many partitions are mixed.
 
     Returns
     -------
@@ -309,9 +309,9 @@ class _PartitionWriter:
 
 
 def finish_files(filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> Content:
-    """Count and hash the rows that Spark wrote to a folder; give it a file of none where there is no row.
+    """Count and hash the rows that Spark wrote to a folder. A folder without rows gets a file without rows.
 
-    Spark writes no column of nulls: what it was given as integers in its place becomes one.
+    Spark cannot write a column of the type null, and got integers in its place: they become null here.
     """
     import pyarrow.parquet as pq
     from pyarrow.fs import FileType
@@ -350,7 +350,7 @@ def open_parquet(path: str, filesystem: FileSystem) -> pq.ParquetFile:
 
 
 def file_schema(file: pq.ParquetFile) -> pyarrow.Schema:
-    """Return the columns of a file in the types that are stored; a type that is none of them stays as it is."""
+    """Return the columns of a file in the types that are stored. A type that is not among them stays as it is."""
     import pyarrow as pa
 
     leaves = (file.schema.column(index) for index in range(len(file.schema)))
@@ -358,7 +358,7 @@ def file_schema(file: pq.ParquetFile) -> pyarrow.Schema:
 
 
 def _refuse_years(path: str, filesystem: FileSystem) -> None:
-    """Refuse a file by the statistics in its footer, as :func:`.arrow.refuse_beyond_calendar` does rows."""
+    """Refuse a file by the statistics in its footer, as :func:`.conform.refuse_beyond_calendar` refuses rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -374,7 +374,7 @@ def _refuse_years(path: str, filesystem: FileSystem) -> None:
 
 
 def _rewritten(filesystem: FileSystem, path: str, schema: pyarrow.Schema) -> str:
-    """Write a file of Spark's anew beside itself, since it has a checksum of Spark's beside it, too."""
+    """Rewrite a file of Spark under another name: Spark keeps a checksum beside the old one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Partition columns that a frame has itself: they must say what the folders say, and are in no file."""
+"""Partition columns in a frame: their values must be those of the folders, and no file keeps them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def present_columns(names: Sequence[str], partitions: Mapping[str, PartitionValu
     Raises
     ------
     ValueError
-        It is for several partitions and lacks one; or has one that differs in case only.
+        The frame is for several partitions and lacks one of their columns, or has one that differs in case only.
     """
     wanted = list(next(iter(partitions.values()))) if partitions else []
     for name in names:
@@ -74,7 +74,7 @@ def _rows_of(table: pyarrow.Table, texts: Mapping[str, Any], columns: PartitionV
 
 
 def _as_text(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
-    """Return a partition column as folders spell it; a time at midnight is its day."""
+    """Return a partition column as it is written in folders; a time at midnight is written as its day."""
     import pyarrow as pa
 
     if isinstance(column.type, pa.TimestampType):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lake_assets.frames.hive_folders import PartitionValues
 
 _WRITING = {
-    # Unless told, Spark writes INT96, which others read as another century past the year 2262.
+    # Spark's default is INT96, which other engines read as another century past the year 2262.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.writeLegacyFormat": "false",
@@ -104,7 +104,7 @@ def arrow_schema(frame: DataFrame) -> pyarrow.Schema:
     Raises
     ------
     RefusedColumn
-        A column has no such type, or its name stands twice.
+        A column has no such type, or two columns have the same name.
     """
     import pyarrow as pa
     from pyspark.errors import PySparkException
@@ -154,7 +154,6 @@ def write_spark(frame: DataFrame, uri: str, partitions: Mapping[str, PartitionVa
     if partitions is not None and present:
         places = [_place([sf.lit(columns[name]) for name in present]) for columns in partitions.values()]
         placed = sf.coalesce(_place(list(texts.values())).isin(*places), sf.lit(False))
-        # One name each, by which the observed rows are still told apart from the frame's.
         frame = frame.observe(seen, sf.count_if(~placed).alias("left"), sf.count(sf.lit(1)).alias("all"))
     columns = [_writable(field) for field in data]
     with _conf(frame.sparkSession, _WRITING):
@@ -174,7 +173,7 @@ def read_spark(session: SparkSession, folders: Sequence[Folder], base: str | Non
     Parameters
     ----------
     base
-        The folder above those of several partitions, whose names say their columns; None for a single one.
+        The folder above those of several partitions, from whose names Spark reads their columns; None for a single one.
     """
     from functools import reduce
 
@@ -261,7 +260,7 @@ def _uris(part: Folder) -> list[tuple[pyarrow.Schema, list[str]]]:
 
 
 def _literal(name: str) -> str:
-    """Return a file's name with wildcards that stand for themselves."""
+    """Return a file's name, with its wildcards escaped."""
     return re.sub(r"([\\*?{}\[\]])", r"\\\1", name)
 
 
@@ -282,7 +281,7 @@ def _writable(field: pyarrow.Field) -> Column:
 
 
 def _as_text(frame: DataFrame, name: str) -> Column:
-    """Return a partition column as folders spell it; a time at midnight is its day."""
+    """Return a partition column as it is written in folders; a time at midnight is written as its day."""
     from pyspark.sql import functions as sf
     from pyspark.sql.types import TimestampNTZType, TimestampType
 

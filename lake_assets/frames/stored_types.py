@@ -19,7 +19,7 @@ def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
     Raises
     ------
     TypeError
-        There is none; the message says what to do.
+        No stored type holds the values of this one. The message says what to do.
     """
     import pyarrow as pa
     from pyarrow import types
@@ -44,7 +44,7 @@ def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
     if types.is_date(kind):
         return pa.date32()
     if isinstance(kind, pa.TimestampType):
-        # An instant is stored, and not how its place of writing spelt it.
+        # The instant is stored, without the zone in which it was written.
         return pa.timestamp("us", "UTC" if kind.tz else None)
     if types.is_decimal(kind):
         return _decimal(kind)
@@ -105,12 +105,12 @@ def stored_schema(schema: pyarrow.Schema) -> pyarrow.Schema:
 
 
 def refuse_repeated(names: Iterable[str], what: str = "column") -> None:
-    """Refuse names that are one to Spark or DuckDB, which do not tell capital letters from small ones.
+    """Refuse names that differ in case only: Spark and DuckDB take them for one.
 
     Raises
     ------
     RefusedColumn
-        Two are, or there are two of one name.
+        Two names differ in case only, or are the same.
     """
     seen: dict[str, str] = {}
     for name in names:

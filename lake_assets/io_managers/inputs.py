@@ -1,7 +1,7 @@
 """Which of the partitions that an input asks for are in the lake, and what happens where some are not.
 
-An asset may have 80,000 possible hours, of which ten were made. To find those costs one listing of the asset's folder;
-the possible ones are neither spelled nor asked for one by one.
+An asset may have 80,000 possible hours, of which ten were made. One listing of the asset's folder finds the ten; the
+possible ones are not enumerated.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake, Snapshot
 
 ALLOW_MISSING = "allow_missing_partitions"
-"""Metadata of an input (`AssetIn`), of the asset that reads or of the one that is read: True loads what exists, False
-refuses holes. The first of them that says so counts."""
+"""Metadata of an input (`AssetIn`), of the asset that reads, or of the one that is read; the first that has it counts.
+True loads what exists, False refuses holes."""
 
 _SHOWN = 5
 """Missing partitions that are named one by one."""
@@ -65,8 +65,8 @@ class FoundInput:
 def find_input(context: InputContext, lake: Lake, ref: str) -> FoundInput | None:
     """Return what an input is to hold, as a commit has it; None where it is to hold no partition.
 
-    All partitions of an asset are those that exist. Of fewer, each must exist, but where :data:`ALLOW_MISSING` says
-    otherwise. The event log gets the commit and the holes.
+    An input of all partitions gets those that exist. Of any other input each partition must exist.
+    :data:`ALLOW_MISSING` changes both. The event log gets the commit and the holes.
 
     Parameters
     ----------
@@ -97,14 +97,13 @@ def _find_partitions(context: InputContext, lake: Lake, ref: str, prefix: str) -
     if number == 0:
         _record(context, ref, prefix, {})
         return None
-    allowed = _allows_missing(context)
     if number == 1:
         key = next(iter(subset.get_partition_keys()))
         target = Target(prefix, {key: partition_columns(definition, key)})
         _record(context, ref, prefix, {})
         with suppress(PathNotFound):
             return FoundInput(lake.path(ref, target.path(key)), target)
-        if not allowed:
+        if not _allows_missing(context):
             what = _missing(context, 1, [key], 1)
             raise PathNotFound(what, repository=lake.repository, ref=ref, path=target.path(key))
         return None
@@ -113,18 +112,18 @@ def _find_partitions(context: InputContext, lake: Lake, ref: str, prefix: str) -
     absent = number - len(there)
     shown = list(islice((key for key in _keys(definition, subset) if key not in there), _SHOWN)) if absent else []
     _record(context, ref, prefix, _holes(number, shown, absent))
-    if allowed is None:
-        allowed = isinstance(subset, AllPartitionsSubset) and bool(there)
-    if absent and not allowed:
-        what = _missing(context, number, shown, absent)
-        raise PathNotFound(what, repository=lake.repository, ref=ref, path=prefix)
+    if absent:
+        allowed = _allows_missing(context)
+        if not (allowed or (allowed is None and there and isinstance(subset, AllPartitionsSubset))):
+            what = _missing(context, number, shown, absent)
+            raise PathNotFound(what, repository=lake.repository, ref=ref, path=prefix)
     return FoundInput(lake.path(ref, prefix), Target(prefix, there), True, files) if there else None
 
 
 def _subset_of(context: InputContext) -> PartitionsSubset:
     """Return the partitions that an input asks for.
 
-    Not ``asset_partition_keys``, which is public: it spells every possible hour.
+    Not by ``asset_partition_keys``, which is public: it makes a list of every possible hour.
     """
     subset = context._asset_partitions_subset  # pyright: ignore[reportPrivateUsage]
     assert subset is not None
@@ -153,7 +152,6 @@ def _present(
     if number > len(files) and is_measured:
         found = (key_of(definition, place) for place in files)
         return {key: partition_columns(definition, key) for key in found if key is not None and key in subset}
-    # A list of keys is short, or as long as what there is.
     asked = {key: partition_columns(definition, key) for key in subset.get_partition_keys()}
     return {key: values for key, values in asked.items() if folder(values) in files}
 
@@ -171,7 +169,7 @@ def _keys(definition: PartitionsDefinition[str], subset: PartitionsSubset) -> It
 
 
 def _allows_missing(context: InputContext) -> bool | None:
-    """Return what metadata say of holes; None where they say nothing."""
+    """Return whether metadata allow holes; None where they do not mention them."""
     layer = context.step_context.job_def.asset_layer
     places: list[Mapping[str, Any]] = [context.definition_metadata or {}]
     made = layer.get_assets_def_for_node(context.step_context.node_handle)

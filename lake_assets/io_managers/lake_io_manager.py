@@ -55,7 +55,7 @@ PREVIEW = "lake/preview"
 
 
 class _EqualContentError(Exception):
-    """What was written is what the branch holds already: leave the write without a commit."""
+    """The rows that were written are those that the branch holds: the write ends without a commit."""
 
 
 class LakeIOManager(ConfigurableIOManager):
@@ -86,7 +86,7 @@ class LakeIOManager(ConfigurableIOManager):
         return ()
 
     def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
-        """Take note that an object is in a commit now."""
+        """Clean up after an object was committed."""
         del obj, lake, commit, prefix
 
     def _version_of_held(
@@ -104,7 +104,7 @@ class LakeIOManager(ConfigurableIOManager):
         lake = self.lake.lake
         target = _target(context)
         branch = self._branch(context)
-        # An unpartitioned output replaces the prefix itself, which is what no partitions at all would say.
+        # When no partitions are given, the write replaces the whole prefix.
         replaced = list(target.folders.values()) if target.partitions is not None else None
         commit = ""
         stored: dict[str, Stored] = {}
@@ -166,9 +166,9 @@ class LakeIOManager(ConfigurableIOManager):
         return session_of(self.spark)
 
     def _held(self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> dict[str, Stored] | None:
-        """Return what was stored with the versions that a commit has of it; None if the commit holds other rows.
+        """Return what was stored, with the versions in a commit's manifests; None if the commit holds other rows.
 
-        A version of another algorithm says nothing: what the commit holds is hashed again.
+        A version of another algorithm cannot be compared: what the commit holds is hashed again.
         """
         held: dict[str, Stored] = {}
         for key, part in stored.items():
@@ -185,7 +185,7 @@ class LakeIOManager(ConfigurableIOManager):
             files = {item.path[len(path) + 1 :]: item.size for item in lake.list(commit, path)}
             files.pop(MANIFEST, None)
             if files != manifest.files:
-                # Somebody wrote past the manifest: what it says of the rows is not what is there.
+                # Somebody changed the files but not the manifest, which is wrong about the rows now.
                 return None
             held[key] = replace(part, version=manifest.data_version)
         return held
@@ -256,7 +256,7 @@ def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target
         held = columns_of(below)
         if not held and "/" in below:
             raise Failure(
-                f"{path!r} lies in the folder of {name} and is none of its files: this lake was made by an older "
+                f"{path!r} lies in the folder of {name}, but is not one of its files: this lake was made by an older "
                 "program. Run `lake-assets migrate`, which moves each asset to a folder of its own.",
                 allow_retries=False,
             )

@@ -45,7 +45,7 @@ ALLOW_OVERWRITE_SCHEMA = "nosql/allow_overwrite_schema"
 """Definition metadata: whether a new column is let in."""
 
 STALE_RETRIES = 10
-"""Times a sink step starts anew since another run was quicker."""
+"""Times that a sink's step is tried again because another run wrote the table first."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TableUpdate:
     Parameters
     ----------
     from_commit, to_commit
-        Commit the table reflects now (None: none), and the one it reflects afterwards.
+        Commit the table reflects now (None: it reflects none), and the one it reflects afterwards.
     version
         Version of the content at ``to_commit``.
     items
@@ -74,7 +74,7 @@ class TableUpdate:
     rebuild: bool = False
 
     def describe(self) -> str:
-        """Return in words what this update is."""
+        """Return a description of this update."""
         if self.items is None:
             return f"nothing changed between {self.from_commit} and {self.to_commit}"
         if self.rebuild:
@@ -154,7 +154,7 @@ class NoSQLIOManager(ConfigurableIOManager):
                 **options,
             )
         except StaleWrite as error:
-            # Another run moved the table on since this step read it: start anew from where it is now.
+            # Another run has written the table since this step read it: try again from the present state.
             raise RetryRequested(max_retries=STALE_RETRIES, seconds_to_wait=0.2) from error
 
     def load_input(self, context: InputContext) -> Any:
@@ -233,7 +233,7 @@ def _options(context: OutputContext) -> dict[str, Any]:
 
 
 class _Items(Rows):
-    """The items of a table, read anew each time."""
+    """The items of a table, read from the store each time."""
 
     def __init__(self, store: NoSQLStore, table: str) -> None:
         self._store = store

@@ -64,7 +64,7 @@ class RawFile:
     sha256
         Of its bytes, in hexadecimal.
     metadata
-        Further materialization metadata. ``source``, where it was fetched from, stands in the commit, too.
+        Further materialization metadata. ``source``, where the file was fetched from, is in the commit's metadata, too.
     """
 
     name: str
@@ -102,7 +102,7 @@ class RawFileIOManager(LakeIOManager):
     """Stores one raw file a partition; frames are stored as CSV with a header.
 
     Loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame. What was a frame has
-    its types again, by its manifest; all columns of a raw file are text, as it says nothing of its types.
+    its types again, from its manifest. All columns of a raw file are text, since nothing describes their types.
 
     Examples
     --------

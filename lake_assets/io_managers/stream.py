@@ -57,7 +57,7 @@ class StreamIOManager(ParquetIOManager):
     """Runs a streaming query to the end of what its source has, and stores what comes of it.
 
     An asset returns a :class:`~lake_assets.streaming.query.StreamQuery`. Its prefix holds all rows, as Parquet. Beside
-    it lie the rows that this run changed, the checkpoint, and the position, which says how far the source was read. All
+    it lie the rows that this run changed, the checkpoint, and the position: how far the source was read. All
     are of one commit: a run starts from the checkpoint of the commit it reads, and what it read is in neither or in
     both.
 
@@ -114,8 +114,8 @@ class StreamIOManager(ParquetIOManager):
         source_id = query.source.id
         loss = _checked(query, before, source_id, place.folder)
         passed_over = query.source.passed_over()
-        for told in passed_over[:_SHOWN]:
-            context.log.warning("%s is not counted: %s", prefix, told)
+        for skipped in passed_over[:_SHOWN]:
+            context.log.warning("%s is not counted: %s", prefix, skipped)
         session = streaming_session(self._session(), query.state_store)
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
@@ -133,9 +133,9 @@ class StreamIOManager(ParquetIOManager):
         position = _position(query, source_id, before, consumed, loss, place.folder)
         write_position(write, places.position, position)
         write.metadata |= position.metadata()
-        told = {**position.last, "batch": position.batch}
+        numbers = {**position.last, "batch": position.batch}
         metadata: dict[str, Any] = {
-            **{f"stream/{name}": value for name, value in told.items()},
+            **{f"stream/{name}": value for name, value in numbers.items()},
             "stream/source": query.source.name,
             "stream/source_id": source_id,
             "stream/offsets": MetadataValue.json(dict(position.offsets)),
@@ -146,7 +146,9 @@ class StreamIOManager(ParquetIOManager):
             "stream/checkpoint_bytes_added": MetadataValue.int(stored.new_bytes),
         }
         if passed_over:
-            metadata["stream/passed_over"] = MetadataValue.md("\n".join(f"- {told}" for told in passed_over[:_SHOWN]))
+            metadata["stream/passed_over"] = MetadataValue.md(
+                "\n".join(f"- {skipped}" for skipped in passed_over[:_SHOWN])
+            )
         if loss.places:
             metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:_SHOWN]))
         files = {f"{places.checkpoint}/{name}": size for name, size in stored.files.items()}
@@ -236,6 +238,6 @@ def _as_before(lake: Lake, ref: str, prefix: str, before: Position) -> Stored:
 
 
 def _version(rows: str, position: Position) -> str:
-    """Return the version of rows read up to a position: of the same rows read from elsewhere it is another."""
-    told = f"{rows}\n{sorted(position.metadata().items())}"
-    return f"{algorithm(rows)}:{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+    """Return the version of rows that were read up to a position; the same rows read from elsewhere have another."""
+    described = f"{rows}\n{sorted(position.metadata().items())}"
+    return f"{algorithm(rows)}:{hashlib.sha256(described.encode()).hexdigest()[:32]}"

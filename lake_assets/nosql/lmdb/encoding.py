@@ -35,7 +35,7 @@ def frame_schema(frame: Frame) -> pa.Schema:
     Raises
     ------
     NoSQLError
-        It is no frame that the store takes, or a column has no Arrow type.
+        The store does not take this kind of frame, or a column has no Arrow type.
     """
     if isinstance(frame, pa.Table):
         return frame.schema
