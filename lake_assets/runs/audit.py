@@ -30,8 +30,9 @@ from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.names import belongs_to, beside, is_within
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
-from lake_assets.runs.branch import RUN_ID, ancestors
+from lake_assets.runs.branch import ancestors
 from lake_assets.runs.checked_commits import Evaluated, RunEvents
+from lake_assets.runs.commit_metadata import CommitMetadata
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -321,5 +322,6 @@ def _explained(lake: Lake, source: Commit, refusals: Sequence[_Refusal]) -> str:
 def _blame(lake: Lake, source: Commit, refusal: _Refusal) -> str:
     """Return which commit and run left a place as it is, and which checks it misses."""
     maker = next((commit for commit in lake.log(source.id, None, refusal.place) if len(commit.parents) < 2), source)
-    by = f" of run {maker.metadata[RUN_ID]}" if RUN_ID in maker.metadata else ""
+    run_id = CommitMetadata.parse(maker.metadata).run_id
+    by = f" of run {run_id}" if run_id else ""
     return f"commit {maker.id}{by}, without {', '.join(refusal.checks)}"

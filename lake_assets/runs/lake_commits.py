@@ -19,11 +19,11 @@ from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.layout.manifest import MANIFEST, read_manifest
 from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.asset_metadata import DATA_VERSION, place_metadata
 from lake_assets.runs.asset_places import AssetPlaces
-from lake_assets.runs.branch import RUN_ID
-from lake_assets.runs.deleting import DELETED, deletion_events
-from lake_assets.runs.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, EventLog
-from lake_assets.runs.provenance import ROLLBACK_TO
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.deleting import deletion_events
+from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.rollback import place_version, rollback_events
 
 if TYPE_CHECKING:
@@ -53,11 +53,12 @@ def lake_commits(context: SensorEvaluationContext, lake: LakeResource) -> Sensor
     log, graph = EventLog(context.instance), repository.asset_graph
     events: list[AssetMaterialization] = []
     for commit in reversed(found):
-        if ROLLBACK_TO in commit.metadata:
+        made = CommitMetadata.parse(commit.metadata)
+        if made.rollback_to is not None:
             events += rollback_events(lake.lake, log, graph, commit)
-        elif DELETED in commit.metadata:
+        elif made.deleted is not None:
             events += deletion_events(lake.lake, log, graph, commit)
-        elif RUN_ID not in commit.metadata:
+        elif made.run_id is None:
             events += external_events(lake.lake, graph, commit)
     for event in events:
         context.log.info("%s: %s", event.description, event.asset_key.to_user_string())
@@ -89,19 +90,10 @@ def external_events(lake: Lake, graph: "AssetGraph", commit: Commit) -> Iterator
             with suppress(PathNotFound, OSError, ValueError, KeyError):
                 manifest = read_manifest(lake.path(commit.id, place.path))
                 version, rows = manifest.data_version, manifest.rows
-        metadata: dict[str, str | int] = {
-            COMMIT: commit.id,
-            PREFIX: place.path,
-            "lake/branch": MAIN,
-            "lake/repository": lake.repository,
-            "dagster/uri": f"lake://{commit.id}/{place.path}",
-        }
-        if rows is not None:
-            metadata[ROW_COUNT] = rows
         yield AssetMaterialization(
             place.asset,
             description=f"Commit {commit.id[:12]}, of no run: {commit.message.partition(chr(10))[0]}",
-            metadata=metadata,
+            metadata=place_metadata(lake, MAIN, commit.id, place.path, rows),
             partition=place.partition,
             tags={DATA_VERSION: version},
         )

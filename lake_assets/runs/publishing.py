@@ -35,9 +35,9 @@ from lake_assets.lake.names import belongs_to, join
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.asset_metadata import place_metadata
 from lake_assets.runs.audit import PublicationRefused, audit_publication
 from lake_assets.runs.branch import (
-    RUN_ID,
     branch_name,
     delete_run_branch,
     ensure_run_branch,
@@ -46,6 +46,7 @@ from lake_assets.runs.branch import (
     read_ref,
     refuse_lost,
 )
+from lake_assets.runs.commit_metadata import CommitMetadata
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -118,7 +119,7 @@ def publish(
         head = lake.head(ensure_run_branch(lake, instance, run))
     refuse_uncommitted(lake, name)
     audit = audit_publication(lake, instance, graph, head, override=override, checks=checks)
-    metadata = {RUN_ID: run.run_id, "job": run.job_name, "branch_head": head.id}
+    metadata = CommitMetadata(run_id=run.run_id, job=run.job_name, branch_head=head.id).to_metadata()
     try:
         # The commit that was audited, wherever the branch is by now.
         commit = lake.merge(head.id, MAIN, f"Publish run {run.run_id}", metadata, audit)
@@ -137,7 +138,7 @@ def publish(
         # A second publisher of the same run was quicker; the merge is the same one.
         return Publication(commit, merged=False)
     before = commit.parents[0] if len(commit.parents) > 1 else commit.id
-    merged = before != commit.id and commit.metadata.get(RUN_ID) == run.run_id
+    merged = before != commit.id and CommitMetadata.parse(commit.metadata).run_id == run.run_id
     return Publication(commit, merged, len(audit.paths) if merged else 0)
 
 
@@ -158,10 +159,14 @@ def conflicting(lake: Lake, error: MergeConflict | Unaudited) -> str:
     # What lies beside an asset says less than its rows.
     for path in sorted(error.paths, key=lambda path: belongs_to(path) != path)[:5]:
         writer = next(lake.log(MAIN, 1, path), None)
-        by = f" (by run {writer.metadata.get(RUN_ID, 'unknown')}, commit {writer.id})" if writer else ""
+        by = f" (by run {_run_of(writer)}, commit {writer.id})" if writer else ""
         shown.append(f"{path!r}{by}")
     more = len(error.paths) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _run_of(commit: Commit) -> str:
+    return CommitMetadata.parse(commit.metadata).run_id or "unknown"
 
 
 def published_version(lake: Lake, commit: str, prefixes: Iterable[str]) -> str:
@@ -236,9 +241,7 @@ def published_asset(
         context.log.info("%s: commit %s", note, result.commit.id)
         return MaterializeResult(
             metadata={
-                "lake/commit": result.commit.id,
-                "lake/branch": MAIN,
-                "lake/repository": lake.lake.repository,
+                **place_metadata(lake.lake, MAIN, result.commit.id),
                 "merged": result.merged,
                 "paths_changed": result.changed,
                 "note": note,

@@ -25,7 +25,7 @@ from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.outbox import OutboxResource
 from lake_assets.runs.asset_places import AssetPlaces
-from lake_assets.runs.branch import RUN_ID
+from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.lock import is_alive
 from lake_assets.runs.publishing import LAYER, PUBLISHED
 
@@ -62,7 +62,7 @@ def sinks_follow_main(
     head = lake.lake.head(MAIN)
     if context.cursor == head.id:
         return SkipReason(f"{MAIN} is still at {head.id}.")
-    publisher = context.instance.get_run_by_id(head.metadata.get(RUN_ID, ""))
+    publisher = context.instance.get_run_by_id(CommitMetadata.parse(head.metadata).run_id or "")
     if publisher is not None and is_alive(context.instance, publisher):
         return SkipReason(f"Run {publisher.run_id}, which published {head.id}, goes on: it feeds its sinks itself.")
     graph = repository.asset_graph
