@@ -21,6 +21,7 @@ from lake_assets.defs.words.sensors import consumer_lag, new_text_files
 from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.runs.collecting import collect_garbage
 from lake_assets.runs.lake_commits import lake_commits
+from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs
 from lake_assets.runs.publishing import publish_runs
 from lake_assets.runs.sinks import sinks_follow_main
 from lake_assets.runs.sweeping import sweep_branches
@@ -39,6 +40,8 @@ def definitions(resources: Mapping[str, Any]) -> Definitions:
             consumer_lag,
             new_text_files,
             publish_runs,
+            mark_failed_runs,
+            mark_canceled_runs,
             sinks_follow_main,
             lake_commits,
             sweep_branches,

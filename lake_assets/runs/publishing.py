@@ -3,7 +3,7 @@
 # No postponed annotations here: Dagster reads them when the decorators run.
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from dagster import (
     AssetCheckKey,
     AssetExecutionContext,
     AssetKey,
+    AssetObservation,
     AssetsDefinition,
     DagsterInstance,
     DagsterRun,
@@ -47,6 +48,7 @@ from lake_assets.runs.branch import (
     refuse_lost,
 )
 from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.published_state import published_observations, unpublished_observations
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -84,6 +86,7 @@ def publish(
     override: Override | None = None,
     checks: Iterable[AssetCheckKey] = (),
     head: Commit | None = None,
+    report: Callable[[AssetObservation], None] | None = None,
 ) -> Publication:
     """Merge a run's branch into ``main`` and delete it; publishing a run twice is one merge.
 
@@ -99,6 +102,9 @@ def publish(
         Further blocking checks, where the graph is that of one job only.
     head
         That of the run's branch, where the caller has asked for it already.
+    report
+        Writes an observation of each partition that is published to Dagster's event log. Unless given, the
+        observations are of no run.
 
     Raises
     ------
@@ -139,6 +145,8 @@ def publish(
         return Publication(commit, merged=False)
     before = commit.parents[0] if len(commit.parents) > 1 else commit.id
     merged = before != commit.id and CommitMetadata.parse(commit.metadata).run_id == run.run_id
+    for observation in published_observations(lake, instance, run, graph, commit, audit.paths):
+        (report or instance.report_runless_asset_event)(observation)
     return Publication(commit, merged, len(audit.paths) if merged else 0)
 
 
@@ -236,7 +244,15 @@ def published_asset(
                 f"{', '.join(absent[:5])}{more}. Materialize them first.",
                 allow_retries=False,
             )
-        result = publish(lake.lake, context.instance, context.run, graph_of(context), checks=blocking, head=head)
+        result = publish(
+            lake.lake,
+            context.instance,
+            context.run,
+            graph_of(context),
+            checks=blocking,
+            head=head,
+            report=context.log_event,
+        )
         note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
         context.log.info("%s: commit %s", note, result.commit.id)
         return MaterializeResult(
@@ -277,6 +293,8 @@ def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> None:
     except PublicationRefused as refusal:
         name = branch_name(run.run_id)
         context.log.warning("Branch %s waits for `lake-assets publish %s`: %s", name, run.run_id, refusal.description)
+        for observation in unpublished_observations(lake.lake, context.instance, run, str(refusal.description)):
+            context.instance.report_runless_asset_event(observation)
         return
     context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
 
