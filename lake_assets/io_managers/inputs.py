@@ -21,6 +21,7 @@ from lake_assets.io_managers.target import Target
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import key_of, partition_columns
+from lake_assets.runs.asset_metadata import COMMIT, FIRST_MISSING, MISSING_PARTITIONS, PARTITIONS, PREFIX
 
 if TYPE_CHECKING:
     from dagster import PartitionsDefinition
@@ -206,10 +207,10 @@ def _list(shown: Sequence[str], absent: int) -> str:
 
 def _holes(number: int, shown: Sequence[str], absent: int) -> dict[str, MetadataValue[Any]]:
     """Return metadata of a loading: how many partitions there are, and which are missing."""
-    found: dict[str, MetadataValue[Any]] = {"lake/partitions": MetadataValue.int(number - absent)}
+    found: dict[str, MetadataValue[Any]] = {PARTITIONS: MetadataValue.int(number - absent)}
     if absent:
-        found["lake/missing_partitions"] = MetadataValue.int(absent)
-        found["lake/first_missing"] = MetadataValue.text(_list(shown, absent))
+        found[MISSING_PARTITIONS] = MetadataValue.int(absent)
+        found[FIRST_MISSING] = MetadataValue.text(_list(shown, absent))
     return found
 
 
@@ -218,7 +219,7 @@ def _record(context: InputContext, commit: str, prefix: str, holes: Mapping[str,
 
     Not by ``add_input_metadata``: that observes the asset besides, and refuses an input of several partitions.
     """
-    metadata = {"lake/commit": MetadataValue.text(commit), "lake/prefix": MetadataValue.text(prefix), **holes}
+    metadata = {COMMIT: MetadataValue.text(commit), PREFIX: MetadataValue.text(prefix), **holes}
     context._user_generated_metadata = {  # pyright: ignore[reportPrivateUsage]
         **context._user_generated_metadata,  # pyright: ignore[reportPrivateUsage]
         **metadata,
