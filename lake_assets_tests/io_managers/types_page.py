@@ -31,6 +31,7 @@ ODD = {
     "time of day, interval, variant, complex, period": "refused",
     "decimals of more than 38 digits": "refused",
     "a struct without fields": "refused",
+    "integers of 128 bits, objects in Polars": "refused",
     "Python objects of no or of several types, in lists and dicts, too": "refused",
 }
 
@@ -176,34 +177,29 @@ that nothing was written. Where readers differ, the cell names each.
 """
 _NOTES = {
     "Parquet": """pyarrow, DuckDB and `lake-assets cat` read the same values from the files themselves (tested, too).
-Files of older lakes that
-have INT96 are read right. What holds only nulls inside a list or struct is an integer to Spark, which has no such
-type in Parquet.""",
-    "CSV": """Types stand in the manifest beside the file, and columns go by name. A column that has both null and
-empty text is refused: CSV
-has one spelling for them. Quotes, commas and line ends are as in RFC 4180, in UTF-8. A file that somebody else wrote
-is all text, and
-empty fields are empty texts; a record with more fields than its header is refused, unless they are empty.""",
-    "NoSQL": """A column of only nulls has no type there, and is refused with its name, as maps are. Keys are integers
-or text.""",
+INT96 in files of older lakes is read as timestamps. Spark has no type in Parquet for what holds only
+nulls inside a list or struct: it reads integers there, all null.""",
+    "CSV": """The manifest beside a file keeps the types, and columns are read by name. A column that has both null
+and empty text is refused: CSV writes them alike. Quotes, commas and line ends are as in RFC 4180, in
+UTF-8. In a file that somebody else wrote every column is text, and empty fields are empty texts. A
+record with more fields than its header is refused, unless these are empty.""",
+    "NoSQL": """A column of only nulls has no type there, and is refused by name, as maps are. Keys are integers or
+text.""",
 }
 _FRAMES = """## What frames have besides
 
-A named index is stored as columns. One without a name is no data where it holds integers, which number the rows; else
-it is stored as
-`index` (`level_0`, …), as pandas' `reset_index` names it. NaN in a column of NumPy is how pandas says null, and is
-stored as null; NaN of
-Arrow's, pandas' nullable and Spark's types is NaN. A column of Python objects takes the type that all its values
-have; of only None it is
-null.
+A named index of pandas is stored as columns. An index without a name is left out where it holds
+integers, which only number the rows. Otherwise it is stored as `index` (`level_0`, …), as pandas'
+`reset_index` names it. In a column of NumPy, NaN is how pandas writes null, and is stored as null. NaN
+in Arrow's, pandas' nullable, Polars' and Spark's types is NaN. A column of Python objects takes the
+type that all its values have; if all are None, it is null.
 
 """
 _PROMOTIONS = """## Partitions that differ
 
-Columns are read by name. Types widen where no value can change; what no type holds is refused by the write that would
-break reading,
-which names the column and both partitions. A write is compared with the asset's first sixteen partitions and the one
-written last; what two
-runs write at once is refused by the reader.
+Columns are read by name. Types widen where no value changes. Where no type holds the values of both
+partitions, the write that would break reading is refused, and the message names the column and both
+partitions. A write is compared with the asset's first sixteen partitions and the one written last.
+What two runs write at once is refused by the reader.
 
 """
