@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.session import session
-from lake_assets import settings
 from lake_assets.defs.stocks.schema import COLUMNS, spark_schema
+from lake_assets.settings import LakeFSSettings
 from lake_assets.spark.jars import S3A
 from lake_assets.spark.s3a import s3a_conf
 from lake_assets_tests.lakefs_server import CREDENTIALS
@@ -188,7 +188,7 @@ def _made(folder: Path) -> Path:
 def _session() -> SparkSession:
     if os.environ.get("LAKE_ENV") != "services":
         return session()
-    return session(S3A, **s3a_conf("lake", settings.LAKEFS_ENDPOINT.value))
+    return session(S3A, **s3a_conf("lake", LakeFSSettings.read().endpoint))
 
 
 def _shared():

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from dagster import DefaultSensorStatus, SensorEvaluationContext, SkipReason, sensor
 
-from lake_assets import settings
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.resources.lake import LakeResource
+from lake_assets.settings import RetentionSettings
 
 
 @sensor(
@@ -24,7 +24,7 @@ def collect_garbage(context: SensorEvaluationContext, lake: LakeResource) -> Ski
     found = lake.lake
     if not isinstance(found, EmbeddedLake):
         return SkipReason("lakeFS removes what nothing reaches by its own job.")
-    freed = found.collect_garbage(timedelta(days=settings.GC_GRACE_DAYS.number(0, 36_500)))
+    freed = found.collect_garbage(timedelta(days=RetentionSettings.read().gc_grace_days))
     for item in freed:
         context.log.info("Removed %s %s(s), %s bytes", item.count, item.kind, item.frees)
     return SkipReason(f"Freed {sum(item.frees for item in freed):,} bytes.")

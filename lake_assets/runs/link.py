@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lake_assets import settings
+from lake_assets.settings import DagsterSettings
 
 KEY = "::lakefs::Dagster::url[url:ui]"
 """Commit metadata that lakeFS shows as a button."""
@@ -10,5 +10,5 @@ KEY = "::lakefs::Dagster::url[url:ui]"
 
 def run_link(run_id: str) -> dict[str, str]:
     """Return the commit metadata that link to a run; empty where ``DAGSTER_WEBSERVER_URL`` is not set."""
-    url = settings.DAGSTER_WEBSERVER_URL.value.rstrip("/")
+    url = DagsterSettings.read().webserver_url.rstrip("/")
     return {KEY: f"{url}/runs/{run_id}"} if url else {}

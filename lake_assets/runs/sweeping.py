@@ -18,7 +18,6 @@ from dagster import (
     sensor,
 )
 
-from lake_assets import settings
 from lake_assets.lake.contract import Commit, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.resources.lake import LakeResource
@@ -27,6 +26,7 @@ from lake_assets.runs.branch import branch_name
 from lake_assets.runs.lock import forget_ended, is_alive, is_held, living
 from lake_assets.runs.provenance import ROLLBACK_TO
 from lake_assets.runs.rollback import BRANCH
+from lake_assets.settings import RetentionSettings
 
 # A run's branch, and any further one that a backend makes for its steps.
 _RUN_BRANCH = re.compile(re.escape(branch_name("")) + r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -43,7 +43,7 @@ class Branch:
 
 def age_limit(days: float | None = None) -> timedelta:
     """Return how long the branch of a failed run stays, by default as SWEEP_AFTER_DAYS says."""
-    return timedelta(days=settings.SWEEP_AFTER_DAYS.number(0, 36_500) if days is None else days)
+    return timedelta(days=RetentionSettings.read().sweep_after_days if days is None else days)
 
 
 def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> Iterator[Branch]:

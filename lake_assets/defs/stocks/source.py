@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dagster import Config, ConfigurableResource
+from dagster import ConfigurableResource
 from pydantic import Field
 
 from lake_assets import sources
 from lake_assets.defs.stocks.generator import DEFAULT_ROWS
+from lake_assets.resources.s3 import S3Settings
 from lake_assets.sources.retries import RetryLimits
 
 if TYPE_CHECKING:
@@ -52,21 +53,6 @@ def open_source(
     return sources.open_source(spec, s3=s3, limits=limits)
 
 
-class S3Settings(Config):
-    """What dagster-aws's S3 resource is made with; what is not set comes from the AWS chain.
-
-    Give secrets as :class:`dagster.EnvVar`, so that no configuration shows them.
-    """
-
-    endpoint_url: str | None = Field(default=None, description="Another endpoint than AWS's")
-    region_name: str | None = Field(default=None, description="AWS region")
-    profile_name: str | None = Field(default=None, description="Profile of the AWS configuration")
-    use_unsigned_session: bool = Field(default=False, description="Read a public bucket without credentials")
-    aws_access_key_id: str | None = Field(default=None, repr=False, description="Access key")
-    aws_secret_access_key: str | None = Field(default=None, repr=False, description="Secret key")
-    aws_session_token: str | None = Field(default=None, repr=False, description="Session token")
-
-
 class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
     """Where the hourly stock files come from.
 
@@ -105,12 +91,7 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
         """
         return open_source(
             override or self.source,
-            s3=self._s3_client,
+            s3=self.s3.client,
             generator_rows=self.generator_rows,
             limits=limits or RetryLimits(tries=self.tries, deadline=self.deadline_seconds),
         )
-
-    def _s3_client(self) -> S3Client:
-        from lake_assets.sources.s3 import aws_client
-
-        return aws_client(**self.s3.model_dump())

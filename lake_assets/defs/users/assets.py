@@ -6,11 +6,11 @@ from typing import Any
 
 from dagster import AssetExecutionContext, AssetOut, Failure, MetadataValue, asset, multi_asset
 
-from lake_assets import settings
 from lake_assets.defs.users.checks import BLOCKING
 from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
 from lake_assets.defs.users.schema import COLUMNS, PII, table_schema
+from lake_assets.defs.users.settings import UsersSettings
 from lake_assets.defs.users.source import UsersSourceError, open_source
 from lake_assets.io_managers.lake_io_manager import PREVIEW
 from lake_assets.lake.errors import PathNotFound
@@ -44,7 +44,7 @@ OWNERS = ["team:data-platform"]
 )
 def read_users(context: AssetExecutionContext, config: UsersConfig, spark: SparkResource) -> Any:
     """Open the files of batches; the IO manager reads them."""
-    source = open_source(config.source or settings.USERS_SOURCE.value)
+    source = open_source(config.source or UsersSettings.read().source)
     keys = [context.partition_key] if context.has_partition_key else context.partition_keys
     try:
         batches = {key: source.read(spark.session, key) for key in keys}
@@ -95,14 +95,10 @@ def users_without_pii(
     return one_frame(batches).drop(*config.columns)
 
 
-USERS = [
-    read_users,
-    users_without_pii,
-    published_asset(
-        GROUP,
-        ["users", "users_without_pii"],
-        blocking=BLOCKING,
-        partitions_def=BATCHES,
-        owners=OWNERS,
-    ),
-]
+users_published = published_asset(
+    GROUP,
+    ["users", "users_without_pii"],
+    blocking=BLOCKING,
+    partitions_def=BATCHES,
+    owners=OWNERS,
+)

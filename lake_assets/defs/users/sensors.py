@@ -7,9 +7,9 @@ import json
 
 from dagster import DefaultSensorStatus, RunRequest, SensorEvaluationContext, SensorResult, SkipReason, sensor
 
-from lake_assets import settings
 from lake_assets.defs.users.jobs import users
 from lake_assets.defs.users.partitions import BATCHES, unusable
+from lake_assets.defs.users.settings import UsersSettings
 from lake_assets.defs.users.source import UsersSourceError, open_source
 
 RUNS_PER_TICK = 100
@@ -27,7 +27,7 @@ RUNS_PER_TICK = 100
 )
 def new_user_files(context: SensorEvaluationContext) -> SensorResult | SkipReason:
     """Compare the folder's files with those seen before, which the cursor keeps as batch to version."""
-    source = open_source(settings.USERS_SOURCE.value)
+    source = open_source(UsersSettings.read().source)
     seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
     try:
         listed = source.batches()
