@@ -92,3 +92,16 @@ def test_a_setting_that_cannot_be_is_not_ok(command: Callable[..., Any], monkeyp
     code, found = checks(command)
     assert code == 1
     assert found["lake"] == (False, "LAKE_ENV is 'elsewhere'; it must be one of embedded, services")
+    assert found["LAKE_ENV"] == found["lake"]
+
+
+def test_a_wrong_value_is_shown_at_its_own_setting_and_no_other(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORDS_WINDOW", "long")
+    monkeypatch.setenv("WORDS_CSV", "true")
+    code, found = checks(command)
+    assert code == 1
+    wrong = {name: detail for name, (ok, detail) in found.items() if not ok}
+    assert wrong["WORDS_WINDOW"] == "WORDS_WINDOW is 'long'; it must be a whole number from 1 to 31622400"
+    assert found["WORDS_CSV"] == (True, "true")

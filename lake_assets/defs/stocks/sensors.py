@@ -21,7 +21,7 @@ from lake_assets.defs.stocks.jobs import stocks
 from lake_assets.defs.stocks.partitions import HOURS, key_of
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
-from lake_assets.sources import RetryLimits, SourceError, SourceFile, StocksSource
+from lake_assets.sources import RetryLimits, Source, SourceError, SourceFile
 
 RUNS_PER_TICK = 100
 """The rest follows with the next ticks, so that a first look at years of files does not flood the queue."""
@@ -74,7 +74,7 @@ def new_stock_files(context: SensorEvaluationContext, stocks_source: StocksSourc
     return SensorResult(run_requests=requests, cursor=json.dumps(seen, separators=(",", ":")))
 
 
-def _files(source: StocksSource, now: datetime) -> Iterator[tuple[datetime, SourceFile]]:
+def _files(source: Source[datetime], now: datetime) -> Iterator[tuple[datetime, SourceFile]]:
     listed = source.files()
     if listed is not None:
         yield from sorted(listed, key=lambda item: item[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dagster import ConfigurableResource
@@ -11,11 +12,12 @@ from pydantic import Field
 
 from lake_assets import sources
 from lake_assets.defs.stocks.generator import DEFAULT_ROWS
+from lake_assets.defs.stocks.naming import HOURLY_FILES
 from lake_assets.resources.s3 import S3Settings
 from lake_assets.sources.retries import RetryLimits
 
 if TYPE_CHECKING:
-    from lake_assets.sources.contract import StocksSource
+    from lake_assets.sources.contract import Source
     from lake_assets.sources.s3 import S3Client
 
 
@@ -28,7 +30,7 @@ def open_source(
     s3: Callable[[], S3Client] | None = None,
     generator_rows: int = DEFAULT_ROWS,
     limits: RetryLimits | None = None,
-) -> StocksSource:
+) -> Source[datetime]:
     """Return the source that ``spec`` names; nothing is read or connected to yet.
 
     Parameters
@@ -45,12 +47,17 @@ def open_source(
     ------
     SourceError
         ``spec`` names no source.
+
+    Examples
+    --------
+    >>> open_source("https://host/stocks/{date}_BINS_XETR{hour}.csv?token=abc").describe()
+    'https://host/stocks/{date}_BINS_XETR{hour}.csv?token=***'
     """
     if generated := _GENERATED.fullmatch(spec.strip()):
         from lake_assets.defs.stocks.generated import GeneratedSource
 
         return GeneratedSource(generated["window"] or "", generator_rows)
-    return sources.open_source(spec, s3=s3, limits=limits)
+    return sources.open_source(spec, HOURLY_FILES, s3=s3, limits=limits)
 
 
 class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
@@ -74,7 +81,7 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
     )
     s3: S3Settings = Field(default_factory=S3Settings, description="Settings of the S3 resource")
 
-    def open(self, override: str | None = None, limits: RetryLimits | None = None) -> StocksSource:
+    def open(self, override: str | None = None, limits: RetryLimits | None = None) -> Source[datetime]:
         """Return the source, or the one that a run's configuration names instead.
 
         Parameters
