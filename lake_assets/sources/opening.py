@@ -47,19 +47,11 @@ def open_source(
     limits = limits or RetryLimits()
     if not spec.isprintable():
         raise SourceError(f"{naming.source}: it holds control characters")
-    scheme = _SCHEME.match(spec)
-    match scheme[1].lower() if scheme else "":
-        case "":
+    match _scheme(spec):
+        case "" | "file":
             from lake_assets.sources.local import LocalSource
 
-            return LocalSource(spec, naming, limits)
-        case "file":
-            from lake_assets.sources.local import LocalSource
-
-            parts = urlsplit(spec.replace("?", "%3F").replace("#", "%23"))
-            if parts.netloc not in ("", "localhost"):
-                raise SourceError(f"{naming.source}: a file address has an absolute path, as in file:///data")
-            return LocalSource(unquote(parts.path), naming, limits)
+            return LocalSource(local_path(spec, naming.source), naming, limits)
         case "http" | "https":
             from lake_assets.sources.http import HttpSource
 
@@ -72,3 +64,36 @@ def open_source(
             raise SourceError(
                 f"{naming.source}: {other}:// is not supported; give a folder, file://, http://, https:// or s3://"
             )
+
+
+def is_local(spec: str) -> bool:
+    """Tell whether a source is a path or a ``file://`` address."""
+    return _scheme(spec.strip()) in ("", "file")
+
+
+def local_path(spec: str, source: str) -> str:
+    """Return the path of a local source.
+
+    Parameters
+    ----------
+    spec
+        A path, or a ``file://`` address.
+    source
+        The source as messages call it.
+
+    Raises
+    ------
+    SourceError
+        The address names another host.
+    """
+    if _scheme(spec) != "file":
+        return spec
+    parts = urlsplit(spec.replace("?", "%3F").replace("#", "%23"))
+    if parts.netloc not in ("", "localhost"):
+        raise SourceError(f"{source}: a file address has an absolute path, as in file:///data")
+    return unquote(parts.path)
+
+
+def _scheme(spec: str) -> str:
+    scheme = _SCHEME.match(spec)
+    return scheme[1].lower() if scheme else ""

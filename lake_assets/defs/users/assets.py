@@ -6,6 +6,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, AssetOut, Failure, MetadataValue, asset, multi_asset
 
+from lake_assets import environments
 from lake_assets.defs.users.checks import BLOCKING
 from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
@@ -43,10 +44,10 @@ OWNERS = ["team:data-platform"]
     },
 )
 def read_users(context: AssetExecutionContext, config: UsersConfig, spark: SparkResource) -> Any:
-    """Open the files of batches; the IO manager reads them."""
-    source = open_source(config.source or UsersSettings.read().source)
+    """Open the files of batches."""
     keys = [context.partition_key] if context.has_partition_key else context.partition_keys
     try:
+        source = open_source(config.source or UsersSettings.read().source, s3=environments.s3_settings().client)
         batches = {key: source.read(spark.session, key) for key in keys}
     except UsersSourceError as error:
         # Asking again will not make it another file.

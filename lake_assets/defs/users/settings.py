@@ -13,5 +13,8 @@ class UsersSettings(Settings):
     source: str = Field(
         "generated",
         validation_alias="USERS_SOURCE",
-        description="Where users come from: generated, or a folder of Parquet files.",
+        description=(
+            "Where users come from: generated, or Parquet files in a folder, at an http(s) or s3 URL, or at a URL "
+            "template with {batch}."
+        ),
     )
