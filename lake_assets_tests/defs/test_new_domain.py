@@ -48,7 +48,7 @@ def numbers(numbers_start: Start) -> pandas.DataFrame:
     return pandas.DataFrame({"n": range(start, start + NumbersSettings.read().rows)})
 
 numbers_published = published_asset(
-    "numbers", ["numbers"], blocking=[AssetCheckKey(AssetKey("numbers"), "not_empty")], owners=[]
+    "numbers", ["numbers"], owners=[]
 )
 """,
     "checks.py": """

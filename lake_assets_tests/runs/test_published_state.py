@@ -65,7 +65,7 @@ class World:
             )
             return logged(context.log, result)
 
-        published = published_asset("prices", ["raw", "prices"], blocking=[], owners=[], partitions_def=DAYS)
+        published = published_asset("prices", ["raw", "prices"], owners=[], partitions_def=DAYS)
 
         @asset(partitions_def=DAYS, deps=[published])
         def after() -> None:
