@@ -189,7 +189,7 @@ def test_on_lakefs_pages_are_read_once(tmp_path: Path, monkeypatch: pytest.Monke
         publish(lake, "new", "another")
     assert costs[0]["GET refs commits"] > 3
     assert costs[0]["POST metadata"] == 1
-    # The notes of the repository, a page of the log, and the commit itself where it is not known.
+    # What the repository says of itself, a page of the log, and the commit where it is not known.
     assert costs[1] in ({"GET metadata": 1, "GET refs commits": 1}, {"GET metadata": 1, "GET refs commits": 2})
     # The format stands beside.
     assert lake.format == LakeSpec("lakefs", lake.repository).open().format  # pyright: ignore[reportAttributeAccessIssue]
@@ -213,3 +213,19 @@ def test_on_lakefs_the_server_is_asked_of_commits_that_do_not_say(
             for prefix in ("old", "new", "never"):
                 known.known_of.cache_clear()
                 assert newest_of(lake, prefix) == of_all_history(lake, prefix)
+
+
+@pytest.mark.services
+def test_on_lakefs_few_answers_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lakefs_newest, "_AT_ONCE", 1)
+    monkeypatch.setattr(lakefs_newest, "_MOST", 3)
+    lake = LakeSpec("lakefs", fresh_place("lakefs", tmp_path)).open()
+    assert isinstance(lake, LakeFSLake)
+    publish(lake, "old", "1")
+    publish(lake, "new", "1")
+    for number in range(12):
+        assert newest_of(lake, f"never-{number}") is None
+    assert newest_of(lake, "old") == of_all_history(lake, "old")
+    notes = lake.api.call("GET", "/metadata")
+    assert notes.pop("lake_assets_format") == str(lake.format)
+    assert 1 <= len(notes) <= 4

@@ -19,6 +19,10 @@ from lake_assets.lake.lakefs.server import Server
 from lake_assets.lake.names import is_within
 from lake_assets.lake.newest import Answer, Found, newest_change
 
+_KEPT = "newest_"
+"""How the keys of answers begin in the repository's metadata."""
+_MOST = 500
+"""Answers that are kept; of more, such as a migration asks for, none is, and they are made anew."""
 _AT_ONCE = 200
 """Commits of a page."""
 _COMPARED = 20
@@ -33,7 +37,7 @@ def find_newest(server: Server, ref: str, prefix: str) -> Commit | None:
     """Return the newest commit that changed a prefix, of a ref and what it descends from."""
     if server.known.changed(ref, prefix):
         return server.commit_at(ref)
-    key = f"newest_{sha256(prefix.encode()).hexdigest()[:32]}"
+    key = f"{_KEPT}{sha256(prefix.encode()).hexdigest()[:32]}"
     read = 0
     untold = 0
 
@@ -71,5 +75,6 @@ def find_newest(server: Server, ref: str, prefix: str) -> Commit | None:
     if read > _AT_ONCE:
         # Where this user may not, the next one reads as much.
         with suppress(LakeError, StatusError):
+            server.forget_notes(_KEPT, _MOST)
             server.set_note(key, found.answer.render())
     return None if found.answer.newest is None else server.commit_at(found.answer.newest)

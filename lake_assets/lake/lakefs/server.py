@@ -114,6 +114,12 @@ class Server:
             _NOTES[self.name] = time.monotonic(), notes
         return notes.get(_NOTE + key, "")
 
+    def forget_notes(self, beginning: str, most: int) -> None:
+        """Remove what stands in the repository's metadata by keys that begin so, if it is more than so much."""
+        keys = [key for key in self._api.call("GET", "/metadata") if key.startswith(_NOTE + beginning)]
+        if len(keys) > most:
+            self._api.call("DELETE", "/metadata", body={"keys": keys})
+
     def set_note(self, key: str, value: str) -> None:
         """Write into the repository's metadata; what else stands there stays."""
         self._api.call("POST", "/metadata", body={"metadata": {_NOTE + key: value}})
