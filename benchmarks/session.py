@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lake_assets import settings
-from lake_assets.resources.spark import prepare_process, session_conf
-from lake_assets.resources.spark_jars import Connector, class_path
+from lake_assets.spark.jars import Connector, class_path
+from lake_assets.spark.session import prepare_process, session_conf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -8,13 +8,8 @@ from typing import Any
 from dagster import Definitions
 
 from lake_assets import environments
-from lake_assets.defs.collecting import collect_garbage
-from lake_assets.defs.lake_commits import lake_commits
-from lake_assets.defs.publishing import publish_runs
-from lake_assets.defs.sinks import sinks_follow_main
 from lake_assets.defs.stocks import checks, jobs, sensors
 from lake_assets.defs.stocks.assets import STOCKS
-from lake_assets.defs.sweeping import sweep_branches
 from lake_assets.defs.users.assets import USERS
 from lake_assets.defs.users.checks import users_audit
 from lake_assets.defs.users.jobs import users
@@ -24,6 +19,11 @@ from lake_assets.defs.words.checks import word_counts_audit, words_checks
 from lake_assets.defs.words.jobs import words, words_recount
 from lake_assets.defs.words.sensors import consumer_lag, new_text_files
 from lake_assets.defs.words.sink import word_counts_topic
+from lake_assets.runs.collecting import collect_garbage
+from lake_assets.runs.lake_commits import lake_commits
+from lake_assets.runs.publishing import publish_runs
+from lake_assets.runs.sinks import sinks_follow_main
+from lake_assets.runs.sweeping import sweep_branches
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lake_assets import settings
-from lake_assets.resources.kafka.security import MECHANISMS, PROTOCOLS, Security
+from lake_assets.kafka.security import MECHANISMS, PROTOCOLS, Security
 
 if TYPE_CHECKING:
     from dagster import ExecutorDefinition
 
+    from lake_assets.defs.stocks.source import StocksSourceResource
+    from lake_assets.kafka.cluster import KafkaCluster
     from lake_assets.lake.embedded import EmbeddedLake
     from lake_assets.lake.lakefs import LakeFSLake
-    from lake_assets.resources.kafka.cluster import KafkaCluster
-    from lake_assets.resources.kafka.resource import KafkaResource
+    from lake_assets.nosql.contract import NoSQLStore
+    from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import LakeResource
-    from lake_assets.resources.nosql.contract import NoSQLStore
-    from lake_assets.resources.nosql.resource import NoSQLResource
-    from lake_assets.resources.outbox.resource import OutboxResource
+    from lake_assets.resources.nosql import NoSQLResource
+    from lake_assets.resources.outbox import OutboxResource
     from lake_assets.resources.spark import SparkResource
-    from lake_assets.resources.stocks_source import StocksSourceResource
 
 
 def lake_home() -> Path:
@@ -56,7 +56,7 @@ def lake_resource() -> LakeResource:
 
 def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the environment in force."""
-    from lake_assets.resources.nosql.resource import LMDBResource
+    from lake_assets.resources.nosql import LMDBResource
 
     return LMDBResource(folder=str(nosql_home()))
 
@@ -101,7 +101,7 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     NoSQLError
         It cannot be opened.
     """
-    from lake_assets.resources.nosql.lmdb_store import LMDBStore
+    from lake_assets.nosql.lmdb.store import LMDBStore
 
     folder = nosql_home()
     return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
@@ -111,7 +111,7 @@ def kafka_resource() -> KafkaResource:
     """Return how Kafka is reached; no server is asked before a cluster is used."""
     from dagster import EnvVar
 
-    from lake_assets.resources.kafka.resource import KafkaResource
+    from lake_assets.resources.kafka import KafkaResource
 
     # An EnvVar that is not set is an error, and only SASL wants them.
     credentials = settings.KAFKA_SECURITY_PROTOCOL.value.startswith("SASL_")
@@ -133,7 +133,7 @@ def open_kafka(servers: str) -> KafkaCluster:
     SettingError
         The credentials that the protocol asks for are not set.
     """
-    from lake_assets.resources.kafka.cluster import KafkaCluster
+    from lake_assets.kafka.cluster import KafkaCluster
 
     protocol = settings.KAFKA_SECURITY_PROTOCOL.choice(*PROTOCOLS)
     credentials = protocol.startswith("SASL_")
@@ -164,14 +164,14 @@ def words_outbox_address() -> str:
 
 def words_outbox_resource(kafka: KafkaResource) -> OutboxResource:
     """Return what delivers published word counts; nothing is opened before it is used."""
-    from lake_assets.resources.outbox.resource import OutboxResource
+    from lake_assets.resources.outbox import OutboxResource
 
     return OutboxResource(address=words_outbox_address(), kafka=kafka)
 
 
 def stocks_source_resource() -> StocksSourceResource:
     """Return where the stock files come from."""
-    from lake_assets.resources.stocks_source import S3Settings, StocksSourceResource
+    from lake_assets.defs.stocks.source import S3Settings, StocksSourceResource
 
     return StocksSourceResource(
         source=settings.STOCKS_SOURCE.value,
@@ -196,9 +196,9 @@ def spark_resource(*, kafka: bool = False) -> SparkResource:
 
 def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     """Return every resource by its key; ``spark`` takes the place of the environment's compute."""
-    from lake_assets.io_managers.lake_file import LakeFileIOManager
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.io_managers.raw_file import LakeFileIOManager
     from lake_assets.io_managers.stream import StreamIOManager
     from lake_assets.resources.lake import SnapshotResource
 

@@ -18,14 +18,14 @@ from dagster import (
 )
 
 from lake_assets import environments
-from lake_assets.defs.lake_commits import lake_commits
-from lake_assets.defs.publishing import published_asset
-from lake_assets.defs.sinks import sinks_follow_main
-from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.nosql import KEY, TableUpdate
 from lake_assets.lake.contract import MAIN
+from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.nosql import NoSQLResource
+from lake_assets.runs.lake_commits import lake_commits
+from lake_assets.runs.publishing import published_asset
+from lake_assets.runs.sinks import sinks_follow_main
 
 CITIES = StaticPartitionsDefinition(["köln", "rome", "a/b"])
 SALES, DAILY, DEEP, DOTTED = (AssetKey(path) for path in (["sales"], ["sales", "daily"], ["a", "b", "c"], ["a.b"]))
@@ -65,12 +65,12 @@ def definitions() -> Definitions:
         metadata={KEY: "n"},
     )
     def sales_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
-        since, until = nosql.store.source_commit(TABLE.to_user_string()), lake.lake.head(MAIN).id
+        from_commit, to_commit = nosql.store.source_commit(TABLE.to_user_string()), lake.lake.head(MAIN).id
         rows = frame_of(DAILY, 0).astype({"of": object, "n": "int64"})
-        if lake.lake.fingerprint(until, prefix_of(DAILY)) is not None:
-            place = lake.lake.path(until, prefix_of(DAILY))
+        if lake.lake.fingerprint(to_commit, prefix_of(DAILY)) is not None:
+            place = lake.lake.path(to_commit, prefix_of(DAILY))
             rows = pandas.read_parquet(place.root, filesystem=place.filesystem)
-        return TableUpdate(since, until, until, cast(Any, rows), rebuild=True)
+        return TableUpdate(from_commit, to_commit, to_commit, cast(Any, rows), rebuild=True)
 
     lake_assets = [_asset(SALES), _asset(DAILY, [SALES]), _asset(DEEP, [DAILY]), _asset(DOTTED)]
     return Definitions(

@@ -21,16 +21,16 @@ from dagster import (
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from lake_assets import environments
-from lake_assets.defs.collecting import collect_garbage
-from lake_assets.defs.lake_commits import lake_commits
-from lake_assets.defs.publishing import published_asset
-from lake_assets.defs.sinks import sinks_follow_main
-from lake_assets.defs.sweeping import sweep_branches
-from lake_assets.io_managers.lake_file import RawFile
 from lake_assets.io_managers.nosql import KEY, TableUpdate
+from lake_assets.io_managers.raw_file import RawFile
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.nosql import NoSQLResource
+from lake_assets.runs.collecting import collect_garbage
+from lake_assets.runs.lake_commits import lake_commits
+from lake_assets.runs.publishing import published_asset
+from lake_assets.runs.sinks import sinks_follow_main
+from lake_assets.runs.sweeping import sweep_branches
 
 DAYS = StaticPartitionsDefinition(["mon", "tue", "wed"])
 
@@ -70,14 +70,14 @@ def definitions(source: Path) -> Definitions:
         metadata={KEY: "isin"},
     )
     def prices_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
-        since, until = nosql.store.source_commit("prices_table"), lake.lake.head(MAIN).id
-        days = [lake.lake.path(until, f"prices/partition={day}") for day in days_of(lake.lake, until)]
+        from_commit, to_commit = nosql.store.source_commit("prices_table"), lake.lake.head(MAIN).id
+        days = [lake.lake.path(to_commit, f"prices/partition={day}") for day in days_of(lake.lake, to_commit)]
         frames = [pandas.read_parquet(day.root, filesystem=day.filesystem) for day in days]
         empty = pandas.DataFrame({"isin": pandas.Series(dtype=str), "price": pandas.Series(dtype=float)})
         # Of equal keys the last day's stays.
         rows = pandas.concat([empty, *frames]).drop_duplicates("isin", keep="last")
-        version = lake.lake.fingerprint(until, "prices") or "empty"
-        return TableUpdate(since, until, version, cast(Any, rows), rebuild=True)
+        version = lake.lake.fingerprint(to_commit, "prices") or "empty"
+        return TableUpdate(from_commit, to_commit, version, cast(Any, rows), rebuild=True)
 
     return Definitions(
         assets=[raw, prices, total, published, prices_table],

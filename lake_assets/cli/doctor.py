@@ -110,7 +110,7 @@ def _python() -> str:
 
 
 def _java() -> str:
-    from lake_assets.resources.spark import check_java, java_version
+    from lake_assets.spark.session import check_java, java_version
 
     try:
         check_java()

@@ -21,7 +21,7 @@ from lake_assets.cli.output import Json, emit, emit_all, show
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
 
-    from lake_assets.resources.kafka.cluster import KafkaCluster, TopicState
+    from lake_assets.kafka.cluster import KafkaCluster, TopicState
 
 Server = Annotated[
     str | None,
@@ -61,7 +61,7 @@ def create_topic(
     json: Json = False,
 ) -> None:
     """Make a topic."""
-    from lake_assets.resources.kafka.address import topic_name_problem
+    from lake_assets.kafka.address import topic_name_problem
 
     if problem := topic_name_problem(name):
         raise CommandError(problem)
@@ -117,7 +117,7 @@ def _opened(file: str) -> Generator[BinaryIO]:
 
 
 def _produce(lines: BinaryIO, topic: str, cluster: KafkaCluster) -> None:
-    from lake_assets.resources.kafka import KafkaFailure
+    from lake_assets.kafka import KafkaFailure
 
     cluster.topic(topic)  # Where a broker makes topics by itself, a slip of the pen would.
     delivered = _Delivered()
@@ -143,7 +143,7 @@ class _Delivered:
 
 
 def _send(lines: Iterable[bytes], topic: str, cluster: KafkaCluster, delivered: _Delivered) -> None:
-    from lake_assets.resources.kafka.translation import failure, translated
+    from lake_assets.kafka.translation import failure, translated
 
     producer = cluster.producer(
         **{
@@ -216,8 +216,8 @@ def _records(
 ) -> Generator[Message]:
     from confluent_kafka import KafkaError, TopicPartition
 
-    from lake_assets.resources.kafka.errors import KafkaUnavailable
-    from lake_assets.resources.kafka.translation import failure, translated
+    from lake_assets.kafka.errors import KafkaUnavailable
+    from lake_assets.kafka.translation import failure, translated
 
     first = state.earliest if start is Start.EARLIEST else state.latest
     open_ends = {number: end for number, end in state.latest.items() if follow or first[number] < end}

@@ -19,8 +19,8 @@ from lake_assets.lake.errors import PathNotFound
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from lake_assets.io_managers.provenance import Origin
     from lake_assets.lake.contract import Lake
+    from lake_assets.runs.provenance import Origin
 
 _SHOWN_PLACES = 3
 
@@ -37,7 +37,7 @@ def lineage(
     As a tree: below each commit stand those that it read. A partition was made from the same partition of an input
     that has it, else from all of the input. REF is main unless given.
     """
-    from lake_assets.io_managers.provenance import origins
+    from lake_assets.runs.provenance import origins
 
     prefix, _, ref = place.partition("@")
     prefix, ref = prefix.strip("/"), ref or MAIN
@@ -96,7 +96,7 @@ def _is_new(origin: Origin, seen: set[tuple[str, tuple[str, ...]]]) -> bool:
 
 
 def _facts(origin: Origin) -> dict[str, Any]:
-    from lake_assets.io_managers.provenance import ROLLBACK_TO, SOURCE
+    from lake_assets.runs.provenance import ROLLBACK_TO, SOURCE
 
     known = origin.commit.metadata
     rows = known.get("rows")

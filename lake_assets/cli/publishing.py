@@ -38,8 +38,8 @@ def publish(
     """
     overridden = an_override(override or [], by, reason)
     with closing(environments.open_lake()) as lake, open_instance() as instance:
-        from lake_assets.defs.publishing import publish as publish_run
-        from lake_assets.io_managers.run_branch import RUN_ID, find_head
+        from lake_assets.runs.branch import RUN_ID, find_head
+        from lake_assets.runs.publishing import publish as publish_run
 
         run_id = _run_id(lake, run)
         record = instance.get_run_by_id(run_id)
@@ -85,7 +85,7 @@ def an_override(checks: list[str], by: str, reason: str) -> Override | None:
 
 def _run_id(lake: Lake, run: str) -> str:
     """Return the id of the one run whose branch begins so; what was given where none does."""
-    from lake_assets.io_managers.run_branch import branch_name
+    from lake_assets.runs.branch import branch_name
 
     given = run.removeprefix(branch_name(""))
     found = [run_id for run_id in Runs(lake).branches if run_id.startswith(given)]

@@ -193,7 +193,7 @@ def _source(text: str) -> StreamSource:
 def _output(kind: Kind, to: str, source: StreamSource) -> Output:
     """Return the output that the options name; it is never what is read."""
     from lake_assets.defs.words.source import FolderSource
-    from lake_assets.resources.kafka.address import TopicAddress
+    from lake_assets.kafka.address import TopicAddress
 
     if kind is Kind.CONSOLE:
         if to:

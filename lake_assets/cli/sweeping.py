@@ -25,7 +25,7 @@ def sweep(
     goes on. Their commits stay readable by id for GC_GRACE_DAYS more.
     """
     with closing(environments.open_lake()) as lake, open_instance() as instance:
-        from lake_assets.defs import sweeping
+        from lake_assets.runs import sweeping
 
         limit = sweeping.age_limit(older_than)
         look = sweeping.branches_left if dry_run else sweeping.sweep

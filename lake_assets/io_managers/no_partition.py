@@ -6,9 +6,9 @@ import types
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
-from lake_assets.io_managers.frames.engines import SUPPORTED, Engine, engine_of_annotation
+from lake_assets.frames.engines import SUPPORTED, Engine, engine_of_annotation
 from lake_assets.io_managers.lineage import declared_columns
-from lake_assets.io_managers.partitions import column_names
+from lake_assets.layout.partitions import column_names
 
 if TYPE_CHECKING:
     from dagster import InputContext

@@ -20,7 +20,7 @@ from lake_assets import environments, settings
 from lake_assets.cli.app import app
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets.nosql.contract import NoSQLStore
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.small_graph import SmallGraph
 

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
 
-from lake_assets.io_managers.lake_file import LakeFileIOManager
 from lake_assets.io_managers.nosql import NoSQLIOManager
 from lake_assets.io_managers.parquet import ParquetIOManager
+from lake_assets.io_managers.raw_file import LakeFileIOManager
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.nosql.contract import NoSQLStore
+from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.resources.lake import EmbeddedLakeResource
-from lake_assets.resources.nosql.contract import NoSQLStore
-from lake_assets.resources.nosql.lmdb_store import LMDBStore
-from lake_assets.resources.nosql.resource import LMDBResource
+from lake_assets.resources.nosql import LMDBResource
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.shared_spark import SharedSpark
 

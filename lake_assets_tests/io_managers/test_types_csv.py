@@ -12,8 +12,8 @@ import pyspark.sql
 import pytest
 from dagster import AssetsDefinition, StaticPartitionsDefinition, asset
 
-from lake_assets.io_managers.frames.pandas import to_arrow
-from lake_assets.io_managers.lake_file import RawFile
+from lake_assets.frames.pandas import to_arrow
+from lake_assets.io_managers.raw_file import RawFile
 from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, pandas_frame, spark_frame, spelt, table
 

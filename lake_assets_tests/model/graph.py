@@ -23,11 +23,11 @@ from dagster import (
     asset_check,
 )
 
-from lake_assets.defs.publishing import LAYER, publish_runs, published_asset
-from lake_assets.defs.sinks import SINK
-from lake_assets.io_managers.asset_folders import prefix_of
+from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.nosql import NoSQLResource
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.runs.publishing import LAYER, publish_runs, published_asset
+from lake_assets.runs.sinks import SINK
 from lake_assets_tests.model.sink import TABLE, feed
 
 PARTS = ("p", "q")

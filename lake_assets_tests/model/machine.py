@@ -12,9 +12,9 @@ from hypothesis import currently_in_test_context, note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lake_assets.io_managers.asset_folders import prefix_of
-from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.lake.contract import MAIN
+from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.layout.manifest import MANIFEST
 from lake_assets_tests.lake.history import Files, HeldCommit, below
 from lake_assets_tests.model.expected import Evaluation, Expected, Publishing, Run, Verdict
 from lake_assets_tests.model.graph import BOTH, CHECKS, CONTENTS, PARTS, PLACES, PUBLISHED_ASSET, RAW, ROWS, frame_of

@@ -7,7 +7,7 @@ import pandas
 from lake_assets.defs.stocks.latest import changed_folders
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import PathNotFound
-from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets.nosql.contract import NoSQLStore
 
 TABLE = "rows_table"
 SOURCE = "rows"

@@ -33,24 +33,24 @@ from dagster import (
 from lake_assets import environments
 from lake_assets.cli import publishing as publish_command
 from lake_assets.cli.errors import CommandError
-from lake_assets.defs.deleting import delete, deletion_events, plan_deletion
-from lake_assets.defs.publishing import publish_runs
-from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
-from lake_assets.defs.sweeping import sweep
-from lake_assets.io_managers import run_branch
-from lake_assets.io_managers.audit import audit_publication
-from lake_assets.io_managers.event_log import EventLog
-from lake_assets.io_managers.lake_io_manager import read_ref
 from lake_assets.io_managers.parquet import ParquetIOManager
-from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit
 from lake_assets.lake.errors import LakeError
 from lake_assets.lake.transaction import transaction
+from lake_assets.nosql import LMDBResource
+from lake_assets.nosql.contract import NoSQLError
 from lake_assets.resources.lake import LakeResource, SnapshotResource
-from lake_assets.resources.nosql.contract import NoSQLError
-from lake_assets.resources.nosql.resource import LMDBResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.runs import branch as run_branch
+from lake_assets.runs.audit import audit_publication
+from lake_assets.runs.branch import read_ref
+from lake_assets.runs.deleting import delete, deletion_events, plan_deletion
+from lake_assets.runs.event_log import EventLog
+from lake_assets.runs.publishing import publish_runs
+from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
+from lake_assets.runs.sweeping import sweep
+from lake_assets.runs.verification import Verification
 from lake_assets_tests.lake.history import Files
 from lake_assets_tests.model import sink
 from lake_assets_tests.model.clock import Clock

@@ -9,8 +9,8 @@ import pytest
 from dagster import DagsterInstance
 
 from lake_assets import settings
-from lake_assets.resources.spark_jars import S3A, JarsUnavailable, jars
-from lake_assets_tests.defs.conftest import make_graph
+from lake_assets.spark.jars import S3A, JarsUnavailable, jars
+from lake_assets_tests.graph_fixtures import make_graph
 from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer, own_server
 from lake_assets_tests.processes.job_process import JobProcess
 

@@ -38,13 +38,13 @@ from dagster import (
 )
 
 from lake_assets import environments
-from lake_assets.defs.publishing import published_asset
-from lake_assets.io_managers.lake_file import RawFile
 from lake_assets.io_managers.nosql import KEY, TableUpdate
+from lake_assets.io_managers.raw_file import RawFile
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import commits, durability, objects
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.nosql import NoSQLResource
+from lake_assets.runs.publishing import published_asset
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -16,12 +16,12 @@ import pandas
 import pytest
 from dagster import DagsterInstance
 
-from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.errors import LakeError, PathNotFound
-from lake_assets.resources.nosql.contract import NoSQLError
-from lake_assets.resources.nosql.lmdb_store import LMDBStore
+from lake_assets.nosql.contract import NoSQLError
+from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets.runs.verification import Verification
 from lake_assets_tests.model.world import FAST_FOLDER
 from lake_assets_tests.processes.forked_runs import PLACES, TABLE
 from lake_assets_tests.processes.forking import ForkedRuns

@@ -22,9 +22,9 @@ from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets_tests.kafka_broker import KafkaBroker, own_broker, remove
 from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer
+from lake_assets_tests.outbox.outboxes import OutboxSpec
 from lake_assets_tests.processes.conftest import StartJob, services
 from lake_assets_tests.processes.words import Folder, Source, Topic, Words
-from lake_assets_tests.resources.outbox.outboxes import OutboxSpec
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(4 * 3600)]
 

@@ -15,7 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.resources.outbox.lines import read_committed
+from lake_assets.outbox.lines import read_committed
 from lake_assets_tests.kafka_broker import KafkaBroker
 from lake_assets_tests.ui.server import DagsterServer, running, until
 from lake_assets_tests.ui.words import counts

@@ -23,20 +23,21 @@ from dagster import (
 )
 
 from lake_assets import settings
-from lake_assets.defs.publishing import published_asset
 from lake_assets.defs.stocks.checks import BLOCKING
 from lake_assets.defs.stocks.latest import table_update
 from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
 from lake_assets.defs.stocks.partitions import HOURS, hour_of
 from lake_assets.defs.stocks.schema import quarantine_table_schema, table_schema
-from lake_assets.io_managers.lake_file import RawFile, StoredFile
+from lake_assets.defs.stocks.source import StocksSourceResource
 from lake_assets.io_managers.nosql import KEY, MODE, NEWEST_BY, TableUpdate
-from lake_assets.io_managers.partitions import partition_columns
+from lake_assets.io_managers.raw_file import RawFile, StoredFile
 from lake_assets.lake.contract import MAIN
+from lake_assets.layout.partitions import partition_columns
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.resources.stocks_source import SourceFileMissing, StocksSourceResource
+from lake_assets.runs.publishing import published_asset
+from lake_assets.sources import SourceFileMissing
 
 GROUP = "stocks"
 OWNERS = ["team:data-platform"]
@@ -174,10 +175,10 @@ def stocks_table(
     context: AssetExecutionContext, spark: SparkResource, lake: LakeResource, nosql: NoSQLResource
 ) -> TableUpdate:
     """The latest bar of each security over all published hours: a sink, fed from published commits only."""
-    since = nosql.store.source_commit("stocks_table")
+    from_commit = nosql.store.source_commit("stocks_table")
     # The head is read after the table's commit, so that it is never behind it.
-    until = lake.lake.head(MAIN).id
-    update = table_update(lake.lake, spark, since, until)
+    to_commit = lake.lake.head(MAIN).id
+    update = table_update(lake.lake, spark, from_commit, to_commit)
     context.log.info("stocks_table: %s", update.describe())
     return update
 

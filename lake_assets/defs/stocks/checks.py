@@ -20,13 +20,14 @@ from lake_assets import settings
 from lake_assets.defs.stocks.bar_rules import check_bars
 from lake_assets.defs.stocks.partitions import HOURS
 from lake_assets.defs.stocks.schema import spark_schema
-from lake_assets.io_managers.lake_io_manager import join, read_ref
-from lake_assets.io_managers.manifest import read_manifest
-from lake_assets.io_managers.partitions import folders
-from lake_assets.io_managers.run_events import checked_at
 from lake_assets.lake.contract import Lake, Snapshot
+from lake_assets.lake.names import join
+from lake_assets.layout.manifest import read_manifest
+from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.runs.branch import read_ref
+from lake_assets.runs.checked_commits import checked_at
 
 CHECKS = {
     "rows_reconcile": "Every row of the file is in `stocks_parquet` or in `stocks_quarantine`.",

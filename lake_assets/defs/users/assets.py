@@ -7,17 +7,19 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetOut, Failure, MetadataValue, asset, multi_asset
 
 from lake_assets import settings
-from lake_assets.defs.publishing import published_asset
 from lake_assets.defs.users.checks import BLOCKING
 from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
 from lake_assets.defs.users.schema import COLUMNS, PII, table_schema
 from lake_assets.defs.users.source import UsersSourceError, open_source
-from lake_assets.io_managers.lake_io_manager import PREVIEW, join, read_ref
-from lake_assets.io_managers.partitions import folders
+from lake_assets.io_managers.lake_io_manager import PREVIEW
 from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.names import join
+from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.runs.branch import read_ref
+from lake_assets.runs.publishing import published_asset
 
 GROUP = "users"
 OWNERS = ["team:data-platform"]

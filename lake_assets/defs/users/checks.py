@@ -19,11 +19,11 @@ from dagster import (
 from lake_assets.defs.users.config import WITHOUT_PII, dropped_columns
 from lake_assets.defs.users.partitions import BATCHES
 from lake_assets.defs.users.pii import Search, search
-from lake_assets.io_managers.asset_folders import prefix_of
-from lake_assets.io_managers.lake_io_manager import read_ref
-from lake_assets.io_managers.run_events import checked_at
+from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.runs.branch import read_ref
+from lake_assets.runs.checked_commits import checked_at
 
 NO_PII = AssetCheckKey(AssetKey(WITHOUT_PII), "no_pii")
 BLOCKING = [NO_PII]

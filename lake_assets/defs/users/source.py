@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from lake_assets.defs.users.generator import generate
 from lake_assets.defs.users.schema import COLUMNS, spark_schema
-from lake_assets.resources.spark import AS_NAMED
+from lake_assets.spark.session import AS_NAMED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

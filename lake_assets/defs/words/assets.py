@@ -8,13 +8,13 @@ from typing import Any
 from dagster import AssetsDefinition, Failure, TableSchema, asset
 
 from lake_assets import settings
-from lake_assets.defs.publishing import LAYER, published_asset
 from lake_assets.defs.words import queries
 from lake_assets.defs.words.checks import BLOCKING
 from lake_assets.defs.words.config import StreamConfig
 from lake_assets.defs.words.schema import counts_schema, windowed_schema
 from lake_assets.defs.words.source import open_source
-from lake_assets.resources.kafka.resource import KafkaResource
+from lake_assets.resources.kafka import KafkaResource
+from lake_assets.runs.publishing import LAYER, published_asset
 from lake_assets.streaming.microbatches import STATE_STORES
 from lake_assets.streaming.query import SourceError, StreamQuery
 

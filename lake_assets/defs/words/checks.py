@@ -22,13 +22,13 @@ from dagster import (
 
 from lake_assets.defs.words.recount import differences
 from lake_assets.defs.words.source import open_source
-from lake_assets.io_managers.asset_folders import prefix_of
-from lake_assets.io_managers.lake_io_manager import read_ref
-from lake_assets.io_managers.run_events import checked_at
 from lake_assets.lake.contract import Lake
-from lake_assets.resources.kafka.resource import KafkaResource
+from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.runs.branch import read_ref
+from lake_assets.runs.checked_commits import checked_at
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import SourceError

@@ -24,12 +24,12 @@ from lake_assets import settings
 from lake_assets.defs.words.assets import POOL
 from lake_assets.defs.words.jobs import words
 from lake_assets.defs.words.source import FolderSource, KafkaSource, files_read, open_source
-from lake_assets.io_managers.run_lock import goes_on
 from lake_assets.io_managers.stream import START_OVER
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import PathNotFound
-from lake_assets.resources.kafka.resource import KafkaResource
+from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.lock import is_alive
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import SourceError, StreamSource
@@ -194,7 +194,7 @@ def _in_flight(instance: DagsterInstance) -> str | None:
         pools = run.run_op_concurrency.all_pools if run.run_op_concurrency is not None else None
         if POOL not in (pools or ()):
             continue
-        if goes_on(instance, run):
+        if is_alive(instance, run):
             found = run.run_id
         else:
             instance.report_run_failed(run, "Its process was killed: the sensor found that none holds its lock.")
@@ -233,7 +233,7 @@ def _oldest_line(source: KafkaSource, begins: dict[int, int], enough: float) -> 
     The first that is older than ``enough`` (seconds since 1970) is the answer. Where Kafka is slow, that of some
     partitions must do: that something is unread the sensor itself remembers.
     """
-    from lake_assets.resources.kafka.errors import KafkaFailure
+    from lake_assets.kafka.errors import KafkaFailure
 
     until = time.monotonic() + AGES_UNTIL
     found: datetime | None = None

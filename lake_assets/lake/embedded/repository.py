@@ -342,7 +342,8 @@ class EmbeddedLake:
                     self._objects.keep(files, pointers)
                     return successor(head)
 
-                write.commit = describe(self._refs.advance(branch, with_data))
+                made = describe(self._refs.advance(branch, with_data))
+                write.ended(made.id, lambda: made)
 
     def _files_in(self, commit: GitCommit, folders: Sequence[str]) -> dict[str, Node]:
         held: dict[str, Node] = {}

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset
 import pytest
 
-from lake_assets.defs.publishing import publish
 from lake_assets.lake.contract import MAIN
-from lake_assets_tests.defs.conftest import Graph
+from lake_assets.runs.publishing import publish
+from lake_assets_tests.graph_fixtures import Graph
 
 DAY = "2017-07-28"
 # Rows, distinct ISIN, sum(NumberOfTrades), sum(TradedVolume), counted with Python's csv module.

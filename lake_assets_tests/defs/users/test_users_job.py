@@ -11,14 +11,14 @@ import pyarrow.dataset
 import pytest
 from dagster import AssetKey, ExecuteInProcessResult, TableColumnLineage
 
-from lake_assets.defs.publishing import publish
 from lake_assets.defs.users.partitions import BATCHES_NAME
 from lake_assets.defs.users.schema import COLUMNS, PII
 from lake_assets.lake.contract import MAIN
+from lake_assets.runs.publishing import publish
 from lake_assets_tests.conftest import REPOSITORY_ROOT
-from lake_assets_tests.defs.conftest import Graph
 from lake_assets_tests.defs.users.files import add, changed
 from lake_assets_tests.defs.users.test_pii import ADDRESSES
+from lake_assets_tests.graph_fixtures import Graph
 
 NAMES = [column.name for column in COLUMNS]
 SECRET = "somebody@secret.example.org"

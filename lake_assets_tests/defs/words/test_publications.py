@@ -10,20 +10,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.defs.rollback import plan_rollback
 from lake_assets.defs.words.changed import changed_words
 from lake_assets.defs.words.publications import COUNTS, publications
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.errors import DataCorrupted
+from lake_assets.runs.rollback import plan_rollback
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.words.counts import publish, publish_counts, publish_other, write_counts
 from lake_assets_tests.lake.backends import put
 
 
-def replayed(lake: Lake, since: str | None) -> list[tuple[str, dict[str, int | None]]]:
+def replayed(lake: Lake, from_commit: str | None) -> list[tuple[str, dict[str, int | None]]]:
     """Return what would be sent, by commit."""
-    found = publications(lake, since, lake.head(MAIN).id)
+    found = publications(lake, from_commit, lake.head(MAIN).id)
     return [
         (step.commit, {update.word: update.count for update in changed_words(lake, step.before, step.commit)})
         for step in found
@@ -97,14 +97,14 @@ def test_the_cost_follows_what_was_published_since_and_not_the_history(
 ) -> None:
     for number in range(5):
         publish(any_lake, dog=number)
-    since = any_lake.head(MAIN).id
+    from_commit = any_lake.head(MAIN).id
     publish(any_lake, dog=9)
     asked: list[str] = []
     for name in ("head", "fingerprint"):
         original = getattr(any_lake, name)
         monkeypatch.setattr(any_lake, name, lambda *args, original=original: asked.append(args[0]) or original(*args))
     monkeypatch.setattr(any_lake, "log", None)
-    assert len(publications(any_lake, since, any_lake.head(MAIN).id)) == 1
+    assert len(publications(any_lake, from_commit, any_lake.head(MAIN).id)) == 1
     assert len(asked) <= 5
 
 

@@ -24,9 +24,9 @@ from lake_assets.defs.words.assets import WORDS
 from lake_assets.defs.words.checks import word_counts_audit, words_checks
 from lake_assets.defs.words.jobs import words
 from lake_assets.defs.words.sensors import consumer_lag, new_text_files
+from lake_assets.kafka.cluster import KafkaCluster
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.names import beside
-from lake_assets.resources.kafka.cluster import KafkaCluster
 from lake_assets.streaming.places import places_of
 from lake_assets.streaming.position import Position, write_position
 from lake_assets_tests.audits import TESTS
@@ -387,7 +387,7 @@ def test_a_run_whose_process_was_killed_is_in_nobodys_way(files_sensor: Sensor, 
     instance = files_sensor.instance
     killed = (
         "import os, signal, sys; from dagster import DagsterInstance\n"
-        "from lake_assets.io_managers.run_lock import hold\n"
+        "from lake_assets.runs.lock import hold\n"
         "hold(DagsterInstance.local_temp(sys.argv[1]), sys.argv[2]); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", killed, instance.root_directory, run.run_id], timeout=60)

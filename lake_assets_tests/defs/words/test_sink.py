@@ -23,17 +23,17 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from lake_assets import environments
 from lake_assets import settings as all_settings
-from lake_assets.defs.rollback import plan_rollback
-from lake_assets.defs.rollback import roll_back as lake_roll_back
-from lake_assets.defs.sinks import sinks_follow_main
 from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.resources.outbox.contract import Update
+from lake_assets.outbox.contract import Update
+from lake_assets.runs.rollback import plan_rollback
+from lake_assets.runs.rollback import roll_back as lake_roll_back
+from lake_assets.runs.sinks import sinks_follow_main
 from lake_assets_tests.defs.words.counts import publish, publish_other
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream
 from lake_assets_tests.defs.words.test_publications import roll_back
-from lake_assets_tests.resources.outbox.conftest import fresh_topic
-from lake_assets_tests.resources.outbox.outboxes import OutboxSpec
+from lake_assets_tests.outbox.conftest import fresh_topic
+from lake_assets_tests.outbox.outboxes import OutboxSpec
 
 
 @dataclass

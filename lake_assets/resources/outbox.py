@@ -1,0 +1,56 @@
+"""An outbox as a Dagster resource: settings only; the output is opened when it is used."""
+
+# No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster import ConfigurableResource, ResourceDependency
+from pydantic import Field
+
+from lake_assets.kafka.address import TopicAddress
+from lake_assets.resources.kafka import KafkaResource
+
+if TYPE_CHECKING:
+    from lake_assets.outbox.contract import Outbox
+
+
+class OutboxResource(ConfigurableResource["OutboxResource"]):
+    """Where updates are delivered to.
+
+    Parameters
+    ----------
+    address
+        ``kafka://host:port/topic``, or the path of a file of JSON lines.
+    kafka
+        How Kafka is reached.
+    """
+
+    address: str = Field(description="kafka://host:port/topic, or the path of a file")
+    kafka: ResourceDependency[KafkaResource]
+
+    def outbox(self, repository: str, deadline: float | None = None) -> "Outbox":
+        """Return the outbox; nothing is connected to yet.
+
+        Parameters
+        ----------
+        repository
+            The lake whose commits are delivered.
+        deadline
+            Seconds, fewer than Kafka's own setting, for one who may not wait that long.
+
+        Raises
+        ------
+        ValueError
+            The address is neither a topic's nor a path.
+        """
+        if "://" not in self.address:
+            from lake_assets.outbox.lines import LinesOutbox
+
+            return LinesOutbox(Path(self.address), repository)
+        from lake_assets.outbox.kafka import KafkaOutbox
+
+        where = TopicAddress.parse(self.address)
+        cluster = self.kafka.cluster(where.servers)
+        cluster.deadline = min(cluster.deadline, deadline or cluster.deadline)
+        return KafkaOutbox(cluster, where.topic, repository)

@@ -1,0 +1,286 @@
+"""Publishing: the merge of a run's branch into ``main``, as an asset, by a sensor, or by hand."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AssetCheckKey,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DataVersion,
+    DefaultSensorStatus,
+    Failure,
+    FreshnessPolicy,
+    MaterializeResult,
+    PartitionsDefinition,
+    RunStatusSensorContext,
+    asset,
+    run_status_sensor,
+)
+from dagster._check import CheckError  # what `repository_def` raises where there is none
+
+from lake_assets.lake.audit import Override
+from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.lake.errors import MergeConflict, RefNotFound, Unaudited
+from lake_assets.lake.names import belongs_to, join
+from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.layout.partitions import folders
+from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.audit import PublicationRefused, audit_publication
+from lake_assets.runs.branch import (
+    RUN_ID,
+    branch_name,
+    delete_run_branch,
+    ensure_run_branch,
+    find_head,
+    published_commit,
+    read_ref,
+    refuse_lost,
+)
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+LAYER = "layer"
+"""Asset tag: raw, refined, quarantine, published or sink."""
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """How publishing a run ended.
+
+    Parameters
+    ----------
+    commit
+        The commit on ``main`` that holds what the run wrote; ``main``'s head where it wrote nothing.
+    merged
+        Whether this call made that merge.
+    changed
+        Paths it changed on ``main``.
+    """
+
+    commit: Commit
+    merged: bool
+    changed: int = 0
+
+
+def publish(
+    lake: Lake,
+    instance: DagsterInstance,
+    run: DagsterRun,
+    graph: "AssetGraph",
+    *,
+    override: Override | None = None,
+    checks: Iterable[AssetCheckKey] = (),
+    head: Commit | None = None,
+) -> Publication:
+    """Merge a run's branch into ``main`` and delete it; publishing a run twice is one merge.
+
+    Parameters
+    ----------
+    lake, instance, run
+        Which run of which Dagster is published to which lake.
+    graph
+        Of the whole code location: its blocking checks decide.
+    override
+        Checks that a person overrides.
+    checks
+        Further blocking checks, where the graph is that of one job only.
+    head
+        That of the run's branch, where the caller has asked for it already.
+
+    Raises
+    ------
+    PublicationRefused
+        The branch carries what no check has passed on, or what nobody committed.
+    Failure
+        What the run materialized is lost. Or another run changed the same paths meanwhile; ``main`` and the run's
+        branch are as they were. Or the run skips steps of one whose branch is gone.
+    """
+    name = branch_name(run.run_id)
+    head = head or find_head(lake, run.run_id)
+    refuse_lost(lake, instance, run, head)
+    if head is None:
+        published = published_commit(lake, instance, run.run_id)
+        if published is not None:
+            return Publication(published, merged=False)
+        # Re-executed from a failed publish, it wrote nothing itself: what is to be published is its parent's.
+        head = lake.head(ensure_run_branch(lake, instance, run))
+    refuse_uncommitted(lake, name)
+    audit = audit_publication(lake, instance, graph, head, override=override, checks=checks)
+    metadata = {RUN_ID: run.run_id, "job": run.job_name, "branch_head": head.id}
+    try:
+        # The commit that was audited, wherever the branch is by now.
+        commit = lake.merge(head.id, MAIN, f"Publish run {run.run_id}", metadata, audit)
+    except (MergeConflict, Unaudited) as error:
+        raise Failure(
+            f"Run {run.run_id} cannot be published: since it began, {MAIN} got other versions of "
+            f"{conflicting(lake, error)}. {MAIN} is as it was and the branch {name!r} is kept. Re-execute all steps "
+            f"to rebuild on the new {MAIN}; re-executing from failure would conflict again.",
+            allow_retries=False,
+        ) from error
+    left = find_head(lake, run.run_id)
+    if left == head:
+        with suppress(RefNotFound):
+            delete_run_branch(lake, run.run_id)
+    elif left is None:
+        # A second publisher of the same run was quicker; the merge is the same one.
+        return Publication(commit, merged=False)
+    before = commit.parents[0] if len(commit.parents) > 1 else commit.id
+    merged = before != commit.id and commit.metadata.get(RUN_ID) == run.run_id
+    return Publication(commit, merged, len(audit.paths) if merged else 0)
+
+
+def refuse_uncommitted(lake: Lake, branch: str) -> None:
+    """Raise where somebody wrote to a branch past this program: no merge would bring it, and no check has read it."""
+    paths = lake.changes(branch)
+    if paths:
+        more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+        raise PublicationRefused(
+            f"The branch {branch!r} holds what nobody committed: {', '.join(paths[:5])}{more}. Drop it with lakeFS, or "
+            "write it in a run."
+        )
+
+
+def conflicting(lake: Lake, error: MergeConflict | Unaudited) -> str:
+    """Return the paths of a conflict, each with the run and commit that wrote it last on ``main``."""
+    shown: list[str] = []
+    # What lies beside an asset says less than its rows.
+    for path in sorted(error.paths, key=lambda path: belongs_to(path) != path)[:5]:
+        writer = next(lake.log(MAIN, 1, path), None)
+        by = f" (by run {writer.metadata.get(RUN_ID, 'unknown')}, commit {writer.id})" if writer else ""
+        shown.append(f"{path!r}{by}")
+    more = len(error.paths) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def published_version(lake: Lake, commit: str, prefixes: Iterable[str]) -> str:
+    """Return the data version of a publication: of the exact files that a commit holds at these prefixes."""
+    content = [lake.fingerprint(commit, prefix) or "" for prefix in sorted(prefixes)]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]
+
+
+def published_asset(
+    group: str,
+    lake_assets: Sequence[str | AssetKey],
+    *,
+    blocking: Sequence[AssetCheckKey],
+    owners: Sequence[str],
+    partitions_def: PartitionsDefinition[str] | None = None,
+    freshness_policy: FreshnessPolicy | None = None,
+) -> AssetsDefinition:
+    """Return ``<group>_published``: the asset whose materialization publishes the run.
+
+    Parameters
+    ----------
+    group
+        Dagster's group.
+    lake_assets
+        The group's lake assets: their keys, or as Dagster shows them (``sales/daily``). Their blocking checks gate the
+        merge, since this stands downstream of all of them.
+    blocking
+        Those checks, for a run that is of no code location and knows its job's graph only.
+    partitions_def
+        The group's partitions: an unpartitioned one would be executed in another run of a backfill.
+    owners, freshness_policy
+        As of :func:`dagster.asset`.
+    """
+    keys = [key if isinstance(key, AssetKey) else AssetKey.from_user_string(key) for key in lake_assets]
+
+    @asset(
+        name=f"{group}_published",
+        group_name=group,
+        deps=keys,
+        partitions_def=partitions_def,
+        kinds={"lake"},
+        description=(
+            f"The audited data of group {group}, visible on `main`: one atomic merge of the run's branch. "
+            "Reached only when every blocking check has passed."
+        ),
+        owners=owners,
+        tags={LAYER: PUBLISHED},
+        code_version="1",
+        freshness_policy=freshness_policy,
+    )
+    def published(context: AssetExecutionContext, lake: LakeResource) -> MaterializeResult[Any]:
+        places = [""]
+        if partitions_def is not None:
+            places = list(folders(partitions_def, context.partition_keys).values())
+        prefixes = [join(prefix_of(key), place) for key in keys for place in places]
+        head = find_head(lake.lake, context.run.run_id)
+        held = lake.lake.head(MAIN).id if head is None else head.id
+        if head is None and context.run.parent_run_id is not None:
+            # Re-executed from a failed publish, it publishes what that run wrote.
+            held = read_ref(lake.lake, context.instance, context.run)
+        absent = [prefix for prefix in prefixes if lake.lake.fingerprint(held, prefix) is None]
+        if absent:
+            # Run alone for an hour that nobody fetched, it would claim to have published it.
+            more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+            raise Failure(
+                f"Run {context.run.run_id} is not published: neither its branch nor {MAIN} holds "
+                f"{', '.join(absent[:5])}{more}. Materialize them first.",
+                allow_retries=False,
+            )
+        result = publish(lake.lake, context.instance, context.run, graph_of(context), checks=blocking, head=head)
+        note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
+        context.log.info("%s: commit %s", note, result.commit.id)
+        return MaterializeResult(
+            metadata={
+                "lake/commit": result.commit.id,
+                "lake/branch": MAIN,
+                "lake/repository": lake.lake.repository,
+                "merged": result.merged,
+                "paths_changed": result.changed,
+                "note": note,
+            },
+            data_version=DataVersion(published_version(lake.lake, result.commit.id, prefixes)),
+        )
+
+    return published
+
+
+@run_status_sensor(
+    run_status=DagsterRunStatus.SUCCESS,
+    default_status=DefaultSensorStatus.RUNNING,
+    monitor_all_code_locations=False,
+    description=(
+        "Publishes successful runs that did not select a `*_published` asset, when every blocking check of what they "
+        "materialized ran and passed; other branches wait for `lake-assets publish RUN`."
+    ),
+)
+def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> None:
+    """Publish a run that left its branch behind."""
+    run = context.dagster_run
+    if find_head(lake.lake, run.run_id) is None:
+        # Nobody publishes it any more: what is lost must be said here.
+        refuse_lost(lake.lake, context.instance, run)
+        # No SkipReason: it ends the tick, and a backfill's runs would keep the next one waiting for 30 s each.
+        context.log.debug("Run %s has no branch: published already, or nothing to publish", run.run_id)
+        return
+    repository = context.repository_def
+    assert repository is not None
+    try:
+        result = publish(lake.lake, context.instance, run, repository.asset_graph)
+    except PublicationRefused as refusal:
+        name = branch_name(run.run_id)
+        context.log.warning("Branch %s waits for `lake-assets publish %s`: %s", name, run.run_id, refusal.description)
+        return
+    context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
+
+
+def graph_of(context: AssetExecutionContext) -> "AssetGraph":
+    """Return the graph of the whole code location; of the job alone where it was made by no code location."""
+    try:
+        return context.repository_def.asset_graph
+    except CheckError:
+        return context.job_def.asset_layer.asset_graph
