@@ -24,8 +24,8 @@ from dagster import (
 )
 
 from lake_assets.layout.asset_folders import prefix_of
-from lake_assets.nosql import NoSQLResource
 from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.runs.publishing import LAYER, publish_runs, published_asset
 from lake_assets.runs.sinks import SINK
 from lake_assets_tests.model.sink import TABLE, feed

@@ -38,9 +38,9 @@ from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit
 from lake_assets.lake.errors import LakeError
 from lake_assets.lake.transaction import transaction
-from lake_assets.nosql import LMDBResource
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.resources.lake import LakeResource, SnapshotResource
+from lake_assets.resources.nosql import LMDBResource
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import audit_publication
