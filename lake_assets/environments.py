@@ -168,7 +168,7 @@ def words_outbox_resource(kafka: KafkaResource) -> OutboxResource:
     """Return what delivers published word counts; nothing is opened before it is used."""
     from lake_assets.resources.outbox import OutboxResource
 
-    return OutboxResource(address=words_outbox_address(), kafka=kafka)
+    return OutboxResource(address=words_outbox_address(), kafka=kafka, key_field="word", value_field="count")
 
 
 def stocks_source_resource() -> StocksSourceResource:
