@@ -93,7 +93,7 @@ def audit_publication(
     Raises
     ------
     PublicationRefused
-        A place may not change, or an override names a check that there is not.
+        A place may not change, or an override names no check, or by its short name several.
     """
     decision = _Decision(lake, instance, graph, source, override, back_to)
     paths = lake.incoming(source.id, MAIN)
@@ -168,6 +168,10 @@ class _Decision:
             raise PublicationRefused(
                 f"No blocking check is called {', '.join(map(repr, unknown))}; there are {', '.join(sorted(known))}."
             )
+        for name in self.override.checks if self.override else ():
+            meant = [key.to_user_string() for key in self._blocking if key.name == name]
+            if len(meant) > 1:
+                raise PublicationRefused(f"Several checks are called {name!r}: name {' or '.join(meant)}.")
 
     def _is_overridden(self, check: str) -> bool:
         names = self.override.checks if self.override is not None else ()

@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 import pandas
 from dagster import (
@@ -50,6 +52,7 @@ from lake_assets.runs.sweeping import sweep
 from lake_assets.runs.verification import Verification
 from lake_assets_tests.lake.history import Files
 from lake_assets_tests.model import sink
+from lake_assets_tests.model.clock import Clock
 from lake_assets_tests.model.graph import CONTENTS, PUBLISHED_ASSET, Wanted, definitions, frame_of
 from lake_assets_tests.model.somebody import LIBRARY, somebody_at
 from lake_assets_tests.model.step import Step
@@ -60,6 +63,9 @@ REFUSALS = (Failure, LakeError, CommandError, NoSQLError)
 _MEMORY = Path("/dev/shm")
 FAST_FOLDER = str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None
 """Where a lake of a moment lies best: no disk has to sync it."""
+
+_RUN_IDS = (str(UUID(int=number)) for number in count(1))
+"""In the order of their names, so that branches always have the same one."""
 
 
 @cache
@@ -90,9 +96,11 @@ class World:
         The lake as a resource, on a lake of its own.
     folder
         For the sink.
+    clock
+        Dates commits, where the lake lets it.
     """
 
-    def __init__(self, lake: LakeResource, folder: Path) -> None:
+    def __init__(self, lake: LakeResource, folder: Path, clock: Clock) -> None:
         self.resource = lake
         self.lake = lake.lake
         self.instance = _instance()
@@ -110,7 +118,7 @@ class World:
             for name in CONTENTS:
                 path = f"{write.root}/{name}.parquet"
                 frame_of(name).to_parquet(path, index=False, filesystem=write.filesystem)
-        self.somebody = somebody_at(self.lake)
+        self.somebody = somebody_at(self.lake, clock)
 
     def close(self) -> None:
         self.lake.close()
@@ -134,6 +142,7 @@ class World:
             tags = {"dagster/asset_partition_range_start": parts[0], "dagster/asset_partition_range_end": parts[-1]}
         run = DagsterRun(
             self.job.name,
+            run_id=next(_RUN_IDS),
             status=DagsterRunStatus.STARTED,
             tags=tags,
             run_config=self.configuration(source_ref),
@@ -368,6 +377,7 @@ class World:
             asset_selection=list(selection),
             run_config=self.configuration(source_ref),
             raise_on_error=False,
+            run_id=next(_RUN_IDS),
             **options,
         )
         return result.run_id, self.instance.all_logs(result.run_id)
@@ -378,8 +388,12 @@ def embedded_world() -> Iterator[World]:
     """Open a world on an embedded lake of a moment."""
     from lake_assets.resources.lake import EmbeddedLake
 
-    with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
-        world = World(EmbeddedLake(home=f"{folder}/home"), Path(folder))
+    clock = Clock()
+    with (
+        tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder,
+        clock.dates_commits(),
+    ):
+        world = World(EmbeddedLake(home=f"{folder}/home"), Path(folder), clock)
         try:
             yield world
         finally:
@@ -396,7 +410,7 @@ def lakefs_world() -> Iterator[World]:
     key, secret = CREDENTIALS
     with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
         lake = LakeFS(endpoint=endpoint, access_key_id=key, secret_access_key=secret, repository=repository)
-        world = World(lake, Path(folder))
+        world = World(lake, Path(folder), Clock())
         try:
             yield world
         finally:

@@ -360,6 +360,23 @@ def test_a_named_person_overrides_named_checks_with_a_reason(world: World, lake:
         world.publish(lake, world.run("prices").run_id, Override("ann", "why", ("negative",)))
 
 
+def test_an_override_by_a_short_name_that_several_checks_have_is_refused(world: World, lake: Lake) -> None:
+    @asset(io_manager_key="parquet_io_manager")
+    def costs() -> pandas.DataFrame:
+        return pandas.DataFrame({"cost": [1.0]})
+
+    @asset_check(asset=costs, name="positive", blocking=True)
+    def costs_positive() -> AssetCheckResult:
+        return AssetCheckResult(passed=False)
+
+    world.rows = [-1.0]
+    world.defs = Definitions.merge(world.defs, Definitions(assets=[costs], asset_checks=[costs_positive]))
+    run = world.run("prices")
+    with pytest.raises(PublicationRefused, match="'positive': name costs:positive or prices:positive"):
+        world.publish(lake, run.run_id, Override("ann", "why", ("positive",)))
+    world.publish(lake, run.run_id, Override("ann", "why", ("prices:positive",)))
+
+
 def test_what_was_written_past_the_run_after_its_check_is_refused(world: World, lake: Lake) -> None:
     run = world.run("prices")
     branch = branch_name(run.run_id)
