@@ -114,10 +114,18 @@ class _EqualContentError(Exception):
 
 
 class LakeIOManager(ConfigurableIOManager):
-    """Base of the IO managers that store in the lake."""
+    """Base of the IO managers that store in the lake.
+
+    Parameters
+    ----------
+    lake
+        Where they store.
+    spark
+        What loads Spark frames; not needed where none is asked for.
+    """
 
     lake: ResourceDependency[LakeResource]
-    spark: ResourceDependency[SparkResource]
+    spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
 
     @abstractmethod
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
@@ -163,7 +171,7 @@ class LakeIOManager(ConfigurableIOManager):
                 beside=self._beside(target.prefix),
             ) as write:
                 commit = write.base
-                write.metadata |= _provenance(context, lake, commit)
+                write.metadata |= _provenance(context, lake, commit, self.lake.dagster_url)
                 _refuse_other_layout(context, lake, commit, target)
                 with spark_errors():
                     stored = self._store(context, obj, write, target)
@@ -354,7 +362,7 @@ def _of(keys: Sequence[str]) -> str:
     return f"{keys[0]} " if keys and keys[0] else ""
 
 
-def _provenance(context: OutputContext, lake: Lake, base: str) -> dict[str, str]:
+def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict[str, str]:
     """Return who makes a commit, of what, from what: the commit that last changed each input's prefix by ``base``."""
     step: StepExecutionContext = context.step_context
     layer = step.job_def.asset_layer
@@ -364,7 +372,7 @@ def _provenance(context: OutputContext, lake: Lake, base: str) -> dict[str, str]
         "job": context.job_name,
         "step": step.step.key,
         "asset": name_of(context.asset_key),
-        **run_link(context.run_id),
+        **run_link(url, context.run_id),
     }
     if context.has_asset_partitions:
         keys = sorted(context.asset_partition_keys)

@@ -1,8 +1,9 @@
-"""Runs of a small pandas graph, each in a forked process of its own, whose imports are paid for once.
+"""Runs of a small pandas graph, each in a forked process of its own, whose imports and caches are paid for once.
 
-``python -m lake_assets_tests.processes.forked_runs SOURCE`` reads a run's id and the price that it publishes, one run
-a line. Each starts a process that stops at once, so that `strace` can attach to it, and then runs the graph: the
-answers are the process's id and how it ended.
+``python -m lake_assets_tests.processes.forked_runs FOLDER`` reads a run's id and the price that it publishes, one run
+a line. FOLDER holds the lake's ``home`` and ``dagster``'s, and the same in ``rehearsal``, for a run before all others.
+Each line starts a process that stops at once, so that `strace` can attach to it, and then runs the graph: the answers
+are the process's id and how it ended.
 
 Nothing is left to chance: every process that begins at the same state makes the same calls in one thread, so that the
 n-th of a kind is the same one.
@@ -18,11 +19,11 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 from unittest.mock import patch
+from uuid import UUID
 
 import pandas
 from dagster import (
@@ -37,13 +38,13 @@ from dagster import (
 )
 
 from lake_assets import environments
-from lake_assets.defs.publishing import published_asset
-from lake_assets.io_managers.lake_file import RawFile
 from lake_assets.io_managers.nosql import KEY, TableUpdate
+from lake_assets.io_managers.raw_file import RawFile
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import commits, durability, objects
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.nosql import NoSQLResource
+from lake_assets.runs.publishing import published_asset
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,7 +54,6 @@ DAYS = StaticPartitionsDefinition([DAY])
 PLACES = {name: f"{name}/partition={DAY}" for name in ("raw", "prices", "doubled")}
 TABLE = "prices_table"
 
-_USED = ("pandas.io.parquet", "pyarrow.dataset", "pyarrow.parquet", "pygit2", "lmdb", "sqlalchemy.dialects.sqlite")
 _PR_SET_PTRACER, _PR_SET_PTRACER_ANY = 0x59616D61, ctypes.c_ulong(-1)
 
 
@@ -129,10 +129,21 @@ def _start(job: JobDefinition, run_id: str) -> int:
         os._exit(code)
 
 
-def main(source: Path) -> None:
-    for module in _USED:
-        import_module(module)
-    job = definitions(source).resolve_implicit_global_asset_job_def()
+def _job(folder: Path) -> JobDefinition:
+    """Return the job on the homes in a folder, which are those of this process from now on."""
+    os.environ.update(LAKE_HOME=str(folder / "home"), DAGSTER_HOME=str(folder / "dagster"))
+    return definitions(folder).resolve_implicit_global_asset_job_def()
+
+
+def _write_price(folder: Path, price: str) -> None:
+    (folder / "price").write_text(f"isin,price,partition\nDE1,{price},{DAY}\n")
+
+
+def main(folder: Path) -> None:
+    rehearsal = folder / "rehearsal"
+    _write_price(rehearsal, "1")
+    assert run(_job(rehearsal), str(UUID(int=0)))
+    job = _job(folder)
     with ExitStack() as alike:
         alike.enter_context(patch.object(durability, "in_parallel", _one_after_another))
         alike.enter_context(patch.object(objects, "in_parallel", _one_after_another))
@@ -140,7 +151,7 @@ def main(source: Path) -> None:
         alike.enter_context(patch.object(commits, "time", SimpleNamespace(time=lambda: 1.5e9)))
         for line in sys.stdin:
             run_id, price = line.split()
-            (source / "price").write_text(f"isin,price,partition\nDE1,{price},{DAY}\n")
+            _write_price(folder, price)
             process = _start(job, run_id)
             print(process, flush=True)
             _, status = os.waitpid(process, 0)

@@ -32,17 +32,17 @@ class ForkedRuns:
     def __init__(self, folder: Path) -> None:
         self.home, self.dagster = folder / "home", folder / "dagster"
         self._folder, self._kept = folder, folder / "kept"
-        for path in (self._kept, self.dagster, folder / "source"):
-            path.mkdir(parents=True)
-        (self.dagster / "dagster.yaml").write_text(_SETTINGS.format(folder=self.dagster))
-        with DagsterInstance.from_config(str(self.dagster)) as instance:
-            instance.get_runs()
+        self._kept.mkdir(parents=True)
+        for home in (self.dagster, folder / "rehearsal" / "dagster"):
+            home.mkdir(parents=True)
+            (home / "dagster.yaml").write_text(_SETTINGS.format(folder=home))
+            with DagsterInstance.from_config(str(home)) as instance:
+                instance.get_runs()
         inherited = {setting.name for setting in settings.SETTINGS}
         environment = {name: value for name, value in os.environ.items() if name not in inherited}
-        environment |= {"LAKE_HOME": str(self.home), "DAGSTER_HOME": str(self.dagster)}
         with (folder / "said").open("w") as said:
             self._parent = subprocess.Popen(
-                [*PROGRAM, str(folder / "source")],
+                [*PROGRAM, str(folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
@@ -79,7 +79,7 @@ class ForkedRuns:
 
     def keep(self) -> None:
         """Keep the state as it is now."""
-        for path in (self.home, self.dagster):
+        for path in filter(Path.is_dir, (self.home, self.dagster)):
             subprocess.run(["cp", "-a", str(path), str(self._kept)], check=True)
 
     def restore(self) -> None:
