@@ -138,7 +138,7 @@ def _pandas(frame: Frame) -> pandas.DataFrame:
 
     if not isinstance(frame, pandas.DataFrame):
         raise NoSQLError(
-            f"a {type(frame).__name__} was given; the store takes tables of PyArrow, and frames of Spark and pandas"
+            f"a {type(frame).__name__} was given; the store takes Spark and pandas frames, and tables of PyArrow"
         )
     return frame
 
