@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from lake_assets.defs.stocks.source import StocksSourceResource
     from lake_assets.kafka.cluster import KafkaCluster
-    from lake_assets.lake.embedded import EmbeddedLake
-    from lake_assets.lake.lakefs import LakeFSLake
+    from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
     from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import LakeResource
@@ -66,8 +65,13 @@ def nosql_home() -> Path:
     return lake_home() / "nosql"
 
 
-def open_lake(*, any_format: bool = False) -> EmbeddedLake | LakeFSLake:
-    """Open the lake of the environment in force, outside of Dagster; of another format than this program's if asked.
+def open_lake(*, any_format: bool = False) -> Lake:
+    """Open the lake of the environment in force, outside of Dagster.
+
+    Parameters
+    ----------
+    any_format
+        Open a lake of another format than this program's, too: to migrate it.
 
     Raises
     ------
@@ -76,19 +80,18 @@ def open_lake(*, any_format: bool = False) -> EmbeddedLake | LakeFSLake:
     SettingError
         The server's credentials are not set.
     """
+    from lake_assets.lake.backends import open_lake
+
     if not has_server():
-        from lake_assets.lake.embedded import EmbeddedLake
-
-        return EmbeddedLake(lake_home(), any_format=any_format)
-    from lake_assets.lake.lakefs import LakeFSLake
-
-    return LakeFSLake(
-        settings.LAKEFS_ENDPOINT.value,
-        settings.LAKEFS_ACCESS_KEY_ID.given(),
-        settings.LAKEFS_SECRET_ACCESS_KEY.given(),
-        settings.LAKEFS_REPOSITORY.value,
-        settings.LAKEFS_STORAGE.value,
-        settings.LAKEFS_DEADLINE.number(1, 3600),
+        return open_lake("embedded", home=lake_home(), any_format=any_format)
+    return open_lake(
+        "lakefs",
+        endpoint=settings.LAKEFS_ENDPOINT.value,
+        access_key=settings.LAKEFS_ACCESS_KEY_ID.given(),
+        secret_key=settings.LAKEFS_SECRET_ACCESS_KEY.given(),
+        repository=settings.LAKEFS_REPOSITORY.value,
+        storage_namespace=settings.LAKEFS_STORAGE.value,
+        deadline=settings.LAKEFS_DEADLINE.number(1, 3600),
         any_format=any_format,
     )
 

@@ -25,6 +25,7 @@ from lake_assets.cli import (
     tables,
     verifying,
 )
+from lake_assets.cli.code_location import choose
 from lake_assets.cli.errors import as_one_line
 
 app = typer.Typer(
@@ -93,8 +94,21 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
+    module: Annotated[
+        str,
+        typer.Option(
+            "--module",
+            "-m",
+            metavar="MODULE",
+            envvar="LAKE_ASSETS_MODULE",
+            help="Work on the code location of this Python module, as `dagster dev -m` names it: its lake, tables and "
+            "assets. Without it: lake_assets' own.",
+        ),
+    ] = "",
 ) -> None:
     """Take the options that stand before a command."""
+    del version  # Its callback has printed it.
+    choose(module)
 
 
 def load_env_file() -> None:

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lake_assets import environments
-from lake_assets.cli.code_location import load_graph
+from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, show
 from lake_assets.cli.places import path_of
@@ -33,7 +32,7 @@ def delete(
     """
     if yes and not reason.strip():
         raise typer.BadParameter("a deletion says why: give --reason TEXT")
-    with closing(environments.open_lake()) as lake, open_instance() as instance:
+    with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs.deleting import delete as take_off
         from lake_assets.runs.deleting import deletion_events, plan_deletion
         from lake_assets.runs.event_log import EventLog

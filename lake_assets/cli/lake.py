@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lake_assets import environments
+from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.output import Json, amount, cell, emit, emit_all, emit_stream, moment, note, show
 from lake_assets.cli.places import parse_place, path_of
 from lake_assets.lake.audit import read_record, summarize
@@ -27,7 +27,7 @@ def ls(
 ) -> None:
     """List files. With --json also the whole checksums, and where the bytes lie."""
     wanted = parse_place(place, whole=True)
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         prefix = wanted.path(lake)
         objects = list(lake.list(wanted.ref, prefix))
         if prefix and not objects:
@@ -58,7 +58,7 @@ def log(
 
     A commit of main says what let it in: how many checks passed, or who overrode them.
     """
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         below = path_of(lake, prefix, ref) if prefix else None
         found = islice(lake.first_parents(ref, below), limit) if first_parent else lake.log(ref, limit, below)
         commits = list(found)
@@ -111,7 +111,7 @@ def _audit(record: list[dict[str, Any]] | None, *, merge: bool) -> str:
 
 def branches(json: Json = False) -> None:
     """List branches with their newest commit."""
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         heads = [(name, lake.head(name)) for name in lake.branches()]
     records: Iterator[dict[str, Any]] = (
         {"name": name, "commit": head.id, "time": head.committed_at, "message": head.message} for name, head in heads
@@ -147,7 +147,7 @@ def diff(
     """
     if bool(rows) != bool(key) or (rows and prefix):
         raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no PREFIX besides")
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         if rows:
             _diff_rows(lake, left, right, path_of(lake, rows, left, right), key.split(","), limit or None, json)
             return

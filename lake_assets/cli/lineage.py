@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lake_assets import environments
+from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.lake import SHORT
 from lake_assets.cli.output import Json, cell, emit, moment
 from lake_assets.cli.places import path_of
@@ -41,7 +41,7 @@ def lineage(
 
     prefix, _, ref = place.partition("@")
     prefix, ref = prefix.strip("/"), ref or MAIN
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         head = lake.head(ref)
         found = origins(lake, head.id, path_of(lake, prefix, head.id)) if prefix else ()
         if not found:

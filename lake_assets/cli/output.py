@@ -10,9 +10,12 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timezone
 from itertools import chain, islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from lake_assets.lake.contract import Removable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -174,6 +177,11 @@ def amount(size: int) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
+
+
+def removable(found: Removable) -> dict[str, Any]:
+    """Return what JSON says of data that may be removed."""
+    return {"kind": found.kind, "count": found.count, "frees": found.frees}
 
 
 def note(text: str) -> None:

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lake_assets import environments
-from lake_assets.cli.code_location import load_graph
+from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, note, show
 from lake_assets.cli.places import path_of
@@ -32,7 +31,7 @@ def rollback(
     """
     if bool(asset) == everything:
         raise typer.BadParameter("name an asset, or --all")
-    with closing(environments.open_lake()) as lake, open_instance() as instance:
+    with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs.event_log import EventLog
         from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 

@@ -36,8 +36,19 @@ class LakeResource(ConfigurableResource["LakeResource"]):
     _lake: Lake | None = PrivateAttr(default=None)
 
     @abstractmethod
-    def _open(self) -> Lake:
-        """Connect to the backend."""
+    def open(self, *, any_format: bool = False) -> Lake:
+        """Open the lake for the caller, who closes it.
+
+        Parameters
+        ----------
+        any_format
+            Open a lake of another format than this program's, too: to migrate it.
+
+        Raises
+        ------
+        LakeUnavailable
+            The store does not answer or cannot be opened.
+        """
 
     @abstractmethod
     def scratch(self) -> AbstractContextManager[Path]:
@@ -59,7 +70,7 @@ class LakeResource(ConfigurableResource["LakeResource"]):
             The store does not answer or cannot be opened.
         """
         if self._lake is None:
-            self._lake = self._open()
+            self._lake = self.open()
         return self._lake
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
@@ -80,10 +91,11 @@ class EmbeddedLakeResource(LakeResource):
 
     home: str = Field(description="Folder that holds the lake's Git repository")
 
-    def _open(self) -> Lake:
+    def open(self, *, any_format: bool = False) -> Lake:
+        """Open the lake in the folder; see :meth:`LakeResource.open`."""
         from lake_assets.lake.embedded import EmbeddedLake
 
-        return EmbeddedLake(Path(self.home))
+        return EmbeddedLake(Path(self.home), any_format=any_format)
 
     @contextmanager
     def scratch(self) -> Generator[Path]:
@@ -122,7 +134,8 @@ class LakeFSResource(LakeResource):
     storage_namespace: str = Field(default="", description="Where a new repository keeps its objects")
     deadline: float = Field(default=60.0, description="Seconds until a call gives up")
 
-    def _open(self) -> Lake:
+    def open(self, *, any_format: bool = False) -> Lake:
+        """Connect to the server; see :meth:`LakeResource.open`."""
         from lake_assets.lake.lakefs import LakeFSLake
 
         return LakeFSLake(
@@ -132,6 +145,7 @@ class LakeFSResource(LakeResource):
             self.repository,
             self.storage_namespace,
             self.deadline,
+            any_format=any_format,
         )
 
     @contextmanager

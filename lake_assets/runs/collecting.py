@@ -7,7 +7,7 @@ from datetime import timedelta
 from dagster import DefaultSensorStatus, SensorEvaluationContext, SkipReason, sensor
 
 from lake_assets import settings
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.errors import NotSupported
 from lake_assets.resources.lake import LakeResource
 
 
@@ -21,10 +21,10 @@ from lake_assets.resources.lake import LakeResource
 )
 def collect_garbage(context: SensorEvaluationContext, lake: LakeResource) -> SkipReason:
     """Collect, and say what was freed."""
-    found = lake.lake
-    if not isinstance(found, EmbeddedLake):
-        return SkipReason("lakeFS removes what nothing reaches by its own job.")
-    freed = found.collect_garbage(timedelta(days=settings.GC_GRACE_DAYS.number(0, 36_500)))
+    try:
+        freed = lake.lake.collect_garbage(timedelta(days=settings.GC_GRACE_DAYS.number(0, 36_500)))
+    except NotSupported as reason:
+        return SkipReason(str(reason))
     for item in freed:
         context.log.info("Removed %s %s(s), %s bytes", item.count, item.kind, item.frees)
     return SkipReason(f"Freed {sum(item.frees for item in freed):,} bytes.")
