@@ -20,6 +20,7 @@ from lake_assets.cli import (
     publishing,
     reading,
     rolling_back,
+    shell,
     stream,
     sweeping,
     tables,
@@ -66,6 +67,7 @@ for command in (
     expiring.expire,
     kafka.produce,
     kafka.consume,
+    shell.shell,
     doctor.doctor,
 ):
     app.command()(as_one_line(command))

@@ -242,7 +242,9 @@ def _load(module: str) -> Definitions:
 
 def _initialized(resource: Any) -> Any:
     """Return a resource with its environment variables looked up, as a run has it."""
-    return resource.process_config_and_initialize()
+    # Nothing is opened yet that leaving the context would close.
+    with resource.process_config_and_initialize_cm() as ready:
+        return ready
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import typer
@@ -29,13 +29,15 @@ def ls(
     wanted = parse_place(place, whole=True)
     with closing(open_lake()) as lake:
         prefix = wanted.path(lake)
-        objects = list(lake.list(wanted.ref, prefix))
-        if prefix and not objects:
+        objects = lake.list(wanted.ref, prefix)
+        first = next(objects, None)
+        if first is None and prefix:
             raise PathNotFound("nothing is there", repository=lake.repository, ref=wanted.ref, path=prefix)
-    if json:
-        emit_all(map(asdict, objects))
-    else:
-        show(map(_file, objects), ("path", "size", "checksum"), right=("size",))
+        objects = chain([] if first is None else [first], objects)
+        if json:
+            emit_all(map(asdict, objects))
+        else:
+            show(map(_file, objects), ("path", "size", "checksum"), right=("size",))
 
 
 def _file(item: LakeObject) -> dict[str, str]:
@@ -60,31 +62,23 @@ def log(
     """
     with closing(open_lake()) as lake:
         below = path_of(lake, prefix, ref) if prefix else None
-        found = islice(lake.first_parents(ref, below), limit) if first_parent else lake.log(ref, limit, below)
-        commits = list(found)
-    records = map(_commit, commits)
-    if json:
-        emit_all(
-            record | {"parents": commit.parents, "metadata": commit.metadata}
-            for record, commit in zip(records, commits, strict=True)
-        )
-        return
-    shown = (
-        record
-        | {
-            "id": record["id"][:SHORT],
-            "time": moment(record["time"]),
-            "message": record["message"].partition("\n")[0],
-            "run": (record["run"] or "")[:8],
-            "audit": _audit(record["audit"], merge=len(commit.parents) > 1),
-        }
-        for record, commit in zip(records, commits, strict=True)
-    )
-    show(
-        shown,
-        ("id", "time", "message", "asset", "partition", "rows", "run", "code_version", "audit"),
-        right=("rows",),
-    )
+        commits = islice(lake.first_parents(ref, below), limit) if first_parent else lake.log(ref, limit, below)
+        if json:
+            emit_all(_commit(commit) | {"parents": commit.parents, "metadata": commit.metadata} for commit in commits)
+        else:
+            columns = ("id", "time", "message", "asset", "partition", "rows", "run", "code_version", "audit")
+            show(map(_shown, commits), columns, right=("rows",))
+
+
+def _shown(commit: Commit) -> dict[str, Any]:
+    record = _commit(commit)
+    return record | {
+        "id": record["id"][:SHORT],
+        "time": moment(record["time"]),
+        "message": record["message"].partition("\n")[0],
+        "run": (record["run"] or "")[:8],
+        "audit": _audit(record["audit"], merge=len(commit.parents) > 1),
+    }
 
 
 def _commit(commit: Commit) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import typer
 from lake_assets.cli import content
 from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.errors import CommandError
-from lake_assets.cli.output import Json, emit, emit_all, note, show
+from lake_assets.cli.output import Json, blocks, emit, emit_all, note, show
 from lake_assets.cli.places import parse_place
 from lake_assets.lake.contract import Snapshot
 
@@ -78,7 +78,7 @@ def cat(
             rows: Any = wanted
             show(rows, opened.columns)
         else:
-            for line in wanted:
-                print(line)
+            for block in blocks(wanted):
+                print(*block, sep="\n")
         if limit and next(found, None) is not None:
             note(f"The first {limit} are shown; --limit 0 shows all.")
