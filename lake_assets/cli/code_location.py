@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -18,12 +18,11 @@ from lake_assets import environments
 from lake_assets.cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from dagster import Definitions
+    from dagster import AssetKey, Definitions
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
     from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
-    from lake_assets.outbox.contract import Outbox
     from lake_assets.resources.spark import SparkResource
 
 _Resource = TypeVar("_Resource")
@@ -49,12 +48,12 @@ class CodeLocation(Protocol):
         """Open its NoSQL store; None where it has none."""
         ...
 
-    def outboxes(self, lake: Lake) -> Iterator[Outbox]:
-        """Yield its outboxes for a lake's commits."""
+    def delivered_commits(self, lake: Lake) -> Iterator[str]:
+        """Yield the commits that its sinks reflect, but for those of its NoSQL store."""
         ...
 
-    def find_spark(self) -> SparkResource | None:
-        """Return its Spark resource, not started yet; None where it has none."""
+    def spark(self) -> SparkResource:
+        """Return its Spark resource, not started yet."""
         ...
 
 
@@ -74,11 +73,14 @@ class _Own:
     def find_nosql(self, read_only: bool) -> NoSQLStore:
         return environments.open_nosql(read_only=read_only)
 
-    def outboxes(self, lake: Lake) -> Iterator[Outbox]:
-        yield environments.words_outbox_resource(environments.kafka_resource()).outbox(lake.repository)
+    def delivered_commits(self, lake: Lake) -> Iterator[str]:
+        outbox = environments.words_outbox_resource(environments.kafka_resource()).outbox(lake.repository)
+        if commit := outbox.delivered():
+            yield commit
 
-    def find_spark(self) -> SparkResource:
-        return environments.spark_resource()
+    def spark(self) -> SparkResource:
+        with _initialized(environments.spark_resource(environments.lake_resource())) as spark:
+            return spark
 
 
 class _Module:
@@ -101,27 +103,33 @@ class _Module:
         resource = self._find(LakeResource, "lake")
         if resource is None:
             raise CommandError(
-                f"the resources of {self._name} hold no lake: give its Definitions a lake resource of lake_assets, "
-                "by the key 'lake'"
+                f"the resources of {self._name} hold no lake: give its Definitions a lake of lake_assets, such as "
+                "resources={'lake': EmbeddedLake(home='lake')}"
             )
-        return resource.open(any_format=any_format)
+        with _initialized(resource) as lake:
+            return lake.open(any_format=any_format)
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         from lake_assets.resources.nosql import NoSQLResource
 
         resource = self._find(NoSQLResource, "nosql")
-        return resource.open(read_only=read_only) if resource is not None else None
+        if resource is None:
+            return None
+        with _initialized(resource) as store:
+            return store.open(read_only=read_only)
 
-    def outboxes(self, lake: Lake) -> Iterator[Outbox]:
-        from lake_assets.resources.outbox import OutboxResource
+    def delivered_commits(self, lake: Lake) -> Iterator[str]:
+        for _, commit in sink_commits():
+            if commit is not None:
+                yield commit
 
-        for resource in self._all(OutboxResource).values():
-            yield _initialized(resource).outbox(lake.repository)
-
-    def find_spark(self) -> SparkResource | None:
+    def spark(self) -> SparkResource:
+        from lake_assets.resources.lake import LakeResource
         from lake_assets.resources.spark import SparkResource
 
-        return self._find(SparkResource, "spark")
+        resource = self._find(SparkResource, "spark") or SparkResource(lake=self._find(LakeResource, "lake"))
+        with _initialized(resource) as spark:
+            return spark
 
     def _find(self, kind: type[_Resource], key: str) -> _Resource | None:
         """Return the one resource of a kind; of several the one with the usual key."""
@@ -131,8 +139,7 @@ class _Module:
                 f"{self._name} has several resources of one kind, {', '.join(sorted(found))}: give the one that "
                 f"is meant here the key {key!r}"
             )
-        chosen = found.get(key) or next(iter(found.values()), None)
-        return _initialized(chosen) if chosen is not None else None
+        return found.get(key) or next(iter(found.values()), None)
 
     def _all(self, kind: type[_Resource]) -> dict[str, _Resource]:
         resources = self.definitions().resources or {}
@@ -177,9 +184,9 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     return store
 
 
-def find_spark() -> SparkResource | None:
-    """Return the Spark resource of the chosen code location, not started yet; None where it has none."""
-    return _chosen.find_spark()
+def spark_resource() -> SparkResource:
+    """Return the Spark resource of the chosen code location, not started yet."""
+    return _chosen.spark()
 
 
 def reflected_commits(lake: Lake) -> Iterator[str]:
@@ -193,9 +200,20 @@ def reflected_commits(lake: Lake) -> Iterator[str]:
             for table in store.tables():
                 if commit := store.source_commit(table):
                     yield commit
-    for outbox in _chosen.outboxes(lake):
-        if commit := outbox.delivered():
-            yield commit
+    yield from _chosen.delivered_commits(lake)
+
+
+def sink_commits() -> Iterator[tuple[AssetKey, str | None]]:
+    """Yield the sinks of the chosen code location, each with the commit that it reflects; None: it was never fed.
+
+    A store that does not answer is an error.
+    """
+    from lake_assets.runs.sinks import sinks_of
+
+    resources = load_definitions().resources or {}
+    for asset, key in sinks_of(load_graph(), [key for key in resources if hasattr(resources[key], "reflected_commit")]):
+        with _initialized(resources[key]) as sink:
+            yield asset, sink.reflected_commit(asset)
 
 
 def load_definitions() -> Definitions:
@@ -240,11 +258,12 @@ def _load(module: str) -> Definitions:
     return every[0]
 
 
-def _initialized(resource: Any) -> Any:
-    """Return a resource with its environment variables looked up, as a run has it."""
-    # Nothing is opened yet that leaving the context would close.
-    with resource.process_config_and_initialize_cm() as ready:
-        return ready
+def _initialized(resource: Any) -> AbstractContextManager[Any]:
+    """Return a context of a resource with its environment variables looked up, as a run has it.
+
+    Leaving it closes what the resource opened for itself, and not what was opened for the caller.
+    """
+    return resource.process_config_and_initialize_cm()
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def delete(
         if not json:
             print(f"Deleted {asset}: {len(plan.paths)} path(s) removed from {MAIN}, commit {merge.id}")
             print(describe_events(graph, events))
-        brought = bring_along(instance) if sinks else []
+        brought = bring_along(lake, instance) if sinks else []
         if json:
             emit(document | {"deleted": True, "commit": merge.id, "reported": len(events)} | with_sinks(sinks, brought))
         elif sinks:

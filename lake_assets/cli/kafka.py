@@ -188,7 +188,7 @@ def consume(
     partition: Annotated[int | None, typer.Option(min=0, metavar="N", help="Read this partition alone.")] = None,
     offset: Annotated[
         str | None,
-        typer.Option(metavar="OFFSET", help="With --partition: earliest, latest, or the offset to begin at."),
+        typer.Option(metavar="OFFSET", help="With --partition: earliest, latest or a number."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until stopped.")] = False,
     with_key: Annotated[bool, typer.Option("--with-key", help="Print key, tab, value.")] = False,

@@ -50,7 +50,7 @@ def rollback(
         plan = plan_rollback(lake, to, path_of(lake, asset, MAIN, to) if asset else "")
         document = {"asset": asset or None, "to": plan.target.id, "from": plan.head.id, **asdict(plan.diff)}
         if not plan.diff:
-            brought = bring_along(instance) if sinks else []
+            brought = bring_along(lake, instance) if sinks else []
             if json:
                 emit(document | _done(False, plan.head.id, 0) | with_sinks(sinks, brought))
             else:
@@ -75,7 +75,7 @@ def rollback(
             changed = f"{len(plan.diff.paths)} path(s) changed on {MAIN}, commit {merge.id}"
             print(f"Rolled back {asset or 'all'} to {plan.target.id}: {changed}")
             print(describe_events(graph, events))
-        brought = bring_along(instance) if sinks else []
+        brought = bring_along(lake, instance) if sinks else []
         if json:
             emit(document | _done(True, merge.id, len(events)) | with_sinks(sinks, brought))
         elif sinks:

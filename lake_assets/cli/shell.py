@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.cli.code_location import find_nosql, find_spark, open_lake
+from lake_assets.cli.code_location import find_nosql, open_lake, spark_resource
 from lake_assets.lake.contract import MAIN
 
 if TYPE_CHECKING:
@@ -61,14 +61,12 @@ def shell() -> None:
                 f"tables  {', '.join(store.tables()) or 'no table yet'}",
                 '            tables.get("TABLE", "KEY"), tables.schema("TABLE")',
             ]
-        resource = find_spark()
-        if resource is not None:
-            names["spark"] = spark = LazySpark(resource)
-            opened.callback(spark.stop)
-            lines += [
-                "spark   a Spark session; it starts when it is first used",
-                '            spark.read.parquet(lake.path("main", "FOLDER").uri)',
-            ]
+        names["spark"] = spark = LazySpark(spark_resource())
+        opened.callback(spark.stop)
+        lines += [
+            "spark   a Spark session; it starts when it is first used",
+            '            spark.read.parquet(lake.path("main", "FOLDER").uri)',
+        ]
         _prompt(names, "\n".join(lines))
 
 

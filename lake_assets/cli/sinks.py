@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lake_assets.cli.code_location import load_definitions
+from lake_assets.cli.code_location import load_definitions, load_graph, sink_commits
 from lake_assets.cli.errors import CommandError
 from lake_assets.lake.contract import MAIN
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from dagster import AssetKey, AssetMaterialization, DagsterInstance, RunRequest
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-SENSOR = "sinks_follow_main"
-"""The sensor that requests runs of sinks that are behind main."""
+    from lake_assets.lake.contract import Lake
 
 WithSinks = Annotated[
     bool, typer.Option("--sinks", help="Bring the tables and topics fed from main along at once, in this process.")
@@ -54,8 +53,8 @@ def sinks_below(graph: AssetGraph, events: Iterable[AssetMaterialization]) -> li
 def describe_behind(sinks: Sequence[str]) -> str:
     """Return one line that says which sinks are behind main, and how they follow."""
     return (
-        f"{', '.join(sinks)}: as before. Sinks follow when Dagster's daemon runs (sensor {SENSOR}), or at once "
-        "where this command is run again with --sinks."
+        f"{', '.join(sinks)}: as before. Sinks follow when Dagster's daemon runs (sensor sinks_follow_main); "
+        "the same command with --sinks brings them along at once."
     )
 
 
@@ -69,17 +68,17 @@ def with_sinks(asked: bool, brought: Sequence[str]) -> dict[str, Sequence[str]]:
     return {"sinks": brought} if asked else {}
 
 
-def bring_along(instance: DagsterInstance) -> list[str]:
+def bring_along(lake: Lake, instance: DagsterInstance) -> list[str]:
     """Materialize every sink that is behind main, in this process; return their names.
 
     Raises
     ------
     CommandError
-        A sink's run failed, or the code location has no sensor that knows what is behind.
+        A sink's run failed.
     """
     job = load_definitions().resolve_implicit_global_asset_job_def()
     brought: list[str] = []
-    for request in _requests(instance):
+    for request in _requests(lake):
         names = ", ".join(key.to_user_string() for key in request.asset_selection or ())
         with _quiet():
             result = job.execute_in_process(
@@ -95,24 +94,14 @@ def bring_along(instance: DagsterInstance) -> list[str]:
     return sorted(set(brought))
 
 
-def _requests(instance: DagsterInstance) -> Sequence[RunRequest]:
-    """Ask the sensor which runs would bring the sinks to main."""
-    from dagster import build_sensor_context
+def _requests(lake: Lake) -> list[RunRequest]:
+    """Return the runs that bring the sinks to main."""
+    from lake_assets.runs.sinks import requests_for
 
-    definitions = load_definitions()
-    repository = definitions.get_repository_def()
-    if not repository.has_sensor_def(SENSOR):
-        raise CommandError(f"this code location has no sensor {SENSOR}, which knows what its sinks reflect: add it")
-    sensor = repository.get_sensor_def(SENSOR)
-    resources: dict[str, Any] = {
-        key: resource for key, resource in (definitions.resources or {}).items() if key in sensor.required_resource_keys
-    }
-    with (
-        _quiet(),
-        build_sensor_context(instance=instance, repository_def=repository, resources=resources) as context,
-    ):
-        data = sensor.evaluate_tick(context)
-    return data.run_requests or []
+    head, graph = lake.head(MAIN), load_graph()
+    return [
+        request for sink, reflected in sink_commits() for request in requests_for(lake, graph, sink, reflected, head)
+    ]
 
 
 @contextmanager

@@ -34,8 +34,8 @@ from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.layout.manifest import MANIFEST, read_manifest, write_manifest
-from lake_assets.layout.partitioning import columns_of, unlike
-from lake_assets.layout.partitions import partition_columns
+from lake_assets.layout.partitioning import columns_of, held_windows, unlike
+from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.branch import RUN_ID, ensure_run_branch, read_ref
@@ -84,10 +84,13 @@ class Target:
         The asset's folder.
     partitions
         Partition key to its columns; None for an unpartitioned asset.
+    windows
+        The time windows that are its partitions; empty where it has none.
     """
 
     prefix: str
     partitions: Mapping[str, Columns] | None
+    windows: str = ""
 
     @property
     def folders(self) -> dict[str, str]:
@@ -111,10 +114,18 @@ class _EqualContentError(Exception):
 
 
 class LakeIOManager(ConfigurableIOManager):
-    """Base of the IO managers that store in the lake."""
+    """Base of the IO managers that store in the lake.
+
+    Parameters
+    ----------
+    lake
+        Where they store.
+    spark
+        What loads Spark frames; not needed where none is asked for.
+    """
 
     lake: ResourceDependency[LakeResource]
-    spark: ResourceDependency[SparkResource]
+    spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
 
     @abstractmethod
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
@@ -156,11 +167,11 @@ class LakeIOManager(ConfigurableIOManager):
                 target.prefix,
                 "overwrite",
                 _message(context),
-                _provenance(context, lake, branch),
-                replaced,
-                self._beside(target.prefix),
+                partitions=replaced,
+                beside=self._beside(target.prefix),
             ) as write:
                 commit = write.base
+                write.metadata |= _provenance(context, lake, commit, self.lake.dagster_url)
                 _refuse_other_layout(context, lake, commit, target)
                 with spark_errors():
                     stored = self._store(context, obj, write, target)
@@ -170,13 +181,14 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(write.filesystem, root, part.rows, part.version, part.beside, part.columns)
+                    write_manifest(
+                        write.filesystem, root, part.rows, part.version, part.beside, part.columns, target.windows
+                    )
                 write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
                 if len(stored) > 1:
                     write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
                 write.metadata["data_version"] = _data_version(stored)
-            assert write.commit is not None
-            commit = write.commit.id
+            commit = write.commit_id
             self._committed(obj, lake, commit, target.prefix)
         except _EqualContentError:
             # The files may differ where the rows do not; those that are published stay, and no sink has to follow.
@@ -308,12 +320,13 @@ def _target(context: InputContext | OutputContext) -> Target:
     return Target(
         prefix_of(context.asset_key),
         {key: partition_columns(definition, key) for key in context.asset_partition_keys},
+        windows_of(definition),
     )
 
 
 def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target: Target) -> None:
     """Refuse a write beside files that are partitioned in another way: a reader would take both for the asset's."""
-    path = unlike(lake, commit, target.prefix, target.columns)
+    path = unlike(lake, commit, target.prefix, target.columns, target.windows)
     if path is not None:
         name = context.asset_key.to_user_string()
         below = path[len(target.prefix) + 1 :]
@@ -324,8 +337,11 @@ def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target
                 "program. Run `lake-assets migrate`, which moves each asset to a folder of its own.",
                 allow_retries=False,
             )
+        now, before = _layout(target.columns), _layout(held)
+        if held == target.columns:
+            now, before = (f"{now} ({windows})" for windows in (target.windows, held_windows(lake, commit, path)))
         raise Failure(
-            f"{name} is {_layout(target.columns)} by its definition, and the lake holds it {_layout(held)}, such as "
+            f"{name} is {now} by its definition, and the lake holds it {before}, such as "
             f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
             allow_retries=False,
         )
@@ -346,8 +362,8 @@ def _of(keys: Sequence[str]) -> str:
     return f"{keys[0]} " if keys and keys[0] else ""
 
 
-def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, str]:
-    """Return who makes a commit, of what, from what: the commit that last changed each input's prefix."""
+def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict[str, str]:
+    """Return who makes a commit, of what, from what: the commit that last changed each input's prefix by ``base``."""
     step: StepExecutionContext = context.step_context
     layer = step.job_def.asset_layer
     node = layer.get(context.asset_key)
@@ -356,7 +372,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         "job": context.job_name,
         "step": step.step.key,
         "asset": name_of(context.asset_key),
-        **run_link(context.run_id),
+        **run_link(url, context.run_id),
     }
     if context.has_asset_partitions:
         keys = sorted(context.asset_partition_keys)
@@ -364,7 +380,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
     if node.code_version:
         metadata["code_version"] = node.code_version
     for parent in sorted(node.parent_keys):
-        newest = next(lake.log(branch, 1, prefix_of(parent)), None)
+        newest = next(lake.log(base, 1, prefix_of(parent)), None)
         if newest is not None:
             metadata[f"{INPUT}{name_of(parent)}"] = newest.id
     return metadata

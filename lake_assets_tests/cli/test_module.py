@@ -18,14 +18,9 @@ DESK = """
 import pandas
 from dagster import Definitions, asset
 
-from lake_assets.io_managers.nosql import KEY, NoSQLIOManager, TableUpdate
-from lake_assets.io_managers.parquet import ParquetIOManager
-from lake_assets.lake.contract import MAIN
-from lake_assets.resources.lake import EmbeddedLakeResource, LakeResource
-from lake_assets.resources.nosql import LMDBResource, NoSQLResource
-from lake_assets.resources.spark import SparkResource
-from lake_assets.runs.publishing import published_asset
-from lake_assets.runs.sinks import sinks_follow_main
+from lake_assets import (
+    EmbeddedLake, LMDBNoSQL, LakeResource, NoSQLIOManager, NoSQLResource, ParquetIOManager, TableUpdate, published_asset
+)
 
 
 @asset(io_manager_key="io_manager", group_name="desk")
@@ -33,28 +28,26 @@ def trades() -> pandas.DataFrame:
     return pandas.DataFrame({"isin": ["DE1"], "price": [float(open("price.txt").read())]})
 
 
-published = published_asset("desk", ["trades"], blocking=[], owners=[])
+published = published_asset("desk", [trades])
 
 
-@asset(io_manager_key="table_io_manager", deps=[published, trades], tags={"layer": "sink"}, metadata={KEY: "isin"})
+@asset(io_manager_key="tables", deps=[published, trades], tags={"layer": "sink"}, metadata={"nosql/key": "isin"})
 def trades_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
-    before, head = nosql.store.source_commit("trades_table"), lake.lake.head(MAIN).id
+    before, head = nosql.store.source_commit("trades_table"), lake.lake.head("main").id
     rows = pandas.read_parquet(lake.lake.path(head, "trades").root)
     return TableUpdate(before, head, head, rows, rebuild=True)
-"""
 
-DEFINITIONS = """
-from my.desk import *
 
-spark, lake, nosql = SparkResource(), EmbeddedLakeResource(home="desk-lake"), LMDBResource(folder="desk-tables")
-resources = {
-    "lake": lake,
-    "nosql": nosql,
-    "io_manager": ParquetIOManager(lake=lake, spark=spark),
-    "table_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
-    "words_outbox": None,
-}
-defs = Definitions(assets=[trades, published, trades_table], resources=resources, sensors=[sinks_follow_main])
+lake, nosql = EmbeddedLake(home="desk-lake"), LMDBNoSQL(folder="desk-tables")
+defs = Definitions(
+    assets=[trades, published, trades_table],
+    resources={
+        "lake": lake,
+        "nosql": nosql,
+        "io_manager": ParquetIOManager(lake=lake),
+        "tables": NoSQLIOManager(nosql=nosql),
+    },
+)
 """
 
 
@@ -64,8 +57,7 @@ def project(tmp_path: Path, instance: DagsterInstance) -> Path:
     folder = tmp_path / "project"
     (folder / "my").mkdir(parents=True)
     (folder / "my" / "__init__.py").write_text("")
-    (folder / "my" / "desk.py").write_text(DESK)
-    (folder / "my" / "definitions.py").write_text(DEFINITIONS)
+    (folder / "my" / "definitions.py").write_text(DESK)
     return folder
 
 
@@ -132,7 +124,7 @@ def test_lake_tables_graph_and_sinks_are_those_of_the_module(project: Path) -> N
         (
             "lakeless",
             "from dagster import Definitions\ndefs = Definitions(resources={'a': 1})",
-            "the resources of lakeless hold no lake: give its Definitions a lake resource of lake_assets",
+            "the resources of lakeless hold no lake: give its Definitions a lake of lake_assets, such as ",
         ),
     ],
 )
