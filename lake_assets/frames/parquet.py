@@ -25,6 +25,7 @@ from lake_assets.frames.stored_types import stored_type
 if TYPE_CHECKING:
     import pyarrow
     import pyarrow.parquet as pq
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
 _FOOTERS_AT_ONCE = 8
@@ -342,11 +343,14 @@ def is_parquet(name: str) -> bool:
     return name.endswith(".parquet") and name[0] not in "_."
 
 
-def open_parquet(path: str, filesystem: FileSystem) -> pq.ParquetFile:
-    """Open a Parquet file, with the timestamps of old Spark files (INT96) in microseconds, which reach to year 9999."""
+def open_parquet(source: str | NativeFile, filesystem: FileSystem | None = None) -> pq.ParquetFile:
+    """Open a Parquet file by its path, or one that is open already.
+
+    The timestamps of old Spark files (INT96) are read in microseconds, which reach to year 9999.
+    """
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us")
+    return pq.ParquetFile(source, filesystem=filesystem, coerce_int96_timestamp_unit="us")
 
 
 def file_schema(file: pq.ParquetFile) -> pyarrow.Schema:
