@@ -28,7 +28,8 @@ from lake_assets.io_managers.no_partition import annotation_of, no_partition
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.nosql import NoSQLResource
-from lake_assets.resources.spark import SparkResource
+from lake_assets.resources.spark import SparkResource, session_of
+from lake_assets.runs.asset_metadata import COMMIT, ROW_COUNT, SINCE, URI
 from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class NoSQLIOManager(ConfigurableIOManager):
     """
 
     nosql: ResourceDependency[NoSQLResource]
-    spark: ResourceDependency[SparkResource]
+    spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
     _folder: tempfile.TemporaryDirectory[str] | None = PrivateAttr(default=None)
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
@@ -115,7 +116,7 @@ class NoSQLIOManager(ConfigurableIOManager):
         if isinstance(obj, TableUpdate):
             with spark_errors():
                 result = self._update(context, store, table, obj)
-            context.add_output_metadata({"lake/commit": obj.to_commit, "lake/since": obj.from_commit or "none"})
+            context.add_output_metadata({COMMIT: obj.to_commit, SINCE: obj.from_commit or "none"})
             version = DataVersion(obj.version)
             context.step_context.set_data_version(context.asset_key, version)
         elif engines.engine_of_value(obj) is not None:
@@ -132,8 +133,8 @@ class NoSQLIOManager(ConfigurableIOManager):
         schema = store.schema(table)
         context.add_output_metadata(
             {
-                "dagster/uri": f"{self.nosql.describe()}/{table}",
-                "dagster/row_count": store.row_count(table),
+                URI: f"{self.nosql.describe()}/{table}",
+                ROW_COUNT: store.row_count(table),
                 "preview": MetadataValue.md(_preview(store, table)),
                 **column_metadata(
                     context, {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
@@ -186,7 +187,7 @@ class NoSQLIOManager(ConfigurableIOManager):
         with pq.ParquetWriter(path, store.schema(table)) as writer:
             for batch in batches:
                 writer.write_batch(batch)
-        return self.spark.session.read.parquet(path.as_uri())
+        return session_of(self.spark).read.parquet(path.as_uri())
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Remove the tables that were handed to Spark."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from lake_assets import settings
 
-KEY = "::lakefs::Dagster::url[url:ui]"
-"""Commit metadata that lakeFS shows as a button."""
+def run_url(web_page: str, run_id: str) -> str | None:
+    """Return the page of a run in Dagster's web page.
 
-
-def run_link(run_id: str) -> dict[str, str]:
-    """Return the commit metadata that link to a run; empty where ``DAGSTER_WEBSERVER_URL`` is not set."""
-    url = settings.DAGSTER_WEBSERVER_URL.value.rstrip("/")
-    return {KEY: f"{url}/runs/{run_id}"} if url else {}
+    Parameters
+    ----------
+    web_page
+        Address of Dagster's web page; empty where it is not known, and then there is no link.
+    run_id
+        The run.
+    """
+    return f"{web_page.rstrip('/')}/runs/{run_id}" if web_page else None

@@ -40,14 +40,13 @@ from lake_assets.lake.errors import LakeError
 from lake_assets.lake.transaction import transaction
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.resources.lake import LakeResource, SnapshotResource
-from lake_assets.resources.nosql import LMDBResource
+from lake_assets.resources.nosql import LMDBNoSQL
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import audit_publication
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.deleting import delete, deletion_events, plan_deletion
 from lake_assets.runs.event_log import EventLog
-from lake_assets.runs.publishing import publish_runs
 from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.runs.sweeping import sweep
 from lake_assets.runs.verification import Verification
@@ -106,7 +105,7 @@ class World:
         self.lake = lake.lake
         self.instance = _instance()
         self.instance.wipe()
-        nosql = LMDBResource(folder=str(folder / "nosql"))
+        nosql = LMDBNoSQL(folder=str(folder / "nosql"))
         self.store = nosql.store
         self.manager = ParquetIOManager(lake=lake, spark=SparkResource())
         self.wanted = Wanted()
@@ -235,7 +234,13 @@ class World:
 
         log = SimpleNamespace(debug=print_nothing, info=print_nothing, warning=told)
         return SimpleNamespace(
-            run_id=run_id, instance=self.instance, log=log, warnings=warnings, repository_def=self.repository, **more
+            run_id=run_id,
+            instance=self.instance,
+            log=log,
+            warnings=warnings,
+            repository_def=self.repository,
+            job_def=self.job,
+            **more,
         )
 
     def publish_by_sensor(self, run_id: str) -> Outcome:
@@ -243,7 +248,8 @@ class World:
         before = self.lake.head(MAIN)
         context = self._context(run_id, dagster_run=self.run(run_id))
         try:
-            publish_runs._run_status_sensor_fn(context, self.resource)  # pyright: ignore
+            publish_runs: Any = self.repository.get_sensor_def("publish_runs")
+            publish_runs._run_status_sensor_fn(context, self.resource)
         except REFUSALS as error:
             return Outcome(refusal=str(error))
         if context.warnings:
@@ -380,14 +386,14 @@ class World:
 @contextlib.contextmanager
 def embedded_world() -> Iterator[World]:
     """Open a world on an embedded lake of a moment."""
-    from lake_assets.resources.lake import EmbeddedLakeResource
+    from lake_assets.resources.lake import EmbeddedLake
 
     clock = Clock()
     with (
         tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder,
         clock.dates_commits(),
     ):
-        world = World(EmbeddedLakeResource(home=f"{folder}/home"), Path(folder), clock)
+        world = World(EmbeddedLake(home=f"{folder}/home"), Path(folder), clock)
         try:
             yield world
         finally:
@@ -397,13 +403,13 @@ def embedded_world() -> Iterator[World]:
 @contextlib.contextmanager
 def lakefs_world() -> Iterator[World]:
     """Open a world on a repository of its own on the tests' lakeFS server."""
-    from lake_assets.resources.lake import LakeFSResource
+    from lake_assets.resources.lake import LakeFS
     from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
 
     endpoint, _, repository = fresh_repository().rpartition("/")
     key, secret = CREDENTIALS
     with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
-        lake = LakeFSResource(endpoint=endpoint, access_key_id=key, secret_access_key=secret, repository=repository)
+        lake = LakeFS(endpoint=endpoint, access_key_id=key, secret_access_key=secret, repository=repository)
         world = World(lake, Path(folder), Clock())
         try:
             yield world

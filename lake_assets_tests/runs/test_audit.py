@@ -39,16 +39,17 @@ from dagster import (
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from lake_assets import environments, settings
+from lake_assets import domains, environments
 from lake_assets.lake.audit import Override, read_record
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import PublicationRefused
 from lake_assets.runs.branch import branch_name, ensure_run_branch, read_ref
-from lake_assets.runs.publishing import publish, publish_runs, published_asset
+from lake_assets.runs.publishing import publish, published_asset
 from lake_assets.runs.rollback import plan_rollback
 from lake_assets.runs.verification import Verification
+from lake_assets.sensors import publish_runs
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import BACKENDS, put
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
@@ -80,7 +81,7 @@ class World:
         def positive(prices: pandas.DataFrame) -> AssetCheckResult:
             return AssetCheckResult(passed=bool((prices["price"] > 0).all()), severity=self.severity)
 
-        published = published_asset("prices", ["prices"], blocking=[], owners=[], partitions_def=DAYS)
+        published = published_asset("prices", ["prices"], partitions_def=DAYS)
         return Definitions(
             assets=[prices, notes, published], asset_checks=[positive], resources=environments.resources()
         )
@@ -120,8 +121,8 @@ class World:
 @pytest.fixture(params=BACKENDS)
 def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A fresh graph on a fresh lake of each backend."""
-    for setting in settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
     if request.param == "lakefs":
         endpoint, _, repository = fresh_repository().rpartition("/")
@@ -481,7 +482,7 @@ def test_the_sensor_says_what_a_successful_run_lost_with_its_branch(world: World
         resources={"lake": environments.lake_resource()},
     )
     with context, pytest.raises(Failure, match="materialized prices mon"):
-        publish_runs(context)
+        publish_runs()(context)
 
 
 def test_a_branch_that_was_reset_after_a_step_fails_the_publication(world: World, lake: Lake) -> None:
