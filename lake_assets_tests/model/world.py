@@ -237,6 +237,7 @@ class World:
             run_id=run_id,
             instance=self.instance,
             log=log,
+            log_event=self.instance.report_runless_asset_event,
             warnings=warnings,
             repository_def=self.repository,
             job_def=self.job,
