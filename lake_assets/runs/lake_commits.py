@@ -13,6 +13,7 @@ from lake_assets.lake.errors import PathNotFound
 from lake_assets.layout.manifest import MANIFEST, read_manifest
 from lake_assets.runs.asset_metadata import DATA_VERSION, place_metadata
 from lake_assets.runs.asset_places import AssetPlaces
+from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.deleting import deletion_events
 from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.rollback import place_version, rollback_events

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dagster import DagsterInstance
 
-from lake_assets import settings
+from lake_assets import domains
 
 PROGRAM = [sys.executable, "-B", "-m", "lake_assets_tests.processes.forked_runs"]
 
@@ -38,7 +38,7 @@ class ForkedRuns:
             (home / "dagster.yaml").write_text(_SETTINGS.format(folder=home))
             with DagsterInstance.from_config(str(home)) as instance:
                 instance.get_runs()
-        inherited = {setting.name for setting in settings.SETTINGS}
+        inherited = {setting.name for setting in domains.all_variables()}
         environment = {name: value for name, value in os.environ.items() if name not in inherited}
         with (folder / "said").open("w") as said:
             self._parent = subprocess.Popen(
