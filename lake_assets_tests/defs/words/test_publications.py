@@ -109,7 +109,7 @@ def test_the_cost_follows_what_was_published_since_and_not_the_history(
 
 
 def test_words_are_in_the_order_of_their_bytes_and_only_files_that_differ_are_read(any_lake: Lake) -> None:
-    words = dict.fromkeys(("b", "a", "Z", "é", "日本", "🐕", "ab", "B"), 1)
+    words: dict[str, int] = dict.fromkeys(("b", "a", "Z", "é", "日本", "🐕", "ab", "B"), 1)
     first, second = publish_counts(any_lake, words), publish_counts(any_lake, {**words, "b": 2})
     assert len(any_lake.diff(first, second, COUNTS).paths) == 1
     assert [update.key for update in changed_words(any_lake, None, first)] == sorted(words, key=str.encode)
