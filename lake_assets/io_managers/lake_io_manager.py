@@ -13,11 +13,10 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dagster import (
     ConfigurableIOManager,
-    DataVersion,
     Failure,
     InputContext,
     MetadataValue,
@@ -25,6 +24,15 @@ from dagster import (
     ResourceDependency,
 )
 
+from lake_assets._dagster import (
+    add_input_metadata,
+    add_partition_metadata,
+    assets_of_job,
+    instance_of,
+    run_of,
+    set_data_version,
+    source_file_of,
+)
 from lake_assets.content.version import algorithm
 from lake_assets.frames.hive_folders import Columns, folder
 from lake_assets.io_managers.lineage import column_metadata
@@ -38,15 +46,13 @@ from lake_assets.layout.partitioning import columns_of, unlike
 from lake_assets.layout.partitions import partition_columns
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.runs.asset_metadata import COMMIT, PREFIX, PREVIEW, place_metadata
+from lake_assets.runs.asset_metadata import CODE_COMMIT, COMMIT, PREFIX, PREVIEW, place_metadata
 from lake_assets.runs.branch import ensure_run_branch, read_ref
+from lake_assets.runs.code_commit import code_commit
 from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
 from lake_assets.runs.link import run_url
 from lake_assets.runs.provenance import parents
 from lake_assets.spark.errors import spark_errors
-
-if TYPE_CHECKING:
-    from dagster._core.execution.context.system import StepExecutionContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +191,7 @@ class LakeIOManager(ConfigurableIOManager):
 
     def _branch(self, context: OutputContext) -> str:
         """Return the branch that a run writes."""
-        step = context.step_context
-        return ensure_run_branch(self.lake.lake, step.instance, step.dagster_run)
+        return ensure_run_branch(self.lake.lake, instance_of(context), run_of(context))
 
     def load_input(self, context: InputContext) -> Any:
         """Load an input as the run's branch holds it.
@@ -198,9 +203,9 @@ class LakeIOManager(ConfigurableIOManager):
         """
         lake = self.lake.lake
         target = _target(context)
-        step = context.step_context
-        ref = read_ref(lake, step.instance, step.dagster_run)
-        _tell_commit(context, ref, target.prefix)
+        ref = read_ref(lake, instance_of(context), run_of(context))
+        # Of a check's input, it is the commit that was checked.
+        add_input_metadata(context, {COMMIT: MetadataValue.text(ref), PREFIX: MetadataValue.text(target.prefix)})
         if not target.folders:
             return no_partition(context, self.spark)
         with spark_errors():
@@ -240,24 +245,25 @@ class LakeIOManager(ConfigurableIOManager):
         target: Target,
         stored: Mapping[str, Stored],
     ) -> None:
-        step = context.step_context
+        code = _code_commit(context)
         previews = (context.definition_metadata or {}).get(PREVIEW, True)
         for key, part in stored.items():
             path = target.path(key)
             files = [item for item in lake.list(commit, path) if not item.path.endswith(f"/{MANIFEST}")]
             metadata: dict[str, Any] = {
                 **place_metadata(lake, branch, commit, path, part.rows),
+                **({CODE_COMMIT: code} if code is not None else {}),
                 "size": MetadataValue.int(sum(item.size for item in files)),
                 "files": len(files),
                 **part.metadata,
                 **(self._preview(lake, commit, path, files) if previews else {}),
             }
             if key:
-                step.add_asset_metadata(metadata, context.asset_key, key)
+                add_partition_metadata(context, metadata, key)
             else:
                 context.add_output_metadata(metadata)
         context.add_output_metadata(column_metadata(context, self._columns(lake, commit, target)))
-        step.set_data_version(context.asset_key, DataVersion(_data_version(stored)))
+        set_data_version(context, _data_version(stored))
 
     def _preview(
         self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
@@ -270,15 +276,6 @@ class LakeIOManager(ConfigurableIOManager):
         """Return column name to type as stored, where this storage knows."""
         del lake, commit, target
         return None
-
-
-def _tell_commit(context: InputContext, commit: str, prefix: str) -> None:
-    """Say in the event log which commit an input was read at: of a check's input, it is the commit that was checked.
-
-    Not by ``add_input_metadata``: that observes the asset besides, and refuses an input of several partitions.
-    """
-    told = {COMMIT: MetadataValue.text(commit), PREFIX: MetadataValue.text(prefix)}
-    context._user_generated_metadata = {**context._user_generated_metadata, **told}  # pyright: ignore[reportPrivateUsage]
 
 
 def _snapshot(context: InputContext, lake: Lake, ref: str, target: Target) -> Snapshot:
@@ -343,20 +340,24 @@ def _of(keys: Sequence[str]) -> str:
 
 def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, str]:
     """Return who makes a commit, of what, from what: the commit that last changed each input's prefix."""
-    step: StepExecutionContext = context.step_context
-    layer = step.job_def.asset_layer
-    node = layer.get(context.asset_key)
+    node = assets_of_job(context).get(context.asset_key)
     newest = {name_of(key): next(lake.log(branch, 1, prefix_of(key)), None) for key in sorted(node.parent_keys)}
     return CommitMetadata(
         run_id=context.run_id,
         job=context.job_name,
-        step=step.step.key,
+        step=context.step_key,
         asset=name_of(context.asset_key),
         partition=partition_range(context.asset_partition_keys) if context.has_asset_partitions else None,
         code_version=node.code_version,
+        code_commit=_code_commit(context),
         inputs={name: commit.id for name, commit in newest.items() if commit is not None},
         run_url=run_url(context.run_id),
     ).to_metadata()
+
+
+def _code_commit(context: OutputContext) -> str | None:
+    """Return the Git commit of the code that makes an output."""
+    return code_commit(source_file_of(assets_of_job(context), context.asset_key))
 
 
 def _data_version(stored: Mapping[str, Stored]) -> str:

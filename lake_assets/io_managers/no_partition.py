@@ -6,6 +6,7 @@ import types
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
+from lake_assets._dagster import assets_of_job, is_own_input
 from lake_assets.frames.engines import SUPPORTED, Engine, engine_of_annotation
 from lake_assets.io_managers.lineage import declared_columns
 from lake_assets.layout.partitions import column_names
@@ -49,7 +50,7 @@ def no_partition(context: InputContext, spark: SparkResource) -> Any:
             f"no partition of {context.asset_key.to_user_string()} comes before this one: annotate the input as "
             f"Optional, to be given None, or as {SUPPORTED}, to be given an empty one"
         )
-    declared = dict(declared_columns(context.step_context.job_def.asset_layer, context.asset_key))
+    declared = dict(declared_columns(assets_of_job(context), context.asset_key))
     partition = column_names(context.asset_partitions_def)
     return _empty_frame(engine, declared | dict.fromkeys(partition, "string"), spark)
 
@@ -64,9 +65,7 @@ def missing(context: InputContext, wanted: Sequence[str], absent: Sequence[str])
         told = f"{name} {shown} is not in the lake"
     else:
         told = f"{name} {shown} ({len(absent)} of {len(wanted)} partitions) are not in the lake"
-    layer = context.step_context.job_def.asset_layer
-    made = layer.get_assets_def_for_node(context.step_context.node_handle)
-    if made is not None and context.asset_key in made.keys:
+    if is_own_input(context):
         return f"{told}: {name} reads its own earlier partitions, so make them first, one run each"
     return f"{told}: materialize {'it' if len(absent) == 1 else 'them'} first"
 

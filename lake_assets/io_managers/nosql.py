@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from dagster import (
     AssetKey,
     ConfigurableIOManager,
-    DataVersion,
     InitResourceContext,
     InputContext,
     MetadataValue,
@@ -21,6 +20,7 @@ from dagster import (
 )
 from pydantic import PrivateAttr
 
+from lake_assets._dagster import assets_of_job, set_data_version
 from lake_assets.frames import engines
 from lake_assets.frames import pandas as pandas_frames
 from lake_assets.io_managers.lineage import column_metadata
@@ -117,8 +117,7 @@ class NoSQLIOManager(ConfigurableIOManager):
             with spark_errors():
                 result = self._update(context, store, table, obj)
             context.add_output_metadata({COMMIT: obj.to_commit, SINCE: obj.from_commit or "none"})
-            version = DataVersion(obj.version)
-            context.step_context.set_data_version(context.asset_key, version)
+            set_data_version(context, obj.version)
         elif engines.engine_of_value(obj) is not None:
             with spark_errors():
                 result = store.write(table, _as_stored(obj), mode=_mode(context), **_options(context))
@@ -208,7 +207,7 @@ def table_name(context: OutputContext | InputContext) -> str:
 
 
 def _definition(context: OutputContext) -> Mapping[str, Any]:
-    return context.step_context.job_def.asset_layer.get(context.asset_key).metadata
+    return assets_of_job(context).get(context.asset_key).metadata
 
 
 def _text(metadata: Mapping[str, Any], name: str) -> str:

@@ -27,8 +27,8 @@ from dagster import (
     asset,
     run_status_sensor,
 )
-from dagster._check import CheckError  # what `repository_def` raises where there is none
 
+from lake_assets._dagster import graph_of
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import MergeConflict, RefNotFound, Unaudited
@@ -51,7 +51,7 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.published_state import published_observations, unpublished_observations
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 LAYER = "layer"
 """Asset tag: raw, refined, quarantine, published or sink."""
@@ -297,11 +297,3 @@ def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> None:
             context.instance.report_runless_asset_event(observation)
         return
     context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
-
-
-def graph_of(context: AssetExecutionContext) -> "AssetGraph":
-    """Return the graph of the whole code location; of the job alone where it was made by no code location."""
-    try:
-        return context.repository_def.asset_graph
-    except CheckError:
-        return context.job_def.asset_layer.asset_graph
