@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import DataVersion
 
-# `repository_def` raises it where a run was made by no code location, as `execute_in_process` makes one.
-from dagster._check import CheckError
-
 # Type hints only: the graph of all assets of a code location, which `RepositoryDefinition.asset_graph` returns.
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
@@ -37,7 +34,6 @@ __all__ = [
     "AssetCheckExecutionRecord",
     "AssetGraph",
     "AssetLayer",
-    "CheckError",
     "CroniterShim",
     "add_input_metadata",
     "add_partition_metadata",
@@ -98,11 +94,12 @@ def add_input_metadata(context: "InputContext", metadata: Mapping[str, Any]) -> 
 
 
 def graph_of(context: "AssetExecutionContext") -> AssetGraph:
-    """Return the graph of the whole code location; of the job alone where it was made by no code location."""
-    try:
-        return context.repository_def.asset_graph
-    except CheckError:
-        return context.job_def.asset_layer.asset_graph
+    """Return the graph of the whole code location, whatever the run's job selected of it.
+
+    A job's own graph lacks the checks that it did not select. It knows the graph that it was selected from, in a run
+    without a code location, too.
+    """
+    return context.job_def.asset_layer.asset_graph.source_asset_graph
 
 
 def source_file_of(layer: AssetLayer, key: "AssetKey") -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from dagster import Definitions
 
-from lake_assets import environments
+from lake_assets import environments, settings
 from lake_assets.defs.stocks import checks, jobs, sensors
 from lake_assets.defs.stocks.assets import STOCKS
 from lake_assets.defs.users.assets import USERS
@@ -19,12 +20,7 @@ from lake_assets.defs.words.checks import word_counts_audit, words_checks
 from lake_assets.defs.words.jobs import words, words_recount
 from lake_assets.defs.words.sensors import consumer_lag, new_text_files
 from lake_assets.defs.words.sink import word_counts_topic
-from lake_assets.runs.collecting import collect_garbage
-from lake_assets.runs.lake_commits import lake_commits
-from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs
-from lake_assets.runs.publishing import publish_runs
-from lake_assets.runs.sinks import sinks_follow_main
-from lake_assets.runs.sweeping import sweep_branches
+from lake_assets.sensors import lake_sensors, sinks_follow_main
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
@@ -39,13 +35,11 @@ def definitions(resources: Mapping[str, Any]) -> Definitions:
             new_user_files,
             consumer_lag,
             new_text_files,
-            publish_runs,
-            mark_failed_runs,
-            mark_canceled_runs,
-            sinks_follow_main,
-            lake_commits,
-            sweep_branches,
-            collect_garbage,
+            *lake_sensors(
+                sweep_after=timedelta(days=settings.SWEEP_AFTER_DAYS.number(0, 36_500)),
+                gc_grace=timedelta(days=settings.GC_GRACE_DAYS.number(0, 36_500)),
+            ),
+            sinks_follow_main("nosql", "words_outbox"),
         ],
         resources=resources,
         executor=environments.executor(),

@@ -40,25 +40,27 @@ def lake_resource() -> LakeResource:
     """Return the lake of the environment in force."""
     from dagster import EnvVar
 
-    from lake_assets.resources.lake import EmbeddedLakeResource, LakeFSResource
+    from lake_assets.resources.lake import EmbeddedLake, LakeFS
 
+    url = settings.DAGSTER_WEBSERVER_URL.value
     if not has_server():
-        return EmbeddedLakeResource(home=str(lake_home()))
-    return LakeFSResource(
+        return EmbeddedLake(home=str(lake_home()), dagster_url=url)
+    return LakeFS(
         endpoint=settings.LAKEFS_ENDPOINT.value,
         access_key_id=EnvVar(settings.LAKEFS_ACCESS_KEY_ID.name),
         secret_access_key=EnvVar(settings.LAKEFS_SECRET_ACCESS_KEY.name),
         repository=settings.LAKEFS_REPOSITORY.value,
         storage_namespace=settings.LAKEFS_STORAGE.value,
         deadline=settings.LAKEFS_DEADLINE.number(1, 3600),
+        dagster_url=url,
     )
 
 
 def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the environment in force."""
-    from lake_assets.resources.nosql import LMDBResource
+    from lake_assets.resources.nosql import LMDBNoSQL
 
-    return LMDBResource(folder=str(nosql_home()))
+    return LMDBNoSQL(folder=str(nosql_home()))
 
 
 def nosql_home() -> Path:
@@ -180,15 +182,22 @@ def stocks_source_resource() -> StocksSourceResource:
     )
 
 
-def spark_resource(*, kafka: bool = False) -> SparkResource:
-    """Return the compute; ``kafka`` where it is to reach Kafka though WORDS_SOURCE is none of its topics."""
+def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> SparkResource:
+    """Return the compute.
+
+    Parameters
+    ----------
+    lake
+        The lake that it reads and writes; None where it touches no data of a lake.
+    kafka
+        Whether it is to reach Kafka though WORDS_SOURCE is not a topic.
+    """
     from lake_assets.resources.spark import SparkResource
 
     return SparkResource(
         master=settings.SPARK_MASTER.value,
         conf={"spark.driver.memory": settings.SPARK_DRIVER_MEMORY.value},
-        s3a_bucket=settings.LAKEFS_REPOSITORY.value if has_server() else "",
-        s3a_endpoint=settings.LAKEFS_ENDPOINT.value if has_server() else "",
+        lake=lake,
         kafka=kafka or settings.WORDS_SOURCE.value.startswith("kafka:"),
         jars=settings.SPARK_JARS.value,
     )
@@ -198,14 +207,14 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     """Return every resource by its key; ``spark`` takes the place of the environment's compute."""
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
-    from lake_assets.io_managers.raw_file import LakeFileIOManager
+    from lake_assets.io_managers.raw_file import RawFileIOManager
     from lake_assets.io_managers.stream import StreamIOManager
     from lake_assets.resources.lake import SnapshotResource
 
     lake = lake_resource()
     nosql = nosql_resource()
     kafka = kafka_resource()
-    spark = spark or spark_resource()
+    spark = spark or spark_resource(lake)
     return {
         "lake": lake,
         "snapshot": SnapshotResource(),
@@ -214,7 +223,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
         "words_outbox": words_outbox_resource(kafka),
         "spark": spark,
         "stocks_source": stocks_source_resource(),
-        "lake_file_io_manager": LakeFileIOManager(lake=lake, spark=spark),
+        "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),

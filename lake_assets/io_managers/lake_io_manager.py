@@ -42,8 +42,8 @@ from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.layout.manifest import MANIFEST, read_manifest, write_manifest
-from lake_assets.layout.partitioning import columns_of, unlike
-from lake_assets.layout.partitions import partition_columns
+from lake_assets.layout.partitioning import columns_of, held_windows, unlike
+from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.asset_metadata import CODE_COMMIT, COMMIT, PREFIX, PREVIEW, place_metadata
@@ -88,10 +88,13 @@ class Target:
         The asset's folder.
     partitions
         Partition key to its columns; None for an unpartitioned asset.
+    windows
+        The time windows that are its partitions; empty where it has none.
     """
 
     prefix: str
     partitions: Mapping[str, Columns] | None
+    windows: str = ""
 
     @property
     def folders(self) -> dict[str, str]:
@@ -115,10 +118,18 @@ class _EqualContentError(Exception):
 
 
 class LakeIOManager(ConfigurableIOManager):
-    """Base of the IO managers that store in the lake."""
+    """Base of the IO managers that store in the lake.
+
+    Parameters
+    ----------
+    lake
+        Where they store.
+    spark
+        What loads Spark frames; not needed where none is asked for.
+    """
 
     lake: ResourceDependency[LakeResource]
-    spark: ResourceDependency[SparkResource]
+    spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
 
     @abstractmethod
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
@@ -160,11 +171,11 @@ class LakeIOManager(ConfigurableIOManager):
                 target.prefix,
                 "overwrite",
                 _message(context),
-                _provenance(context, lake, branch),
-                replaced,
-                self._beside(target.prefix),
+                partitions=replaced,
+                beside=self._beside(target.prefix),
             ) as write:
                 commit = write.base
+                write.metadata |= _provenance(context, lake, commit, self.lake.dagster_url)
                 _refuse_other_layout(context, lake, commit, target)
                 with spark_errors():
                     stored = self._store(context, obj, write, target)
@@ -174,15 +185,16 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(write.filesystem, root, part.rows, part.version, part.beside, part.columns)
+                    write_manifest(
+                        write.filesystem, root, part.rows, part.version, part.beside, part.columns, target.windows
+                    )
                 rows = {key: part.rows for key, part in stored.items()}
                 write.metadata |= CommitMetadata(
                     rows=sum(rows.values()),
                     partition_rows=rows if len(rows) > 1 else {},
                     data_version=_data_version(stored),
                 ).to_metadata()
-            assert write.commit is not None
-            commit = write.commit.id
+            commit = write.commit_id
             self._committed(obj, lake, commit, target.prefix)
         except _EqualContentError:
             # The files may differ where the rows do not; those that are published stay, and no sink has to follow.
@@ -300,12 +312,13 @@ def _target(context: InputContext | OutputContext) -> Target:
     return Target(
         prefix_of(context.asset_key),
         {key: partition_columns(definition, key) for key in context.asset_partition_keys},
+        windows_of(definition),
     )
 
 
 def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target: Target) -> None:
     """Refuse a write beside files that are partitioned in another way: a reader would take both for the asset's."""
-    path = unlike(lake, commit, target.prefix, target.columns)
+    path = unlike(lake, commit, target.prefix, target.columns, target.windows)
     if path is not None:
         name = context.asset_key.to_user_string()
         below = path[len(target.prefix) + 1 :]
@@ -316,8 +329,11 @@ def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target
                 "program. Run `lake-assets migrate`, which moves each asset to a folder of its own.",
                 allow_retries=False,
             )
+        now, before = _layout(target.columns), _layout(held)
+        if held == target.columns:
+            now, before = (f"{now} ({windows})" for windows in (target.windows, held_windows(lake, commit, path)))
         raise Failure(
-            f"{name} is {_layout(target.columns)} by its definition, and the lake holds it {_layout(held)}, such as "
+            f"{name} is {now} by its definition, and the lake holds it {before}, such as "
             f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
             allow_retries=False,
         )
@@ -338,10 +354,10 @@ def _of(keys: Sequence[str]) -> str:
     return f"{keys[0]} " if keys and keys[0] else ""
 
 
-def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, str]:
-    """Return who makes a commit, of what, from what: the commit that last changed each input's prefix."""
+def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict[str, str]:
+    """Return who makes a commit, of what, from what: the commit that last changed each input's prefix by ``base``."""
     node = assets_of_job(context).get(context.asset_key)
-    newest = {name_of(key): next(lake.log(branch, 1, prefix_of(key)), None) for key in sorted(node.parent_keys)}
+    newest = {name_of(key): next(lake.log(base, 1, prefix_of(key)), None) for key in sorted(node.parent_keys)}
     return CommitMetadata(
         run_id=context.run_id,
         job=context.job_name,
@@ -351,7 +367,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         code_version=node.code_version,
         code_commit=_code_commit(context),
         inputs={name: commit.id for name, commit in newest.items() if commit is not None},
-        run_url=run_url(context.run_id),
+        run_url=run_url(url, context.run_id),
     ).to_metadata()
 
 

@@ -26,7 +26,8 @@ class Manifest:
     """What was written to one folder: rows, version of the content, and file name to size in bytes.
 
     ``beside`` are the files in the folder beside it; ``columns`` says of each column what the file itself does not: of
-    CSV its type.
+    CSV its type. ``windows`` are the time windows that are the asset's partitions, as :func:`.partitions.windows_of`
+    spells them.
     """
 
     rows: int
@@ -34,6 +35,7 @@ class Manifest:
     files: dict[str, int]
     beside: dict[str, int] = field(default_factory=dict[str, int])
     columns: Sequence[Mapping[str, Any]] = ()
+    windows: str = ""
 
 
 def write_manifest(
@@ -43,6 +45,7 @@ def write_manifest(
     data_version: str,
     apart: Mapping[str, int] | None = None,
     columns: Sequence[Mapping[str, Any]] = (),
+    windows: str = "",
 ) -> None:
     """Write the manifest of the files that lie below ``root``.
 
@@ -56,6 +59,8 @@ def write_manifest(
         The files in the folder beside it: not all of them are written anew.
     columns
         What is to be known of each column.
+    windows
+        The time windows that are the asset's partitions.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -70,6 +75,8 @@ def write_manifest(
         content["beside"] = dict(sorted(apart.items()))
     if columns:
         content["columns"] = list(columns)
+    if windows:
+        content["windows"] = windows
     with filesystem.open_output_stream(f"{root}/{MANIFEST}") as stream:
         stream.write(_encoded(content))
 
@@ -88,7 +95,7 @@ def manifest_in(filesystem: FileSystem, root: str) -> Manifest:
 def _read(filesystem: FileSystem, path: str) -> Manifest:
     with filesystem.open_input_stream(path) as stream:
         content = json.loads(stream.readall())
-    held = content.get("beside", {}), content.get("columns", ())
+    held = content.get("beside", {}), content.get("columns", ()), content.get("windows", "")
     return Manifest(content["rows"], content["data_version"], content["files"], *held)
 
 

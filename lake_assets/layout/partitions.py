@@ -68,6 +68,24 @@ def column_names(definition: PartitionsDefinition[str]) -> list[str]:
     return ["partition"]
 
 
+def windows_of(definition: PartitionsDefinition[str] | None) -> str:
+    """Return the time windows that are a definition's partitions: cron schedule and zone; empty where it has none.
+
+    A weekly and a daily asset have the same folders, and what stands in them is not the same.
+    """
+    if isinstance(definition, TimeWindowPartitionsDefinition):
+        zone = "UTC" if _is_utc(definition.timezone) else definition.timezone
+        return f"{definition.cron_schedule} {zone}"
+    if isinstance(definition, MultiPartitionsDefinition):
+        parts = ((part.name, windows_of(part.partitions_def)) for part in definition.partitions_defs)
+        return ", ".join(f"{name}: {windows}" for name, windows in sorted(parts) if windows)
+    return ""
+
+
+def _is_utc(zone: str) -> bool:
+    return zone.lower().removeprefix("etc/") in _UTC
+
+
 def folders(definition: PartitionsDefinition[str], keys: Iterable[str]) -> dict[str, str]:
     """Return partition key to folder."""
     return {key: folder(partition_columns(definition, key)) for key in keys}
@@ -118,7 +136,7 @@ def _time_columns(definition: TimeWindowPartitionsDefinition, key: str) -> Colum
     if cadence.hours:
         # Where the clocks change by half an hour, Dagster's hours begin half an hour later from then on.
         minute = "" if cadence.minutes or start.minute == cadence.minute else f"{start:%M}"
-        told = offset and definition.timezone.lower().removeprefix("etc/") not in _UTC
+        told = offset and not _is_utc(definition.timezone)
         columns["hour"] = f"{start:%H}{minute}" + (f"{start:%z}" if told else "")
     if cadence.minutes:
         columns["minute"] = f"{start:%M}"

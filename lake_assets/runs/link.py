@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from lake_assets import settings
 
+def run_url(web_page: str, run_id: str) -> str | None:
+    """Return the page of a run in Dagster's web page.
 
-def run_url(run_id: str) -> str | None:
-    """Return the page of a run in Dagster's web page; None where ``DAGSTER_WEBSERVER_URL`` is not set."""
-    url = settings.DAGSTER_WEBSERVER_URL.value.rstrip("/")
-    return f"{url}/runs/{run_id}" if url else None
+    Parameters
+    ----------
+    web_page
+        Address of Dagster's web page; empty where it is not known, and then there is no link.
+    run_id
+        The run.
+    """
+    return f"{web_page.rstrip('/')}/runs/{run_id}" if web_page else None

@@ -11,13 +11,16 @@ from dagster import (
     DailyPartitionsDefinition,
     ExecuteInProcessResult,
     HourlyPartitionsDefinition,
+    MultiPartitionsDefinition,
     PartitionsDefinition,
     StaticPartitionsDefinition,
+    WeeklyPartitionsDefinition,
     asset,
 )
 
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.layout.partitioning import unlike
+from lake_assets.layout.partitions import windows_of
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place, put
@@ -64,6 +67,25 @@ def test_a_write_that_is_partitioned_in_another_way_is_refused_in_one_line(
             f"sales is {now} by its definition, and the lake holds it {before}, such as {held[0]!r}: take that off "
             "main by `lake-assets delete sales`, then materialize it again in a new run."
         )
+
+
+def test_other_time_windows_with_folders_of_the_same_names_are_refused(workbench: Workbench) -> None:
+    weeks = WeeklyPartitionsDefinition("2024-01-01", day_offset=1)
+    berlin = DailyPartitionsDefinition("2024-01-01", timezone="Europe/Berlin")
+    cities = MultiPartitionsDefinition({"day": DAYS, "city": CITIES})
+    assert windows_of(cities) == "day: 0 0 * * * UTC"
+    first = workbench.run(sales(weeks), partition_key="2024-01-08")
+    workbench.lake.merge(workbench.branch(first), MAIN, audit=TESTS)
+    later = WeeklyPartitionsDefinition("2023-01-02", day_offset=1, timezone="Etc/UTC")
+    assert workbench.run(sales(later), partition_key="2024-01-15").success
+    for other, said in ((DAYS, "0 0 * * * UTC"), (berlin, "0 0 * * * Europe/Berlin")):
+        refused = workbench.run(sales(other), partition_key="2024-01-08", raise_on_error=False)
+        (failed,) = [event.step_failure_data for event in refused.all_events if event.is_step_failure]
+        assert failed.user_failure_data is not None
+        assert f"sales is partitioned by day ({said}) by its definition, and the lake holds it partitioned by day " in (
+            failed.user_failure_data.description or ""
+        )
+        assert not workbench.lake.diff(MAIN, workbench.branch(refused))
 
 
 @pytest.mark.parametrize("layout", ["unpartitioned", "partitioned by day"])

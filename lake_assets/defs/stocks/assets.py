@@ -23,7 +23,6 @@ from dagster import (
 )
 
 from lake_assets import settings
-from lake_assets.defs.stocks.checks import BLOCKING
 from lake_assets.defs.stocks.latest import table_update
 from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
 from lake_assets.defs.stocks.partitions import HOURS, hour_of
@@ -148,9 +147,7 @@ def parse_stocks(
 
 stocks_published = published_asset(
     GROUP,
-    ["stocks_csv", "stocks_parquet", "stocks_quarantine"],
-    blocking=BLOCKING,
-    partitions_def=HOURS,
+    [stocks_csv, parse_stocks],
     owners=OWNERS,
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=4), warn_window=timedelta(days=3)),
 )

@@ -7,7 +7,6 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetOut, Failure, MetadataValue, asset, multi_asset
 
 from lake_assets import settings
-from lake_assets.defs.users.checks import BLOCKING
 from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
 from lake_assets.defs.users.schema import COLUMNS, PII, table_schema
@@ -98,11 +97,5 @@ def users_without_pii(
 USERS = [
     read_users,
     users_without_pii,
-    published_asset(
-        GROUP,
-        ["users", "users_without_pii"],
-        blocking=BLOCKING,
-        partitions_def=BATCHES,
-        owners=OWNERS,
-    ),
+    published_asset(GROUP, [read_users, users_without_pii], owners=OWNERS),
 ]

@@ -27,7 +27,6 @@ from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
 
 NO_PII = AssetCheckKey(AssetKey(WITHOUT_PII), "no_pii")
-BLOCKING = [NO_PII]
 
 _FILES_SHOWN = 20
 

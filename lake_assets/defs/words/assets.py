@@ -9,7 +9,6 @@ from dagster import AssetsDefinition, Failure, TableSchema, asset
 
 from lake_assets import settings
 from lake_assets.defs.words import queries
-from lake_assets.defs.words.checks import BLOCKING
 from lake_assets.defs.words.config import StreamConfig
 from lake_assets.defs.words.schema import counts_schema, windowed_schema
 from lake_assets.defs.words.source import open_source
@@ -87,5 +86,5 @@ def _configured(config: StreamConfig, kafka: KafkaResource) -> dict[str, Any]:
 WORDS = [
     word_counts,
     word_counts_windowed,
-    published_asset(GROUP, ["word_counts", "word_counts_windowed"], blocking=BLOCKING, owners=OWNERS),
+    published_asset(GROUP, [word_counts, word_counts_windowed], owners=OWNERS),
 ]
