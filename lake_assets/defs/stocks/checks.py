@@ -14,10 +14,10 @@ from dagster import (
     multi_asset_check,
 )
 
-from lake_assets import settings
 from lake_assets.defs.stocks.bar_rules import check_bars
 from lake_assets.defs.stocks.partitions import HOURS
 from lake_assets.defs.stocks.schema import spark_schema
+from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.lake.contract import Lake, Snapshot
 from lake_assets.lake.names import join
 from lake_assets.layout.manifest import read_manifest
@@ -81,7 +81,7 @@ def stocks_audit(
             metadata={"bad_rows": result.bad, "examples": MetadataValue.json(result.examples), **checked_at(ref)},
         )
         yield logged(context.log, rule)
-    bound = settings.STOCKS_MAX_QUARANTINED.number(0, 1)
+    bound = StocksSettings.read().max_quarantined
     shares = [bad / total if total else 0.0 for total, _, bad in counts]
     quarantine_bounded = AssetCheckResult(
         check_name="quarantine_bounded",

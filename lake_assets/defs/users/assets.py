@@ -6,10 +6,11 @@ from typing import Any
 
 from dagster import AssetExecutionContext, AssetOut, Failure, MetadataValue, asset, multi_asset
 
-from lake_assets import settings
+from lake_assets import environments
 from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
 from lake_assets.defs.users.schema import COLUMNS, PII, table_schema
+from lake_assets.defs.users.settings import UsersSettings
 from lake_assets.defs.users.source import UsersSourceError, open_source
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
@@ -42,10 +43,10 @@ OWNERS = ["team:data-platform"]
     },
 )
 def read_users(context: AssetExecutionContext, config: UsersConfig, spark: SparkResource) -> Any:
-    """Open the files of batches; the IO manager reads them."""
-    source = open_source(config.source or settings.USERS_SOURCE.value)
+    """Open the files of batches."""
     keys = [context.partition_key] if context.has_partition_key else context.partition_keys
     try:
+        source = open_source(config.source or UsersSettings.read().source, s3=environments.s3_settings().client)
         batches = {key: source.read(spark.session, key) for key in keys}
     except UsersSourceError as error:
         # Asking again will not make it another file.
@@ -94,8 +95,4 @@ def users_without_pii(
     return one_frame(batches).drop(*config.columns)
 
 
-USERS = [
-    read_users,
-    users_without_pii,
-    published_asset(GROUP, [read_users, users_without_pii], owners=OWNERS),
-]
+users_published = published_asset(GROUP, [read_users, users_without_pii], owners=OWNERS)
