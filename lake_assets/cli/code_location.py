@@ -19,8 +19,8 @@ from lake_assets.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from dagster import AssetKey, Definitions
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+    from lake_assets._dagster import AssetGraph
     from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
     from lake_assets.resources.spark import SparkResource

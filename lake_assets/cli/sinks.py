@@ -15,8 +15,8 @@ from lake_assets.lake.contract import MAIN
 
 if TYPE_CHECKING:
     from dagster import AssetKey, AssetMaterialization, DagsterInstance, RunRequest
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+    from lake_assets._dagster import AssetGraph
     from lake_assets.lake.contract import Lake
 
 WithSinks = Annotated[

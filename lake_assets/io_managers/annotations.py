@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
+from lake_assets._dagster import assets_of_job
 from lake_assets.frames.registry import library_of_annotation, supported
 from lake_assets.io_managers.lineage import declared_columns
 from lake_assets.layout.partitions import column_names
@@ -78,6 +79,6 @@ def no_partition(context: InputContext, session: OpenSession) -> Any:
             f"no partition of {context.asset_key.to_user_string()} comes before this one: annotate the input as "
             f"Optional, to be given None, or as {supported()}, to be given an empty one"
         )
-    declared = dict(declared_columns(context.step_context.job_def.asset_layer, context.asset_key))
+    declared = dict(declared_columns(assets_of_job(context), context.asset_key))
     partition = column_names(context.asset_partitions_def)
     return library.empty(declared | dict.fromkeys(partition, "string"), session)

@@ -13,9 +13,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dagster import InputContext, MetadataValue, MultiPartitionsDefinition, TimeWindowPartitionsDefinition
-from dagster._core.definitions.partitions.context import partition_loading_context
-from dagster._core.definitions.partitions.subset import AllPartitionsSubset
 
+from lake_assets._dagster import (
+    AllPartitionsSubset,
+    PartitionsSubset,
+    add_input_metadata,
+    assets_made,
+    assets_of_job,
+    is_own_input,
+    partition_loading_context,
+    partitions_subset,
+)
 from lake_assets.frames.hive_folders import PartitionValues, folder
 from lake_assets.io_managers.target import Target
 from lake_assets.lake.errors import PathNotFound
@@ -25,7 +33,6 @@ from lake_assets.runs.asset_metadata import COMMIT, FIRST_MISSING, MISSING_PARTI
 
 if TYPE_CHECKING:
     from dagster import PartitionsDefinition
-    from dagster._core.definitions.partitions.subset import PartitionsSubset
 
     from lake_assets.lake.contract import Lake, Snapshot
 
@@ -93,7 +100,7 @@ def find_input(context: InputContext, lake: Lake, ref: str) -> FoundInput | None
 
 
 def _find_partitions(context: InputContext, lake: Lake, ref: str, prefix: str) -> FoundInput | None:
-    definition, subset = context.asset_partitions_def, _subset_of(context)
+    definition, subset = context.asset_partitions_def, partitions_subset(context)
     number = _size(definition, subset)
     if number == 0:
         _record(context, ref, prefix, {})
@@ -119,16 +126,6 @@ def _find_partitions(context: InputContext, lake: Lake, ref: str, prefix: str) -
             what = _missing(context, number, shown, absent)
             raise PathNotFound(what, repository=lake.repository, ref=ref, path=prefix)
     return FoundInput(lake.path(ref, prefix), Target(prefix, there), True, files) if there else None
-
-
-def _subset_of(context: InputContext) -> PartitionsSubset:
-    """Return the partitions that an input asks for.
-
-    Not by ``asset_partition_keys``, which is public: it makes a list of every possible hour.
-    """
-    subset = context._asset_partitions_subset  # pyright: ignore[reportPrivateUsage]
-    assert subset is not None
-    return subset
 
 
 def _size(definition: PartitionsDefinition[str], subset: PartitionsSubset) -> int:
@@ -171,11 +168,10 @@ def _keys(definition: PartitionsDefinition[str], subset: PartitionsSubset) -> It
 
 def _allows_missing(context: InputContext) -> bool | None:
     """Return whether metadata allow holes; None where they do not mention them."""
-    layer = context.step_context.job_def.asset_layer
     places: list[Mapping[str, Any]] = [context.definition_metadata or {}]
-    made = layer.get_assets_def_for_node(context.step_context.node_handle)
+    made = assets_made(context)
     places += made.metadata_by_key.values() if made is not None else ()
-    places.append(layer.get(context.asset_key).metadata)
+    places.append(assets_of_job(context).get(context.asset_key).metadata)
     for metadata in places:
         if ALLOW_MISSING in metadata:
             value = metadata[ALLOW_MISSING]
@@ -191,9 +187,7 @@ def _missing(context: InputContext, number: int, shown: Sequence[str], absent: i
         what = f"{name} {keys} is not in the lake"
     else:
         what = f"{name} {keys} ({absent} of {number} partitions) are not in the lake"
-    layer = context.step_context.job_def.asset_layer
-    made = layer.get_assets_def_for_node(context.step_context.node_handle)
-    if made is not None and context.asset_key in made.keys:
+    if is_own_input(context):
         return f"{what}: {name} reads its own earlier partitions, so make them first, one run each"
     return (
         f"{what}: materialize {'it' if absent == 1 else 'them'} first or, to load what exists, give the input "
@@ -215,12 +209,6 @@ def _holes(number: int, shown: Sequence[str], absent: int) -> dict[str, Metadata
 
 
 def _record(context: InputContext, commit: str, prefix: str, holes: Mapping[str, MetadataValue[Any]]) -> None:
-    """Put into the event log which commit an input is read at: of a check's input, it is the commit that is checked.
-
-    Not by ``add_input_metadata``: that observes the asset besides, and refuses an input of several partitions.
-    """
+    """Put into the event log which commit an input is read at: of a check's input, it is the commit that is checked."""
     metadata = {COMMIT: MetadataValue.text(commit), PREFIX: MetadataValue.text(prefix), **holes}
-    context._user_generated_metadata = {  # pyright: ignore[reportPrivateUsage]
-        **context._user_generated_metadata,  # pyright: ignore[reportPrivateUsage]
-        **metadata,
-    }
+    add_input_metadata(context, metadata)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import (
     ConfigurableIOManager,
-    DataVersion,
     Failure,
     InputContext,
     MetadataValue,
@@ -25,6 +24,14 @@ from dagster import (
     ResourceDependency,
 )
 
+from lake_assets._dagster import (
+    add_partition_metadata,
+    assets_of_job,
+    instance_of,
+    run_of,
+    set_data_version,
+    source_file_of,
+)
 from lake_assets.content.version import algorithm
 from lake_assets.frames.hive_folders import PartitionValues
 from lake_assets.io_managers.annotations import no_partition
@@ -40,14 +47,14 @@ from lake_assets.layout.partitioning import columns_of, held_windows, unlike
 from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource, session_of
-from lake_assets.runs.asset_metadata import PREVIEW, place_metadata
+from lake_assets.runs.asset_metadata import CODE_COMMIT, PREVIEW, place_metadata
 from lake_assets.runs.branch import ensure_run_branch, read_ref
+from lake_assets.runs.code_commit import code_commit
 from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
 from lake_assets.runs.link import run_url
 from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
-    from dagster._core.execution.context.system import StepExecutionContext
     from pyspark.sql import SparkSession
 
 
@@ -143,8 +150,7 @@ class LakeIOManager(ConfigurableIOManager):
 
     def _branch(self, context: OutputContext) -> str:
         """Return the branch that a run writes."""
-        step = context.step_context
-        return ensure_run_branch(self.lake.lake, step.instance, step.dagster_run)
+        return ensure_run_branch(self.lake.lake, instance_of(context), run_of(context))
 
     def load_input(self, context: InputContext) -> Any:
         """Load an input as the run's branch holds it.
@@ -155,8 +161,7 @@ class LakeIOManager(ConfigurableIOManager):
             The asset, or one of its partitions, was never materialized on what this run reads.
         """
         lake = self.lake.lake
-        step = context.step_context
-        found = find_input(context, lake, read_ref(lake, step.instance, step.dagster_run))
+        found = find_input(context, lake, read_ref(lake, instance_of(context), run_of(context)))
         with spark_errors():
             return no_partition(context, self._session) if found is None else self._load(context, found)
 
@@ -198,24 +203,25 @@ class LakeIOManager(ConfigurableIOManager):
         target: Target,
         stored: Mapping[str, Stored],
     ) -> None:
-        step = context.step_context
+        code = _code_commit(context)
         previews = (context.definition_metadata or {}).get(PREVIEW, True)
         for key, part in stored.items():
             path = target.path(key)
             files = [item for item in lake.list(commit, path) if not item.path.endswith(f"/{MANIFEST}")]
             metadata: dict[str, Any] = {
                 **place_metadata(lake, branch, commit, path, part.rows),
+                **({CODE_COMMIT: code} if code is not None else {}),
                 "size": MetadataValue.int(sum(item.size for item in files)),
                 "files": len(files),
                 **part.metadata,
                 **(self._preview(lake, commit, path, files) if previews else {}),
             }
             if key:
-                step.add_asset_metadata(metadata, context.asset_key, key)
+                add_partition_metadata(context, metadata, key)
             else:
                 context.add_output_metadata(metadata)
         context.add_output_metadata(column_metadata(context, self._columns(lake, commit, target)))
-        step.set_data_version(context.asset_key, DataVersion(_data_version(stored)))
+        set_data_version(context, _data_version(stored))
 
     def _preview(
         self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
@@ -281,20 +287,24 @@ def _of(keys: Sequence[str]) -> str:
 
 def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict[str, str]:
     """Return who makes a commit, of what, from what: the commit that last changed each input's prefix by ``base``."""
-    step: StepExecutionContext = context.step_context
-    layer = step.job_def.asset_layer
-    node = layer.get(context.asset_key)
+    node = assets_of_job(context).get(context.asset_key)
     newest = {name_of(key): next(lake.log(base, 1, prefix_of(key)), None) for key in sorted(node.parent_keys)}
     return CommitMetadata(
         run_id=context.run_id,
         job=context.job_name,
-        step=step.step.key,
+        step=context.step_key,
         asset=name_of(context.asset_key),
         partition=partition_range(context.asset_partition_keys) if context.has_asset_partitions else None,
         code_version=node.code_version,
+        code_commit=_code_commit(context),
         inputs={name: commit.id for name, commit in newest.items() if commit is not None},
         run_url=run_url(url, context.run_id),
     ).to_metadata()
+
+
+def _code_commit(context: OutputContext) -> str | None:
+    """Return the Git commit of the code that makes an output."""
+    return code_commit(source_file_of(assets_of_job(context), context.asset_key))
 
 
 def _data_version(stored: Mapping[str, Stored]) -> str:

@@ -14,10 +14,11 @@ from dagster import (
     TableSchema,
 )
 
+from lake_assets._dagster import assets_of_job
 from lake_assets.runs.asset_metadata import COLUMN_LINEAGE, COLUMN_SCHEMA
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.job.asset_layer import AssetLayer
+    from lake_assets._dagster import AssetLayer
 
 
 def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) ->
     declares. A column comes from the columns of the same name of its inputs, unless the asset declares
     ``dagster/column_lineage`` itself.
     """
-    layer = context.step_context.job_def.asset_layer
+    layer = assets_of_job(context)
     declared = _schema(layer, context.asset_key)
     if stored is None:
         schema = declared

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from dagster import (
     AssetKey,
     ConfigurableIOManager,
-    DataVersion,
     InitResourceContext,
     InputContext,
     MetadataValue,
@@ -21,6 +20,7 @@ from dagster import (
 )
 from pydantic import PrivateAttr
 
+from lake_assets._dagster import assets_of_job, set_data_version
 from lake_assets.frames.registry import library_of_value, supported
 from lake_assets.frames.rows import Rows
 from lake_assets.io_managers.annotations import library_of_input, no_partition
@@ -118,8 +118,7 @@ class NoSQLIOManager(ConfigurableIOManager):
             with spark_errors():
                 result = self._update(context, store, table, obj)
             context.add_output_metadata({COMMIT: obj.to_commit, SINCE: obj.from_commit or "none"})
-            version = DataVersion(obj.version)
-            context.step_context.set_data_version(context.asset_key, version)
+            set_data_version(context, obj.version)
         else:
             with spark_errors():
                 result = store.write(table, self._items(table, obj), mode=_mode(context), **_options(context))
@@ -205,7 +204,7 @@ def table_name(context: OutputContext | InputContext) -> str:
 
 
 def _definition(context: OutputContext) -> Mapping[str, Any]:
-    return context.step_context.job_def.asset_layer.get(context.asset_key).metadata
+    return assets_of_job(context).get(context.asset_key).metadata
 
 
 def _text(metadata: Mapping[str, Any], name: str) -> str:

@@ -21,9 +21,8 @@ from dagster import (
     TimeWindow,
     TimeWindowPartitionsDefinition,
 )
-from dagster._time import dst_safe_strptime, get_timezone
-from dagster._utils.schedules import CroniterShim
 
+from lake_assets._dagster import CroniterShim, dst_safe_strptime, get_timezone
 from lake_assets.frames.hive_folders import ESCAPED, PartitionValues, folder
 
 _LONGEST = 255

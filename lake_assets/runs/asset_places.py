@@ -13,7 +13,7 @@ from lake_assets.layout.partitions import key_of
 from lake_assets.runs.provenance import parents, place_of
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from dagster import (
     PartitionKeyRange,
     PartitionsDefinition,
 )
-from dagster._core.definitions.partitions.context import partition_loading_context  # dynamic partitions want it
 
+from lake_assets._dagster import partition_loading_context
 from lake_assets.lake.audit import Audit, Entry, Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import RefNotFound
@@ -36,8 +36,7 @@ from lake_assets.runs.checked_commits import Evaluated, RunEvents
 from lake_assets.runs.commit_metadata import CommitMetadata
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
-    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+    from lake_assets._dagster import AssetCheckExecutionRecord, AssetGraph
 
 NO_ASSET = "belongs_to_an_asset"
 """The check that files of no asset fail: it can be overridden as others can."""
@@ -241,7 +240,8 @@ class _Decision:
         if newest.evaluation.severity == AssetCheckSeverity.WARN:
             return True
         found = explain(newest.evaluation.description, newest.evaluation.metadata)
-        self._found[key.to_user_string(), place.path] = f"did not pass: {found}"
+        if found:
+            self._found[key.to_user_string(), place.path] = f"did not pass: {found}"
         return None
 
     def _holds(self, commit: str, place: AssetPlace) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def explain(description: str | None, metadata: Mapping[str, Any]) -> str:
-    """Return what a check found: its description, and the numbers among its metadata.
+    """Return what a check found: its description, and the numbers among its metadata; empty where it has neither.
 
     Other metadata are left out: they may be long, or values that must not be repeated.
 
@@ -26,7 +26,19 @@ def explain(description: str | None, metadata: Mapping[str, Any]) -> str:
         for name, value in metadata.items()
         if isinstance(value, FloatMetadataValue | IntMetadataValue) and value.value is not None
     ]
-    return ": ".join(filter(None, [(description or "").rstrip("."), ", ".join(numbers)])) or "it gave no reason"
+    return ": ".join(filter(None, [(description or "").rstrip("."), ", ".join(numbers)]))
+
+
+def outcome(*, passed: bool, description: str | None, metadata: Mapping[str, Any]) -> str:
+    """Return how a check ended, and what it found.
+
+    Parameters
+    ----------
+    passed, description, metadata
+        Of its result.
+    """
+    found = explain(description, metadata)
+    return ": ".join(filter(None, ["passed" if passed else "did not pass", found]))
 
 
 def logged(log: DagsterLogManager, result: AssetCheckResult) -> AssetCheckResult:
@@ -43,9 +55,6 @@ def logged(log: DagsterLogManager, result: AssetCheckResult) -> AssetCheckResult
     """
     asset = result.asset_key.to_user_string() if result.asset_key is not None else ""
     name = ":".join(filter(None, [asset, result.check_name]))
-    found = explain(result.description, result.metadata)
-    if result.passed:
-        log.info("Check %s passed: %s", name, found)
-    else:
-        log.warning("Check %s did not pass: %s", name, found)
+    found = outcome(passed=result.passed, description=result.description, metadata=result.metadata)
+    (log.info if result.passed else log.warning)("Check %s %s", name, found)
     return result

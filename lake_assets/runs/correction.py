@@ -21,7 +21,7 @@ from lake_assets.runs.lock import acquire_run_lock
 from lake_assets.runs.publishing import conflicting
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 ROLLBACK = "rollback-"
 """Beginning of the names of the branches that rollbacks are made on."""

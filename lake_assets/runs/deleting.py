@@ -19,7 +19,7 @@ from lake_assets.runs.event_log import RUNLESS, EventLog
 from lake_assets.runs.rollback import ABSENT, changed_publications
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 
 @dataclass(frozen=True, slots=True)

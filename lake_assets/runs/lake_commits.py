@@ -19,7 +19,7 @@ from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.rollback import place_version, rollback_events
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 
 def commits_since(lake: Lake, head: Commit, seen: str) -> Iterator[Commit]:

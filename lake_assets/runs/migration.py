@@ -30,7 +30,7 @@ from lake_assets.runs.provenance import place_of
 from lake_assets.streaming.places import moved
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 _POSITION = "position.json"
 

@@ -23,11 +23,11 @@ from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import COMMIT, PUBLISHED, REPOSITORY, RUN
 from lake_assets.runs.asset_places import AssetPlaces
-from lake_assets.runs.check_results import explain
+from lake_assets.runs.check_results import outcome
 from lake_assets.runs.checked_commits import RunEvents
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 _LONGEST = 1_000
 """Characters of a reason; all of it stands in the run's log."""
@@ -84,8 +84,8 @@ def unpublished_observations(
 def why_unpublished(instance: DagsterInstance, run: DagsterRun) -> str:
     """Return why a run that has ended published nothing: the checks that did not pass, else its first error."""
     failed = [
-        f"check {evaluation.asset_check_key.to_user_string()} did not pass: "
-        f"{explain(evaluation.description, evaluation.metadata)}"
+        f"check {evaluation.asset_check_key.to_user_string()} "
+        f"{outcome(passed=False, description=evaluation.description, metadata=evaluation.metadata)}"
         for evaluation in (found.evaluation for found in RunEvents(instance, run.run_id).evaluated)
         if not evaluation.passed and evaluation.blocking and evaluation.severity == AssetCheckSeverity.ERROR
     ]

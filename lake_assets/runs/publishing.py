@@ -24,6 +24,7 @@ from dagster import (
     asset,
 )
 
+from lake_assets._dagster import graph_of
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import MergeConflict, RefNotFound, Unaudited
@@ -46,7 +47,7 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.published_state import published_observations
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 LAYER = "layer"
 """Asset tag: raw, refined, quarantine, published or sink."""
@@ -268,15 +269,6 @@ def published_asset(
         )
 
     return published
-
-
-def graph_of(context: AssetExecutionContext) -> "AssetGraph":
-    """Return the graph of the whole code location, whatever the run's job selected of it.
-
-    A job's own graph lacks the checks that it did not select. It knows the graph that it was selected from, in a run
-    without a code location, too (Dagster has no public way to either).
-    """
-    return context.job_def.asset_layer.asset_graph.source_asset_graph
 
 
 def _keys_of(member: AssetsDefinition | AssetSpec | AssetKey | str) -> Iterable[AssetKey]:

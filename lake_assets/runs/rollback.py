@@ -31,7 +31,7 @@ from lake_assets.runs.provenance import makers, place_of
 from lake_assets.runs.publishing import LAYER, PUBLISHED, published_version
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 ABSENT = "absent"
 """Data version of a partition that a rollback took away."""

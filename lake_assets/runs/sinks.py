@@ -14,7 +14,7 @@ from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.publishing import LAYER, PUBLISHED
 
 if TYPE_CHECKING:
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from lake_assets._dagster import AssetGraph
 
 SINK = "sink"
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from dagster import Definitions
+import yaml
+from dagster import AssetKey, Definitions
+from dagster._core.workspace.load_target import PyProjectFileTarget
 
 from lake_assets import definitions, environments
 from lake_assets.definitions import defs
+from lake_assets_tests.conftest import REPOSITORY_ROOT
 
 
 def test_the_code_location_holds_these_and_no_others() -> None:
@@ -103,3 +106,24 @@ assert not ours, ours
 """
     # The packages' own deprecations would stop the import at once, ours too.
     subprocess.run([sys.executable, "-W", "error::DeprecationWarning", "-c", code], check=True, timeout=120)
+
+
+def test_the_table_of_stocks_declares_its_own_key() -> None:
+    metadata = defs.get_repository_def().asset_graph.get(AssetKey("stocks_table")).metadata
+    schema = metadata["dagster/column_schema"]
+    assert metadata["nosql/key"] == "ISIN"
+    assert schema.constraints.other == ["unique (ISIN)"]
+
+
+def test_every_check_has_a_description() -> None:
+    graph = defs.get_repository_def().asset_graph
+    specs = [graph.get_check_spec(node.key) for node in graph.asset_check_nodes]
+    assert [spec.name for spec in specs if not spec.description] == []
+
+
+def test_the_code_location_has_one_name_wherever_it_is_loaded_from() -> None:
+    workspace = yaml.safe_load((REPOSITORY_ROOT / "workspace.yaml").read_text())
+    (location,) = (entry["python_module"] for entry in workspace["load_from"])
+    (origin,) = PyProjectFileTarget(str(REPOSITORY_ROOT / "pyproject.toml")).create_origins()
+    assert origin.location_name == location["location_name"] == "lake_assets"
+    assert origin.loadable_target_origin.module_name == location["module_name"]

@@ -182,7 +182,7 @@ stocks_published = published_asset(
         KEY: "ISIN",
         MODE: "append",
         NEWEST_BY: "Date,Time",
-        COLUMN_SCHEMA: table_schema(),
+        COLUMN_SCHEMA: table_schema(("ISIN",)),
     },
 )
 def stocks_table(

@@ -60,10 +60,16 @@ def quarantine_schema() -> StructType:
     return _spark_schema(_QUARANTINE)
 
 
-def table_schema() -> TableSchema:
-    """Return the bars' columns with descriptions and constraints, for Dagster."""
+def table_schema(key: tuple[str, ...] = KEY) -> TableSchema:
+    """Return the bars' columns with descriptions and constraints, for Dagster.
+
+    Parameters
+    ----------
+    key
+        The columns that are unique together.
+    """
     return TableSchema(
-        columns=_table_columns(COLUMNS), constraints=TableConstraints(other=[f"unique ({', '.join(KEY)})"])
+        columns=_table_columns(COLUMNS), constraints=TableConstraints(other=[f"unique ({', '.join(key)})"])
     )
 
 
