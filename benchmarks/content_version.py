@@ -17,7 +17,7 @@ import pyarrow
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
-from lake_assets.io_managers.content_version import ContentDigest, version_of_files
+from lake_assets.content.version import ContentDigest, version_of_files
 
 TARGET = 8.5
 

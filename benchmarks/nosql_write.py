@@ -34,7 +34,7 @@ def session() -> SparkSession:
     """Start Spark as the project does, on all cores."""
     from pyspark.sql import SparkSession
 
-    from lake_assets.resources.spark import session_conf
+    from lake_assets.spark.session import session_conf
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[*]")
@@ -80,7 +80,7 @@ def naive(frame: DataFrame, folder: Path) -> None:
 
 def compare(rows: int, repeats: int) -> dict[str, float]:
     """Return the median seconds of each way."""
-    from lake_assets.resources.nosql.lmdb_store import LMDBStore
+    from lake_assets.nosql.lmdb.store import LMDBStore
 
     spark = session()
     frame = stocks(spark, rows).cache()
@@ -137,7 +137,7 @@ def peak_memory(rows: int) -> int:
 
 def only_write(rows: int) -> None:
     """Write once and print this process's peak RSS."""
-    from lake_assets.resources.nosql.lmdb_store import LMDBStore
+    from lake_assets.nosql.lmdb.store import LMDBStore
 
     spark = session()
     home = Path(tempfile.mkdtemp(prefix="nosql-bench-"))

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.session import session
-from lake_assets import settings
 from lake_assets.defs.stocks.schema import COLUMNS, spark_schema
-from lake_assets.resources.s3a import s3a_conf
-from lake_assets.resources.spark_jars import S3A
+from lake_assets.settings import LakeFSSettings
+from lake_assets.spark.jars import S3A
+from lake_assets.spark.s3a import s3a_conf
+from lake_assets.spark.session import give_credentials, without_credentials
 from lake_assets_tests.lakefs_server import CREDENTIALS
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def script(spark: SparkSession, source: Path, out: Path, place: Place) -> None:
     from pyspark.sql import functions as sf
 
     from lake_assets.defs.stocks.line_rules import check_digit_is_right
-    from lake_assets.resources.nosql.lmdb_store import LMDBStore
+    from lake_assets.nosql.lmdb.store import LMDBStore
 
     raw = place.copy(source)
     schema = spark_schema().add("_corrupt", "string")
@@ -132,7 +133,7 @@ def measure(folder: Path, rows: int, repeats: int, server: Any) -> None:
     from dagster import DagsterInstance
 
     from lake_assets.defs.stocks.partitions import hour_of
-    from lake_assets.resources.stocks_source import open_source
+    from lake_assets.defs.stocks.source import open_source
 
     source = folder / "source"
     fetched = open_source("", generator_rows=rows).fetch(hour_of(HOUR), _made(source / "2017-07-28"))
@@ -172,12 +173,11 @@ def measure(folder: Path, rows: int, repeats: int, server: Any) -> None:
 def fresh_repository(spark: SparkSession, server: Any, name: str) -> None:
     """Let the settings and Spark use a new repository: equal content in an old one would be no new commit."""
     from lake_assets.lake.lakefs import LakeFSLake
-    from lake_assets.resources.s3a import bucket_conf
 
     os.environ["LAKEFS_REPOSITORY"] = name
     LakeFSLake(server.endpoint, *CREDENTIALS, name).create_branch("plain", "main")
-    for key, value in bucket_conf(name, server.endpoint).items():
-        spark.sparkContext._jsc.hadoopConfiguration().set(key, value)
+    conf = s3a_conf(name, server.endpoint, *CREDENTIALS)
+    give_credentials(spark, {key.removeprefix("spark.hadoop."): value for key, value in conf.items()})
 
 
 def _made(folder: Path) -> Path:
@@ -188,7 +188,9 @@ def _made(folder: Path) -> Path:
 def _session() -> SparkSession:
     if os.environ.get("LAKE_ENV") != "services":
         return session()
-    return session(S3A, **s3a_conf("lake", settings.LAKEFS_ENDPOINT.value))
+    # The settings of each repository are given when it is made.
+    public, _ = without_credentials(s3a_conf("lake", LakeFSSettings.read().endpoint, "", ""))
+    return session(S3A, **public)
 
 
 def _shared():

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.session import session
-from lake_assets.resources.kafka.address import TopicAddress
-from lake_assets.resources.spark_jars import KAFKA
+from lake_assets.kafka.address import TopicAddress
+from lake_assets.spark.jars import KAFKA
 from lake_assets_tests.kafka_broker import own_broker, remove
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Materialized:
         from dagster import AssetKey
 
         from lake_assets import environments
-        from lake_assets.defs.publishing import publish
+        from lake_assets.runs.publishing import publish
 
         begin = time.perf_counter()
         result = self.defs.resolve_job_def("words").execute_in_process(

@@ -8,57 +8,67 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake_assets import settings
-from lake_assets.resources.kafka.security import MECHANISMS, PROTOCOLS, Security
+from lake_assets import domains
+from lake_assets.kafka.security import Security
+from lake_assets.settings import (
+    DagsterSettings,
+    KafkaSettings,
+    LakeFSSettings,
+    LakeSettings,
+    SourceSettings,
+    SparkSettings,
+)
 
 if TYPE_CHECKING:
     from dagster import ExecutorDefinition
 
+    from lake_assets.kafka.cluster import KafkaCluster
     from lake_assets.lake.embedded import EmbeddedLake
     from lake_assets.lake.lakefs import LakeFSLake
-    from lake_assets.resources.kafka.cluster import KafkaCluster
-    from lake_assets.resources.kafka.resource import KafkaResource
+    from lake_assets.nosql.contract import NoSQLStore
+    from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import LakeResource
-    from lake_assets.resources.nosql.contract import NoSQLStore
-    from lake_assets.resources.nosql.resource import NoSQLResource
-    from lake_assets.resources.outbox.resource import OutboxResource
+    from lake_assets.resources.nosql import NoSQLResource
+    from lake_assets.resources.s3 import S3Settings
     from lake_assets.resources.spark import SparkResource
-    from lake_assets.resources.stocks_source import StocksSourceResource
 
 
 def lake_home() -> Path:
     """Return the folder of the embedded stores, absolute."""
-    return Path(settings.LAKE_HOME.value).expanduser().absolute()
+    return LakeSettings.read().home.expanduser().absolute()
 
 
 def has_server() -> bool:
     """Tell whether the environment in force is `services`; the embedded one needs none."""
-    return settings.LAKE_ENV.choice("embedded", "services") == "services"
+    return LakeSettings.read().env == "services"
 
 
 def lake_resource() -> LakeResource:
     """Return the lake of the environment in force."""
     from dagster import EnvVar
 
-    from lake_assets.resources.lake import EmbeddedLakeResource, LakeFSResource
+    from lake_assets.resources.lake import EmbeddedLake, LakeFS
 
+    url = DagsterSettings.read().webserver_url
     if not has_server():
-        return EmbeddedLakeResource(home=str(lake_home()))
-    return LakeFSResource(
-        endpoint=settings.LAKEFS_ENDPOINT.value,
-        access_key_id=EnvVar(settings.LAKEFS_ACCESS_KEY_ID.name),
-        secret_access_key=EnvVar(settings.LAKEFS_SECRET_ACCESS_KEY.name),
-        repository=settings.LAKEFS_REPOSITORY.value,
-        storage_namespace=settings.LAKEFS_STORAGE.value,
-        deadline=settings.LAKEFS_DEADLINE.number(1, 3600),
+        return EmbeddedLake(home=str(lake_home()), dagster_url=url)
+    lakefs = LakeFSSettings.read()
+    return LakeFS(
+        endpoint=lakefs.endpoint,
+        access_key_id=EnvVar("LAKEFS_ACCESS_KEY_ID"),
+        secret_access_key=EnvVar("LAKEFS_SECRET_ACCESS_KEY"),
+        repository=lakefs.repository,
+        storage_namespace=lakefs.storage,
+        deadline=lakefs.deadline,
+        dagster_url=url,
     )
 
 
 def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the environment in force."""
-    from lake_assets.resources.nosql.resource import LMDBResource
+    from lake_assets.resources.nosql import LMDBNoSQL
 
-    return LMDBResource(folder=str(nosql_home()))
+    return LMDBNoSQL(folder=str(nosql_home()))
 
 
 def nosql_home() -> Path:
@@ -82,13 +92,14 @@ def open_lake(*, any_format: bool = False) -> EmbeddedLake | LakeFSLake:
         return EmbeddedLake(lake_home(), any_format=any_format)
     from lake_assets.lake.lakefs import LakeFSLake
 
+    lakefs = LakeFSSettings.read()
     return LakeFSLake(
-        settings.LAKEFS_ENDPOINT.value,
-        settings.LAKEFS_ACCESS_KEY_ID.given(),
-        settings.LAKEFS_SECRET_ACCESS_KEY.given(),
-        settings.LAKEFS_REPOSITORY.value,
-        settings.LAKEFS_STORAGE.value,
-        settings.LAKEFS_DEADLINE.number(1, 3600),
+        lakefs.endpoint,
+        lakefs.given("access_key_id"),
+        lakefs.given("secret_access_key"),
+        lakefs.repository,
+        lakefs.storage,
+        lakefs.deadline,
         any_format=any_format,
     )
 
@@ -101,7 +112,7 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     NoSQLError
         It cannot be opened.
     """
-    from lake_assets.resources.nosql.lmdb_store import LMDBStore
+    from lake_assets.nosql.lmdb.store import LMDBStore
 
     folder = nosql_home()
     return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
@@ -111,17 +122,18 @@ def kafka_resource() -> KafkaResource:
     """Return how Kafka is reached; no server is asked before a cluster is used."""
     from dagster import EnvVar
 
-    from lake_assets.resources.kafka.resource import KafkaResource
+    from lake_assets.resources.kafka import KafkaResource
 
-    # An EnvVar that is not set is an error, and only SASL wants them.
-    credentials = settings.KAFKA_SECURITY_PROTOCOL.value.startswith("SASL_")
+    kafka = KafkaSettings.read()
+    # An EnvVar that is not set is an error, and only SASL needs them.
+    credentials = kafka.security_protocol.startswith("SASL_")
     return KafkaResource(
-        security_protocol=settings.KAFKA_SECURITY_PROTOCOL.choice(*PROTOCOLS),
-        sasl_mechanism=settings.KAFKA_SASL_MECHANISM.choice(*MECHANISMS),
-        sasl_username=EnvVar(settings.KAFKA_SASL_USERNAME.name) if credentials else "",
-        sasl_password=EnvVar(settings.KAFKA_SASL_PASSWORD.name) if credentials else "",
-        ssl_ca=settings.KAFKA_SSL_CA.value,
-        deadline=settings.KAFKA_DEADLINE.number(1, 3600),
+        security_protocol=kafka.security_protocol,
+        sasl_mechanism=kafka.sasl_mechanism,
+        sasl_username=EnvVar("KAFKA_SASL_USERNAME") if credentials else "",
+        sasl_password=EnvVar("KAFKA_SASL_PASSWORD") if credentials else "",
+        ssl_ca=kafka.ssl_ca,
+        deadline=kafka.deadline,
     )
 
 
@@ -133,97 +145,87 @@ def open_kafka(servers: str) -> KafkaCluster:
     SettingError
         The credentials that the protocol asks for are not set.
     """
-    from lake_assets.resources.kafka.cluster import KafkaCluster
+    from lake_assets.kafka.cluster import KafkaCluster
 
-    protocol = settings.KAFKA_SECURITY_PROTOCOL.choice(*PROTOCOLS)
-    credentials = protocol.startswith("SASL_")
+    kafka = KafkaSettings.read()
+    credentials = kafka.security_protocol.startswith("SASL_")
     security = Security(
-        protocol,
-        settings.KAFKA_SASL_MECHANISM.choice(*MECHANISMS),
-        settings.KAFKA_SASL_USERNAME.given() if credentials else "",
-        settings.KAFKA_SASL_PASSWORD.given() if credentials else "",
-        settings.KAFKA_SSL_CA.value,
+        kafka.security_protocol,
+        kafka.sasl_mechanism,
+        kafka.given("sasl_username") if credentials else "",
+        kafka.given("sasl_password") if credentials else "",
+        kafka.ssl_ca,
     )
-    return KafkaCluster(servers, security, settings.KAFKA_DEADLINE.number(1, 3600))
+    return KafkaCluster(servers, security, kafka.deadline)
 
 
 def stream_home() -> Path:
     """Return the folder where checkpoints of streams are worked on, absolute."""
-    return Path(settings.STREAM_HOME.value or lake_home() / "streams").expanduser().absolute()
+    return (SparkSettings.read().stream_home or lake_home() / "streams").expanduser().absolute()
 
 
-def words_outbox_address() -> str:
-    """Return where published word counts are delivered: a topic's address, or the path of a file."""
-    address = settings.WORDS_SINK.value
-    if not address and has_server():
-        return f"kafka://{settings.KAFKA_SERVERS.value}/testConsumer"
-    if "://" in address:
-        return address
-    return str(Path(address or lake_home() / "words" / "testConsumer.jsonl").expanduser().absolute())
+def s3_settings() -> S3Settings:
+    """Return how a source in S3 is reached."""
+    from lake_assets.resources.s3 import S3Settings
+
+    return S3Settings(endpoint_url=SourceSettings.read().s3_endpoint_url or None)
 
 
-def words_outbox_resource(kafka: KafkaResource) -> OutboxResource:
-    """Return what delivers published word counts; nothing is opened before it is used."""
-    from lake_assets.resources.outbox.resource import OutboxResource
+def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> SparkResource:
+    """Return the compute.
 
-    return OutboxResource(address=words_outbox_address(), kafka=kafka)
-
-
-def stocks_source_resource() -> StocksSourceResource:
-    """Return where the stock files come from."""
-    from lake_assets.resources.stocks_source import S3Settings, StocksSourceResource
-
-    return StocksSourceResource(
-        source=settings.STOCKS_SOURCE.value,
-        generator_rows=int(settings.STOCKS_ROWS.number(0, 1e9)),
-        s3=S3Settings(endpoint_url=settings.S3_ENDPOINT_URL.value or None),
-    )
-
-
-def spark_resource(*, kafka: bool = False) -> SparkResource:
-    """Return the compute; ``kafka`` where it is to reach Kafka though WORDS_SOURCE is none of its topics."""
+    Parameters
+    ----------
+    lake
+        The lake that it reads and writes; None where it touches no data of a lake.
+    kafka
+        Whether it needs the Kafka connector, though no domain's settings say so.
+    """
     from lake_assets.resources.spark import SparkResource
 
+    spark = SparkSettings.read()
     return SparkResource(
-        master=settings.SPARK_MASTER.value,
-        conf={"spark.driver.memory": settings.SPARK_DRIVER_MEMORY.value},
-        s3a_bucket=settings.LAKEFS_REPOSITORY.value if has_server() else "",
-        s3a_endpoint=settings.LAKEFS_ENDPOINT.value if has_server() else "",
-        kafka=kafka or settings.WORDS_SOURCE.value.startswith("kafka:"),
-        jars=settings.SPARK_JARS.value,
+        master=spark.master,
+        conf={"spark.driver.memory": spark.driver_memory},
+        lake=lake,
+        kafka=kafka or domains.spark_reads_kafka(),
+        jars=str(spark.jars),
     )
 
 
 def resources(spark: SparkResource | None = None) -> dict[str, Any]:
-    """Return every resource by its key; ``spark`` takes the place of the environment's compute."""
-    from lake_assets.io_managers.lake_file import LakeFileIOManager
+    """Return every resource by its key, those of the domains included.
+
+    Parameters
+    ----------
+    spark
+        Takes the place of the environment's compute.
+    """
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.io_managers.raw_file import RawFileIOManager
     from lake_assets.io_managers.stream import StreamIOManager
     from lake_assets.resources.lake import SnapshotResource
 
     lake = lake_resource()
     nosql = nosql_resource()
-    kafka = kafka_resource()
-    spark = spark or spark_resource()
-    return {
+    spark = spark or spark_resource(lake)
+    shared = {
         "lake": lake,
         "snapshot": SnapshotResource(),
         "nosql": nosql,
-        "kafka": kafka,
-        "words_outbox": words_outbox_resource(kafka),
+        "kafka": kafka_resource(),
         "spark": spark,
-        "stocks_source": stocks_source_resource(),
-        "lake_file_io_manager": LakeFileIOManager(lake=lake, spark=spark),
+        "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
     }
+    return domains.resources(shared)
 
 
 def executor() -> ExecutorDefinition:
     """Return the executor of runs: by default this process, since a Spark session costs seconds to start."""
     from dagster import in_process_executor, multiprocess_executor
 
-    name = settings.LAKE_EXECUTOR.choice("in_process", "multiprocess")
-    return in_process_executor if name == "in_process" else multiprocess_executor
+    return in_process_executor if LakeSettings.read().executor == "in_process" else multiprocess_executor

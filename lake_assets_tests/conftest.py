@@ -38,10 +38,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def kafka_connector() -> dict[str, str]:
     """Return the settings that give Spark its Kafka connector; raises where it is not to be had."""
-    from lake_assets import settings
-    from lake_assets.resources.spark_jars import KAFKA, class_path
+    from lake_assets.settings import SparkSettings
+    from lake_assets.spark.jars import KAFKA, class_path
 
-    return class_path(Path(settings.SPARK_JARS.value).expanduser(), [KAFKA])
+    return class_path(SparkSettings.read().jars.expanduser(), [KAFKA])
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +52,8 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """
     from pyspark.sql import SparkSession
 
-    from lake_assets.resources.spark import prepare_process, read_any_file_name, session_conf
-    from lake_assets.resources.spark_jars import JarsUnavailable
+    from lake_assets.spark.jars import JarsUnavailable
+    from lake_assets.spark.session import prepare_process, read_any_file_name, session_conf
 
     prepare_process()
     conf = {**session_conf(), "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse"))}

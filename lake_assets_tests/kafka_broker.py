@@ -17,12 +17,12 @@ from uuid import uuid4
 
 import pytest
 
-from lake_assets import settings
-from lake_assets.resources.spark import check_java
-from lake_assets.resources.spark_jars import Connector, JarsUnavailable, jars
+from lake_assets.settings import SparkSettings
+from lake_assets.spark.jars import Connector, JarsUnavailable, jars
+from lake_assets.spark.session import check_java
 
 if TYPE_CHECKING:
-    from lake_assets.resources.kafka.cluster import KafkaCluster
+    from lake_assets.kafka.cluster import KafkaCluster
 
 # The second says on paper why a broker does not start.
 BROKER = Connector(("org.apache.kafka:kafka_2.13:4.1.0", "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"))
@@ -187,8 +187,8 @@ class KafkaBroker:
 
     def cluster(self, deadline: float = 30.0) -> KafkaCluster:
         """Return the client's side of it."""
-        from lake_assets.resources.kafka import Security
-        from lake_assets.resources.kafka.cluster import KafkaCluster
+        from lake_assets.kafka import Security
+        from lake_assets.kafka.cluster import KafkaCluster
 
         return KafkaCluster(self.servers, Security(), deadline)
 
@@ -256,7 +256,7 @@ def _class_path() -> str:
     """Return the broker's jars, and the Scala library, which Spark's resolver leaves out since pyspark ships it."""
     import pyspark
 
-    folder = jars(Path(settings.SPARK_JARS.value).expanduser(), BROKER)
+    folder = jars(SparkSettings.read().jars.expanduser(), BROKER)
     (scala,) = (Path(pyspark.__file__).parent / "jars").glob("scala-library-2.13.*.jar")
     return os.pathsep.join([f"{folder}/*", str(scala)])
 

@@ -18,14 +18,13 @@ from dagster import (
 )
 
 from lake_assets import environments
-from lake_assets.defs.lake_commits import lake_commits
-from lake_assets.defs.publishing import published_asset
-from lake_assets.defs.sinks import sinks_follow_main
-from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.io_managers.nosql import KEY, TableUpdate
 from lake_assets.lake.contract import MAIN
+from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql.resource import NoSQLResource
+from lake_assets.resources.nosql import NoSQLResource
+from lake_assets.runs.publishing import published_asset
+from lake_assets.sensors import lake_commits, sinks_follow_main
 
 CITIES = StaticPartitionsDefinition(["köln", "rome", "a/b"])
 SALES, DAILY, DEEP, DOTTED = (AssetKey(path) for path in (["sales"], ["sales", "daily"], ["a", "b", "c"], ["a.b"]))
@@ -54,8 +53,8 @@ def definitions() -> Definitions:
     def by_city(context: AssetExecutionContext) -> pandas.DataFrame:
         return pandas.DataFrame({"n": [1, 2], "of": context.partition_key})
 
-    published = published_asset("shop", ["sales", "sales/daily", DEEP, DOTTED], blocking=[], owners=[])
-    by_cities = published_asset("cities", [BY_CITY], blocking=[], owners=[], partitions_def=CITIES)
+    published = published_asset("shop", ["sales", "sales/daily", DEEP, DOTTED])
+    by_cities = published_asset("cities", [BY_CITY], partitions_def=CITIES)
 
     @asset(
         key=TABLE,
@@ -65,17 +64,17 @@ def definitions() -> Definitions:
         metadata={KEY: "n"},
     )
     def sales_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
-        since, until = nosql.store.source_commit(TABLE.to_user_string()), lake.lake.head(MAIN).id
+        from_commit, to_commit = nosql.store.source_commit(TABLE.to_user_string()), lake.lake.head(MAIN).id
         rows = frame_of(DAILY, 0).astype({"of": object, "n": "int64"})
-        if lake.lake.fingerprint(until, prefix_of(DAILY)) is not None:
-            place = lake.lake.path(until, prefix_of(DAILY))
+        if lake.lake.fingerprint(to_commit, prefix_of(DAILY)) is not None:
+            place = lake.lake.path(to_commit, prefix_of(DAILY))
             rows = pandas.read_parquet(place.root, filesystem=place.filesystem)
-        return TableUpdate(since, until, until, cast(Any, rows), rebuild=True)
+        return TableUpdate(from_commit, to_commit, to_commit, cast(Any, rows), rebuild=True)
 
     lake_assets = [_asset(SALES), _asset(DAILY, [SALES]), _asset(DEEP, [DAILY]), _asset(DOTTED)]
     return Definitions(
         assets=[*lake_assets, by_city, published, by_cities, sales_table],
-        sensors=[sinks_follow_main, lake_commits],
+        sensors=[sinks_follow_main("nosql"), lake_commits()],
         resources=environments.resources(),
     )
 

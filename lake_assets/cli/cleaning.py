@@ -12,7 +12,7 @@ from lake_assets.cli.leftovers import Kept, Leftover, find_branches, find_caches
 from lake_assets.cli.output import Json, amount, emit, progress, show
 from lake_assets.cli.runs import Runs
 from lake_assets.lake.errors import RefNotFound
-from lake_assets.resources.nosql.contract import TableNotFound
+from lake_assets.nosql.contract import TableNotFound
 
 
 def clean(

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from lake_assets import environments, settings
+from lake_assets import environments
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, amount, emit, show
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.settings import RetentionSettings
 
 
 def gc(
@@ -27,7 +28,7 @@ def gc(
     What a deleted branch held, and what was written and never committed, stays for the grace time. Runs may go on
     meanwhile. Says what it would free, and frees it with --yes.
     """
-    limit = timedelta(days=settings.GC_GRACE_DAYS.number(0, 36_500) if grace is None else grace)
+    limit = timedelta(days=RetentionSettings.read().gc_grace_days if grace is None else grace)
     with closing(environments.open_lake()) as lake:
         if not isinstance(lake, EmbeddedLake):
             raise CommandError(

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from lake_assets.cli.errors import CommandError
-from lake_assets.io_managers.frames.arrow import conform
-from lake_assets.io_managers.frames.parquet import file_schema, open_parquet
+from lake_assets.frames.arrow import conform
+from lake_assets.frames.parquet import file_schema, open_parquet
 from lake_assets.lake.contract import Lake, Snapshot
 
 _BATCH = 1024

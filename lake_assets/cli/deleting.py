@@ -34,9 +34,9 @@ def delete(
     if yes and not reason.strip():
         raise typer.BadParameter("a deletion says why: give --reason TEXT")
     with closing(environments.open_lake()) as lake, open_instance() as instance:
-        from lake_assets.defs.deleting import delete as take_off
-        from lake_assets.defs.deleting import deletion_events, plan_deletion
-        from lake_assets.io_managers.event_log import EventLog
+        from lake_assets.runs.deleting import delete as take_off
+        from lake_assets.runs.deleting import deletion_events, plan_deletion
+        from lake_assets.runs.event_log import EventLog
 
         plan = plan_deletion(lake, path_of(lake, asset, MAIN))
         document = {"asset": asset, "place": plan.place, "from": plan.head.id, "paths": plan.paths}

@@ -33,12 +33,12 @@ def as_one_line(command: Callable[..., None]) -> Callable[..., None]:
 
 def describe(error: Exception) -> str:
     """Return an error as one line."""
+    from lake_assets.kafka import KafkaFailure
     from lake_assets.lake.errors import LakeError
-    from lake_assets.resources.kafka import KafkaFailure
-    from lake_assets.resources.nosql.contract import NoSQLError
-    from lake_assets.resources.spark_errors import EngineError, is_spark_error
-    from lake_assets.resources.spark_errors import describe as describe_trace
+    from lake_assets.nosql.contract import NoSQLError
     from lake_assets.settings import SettingError
+    from lake_assets.spark.errors import EngineError, is_spark_error
+    from lake_assets.spark.errors import describe as describe_trace
 
     if is_spark_error(error):
         return describe_trace(str(error))

@@ -82,10 +82,12 @@ def _age(text: str) -> timedelta:
 
 def _reflected(lake: Lake) -> Iterator[str]:
     """Yield the commits that sinks reflect. One that cannot be asked ends the command: what it needs is not known."""
+    from lake_assets.defs.words.resources import words_outbox
+
     with closing(environments.open_nosql()) as store:
         for table in store.tables():
             if commit := store.source_commit(table):
                 yield commit
-    outbox = environments.words_outbox_resource(environments.kafka_resource()).outbox(lake.repository)
+    outbox = words_outbox(environments.kafka_resource()).outbox(lake.repository)
     if commit := outbox.delivered():
         yield commit

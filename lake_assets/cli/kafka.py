@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from lake_assets import environments, settings
+from lake_assets import environments
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit, emit_all, show
+from lake_assets.settings import KafkaSettings
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
 
-    from lake_assets.resources.kafka.cluster import KafkaCluster, TopicState
+    from lake_assets.kafka.cluster import KafkaCluster, TopicState
 
 Server = Annotated[
     str | None,
@@ -44,7 +45,7 @@ class Start(str, Enum):
 
 
 def _cluster(server: str | None) -> KafkaCluster:
-    return environments.open_kafka(server or settings.KAFKA_SERVERS.value)
+    return environments.open_kafka(server or KafkaSettings.read().servers)
 
 
 # Topics
@@ -61,7 +62,7 @@ def create_topic(
     json: Json = False,
 ) -> None:
     """Make a topic."""
-    from lake_assets.resources.kafka.address import topic_name_problem
+    from lake_assets.kafka.address import topic_name_problem
 
     if problem := topic_name_problem(name):
         raise CommandError(problem)
@@ -117,7 +118,7 @@ def _opened(file: str) -> Generator[BinaryIO]:
 
 
 def _produce(lines: BinaryIO, topic: str, cluster: KafkaCluster) -> None:
-    from lake_assets.resources.kafka import KafkaFailure
+    from lake_assets.kafka import KafkaFailure
 
     cluster.topic(topic)  # Where a broker makes topics by itself, a slip of the pen would.
     delivered = _Delivered()
@@ -143,7 +144,7 @@ class _Delivered:
 
 
 def _send(lines: Iterable[bytes], topic: str, cluster: KafkaCluster, delivered: _Delivered) -> None:
-    from lake_assets.resources.kafka.translation import failure, translated
+    from lake_assets.kafka.translation import failure, translated
 
     producer = cluster.producer(
         **{
@@ -216,8 +217,8 @@ def _records(
 ) -> Generator[Message]:
     from confluent_kafka import KafkaError, TopicPartition
 
-    from lake_assets.resources.kafka.errors import KafkaUnavailable
-    from lake_assets.resources.kafka.translation import failure, translated
+    from lake_assets.kafka.errors import KafkaUnavailable
+    from lake_assets.kafka.translation import failure, translated
 
     first = state.earliest if start is Start.EARLIEST else state.latest
     open_ends = {number: end for number, end in state.latest.items() if follow or first[number] < end}

@@ -13,7 +13,7 @@ from lake_assets.lake.contract import MAIN
 if TYPE_CHECKING:
     from lake_assets.cli.runs import Runs
     from lake_assets.lake.contract import Lake
-    from lake_assets.resources.nosql.contract import NoSQLStore
+    from lake_assets.nosql.contract import NoSQLStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def find_spools(nosql_home: Path) -> Iterator[Leftover | Kept]:
     """Yield what writers of the NoSQL store spooled before they were killed, as one; a live writer's is kept."""
     from lake_assets.lake.embedded.housekeeping import freed_by_removing
     from lake_assets.lake.embedded.scratch import Scratch
-    from lake_assets.resources.nosql.runs import spool
+    from lake_assets.nosql.lmdb.runs import spool
 
     root = nosql_home / "spool"
 

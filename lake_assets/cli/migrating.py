@@ -27,7 +27,7 @@ def migrate(
     as well. Stop the daemon and running jobs first. Running it again does no harm.
     """
     with closing(environments.open_lake(any_format=True)) as lake:
-        from lake_assets.io_managers.migration import apply, migrate_main, plan
+        from lake_assets.runs.migration import apply, migrate_main, plan
 
         if lake.format > FORMAT:
             check_format(lake.format, lake.repository)

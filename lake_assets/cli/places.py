@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from lake_assets.cli.code_location import load_graph
-from lake_assets.io_managers.asset_folders import components_of, folder_of, key_of_prefix
+from lake_assets.layout.asset_folders import components_of, folder_of, key_of_prefix
 from lake_assets.streaming.places import places_at
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _partition(folder: str, key: str) -> str | None:
     """Return the folder of a partition that is written by its key."""
     from dagster import DagsterError
 
-    from lake_assets.io_managers.partitions import folders
+    from lake_assets.layout.partitions import folders
 
     graph, asset = load_graph(), key_of_prefix(folder)
     definition = graph.get(asset).partitions_def if asset is not None and graph.has(asset) else None

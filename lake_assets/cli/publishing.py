@@ -38,8 +38,9 @@ def publish(
     """
     overridden = an_override(override or [], by, reason)
     with closing(environments.open_lake()) as lake, open_instance() as instance:
-        from lake_assets.defs.publishing import publish as publish_run
-        from lake_assets.io_managers.run_branch import RUN_ID, find_head
+        from lake_assets.runs.branch import find_head
+        from lake_assets.runs.commit_metadata import CommitMetadata
+        from lake_assets.runs.publishing import publish as publish_run
 
         run_id = _run_id(lake, run)
         record = instance.get_run_by_id(run_id)
@@ -55,7 +56,7 @@ def publish(
                 "terminate it in Dagster's UI"
             )
         result = publish_run(lake, instance, record, load_graph(), override=overridden)
-        published = result.commit.metadata.get(RUN_ID) == run_id
+        published = CommitMetadata.parse(result.commit.metadata).run_id == run_id
     if json:
         emit(
             {
@@ -85,7 +86,7 @@ def an_override(checks: list[str], by: str, reason: str) -> Override | None:
 
 def _run_id(lake: Lake, run: str) -> str:
     """Return the id of the one run whose branch begins so; what was given where none does."""
-    from lake_assets.io_managers.run_branch import branch_name
+    from lake_assets.runs.branch import branch_name
 
     given = run.removeprefix(branch_name(""))
     found = [run_id for run_id in Runs(lake).branches if run_id.startswith(given)]

@@ -33,8 +33,8 @@ def rollback(
     if bool(asset) == everything:
         raise typer.BadParameter("name an asset, or --all")
     with closing(environments.open_lake()) as lake, open_instance() as instance:
-        from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
-        from lake_assets.io_managers.event_log import EventLog
+        from lake_assets.runs.event_log import EventLog
+        from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 
         plan = plan_rollback(lake, to, path_of(lake, asset, MAIN, to) if asset else "")
         document = {"asset": asset or None, "to": plan.target.id, "from": plan.head.id, **asdict(plan.diff)}

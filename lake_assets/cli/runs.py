@@ -27,7 +27,7 @@ class Runs:
     @cached_property
     def branches(self) -> dict[str, str]:
         """Id of a run to the name of its branch."""
-        from lake_assets.io_managers.run_branch import branch_name
+        from lake_assets.runs.branch import branch_name
 
         prefix = branch_name("")
         return {name.removeprefix(prefix): name for name in self._lake.branches() if name.startswith(prefix)}
@@ -59,7 +59,7 @@ class Runs:
     def _asked(self) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
         from dagster import RunsFilter
 
-        from lake_assets.io_managers.run_lock import living
+        from lake_assets.runs.lock import living
 
         with open_instance() as instance:
             found = living(instance)

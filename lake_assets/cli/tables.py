@@ -13,7 +13,7 @@ from lake_assets.cli.lake import SHORT
 from lake_assets.cli.output import Json, emit, emit_all, show
 
 if TYPE_CHECKING:
-    from lake_assets.resources.nosql.contract import Key, NoSQLStore
+    from lake_assets.nosql.contract import Key, NoSQLStore
 
 
 def tables(json: Json = False) -> None:

@@ -24,7 +24,7 @@ def verify(
     size and checksum. A line a problem; the exit code is 1 if there is one.
     """
     with closing(environments.open_lake()) as lake, open_instance() as instance:
-        from lake_assets.io_managers.verification import Verification
+        from lake_assets.runs.verification import Verification
 
         verification = Verification(lake, instance, ref)
         with progress("Verifying", verification.size) as advance:

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import (
     ConfigurableIOManager,
-    DagsterInstance,
-    DagsterRun,
     DataVersion,
     Failure,
     InputContext,
@@ -27,29 +25,28 @@ from dagster import (
     ResourceDependency,
 )
 
-from lake_assets.io_managers.asset_folders import name_of, prefix_of
-from lake_assets.io_managers.content_version import algorithm
-from lake_assets.io_managers.hive_folders import Columns, folder
-from lake_assets.io_managers.layout import columns_of, unlike
+from lake_assets.content.version import algorithm
+from lake_assets.frames.hive_folders import Columns, folder
 from lake_assets.io_managers.lineage import column_metadata
-from lake_assets.io_managers.manifest import MANIFEST, read_manifest, write_manifest
 from lake_assets.io_managers.no_partition import missing, no_partition
-from lake_assets.io_managers.partitions import partition_columns
-from lake_assets.io_managers.provenance import INPUT, parents
-from lake_assets.io_managers.run_branch import RUN_ID, ensure_run_branch, find_head, published_commit
-from lake_assets.io_managers.run_link import run_link
 from lake_assets.lake.contract import MAIN, Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.names import join
+from lake_assets.layout.asset_folders import name_of, prefix_of
+from lake_assets.layout.manifest import MANIFEST, read_manifest, write_manifest
+from lake_assets.layout.partitioning import columns_of, held_windows, unlike
+from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.resources.spark_errors import spark_errors
+from lake_assets.runs.asset_metadata import COMMIT, PREFIX, PREVIEW, place_metadata
+from lake_assets.runs.branch import ensure_run_branch, read_ref
+from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
+from lake_assets.runs.link import run_url
+from lake_assets.runs.provenance import parents
+from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
-
-
-PREVIEW = "lake/preview"
-"""Asset metadata: False keeps rows of a sensitive asset out of Dagster's event log, which outlives them in the lake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +82,13 @@ class Target:
         The asset's folder.
     partitions
         Partition key to its columns; None for an unpartitioned asset.
+    windows
+        The time windows that are its partitions; empty where it has none.
     """
 
     prefix: str
     partitions: Mapping[str, Columns] | None
+    windows: str = ""
 
     @property
     def folders(self) -> dict[str, str]:
@@ -107,33 +107,23 @@ class Target:
         return join(self.prefix, self.folders[key])
 
 
-def join(*parts: str) -> str:
-    """Join path parts, leaving out empty ones."""
-    return "/".join(part for part in parts if part)
-
-
-def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
-    """Return the commit a step of this run reads: its branch's head, or what it published."""
-    head = find_head(lake, run.run_id)
-    if head is not None:
-        # A process that has not seen it makes sure that it still holds what the run wrote.
-        ensure_run_branch(lake, instance, run)
-    else:
-        head = published_commit(lake, instance, run.run_id)
-    if head is None:
-        head = lake.head(ensure_run_branch(lake, instance, run))
-    return head.id
-
-
 class _EqualContentError(Exception):
     """What was written is what the branch holds already: leave the write without a commit."""
 
 
 class LakeIOManager(ConfigurableIOManager):
-    """Base of the IO managers that store in the lake."""
+    """Base of the IO managers that store in the lake.
+
+    Parameters
+    ----------
+    lake
+        Where they store.
+    spark
+        What loads Spark frames; not needed where none is asked for.
+    """
 
     lake: ResourceDependency[LakeResource]
-    spark: ResourceDependency[SparkResource]
+    spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
 
     @abstractmethod
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
@@ -179,7 +169,7 @@ class LakeIOManager(ConfigurableIOManager):
                 beside=self._beside(target.prefix),
             ) as write:
                 commit = write.base
-                write.metadata |= _provenance(context, lake, commit)
+                write.metadata |= _provenance(context, lake, commit, self.lake.dagster_url)
                 _refuse_other_layout(context, lake, commit, target)
                 with spark_errors():
                     stored = self._store(context, obj, write, target)
@@ -189,11 +179,15 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(write.filesystem, root, part.rows, part.version, part.beside, part.columns)
-                write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
-                if len(stored) > 1:
-                    write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
-                write.metadata["data_version"] = _data_version(stored)
+                    write_manifest(
+                        write.filesystem, root, part.rows, part.version, part.beside, part.columns, target.windows
+                    )
+                rows = {key: part.rows for key, part in stored.items()}
+                write.metadata |= CommitMetadata(
+                    rows=sum(rows.values()),
+                    partition_rows=rows if len(rows) > 1 else {},
+                    data_version=_data_version(stored),
+                ).to_metadata()
             commit = write.commit_id
             self._committed(obj, lake, commit, target.prefix)
         except _EqualContentError:
@@ -264,12 +258,7 @@ class LakeIOManager(ConfigurableIOManager):
             path = target.path(key)
             files = [item for item in lake.list(commit, path) if not item.path.endswith(f"/{MANIFEST}")]
             metadata: dict[str, Any] = {
-                "lake/commit": commit,
-                "lake/prefix": path,
-                "lake/branch": branch,
-                "lake/repository": lake.repository,
-                "dagster/uri": f"lake://{commit}/{path}",
-                "dagster/row_count": part.rows,
+                **place_metadata(lake, branch, commit, path, part.rows),
                 "size": MetadataValue.int(sum(item.size for item in files)),
                 "files": len(files),
                 **part.metadata,
@@ -300,7 +289,7 @@ def _tell_commit(context: InputContext, commit: str, prefix: str) -> None:
 
     Not by ``add_input_metadata``: that observes the asset besides, and refuses an input of several partitions.
     """
-    told = {"lake/commit": MetadataValue.text(commit), "lake/prefix": MetadataValue.text(prefix)}
+    told = {COMMIT: MetadataValue.text(commit), PREFIX: MetadataValue.text(prefix)}
     context._user_generated_metadata = {**context._user_generated_metadata, **told}  # pyright: ignore[reportPrivateUsage]
 
 
@@ -326,12 +315,13 @@ def _target(context: InputContext | OutputContext) -> Target:
     return Target(
         prefix_of(context.asset_key),
         {key: partition_columns(definition, key) for key in context.asset_partition_keys},
+        windows_of(definition),
     )
 
 
 def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target: Target) -> None:
     """Refuse a write beside files that are partitioned in another way: a reader would take both for the asset's."""
-    path = unlike(lake, commit, target.prefix, target.columns)
+    path = unlike(lake, commit, target.prefix, target.columns, target.windows)
     if path is not None:
         name = context.asset_key.to_user_string()
         below = path[len(target.prefix) + 1 :]
@@ -342,8 +332,11 @@ def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target
                 "program. Run `lake-assets migrate`, which moves each asset to a folder of its own.",
                 allow_retries=False,
             )
+        now, before = _layout(target.columns), _layout(held)
+        if held == target.columns:
+            now, before = (f"{now} ({windows})" for windows in (target.windows, held_windows(lake, commit, path)))
         raise Failure(
-            f"{name} is {_layout(target.columns)} by its definition, and the lake holds it {_layout(held)}, such as "
+            f"{name} is {now} by its definition, and the lake holds it {before}, such as "
             f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
             allow_retries=False,
         )
@@ -364,28 +357,22 @@ def _of(keys: Sequence[str]) -> str:
     return f"{keys[0]} " if keys and keys[0] else ""
 
 
-def _provenance(context: OutputContext, lake: Lake, base: str) -> dict[str, str]:
+def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict[str, str]:
     """Return who makes a commit, of what, from what: the commit that last changed each input's prefix by ``base``."""
     step: StepExecutionContext = context.step_context
     layer = step.job_def.asset_layer
     node = layer.get(context.asset_key)
-    metadata = {
-        RUN_ID: context.run_id,
-        "job": context.job_name,
-        "step": step.step.key,
-        "asset": name_of(context.asset_key),
-        **run_link(context.run_id),
-    }
-    if context.has_asset_partitions:
-        keys = sorted(context.asset_partition_keys)
-        metadata["partition"] = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
-    if node.code_version:
-        metadata["code_version"] = node.code_version
-    for parent in sorted(node.parent_keys):
-        newest = next(lake.log(base, 1, prefix_of(parent)), None)
-        if newest is not None:
-            metadata[f"{INPUT}{name_of(parent)}"] = newest.id
-    return metadata
+    newest = {name_of(key): next(lake.log(base, 1, prefix_of(key)), None) for key in sorted(node.parent_keys)}
+    return CommitMetadata(
+        run_id=context.run_id,
+        job=context.job_name,
+        step=step.step.key,
+        asset=name_of(context.asset_key),
+        partition=partition_range(context.asset_partition_keys) if context.has_asset_partitions else None,
+        code_version=node.code_version,
+        inputs={name: commit.id for name, commit in newest.items() if commit is not None},
+        run_url=run_url(url, context.run_id),
+    ).to_metadata()
 
 
 def _data_version(stored: Mapping[str, Stored]) -> str:

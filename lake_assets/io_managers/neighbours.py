@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from lake_assets.io_managers.frames.promotions import common_schema
+from lake_assets.frames.promotions import common_schema
 
 if TYPE_CHECKING:
     import pyarrow

@@ -21,15 +21,16 @@ from dagster import (
 )
 from pydantic import PrivateAttr
 
-from lake_assets.io_managers.asset_folders import name_of
-from lake_assets.io_managers.frames import engines
-from lake_assets.io_managers.frames import pandas as pandas_frames
+from lake_assets.frames import engines
+from lake_assets.frames import pandas as pandas_frames
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.no_partition import annotation_of, no_partition
-from lake_assets.resources.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
-from lake_assets.resources.nosql.resource import NoSQLResource
-from lake_assets.resources.spark import SparkResource
-from lake_assets.resources.spark_errors import spark_errors
+from lake_assets.layout.asset_folders import name_of
+from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
+from lake_assets.resources.nosql import NoSQLResource
+from lake_assets.resources.spark import SparkResource, session_of
+from lake_assets.runs.asset_metadata import COMMIT, ROW_COUNT, SINCE, URI
+from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame as SparkDataFrame
@@ -53,10 +54,10 @@ class TableUpdate:
 
     Parameters
     ----------
-    since, until
+    from_commit, to_commit
         Commit the table reflects now (None: none), and the one it reflects afterwards.
     version
-        Version of the content at ``until``.
+        Version of the content at ``to_commit``.
     items
         Rows to put; None where nothing changed for this table.
     delete
@@ -65,8 +66,8 @@ class TableUpdate:
         Whether ``items`` is all the table is to hold.
     """
 
-    since: str | None
-    until: str
+    from_commit: str | None
+    to_commit: str
     version: str
     items: "SparkDataFrame | None" = None
     delete: "SparkDataFrame | None" = None
@@ -75,11 +76,11 @@ class TableUpdate:
     def describe(self) -> str:
         """Return in words what this update is."""
         if self.items is None:
-            return f"nothing changed between {self.since} and {self.until}"
+            return f"nothing changed between {self.from_commit} and {self.to_commit}"
         if self.rebuild:
-            return f"built anew at {self.until}"
+            return f"built anew at {self.to_commit}"
         how = "keys of rewritten partitions worked out anew" if self.delete is not None else "new partitions upserted"
-        return f"from {self.since} to {self.until}, {how}"
+        return f"from {self.from_commit} to {self.to_commit}, {how}"
 
 
 class NoSQLIOManager(ConfigurableIOManager):
@@ -96,7 +97,7 @@ class NoSQLIOManager(ConfigurableIOManager):
     """
 
     nosql: ResourceDependency[NoSQLResource]
-    spark: ResourceDependency[SparkResource]
+    spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
     _folder: tempfile.TemporaryDirectory[str] | None = PrivateAttr(default=None)
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
@@ -115,7 +116,7 @@ class NoSQLIOManager(ConfigurableIOManager):
         if isinstance(obj, TableUpdate):
             with spark_errors():
                 result = self._update(context, store, table, obj)
-            context.add_output_metadata({"lake/commit": obj.until, "lake/since": obj.since or "none"})
+            context.add_output_metadata({COMMIT: obj.to_commit, SINCE: obj.from_commit or "none"})
             version = DataVersion(obj.version)
             context.step_context.set_data_version(context.asset_key, version)
         elif engines.engine_of_value(obj) is not None:
@@ -132,8 +133,8 @@ class NoSQLIOManager(ConfigurableIOManager):
         schema = store.schema(table)
         context.add_output_metadata(
             {
-                "dagster/uri": f"{self.nosql.describe()}/{table}",
-                "dagster/row_count": store.row_count(table),
+                URI: f"{self.nosql.describe()}/{table}",
+                ROW_COUNT: store.row_count(table),
                 "preview": MetadataValue.md(_preview(store, table)),
                 **column_metadata(
                     context, {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
@@ -151,8 +152,8 @@ class NoSQLIOManager(ConfigurableIOManager):
                 _as_stored(update.items),
                 mode="overwrite" if update.rebuild else _mode(context),
                 delete=None if update.delete is None else _as_stored(update.delete),
-                source_commit=update.until,
-                expected_commit=update.since,
+                source_commit=update.to_commit,
+                expected_commit=update.from_commit,
                 check_expected=True,
                 **options,
             )
@@ -186,7 +187,7 @@ class NoSQLIOManager(ConfigurableIOManager):
         with pq.ParquetWriter(path, store.schema(table)) as writer:
             for batch in batches:
                 writer.write_batch(batch)
-        return self.spark.session.read.parquet(path.as_uri())
+        return session_of(self.spark).read.parquet(path.as_uri())
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Remove the tables that were handed to Spark."""
@@ -245,7 +246,7 @@ def _as_stored(frame: Any) -> Any:
 def _preview(store: NoSQLStore, table: str) -> str:
     import pyarrow
 
-    from lake_assets.io_managers.frames.preview import markdown
+    from lake_assets.frames.preview import markdown
 
     first = next(store.scan(table, batch_size=5), None)
     return markdown(pyarrow.Table.from_batches([first] if first is not None else [], store.schema(table)))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import InputContext, MetadataValue, OutputContext
 
-from lake_assets.io_managers.content_version import version_of_files
-from lake_assets.io_managers.frames import engines
-from lake_assets.io_managers.frames import pandas as pandas_frames
-from lake_assets.io_managers.frames import spark as spark_frames
-from lake_assets.io_managers.frames.parquet import (
+from lake_assets.content.version import version_of_files
+from lake_assets.frames import engines
+from lake_assets.frames import pandas as pandas_frames
+from lake_assets.frames import spark as spark_frames
+from lake_assets.frames.hive_folders import Columns
+from lake_assets.frames.parquet import (
     Folder,
     file_schema,
     find_folder,
@@ -21,12 +22,13 @@ from lake_assets.io_managers.frames.parquet import (
     read_table,
     write_table,
 )
-from lake_assets.io_managers.frames.preview import markdown, preview
-from lake_assets.io_managers.hive_folders import Columns
-from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target, join
+from lake_assets.frames.preview import markdown, preview
+from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target
 from lake_assets.io_managers.neighbours import refuse_unlike
 from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
+from lake_assets.lake.names import join
+from lake_assets.resources.spark import session_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -90,7 +92,7 @@ class ParquetIOManager(LakeIOManager):
         several = len(target.folders) > 1
         folders = list(_folders(snapshot, target, several=several))
         if engine == "spark":
-            return spark_frames.read_spark(self.spark.session, folders, snapshot.uri if several else None)
+            return spark_frames.read_spark(session_of(self.spark), folders, snapshot.uri if several else None)
         return pandas_frames.to_pandas(read_table(snapshot.filesystem, folders))
 
     def _preview(

@@ -158,3 +158,8 @@ def is_marker(name: str, size: int) -> bool:
 def is_unfinished(name: str) -> bool:
     """Tell whether a folder is that of a write that has not ended: refused in every commit."""
     return name.startswith(_UNFINISHED)
+
+
+def join(*parts: str) -> str:
+    """Join path parts, leaving out empty ones."""
+    return "/".join(part for part in parts if part)

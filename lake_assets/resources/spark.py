@@ -1,119 +1,27 @@
 """The Spark session of a run: one, lazy, on dagster-pyspark's lazy resource."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
-import os
-import re
-import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Optional
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import ConfigurableResource, InitResourceContext, ResourceDependency
 from pydantic import Field, PrivateAttr
+
+from lake_assets.resources.lake import LakeResource
+from lake_assets.spark.session import (
+    check_java,
+    give_credentials,
+    prepare_process,
+    read_any_file_name,
+    session_conf,
+    without_credentials,
+)
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
     from pyspark.sql import SparkSession
-
-
-SUPPORTED_JAVA = (17, 21)
-
-AS_NAMED = {"__globPaths__": "false"}
-"""Option of Spark's readers that are no streams: one path is one file or folder, whatever wildcards are in its name."""
-_WILDCARDS = frozenset("\\*?{}[]")
-
-
-def session_conf() -> dict[str, str]:
-    """Return the settings every session of ours has, whatever its master."""
-    return {
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.ansi.enabled": "true",
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
-        "spark.sql.session.timeZone": "UTC",
-        # Loopback unless configured: nothing on this machine listens on an outer address.
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.memory": "2g",
-        "spark.sql.shuffle.partitions": "8",
-        # Partition values are strings, as their keys are: hour "08" is not 8.
-        "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-        # Not INT96, which other engines read as another century past the year 2262.
-        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        "spark.log.level": "ERROR",
-    }
-
-
-def prepare_process() -> None:
-    """Set what Spark reads from the process's environment when its JVM starts."""
-    # Workers would otherwise run the system's Python.
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    # In a locale without UTF-8 a JVM finds no file whose name is more than ASCII.
-    locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")
-    if not locale.lower().replace("-", "").endswith("utf8"):
-        os.environ["LC_ALL"] = "C.UTF-8"
-    # A site's own configuration wins; without one, the log is quiet from the first line on.
-    os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark_conf"))
-
-
-def read_any_file_name(session: SparkSession) -> None:
-    """Have Hadoop look for no checksum beside a local file: its name cannot be spelled where there is a ``:``.
-
-    By the setting ``fs.file.impl`` another class would do without, but the S3A connector refuses that one.
-    """
-    # Spark has no public way to its JVM.
-    java: Any = session._jvm  # pyright: ignore[reportPrivateUsage]
-    context: Any = session._jsc  # pyright: ignore[reportPrivateUsage]
-    # One file system for the whole JVM.
-    local = java.org.apache.hadoop.fs.FileSystem.getLocal(context.hadoopConfiguration())
-    local.setVerifyChecksum(False)
-    local.setWriteChecksum(False)
-
-
-def file_uri(path: str | Path) -> str:
-    """Return what Spark reads as this very file or folder: wildcards in its name stand for themselves."""
-    return literal(f"file://{path}")
-
-
-def literal(uri: str) -> str:
-    """Return what Spark reads as this very URI: it takes wildcards in it for themselves."""
-    return re.sub(r"([\\*?{}\[\]])", r"\\\1", uri)
-
-
-def can_be_escaped(path: str) -> bool:
-    """Tell whether Spark finds a path as :func:`file_uri` spells it: not where there is a ':' beside a wildcard."""
-    return ":" not in path or not _WILDCARDS & set(path)
-
-
-def java_version() -> tuple[str, int | None]:
-    """Return the java program that Spark would start, and its major version; None where it does not run."""
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else "java"
-    try:
-        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return java, None
-    found = re.search(r'version "(\d+)', answer.stderr)
-    return java, int(found[1]) if found else None
-
-
-def check_java() -> None:
-    """Refuse to start without a Java that Spark 4.0 runs on.
-
-    Raises
-    ------
-    RuntimeError
-        There is none, or of another version than 17 or 21.
-    """
-    java, major = java_version()
-    if major not in SUPPORTED_JAVA:
-        found = f"{java!r} is version {major}" if major else f"{java!r} does not run"
-        raise RuntimeError(
-            f"Spark 4.0 needs Java 17 or 21, and {found}: install it, such as "
-            "`apt-get install openjdk-17-jre-headless`, or point JAVA_HOME to it"
-        )
 
 
 class SparkResource(ConfigurableResource["SparkResource"]):
@@ -125,8 +33,9 @@ class SparkResource(ConfigurableResource["SparkResource"]):
         Any Spark master: ``local[*]``, ``spark://host:7077``, ``yarn``, ``k8s://…``.
     conf
         Further Spark settings; they win over ours.
-    s3a_bucket, s3a_endpoint
-        The S3-compatible store that the lake's data are in, where they are not on disk; see :mod:`.s3a`.
+    lake
+        The lake whose data Spark reads and writes: it tells Spark its address and credentials. Not needed where they
+        are on a local disk.
     kafka
         Whether streams of Kafka are read or written.
     jars
@@ -135,14 +44,15 @@ class SparkResource(ConfigurableResource["SparkResource"]):
 
     master: str = Field(default="local[*]", description="Spark master URL")
     conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, winning over the defaults")
-    s3a_bucket: str = Field(default="", description="Bucket that Spark reads and writes through S3A; none if empty")
-    s3a_endpoint: str = Field(default="", description="Address of that bucket's gateway")
+    lake: ResourceDependency[LakeResource | None] = None  # pyright: ignore[reportAssignmentType]
     kafka: bool = Field(default=False, description="Whether Spark is to have its Kafka connector")
-    jars: str = Field(default="", description="Folder where connectors are kept, fetched when first needed")
-    _lazy: LazyPySparkResource | None = PrivateAttr(default=None)
+    jars: str = Field(
+        default="~/.cache/lake_assets/jars", description="Folder where connectors are kept, fetched when first needed"
+    )
+    _lazy: Optional["LazyPySparkResource"] = PrivateAttr(default=None)
 
     @property
-    def session(self) -> SparkSession:
+    def session(self) -> "SparkSession":
         """The session, started at first use.
 
         Raises
@@ -155,22 +65,40 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             from dagster_pyspark import LazyPySparkResource
 
             prepare_process()
-            settings = {**session_conf(), **self._connectors(), "spark.master": self.master, **self.conf}
+            lake_conf = self.lake.spark_conf() if self.lake is not None else {}
+            connectors = self._connectors(lake_conf)
+            settings = {**session_conf(), **lake_conf, **connectors, "spark.master": self.master, **self.conf}
+            settings, credentials = without_credentials(settings)
             lazy = LazyPySparkResource(spark_config=settings)
             read_any_file_name(lazy.spark_session)
+            give_credentials(lazy.spark_session, credentials)
             self._lazy = lazy
         return self._lazy.spark_session
 
-    def _connectors(self) -> dict[str, str]:
-        from lake_assets.resources.s3a import s3a_conf
-        from lake_assets.resources.spark_jars import KAFKA, S3A, class_path
+    def _connectors(self, lake_conf: Mapping[str, str]) -> dict[str, str]:
+        from lake_assets.spark import s3a
+        from lake_assets.spark.jars import KAFKA, S3A, class_path
 
-        wanted = [connector for connector, is_used in ((S3A, self.s3a_bucket), (KAFKA, self.kafka)) if is_used]
-        settings = s3a_conf(self.s3a_bucket, self.s3a_endpoint) if self.s3a_bucket else {}
-        return settings | class_path(Path(self.jars).expanduser(), wanted)
+        wanted = [connector for connector, used in ((S3A, s3a.is_needed(lake_conf)), (KAFKA, self.kafka)) if used]
+        return class_path(Path(self.jars).expanduser(), wanted)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Stop the session, if one was started here."""
         if self._lazy is not None:
             self._lazy.spark_session.stop()
             self._lazy = None
+
+
+def session_of(spark: SparkResource | None) -> "SparkSession":
+    """Return the session of an IO manager's ``spark``.
+
+    Raises
+    ------
+    RuntimeError
+        The IO manager was given none, or there is no Java to run it on.
+    """
+    if spark is None:
+        raise RuntimeError(
+            "a Spark frame is asked for, and the IO manager has no Spark: give it one (spark=SparkResource(lake=lake))"
+        )
+    return spark.session

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.readwriter import DataStreamWriter
 
-    from lake_assets.resources.kafka.cluster import KafkaCluster
+    from lake_assets.kafka.cluster import KafkaCluster
 
 SHOWN = 1000
 """Rows of a micro-batch that the console shows."""

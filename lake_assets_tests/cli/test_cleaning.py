@@ -11,8 +11,8 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from lake_assets import environments
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.resources.nosql.contract import NoSQLStore
-from lake_assets.resources.nosql.runs import spool
+from lake_assets.nosql.contract import NoSQLStore
+from lake_assets.nosql.lmdb.runs import spool
 from lake_assets_tests.cli.conftest import Command
 
 ENDED = "eeee0000-0000-4000-8000-000000000001"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets.nosql.contract import NoSQLStore
 from lake_assets_tests.cli.conftest import Command
 
 Answer = Callable[..., Any]

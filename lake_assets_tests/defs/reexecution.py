@@ -18,7 +18,7 @@ from dagster._core.definitions.reconstruct import ReconstructableJob, Reconstruc
 from dagster._core.execution.api import execute_run
 
 from lake_assets import definitions, environments
-from lake_assets_tests.defs.conftest import Graph
+from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.shared_spark import SharedSpark
 
 

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from lake_assets import definitions, environments
 from lake_assets.cli import rolling_back
 from lake_assets.cli.app import app
-from lake_assets.defs.rollback import plan_rollback, roll_back, rollback_events
-from lake_assets.io_managers.event_log import EventLog
-from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.runs.event_log import EventLog
+from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
+from lake_assets.runs.verification import Verification
 from lake_assets_tests.defs.environments import use_fresh
 from lake_assets_tests.keyed_graph import BY_CITY, DAILY, DEEP, DOTTED, LAKE_ASSETS, SALES, TABLE, KeyedGraph
 from lake_assets_tests.lake.backends import BACKENDS

@@ -9,9 +9,9 @@ import pandas
 import pytest
 from dagster import AssetKey, ExecuteInProcessResult
 
-from lake_assets.io_managers.content_version import ContentDigest
-from lake_assets.io_managers.manifest import read_manifest
+from lake_assets.content.version import ContentDigest
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.layout.manifest import read_manifest
 from lake_assets_tests.small_graph import SmallGraph
 
 

@@ -18,7 +18,7 @@ from dagster import (
     asset,
 )
 
-from lake_assets.io_managers.lake_file import StoredFile
+from lake_assets.io_managers.raw_file import StoredFile
 from lake_assets.lake.errors import PathNotFound
 from lake_assets_tests.io_managers.conftest import Workbench
 

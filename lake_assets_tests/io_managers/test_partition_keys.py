@@ -22,8 +22,8 @@ from dagster import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_assets.io_managers.hive_folders import folder
-from lake_assets.io_managers.partitions import PartitionKeyError, folders, key_of, partition_columns
+from lake_assets.frames.hive_folders import folder
+from lake_assets.layout.partitions import PartitionKeyError, folders, key_of, partition_columns
 from lake_assets_tests.io_managers.conftest import Workbench
 
 KEPT = [

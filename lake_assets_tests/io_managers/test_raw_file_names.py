@@ -11,7 +11,7 @@ import pyspark.sql
 import pytest
 from dagster import AssetsDefinition, MaterializeResult, StaticPartitionsDefinition, asset
 
-from lake_assets.io_managers.lake_file import RawFile, StoredFile
+from lake_assets.io_managers.raw_file import RawFile, StoredFile
 from lake_assets.lake.errors import InvalidName
 from lake_assets_tests.io_managers.conftest import Workbench
 

@@ -12,8 +12,8 @@ import pyspark.sql
 import pytest
 from dagster import AssetsDefinition, StaticPartitionsDefinition, asset
 
-from lake_assets.io_managers.frames.pandas import to_arrow
-from lake_assets.io_managers.lake_file import RawFile
+from lake_assets.frames.pandas import to_arrow
+from lake_assets.io_managers.raw_file import RawFile
 from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, pandas_frame, spark_frame, spelt, table
 
@@ -29,7 +29,7 @@ def frame_of(spark: Any, engine: str, rows: pa.Table) -> Any:
     return pandas_frame(rows) if engine == "pandas" else spark_frame(spark, rows)
 
 
-def stored(rows: Any, **options: Any) -> AssetsDefinition:
+def stored(rows: Any, **options: Any) -> Any:
     @asset(name="prices", io_manager_key="lake_file_io_manager", **options)
     def prices() -> Any:
         return rows

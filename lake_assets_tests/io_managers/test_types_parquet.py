@@ -21,10 +21,10 @@ from dagster import AssetsDefinition, DailyPartitionsDefinition, asset
 from pyarrow.fs import LocalFileSystem
 
 from lake_assets.cli import content
-from lake_assets.io_managers.frames.pandas import to_arrow, to_pandas
-from lake_assets.io_managers.frames.parquet import find_folder, read_table
-from lake_assets.io_managers.frames.spark import arrow_schema, read_spark
-from lake_assets.io_managers.frames.stored_types import RefusedColumn, stored_schema
+from lake_assets.frames.pandas import to_arrow, to_pandas
+from lake_assets.frames.parquet import find_folder, read_table
+from lake_assets.frames.spark import arrow_schema, read_spark
+from lake_assets.frames.stored_types import RefusedColumn, stored_schema
 from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, pandas_frame, spark_frame, spelt, table
 

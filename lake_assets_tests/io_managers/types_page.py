@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyspark.sql
 from dagster import asset
 
-from lake_assets.io_managers.frames.pandas import to_arrow
-from lake_assets.io_managers.frames.promotions import promoted
-from lake_assets.io_managers.frames.spark import spark_type
-from lake_assets.io_managers.frames.stored_types import RefusedColumn, stored_type
-from lake_assets.resources.nosql.contract import SchemaMismatch
+from lake_assets.frames.pandas import to_arrow
+from lake_assets.frames.promotions import promoted
+from lake_assets.frames.spark import spark_type
+from lake_assets.frames.stored_types import RefusedColumn, stored_type
+from lake_assets.nosql.contract import SchemaMismatch
 from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, pandas_frame, spark_frame, spelt, table
 

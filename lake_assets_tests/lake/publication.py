@@ -37,7 +37,7 @@ def reflect(home: Path, commit: str) -> None:
     """Write a table that reflects a commit."""
     import pandas
 
-    from lake_assets.resources.nosql.lmdb_store import LMDBStore
+    from lake_assets.nosql.lmdb.store import LMDBStore
 
     store = LMDBStore(home / "nosql")
     rows = pandas.DataFrame({"key": ["a", "b"], "value": [1, 2]})

@@ -153,7 +153,7 @@ def test_what_is_published_between_the_look_and_the_merge_is_a_conflict_and_is_k
 
     def and_then_another_publishes(source: str, into: str) -> str:
         seen = look(source, into)
-        if private.told_by(source) and not looks:
+        if private.parse_name(source) and not looks:
             looks.append(other.merge("quicker", "main", audit=TESTS).id)
         return seen
 

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from lake_assets import environments
 from lake_assets.cli.app import app
-from lake_assets.io_managers.provenance import made_at, places_of
+from lake_assets.defs.stocks.source import open_source
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import FormatMismatch
-from lake_assets.resources.stocks_source import open_source
+from lake_assets.runs.provenance import made_at, places_of
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.lake.backends import BACKENDS
 from lake_assets_tests.processes.conftest import StartJob, dagster_home, server, services, start_job

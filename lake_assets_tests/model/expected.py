@@ -142,13 +142,13 @@ class Expected:
         # The branch that it was to read may be gone by now.
         return self.main if source == "main" else self.branches.get(source) or self.commits.get(source)
 
-    def goes_on(self, run: Run) -> bool:
+    def is_alive(self, run: Run) -> bool:
         return run.status == "going"
 
     def swept(self) -> set[str]:
         """Return the branches that a sweep removes: of runs that failed, and that none which goes on began from."""
         needed: set[str] = set()
-        for run in filter(self.goes_on, self.runs):
+        for run in filter(self.is_alive, self.runs):
             ancestor: Run | None = run
             while ancestor is not None:
                 needed.add(ancestor.branch)

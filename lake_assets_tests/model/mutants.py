@@ -10,15 +10,15 @@ from zlib import crc32
 
 import pyarrow
 
-from lake_assets.defs import publishing, rollback, sweeping
-from lake_assets.io_managers import audit, run_branch, verification
-from lake_assets.io_managers.content_version import ContentDigest
-from lake_assets.io_managers.run_events import RunEvents
-from lake_assets.io_managers.run_lock import Living
+from lake_assets.content.version import ContentDigest
 from lake_assets.lake import transaction as transactions
 from lake_assets.lake.audit import Audit, Entry
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.runs import audit, publishing, rollback, sweeping, verification
+from lake_assets.runs import branch as run_branch
+from lake_assets.runs.checked_commits import RunEvents
+from lake_assets.runs.lock import Living
 from lake_assets_tests.model import sink, world
 from lake_assets_tests.model.world import World
 
@@ -207,6 +207,3 @@ MUTANTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
     "lost work unreported": lost_work_unreported,
     "past the rule unreported": past_the_rule_unreported,
 }
-
-SLOW = {"re-execution ungated", "past the rule unreported", "needed branches swept", "first pass decides"}
-"""These take sequences of a rare kind: by chance they are looked for in the soak tests only."""

@@ -7,7 +7,7 @@ import pandas
 from lake_assets.defs.stocks.latest import changed_folders
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import PathNotFound
-from lake_assets.resources.nosql.contract import NoSQLStore
+from lake_assets.nosql.contract import NoSQLStore
 
 TABLE = "rows_table"
 SOURCE = "rows"
@@ -35,7 +35,7 @@ def feed(lake: Lake, store: NoSQLStore) -> None:
         held,
         key=KEY,
         mode="append",
-        delete=stale[list(KEY)],
+        delete=stale.loc[:, list(KEY)],
         source_commit=until,
         expected_commit=since,
         check_expected=True,

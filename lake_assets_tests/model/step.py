@@ -28,8 +28,8 @@ from dagster import (
 )
 from dagster._core.events import LoadedInputData, StepMaterializationData
 
-from lake_assets.io_managers.event_log import DATA_VERSION
 from lake_assets.io_managers.lake_io_manager import LakeIOManager
+from lake_assets.runs.event_log import DATA_VERSION
 
 _LOG = getLogger(__name__)
 _LOG.propagate = False

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lake_assets.io_managers.asset_folders import prefix_of
 from lake_assets.lake.contract import MAIN
+from lake_assets.layout.asset_folders import prefix_of
 from lake_assets_tests.lake.history import below
 from lake_assets_tests.model.graph import BOTH, RAW, ROWS
 from lake_assets_tests.model.machine import ALL_CHECKS, LakeFSRunsMachine, RunsMachine

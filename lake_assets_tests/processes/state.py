@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset
 
+from lake_assets.defs.stocks.generator import generate
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.embedded.locks import try_lock
 from lake_assets.lake.errors import PathNotFound
-from lake_assets.resources.nosql.contract import NoSQLStore
-from lake_assets.resources.stocks_source.generator import generate
+from lake_assets.nosql.contract import NoSQLStore
 
 DAY = "2017-07-28"
 Row = Mapping[str, Any]

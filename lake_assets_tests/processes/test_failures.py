@@ -16,12 +16,12 @@ from dagster import ExecuteInProcessResult, RetryPolicy
 from lake_assets import definitions, environments
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.resources.nosql.lmdb_store import LMDBStore
-from lake_assets_tests.defs.conftest import Graph
+from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.state import DAY, check_hour, generated, key_of, latest, rows_of, table_of
-from lake_assets_tests.resources.stocks_source.servers import Handler, running, truncated
 from lake_assets_tests.shared_spark import SharedSpark
+from lake_assets_tests.sources.servers import Handler, running, truncated
 
 MakeGraph = Callable[..., Graph]
 HEADER, *ROWS = generated("09", 200).splitlines(keepends=True)

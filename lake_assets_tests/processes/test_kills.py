@@ -10,8 +10,8 @@ import pytest
 
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.resources.nosql.lmdb_store import LMDBStore
-from lake_assets_tests.defs.conftest import Graph
+from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.job_process import JobProcess
 from lake_assets_tests.processes.kill import Kill
@@ -35,14 +35,14 @@ def started_and_killed(kill: Kill, start_job: StartJob, key: str, home: Path, ro
     return job
 
 
-GENERATED = "lake_assets.resources.stocks_source.generated:GeneratedSource"
+GENERATED = "lake_assets.defs.stocks.generated:GeneratedSource"
 REPOSITORY = "lake_assets.lake.embedded.repository:EmbeddedLake"
 REFS = "lake_assets.lake.embedded.refs:Refs"
 OBJECTS = "lake_assets.lake.embedded.objects:Objects"
 COMMITS = "lake_assets.lake.embedded.commits:Commits"
-FRAMES = "lake_assets.io_managers.frames.spark"
-STORE = "lake_assets.resources.nosql.lmdb_store:LMDBStore"
-TABLE_WRITE = "lake_assets.resources.nosql.table_write:TableWrite"
+FRAMES = "lake_assets.frames.spark"
+STORE = "lake_assets.nosql.lmdb.store:LMDBStore"
+TABLE_WRITE = "lake_assets.nosql.lmdb.table_write:TableWrite"
 UNFINISHED = "staging/*/data/**/_temporary/**/*"
 SPOOLED = "nosql/spool/*/*"
 

@@ -13,18 +13,19 @@ from typing import Any
 import pyarrow.dataset
 import pytest
 
-from lake_assets import settings
 from lake_assets.defs.stocks.schema import COLUMNS
 from lake_assets.defs.words.source import SAMPLE
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import LakeFSLake
-from lake_assets.resources.nosql.lmdb_store import LMDBStore
-from lake_assets.resources.outbox.lines import read_committed
-from lake_assets.resources.spark_jars import S3A, JarsUnavailable, jars
+from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets.outbox.lines import read_committed
+from lake_assets.settings import SparkSettings
+from lake_assets.spark.jars import S3A, JarsUnavailable, jars
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.defs.words.stream import counted
 from lake_assets_tests.lakefs_server import CREDENTIALS
+from lake_assets_tests.outbox.outboxes import COUNTS
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 
@@ -49,7 +50,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     if not data.is_dir():
         pytest.skip("the real files (../shared/data) are not on this machine")
     try:
-        jars(Path(settings.SPARK_JARS.value).expanduser(), S3A)
+        jars(SparkSettings.read().jars.expanduser(), S3A)
     except JarsUnavailable as error:
         pytest.skip(f"wants Spark's S3A connector: {error}")
     home = tmp_path_factory.mktemp("lakefs")
@@ -127,7 +128,7 @@ def test_words_are_counted_and_delivered(ran: Ran) -> None:
     counts = rows(ran.lake, "word_counts").to_pylist()
     lines = (SAMPLE / "lines.txt").read_text().splitlines()
     assert {row["word"]: row["count"] for row in counts} == counted(lines)
-    delivered = {update.word: update.count for update in read_committed(ran.home / "words.jsonl")}
+    delivered = {update.key: update.value for update in read_committed(ran.home / "words.jsonl", COUNTS)}
     assert delivered == counted(lines)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from lake_assets.defs.sweeping import sweep
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import LakeFSLake
+from lake_assets.runs.sweeping import sweep
 from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer
 from lake_assets_tests.processes.conftest import StartJob, services
 from lake_assets_tests.processes.state import key_of

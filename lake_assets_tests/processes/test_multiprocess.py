@@ -8,7 +8,7 @@ import pytest
 
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.resources.nosql.lmdb_store import LMDBStore
+from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.state import check_hour, check_nothing_is_left, check_table, generated, key_of
 

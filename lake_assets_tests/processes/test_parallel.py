@@ -9,7 +9,7 @@ import pytest
 
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.resources.nosql.lmdb_store import LMDBStore
+from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.job_process import PATIENCE
 from lake_assets_tests.processes.state import (
@@ -21,7 +21,7 @@ from lake_assets_tests.processes.state import (
     generated,
     key_of,
 )
-from lake_assets_tests.resources.stocks_source.servers import Fault, FaultyServer, Handler, running
+from lake_assets_tests.sources.servers import Fault, FaultyServer, Handler, running
 
 
 def check_table_is_that_of_main(home: Path, hours: dict[str, bytes]) -> None:

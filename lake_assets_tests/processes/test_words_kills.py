@@ -13,14 +13,14 @@ import pytest
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.lakefs import LakeFSLake
-from lake_assets_tests.defs.conftest import Graph
+from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.kafka_broker import KafkaBroker
 from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer
+from lake_assets_tests.outbox.outboxes import OutboxSpec
 from lake_assets_tests.processes.conftest import StartJob, services
 from lake_assets_tests.processes.kill import Kill
 from lake_assets_tests.processes.state import check_no_lock_is_held
 from lake_assets_tests.processes.words import Folder, Topic, Words
-from lake_assets_tests.resources.outbox.outboxes import OutboxSpec
 
 MakeGraph = Callable[..., Graph]
 
@@ -31,8 +31,8 @@ LAKEFS = "lake_assets.lake.lakefs.repository:LakeFSLake"
 STREAM = "lake_assets.io_managers.stream"
 CHECKPOINT = "lake_assets.streaming.checkpoint"
 SINK = "lake_assets.defs.words.sink"
-LINES = "lake_assets.resources.outbox.lines"
-KAFKA = "lake_assets.resources.outbox.kafka:KafkaSender"
+LINES = "lake_assets.outbox.lines"
+KAFKA = "lake_assets.outbox.kafka:KafkaSender"
 BATCH = "pyspark.sql.readwriter:DataFrameWriter.parquet"
 UNFINISHED = "streams/**/changes-*/**/_temporary/**/*"
 

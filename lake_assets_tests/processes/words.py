@@ -11,11 +11,11 @@ from typing import Protocol
 import pyarrow.parquet as pq
 
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.resources.outbox.contract import Update
+from lake_assets.outbox.contract import Update
 from lake_assets_tests.kafka_broker import KafkaBroker
+from lake_assets_tests.outbox.outboxes import OutboxSpec
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.job_process import JobProcess
-from lake_assets_tests.resources.outbox.outboxes import OutboxSpec
 
 
 class Source(Protocol):

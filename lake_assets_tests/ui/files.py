@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from lake_assets.resources.stocks_source.generator import generate
+from lake_assets.defs.stocks.generator import generate
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 
 REAL = REPOSITORY_ROOT.parent / "shared" / "data" / "xetra" / "2017-07-28"

@@ -19,7 +19,7 @@ import psutil
 import yaml
 
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.resources.nosql.lmdb_store import LMDBStore
+from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.ui import queries
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lake_assets.defs.stocks.schema import spark_schema
-from lake_assets.io_managers.manifest import MANIFEST
 from lake_assets.io_managers.nosql import TableUpdate
 from lake_assets.lake.contract import Diff, Lake
 from lake_assets.lake.errors import PathNotFound, RefNotFound
+from lake_assets.layout.manifest import MANIFEST
 from lake_assets.resources.spark import SparkResource
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 PREFIX = "stocks_parquet"
 
 
-def table_update(lake: Lake, spark: SparkResource, since: str | None, until: str) -> TableUpdate:
-    """Return what brings the table from the rows of commit ``since`` to those of ``until``.
+def table_update(lake: Lake, spark: SparkResource, from_commit: str | None, to_commit: str) -> TableUpdate:
+    """Return what brings the table from the rows of commit ``from_commit`` to those of ``to_commit``.
 
     Parameters
     ----------
@@ -32,39 +32,39 @@ def table_update(lake: Lake, spark: SparkResource, since: str | None, until: str
         Both commits' lake.
     spark
         Its session is started only where something changed.
-    since
+    from_commit
         Commit the table reflects; None, or one this lake does not know, for a table to be built anew.
-    until
-        A published commit, not older than ``since``.
+    to_commit
+        A published commit, not older than ``from_commit``.
     """
-    version = lake.fingerprint(until, PREFIX) or "empty"
+    version = lake.fingerprint(to_commit, PREFIX) or "empty"
     try:
-        diff = lake.diff(since, until, PREFIX) if since is not None else None
+        diff = lake.diff(from_commit, to_commit, PREFIX) if from_commit is not None else None
     except RefNotFound:
         diff = None
     if diff is None:
-        bars = _read(lake, spark, until, [PREFIX])
-        return TableUpdate(since, until, version, latest(bars), rebuild=True)
-    added, rewritten = changed_folders(lake, since or "", diff)
+        bars = _read(lake, spark, to_commit, [PREFIX])
+        return TableUpdate(from_commit, to_commit, version, latest(bars), rebuild=True)
+    added, rewritten = changed_folders(lake, from_commit or "", diff)
     if rewritten:
-        now = [*added, *(folder for folder in rewritten if lake.fingerprint(until, folder) is not None)]
+        now = [*added, *(folder for folder in rewritten if lake.fingerprint(to_commit, folder) is not None)]
         keys = (
-            _read(lake, spark, since or "", rewritten)
+            _read(lake, spark, from_commit or "", rewritten)
             .select("ISIN")
-            .union(_read(lake, spark, until, now).select("ISIN"))
+            .union(_read(lake, spark, to_commit, now).select("ISIN"))
             .distinct()
         )
-        bars = _read(lake, spark, until, [PREFIX]).join(keys, "ISIN", "left_semi")
-        return TableUpdate(since, until, version, latest(bars), delete=keys)
+        bars = _read(lake, spark, to_commit, [PREFIX]).join(keys, "ISIN", "left_semi")
+        return TableUpdate(from_commit, to_commit, version, latest(bars), delete=keys)
     if added:
-        return TableUpdate(since, until, version, latest(_read(lake, spark, until, added)))
-    return TableUpdate(since, until, version)
+        return TableUpdate(from_commit, to_commit, version, latest(_read(lake, spark, to_commit, added)))
+    return TableUpdate(from_commit, to_commit, version)
 
 
-def changed_folders(lake: Lake, since: str, diff: Diff) -> tuple[list[str], list[str]]:
-    """Return the partition folders that are new in ``diff``, and those that ``since`` held already, each sorted."""
+def changed_folders(lake: Lake, from_commit: str, diff: Diff) -> tuple[list[str], list[str]]:
+    """Return the partition folders that ``diff`` adds, and those that ``from_commit`` held already, each sorted."""
     touched = {path.rpartition("/")[0] for path in diff.paths if not path.endswith(f"/{MANIFEST}")}
-    rewritten = {folder for folder in touched if lake.fingerprint(since, folder) is not None}
+    rewritten = {folder for folder in touched if lake.fingerprint(from_commit, folder) is not None}
     return sorted(touched - rewritten), sorted(rewritten)
 
 

@@ -17,23 +17,18 @@ from dagster import (
     sensor,
 )
 
-from lake_assets import settings
 from lake_assets.defs.stocks.jobs import stocks
 from lake_assets.defs.stocks.partitions import HOURS, key_of
-from lake_assets.resources.stocks_source import (
-    Patience,
-    SourceError,
-    SourceFile,
-    StocksSource,
-    StocksSourceResource,
-)
+from lake_assets.defs.stocks.settings import StocksSettings
+from lake_assets.defs.stocks.source import StocksSourceResource
+from lake_assets.sources import RetryLimits, Source, SourceError, SourceFile
 
 RUNS_PER_TICK = 100
 """The rest follows with the next ticks, so that a first look at years of files does not flood the queue."""
 
 # Dagster gives a tick 60 s: the last probe begins within the first bound and ends within the second.
 PROBING_SECONDS = 40.0
-PATIENCE = Patience(tries=2, deadline=12, connect_timeout=5)
+SENSOR_LIMITS = RetryLimits(tries=2, deadline=12, connect_timeout=5)
 
 
 @sensor(
@@ -47,7 +42,7 @@ PATIENCE = Patience(tries=2, deadline=12, connect_timeout=5)
 )
 def new_stock_files(context: SensorEvaluationContext, stocks_source: StocksSourceResource) -> SensorResult | SkipReason:
     """Compare the source's files with those seen before, which the cursor keeps as partition key to version."""
-    source = stocks_source.open(patience=PATIENCE)
+    source = stocks_source.open(limits=SENSOR_LIMITS)
     now = datetime.now(timezone.utc)
     seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
     first = HOURS.start
@@ -79,7 +74,7 @@ def new_stock_files(context: SensorEvaluationContext, stocks_source: StocksSourc
     return SensorResult(run_requests=requests, cursor=json.dumps(seen, separators=(",", ":")))
 
 
-def _files(source: StocksSource, now: datetime) -> Iterator[tuple[datetime, SourceFile]]:
+def _files(source: Source[datetime], now: datetime) -> Iterator[tuple[datetime, SourceFile]]:
     listed = source.files()
     if listed is not None:
         yield from sorted(listed, key=lambda item: item[0])
@@ -87,7 +82,7 @@ def _files(source: StocksSource, now: datetime) -> Iterator[tuple[datetime, Sour
     last = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     ends = time.monotonic() + PROBING_SECONDS
     # The newest first: a slow source leaves out the oldest.
-    for back in range(int(settings.STOCKS_PROBE_HOURS.number(1, 24 * 31)) + 1):
+    for back in range(StocksSettings.read().probe_hours + 1):
         hour = last - timedelta(hours=back)
         file = source.head(hour)
         if file is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dagster import DynamicPartitionsDefinition
 
-from lake_assets.io_managers.partitions import PartitionKeyError, partition_columns
+from lake_assets.layout.partitions import PartitionKeyError, partition_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from lake_assets.io_managers.manifest import MANIFEST
+from lake_assets.layout.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

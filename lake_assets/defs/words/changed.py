@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lake_assets.defs.words.publications import COUNTS, counts_files
 from lake_assets.lake.errors import DataCorrupted
 from lake_assets.lake.rows import bounded_connection, open_rows, place_in
-from lake_assets.resources.outbox.contract import Update
+from lake_assets.outbox.contract import Update
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -32,34 +32,34 @@ class Publication:
     before: str | None
 
 
-def publications(lake: Lake, since: str | None, until: str) -> list[Publication]:
-    """Return what was published after ``since``, oldest first.
+def publications(lake: Lake, from_commit: str | None, to_commit: str) -> list[Publication]:
+    """Return what was published after ``from_commit``, oldest first.
 
     What ``main`` itself became counts, so its first parents are followed and no branch that was merged. The cost
-    follows these commits, not the history. Where ``since`` is none of them (of another lake, or of a run's branch),
-    what the output holds is unknown: the whole state at ``until`` is the one publication.
+    follows these commits, not the history. Where ``from_commit`` is not one of them (of another lake, or of a run's
+    branch), what the output holds is unknown: the whole state at ``to_commit`` is the one publication.
 
     Parameters
     ----------
-    since
+    from_commit
         The last commit delivered; None to begin with the lake's first.
-    until
-        A commit of ``main``, not older than ``since``.
+    to_commit
+        A commit of ``main``, not older than ``from_commit``.
     """
-    if since is not None and not _has(lake, since):
-        return [Publication(until, None)]
+    if from_commit is not None and not _has(lake, from_commit):
+        return [Publication(to_commit, None)]
     found: list[Publication] = []
-    after = _checksums(lake, until) if since != until else None
-    for commit in _first_parents(lake, until, since):
+    after = _checksums(lake, to_commit) if from_commit != to_commit else None
+    for commit in _first_parents(lake, to_commit, from_commit):
         before = _checksums(lake, commit.parents[0])
         if before != after:
             found.append(Publication(commit.id, commit.parents[0]))
         after = before
-        if commit.parents[0] == since:
+        if commit.parents[0] == from_commit:
             break
     else:
-        if since not in (None, until):
-            return [Publication(until, None)]
+        if from_commit not in (None, to_commit):
+            return [Publication(to_commit, None)]
     return found[::-1]
 
 
@@ -73,10 +73,10 @@ def _checksums(lake: Lake, commit: str) -> dict[str, str]:
     return {path: item.checksum for path, item in counts_files(lake, commit).items()}
 
 
-def _first_parents(lake: Lake, until: str, since: str | None) -> Iterator[Commit]:
+def _first_parents(lake: Lake, to_commit: str, from_commit: str | None) -> Iterator[Commit]:
     """Yield commits that have parents, newest first. Asked for one by one: ``lake.log`` sorts all of the history."""
-    current = until
-    while current != since:
+    current = to_commit
+    while current != from_commit:
         commit = lake.head(current)
         if not commit.parents:
             return

@@ -20,16 +20,16 @@ from dagster import (
     sensor,
 )
 
-from lake_assets import settings
 from lake_assets.defs.words.assets import POOL
 from lake_assets.defs.words.jobs import words
+from lake_assets.defs.words.settings import WordsSettings
 from lake_assets.defs.words.source import FolderSource, KafkaSource, files_read, open_source
-from lake_assets.io_managers.run_lock import goes_on
 from lake_assets.io_managers.stream import START_OVER
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import PathNotFound
-from lake_assets.resources.kafka.resource import KafkaResource
+from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.lock import is_alive
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import SourceError, StreamSource
@@ -63,7 +63,7 @@ def consumer_lag(
 ) -> SensorResult | SkipReason:
     """Compare the topic's end offsets with the offsets of the published commit."""
     try:
-        source = open_source(settings.WORDS_SOURCE.value, kafka)
+        source = open_source(WordsSettings.read().source, kafka)
         if not isinstance(source, KafkaSource):
             return SkipReason(f"WORDS_SOURCE is the folder {source.name}: the sensor new_text_files looks after it.")
         source.cluster.deadline = min(source.cluster.deadline, DEADLINE)
@@ -86,7 +86,7 @@ def new_text_files(
 ) -> SensorResult | SkipReason:
     """Compare the folder's files with those that the published checkpoint has read."""
     try:
-        source = open_source(settings.WORDS_SOURCE.value, kafka)
+        source = open_source(WordsSettings.read().source, kafka)
         if not isinstance(source, FolderSource):
             return SkipReason(f"WORDS_SOURCE is {source.name}: the sensor consumer_lag looks after it.")
         return _tick(context, lake.lake, source, lambda head, _: _unread_files(source, lake.lake, head))
@@ -169,8 +169,9 @@ def _tick(
                 f"{told}, but {waiting.requests} run(s) requested since published nothing: see why. The next one is "
                 f"requested in {left:.0f} s; at once when this sensor's cursor is reset.",
             )
-    if unread.number < settings.WORDS_LAG_LINES.number(1, 1e12):
-        limit = settings.WORDS_LAG_SECONDS.number(0, 86_400 * 366)
+    settings = WordsSettings.read()
+    if unread.number < settings.lag_lines:
+        limit = settings.lag_seconds
         age = now - waiting.since
         if age < limit and (oldest := unread.oldest(now - limit)) is not None:
             age = max(age, now - oldest.timestamp())
@@ -194,7 +195,7 @@ def _in_flight(instance: DagsterInstance) -> str | None:
         pools = run.run_op_concurrency.all_pools if run.run_op_concurrency is not None else None
         if POOL not in (pools or ()):
             continue
-        if goes_on(instance, run):
+        if is_alive(instance, run):
             found = run.run_id
         else:
             instance.report_run_failed(run, "Its process was killed: the sensor found that none holds its lock.")
@@ -233,7 +234,7 @@ def _oldest_line(source: KafkaSource, begins: dict[int, int], enough: float) -> 
     The first that is older than ``enough`` (seconds since 1970) is the answer. Where Kafka is slow, that of some
     partitions must do: that something is unread the sensor itself remembers.
     """
-    from lake_assets.resources.kafka.errors import KafkaFailure
+    from lake_assets.kafka.errors import KafkaFailure
 
     until = time.monotonic() + AGES_UNTIL
     found: datetime | None = None

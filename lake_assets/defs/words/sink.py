@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, asset
 
-from lake_assets.defs.publishing import LAYER
 from lake_assets.defs.words.publications import COUNTS, publications
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.outbox.resource import OutboxResource
+from lake_assets.resources.outbox import OutboxResource
+from lake_assets.runs.asset_metadata import SINCE, place_metadata
+from lake_assets.runs.publishing import LAYER
 
 if TYPE_CHECKING:
-    from lake_assets.resources.outbox.contract import Sender, Update
+    from lake_assets.outbox.contract import Sender, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Delivery:
 
     Parameters
     ----------
-    since, until
+    from_commit, to_commit
         The commit that the output held before, and the one that it holds now.
     anew
         Whether what the output held was unknown, so that all counts were sent.
@@ -32,8 +33,8 @@ class Delivery:
         How many commits and updates; how many of these say that a word is gone.
     """
 
-    since: str | None
-    until: str
+    from_commit: str | None
+    to_commit: str
     anew: bool = False
     commits: int = 0
     updates: int = 0
@@ -41,12 +42,14 @@ class Delivery:
 
     def describe(self) -> str:
         """Return it in words."""
-        if self.since == self.until:
-            return f"nothing to deliver: the output holds {self.until} already"
+        if self.from_commit == self.to_commit:
+            return f"nothing to deliver: the output holds {self.to_commit} already"
         what = f"{self.updates} update(s) of {self.commits} commit(s), {self.gone} of words that are gone"
         if self.anew:
-            return f"{what}: all counts, since the output was fed from commit {self.since}, which {MAIN} never was"
-        return f"{what}: from {self.since or 'the beginning'} to {self.until}"
+            return (
+                f"{what}: all counts, since the output was fed from commit {self.from_commit}, which {MAIN} never was"
+            )
+        return f"{what}: from {self.from_commit or 'the beginning'} to {self.to_commit}"
 
 
 def deliver(lake: Lake, sender: "Sender") -> Delivery:
@@ -60,18 +63,18 @@ def deliver(lake: Lake, sender: "Sender") -> Delivery:
     # DuckDB is loaded here only.
     from lake_assets.defs.words.changed import changed_words
 
-    since = sender.delivered
+    from_commit = sender.delivered
     # The head is read after the marker, so that it is never behind it.
-    until = lake.head(MAIN).id
-    found = publications(lake, since, until)
+    to_commit = lake.head(MAIN).id
+    found = publications(lake, from_commit, to_commit)
     tally = _Tally()
     for publication in found:
         sender.deliver(publication.commit, tally.counted(changed_words(lake, publication.before, publication.commit)))
-    if sender.delivered != until:
+    if sender.delivered != to_commit:
         # Nothing to send, but the next delivery needs not look at these commits again.
-        sender.deliver(until, ())
-    anew = since is not None and any(publication.before is None for publication in found)
-    return Delivery(since, until, anew, len(found), tally.updates, tally.gone)
+        sender.deliver(to_commit, ())
+    anew = from_commit is not None and any(publication.before is None for publication in found)
+    return Delivery(from_commit, to_commit, anew, len(found), tally.updates, tally.gone)
 
 
 @dataclass(slots=True)
@@ -82,7 +85,7 @@ class _Tally:
     def counted(self, updates: "Iterable[Update]") -> "Iterator[Update]":
         for update in updates:
             self.updates += 1
-            self.gone += update.count is None
+            self.gone += update.value is None
             yield update
 
 
@@ -101,7 +104,7 @@ def word_counts_topic(
 
     After a rollback the restored counts are sent, and a null for a word that is gone.
     """
-    from lake_assets.resources.outbox.contract import OutboxError
+    from lake_assets.outbox.contract import OutboxError
 
     outbox = words_outbox.outbox(lake.lake.repository)
     try:
@@ -113,14 +116,12 @@ def word_counts_topic(
     return MaterializeResult(
         metadata={
             "output": outbox.address,
-            "lake/commit": delivery.until,
-            "lake/since": delivery.since or "none",
-            "lake/branch": MAIN,
-            "lake/repository": lake.lake.repository,
+            **place_metadata(lake.lake, MAIN, delivery.to_commit),
+            SINCE: delivery.from_commit or "none",
             "commits": delivery.commits,
             "updates": delivery.updates,
             "tombstones": delivery.gone,
             "note": delivery.describe(),
         },
-        data_version=DataVersion((lake.lake.fingerprint(delivery.until, COUNTS) or "empty")[:32]),
+        data_version=DataVersion((lake.lake.fingerprint(delivery.to_commit, COUNTS) or "empty")[:32]),
     )

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from lake_assets.resources.kafka.address import TopicAddress
-from lake_assets.resources.spark import AS_NAMED, can_be_escaped, file_uri
+from lake_assets.kafka.address import TopicAddress
+from lake_assets.spark.session import AS_NAMED, can_be_escaped, file_uri
 from lake_assets.streaming.query import Loss, SourceError, StreamSource
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
     from pyspark.sql import DataFrame, SparkSession
 
-    from lake_assets.resources.kafka.cluster import KafkaCluster, TopicState
-    from lake_assets.resources.kafka.resource import KafkaResource
+    from lake_assets.kafka.cluster import KafkaCluster, TopicState
+    from lake_assets.resources.kafka import KafkaResource
     from lake_assets.streaming.position import Position
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -75,7 +75,7 @@ class KafkaSource:
         SourceError
             There is no such topic, or the servers do not answer.
         """
-        from lake_assets.resources.kafka.errors import KafkaFailure
+        from lake_assets.kafka.errors import KafkaFailure
 
         try:
             return self.cluster.topic(self.address.topic)

@@ -18,7 +18,7 @@ def name_for(source: str) -> str:
     return f"_private-{source.replace('.', '_')}--{datetime.now(timezone.utc):{_TIME}}-{uuid4().hex}"
 
 
-def told_by(name: str) -> PrivateBranch | None:
+def parse_name(name: str) -> PrivateBranch | None:
     """Return what a branch's name tells; None where it is nobody's own."""
     found = _NAME.fullmatch(name)
     if found is None:

@@ -114,11 +114,11 @@ class LakeFSLake:
 
     def branches(self) -> tuple[str, ...]:
         """Names of all branches, sorted."""
-        return tuple(sorted(name for name, _ in self._server.branches() if private.told_by(name) is None))
+        return tuple(sorted(name for name, _ in self._server.branches() if private.parse_name(name) is None))
 
     def private_branches(self) -> Mapping[str, PrivateBranch]:
         """Return the branches of writes and merges under way, or whose process was killed, by name."""
-        found = ((name, private.told_by(name)) for name, _ in self._server.branches())
+        found = ((name, private.parse_name(name)) for name, _ in self._server.branches())
         return {name: branch for name, branch in found if branch is not None}
 
     def create_branch(self, name: str, source: str) -> Commit:

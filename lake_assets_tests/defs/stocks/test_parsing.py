@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lake_assets.defs.stocks.generator import isin_check_digit
 from lake_assets.defs.stocks.line_rules import check_digit_is_right
 from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
 from lake_assets.defs.stocks.schema import COLUMNS, HEADER
-from lake_assets.resources.stocks_source.generator import isin_check_digit
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,7 +26,7 @@ GOOD = '"DE0007164600","SAP","SAP SE O.N.","Common stock","EUR",2505077,2017-07-
 
 def with_field(name: str, text: str) -> str:
     """Return the good line with another text in one field, quotes and all."""
-    fields = GOOD.split(",")
+    fields: list[str] = list[str](GOOD.split(","))
     fields[[column.name for column in COLUMNS].index(name)] = text
     return ",".join(fields)
 

@@ -12,9 +12,9 @@ from dagster import DagsterRun
 from lake_assets import environments
 from lake_assets.lake.contract import MAIN
 from lake_assets_tests.defs import reexecution
-from lake_assets_tests.defs.conftest import Graph
 from lake_assets_tests.defs.reexecution import again
 from lake_assets_tests.defs.stocks.test_stocks_job import copied, file_of, key
+from lake_assets_tests.graph_fixtures import Graph
 
 
 def start(graph: Graph, hour: str, run_id: str | None = None) -> DagsterRun:

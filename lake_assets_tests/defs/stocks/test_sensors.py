@@ -11,10 +11,11 @@ import pytest
 from dagster import DagsterInstance, build_schedule_context, build_sensor_context
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from lake_assets import definitions, environments
+from lake_assets import definitions
 from lake_assets.defs.stocks import sensors
 from lake_assets.defs.stocks.partitions import HOURS, key_of
-from lake_assets_tests.resources.stocks_source.servers import FaultyServer, Handler, running, status
+from lake_assets.defs.stocks.resources import stocks_source
+from lake_assets_tests.sources.servers import FaultyServer, Handler, running, status
 
 HEADER = b"ISIN,Mnemonic\n"
 DAGSTERS_LIMIT = 60
@@ -33,7 +34,7 @@ class Sensor:
             instance=self.instance,
             cursor=self.cursor,
             repository_def=definitions.defs.get_repository_def(),
-            resources={"stocks_source": environments.stocks_source_resource()},
+            resources={"stocks_source": stocks_source()},
         )
         data = definitions.defs.get_repository_def().get_sensor_def("new_stock_files").evaluate_tick(context)
         self.cursor = data.cursor or self.cursor
@@ -192,7 +193,7 @@ def test_http_that_refuses_is_skipped_with_its_reason_and_recovers(
 def test_http_that_says_nothing_is_given_up_well_within_dagsters_limit(
     http: FaultyServer, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "PATIENCE", sensors.Patience(tries=2, deadline=2, read_timeout=0.5))
+    monkeypatch.setattr(sensors, "SENSOR_LIMITS", sensors.RetryLimits(tries=2, deadline=2, read_timeout=0.5))
     http.faults.extend([lambda handler, _: handler.server.over.wait(30)] * 100)
     started = time.monotonic()
     skipped = sensor.tick()
@@ -210,7 +211,7 @@ def test_slow_http_ends_the_tick_with_what_was_found_the_newest_first(
 
 
 def test_no_patience_with_http_outlasts_dagsters_limit() -> None:
-    assert sensors.PROBING_SECONDS + sensors.PATIENCE.deadline < DAGSTERS_LIMIT
+    assert sensors.PROBING_SECONDS + sensors.SENSOR_LIMITS.deadline < DAGSTERS_LIMIT
 
 
 @pytest.mark.parametrize(

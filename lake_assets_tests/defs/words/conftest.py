@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lake_assets.lake.contract import Lake
-from lake_assets_tests.defs.conftest import Graph
 from lake_assets_tests.defs.words.stream import Stream
+from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place
 
 

@@ -12,7 +12,7 @@ from dagster import AssetKey, ExecuteInProcessResult
 
 from lake_assets.lake.contract import MAIN
 from lake_assets.streaming.position import Position, read_position
-from lake_assets_tests.defs.conftest import Graph
+from lake_assets_tests.graph_fixtures import Graph
 
 LINES = ["Hello World!", "dog dog cat cat", "streaming wizeline hello cat", "work wizeline java", "java cat dog dog"]
 COUNTS = {

@@ -13,10 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from lake_assets.cli.app import app
-from lake_assets.defs.rollback import plan_rollback, roll_back
-from lake_assets.io_managers.manifest import MANIFEST, moved_manifest, read_manifest
-from lake_assets.io_managers.verification import Verification
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.layout.manifest import MANIFEST, moved_manifest, read_manifest
+from lake_assets.runs.rollback import plan_rollback, roll_back
+from lake_assets.runs.verification import Verification
 from lake_assets.streaming.places import moved
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream, counted

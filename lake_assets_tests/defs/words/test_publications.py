@@ -10,22 +10,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.defs.rollback import plan_rollback
 from lake_assets.defs.words.changed import changed_words
 from lake_assets.defs.words.publications import COUNTS, publications
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.errors import DataCorrupted
+from lake_assets.runs.rollback import plan_rollback
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.words.counts import publish, publish_counts, publish_other, write_counts
 from lake_assets_tests.lake.backends import put
 
 
-def replayed(lake: Lake, since: str | None) -> list[tuple[str, dict[str, int | None]]]:
+def replayed(lake: Lake, from_commit: str | None) -> list[tuple[str, dict[str, int | None]]]:
     """Return what would be sent, by commit."""
-    found = publications(lake, since, lake.head(MAIN).id)
+    found = publications(lake, from_commit, lake.head(MAIN).id)
     return [
-        (step.commit, {update.word: update.count for update in changed_words(lake, step.before, step.commit)})
+        (step.commit, {update.key: update.value for update in changed_words(lake, step.before, step.commit)})
         for step in found
     ]
 
@@ -97,23 +97,23 @@ def test_the_cost_follows_what_was_published_since_and_not_the_history(
 ) -> None:
     for number in range(5):
         publish(any_lake, dog=number)
-    since = any_lake.head(MAIN).id
+    from_commit = any_lake.head(MAIN).id
     publish(any_lake, dog=9)
     asked: list[str] = []
     for name in ("head", "fingerprint"):
         original = getattr(any_lake, name)
         monkeypatch.setattr(any_lake, name, lambda *args, original=original: asked.append(args[0]) or original(*args))
     monkeypatch.setattr(any_lake, "log", None)
-    assert len(publications(any_lake, since, any_lake.head(MAIN).id)) == 1
+    assert len(publications(any_lake, from_commit, any_lake.head(MAIN).id)) == 1
     assert len(asked) <= 5
 
 
 def test_words_are_in_the_order_of_their_bytes_and_only_files_that_differ_are_read(any_lake: Lake) -> None:
-    words = dict.fromkeys(("b", "a", "Z", "é", "日本", "🐕", "ab", "B"), 1)
+    words: dict[str, int] = dict.fromkeys(("b", "a", "Z", "é", "日本", "🐕", "ab", "B"), 1)
     first, second = publish_counts(any_lake, words), publish_counts(any_lake, {**words, "b": 2})
     assert len(any_lake.diff(first, second, COUNTS).paths) == 1
-    assert [update.word for update in changed_words(any_lake, None, first)] == sorted(words, key=str.encode)
-    assert [update.word for update in changed_words(any_lake, first, second)] == ["b"]
+    assert [update.key for update in changed_words(any_lake, None, first)] == sorted(words, key=str.encode)
+    assert [update.key for update in changed_words(any_lake, first, second)] == ["b"]
 
 
 def test_what_are_no_counts_is_named(any_lake: Lake) -> None:
@@ -143,7 +143,7 @@ def test_applied_to_the_counts_of_before_the_changes_are_the_counts_of_after(
 ) -> None:
     old, new = publish_counts(shared_lake, before), publish_counts(shared_lake, after)
     changes = list(changed_words(shared_lake, old, new))
-    assert all(before.get(update.word) != update.count for update in changes)
-    assert len({update.word for update in changes}) == len(changes)
-    applied = {**before, **{update.word: update.count for update in changes}}
+    assert all(before.get(update.key) != update.value for update in changes)
+    assert len({update.key for update in changes}) == len(changes)
+    applied = {**before, **{update.key: update.value for update in changes}}
     assert {word: count for word, count in applied.items() if count is not None} == after

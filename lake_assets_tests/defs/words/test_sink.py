@@ -21,19 +21,19 @@ from dagster import (
 )
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from lake_assets import environments
-from lake_assets import settings as all_settings
-from lake_assets.defs.rollback import plan_rollback
-from lake_assets.defs.rollback import roll_back as lake_roll_back
-from lake_assets.defs.sinks import sinks_follow_main
+from lake_assets import domains, environments
+from lake_assets.defs.words.resources import words_outbox_address
 from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.resources.outbox.contract import Update
+from lake_assets.outbox.contract import Update
+from lake_assets.runs.rollback import plan_rollback
+from lake_assets.runs.rollback import roll_back as lake_roll_back
+from lake_assets.sensors import sinks_follow_main
 from lake_assets_tests.defs.words.counts import publish, publish_other
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream
 from lake_assets_tests.defs.words.test_publications import roll_back
-from lake_assets_tests.resources.outbox.conftest import fresh_topic
-from lake_assets_tests.resources.outbox.outboxes import OutboxSpec
+from lake_assets_tests.outbox.conftest import fresh_topic
+from lake_assets_tests.outbox.outboxes import OutboxSpec
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Words:
         published = AssetSpec("words_published", tags={"layer": "published"})
         return Definitions(
             assets=[published, AssetSpec("word_counts"), word_counts_topic],
-            sensors=[sinks_follow_main],
+            sensors=[sinks_follow_main("nosql", "words_outbox")],
             resources=environments.resources(),
         )
 
@@ -74,19 +74,19 @@ class Words:
 
     @property
     def output(self) -> OutboxSpec:
-        return OutboxSpec(environments.words_outbox_address())
+        return OutboxSpec(words_outbox_address())
 
     def state(self) -> dict[str, int]:
         """Return the counts that a reader has who keeps the last update of each word."""
-        last = {update.word: update.count for update in self.output.read()}
+        last = {update.key: update.value for update in self.output.read()}
         return {word: count for word, count in last.items() if count is not None}
 
 
 @pytest.fixture
 def make_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Words]]:
     """Return a function that makes the sink, fresh, on an output."""
-    for setting in all_settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
     with closing(environments.open_lake()) as lake, DagsterInstance.ephemeral() as instance:
 
@@ -190,8 +190,8 @@ def test_the_job_words_ends_at_the_output_and_a_rollback_of_the_lake_flows_on(st
     stream.add("first", *LINES)
     assert stream.run().success
     first = graph.lake.head(MAIN).id
-    output = OutboxSpec(environments.words_outbox_address())
-    assert {update.word: update.count for update in output.read()} == COUNTS
+    output = OutboxSpec(words_outbox_address())
+    assert {update.key: update.value for update in output.read()} == COUNTS
 
     stream.add("second", "dog kafka")
     assert stream.run().success

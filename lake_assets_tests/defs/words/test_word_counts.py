@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from dagster import ExecuteInProcessResult
 
-from lake_assets.defs.rollback import plan_rollback, roll_back
 from lake_assets.lake.contract import MAIN
+from lake_assets.runs.rollback import plan_rollback, roll_back
 from lake_assets_tests.audits import TESTS
-from lake_assets_tests.defs.conftest import Graph
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream, counted, error
+from lake_assets_tests.graph_fixtures import Graph
 
 
 def failed_checks(result: ExecuteInProcessResult) -> set[str]:

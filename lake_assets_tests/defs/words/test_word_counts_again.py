@@ -9,17 +9,18 @@ import pytest
 from dagster import ReexecutionOptions, execute_job
 
 from lake_assets.lake.contract import MAIN
-from lake_assets.resources.outbox.contract import Update
-from lake_assets.resources.outbox.lines import read_committed
-from lake_assets_tests.defs.conftest import Graph
+from lake_assets.outbox.contract import Update
+from lake_assets.outbox.lines import read_committed
 from lake_assets_tests.defs.reexecution import again, reconstructable, start
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream
+from lake_assets_tests.graph_fixtures import Graph
+from lake_assets_tests.outbox.outboxes import COUNTS as OUTPUT
 
 JOB = "words"
 
 
 def delivered(stream: Stream) -> list[Update]:
-    return list(read_committed(stream.graph.home / "words" / "testConsumer.jsonl"))
+    return list(read_committed(stream.graph.home / "words" / "testConsumer.jsonl", OUTPUT))
 
 
 def updates(counts: dict[str, int]) -> list[Update]:

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lake_assets.defs.rollback import plan_rollback, roll_back
 from lake_assets.io_managers import stream as stream_io_manager
 from lake_assets.lake.contract import MAIN
-from lake_assets.resources.outbox.contract import Update
-from lake_assets.resources.spark_jars import JarsUnavailable
+from lake_assets.outbox.contract import Update
+from lake_assets.runs.rollback import plan_rollback, roll_back
+from lake_assets.spark.jars import JarsUnavailable
 from lake_assets.streaming.microbatches import streaming_session
 from lake_assets_tests.conftest import kafka_connector
-from lake_assets_tests.defs.conftest import Graph
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream, error
 from lake_assets_tests.defs.words.test_word_counts import failed_checks
 from lake_assets_tests.defs.words.topic import NEXT, TopicStream
+from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.kafka_broker import KafkaBroker, own_broker, remove, unavailable
 
 if TYPE_CHECKING:

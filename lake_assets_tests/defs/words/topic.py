@@ -13,13 +13,13 @@ from confluent_kafka import OFFSET_END, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from dagster import ExecuteInProcessResult
 
+from lake_assets.kafka.cluster import TopicState
 from lake_assets.lake.contract import MAIN
-from lake_assets.resources.kafka.cluster import TopicState
-from lake_assets.resources.outbox.contract import Update
-from lake_assets_tests.defs.conftest import Graph
+from lake_assets.outbox.contract import Update
 from lake_assets_tests.defs.words.stream import Stream
+from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.kafka_broker import KafkaBroker
-from lake_assets_tests.resources.outbox.conftest import fresh_topic
+from lake_assets_tests.outbox.conftest import fresh_topic
 
 NEXT = ("word_counts", "words_published", "word_counts_topic")
 """The job without the windows, where those are published already: a Spark query less."""

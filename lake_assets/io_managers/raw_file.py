@@ -1,0 +1,326 @@
+"""Raw files in the lake, byte for byte."""
+
+# No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from dagster import InputContext, OutputContext
+
+from lake_assets.content.logical_types import logical_type
+from lake_assets.content.version import ContentDigest
+from lake_assets.frames import engines
+from lake_assets.frames import pandas as pandas_frames
+from lake_assets.frames.arrow import conform, has_null_type
+from lake_assets.frames.csv import (
+    CsvColumn,
+    CsvFile,
+    CsvSource,
+    csv_tables,
+    read_csv,
+    read_header,
+    schema_of,
+    typed_schema,
+    write_csv,
+)
+from lake_assets.frames.hive_folders import Columns
+from lake_assets.frames.promotions import common_schema
+from lake_assets.frames.spark_csv import read_spark_csv
+from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target
+from lake_assets.io_managers.neighbours import refuse_unlike
+from lake_assets.io_managers.no_partition import annotation_of
+from lake_assets.lake.contract import Lake, Snapshot, Write
+from lake_assets.lake.errors import InvalidName
+from lake_assets.lake.names import check_folder, join
+from lake_assets.layout.manifest import MANIFEST, manifest_in, read_manifest
+from lake_assets.resources.spark import session_of
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.spark.session import can_be_escaped, literal
+
+if TYPE_CHECKING:
+    import pyarrow
+    from pyarrow.fs import FileSystem
+
+STORES = f"RawFile, dict[str, RawFile] (partition key to file), {engines.SUPPORTED}"
+LOADS = f"StoredFile, dict[str, StoredFile] (partition key to file), {engines.SUPPORTED}"
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """One file to be stored.
+
+    Parameters
+    ----------
+    name
+        File name, without a folder.
+    path
+        Where it lies now; it is moved away from there. None where its bytes are in place already.
+    rows
+        Records in it.
+    sha256
+        Of its bytes, in hexadecimal.
+    metadata
+        Further materialization metadata. ``source``, where it was fetched from, stands in the commit, too.
+    """
+
+    name: str
+    path: Path | None = None
+    rows: int = 0
+    sha256: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file as a commit holds it.
+
+    Parameters
+    ----------
+    name
+        File name, without a folder.
+    uri
+        Where Spark reads it; wildcards in the name are escaped.
+    filesystem, root
+        Where PyArrow and pandas read it.
+    """
+
+    name: str
+    uri: str
+    filesystem: "FileSystem"
+    root: str
+
+    def open(self) -> BinaryIO:
+        """Open it for reading."""
+        return self.filesystem.open_input_stream(self.root)
+
+
+class RawFileIOManager(LakeIOManager):
+    """Stores one raw file a partition; frames are stored as CSV with a header.
+
+    Loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame. What was a frame has
+    its types again, by its manifest; all columns of a raw file are text, as it says nothing of its types.
+
+    Examples
+    --------
+    >>> @asset(io_manager_key="lake_file_io_manager")
+    ... def readings() -> RawFile:
+    ...     return RawFile("readings.csv", path=download(), rows=3, sha256=digest)
+    """
+
+    def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        engine = engines.engine_of_value(obj)
+        if engine is not None:
+            files = _write_frame(obj, engine, f"{context.asset_key.path[-1]}.csv", write, target)
+            lake = self.lake.lake
+            written = {target.folders[key]: typed_schema(file.columns) for key, file in files.items()}
+            refuse_unlike(lake, write.base, target.prefix, written, lambda path: _columns_of(lake, write.base, path))
+            return {key: _stored(file) for key, file in files.items()}
+        files = self._as_files(context, obj, write, target)
+        for file in files.values():
+            _check_name(file.name, self.lake.lake)
+        stored: dict[str, Stored] = {}
+        sources: dict[str, str] = {}
+        for key, file in files.items():
+            place = join(write.root, target.folders[key])
+            write.filesystem.create_dir(place, recursive=True)
+            destination = f"{place}/{file.name}"
+            if file.path is not None and isinstance(write.filesystem, LocalFileSystem):
+                shutil.move(file.path, destination)
+            elif file.path is not None:
+                copy_files(str(file.path), destination, LocalFileSystem(), write.filesystem)
+            metadata = {"checksum": f"sha256:{file.sha256}", **file.metadata}
+            stored[key] = Stored(file.rows, file.sha256[:32], metadata)
+            if "source" in file.metadata:
+                source = file.metadata["source"]
+                sources[key if len(files) > 1 else ""] = str(getattr(source, "value", source))
+        write.metadata |= CommitMetadata(sources=sources).to_metadata()
+        return stored
+
+    def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:
+        # Older programs kept no types of a frame: its texts are compared as the types of today's.
+        wanted = [CsvColumn(**column) for column in part.columns]
+        snapshot = lake.path(commit, path)
+        with suppress(ValueError):
+            held = _source(snapshot, "", _stored_file(snapshot, ""), partition)
+            # Spark's times had no zone there.
+            for instant in ("instant", "timestamp"):
+                types = {c.name: replace(c, type=instant) if c.type == "instant" else c for c in wanted}
+                columns = tuple(types.get(name, name) for name in map(_name_of, held.columns))
+                if set(types) == {_name_of(column) for column in columns} - set(partition):
+                    with suppress(ValueError):
+                        return _version_of_csv(snapshot, replace(held, columns=columns), typed_schema(wanted))
+        return None
+
+    def _as_files(self, context: OutputContext, obj: Any, write: Write, target: Target) -> Mapping[str, RawFile]:
+        keys = list(target.folders)
+        if isinstance(obj, RawFile) and len(keys) == 1:
+            return {keys[0]: obj}
+        if isinstance(obj, dict) and all(isinstance(value, RawFile) for value in obj.values()):
+            if sorted(obj) != sorted(keys):
+                raise ValueError(
+                    f"{context.asset_key.to_user_string()} returned files for {sorted(obj)}, not for {sorted(keys)}"
+                )
+            return obj
+        raise TypeError(
+            f"{context.asset_key.to_user_string()} returned a {type(obj).__name__} for {len(keys)} partition(s); "
+            f"lake_file_io_manager stores {STORES}"
+        )
+
+    def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
+        from typing import get_args, get_origin
+
+        kind = annotation_of(context)[0]
+        several = len(target.folders) > 1
+        files = {key: _stored_file(snapshot, place if several else "") for key, place in target.folders.items()}
+        if get_origin(kind) is dict and get_args(kind) == (str, StoredFile):
+            return files
+        engine = engines.engine_of_annotation(kind)
+        if kind is StoredFile and not several:
+            return next(iter(files.values()))
+        if engine is not None:
+            found = [
+                _source(snapshot, place if several else "", files[key], (target.partitions or {}).get(key, {}))
+                for key, place in target.folders.items()
+            ]
+            found = _typed_alike(found)
+            if engine == "spark":
+                return read_spark_csv(session_of(self.spark), found, snapshot.uri if several else None)
+            return pandas_frames.to_pandas(_rows(files.values(), found))
+        raise TypeError(
+            f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "
+            f"{context.dagster_type.display_name}: annotate the input as {LOADS}"
+        )
+
+
+def _name_of(column: CsvColumn | str) -> str:
+    return column if isinstance(column, str) else column.name
+
+
+def _version_of_csv(snapshot: Snapshot, file: CsvSource, schema: "pyarrow.Schema") -> str:
+    digest = ContentDigest(schema)
+    with snapshot.filesystem.open_input_stream(f"{snapshot.root}/{file.name}") as stream:
+        for table in csv_tables(stream, file):
+            for batch in conform(table, schema).to_batches():
+                digest.update(batch)
+    return digest.version()
+
+
+def _check_name(name: str, lake: Lake) -> None:
+    """Refuse a raw file's name that the lake or an engine would not give back.
+
+    Raises
+    ------
+    InvalidName
+        Says what is wrong with it.
+    """
+    reason = ""
+    if "/" in name:
+        reason = "has a folder in it"
+    elif name.startswith(("_", ".")):
+        reason = f"begins with {name[0]!r}, which engines pass over"
+    elif not can_be_escaped(name):
+        reason = "has both ':' and a wildcard in it, which Spark cannot tell apart"
+    elif name.endswith("._COPYING_"):
+        reason = "ends with '._COPYING_', which Spark passes over"
+    if reason:
+        raise InvalidName(
+            f"a raw file's name {reason}: give its RawFile another", repository=lake.repository, path=name
+        )
+    check_folder(name, lake.repository, "a raw file's name")
+
+
+def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
+    from pyarrow.fs import FileSelector
+
+    root = join(snapshot.root, place)
+    infos = snapshot.filesystem.get_file_info(FileSelector(root))
+    names = [info.base_name for info in infos if info.base_name != MANIFEST]
+    if len(names) != 1:
+        raise ValueError(f"{snapshot.prefix} at {snapshot.commit} holds {len(names)} files where one is expected")
+    return StoredFile(
+        names[0],
+        uri=literal(join(snapshot.uri, place, names[0])),
+        filesystem=snapshot.filesystem,
+        root=f"{root}/{names[0]}",
+    )
+
+
+def _write_frame(frame: Any, engine: engines.Engine, name: str, write: Write, target: Target) -> dict[str, CsvFile]:
+    """Write a frame's rows as one CSV file a partition."""
+    from lake_assets.frames import spark as spark_frames
+
+    if engine == "pandas":
+        table = pandas_frames.to_arrow(frame)
+        schema, tables = table.schema, iter([table])
+    else:
+        schema, tables = spark_frames.arrow_schema(frame), spark_frames.arrow_tables(frame)
+    places: dict[str, str] = {}
+    for key, folder in target.folders.items():
+        place = join(write.root, folder)
+        write.filesystem.create_dir(place, recursive=True)
+        places[key] = f"{place}/{name}"
+    return write_csv(tables, schema, write.filesystem, places, target.partitions)
+
+
+def _stored(file: CsvFile) -> Stored:
+    return Stored(
+        file.content.rows,
+        file.content.version,
+        {"checksum": f"sha256:{file.sha256}"},
+        columns=[asdict(column) for column in file.columns],
+    )
+
+
+def _columns_of(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
+    """Return the columns that a manifest keeps."""
+    if not path.endswith(f"/{MANIFEST}"):
+        return None
+    columns = read_manifest(lake.path(commit, path)).columns
+    return typed_schema([CsvColumn(**column) for column in columns]) if columns else None
+
+
+def _source(snapshot: Snapshot, place: str, file: StoredFile, partition: Columns) -> CsvSource:
+    """Return a file with its columns: by its manifest, or else by its header."""
+    manifest = manifest_in(snapshot.filesystem, join(snapshot.root, place))
+    columns: tuple[CsvColumn | str, ...] = tuple(CsvColumn(**column) for column in manifest.columns)
+    if columns:
+        return CsvSource(file.name, file.uri, columns, partition)
+    with file.open() as stream:
+        names, line_end = read_header(stream, file.name)
+    return CsvSource(file.name, file.uri, tuple(names), partition, line_end)
+
+
+def _typed_alike(sources: Sequence[CsvSource]) -> Sequence[CsvSource]:
+    """Return files that have no types with those of the files beside them: older programs kept none of a frame."""
+    schema = common_schema({source.uri: schema_of(source) for source in sources if not _is_raw(source)})
+    types = {field.name: logical_type(field.type) for field in schema if not has_null_type(field.type)}
+
+    def typed(column: CsvColumn | str) -> CsvColumn | str:
+        kind = types.get(column) if isinstance(column, str) else None
+        return CsvColumn(_name_of(column), kind, kind != "text") if kind else column
+
+    return [replace(source, columns=tuple(map(typed, source.columns))) for source in sources]
+
+
+def _is_raw(source: CsvSource) -> bool:
+    return any(isinstance(column, str) for column in source.columns)
+
+
+def _rows(files: Iterable[StoredFile], sources: Sequence[CsvSource]) -> "pyarrow.Table":
+    import pyarrow as pa
+
+    common = common_schema({source.uri: schema_of(source) for source in sources})
+    tables: list[pa.Table] = []
+    for file, source in zip(files, sources, strict=True):
+        with file.open() as stream:
+            table = conform(read_csv(stream, source), common)
+        for name, value in source.partition.items():
+            table = table.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
+        tables.append(table)
+    return pa.concat_tables(tables)

@@ -1,0 +1,23 @@
+"""Kafka: addresses and state of topics, clients with the security settings in them, Spark's options."""
+
+from lake_assets.kafka.address import TopicAddress
+from lake_assets.kafka.errors import (
+    KafkaDenied,
+    KafkaFailure,
+    KafkaUnavailable,
+    RecordRefused,
+    TopicExists,
+    TopicMissing,
+)
+from lake_assets.kafka.security import Security
+
+__all__ = [
+    "KafkaDenied",
+    "KafkaFailure",
+    "KafkaUnavailable",
+    "RecordRefused",
+    "Security",
+    "TopicAddress",
+    "TopicExists",
+    "TopicMissing",
+]

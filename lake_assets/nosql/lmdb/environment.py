@@ -1,0 +1,254 @@
+"""The LMDB environment of a folder: one a process, however many stores there are, and it grows by itself."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lmdb
+
+from lake_assets.nosql.contract import NoSQLError
+
+T = TypeVar("T")
+
+MAX_TABLES = 1024
+_MAX_READERS = 512
+_SECONDS_FOR_READERS = 30.0
+"""How long growing the map waits for this process's own readers, which it would cut off."""
+
+
+class Environment:
+    """An open LMDB environment, shared by all stores and threads of this process.
+
+    A named database's handle, once opened, stays: databases are emptied, never removed. Handles are opened in
+    write transactions, of which LMDB has one at a time, as it demands (two transactions must not open handles
+    at once); so the first use of a table waits for a running write, unless the environment is read-only.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool, map_size: int) -> None:
+        self.folder = folder
+        self.users = 0
+        self.process = os.getpid()
+        self._map_size = map_size
+        self._quiet = threading.Condition(threading.RLock())
+        self._active = 0
+        self._handles: dict[str, Any] = {}
+        self._pending: dict[str, Any] = {}
+        self._open(read_only)
+
+    def _open(self, read_only: bool) -> None:
+        with self._translated():
+            self._lmdb = lmdb.open(
+                str(self.folder),
+                map_size=self._map_size,
+                max_dbs=MAX_TABLES + 1,
+                max_readers=_MAX_READERS,
+                # A spare transaction would make closing in a forked child unsafe.
+                max_spare_txns=0,
+                readonly=read_only,
+                create=not read_only,
+            )
+            self._lmdb.reader_check()
+        self.read_only = read_only
+        self._handles.clear()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no transaction is under way in this process."""
+        return self._active == 0
+
+    def make_writable(self) -> None:
+        """Open anew for writing, where it was opened read-only."""
+        with self._alone():
+            if self.read_only:
+                self._lmdb.close()
+                self._open(read_only=False)
+
+    def close(self) -> None:
+        """Close; an iterator still reading ends with an error."""
+        self._lmdb.close()
+
+    @contextmanager
+    def reading(self) -> Generator[lmdb.Transaction[bytes], None, None]:
+        """Yield a read transaction: one consistent snapshot, which no writer waits for."""
+        with self._translated():
+            transaction = self._begin(write=False)
+            try:
+                yield transaction
+            finally:
+                transaction.abort()
+                self._end()
+
+    def write(self, work: Callable[[lmdb.Transaction[bytes]], T]) -> T:
+        """Run ``work`` in a write transaction and commit it; done anew where the map was full."""
+        with self._translated():
+            while True:
+                try:
+                    with self._begin(write=True) as transaction:
+                        # Slots that killed readers left would keep old pages from being used again.
+                        self._lmdb.reader_check()
+                        self._pending = dict(self._handles)
+                        result = work(transaction)
+                        pending = self._pending
+                    self._handles = pending
+                    return result
+                except lmdb.MapFullError:
+                    size = self._lmdb.info()["map_size"] * 2
+                finally:
+                    self._end()
+                self._resize(size)
+
+    def create(self, transaction: lmdb.Transaction[bytes], name: str) -> Any:
+        """Return the handle of a named database within a write transaction, made where it is absent."""
+        if name not in self._pending:
+            self._pending[name] = self._lmdb.open_db(name.encode(), txn=transaction)
+        return self._pending[name]
+
+    def handle(self, name: str) -> Any | None:
+        """Return the handle of a named database for the transactions that begin hereafter, or None."""
+        if name not in self._handles:
+            try:
+                if self.read_only:
+                    with self._quiet:
+                        self._handles[name] = self._lmdb.open_db(name.encode(), create=False)
+                else:
+                    self.write(lambda transaction: self._open_existing(transaction, name))
+            except lmdb.NotFoundError:
+                return None
+        return self._handles.get(name)
+
+    def _open_existing(self, transaction: lmdb.Transaction[bytes], name: str) -> None:
+        self._pending[name] = self._lmdb.open_db(name.encode(), txn=transaction, create=False)
+
+    def _begin(self, *, write: bool) -> lmdb.Transaction[bytes]:
+        while True:
+            with self._quiet:
+                self._active += 1
+            try:
+                return self._lmdb.begin(write=write)
+            except lmdb.MapResizedError:
+                self._end()
+                self._resize(0)
+            except lmdb.ReadersFullError:
+                self._end()
+                if not self._lmdb.reader_check():
+                    raise
+            except BaseException:
+                self._end()
+                raise
+
+    def _end(self) -> None:
+        with self._quiet:
+            self._active -= 1
+            self._quiet.notify_all()
+
+    def _resize(self, size: int) -> None:
+        """Set the map's size; 0 takes over what another process has set."""
+        with self._alone():
+            self._lmdb.set_mapsize(size)
+
+    @contextmanager
+    def _alone(self) -> Generator[None, None, None]:
+        """Wait until no transaction of this process is open, and keep others from beginning."""
+        with self._quiet:
+            if not self._quiet.wait_for(lambda: self._active == 0, _SECONDS_FOR_READERS):
+                raise NoSQLError(
+                    f"store {self.folder}: its map must be opened anew, but {self._active} scans or writes "
+                    "of this process are still under way: finish the scans, then write"
+                )
+            yield
+
+    @contextmanager
+    def _translated(self) -> Generator[None, None, None]:
+        """Turn LMDB's errors into ours, naming the folder."""
+        try:
+            yield
+        except (lmdb.MapFullError, lmdb.NotFoundError):
+            raise
+        except (lmdb.Error, OSError) as error:
+            raise NoSQLError(f"store {self.folder}: {error}{remedy(error)}") from error
+
+
+def remedy(error: Exception) -> str:
+    """Return what to do about an error of the disk, to be added to its message; nothing where that is not known."""
+    text = str(error)
+    if "No space left" in text:
+        return "; nothing was written: free some disk space and write again"
+    if "Permission denied" in text or "Read-only file system" in text:
+        return "; it may not be written here: open it read-only, or make the folder writable"
+    return ""
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Wait until the names that stand in folders are on disk.
+
+    Raises
+    ------
+    NoSQLError
+        The disk refuses.
+    """
+    for folder in dict.fromkeys(folders):
+        try:
+            file = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise NoSQLError(f"store {folder}: it cannot be synced: {error}{remedy(error)}") from error
+
+
+_open_environments: dict[Path, Environment] = {}
+_registry_lock = threading.Lock()
+
+
+def _forget_in_child() -> None:
+    """After a fork: LMDB forbids the use of the parent's environments; idle ones may be closed and opened anew."""
+    global _registry_lock
+    _registry_lock = threading.Lock()
+    for folder, environment in list(_open_environments.items()):
+        if environment.idle:
+            del _open_environments[folder]
+            environment.close()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def acquire(folder: Path, *, read_only: bool, map_size: int) -> Environment:
+    """Return this process's environment of ``folder``, opened if need be; LMDB forbids opening it twice.
+
+    Raises
+    ------
+    NoSQLError
+        The folder is absent (read-only), or may not be read or written.
+    """
+    with _registry_lock:
+        environment = _open_environments.get(folder)
+        if environment is None:
+            environment = Environment(folder, read_only=read_only, map_size=map_size)
+            _open_environments[folder] = environment
+        elif environment.process != os.getpid():
+            raise NoSQLError(
+                f"store {folder}: it was in use when this process was forked, so LMDB forbids it here: "
+                "start processes by 'spawn'"
+            )
+        elif environment.read_only and not read_only:
+            environment.make_writable()
+        environment.users += 1
+        return environment
+
+
+def release(environment: Environment) -> None:
+    """Give an environment back; the last user closes it."""
+    with _registry_lock:
+        if _open_environments.get(environment.folder) is not environment:
+            return
+        environment.users -= 1
+        if environment.users == 0:
+            del _open_environments[environment.folder]
+            environment.close()

@@ -1,0 +1,149 @@
+"""From a Spark or pandas frame to sorted runs of encoded items.
+
+Spark's workers encode and write the runs themselves (``mapInArrow``: Arrow columns in, names of runs out), so
+the driver collects a few names and no rows. A task that is tried again writes other runs; only those of the
+attempts that succeeded are named. The workers must see the store's folder: LMDB is for one machine.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from lake_assets.nosql.contract import NoSQLError, SchemaMismatch
+from lake_assets.nosql.lmdb.environment import remedy
+from lake_assets.nosql.lmdb.keys import RefusedValueError, encode_columns
+from lake_assets.nosql.lmdb.rows import encode_rows
+from lake_assets.nosql.lmdb.runs import write_runs
+
+if TYPE_CHECKING:
+    import pandas
+    from pyspark.sql import DataFrame as SparkDataFrame
+
+    Frame = SparkDataFrame | pandas.DataFrame
+
+_PANDAS_BATCH_ROWS = 65_536
+
+
+def frame_schema(frame: Frame) -> pa.Schema:
+    """Return a frame's columns as Arrow sees them.
+
+    Raises
+    ------
+    NoSQLError
+        It is neither a Spark nor a pandas frame, or a column has no Arrow type.
+    """
+    if _is_spark(frame):
+        from pyspark.errors import PySparkException
+        from pyspark.sql.pandas.types import to_arrow_type
+
+        fields: list[tuple[str, pa.DataType]] = []
+        for field in frame.schema:
+            try:
+                fields.append((field.name, to_arrow_type(field.dataType)))
+            except PySparkException as error:
+                raise SchemaMismatch(
+                    f"column {field.name!r} is {field.dataType.simpleString()}, which the store does not keep"
+                ) from error
+        return pa.schema(fields)
+    return pa.Schema.from_pandas(_pandas(frame), preserve_index=False)
+
+
+def write_frame(table: str, frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path) -> list[str]:
+    """Encode a frame against a table's schema into sorted runs below ``folder``; return their names.
+
+    Raises
+    ------
+    SchemaMismatch
+        A key is null, empty or too long, or a value does not fit its column's type.
+    NoSQLError
+        A run cannot be written.
+    """
+    encode = _encoder(schema, key, folder, list(frame.columns))
+    if _is_spark(frame):
+        # By their places: mapInArrow takes a name with a dot or backtick for none.
+        frame = frame.toDF(*(f"f{at}" for at in range(len(frame.columns))))
+        # Two columns: the name of a run, or why there is none. An exception would be logged and tried again.
+        outcomes = frame.mapInArrow(encode, "run string, problem string").collect()
+    else:
+        rows = pa.Table.from_pandas(_pandas(frame), schema=_as_given(frame, schema), preserve_index=False)
+        batches = rows.to_batches(max_chunksize=_PANDAS_BATCH_ROWS)
+        outcomes = [row for batch in encode(iter(batches)) for row in zip(*batch.to_pydict().values(), strict=True)]
+    for _, problem in outcomes:
+        if problem is not None:
+            kind, _, reason = problem.partition(":")
+            raise (SchemaMismatch if kind == "value" else NoSQLError)(f"table {table!r}: {reason}")
+    return [run for run, _ in outcomes]
+
+
+def encode_batch(batch: pa.RecordBatch, schema: pa.Schema, key: Sequence[str]) -> tuple[pa.Array, pa.Array]:
+    """Encode a batch of a frame's rows, its columns in any order, into keys and rows of a table's schema."""
+    columns: dict[str, pa.Array] = {}
+    for field in schema:
+        column = batch.column(batch.schema.get_field_index(field.name))
+        if column.type != field.type:
+            try:
+                column = column.cast(field.type)
+            except pa.ArrowInvalid as error:
+                raise RefusedValueError(f"column {field.name!r} does not fit {field.type}: {error}") from error
+        columns[field.name] = column
+    keys = encode_columns([columns[name] for name in key], key)
+    rows = encode_rows({name: columns[name] for name in schema.names if name not in key}, batch.num_rows)
+    return keys, pa.array(rows, pa.binary())
+
+
+def _encoder(
+    schema: pa.Schema, key: Sequence[str], folder: Path, names: list[str]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return the function that a worker runs over its partition."""
+    key = tuple(key)
+
+    def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        if not folder.is_dir():
+            yield _outcome(
+                problem=f"store:the Spark worker on {socket.gethostname()} does not see the store's folder "
+                f"{folder}: LMDB serves one machine, so use a local master, or the DynamoDB store"
+            )
+            return
+        try:
+            for name in write_runs(
+                folder, (encode_batch(batch.rename_columns(names), schema, key) for batch in batches)
+            ):
+                yield _outcome(run=name)
+        except RefusedValueError as error:
+            yield _outcome(problem=f"value:{error}")
+        except OSError as error:
+            yield _outcome(problem=f"store:cannot write to {folder}: {error}{remedy(error)}")
+
+    return encode
+
+
+def _outcome(run: str | None = None, problem: str | None = None) -> pa.RecordBatch:
+    return pa.record_batch({"run": pa.array([run], pa.string()), "problem": pa.array([problem], pa.string())})
+
+
+def _is_spark(frame: Frame) -> bool:
+    return hasattr(frame, "mapInArrow")
+
+
+def _pandas(frame: Frame) -> pandas.DataFrame:
+    import pandas
+
+    if not isinstance(frame, pandas.DataFrame):
+        raise NoSQLError(f"a {type(frame).__name__} was given; the store takes Spark and pandas frames")
+    return frame
+
+
+def _as_given(frame: Frame, schema: pa.Schema) -> pa.Schema:
+    """Return the frame's own types where it has any: conversions are checked later, column by column."""
+    return pa.schema(
+        [
+            schema.field(field.name) if pa.types.is_null(field.type) else field
+            for field in frame_schema(frame)
+            if field.name in schema.names
+        ]
+    )

@@ -1,0 +1,117 @@
+"""Keys as bytes whose order is the order of the values: strings by code point, integers by sign and size.
+
+An integer is eight big-endian bytes with the sign bit flipped. A string is its UTF-8; where another component
+follows, NUL becomes ``00 FF`` and ``00 00`` ends it, so that a shorter string sorts before every longer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from lake_assets.nosql.contract import Key, NoSQLError
+
+pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+
+MAX_KEY_BYTES = 511
+"""LMDB's bound."""
+
+_SIGN = 1 << 63
+_ESCAPED, _END = b"\x00\xff", b"\x00\x00"
+
+
+class RefusedValueError(ValueError):
+    """A key that cannot be stored; says which column and why."""
+
+
+def encode_columns(columns: Sequence[pa.Array], names: Sequence[str]) -> pa.Array:
+    """Encode key columns (int8 to int64, string) of a batch into one binary array.
+
+    Raises
+    ------
+    RefusedValueError
+        A value is null or an empty string, or the encoded key is longer than :data:`MAX_KEY_BYTES`.
+    """
+    for column, name in zip(columns, names, strict=True):
+        if column.null_count:
+            raise RefusedValueError(f"key column {name!r} holds a null")
+        if pa.types.is_string(column.type) and pc.any(pc.equal(pc.binary_length(column), 0)).as_py():
+            raise RefusedValueError(f"key column {name!r} holds an empty string")
+    last = len(columns) - 1
+    parts = [_encode_column(column, ends=at == last) for at, column in enumerate(columns)]
+    encoded = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, b"")
+    if len(encoded) and pc.max(pc.binary_length(encoded)).as_py() > MAX_KEY_BYTES:
+        raise RefusedValueError(f"key {tuple(names)} holds a value of more than {MAX_KEY_BYTES} bytes")
+    return encoded
+
+
+def _encode_column(column: pa.Array, *, ends: bool) -> pa.Array:
+    if pa.types.is_string(column.type):
+        text = column.cast(pa.binary())
+        if ends:
+            return text
+        text = pc.replace_substring(text, b"\x00", _ESCAPED)
+        return pc.binary_join_element_wise(text, pa.scalar(_END), b"")
+    flipped = column.cast(pa.int64()).to_numpy().view(np.uint64) ^ np.uint64(_SIGN)
+    data = pa.py_buffer(flipped.astype(">u8"))
+    return pa.Array.from_buffers(pa.binary(8), len(column), [None, data]).cast(pa.binary())
+
+
+def encode_key(key: Key, schema: pa.Schema, names: Sequence[str], *, prefix: bool = False) -> bytes:
+    """Encode one key of a table; with ``prefix`` the first components alone will do (a bound of a scan).
+
+    Raises
+    ------
+    NoSQLError
+        The key has another number of components, or one is of another type, than the table's key.
+    """
+    values = key if isinstance(key, tuple) else (key,)
+    if len(values) > len(names) or (len(values) < len(names) and not (prefix and values)):
+        raise NoSQLError(f"key {key!r} has {len(values)} components, the table's key is {tuple(names)}")
+    encoded = bytearray()
+    for name, value in zip(names, values, strict=False):
+        text = pa.types.is_string(schema.field(name).type)
+        if isinstance(value, bool) or isinstance(value, str) != text:
+            raise NoSQLError(f"key column {name!r} is {schema.field(name).type}, got {value!r}")
+        if not isinstance(value, str):
+            if not -_SIGN <= value < _SIGN:
+                raise NoSQLError(f"key column {name!r}: {value} is no 64-bit integer")
+            encoded += (value + _SIGN).to_bytes(8, "big")
+        elif name == names[-1]:
+            encoded += value.encode()
+        else:
+            encoded += value.encode().replace(b"\x00", _ESCAPED) + _END
+    return bytes(encoded)
+
+
+def decode_columns(keys: Sequence[bytes], types: Sequence[pa.DataType]) -> list[pa.Array]:
+    """Return the key columns of encoded keys; the inverse of :func:`encode_columns`."""
+    if len(types) == 1 and pa.types.is_string(types[0]):
+        return [pa.array(keys, pa.binary()).cast(pa.string())]
+    columns: list[list[str | int]] = [[] for _ in types]
+    last = len(types) - 1
+    for key in keys:
+        at = 0
+        for number, kind in enumerate(types):
+            if pa.types.is_integer(kind):
+                columns[number].append(int.from_bytes(key[at : at + 8], "big") - _SIGN)
+                at += 8
+            elif number == last:
+                columns[number].append(key[at:].decode())
+            else:
+                end = _end_of_string(key, at)
+                columns[number].append(key[at:end].replace(_ESCAPED, b"\x00").decode())
+                at = end + len(_END)
+    return [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
+
+
+def _end_of_string(key: bytes, at: int) -> int:
+    """Return where the string's terminator stands: an escaped NUL before it is no terminator."""
+    at = key.index(b"\x00", at)
+    while key[at + 1] != 0:
+        at = key.index(b"\x00", at + 2)
+    return at

@@ -1,0 +1,355 @@
+"""The NoSQL store on LMDB: one environment a store, a named database a table, every write one transaction."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+
+from lake_assets.nosql.contract import (
+    Key,
+    NoSQLError,
+    SaveMode,
+    SchemaMismatch,
+    StaleWrite,
+    TableExists,
+    TableNotFound,
+    WriteResult,
+)
+from lake_assets.nosql.lmdb import environment as environments
+from lake_assets.nosql.lmdb.frames import frame_schema, write_frame
+from lake_assets.nosql.lmdb.keys import decode_columns, encode_key
+from lake_assets.nosql.lmdb.rows import decode_rows
+from lake_assets.nosql.lmdb.runs import Item, merge, spool
+from lake_assets.nosql.lmdb.table_schema import TableRecord, check_comparable, differences, fit
+from lake_assets.nosql.lmdb.table_write import TableWrite
+
+if TYPE_CHECKING:
+    import lmdb
+    import pandas
+    from pyspark.sql import DataFrame as SparkDataFrame
+
+    Frame = SparkDataFrame | pandas.DataFrame
+
+_META, _SPOOL = "meta", "spool"
+_NAME_BYTES = 400
+_MAP_SIZE = 1 << 36
+"""64 GiB of address space; the file takes what its pages need."""
+
+_MODES: tuple[SaveMode, ...] = ("append", "overwrite", "errorifexists", "ignore")
+_key_of = itemgetter(0)
+
+
+class LMDBStore:
+    """Tables of items by key in one folder; see :class:`~lake_assets.nosql.contract.NoSQLStore`.
+
+    Any number of threads and processes may read while one writes; writers take turns. A process's first use
+    of a table waits for a running write; a ``read_only`` store never does. It may be used on after a fork.
+
+    Parameters
+    ----------
+    folder
+        Where the store lies; made where it is absent, unless ``read_only``. Not on a network file system.
+    read_only
+        Refuse every write, and need no right to write the data.
+    map_size
+        Bytes of address space to begin with; doubled whenever the data need it.
+
+    Raises
+    ------
+    NoSQLError
+        The folder cannot be made, read or written.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False, map_size: int = _MAP_SIZE) -> None:
+        self.folder = Path(folder).absolute()
+        self._read_only = read_only
+        self._map_size = map_size
+        missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+        if not read_only:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise NoSQLError(f"store {self.folder}: the folder cannot be made: {error}") from error
+        self.folder = self.folder.resolve()
+        self._acquired: environments.Environment | None = None
+        self._closed = False
+        self._environment  # noqa: B018 - a folder that will not do is refused here, not at first use
+        if not read_only:
+            # LMDB syncs each commit's bytes, but not the names of files and folders that it made.
+            environments.sync_folders([self.folder, self.folder.parent, *(path.parent for path in missing)])
+
+    def __repr__(self) -> str:
+        return f"LMDBStore({str(self.folder)!r})"
+
+    @property
+    def _environment(self) -> environments.Environment:
+        if self._closed:
+            raise NoSQLError(f"store {self.folder}: it is closed")
+        if self._acquired is None or self._acquired.process != os.getpid():
+            self._acquired = environments.acquire(self.folder, read_only=self._read_only, map_size=self._map_size)
+        return self._acquired
+
+    def close(self) -> None:
+        """Let go of the store; a scan still under way ends with an error."""
+        if self._acquired is not None and not self._closed:
+            environments.release(self._acquired)
+        self._closed = True
+
+    # --- reading
+
+    def tables(self) -> tuple[str, ...]:
+        """Names of all tables, sorted."""
+        meta = self._environment.handle(_META)
+        if meta is None:
+            return ()
+        with self._environment.reading() as transaction:
+            names = transaction.cursor(meta).iternext(keys=True, values=False)
+            return tuple(sorted(name.decode() for name in names))
+
+    def schema(self, table: str) -> pa.Schema:
+        """Columns of a table, the key columns first and not nullable."""
+        return self._record(table).arrow_schema
+
+    def key(self, table: str) -> tuple[str, ...]:
+        """Names of the key columns: partition key, then sort keys."""
+        return self._record(table).key
+
+    def source_commit(self, table: str) -> str | None:
+        """Return the lake commit the table reflects; None where the table is absent or never had one."""
+        record = self._find(table)
+        return record.source_commit if record else None
+
+    def row_count(self, table: str) -> int:
+        """Return the number of items, which LMDB keeps."""
+        with self._reading(table) as (transaction, _, items):
+            return transaction.stat(items)["entries"]
+
+    def get(self, table: str, key: Key) -> dict[str, Any] | None:
+        """Return one item as column name to Python value, or None."""
+        with self._reading(table) as (transaction, record, items):
+            layout = _Layout(record)
+            encoded = encode_key(key, layout.schema, record.key)
+            row = transaction.get(encoded, db=items) if encoded else None
+            return None if row is None else layout.batch([(encoded, row)]).to_pylist()[0]
+
+    def scan(
+        self, table: str, start: Key | None = None, end: Key | None = None, batch_size: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield items with ``start <= key < end`` in key order, from one consistent snapshot of the table.
+
+        The bounds may name the first components of the key alone. The snapshot is the table at the first
+        batch; it is let go when the iterator ends or is closed.
+        """
+        record = self._record(table)
+        for bound in (start, end):
+            if bound is not None:
+                encode_key(bound, record.arrow_schema, record.key, prefix=True)
+        return self._scan(table, start, end, batch_size)
+
+    def _scan(self, table: str, start: Key | None, end: Key | None, batch_size: int) -> Iterator[pa.RecordBatch]:
+        with self._reading(table) as (transaction, record, items):
+            layout = _Layout(record)
+            first, last = (
+                None if bound is None else encode_key(bound, layout.schema, record.key, prefix=True)
+                for bound in (start, end)
+            )
+            cursor = transaction.cursor(items)
+            found = cursor.set_range(first) if first else cursor.first()
+            pairs = cursor.iternext() if found else iter(())
+            while block := list(islice(pairs, batch_size)):
+                wanted = block if last is None else block[: bisect_left(block, last, key=_key_of)]
+                if wanted:
+                    yield layout.batch(wanted)
+                if len(wanted) < len(block):
+                    return
+
+    # --- writing
+
+    def write(
+        self,
+        table: str,
+        items: Frame,
+        *,
+        key: Sequence[str],
+        mode: SaveMode = "append",
+        newest_by: Sequence[str] = (),
+        delete: Frame | None = None,
+        allow_overwrite_schema: bool = False,
+        source_commit: str | None = None,
+        expected_commit: str | None = None,
+        check_expected: bool = False,
+    ) -> WriteResult:
+        """Write items in one transaction; see the contract.
+
+        The frame is computed once, before the transaction, into sorted runs in a folder beside the data
+        (about as large as the items), which the transaction merges into the table.
+        LMDB keeps up to 512 MiB of changed pages in memory, until the store is closed; nothing else grows with
+        the items.
+        """
+        self._refuse_where_read_only()
+        _check_name(table)
+        if mode not in _MODES:
+            raise NoSQLError(f"table {table!r}: no save mode {mode!r}; there are {', '.join(_MODES)}")
+        came = frame_schema(items)
+
+        def check(record: TableRecord | None) -> pa.Schema | None:
+            """Return the schema to write with, or None where there is nothing to do."""
+            reflects = record.source_commit if record else None
+            if check_expected and reflects != expected_commit:
+                raise StaleWrite(
+                    f"store {self.folder}: table {table!r} reflects commit {reflects}, "
+                    f"not {expected_commit}: compute the write anew"
+                )
+            if record is not None and mode == "errorifexists":
+                raise TableExists(f"store {self.folder}: table {table!r} exists already")
+            if record is not None and mode == "ignore":
+                return None
+            schema = fit(table, record, came, key, mode, allow_overwrite_schema)
+            for name in newest_by:
+                check_comparable(table, schema, name)
+            return schema
+
+        def attempt(schema: pa.Schema) -> WriteResult | None:
+            """Write with ``schema``; None where the table is no longer one to write so."""
+            with spool(self.folder / _SPOOL) as folder:
+                runs = write_frame(table, items, schema, key, folder)
+                gone = [] if delete is None else self._write_deletions(table, delete, schema, key, folder)
+
+                def apply(transaction: lmdb.Transaction[bytes]) -> WriteResult | None:
+                    meta = self._environment.create(transaction, _META)
+                    record = _find_in(transaction, meta, table)
+                    if check(record) != schema:
+                        return None
+                    handle = self._environment.create(transaction, _database(table))
+                    target = TableWrite(transaction, handle, table, schema, key, newest_by)
+                    kept_on = None if mode == "overwrite" else record
+                    deleted = target.empty() if kept_on is None else 0
+                    deleted += target.delete(key for block in merge(folder, gone) for key, _ in block)
+                    put, kept = target.put(merge(folder, runs))
+                    # A table keeps its commit until a write brings another, or makes it anew.
+                    commit = source_commit or (kept_on.source_commit if kept_on else None)
+                    stored = msgspec.msgpack.encode(TableRecord.of(schema, key, commit))
+                    transaction.put(table.encode(), stored, db=meta)
+                    return WriteResult(put, deleted, kept, target.row_count())
+
+                return self._environment.write(apply)
+
+        # Checked before the frame is computed, which may take long, and again in the transaction; where
+        # another write came between and changed the columns, the rows are encoded anew.
+        while (schema := check(self._find(table))) is not None:
+            if (result := attempt(schema)) is not None:
+                return result
+        return WriteResult(put=0, deleted=0, kept=0, row_count=self.row_count(table))
+
+    def delete(self, table: str, keys: Sequence[Key]) -> int:
+        """Delete items by key, in one transaction, and return how many there were."""
+        self._refuse_where_read_only()
+
+        def apply(transaction: lmdb.Transaction[bytes]) -> int:
+            record, handle = self._open_in(transaction, table)
+            schema = record.arrow_schema
+            encoded = {encode_key(key, schema, record.key) for key in keys}
+            target = TableWrite(transaction, handle, table, schema, record.key, ())
+            return target.delete(sorted(encoded - {b""}))
+
+        return self._environment.write(apply)
+
+    def drop(self, table: str) -> None:
+        """Remove a table, its schema and its commit; an absent one is :class:`TableNotFound`."""
+        self._refuse_where_read_only()
+
+        def apply(transaction: lmdb.Transaction[bytes]) -> None:
+            _, handle = self._open_in(transaction, table)
+            # The empty database stays: other threads may hold its handle.
+            transaction.drop(handle, delete=False)
+            transaction.delete(table.encode(), db=self._environment.create(transaction, _META))
+
+        self._environment.write(apply)
+
+    # --- inside
+
+    def _refuse_where_read_only(self) -> None:
+        if self._read_only:
+            raise NoSQLError(f"store {self.folder}: it was opened read-only")
+
+    def _write_deletions(
+        self, table: str, frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path
+    ) -> list[str]:
+        keys = pa.schema([schema.field(name) for name in key])
+        problems = differences(keys, frame_schema(frame))
+        if problems:
+            raise SchemaMismatch(f"table {table!r}, the keys to delete: {'; '.join(problems)}")
+        return write_frame(table, frame, keys, key, folder)
+
+    def _find(self, table: str) -> TableRecord | None:
+        meta = self._environment.handle(_META)
+        if meta is None:
+            return None
+        with self._environment.reading() as transaction:
+            return _find_in(transaction, meta, table)
+
+    def _record(self, table: str) -> TableRecord:
+        record = self._find(table)
+        if record is None:
+            raise self._absent(table)
+        return record
+
+    def _open_in(self, transaction: lmdb.Transaction[bytes], table: str) -> tuple[TableRecord, Any]:
+        """Return the table's record and handle within a write transaction."""
+        record = _find_in(transaction, self._environment.create(transaction, _META), table)
+        if record is None:
+            raise self._absent(table)
+        return record, self._environment.create(transaction, _database(table))
+
+    @contextmanager
+    def _reading(self, table: str) -> Generator[tuple[lmdb.Transaction[bytes], TableRecord, Any], None, None]:
+        """Yield a snapshot with the table's record and the handle of its items."""
+        self._record(table)
+        meta, items = self._environment.handle(_META), self._environment.handle(_database(table))
+        with self._environment.reading() as transaction:
+            record = _find_in(transaction, meta, table)
+            if record is None:
+                raise self._absent(table)
+            yield transaction, record, items
+
+    def _absent(self, table: str) -> TableNotFound:
+        return TableNotFound(f"store {self.folder}: there is no table {table!r}")
+
+
+class _Layout:
+    """How a table's stored items become Arrow columns."""
+
+    def __init__(self, record: TableRecord) -> None:
+        self.schema = record.arrow_schema
+        types = self.schema.types
+        self._key_types, self._row_types = types[: len(record.key)], types[len(record.key) :]
+
+    def batch(self, items: Sequence[Item]) -> pa.RecordBatch:
+        keys, rows = zip(*items, strict=True)
+        columns = decode_columns(keys, self._key_types) + decode_rows(rows, self._row_types)
+        return pa.record_batch(columns, schema=self.schema)
+
+
+def _database(table: str) -> str:
+    return f"table:{table}"
+
+
+def _find_in(transaction: lmdb.Transaction[bytes], meta: Any, table: str) -> TableRecord | None:
+    stored = transaction.get(table.encode(), db=meta) if table else None
+    return None if stored is None else msgspec.msgpack.decode(stored, type=TableRecord)
+
+
+def _check_name(table: str) -> None:
+    if not table or not table.isprintable() or len(table.encode()) > _NAME_BYTES:
+        raise NoSQLError(
+            f"no table may be named {table!r}: a name has 1 to {_NAME_BYTES} bytes and no control characters"
+        )

@@ -1,0 +1,73 @@
+"""The NoSQL store as a Dagster resource."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster import AssetKey, ConfigurableResource, InitResourceContext
+from pydantic import Field, PrivateAttr
+
+from lake_assets.layout.asset_folders import name_of
+
+if TYPE_CHECKING:
+    from lake_assets.nosql.contract import NoSQLStore
+
+
+class NoSQLResource(ConfigurableResource["NoSQLResource"]):
+    """A NoSQL store, opened at first use and closed with the run."""
+
+    _store: NoSQLStore | None = PrivateAttr(default=None)
+
+    @abstractmethod
+    def _open(self) -> NoSQLStore:
+        """Connect to the store."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return a URI of the store, without credentials."""
+
+    @property
+    def store(self) -> NoSQLStore:
+        """The store, opened at first use."""
+        if self._store is None:
+            self._store = self._open()
+        return self._store
+
+    def reflected_commit(self, asset_key: AssetKey) -> str | None:
+        """Return the commit that an asset's table reflects; None where there is no table, or of no commit.
+
+        Parameters
+        ----------
+        asset_key
+            A sink whose table is in this store.
+        """
+        return self.store.source_commit(name_of(asset_key))
+
+    def teardown_after_execution(self, context: InitResourceContext) -> None:
+        """Close the store, if it was opened here."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+class LMDBNoSQL(NoSQLResource):
+    """The store in LMDB, in a local folder.
+
+    Parameters
+    ----------
+    folder
+        Folder of the LMDB environment.
+    """
+
+    folder: str = Field(description="Folder of the LMDB environment")
+
+    def _open(self) -> NoSQLStore:
+        from lake_assets.nosql.lmdb.store import LMDBStore
+
+        return LMDBStore(Path(self.folder))
+
+    def describe(self) -> str:
+        """Return the folder as a URI."""
+        return f"lmdb://{self.folder}"

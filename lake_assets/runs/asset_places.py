@@ -1,0 +1,69 @@
+"""The assets of a graph, found by where they lie in the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dagster import AssetKey
+
+from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.layout.partitions import key_of
+from lake_assets.runs.provenance import parents, place_of
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPlace:
+    """A partition of an asset (None: it has no partitions), and its folder in the lake."""
+
+    asset: AssetKey
+    partition: str | None
+    path: str
+
+
+class AssetPlaces:
+    """Where the assets of a graph lie.
+
+    Parameters
+    ----------
+    graph
+        Of the code location.
+    """
+
+    def __init__(self, graph: AssetGraph) -> None:
+        self._graph = graph
+        self._order = {key: number for number, key in enumerate(graph.toposorted_asset_keys)}
+        self._prefixes = {prefix_of(key): key for key in self._order}
+        self._partitions: dict[str, str | None] = {}
+
+    def prefix(self, path: str) -> str | None:
+        """Return the prefix of the asset that a file belongs to."""
+        return place_of(path, self._prefixes.keys())
+
+    def of(self, paths: Iterable[str]) -> list[AssetPlace]:
+        """Return the partitions that files belong to, upstream assets first; a file of no asset is left out."""
+        found = {place for path in paths if (place := self.find(path)) is not None}
+        return sorted(found, key=lambda place: (self._order[place.asset], place.path))
+
+    def find(self, path: str) -> AssetPlace | None:
+        """Return the partition that a file belongs to; None for a file of no asset, or beside its partitions."""
+        prefix = self.prefix(path)
+        if prefix is None:
+            return None
+        asset = self._prefixes[prefix]
+        definition = self._graph.get(asset).partitions_def
+        if definition is None:
+            return AssetPlace(asset, None, prefix)
+        for folder in parents(path):
+            if folder == prefix:
+                break
+            if folder not in self._partitions:
+                self._partitions[folder] = key_of(definition, folder[len(prefix) + 1 :])
+            key = self._partitions[folder]
+            if key is not None:
+                return AssetPlace(asset, key, folder)
+        return None

@@ -1,0 +1,335 @@
+"""What may reach ``main``: the one decision, which every way there asks.
+
+A place may change if every blocking check of its asset passed, in any run, on a commit that holds the place as it is to
+be merged; or if it goes back to what ``main`` itself once held; or if a named person overrides named checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dagster import (
+    AssetCheckKey,
+    AssetCheckSeverity,
+    DagsterInstance,
+    DagsterInvalidInvocationError,
+    DagsterRun,
+    Failure,
+    PartitionKeyRange,
+    PartitionsDefinition,
+)
+from dagster._core.definitions.partitions.context import partition_loading_context  # dynamic partitions want it
+
+from lake_assets.lake.audit import Audit, Entry, Override
+from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.lake.errors import RefNotFound
+from lake_assets.lake.names import belongs_to, beside, is_within
+from lake_assets.layout.asset_folders import name_of
+from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
+from lake_assets.runs.branch import ancestors
+from lake_assets.runs.check_results import explain
+from lake_assets.runs.checked_commits import Evaluated, RunEvents
+from lake_assets.runs.commit_metadata import CommitMetadata
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+
+NO_ASSET = "belongs_to_an_asset"
+"""The check that files of no asset fail: it can be overridden as others can."""
+
+_PAGE = 20
+_SHOWN = 5
+_PARTITION = "dagster/partition"
+
+
+class PublicationRefused(Failure):
+    """Something that is to reach ``main`` may not; ``main`` is as it was.
+
+    Parameters
+    ----------
+    description
+        The commits, the paths, and what to do.
+    """
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description, allow_retries=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A place that may not change, and the checks that stand in its way, each with what it found last."""
+
+    place: str
+    checks: Mapping[str, str]
+
+
+def audit_publication(
+    lake: Lake,
+    instance: DagsterInstance,
+    graph: AssetGraph,
+    source: Commit,
+    *,
+    override: Override | None = None,
+    back_to: Commit | None = None,
+) -> Audit:
+    """Decide whether a commit may be merged into ``main``, and say why.
+
+    Parameters
+    ----------
+    lake, instance
+        Where the data lies, and whose event log tells what was checked.
+    graph
+        Of the whole code location: its blocking checks are asked, whatever a job selected.
+    source
+        What is to be merged.
+    override
+        Checks that a person overrides; those that passed are recorded as passed.
+    back_to
+        A commit of ``main`` that the places go back to; what it does not hold may go.
+
+    Raises
+    ------
+    PublicationRefused
+        A place may not change, or an override names no check, or by its short name several.
+    """
+    decision = _Decision(lake, instance, graph, source, override, back_to)
+    paths = lake.incoming(source.id, MAIN)
+    entries, refusals = decision.decide(paths)
+    if refusals:
+        raise PublicationRefused(_explained(lake, source, refusals))
+    return Audit(source.id, tuple(entries), override, paths)
+
+
+@dataclass
+class _Decision:
+    lake: Lake
+    instance: DagsterInstance
+    graph: AssetGraph
+    source: Commit
+    override: Override | None
+    back_to: Commit | None
+    _runs: dict[str, RunEvents] = field(default_factory=dict[str, RunEvents])
+    _differing: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict[tuple[str, str], tuple[str, ...]])
+    _found: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    _histories: dict[AssetCheckKey, list[AssetCheckExecutionRecord]] = field(
+        default_factory=dict[AssetCheckKey, "list[AssetCheckExecutionRecord]"]
+    )
+
+    @cached_property
+    def _blocking(self) -> Sequence[AssetCheckKey]:
+        return sorted(node.key for node in self.graph.asset_check_nodes if node.blocking)
+
+    def decide(self, paths: Sequence[str]) -> tuple[list[Entry], list[_Refusal]]:
+        self._refuse_unknown_checks()
+        places = AssetPlaces(self.graph)
+        found = {path: places.find(path) for path in paths}
+        entries: list[Entry] = []
+        refusals: list[_Refusal] = []
+        of_assets = sorted({place for place in found.values() if place is not None}, key=lambda place: place.path)
+        strangers = [path for path, place in found.items() if place is None]
+        passed = self._passed(of_assets)
+        for place in of_assets:
+            checks = passed[place]
+            self._judge(name_of(place.asset), place.partition, place.path, checks, entries, refusals)
+        for path in strangers:
+            self._judge("", None, path, {NO_ASSET: None}, entries, refusals)
+        return entries, refusals
+
+    def _judge(
+        self,
+        asset: str,
+        partition: str | None,
+        place: str,
+        checks: Mapping[str, bool | None],
+        entries: list[Entry],
+        refusals: list[_Refusal],
+    ) -> None:
+        """Enter a place, or refuse it. Of each check: False, it passed; True, it warned; None, it did neither."""
+        passed = tuple(name for name, warned in checks.items() if warned is False)
+        warned = tuple(name for name, warned in checks.items() if warned is True)
+        missing = [name for name, warned in checks.items() if warned is None]
+        overridden = tuple(name for name in missing if self._is_overridden(name))
+        if len(overridden) < len(missing):
+            back_to = self._went_back(place)
+            if back_to is None:
+                stand = {name: self._found.get((name, place), "") for name in missing if name not in overridden}
+                refusals.append(_Refusal(place, stand))
+                return
+            entries.append(Entry(asset, partition, place, passed, warned, back_to=back_to))
+            return
+        back_to = self.back_to.id if self.back_to is not None and self._is_as_at(self.back_to.id, place) else ""
+        entries.append(Entry(asset, partition, place, passed, warned, overridden, back_to))
+
+    def _refuse_unknown_checks(self) -> None:
+        known = {NO_ASSET, *(key.to_user_string() for key in self._blocking), *(key.name for key in self._blocking)}
+        unknown = [name for name in (self.override.checks if self.override else ()) if name not in known]
+        if unknown:
+            raise PublicationRefused(
+                f"No blocking check is called {', '.join(map(repr, unknown))}; there are {', '.join(sorted(known))}."
+            )
+        for name in self.override.checks if self.override else ():
+            meant = [key.to_user_string() for key in self._blocking if key.name == name]
+            if len(meant) > 1:
+                raise PublicationRefused(f"Several checks are called {name!r}: name {' or '.join(meant)}.")
+
+    def _is_overridden(self, check: str) -> bool:
+        names = self.override.checks if self.override is not None else ()
+        return check in names or check.rpartition(":")[2] in names
+
+    def _went_back(self, place: str) -> str | None:
+        """Return the commit of ``main`` that held a place as it is to be merged; None where none did."""
+        if self.back_to is not None:
+            return self.back_to.id if self._is_as_at(self.back_to.id, place) else None
+        held = self._fingerprints(self.source.id, place)
+        if held[0] is None:
+            # What was not there before it was made: going back to that is a rollback, which names its commit.
+            return None
+        line = self.lake.first_parents(MAIN, place)
+        return next((commit.id for commit in line if self._fingerprints(commit.id, place) == held), None)
+
+    def _fingerprints(self, commit: str, place: str) -> tuple[str | None, ...]:
+        return tuple(self.lake.fingerprint(commit, folder) for folder in (place, beside(place)))
+
+    def _is_as_at(self, commit: str, place: str) -> bool:
+        """Tell whether a commit holds a place as it is to be merged."""
+        if commit == self.source.id:
+            return True
+        top = place.partition("/")[0]
+        if (commit, top) not in self._differing:
+            tops = (top, beside(top))
+            differing = [path for folder in tops for path in self.lake.diff(commit, self.source.id, folder).paths]
+            self._differing[commit, top] = tuple(differing)
+        return not any(is_within(belongs_to(path), place) for path in self._differing[commit, top])
+
+    # What passed
+
+    def _passed(self, places: Iterable[AssetPlace]) -> dict[AssetPlace, dict[str, bool | None]]:
+        """Return by place and blocking check: False, it passed; True, it warned; None, it did neither."""
+        found: dict[AssetPlace, dict[str, bool | None]] = {}
+        for place in places:
+            keys = [key for key in self._blocking if key.asset_key == place.asset]
+            found[place] = {key.to_user_string(): self._newest(key, place) for key in keys}
+        return found
+
+    def _newest(self, key: AssetCheckKey, place: AssetPlace) -> bool | None:
+        """Return how the newest evaluation of a check on this very content ended; None where there is no content."""
+        if next(self.lake.list(self.source.id, place.path), None) is None:
+            # What a check has not read is absent from many a commit: that it goes is a deletion, or a rollback.
+            return None
+        newest: Evaluated | None = None
+        older = 0
+        for run_id, evaluated in self._evaluations(key, place):
+            if newest is not None and evaluated.at <= newest.at:
+                older += 1
+                if older >= _PAGE:
+                    break
+                continue
+            events = self._events(run_id)
+            before = [self._events(parent) for parent in ancestors(self.instance, run_id)]
+            commit = events.read_by(evaluated, place.partition, before)
+            if commit is not None and self._holds(commit, place):
+                newest, older = evaluated, 0
+        if newest is None:
+            return None
+        if newest.evaluation.passed:
+            return False
+        if newest.evaluation.severity == AssetCheckSeverity.WARN:
+            return True
+        found = explain(newest.evaluation.description, newest.evaluation.metadata)
+        self._found[key.to_user_string(), place.path] = f"did not pass: {found}"
+        return None
+
+    def _holds(self, commit: str, place: AssetPlace) -> bool:
+        try:
+            return self._is_as_at(commit, place.path)
+        except RefNotFound:
+            return False  # Of another lake.
+
+    def _evaluations(self, key: AssetCheckKey, place: AssetPlace) -> Iterator[tuple[str, Evaluated]]:
+        """Yield a check's evaluations of a place, in any run: by when each run planned it first, the newest first.
+
+        A run that planned it before another may end it after that one, so the clock decides which is the newest.
+        """
+        seen: set[str] = set()
+        for execution in self._history(key):
+            if execution.run_id in seen or execution.partition not in (place.partition, None):
+                continue
+            seen.add(execution.run_id)
+            for evaluated in reversed(self._events(execution.run_id).evaluated):
+                if evaluated.evaluation.asset_check_key == key and self._covers(execution.run_id, evaluated, place):
+                    yield execution.run_id, evaluated
+
+    def _history(self, key: AssetCheckKey) -> Iterator[AssetCheckExecutionRecord]:
+        """Yield a check's executions, the newest first; each page is asked for once."""
+        known = self._histories.setdefault(key, [])
+        number = 0
+        while True:
+            while number < len(known):
+                yield known[number]
+                number += 1
+            cursor = known[-1].id if known else None
+            page = self.instance.event_log_storage.get_asset_check_execution_history(key, _PAGE, cursor)
+            if not page:
+                return
+            known.extend(page)
+
+    def _covers(self, run_id: str, evaluated: Evaluated, place: AssetPlace) -> bool:
+        """Tell whether an evaluation was of this partition, or of all."""
+        if place.partition is None or evaluated.evaluation.partition == place.partition:
+            return True
+        if evaluated.evaluation.partition is not None:
+            return False
+        key = evaluated.evaluation.asset_check_key
+        # As the run's definition had them when it began: a range means others once keys come and go.
+        planned = self._events(run_id).planned.get(key)
+        if planned is not None:
+            return place.partition in planned
+        definition = self.graph.get(key).partitions_def if self.graph.has(key) else self._partitions_of(place)
+        if definition is None:
+            return True
+        run = self.instance.get_run_by_id(run_id)
+        with partition_loading_context(dynamic_partitions_store=self.instance):
+            return run is not None and place.partition in _partitions(run, definition)
+
+    def _partitions_of(self, place: AssetPlace) -> PartitionsDefinition[str] | None:
+        return self.graph.get(place.asset).partitions_def
+
+    def _events(self, run_id: str) -> RunEvents:
+        if run_id not in self._runs:
+            self._runs[run_id] = RunEvents(self.instance, run_id)
+        return self._runs[run_id]
+
+
+def _partitions(run: DagsterRun, definition: PartitionsDefinition[str]) -> Sequence[str]:
+    """Return the partitions that the tags of a run without a plan name."""
+    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    if first is not None and last is not None:
+        with suppress(DagsterInvalidInvocationError):
+            return definition.get_partition_keys_in_range(PartitionKeyRange(first, last))
+        return []  # An end of it has gone since.
+    return [run.tags[_PARTITION]] if _PARTITION in run.tags else []
+
+
+def _explained(lake: Lake, source: Commit, refusals: Sequence[_Refusal]) -> str:
+    lines = [f"{refusal.place!r} ({_blame(lake, source, refusal)})" for refusal in refusals[:_SHOWN]]
+    more = f" and {len(refusals) - _SHOWN} more" if len(refusals) > _SHOWN else ""
+    checks = sorted({check for refusal in refusals for check in refusal.checks})
+    return (
+        f"Commit {source.id} may not reach {MAIN}, which is as it was: no run's check has passed on "
+        f"{', '.join(lines)}{more}. Run the checks on it or write it anew, in a run that begins at {MAIN}; or override "
+        f"them by name: {' '.join(f'--override {check}' for check in checks)}."
+    )
+
+
+def _blame(lake: Lake, source: Commit, refusal: _Refusal) -> str:
+    """Return which commit and run left a place as it is, which checks it misses, and what those found."""
+    maker = next((commit for commit in lake.log(source.id, None, refusal.place) if len(commit.parents) < 2), source)
+    run_id = CommitMetadata.parse(maker.metadata).run_id
+    by = f" of run {run_id}" if run_id else ""
+    checks = [f"{check}, which {found}" if found else check for check, found in refusal.checks.items()]
+    return f"commit {maker.id}{by}, without {'; '.join(checks)}"

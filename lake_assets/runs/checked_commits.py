@@ -1,0 +1,146 @@
+"""What one run's events tell of its materializations, and of the commits that its checks read.
+
+A check says which commit it read in its result's metadata (:data:`~lake_assets.runs.asset_metadata.COMMIT`), as a
+check that opens the lake itself does (:func:`checked_at`). A check in the very step that makes the asset looks at what
+that step has in hand: at what this attempt of it wrote, and at nothing else. Of another check it is the commit at which
+our IO manager loaded the asset for the check's step. Else it is what the run, or one that it went on from, wrote last
+before that step began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dagster import AssetCheckEvaluation, AssetCheckKey, AssetKey, DagsterEventType, DagsterInstance
+
+from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.runs.asset_metadata import COMMIT, PREFIX, REPOSITORY
+
+_KINDS = {
+    DagsterEventType.STEP_START,
+    DagsterEventType.STEP_RESTARTED,
+    DagsterEventType.LOADED_INPUT,
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+}
+_BEGINS = {DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED}
+
+_Attempt = tuple[str, int]
+"""A step, and which of its attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """One materialization: when in the run, by which attempt of a step, of what, and in which commit."""
+
+    position: int
+    attempt: _Attempt
+    asset: AssetKey
+    partition: str | None
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One evaluation of a check: when in the run, by which attempt of a step, and when by the clock."""
+
+    position: int
+    attempt: _Attempt
+    at: float
+    evaluation: AssetCheckEvaluation
+
+
+class RunEvents:
+    """The events of one run, read in one query.
+
+    Parameters
+    ----------
+    instance, run_id
+        Whose log, and which run's.
+    """
+
+    def __init__(self, instance: DagsterInstance, run_id: str) -> None:
+        self.wrote: list[Wrote] = []
+        self.evaluated: list[Evaluated] = []
+        self.repositories: dict[str, str] = {}
+        self.planned: dict[AssetCheckKey, Container[str]] = {}
+        self._makes: set[tuple[str, AssetKey]] = set()
+        self._began: dict[_Attempt, int] = {}
+        self._loaded: dict[tuple[_Attempt, str], str] = {}
+        attempts: dict[str, int] = {}
+        records = instance.get_records_for_run(run_id, of_type=_KINDS, ascending=True).records
+        for position, record in enumerate(records):
+            event = record.event_log_entry.dagster_event
+            if event is None:
+                continue
+            step = event.step_key or ""
+            if event.event_type in _BEGINS:
+                attempts[step] = attempts.get(step, 0) + 1
+                self._began[step, attempts[step]] = position
+                continue
+            attempt = step, attempts.get(step, 0)
+            if event.event_type == DagsterEventType.LOADED_INPUT:
+                told = event.event_specific_data.metadata  # pyright: ignore
+                commit, prefix = _value(told, COMMIT), _value(told, PREFIX)
+                if commit and prefix:
+                    self._loaded[attempt, prefix] = commit
+            elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+                self._makes.add((step, event.asset_materialization_planned_data.asset_key))
+            elif event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+                planned = event.asset_check_planned_data
+                if planned.partitions_subset is not None:
+                    self.planned[planned.asset_check_key] = planned.partitions_subset
+            elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
+                made = event.step_materialization_data.materialization
+                commit = _value(made.metadata, COMMIT)
+                if commit and PREFIX in made.metadata:
+                    self.wrote.append(Wrote(position, attempt, made.asset_key, made.partition, commit))
+                    self.repositories[commit] = _value(made.metadata, REPOSITORY) or ""
+            else:
+                at = record.event_log_entry.timestamp
+                self.evaluated.append(Evaluated(position, attempt, at, event.asset_check_evaluation_data))
+
+    def read_by(self, found: Evaluated, partition: str | None, before: Sequence[RunEvents]) -> str | None:
+        """Return the commit at which a check read a partition of its asset; None where nothing tells.
+
+        Parameters
+        ----------
+        before
+            The runs that this one went on from, the nearest first.
+        """
+        asset = found.evaluation.asset_key
+        told = _value(found.evaluation.metadata, COMMIT)
+        if told:
+            return told
+        mine = (wrote for wrote in reversed(self.wrote) if wrote.attempt == found.attempt and wrote.asset == asset)
+        if any((found.attempt[0], asset) in run._makes for run in (self, *before)):
+            return next((wrote.commit for wrote in mine if wrote.partition in (partition, None)), None)
+        loaded = self._loaded.get((found.attempt, prefix_of(asset)))
+        if loaded:
+            return loaded
+        began = self._began.get(found.attempt, found.position)
+        own = (wrote for wrote in reversed(self.wrote) if wrote.position < began)
+        earlier = (wrote for run in before for wrote in reversed(run.wrote))
+        return next((wrote.commit for wrote in _chain(own, earlier) if _is_of(wrote, asset, partition)), None)
+
+
+def checked_at(commit: str) -> dict[str, str]:
+    """Return the metadata of a check's result that tell at which commit it read the lake."""
+    return {COMMIT: commit}
+
+
+def _chain(*groups: Iterator[Wrote]) -> Iterator[Wrote]:
+    for group in groups:
+        yield from group
+
+
+def _is_of(wrote: Wrote, asset: AssetKey, partition: str | None) -> bool:
+    return wrote.asset == asset and wrote.partition == partition
+
+
+def _value(metadata: Mapping[str, object], name: str) -> str | None:
+    value = getattr(metadata.get(name), "value", None)
+    return str(value) if value else None

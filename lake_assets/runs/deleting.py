@@ -1,0 +1,137 @@
+"""Deleting: an asset's data, or those of one partition, taken off ``main`` by a named person, with a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dagster import AssetMaterialization, DagsterInstance, Failure
+
+from lake_assets.lake.audit import Override
+from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.lake.names import belongs_to, beside
+from lake_assets.runs.asset_metadata import DATA_VERSION, DELETION_BY, DELETION_REASON, place_metadata
+from lake_assets.runs.asset_places import AssetPlaces
+from lake_assets.runs.audit import NO_ASSET
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.correction import DELETION, Correction, correct_main, refuse_part
+from lake_assets.runs.event_log import RUNLESS, EventLog
+from lake_assets.runs.rollback import ABSENT, changed_publications
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What a deletion is to take away, as ``main`` was when it was planned.
+
+    Parameters
+    ----------
+    head
+        ``main`` then.
+    place
+        The folder: an asset's prefix, or a partition's folder.
+    paths
+        The files in it, and those beside it.
+    """
+
+    head: Commit
+    place: str
+    paths: tuple[str, ...]
+
+
+def plan_deletion(lake: Lake, place: str) -> Deletion:
+    """Look what ``main`` holds at a place.
+
+    Raises
+    ------
+    Failure
+        Nothing, or no more than a part of what one write made.
+    """
+    head = lake.head(MAIN)
+    paths = [item.path for folder in (place, beside(place)) for item in lake.list(head.id, folder)]
+    if not paths:
+        raise Failure(f"{MAIN} holds nothing at {place!r}: there is nothing to delete.")
+    refuse_part(lake, head.id, place, "delete that, or write it anew")
+    return Deletion(head, place, tuple(paths))
+
+
+def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Deletion, by: str, reason: str) -> Commit:
+    """Take the planned files away on a branch of their own, merge it into ``main``, and return the merge.
+
+    Every commit before keeps them. :func:`deletion_events` is what Dagster is to be told afterwards.
+
+    Raises
+    ------
+    Failure
+        Something was published to the same place since it was planned; ``main`` is as it was.
+    """
+    metadata = CommitMetadata(deleted=plan.place, by=by, reason=reason)
+    message = f"Delete {plan.place}\n\n{reason}"
+
+    def write(branch: str) -> None:
+        prefix, _, below = plan.place.partition("/")
+        partitions = [below] if below else None
+        apart = {path for path in plan.paths if belongs_to(path) != path}
+        folders = [beside(plan.place)] if apart else []
+        with lake.write(branch, prefix, "overwrite", message, metadata.to_metadata(), partitions, folders) as place:
+            place.removed |= apart
+
+    correction = Correction(
+        kind=DELETION,
+        head=plan.head,
+        message=message,
+        metadata=metadata,
+        refused=f"{plan.place} is not deleted",
+        override=Override(by, reason, _checks(graph, plan)),
+    )
+    return correct_main(lake, instance, graph, correction, write)
+
+
+def _checks(graph: AssetGraph, plan: Deletion) -> tuple[str, ...]:
+    """Return the checks that stand between a deletion and ``main``."""
+    places = AssetPlaces(graph)
+    found = [places.find(path) for path in plan.paths]
+    assets = {place.asset for place in found if place is not None}
+    blocking = [
+        node.key.to_user_string() for node in graph.asset_check_nodes if node.blocking and node.key.asset_key in assets
+    ]
+    return (*sorted(blocking), *[NO_ASSET] * (None in found))
+
+
+def deletion_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit) -> list[AssetMaterialization]:
+    """Return what Dagster is to be told of a deletion: of each partition, that it is absent; once.
+
+    Parameters
+    ----------
+    merge
+        The commit on ``main``.
+    """
+    made = CommitMetadata.parse(merge.metadata)
+    by, reason = made.by or "somebody", made.reason or ""
+    described = f"Deleted by {by}: {reason}"
+    about = {DELETION_BY: by, DELETION_REASON: reason}
+    changed = AssetPlaces(graph).of(lake.diff(merge.parents[0], merge.id).paths)
+    told = [
+        AssetMaterialization(
+            place.asset,
+            description=described,
+            metadata={**place_metadata(lake, MAIN, merge.id, place.path, 0), **about},
+            partition=place.partition,
+            tags={DATA_VERSION: ABSENT},
+        )
+        for place in changed
+        if not any(event.commit == merge.id for event in log.all_of(RUNLESS, place.path))
+    ]
+    published = [
+        AssetMaterialization(
+            key,
+            description=described,
+            metadata={**place_metadata(lake, MAIN, merge.id), **about},
+            partition=partition,
+            tags={DATA_VERSION: version},
+        )
+        for key, partition, version in changed_publications(lake, graph, merge, told)
+    ]
+    return told + published

@@ -1,0 +1,62 @@
+"""What reached ``main`` by no run of Dagster's, as events for its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dagster import AssetMaterialization
+
+from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.lake.errors import PathNotFound
+from lake_assets.layout.manifest import MANIFEST, read_manifest
+from lake_assets.runs.asset_metadata import DATA_VERSION, place_metadata
+from lake_assets.runs.asset_places import AssetPlaces
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.deleting import deletion_events
+from lake_assets.runs.event_log import EventLog
+from lake_assets.runs.rollback import place_version, rollback_events
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+
+def commits_since(lake: Lake, head: Commit, seen: str) -> Iterator[Commit]:
+    """Yield what ``main`` itself became after ``seen``, newest first: first parents, none of a merged branch."""
+    expected = head.id
+    for commit in lake.log(head.id):
+        if commit.id == seen or expected == seen:
+            return
+        if commit.id == expected and commit.parents:
+            yield commit
+            expected = commit.parents[0]
+
+
+def events_of(lake: Lake, log: EventLog, graph: AssetGraph, commit: Commit) -> Sequence[AssetMaterialization]:
+    """Return what Dagster has not been told of a commit of ``main``: nothing of one that a run made."""
+    made = CommitMetadata.parse(commit.metadata)
+    if made.rollback_to is not None:
+        return list(rollback_events(lake, log, graph, commit))
+    if made.deleted is not None:
+        return list(deletion_events(lake, log, graph, commit))
+    return [] if made.run_id is not None else list(external_events(lake, graph, commit))
+
+
+def external_events(lake: Lake, graph: AssetGraph, commit: Commit) -> Iterator[AssetMaterialization]:
+    """Yield a materialization for each partition that a commit changed."""
+    paths = lake.diff(commit.parents[0], commit.id).paths
+    for place in AssetPlaces(graph).of(paths):
+        version, rows = place_version(lake, commit.id, place.path), None
+        if f"{place.path}/{MANIFEST}" in paths:
+            # Whoever replaced the manifest, too, wrote what it says: a branch of a run merged by hand, or a revert.
+            with suppress(PathNotFound, OSError, ValueError, KeyError):
+                manifest = read_manifest(lake.path(commit.id, place.path))
+                version, rows = manifest.data_version, manifest.rows
+        yield AssetMaterialization(
+            place.asset,
+            description=f"Commit {commit.id[:12]}, of no run: {commit.message.partition(chr(10))[0]}",
+            metadata=place_metadata(lake, MAIN, commit.id, place.path, rows),
+            partition=place.partition,
+            tags={DATA_VERSION: version},
+        )

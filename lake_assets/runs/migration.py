@@ -1,0 +1,236 @@
+"""A lake of format 1 brought to format 2: what lies elsewhere now is moved, the same bytes, with versions and lineage.
+
+Format 1 laid an asset with the key ``a/b`` at ``a/b``, where format 2 has ``a.b``; it named the partitions of every
+zone in UTC, where format 2 spells their keys; and it kept all of a stream in one folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from dagster import AssetKey, PartitionsDefinition, TimeWindow, TimeWindowPartitionsDefinition
+
+from lake_assets.frames.hive_folders import folder
+from lake_assets.lake.audit import Override
+from lake_assets.lake.contract import MAIN, Commit, Lake, Write
+from lake_assets.lake.errors import LakeError, WriteRefused
+from lake_assets.lake.names import BESIDE, beside, is_within
+from lake_assets.layout.asset_folders import name_of, old_prefix_of, prefix_of
+from lake_assets.layout.manifest import MANIFEST
+from lake_assets.layout.partitions import partition_columns
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.provenance import place_of
+from lake_assets.streaming.places import moved
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+_POSITION = "position.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What of one asset lies elsewhere in format 2.
+
+    Parameters
+    ----------
+    asset
+        As commits name it.
+    before, after
+        The asset's folders.
+    files
+        Path to its new one; of files in the same folders that stay, the same.
+    places
+        Folders that one write made, where they will lie, and where they do.
+    replaced
+        Folders below ``after`` that are written anew; none of them: the whole.
+    """
+
+    asset: str
+    before: str
+    after: str
+    files: Mapping[str, str]
+    places: Mapping[str, str]
+    replaced: tuple[str, ...] = ()
+
+
+def plan(lake: Lake, graph: AssetGraph, ref: str) -> list[Move]:
+    """Return what is to be moved at a ref, by asset.
+
+    Raises
+    ------
+    WriteRefused
+        Two files would come to lie at one path, or a folder is that of two partitions.
+    """
+    commit = lake.head(ref).id
+    assets = {old_prefix_of(key): key for key in graph.toposorted_asset_keys}
+    found = (_plan(lake, graph, commit, before, key, assets) for before, key in assets.items())
+    return [move for move in found if move is not None]
+
+
+def apply(lake: Lake, branch: str, wanted: list[Move]) -> None:
+    """Move on a branch that is not ``main``, an asset a commit."""
+    began = lake.head(branch).id
+    for move in wanted:
+        targets = {*move.files.values()}
+        besides = [path for path in (beside(move.after),) if any(is_within(target, path) for target in targets)]
+        if move.before != move.after:
+            besides.append(move.before)
+        with lake.write(
+            branch,
+            move.after,
+            "overwrite",
+            f"Move {move.asset} to where format 2 has it",
+            CommitMetadata(moved=move.places).to_metadata(),
+            move.replaced or None,
+            besides,
+        ) as write:
+            _copy(lake, began, move, write)
+            if move.before != move.after:
+                write.removed |= {path for path in move.files if path.startswith(f"{move.before}/")}
+
+
+def migrate_main(lake: Lake, wanted: list[Move], by: str) -> Commit:
+    """Move what ``main`` holds: on a branch, which is merged at once."""
+    branch = f"migration-{uuid4().hex}"
+    lake.create_branch(branch, MAIN)
+    try:
+        apply(lake, branch, wanted)
+        allowed = Override(by, "`lake-assets migrate` moved the same bytes to where format 2 has them")
+        return lake.merge(branch, MAIN, "Migrate the lake to format 2", audit=allowed)
+    finally:
+        with suppress(LakeError):
+            lake.delete_branch(branch)
+
+
+def _plan(
+    lake: Lake, graph: AssetGraph, commit: str, before: str, key: AssetKey, assets: Mapping[str, AssetKey]
+) -> Move | None:
+    after, definition = prefix_of(key), graph.get(key).partitions_def
+    # What lies deeper may be another asset's.
+    paths = [item.path for item in lake.list(commit, before) if place_of(item.path, assets.keys()) == before]
+    if f"{before}/{_POSITION}" in paths and definition is None:
+        files = {path: moved(f"{after}/{path[len(before) + 1 :]}", after) for path in paths}
+        return _move(key, before, after, files, {after: before}) if files.keys() != {*files.values()} else None
+    folders = {place: place for path in paths if (place := _place(path, before, definition))}
+    if isinstance(definition, TimeWindowPartitionsDefinition):
+        names = {place: _new_folder(lake, commit, definition, before, place) for place in folders}
+    else:
+        names = {place: place for place in folders}
+    files: dict[str, str] = {}
+    for path in paths:
+        place = _place(path, before, definition)
+        below = path[len(before) + 1 + len(place) :]
+        files[path] = f"{after}/{names[place]}{below}" if place else f"{after}/{path[len(before) + 1 :]}"
+    if before != after:
+        places = {f"{after}/{name}": f"{before}/{place}" for place, name in names.items()} or {after: before}
+        return _move(key, before, after, files, places) if files else None
+    changed = {place: name for place, name in names.items() if place != name}
+    if changed and any(CommitMetadata.parse(found.metadata).moved for found in lake.log(commit, None, before)):
+        return None  # Each of these folders is its key's already, and would be another's by its old name.
+    touched = {*changed, *changed.values()}
+    files = {path: new for path, new in files.items() if _place(path, before, definition) in touched}
+    places = {f"{after}/{name}": f"{before}/{place}" for place, name in changed.items()}
+    return _move(key, before, after, files, places, tuple(sorted(touched))) if changed else None
+
+
+def _move(
+    key: AssetKey,
+    before: str,
+    after: str,
+    files: Mapping[str, str],
+    places: Mapping[str, str],
+    replaced: tuple[str, ...] = (),
+) -> Move:
+    if len({*files.values()}) < len(files):
+        reason = "two files of this asset would come to lie at one path in format 2"
+        raise WriteRefused(f"{reason}: roll one of them back first", repository="", path=before)
+    return Move(name_of(key), before, after, files, places, replaced)
+
+
+def _place(path: str, prefix: str, definition: PartitionsDefinition[str] | None) -> str:
+    """Return the folder of a file's partition, below its asset's; empty where it is in none."""
+    parts = path[len(prefix) + 1 :].split("/")[:-1]
+    depth = next((number for number, part in enumerate(parts) if "=" not in part), len(parts))
+    return "/".join(parts[:depth]) if definition is not None else ""
+
+
+def _new_folder(lake: Lake, commit: str, definition: TimeWindowPartitionsDefinition, prefix: str, place: str) -> str:
+    keys = list(_old_keys(definition, place))
+    if len(keys) > 1:
+        # Near a change of the clocks format 1 gave two partitions one folder: the last one written is there.
+        made = next(lake.log(commit, 1, f"{prefix}/{place}"), None)
+        keys = [key for key in keys if made is not None and CommitMetadata.parse(made.metadata).partition == key]
+    # A folder of no partition stays.
+    return folder(partition_columns(definition, keys[0])) if len(keys) == 1 else place
+
+
+def _old_keys(definition: TimeWindowPartitionsDefinition, place: str) -> Iterator[str]:
+    """Yield the keys whose folder this was in format 1."""
+    columns = {name: value for name, _, value in (part.partition("=") for part in place.split("/"))}
+    try:
+        moment = f"{columns['day']} {columns.get('hour', '00')}:{columns.get('minute', '00')}"
+        begin = datetime.strptime(moment, "%Y-%m-%d %H:%M").replace(tzinfo=timezone.utc)
+    except (KeyError, ValueError):
+        return
+    span = timedelta(days=1)
+    if "hour" in columns:
+        span = timedelta(minutes=1) if "minute" in columns else timedelta(hours=1)
+    for key in definition.get_partition_keys_in_time_window(TimeWindow(begin, begin + span)):
+        if old_folder(definition, key) == place:
+            yield key
+
+
+def old_folder(definition: TimeWindowPartitionsDefinition, key: str) -> str:
+    """Return the folder that a time window had in format 1: of its start in UTC, by its length on the wall clock."""
+    window = definition.time_window_for_partition_key(key)
+    start = window.start.astimezone(timezone.utc)
+    columns = {"day": f"{start:%Y-%m-%d}"}
+    if window.end - window.start < timedelta(hours=23):
+        columns["hour"] = f"{start:%H}"
+    if window.end - window.start < timedelta(hours=1):
+        columns["minute"] = f"{start:%M}"
+    return folder(columns)
+
+
+def _copy(lake: Lake, commit: str, move: Move, write: Write) -> None:
+    """Put files to where they belong: on a local disk by hard link, in an object store by its own copy."""
+    from pyarrow.fs import LocalFileSystem
+
+    held = lake.path(commit, move.before)
+    made: set[str] = set()
+    for path, target in move.files.items():
+        source = f"{held.root}/{path[len(move.before) + 1 :]}"
+        inside = target.startswith(f"{move.after}/")
+        destination = f"{write.root}/{target[len(move.after) + 1 :]}" if inside else write.place(target)
+        above = destination.rpartition("/")[0]
+        if above not in made:
+            write.filesystem.create_dir(above, recursive=True)
+            made.add(above)
+        if path == f"{move.before}/{MANIFEST}" and any(is_within(new, BESIDE) for new in move.files.values()):
+            with held.filesystem.open_input_stream(source) as stream:
+                content = json.loads(stream.readall())
+            with write.filesystem.open_output_stream(destination) as stream:
+                stream.write(_manifest(content, move))
+        elif isinstance(write.filesystem, LocalFileSystem):
+            os.link(source, destination)
+        else:
+            write.filesystem.copy_file(source, destination)
+
+
+def _manifest(content: dict[str, object], move: Move) -> bytes:
+    """Return a stream's manifest with its files by where they lie now."""
+    listed = content["files"]
+    assert isinstance(listed, dict)
+    sizes = {move.files.get(f"{move.before}/{name}", ""): size for name, size in listed.items()}
+    rows, apart = f"{move.after}/", f"{beside(move.after)}/"
+    content["files"] = {path[len(rows) :]: size for path, size in sorted(sizes.items()) if path.startswith(rows)}
+    content["beside"] = {path[len(apart) :]: size for path, size in sorted(sizes.items()) if path.startswith(apart)}
+    return (json.dumps(content, indent=1) + "\n").encode()

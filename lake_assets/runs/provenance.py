@@ -1,0 +1,169 @@
+"""The way back from what a ref holds to the commits, runs, inputs and sources that made it; no file is read.
+
+A *place* is a folder that one write replaced as a whole, told by its manifest: a partition, or an unpartitioned asset's
+prefix. Each commit that an IO manager makes names the commit of each input; a rollback names the one it went back to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from lake_assets.lake.contract import Commit, Lake, LakeObject
+from lake_assets.lake.names import belongs_to, is_within
+from lake_assets.layout.asset_folders import folders_of_name
+from lake_assets.layout.manifest import MANIFEST
+from lake_assets.runs.commit_metadata import CommitMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Places of one asset that one commit made, and what they were made from.
+
+    Parameters
+    ----------
+    asset
+        The asset as Dagster shows it; the prefix where its commit names none.
+    prefix
+        Its folder.
+    places
+        The folders, sorted.
+    commit
+        What made them.
+    inputs
+        What that commit read, or what a rollback went back to.
+    """
+
+    asset: str
+    prefix: str
+    places: tuple[str, ...]
+    commit: Commit
+    inputs: tuple[Origin, ...] = field(default=())
+
+
+def parents(path: str) -> Iterator[str]:
+    """Yield the folders that a path lies in, the nearest first, at last the root ``""``.
+
+    What lies beside a place belongs to it, and lies in its folders.
+    """
+    path = belongs_to(path)
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def place_of(path: str, places: Collection[str]) -> str | None:
+    """Return the nearest place that a file lies in."""
+    return next((folder for folder in parents(path) if folder in places), None)
+
+
+def places_of(objects: Iterable[LakeObject]) -> frozenset[str]:
+    """Return the places among a listing: the folders that hold a manifest."""
+    return frozenset(
+        folder for folder, _, name in (item.path.rpartition("/") for item in objects) if folder and name == MANIFEST
+    )
+
+
+class Made(NamedTuple):
+    """The commit that made what a place holds, and the place at which it did: what a migration moves stays made."""
+
+    commit: Commit
+    place: str
+
+
+def makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Commit]:
+    """Return for each place the commit that made what ``ref`` holds there: the newest that changed it.
+
+    Parameters
+    ----------
+    prefix
+        A folder that all places lie in: only its history is walked.
+    """
+    return {place: made.commit for place, made in made_at(lake, ref, places, prefix).items()}
+
+
+def made_at(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Made]:
+    """Return what :func:`makers` does, and where each place lay then."""
+    left = set(places)
+    found: dict[str, Made] = {}
+    if not left:
+        return found
+    for commit in lake.log(ref, None, prefix or None):
+        made = CommitMetadata.parse(commit.metadata)
+        if len(commit.parents) > 1 and made.asset is None:
+            continue  # A merge brings what others made.
+        for place in _touched(lake, commit, prefix) & left:
+            found[place] = Made(commit, place)
+            if place in made.moved and commit.parents:
+                before = made.moved[place]
+                found[place] = made_at(lake, commit.parents[0], [before], before).get(before, found[place])
+        left -= found.keys()
+        if not left:
+            break
+    return found
+
+
+def _touched(lake: Lake, commit: Commit, prefix: str) -> set[str]:
+    if commit.parents:
+        paths: Iterable[str] = lake.diff(commit.parents[0], commit.id, prefix).paths
+    else:
+        paths = [item.path for item in lake.list(commit.id, prefix)]
+    return {folder for path in paths for folder in parents(path)}
+
+
+def origins(lake: Lake, ref: str, prefix: str) -> tuple[Origin, ...]:
+    """Return what made all that ``ref`` holds at a prefix, newest first; empty where it holds nothing.
+
+    Parameters
+    ----------
+    prefix
+        An asset's prefix, or a folder or file in it.
+    """
+    return _Walk(lake).origins(lake.head(ref), [prefix])
+
+
+class _Walk:
+    """One walk; a commit that several others read is looked at once."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._known: dict[tuple[str, tuple[str, ...]], tuple[Origin, ...]] = {}
+
+    def origins(self, at: Commit, prefixes: Sequence[str]) -> tuple[Origin, ...]:
+        key = (at.id, tuple(prefixes))
+        if key not in self._known:
+            self._known[key] = tuple(self._find(at, prefixes))
+        return self._known[key]
+
+    def _find(self, at: Commit, prefixes: Sequence[str]) -> Iterator[Origin]:
+        made: dict[str, list[str]] = {}
+        commits: dict[str, tuple[Commit, str, str]] = {}
+        for prefix in prefixes:
+            objects = list(self._lake.list(at.id, prefix))
+            places = places_of(objects)
+            if any(place_of(item.path, places) is None for item in objects):
+                places |= {prefix}
+            for place, commit in makers(self._lake, at.id, places, prefix).items():
+                made.setdefault(commit.id, []).append(place)
+                asset = CommitMetadata.parse(commit.metadata).asset or prefix
+                mine = next((folder for folder in folders_of_name(asset) if is_within(place, folder)), prefix)
+                commits.setdefault(commit.id, (commit, asset, mine))
+        for commit, asset, mine in sorted(commits.values(), key=lambda item: item[0].committed_at, reverse=True):
+            folders = tuple(sorted(made[commit.id]))
+            yield Origin(asset, mine, folders, commit, tuple(self._inputs(commit, mine, folders)))
+
+    def _inputs(self, commit: Commit, prefix: str, places: Sequence[str]) -> Iterator[Origin]:
+        made = CommitMetadata.parse(commit.metadata)
+        if made.rollback_to:
+            yield from self.origins(self._lake.head(made.rollback_to), places)
+            return
+        below = [place[len(prefix) + 1 :] for place in places if place.startswith(f"{prefix}/")]
+        for asset, read in sorted(made.inputs.items()):
+            at = self._lake.head(read)
+            folders = folders_of_name(asset)
+            upstream = next((folder for folder in folders if self._lake.fingerprint(at.id, folder)), folders[0])
+            # The same partitions of the input, where it has them; else all of it may have been read.
+            same = [f"{upstream}/{folder}" for folder in below]
+            same = [place for place in same if self._lake.fingerprint(at.id, place) is not None]
+            yield from self.origins(at, same or [upstream])

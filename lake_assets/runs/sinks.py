@@ -1,0 +1,76 @@
+"""Sinks: stores outside the lake that hold what ``main`` held at one commit, and which runs bring them to its head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from dagster import AssetKey, RunRequest
+
+from lake_assets.lake.contract import Commit, Lake
+from lake_assets.lake.errors import RefNotFound
+from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.runs.asset_places import AssetPlaces
+from lake_assets.runs.publishing import LAYER, PUBLISHED
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+SINK = "sink"
+
+RUNS_PER_TICK = 20
+"""The first run brings the sink to the head; the others tell Dagster so of further stretches of partitions."""
+
+
+class Sink(Protocol):
+    """A resource that assets tagged ``layer: sink`` write to; it keeps the commit that each of them reflects."""
+
+    def reflected_commit(self, asset_key: AssetKey) -> str | None:
+        """Return the commit of ``main`` that an asset's data reflect; None where it was never fed.
+
+        Disturbs no run that feeds it, and returns or raises within seconds: a sensor waits for it.
+        """
+        ...
+
+
+def sinks_of(graph: AssetGraph, resource_keys: Sequence[str]) -> Iterator[tuple[AssetKey, str]]:
+    """Yield the sinks of a graph, each with the one of these resources that it writes to; one with none is left out."""
+    for key in sorted(key for key in graph.toposorted_asset_keys if graph.get(key).tags.get(LAYER) == SINK):
+        used = graph.get(key).assets_def.required_resource_keys
+        resource_key = next((resource_key for resource_key in resource_keys if resource_key in used), None)
+        if resource_key is not None:
+            yield key, resource_key
+
+
+def requests_for(
+    lake: Lake, graph: AssetGraph, sink: AssetKey, reflected: str | None, head: Commit
+) -> Sequence[RunRequest]:
+    """Return the runs that bring a sink from the commit that it reflects to ``main``'s head."""
+    if reflected is None:
+        return []  # Never fed: the next run of its job builds it.
+    inputs = [key for key in graph.get(sink).parent_keys if graph.get(key).tags.get(LAYER) != PUBLISHED]
+    try:
+        paths = [path for key in inputs for path in lake.diff(reflected, head.id, prefix_of(key)).paths]
+    except RefNotFound:
+        return []  # Of another lake: built anew by the next run, too.
+    return _requests(graph, sink, head.id, paths)
+
+
+def _requests(graph: AssetGraph, sink: AssetKey, head: str, paths: Sequence[str]) -> list[RunRequest]:
+    """Return a run for each stretch of adjacent partitions that changed, the newest first."""
+    if not paths:
+        return []
+    name, definition = sink.to_user_string(), graph.get(sink).partitions_def
+    if definition is None:
+        return [RunRequest(f"{name}:{head}", asset_selection=[sink])]
+    keys = {place.partition for place in AssetPlaces(graph).of(paths) if place.partition is not None}
+    stretches = definition.subset_with_partition_keys(keys).get_partition_key_ranges(definition)
+    requests: list[RunRequest] = []
+    for first, last in sorted((stretch.start, stretch.end) for stretch in stretches):
+        run_key = f"{name}:{head}:{first}"
+        if first == last:
+            requests.append(RunRequest(run_key, partition_key=first, asset_selection=[sink]))
+        else:
+            tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+            requests.append(RunRequest(run_key, tags=tags, asset_selection=[sink]))
+    return requests[::-1]

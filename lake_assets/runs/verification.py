@@ -1,0 +1,234 @@
+"""Whether what a ref holds is what was recorded of it: in commits, Dagster's event log, manifests and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO
+
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+from lake_assets.lake.audit import read_record
+from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
+from lake_assets.lake.errors import LakeError
+from lake_assets.lake.names import beside
+from lake_assets.layout.asset_folders import folders_of_name, name_of
+from lake_assets.layout.manifest import MANIFEST, Manifest, read_manifest
+from lake_assets.runs.branch import find_head, materialized
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.event_log import RUNLESS, EventLog, Materialized
+from lake_assets.runs.provenance import Made, made_at, makers, place_of, places_of
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is not as recorded: the path of a file or place, and what is wrong with it."""
+
+    path: str
+    reason: str
+
+
+class Verification:
+    """What a ref holds, to be compared with what was recorded of it.
+
+    Parameters
+    ----------
+    lake, instance
+        Where the data lies, and whose event log tells of it.
+    ref
+        A branch, tag or commit id; pinned to its commit now.
+    """
+
+    def __init__(self, lake: Lake, instance: DagsterInstance, ref: str) -> None:
+        self._lake = lake
+        self.commit = lake.head(ref)
+        self.objects = list(lake.list(self.commit.id))
+        self.places = places_of(self.objects)
+        self._log = EventLog(instance)
+        self._instance = instance
+
+    @property
+    def size(self) -> int:
+        """Bytes that :meth:`problems` reads."""
+        return sum(item.size for item in self.objects)
+
+    def problems(self, advance: Callable[[int], None]) -> Iterator[Problem]:
+        """Yield what is wrong; ``advance`` is told the bytes read."""
+        made = made_at(self._lake, self.commit.id, self.places)
+        files: dict[str, list[LakeObject]] = {}
+        others: list[LakeObject] = []
+        for item in self.objects:
+            place = place_of(item.path, self.places)
+            (others if place is None else files.setdefault(place, [])).append(item)
+        yield from self._past_the_rule()
+        yield from self._lost()
+        yield from self._strangers(others)
+        for place in sorted(self.places):
+            manifest = self._manifest(place)
+            if isinstance(manifest, Problem):
+                yield manifest
+                continue
+            yield from _unlike_manifest(place, manifest, files[place])
+            for reason in self._unlike_log(place, manifest, made.get(place)):
+                yield Problem(place, reason)
+        for item in self.objects:
+            reason = self._damage(item)
+            if reason:
+                yield Problem(item.path, reason)
+            advance(item.size)
+
+    def _past_the_rule(self) -> Iterator[Problem]:
+        """Yield the commits of ``main`` that no audit let in, though the lake records them: merged by other means."""
+        unrecorded: list[Commit] = []
+        began = False
+        for commit in self._lake.first_parents(MAIN):
+            began = began or commit.id == self.commit.id
+            if not began:
+                continue
+            if read_record(commit.metadata) is None:
+                unrecorded.append(commit)
+                continue
+            for found in unrecorded:
+                paths = self._lake.diff(found.parents[0], found.id).paths if found.parents else ()
+                changed = f"{', '.join(paths[:5]) or 'nothing'}{' …' if len(paths) > 5 else ''}"
+                yield Problem(
+                    f"commit {found.id}",
+                    f"reached {MAIN} past the rule, with no record of an audit; it changed {changed}: look at it, "
+                    "and roll it back or publish it anew",
+                )
+            unrecorded.clear()
+
+    def _lost(self) -> Iterator[Problem]:
+        """Yield what successful runs materialized and neither ``main`` nor their branch holds."""
+        published = {commit.id for commit in self._lake.log(MAIN)}
+        for run in self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.SUCCESS])):
+            made = materialized(self._lake, self._instance, run.run_id)
+            missing = made.keys() - published
+            if not missing:
+                continue
+            waits = find_head(self._lake, run.run_id)
+            for commit in self._lake.unreached([waits.id], missing) if waits is not None else sorted(missing):
+                yield Problem(
+                    made[commit],
+                    f"run {run.run_id} succeeded and materialized it as commit {commit}, which {MAIN} does not reach: "
+                    "its branch was deleted or reset; materialize it again",
+                )
+
+    def _strangers(self, files: Sequence[LakeObject]) -> Iterator[Problem]:
+        """Yield the files that lie at an asset's prefix, by the commits that ever wrote there, and in no manifest."""
+        if not files:
+            return
+        assets = {CommitMetadata.parse(commit.metadata).asset for commit in self._lake.log(self.commit.id)}
+        prefixes = {folder for asset in assets if asset for folder in folders_of_name(asset)}
+        for item in files:
+            if place_of(item.path, prefixes) is not None:
+                yield Problem(item.path, "lies at an asset's prefix, and no manifest lists it")
+
+    def _manifest(self, place: str) -> Manifest | Problem:
+        path = f"{place}/{MANIFEST}"
+        try:
+            return read_manifest(self._lake.path(self.commit.id, path))
+        except (LakeError, OSError, ValueError, KeyError, TypeError) as error:
+            return Problem(path, f"cannot be read: {type(error).__name__}: {error}")
+
+    def _unlike_log(self, place: str, manifest: Manifest, made: Made | None) -> Iterator[str]:
+        if made is None:
+            yield "no commit is known to have made it"
+            return
+        maker = made.commit
+        metadata = CommitMetadata.parse(maker.metadata)
+        if metadata.asset is None:
+            yield from self._unlike_report(place, maker)
+            return
+        event = self._log.of(maker, made.place)
+        run = f"run {metadata.run_id}" if metadata.run_id else "a rollback"
+        if event is None:
+            yield f"commit {maker.id} says that {run} made it, and Dagster's event log knows of no such materialization"
+            return
+        yield from _differences(maker, event, manifest)
+        expected = self._data_version(maker, made.place)
+        if event.data_version != expected:
+            yield f"commit {maker.id} has data version {expected}, the event log {event.data_version}"
+
+    def _unlike_report(self, place: str, maker: Commit) -> Iterator[str]:
+        """Yield why what no run of ours made is not what was last reported of it."""
+        reported = next(iter(self._log.all_of(RUNLESS, place)), None)
+        held = self._lake.fingerprint(self.commit.id, place)
+        if reported is None or reported.commit is None or self._lake.fingerprint(reported.commit, place) != held:
+            yield f"commit {maker.id}, of no run of ours, made it, and Dagster's event log was not told"
+
+    def _data_version(self, maker: Commit, place: str) -> str | None:
+        """Return the data version by the commit that first made a place; a rollback makes none of its own."""
+        made = CommitMetadata.parse(maker.metadata)
+        while made.rollback_to is not None:
+            origin = makers(self._lake, made.rollback_to, [place], place).get(place)
+            if origin is None:
+                return None
+            made = CommitMetadata.parse(origin.metadata)
+        return made.data_version
+
+    def _damage(self, item: LakeObject) -> str | None:
+        """Return what is wrong with a file's bytes."""
+        algorithm, _, recorded = item.checksum.partition(":")
+        # A checksum that is no hash of the bytes (the ETag of an upload in parts) is the store's own affair.
+        digest = hashlib.new(algorithm) if algorithm in hashlib.algorithms_available else None
+        size = 0
+        try:
+            with self._open(item) as stream:
+                for block in iter(partial(stream.read, _BLOCK), b""):
+                    size += len(block)
+                    if digest is not None:
+                        digest.update(block)
+        except (LakeError, OSError) as error:
+            return f"cannot be read: {error}"
+        if size != item.size:
+            return f"{size} bytes, recorded are {item.size}"
+        if digest is not None and digest.hexdigest() != recorded:
+            return f"its bytes have {algorithm} {digest.hexdigest()}, recorded is {recorded}"
+        return None
+
+    def _open(self, item: LakeObject) -> BinaryIO:
+        from pyarrow.fs import FileSystem
+
+        if item.physical_address.startswith("file://"):
+            # As it lies, so that no snapshot of all that there is has to be made first.
+            filesystem, path = FileSystem.from_uri(item.physical_address)
+            # Where it is not there, the lake says why: it is lost, or it has expired.
+            with suppress(FileNotFoundError):
+                return filesystem.open_input_stream(path)
+        snapshot = self._lake.path(self.commit.id, item.path)
+        return snapshot.filesystem.open_input_stream(snapshot.root)
+
+
+def _unlike_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]) -> Iterator[Problem]:
+    found = {item.path: item.size for item in files if not item.path.endswith(f"/{MANIFEST}")}
+    listed = {f"{place}/{name}": size for name, size in manifest.files.items()}
+    listed |= {f"{beside(place)}/{name}": size for name, size in manifest.beside.items()}
+    for path in sorted(found.keys() | listed.keys()):
+        if path not in listed:
+            yield Problem(path, "no manifest lists it")
+        elif path not in found:
+            yield Problem(path, "the manifest lists it, and it is missing")
+        elif found[path] != listed[path]:
+            yield Problem(path, f"{found[path]} bytes, the manifest says {listed[path]}")
+
+
+def _differences(maker: Commit, event: Materialized, manifest: Manifest) -> Iterator[str]:
+    made = CommitMetadata.parse(maker.metadata)
+    pairs: list[tuple[str, object, object]] = [
+        ("asset", made.asset, name_of(event.asset)),
+        ("id", maker.id, event.commit),
+        ("rows", made.rows_of(event.partition), event.rows),
+    ]
+    for name, commits, logs in pairs:
+        if commits != logs:
+            yield f"commit {maker.id} has {name} {commits}, the event log {logs}"
+    if not made.covers(event.partition):
+        yield f"commit {maker.id} has partition {made.partition}, the event log {event.partition}"
+    if manifest.rows != event.rows:
+        yield f"its manifest has {manifest.rows} rows, the event log {event.rows}"

@@ -1,0 +1,105 @@
+"""How long to wait for a source, and when to give up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_any,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from lake_assets.sources.contract import SourceUnavailable, TruncatedDownload
+
+Result = TypeVar("Result")
+
+
+class Deadline:
+    """The moment at which everything must be over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left; negative once it has passed."""
+        return self._end - time.monotonic()
+
+    def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass chunks on until the deadline, so that a source that drips bytes is not waited for for ever."""
+        for chunk in chunks:
+            if self.left < 0:
+                raise SourceUnavailable(f"the source is too slow: not done in {self.seconds:g} s")
+            yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLimits:
+    """Bounds of one operation on a source, all of its tries together. Times in seconds.
+
+    Parameters
+    ----------
+    tries
+        How often it is tried at most.
+    first_wait, longest_wait
+        The wait after try n is drawn from up to ``first_wait * 2 ** (n - 1)``, at most ``longest_wait``;
+        longer where the source asks for it.
+    deadline
+        Bound of the whole operation.
+    connect_timeout, read_timeout
+        Bounds of one connection attempt and of one silence.
+    """
+
+    tries: int = 5
+    first_wait: float = 0.5
+    longest_wait: float = 30.0
+    deadline: float = 1800.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+
+    def keep_trying(self, attempt: Callable[[Deadline], Result]) -> Result:
+        """Call ``attempt`` until it succeeds, fails for good, or the bounds are reached.
+
+        Parameters
+        ----------
+        attempt
+            Is given the deadline of all tries.
+
+        Raises
+        ------
+        SourceUnavailable, TruncatedDownload
+            What the last try raised, with the number of tries. Other errors pass through at once.
+        """
+        deadline = Deadline(self.deadline)
+        retrying = Retrying(
+            retry=retry_if_exception_type((SourceUnavailable, TruncatedDownload)),
+            wait=self._wait,
+            stop=stop_any(stop_after_attempt(self.tries), stop_before_delay(self.deadline)),
+            retry_error_callback=_give_up,
+        )
+        return retrying(attempt, deadline)
+
+    def _wait(self, state: RetryCallState) -> float:
+        # Full jitter: many readers that failed together do not come back together.
+        wait = wait_random_exponential(self.first_wait, self.longest_wait)(state)
+        error = state.outcome.exception() if state.outcome is not None else None
+        asked = error.retry_after if isinstance(error, SourceUnavailable) else None
+        return max(wait, asked or 0)
+
+
+def _give_up(state: RetryCallState) -> NoReturn:
+    """Raise what the last try raised, with the number of tries."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert error is not None
+    tries = "1 try" if state.attempt_number == 1 else f"{state.attempt_number} tries"
+    error.args = (f"{error} (gave up after {tries} in {state.seconds_since_start or 0:.1f} s)", *error.args[1:])
+    raise error

@@ -1,0 +1,187 @@
+"""Files in an S3 bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Generic, Protocol
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
+
+from lake_assets.sources.contract import (
+    FetchedFile,
+    Key,
+    SourceError,
+    SourceFile,
+    SourceFileMissing,
+    SourceUnavailable,
+    TruncatedDownload,
+)
+from lake_assets.sources.retries import Deadline, RetryLimits
+from lake_assets.sources.saving import save_stream
+from lake_assets.sources.status import error_for
+from lake_assets.sources.template import Naming, Template
+
+_CHUNK = 1 << 18
+_BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+
+
+class S3Client(Protocol):
+    """The three calls we need of a boto3 S3 client."""
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]: ...  # noqa: D102, N803
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]: ...  # noqa: D102, N803
+    def get_paginator(self, operation_name: str) -> Any: ...  # noqa: D102
+
+
+class S3Source(Generic[Key]):
+    """``s3://bucket/prefix``, or a template below a bucket.
+
+    Parameters
+    ----------
+    location
+        ``s3://bucket`` or ``s3://bucket/prefix``, or a template.
+    naming
+        How its files are named.
+    client
+        Called once, at first use: boto3 takes seconds to import.
+    limits
+        Bounds of tries and times.
+    """
+
+    def __init__(self, location: str, naming: Naming[Key], client: Callable[[], S3Client], limits: RetryLimits) -> None:
+        self._bucket, _, key = location.partition("://")[2].partition("/")
+        if "@" in self._bucket:
+            raise SourceError(
+                f"{naming.source}: an s3 address holds no credentials; give them as settings of the S3 resource "
+                "or leave them to the AWS credential chain"
+            )
+        if not self._bucket or "{" in self._bucket or "}" in self._bucket:
+            raise SourceError(f"{naming.source}: an s3 address needs a bucket, without placeholders")
+        self._template = Template(key, naming)
+        self._make_client = client
+        self._client_made: S3Client | None = None
+        self._limits = limits
+
+    def url(self, key: Key) -> str:
+        """Return ``s3://bucket/key``."""
+        return self._url(self._template.at(key))
+
+    def describe(self) -> str:
+        """Return ``s3://bucket/key`` with its placeholders."""
+        return self._url(self._template.text)
+
+    def fetch(self, key: Key, into: Path) -> FetchedFile:
+        """Stream the object, from the start with every try."""
+        return self._limits.keep_trying(lambda deadline: self._download(key, into, deadline))
+
+    def head(self, key: Key) -> SourceFile | None:
+        """Ask for the object's size and ETag, or None where there is no such object."""
+        try:
+            return self._limits.keep_trying(lambda _: self._head(key))
+        except SourceFileMissing:
+            return None
+
+    def files(self) -> Iterator[tuple[Key, SourceFile]]:
+        """List the prefix, 1,000 keys a request; keys that are not as the template says are passed over."""
+        found = self._limits.keep_trying(lambda deadline: self._list(deadline))
+        return iter(sorted(found, key=lambda item: item[0]))
+
+    @property
+    def _client(self) -> S3Client:
+        if self._client_made is None:
+            self._client_made = self._make_client()
+        return self._client_made
+
+    def _url(self, key: str) -> str:
+        return f"s3://{self._bucket}/{key}"
+
+    def _download(self, key: Key, into: Path, deadline: Deadline) -> FetchedFile:
+        url = self.url(key)
+        with _errors_of(url):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._template.at(key))
+        size = int(answer["ContentLength"])
+        with closing(answer["Body"]) as body:
+            return save_stream(
+                deadline.watch(_chunks(body, url, size)),
+                into,
+                self._template.file_name(url, key),
+                url=url,
+                etag=answer.get("ETag"),
+                expected=size,
+            )
+
+    def _head(self, key: Key) -> SourceFile:
+        url = self.url(key)
+        with _errors_of(url):
+            answer = self._client.head_object(Bucket=self._bucket, Key=self._template.at(key))
+        return SourceFile(url, answer["ContentLength"], answer.get("ETag"), answer.get("LastModified"))
+
+    def _list(self, deadline: Deadline) -> list[tuple[Key, SourceFile]]:
+        found: list[tuple[Key, SourceFile]] = []
+        with _errors_of(self.describe()):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._template.prefix
+            )
+            for page in pages:
+                if deadline.left < 0:
+                    raise SourceUnavailable(f"{self.describe()}: not listed in {deadline.seconds:g} s")
+                for item in page.get("Contents", ()):
+                    key = self._template.parse(item["Key"])
+                    if key is not None:
+                        url = self._url(item["Key"])
+                        found.append((key, SourceFile(url, item["Size"], item["ETag"], item["LastModified"])))
+        return found
+
+
+def aws_client(**settings: Any) -> S3Client:
+    """Return the client of dagster-aws's S3 resource, which takes what is not set from the AWS chain.
+
+    Parameters
+    ----------
+    settings
+        Fields of :class:`dagster_aws.s3.S3Resource`.
+    """
+    from dagster_aws.s3 import S3Resource
+
+    # The tries are ours, and counted once. (botocore counts what comes after the first attempt.)
+    return S3Resource(**settings, max_attempts=0).get_client()
+
+
+def _chunks(body: Any, url: str, size: int) -> Iterator[bytes]:
+    got = 0
+    try:
+        for chunk in body.iter_chunks(_CHUNK):
+            got += len(chunk)
+            yield chunk
+    except (IncompleteReadError, ResponseStreamingError) as error:
+        raise TruncatedDownload(url, size, got) from error
+    except BotoCoreError as error:
+        raise SourceUnavailable(f"{url}: no answer ({type(error).__name__})") from error
+
+
+@contextmanager
+def _errors_of(url: str) -> Generator[None]:
+    """Translate what botocore raises; its own messages name hosts and keys, never secrets."""
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        answer = error.response.get("ResponseMetadata", {})
+        if code == "NoSuchBucket":
+            raise SourceError(f"{url}: there is no such bucket") from error
+        status = 503 if code in _BUSY else int(answer.get("HTTPStatusCode", 500))
+        raise error_for(status, url, answer.get("HTTPHeaders", {}).get("retry-after")) from error
+    except HTTPClientError as error:
+        raise SourceUnavailable(f"{url}: no answer ({type(error).__name__})") from error
+    except BotoCoreError as error:
+        raise SourceError(f"{url}: cannot be asked: {error}") from error
+    except ValueError as error:
+        raise SourceError(f"{url}: cannot be asked, check the S3 settings: {error}") from error

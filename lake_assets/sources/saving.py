@@ -1,0 +1,60 @@
+"""Bytes from a source into a folder, in one pass: written, hashed, counted, and there only when complete."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from lake_assets.sources.contract import FetchedFile, TruncatedDownload
+
+
+def save_stream(
+    chunks: Iterable[bytes], into: Path, name: str, *, url: str, etag: str | None, expected: int | None
+) -> FetchedFile:
+    """Write ``chunks`` to ``into/name``; whatever goes wrong, nothing of them stays in ``into``.
+
+    Only a process that is killed leaves something there: a hidden ``.part`` file, never ``name``.
+
+    Parameters
+    ----------
+    chunks
+        The bytes. What they raise passes through.
+    expected
+        Announced length in bytes, or None.
+
+    Raises
+    ------
+    TruncatedDownload
+        The length is another than announced.
+    OSError
+        The disk is full, or ``into`` cannot be written.
+    """
+    # A name of our own, so that two fetches into one folder do not mix; the dot hides it from readers.
+    part = into / f".{name}.{os.getpid()}-{secrets.token_hex(4)}.part"
+    digest = hashlib.sha256()
+    size = newlines = 0
+    last = b"\n"
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with part.open("xb") as file:
+            for chunk in chunks:
+                if not chunk:
+                    continue
+                file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+                newlines += chunk.count(b"\n")
+                last = chunk[-1:]
+        if expected is not None and size != expected:
+            raise TruncatedDownload(url, expected, size)
+        part.replace(into / name)
+    except OSError as error:
+        reason = f"cannot keep the file from {url}: {error.strerror}"
+        raise OSError(error.errno, reason, str(into / name)) from error
+    finally:
+        part.unlink(missing_ok=True)
+    lines = newlines + (last != b"\n")
+    return FetchedFile(into / name, url, etag, digest.hexdigest(), size, max(lines - 1, 0))

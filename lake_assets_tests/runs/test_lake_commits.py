@@ -1,0 +1,92 @@
+"""The sensor `lake_commits`: what reached `main` by no run of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dagster import AssetMaterialization
+
+from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.runs.rollback import plan_rollback, roll_back
+from lake_assets.runs.verification import Verification
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.runs.test_rollback import rolled_back, stale, version
+from lake_assets_tests.small_graph import SmallGraph
+
+SENSOR = "lake_commits"
+
+
+def by_hand(lake: Lake, prefix: str, content: str = "x") -> str:
+    """Write one file in place of a prefix, merge it, and return the merge."""
+    lake.create_branch("mine", MAIN)
+    with lake.write("mine", prefix) as write:
+        Path(write.root, "mine.txt").write_text(content)
+    merge = lake.merge("mine", MAIN, "By hand", audit=TESTS)
+    lake.delete_branch("mine")
+    return merge.id
+
+
+def tick(small: SmallGraph, cursor: str | None) -> tuple[list[AssetMaterialization], str | None]:
+    """Evaluate the sensor and do what the daemon does with its events."""
+    ticked = small.tick(SENSOR, cursor)
+    events = [event for event in ticked.asset_events if isinstance(event, AssetMaterialization)]
+    for event in events:
+        small.instance.report_runless_asset_event(event)
+    return events, ticked.cursor
+
+
+def test_a_commit_of_no_run_is_a_materialization_and_what_is_downstream_becomes_stale(
+    small: SmallGraph, lake: Lake
+) -> None:
+    small.publish_range("mon", "tue", 1.0)
+    events, cursor = tick(small, None)
+    assert (events, cursor) == ([], lake.head(MAIN).id)
+    merge = by_hand(lake, "raw/partition=mon")
+    by_hand(lake, "notes")
+    (event,), cursor = tick(small, cursor)
+    assert (event.asset_key.path, event.partition, event.metadata["lake/commit"].value) == (["raw"], "mon", merge)
+    assert "By hand" in (event.description or "")
+    assert stale(small, "mon", "tue") == {"prices/mon", "prices_published/mon"}
+    assert tick(small, cursor) == ([], cursor)
+    # Told of it, Dagster knows what the lake holds; no manifest does.
+    problems = Verification(lake, small.instance, MAIN).problems(lambda _: None)
+    assert [problem.path for problem in problems] == ["raw/partition=mon/mine.txt"]
+
+
+def test_runs_and_rollbacks_of_ours_are_not_reported_again(small: SmallGraph, lake: Lake) -> None:
+    _, cursor = tick(small, None)
+    small.publish("mon", 1.0)
+    first = lake.head(MAIN).id
+    small.publish("mon", 2.0)
+    rolled_back(small, lake, first)
+    events, cursor = tick(small, cursor)
+    assert (events, cursor) == ([], lake.head(MAIN).id)
+
+
+def test_a_rollback_that_was_killed_before_it_told_dagster_is_made_up_for(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    first, before = lake.head(MAIN).id, version(small, "prices", "mon")
+    small.publish("mon", 2.0)
+    _, cursor = tick(small, None)
+    roll_back(lake, small.instance, small.defs.resolve_asset_graph(), plan_rollback(lake, first), "a test")
+    events, _ = tick(small, cursor)
+    assert [event.asset_key.path[0] for event in events] == ["raw", "prices", "prices_published"]
+    assert version(small, "prices", "mon") == before
+
+
+def test_a_runs_branch_merged_by_hand_has_the_versions_of_its_manifests(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    _, cursor = tick(small, None)
+    small.write_source("mon", 2.0)
+    run = small.run("raw", partition_key="mon")
+    known = version(small, "raw", "mon")
+    lake.merge(f"run-{run.run_id}", MAIN, audit=TESTS)
+    (event,), _ = tick(small, cursor)
+    assert (event.tags or {})["dagster/data_version"] == known
+    assert version(small, "raw", "mon") == known
+
+
+def test_another_lake_than_before_is_watched_from_its_head_on(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    by_hand(lake, "raw/partition=mon")
+    assert tick(small, "f" * 40) == ([], lake.head(MAIN).id)

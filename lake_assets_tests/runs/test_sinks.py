@@ -1,0 +1,156 @@
+"""The sensor `sinks_follow_main`."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, ConfigurableResource, Definitions, RunRequest, asset, build_sensor_context
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+
+from lake_assets import environments
+from lake_assets.defs.words.sink import word_counts_topic
+from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.sensors import lake_sensors, sinks_follow_main
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.runs.test_rollback import rolled_back, stale
+from lake_assets_tests.small_graph import SmallGraph
+
+SENSOR = "sinks_follow_main"
+
+
+def table() -> dict[str, float]:
+    with closing(environments.open_nosql()) as store:
+        return {row["isin"]: row["price"] for batch in store.scan("prices_table") for row in batch.to_pylist()}
+
+
+def run(small: SmallGraph, request: RunRequest) -> None:
+    """Do what the daemon does with a request."""
+    assert request.asset_selection == [AssetKey("prices_table")]
+    tags = {key: value for key, value in request.tags.items() if not key.startswith(PARTITION_NAME_TAG)}
+    assert small.run("prices_table", partition_key=request.partition_key, tags=tags).success
+
+
+def test_after_a_rollback_the_sink_is_brought_to_what_main_holds(small: SmallGraph, lake: Lake) -> None:
+    small.publish_range("mon", "tue", 1.0)
+    assert small.run("prices_table", partition_key="mon").success
+    assert small.run("prices_table", partition_key="tue").success
+    before = lake.head(MAIN).id
+    small.publish_range("mon", "tue", 2.0, 3.0)
+    for day in ("mon", "tue"):
+        assert small.run("prices_table", partition_key=day).success
+    assert table() == {"DE0": 2.0, "DE1": 3.0}
+    quiet = small.tick(SENSOR, None)
+    assert (quiet.run_requests, quiet.cursor) == ([], lake.head(MAIN).id)
+
+    rolled_back(small, lake, before)
+    ticked = small.tick(SENSOR, quiet.cursor)
+    (request,) = ticked.run_requests or []
+    assert request.tags["dagster/asset_partition_range_start"] == "mon"
+    assert request.tags["dagster/asset_partition_range_end"] == "tue"
+    run(small, request)
+    assert table() == {"DE0": 1.0}
+    assert stale(small, "mon", "tue", names=("prices", "prices_published", "prices_table")) == set()
+    assert not small.tick(SENSOR, ticked.cursor).run_requests
+    assert not small.tick(SENSOR, None).run_requests
+
+
+def test_what_was_published_without_its_sink_reaches_it(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    assert small.run("prices_table", partition_key="mon").success
+    small.publish("tue", 5.0, 6.0)
+    (request,) = small.tick(SENSOR, None).run_requests or []
+    assert request.partition_key == "tue"
+    run(small, request)
+    assert table() == {"DE0": 5.0, "DE1": 6.0}
+
+
+def test_a_sink_that_was_never_fed_is_left_to_its_job(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    ticked = small.tick(SENSOR, None)
+    assert not ticked.run_requests
+    assert "Every sink holds" in (ticked.skip_message or "")
+
+
+def test_while_the_run_that_published_goes_on_it_is_not_forestalled(small: SmallGraph, lake: Lake) -> None:
+    result = small.publish("mon", 1.0)
+    assert small.run("prices_table", partition_key="mon").success
+    running = small.instance.create_run_for_job(small.defs.resolve_implicit_global_asset_job_def())
+    lake.create_branch("mine", MAIN)
+    with lake.write("mine", "prices/partition=mon", "append") as write:
+        Path(write.root, "note.txt").write_text("x")
+    lake.merge("mine", MAIN, metadata={"run_id": running.run_id}, audit=TESTS)
+    ticked = small.tick(SENSOR, None)
+    assert not ticked.run_requests
+    assert "goes on: it feeds its sinks itself" in (ticked.skip_message or "")
+    assert ticked.cursor != lake.head(MAIN).id
+    small.instance.delete_run(running.run_id)
+    assert small.tick(SENSOR, ticked.cursor).run_requests
+    assert result.success
+
+
+def test_a_sink_whose_server_does_not_answer_keeps_no_other_waiting(
+    small: SmallGraph, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.publish("mon", 1.0)
+    assert small.run("prices_table", partition_key="mon").success
+    small.publish("tue", 5.0)
+    small.defs = Definitions.merge(small.defs, Definitions(assets=[word_counts_topic]))
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("WORDS_SINK", f"kafka://127.0.0.1:{deaf.getsockname()[1]}/counts")
+        monkeypatch.setenv("KAFKA_DEADLINE", "1")
+        ticked = small.tick(SENSOR, None)
+        (request,) = ticked.run_requests or []
+        run(small, request)
+        # It is asked again at the next tick.
+        assert ticked.cursor is None
+        assert "word_counts_topic: the servers do not answer" in (small.tick(SENSOR, None).skip_message or "")
+    assert table() == {"DE0": 5.0}
+
+
+def test_a_new_kind_of_sink_is_a_resource_and_its_key_and_one_that_fails_keeps_no_other_waiting(
+    small: SmallGraph, lake: Lake
+) -> None:
+    class Cells(ConfigurableResource["Cells"]):
+        """A spreadsheet, say; what it reflects is its one setting."""
+
+        commit: str = ""
+
+        def reflected_commit(self, asset_key: AssetKey) -> str | None:
+            assert asset_key == AssetKey("sheet")
+            if self.commit == "away":
+                raise LookupError("nobody is there")
+            return self.commit or None
+
+    @asset(deps=["prices_published", "prices"], tags={"layer": "sink"}, required_resource_keys={"cells"})
+    def sheet() -> None: ...
+
+    defs = Definitions.merge(small.defs, Definitions(assets=[sheet], resources={"cells": Cells()}))
+    sensor, begin = sinks_follow_main("nosql", "cells"), lake.head(MAIN).id
+    small.publish("mon", 1.0)
+
+    def tick(commit: str) -> SensorExecutionData:
+        resources = {**environments.resources(), "cells": Cells(commit=commit)}
+        wanted = {key: resources[key] for key in ("lake", "nosql", "cells")}
+        repository = defs.get_repository_def()
+        with build_sensor_context(small.instance, repository_def=repository, resources=wanted) as context:
+            return sensor.evaluate_tick(context)
+
+    assert not tick("").run_requests
+    assert [request.asset_selection for request in tick(begin).run_requests] == [[AssetKey("sheet")]]
+    assert small.run("prices_table", partition_key="mon").success
+    small.publish("tue", 5.0)
+    away = tick("away")
+    assert [request.asset_selection for request in away.run_requests] == [[AssetKey("prices_table")]]
+    assert away.cursor is None
+
+
+def test_lake_sensors_want_the_lake_alone(small: SmallGraph) -> None:
+    defs = Definitions(sensors=lake_sensors(), resources={"lake": environments.lake_resource()})
+    Definitions.validate_loadable(defs)
+    for sensor in ("lake_commits", "sweep_branches", "collect_garbage"):
+        assert small.tick(defs.get_repository_def().get_sensor_def(sensor), None).skip_message
