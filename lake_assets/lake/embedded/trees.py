@@ -121,10 +121,9 @@ class Trees:
         if left_file != right_file:
             yield path, left_file, right_file
         left_entries, right_entries = self.entries(_as_folder(left)), self.entries(_as_folder(right))
-        for name in left_entries.keys() | right_entries.keys():
+        for name in _differing(left_entries, right_entries):
             here, there = left_entries.get(name), right_entries.get(name)
-            if here != there:
-                yield from self.differences(here, there, f"{path}/{name}" if path else name)
+            yield from self.differences(here, there, f"{path}/{name}" if path else name)
 
     def merge(
         self, base: Node | None, ours: Node | None, theirs: Node | None, path: str = ""
@@ -170,12 +169,15 @@ class Trees:
             return theirs
         was, mine, other = self.entries(base), self.entries(ours), self.entries(theirs)
         merged = dict(mine)
-        for name in was.keys() | other.keys():
-            before, after = was.get(name), other.get(name)
-            if before != after:
-                below = f"{path}/{name}" if path else name
-                _put(merged, name, self._merge(before, mine.get(name), after, below, conflicts))
+        for name in _differing(was, other):
+            below = f"{path}/{name}" if path else name
+            _put(merged, name, self._merge(was.get(name), mine.get(name), other.get(name), below, conflicts))
         return self._write(merged)
+
+
+def _differing(left: Entries, right: Entries) -> set[str]:
+    """Return the names that do not stand for the same in two folders, which may hold years of days."""
+    return {name for name, _ in left.items() ^ right.items()}
 
 
 def _put(entries: dict[str, Node], name: str, node: Node | None) -> None:
