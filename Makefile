@@ -12,7 +12,7 @@ PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui kafka test test-services soak check types docs bench lock clean
+.PHONY: help setup demo ui kafka test test-services soak check types docs bench lock settings clean
 
 help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
@@ -24,6 +24,7 @@ help:
 	@echo "make docs    the documentation as a site, in site/"
 	@echo "make bench   benchmarks; results go to docs/benchmarks.md by hand"
 	@echo "make lock    pin the dependencies anew"
+	@echo "make settings  write .env.example and docs/settings.md anew, from the classes of settings"
 	@echo "make clean   what lake-assets clean would delete"
 
 setup: $(READY) .env .dagster/dagster.yaml
@@ -84,6 +85,9 @@ bench: setup
 lock: $(READY)
 	@$(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-version 3.10 --extra dev --extra docs --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+
+settings: $(READY)
+	@$(BIN)/python -m lake_assets_tests.settings_pages
 
 clean: $(READY)
 	@$(BIN)/lake-assets clean

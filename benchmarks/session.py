@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lake_assets import settings
+from lake_assets.settings import SparkSettings
 from lake_assets.spark.jars import Connector, class_path
 from lake_assets.spark.session import prepare_process, session_conf
 
@@ -19,7 +18,7 @@ def session(*connectors: Connector, **conf: str) -> SparkSession:
 
     prepare_process()
     builder = SparkSession.builder.master("local[*]")
-    paths = class_path(Path(settings.SPARK_JARS.value).expanduser(), connectors)
+    paths = class_path(SparkSettings.read().jars.expanduser(), connectors)
     for key, value in {**session_conf(), **paths, **conf}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

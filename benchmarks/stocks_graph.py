@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.session import session
-from lake_assets import settings
 from lake_assets.defs.stocks.schema import COLUMNS, spark_schema
+from lake_assets.settings import LakeFSSettings
 from lake_assets.spark.jars import S3A
 from lake_assets.spark.s3a import s3a_conf
 from lake_assets.spark.session import give_credentials, without_credentials
@@ -189,7 +189,7 @@ def _session() -> SparkSession:
     if os.environ.get("LAKE_ENV") != "services":
         return session()
     # The settings of each repository are given when it is made.
-    public, _ = without_credentials(s3a_conf("lake", settings.LAKEFS_ENDPOINT.value, "", ""))
+    public, _ = without_credentials(s3a_conf("lake", LakeFSSettings.read().endpoint, "", ""))
     return session(S3A, **public)
 
 

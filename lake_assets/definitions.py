@@ -1,49 +1,44 @@
-"""The one code location."""
+"""The one code location: everything that stands in ``defs/``, what every lake needs, and the resources."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from dagster import Definitions
+from dagster import Definitions, PreviewWarning, load_definitions_from_modules
 
-from lake_assets import environments, settings
-from lake_assets.defs.stocks import checks, jobs, sensors
-from lake_assets.defs.stocks.assets import STOCKS
-from lake_assets.defs.users.assets import USERS
-from lake_assets.defs.users.checks import users_audit
-from lake_assets.defs.users.jobs import users
-from lake_assets.defs.users.sensors import new_user_files
-from lake_assets.defs.words.assets import WORDS
-from lake_assets.defs.words.checks import word_counts_audit, words_checks
-from lake_assets.defs.words.jobs import words, words_recount
-from lake_assets.defs.words.sensors import consumer_lag, new_text_files
-from lake_assets.defs.words.sink import word_counts_topic
+from lake_assets import domains, environments
 from lake_assets.sensors import lake_sensors, sinks_follow_main
+from lake_assets.settings import RetentionSettings
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
-    """Return the asset graph on these resources."""
-    return Definitions(
-        assets=[*STOCKS, *USERS, *WORDS, word_counts_topic],
-        asset_checks=[checks.stocks_audit, users_audit, words_checks, word_counts_audit],
-        jobs=[jobs.stocks, users, words, words_recount],
-        schedules=[jobs.stocks_hourly],
+    """Return the asset graph on these resources.
+
+    Parameters
+    ----------
+    resources
+        Every resource by its key, as :func:`lake_assets.environments.resources` returns them.
+    """
+    with warnings.catch_warnings():
+        # `load_from_defs_folder` needs a pyproject.toml above the package, which an installed wheel does not have.
+        warnings.simplefilter("ignore", PreviewWarning)
+        found = load_definitions_from_modules(domains.modules())
+    retention = RetentionSettings.read()
+    platform = Definitions(
         sensors=[
-            sensors.new_stock_files,
-            new_user_files,
-            consumer_lag,
-            new_text_files,
             *lake_sensors(
-                sweep_after=timedelta(days=settings.SWEEP_AFTER_DAYS.number(0, 36_500)),
-                gc_grace=timedelta(days=settings.GC_GRACE_DAYS.number(0, 36_500)),
+                sweep_after=timedelta(days=retention.sweep_after_days),
+                gc_grace=timedelta(days=retention.gc_grace_days),
             ),
             sinks_follow_main("nosql", "words_outbox"),
         ],
         resources=resources,
         executor=environments.executor(),
     )
+    return Definitions.merge(found, platform)
 
 
 defs = definitions(environments.resources())

@@ -8,31 +8,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake_assets import settings
-from lake_assets.kafka.security import MECHANISMS, PROTOCOLS, Security
+from lake_assets import domains
+from lake_assets.kafka.security import Security
+from lake_assets.settings import (
+    DagsterSettings,
+    KafkaSettings,
+    LakeFSSettings,
+    LakeSettings,
+    SourceSettings,
+    SparkSettings,
+)
 
 if TYPE_CHECKING:
     from dagster import ExecutorDefinition
 
-    from lake_assets.defs.stocks.source import StocksSourceResource
     from lake_assets.kafka.cluster import KafkaCluster
     from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
     from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import LakeResource
     from lake_assets.resources.nosql import NoSQLResource
-    from lake_assets.resources.outbox import OutboxResource
+    from lake_assets.resources.s3 import S3Settings
     from lake_assets.resources.spark import SparkResource
 
 
 def lake_home() -> Path:
     """Return the folder of the embedded stores, absolute."""
-    return Path(settings.LAKE_HOME.value).expanduser().absolute()
+    return LakeSettings.read().home.expanduser().absolute()
 
 
 def has_server() -> bool:
     """Tell whether the environment in force is `services`; the embedded one needs none."""
-    return settings.LAKE_ENV.choice("embedded", "services") == "services"
+    return LakeSettings.read().env == "services"
 
 
 def lake_resource() -> LakeResource:
@@ -41,16 +48,17 @@ def lake_resource() -> LakeResource:
 
     from lake_assets.resources.lake import EmbeddedLake, LakeFS
 
-    url = settings.DAGSTER_WEBSERVER_URL.value
+    url = DagsterSettings.read().webserver_url
     if not has_server():
         return EmbeddedLake(home=str(lake_home()), dagster_url=url)
+    lakefs = LakeFSSettings.read()
     return LakeFS(
-        endpoint=settings.LAKEFS_ENDPOINT.value,
-        access_key_id=EnvVar(settings.LAKEFS_ACCESS_KEY_ID.name),
-        secret_access_key=EnvVar(settings.LAKEFS_SECRET_ACCESS_KEY.name),
-        repository=settings.LAKEFS_REPOSITORY.value,
-        storage_namespace=settings.LAKEFS_STORAGE.value,
-        deadline=settings.LAKEFS_DEADLINE.number(1, 3600),
+        endpoint=lakefs.endpoint,
+        access_key_id=EnvVar("LAKEFS_ACCESS_KEY_ID"),
+        secret_access_key=EnvVar("LAKEFS_SECRET_ACCESS_KEY"),
+        repository=lakefs.repository,
+        storage_namespace=lakefs.storage,
+        deadline=lakefs.deadline,
         dagster_url=url,
     )
 
@@ -86,14 +94,15 @@ def open_lake(*, any_format: bool = False) -> Lake:
 
     if not has_server():
         return open_lake("embedded", home=lake_home(), any_format=any_format)
+    lakefs = LakeFSSettings.read()
     return open_lake(
         "lakefs",
-        endpoint=settings.LAKEFS_ENDPOINT.value,
-        access_key=settings.LAKEFS_ACCESS_KEY_ID.given(),
-        secret_key=settings.LAKEFS_SECRET_ACCESS_KEY.given(),
-        repository=settings.LAKEFS_REPOSITORY.value,
-        storage_namespace=settings.LAKEFS_STORAGE.value,
-        deadline=settings.LAKEFS_DEADLINE.number(1, 3600),
+        endpoint=lakefs.endpoint,
+        access_key=lakefs.given("access_key_id"),
+        secret_key=lakefs.given("secret_access_key"),
+        repository=lakefs.repository,
+        storage_namespace=lakefs.storage,
+        deadline=lakefs.deadline,
         any_format=any_format,
     )
 
@@ -118,15 +127,16 @@ def kafka_resource() -> KafkaResource:
 
     from lake_assets.resources.kafka import KafkaResource
 
-    # An EnvVar that is not set is an error, and only SASL wants them.
-    credentials = settings.KAFKA_SECURITY_PROTOCOL.value.startswith("SASL_")
+    kafka = KafkaSettings.read()
+    # An EnvVar that is not set is an error, and only SASL needs them.
+    credentials = kafka.security_protocol.startswith("SASL_")
     return KafkaResource(
-        security_protocol=settings.KAFKA_SECURITY_PROTOCOL.choice(*PROTOCOLS),
-        sasl_mechanism=settings.KAFKA_SASL_MECHANISM.choice(*MECHANISMS),
-        sasl_username=EnvVar(settings.KAFKA_SASL_USERNAME.name) if credentials else "",
-        sasl_password=EnvVar(settings.KAFKA_SASL_PASSWORD.name) if credentials else "",
-        ssl_ca=settings.KAFKA_SSL_CA.value,
-        deadline=settings.KAFKA_DEADLINE.number(1, 3600),
+        security_protocol=kafka.security_protocol,
+        sasl_mechanism=kafka.sasl_mechanism,
+        sasl_username=EnvVar("KAFKA_SASL_USERNAME") if credentials else "",
+        sasl_password=EnvVar("KAFKA_SASL_PASSWORD") if credentials else "",
+        ssl_ca=kafka.ssl_ca,
+        deadline=kafka.deadline,
     )
 
 
@@ -140,49 +150,28 @@ def open_kafka(servers: str) -> KafkaCluster:
     """
     from lake_assets.kafka.cluster import KafkaCluster
 
-    protocol = settings.KAFKA_SECURITY_PROTOCOL.choice(*PROTOCOLS)
-    credentials = protocol.startswith("SASL_")
+    kafka = KafkaSettings.read()
+    credentials = kafka.security_protocol.startswith("SASL_")
     security = Security(
-        protocol,
-        settings.KAFKA_SASL_MECHANISM.choice(*MECHANISMS),
-        settings.KAFKA_SASL_USERNAME.given() if credentials else "",
-        settings.KAFKA_SASL_PASSWORD.given() if credentials else "",
-        settings.KAFKA_SSL_CA.value,
+        kafka.security_protocol,
+        kafka.sasl_mechanism,
+        kafka.given("sasl_username") if credentials else "",
+        kafka.given("sasl_password") if credentials else "",
+        kafka.ssl_ca,
     )
-    return KafkaCluster(servers, security, settings.KAFKA_DEADLINE.number(1, 3600))
+    return KafkaCluster(servers, security, kafka.deadline)
 
 
 def stream_home() -> Path:
     """Return the folder where checkpoints of streams are worked on, absolute."""
-    return Path(settings.STREAM_HOME.value or lake_home() / "streams").expanduser().absolute()
+    return (SparkSettings.read().stream_home or lake_home() / "streams").expanduser().absolute()
 
 
-def words_outbox_address() -> str:
-    """Return where published word counts are delivered: a topic's address, or the path of a file."""
-    address = settings.WORDS_SINK.value
-    if not address and has_server():
-        return f"kafka://{settings.KAFKA_SERVERS.value}/testConsumer"
-    if "://" in address:
-        return address
-    return str(Path(address or lake_home() / "words" / "testConsumer.jsonl").expanduser().absolute())
+def s3_settings() -> S3Settings:
+    """Return how a source in S3 is reached."""
+    from lake_assets.resources.s3 import S3Settings
 
-
-def words_outbox_resource(kafka: KafkaResource) -> OutboxResource:
-    """Return what delivers published word counts; nothing is opened before it is used."""
-    from lake_assets.resources.outbox import OutboxResource
-
-    return OutboxResource(address=words_outbox_address(), kafka=kafka)
-
-
-def stocks_source_resource() -> StocksSourceResource:
-    """Return where the stock files come from."""
-    from lake_assets.defs.stocks.source import S3Settings, StocksSourceResource
-
-    return StocksSourceResource(
-        source=settings.STOCKS_SOURCE.value,
-        generator_rows=int(settings.STOCKS_ROWS.number(0, 1e9)),
-        s3=S3Settings(endpoint_url=settings.S3_ENDPOINT_URL.value or None),
-    )
+    return S3Settings(endpoint_url=SourceSettings.read().s3_endpoint_url or None)
 
 
 def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> SparkResource:
@@ -193,21 +182,28 @@ def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> 
     lake
         The lake that it reads and writes; None where it touches no data of a lake.
     kafka
-        Whether it is to reach Kafka though WORDS_SOURCE is not a topic.
+        Whether it needs the Kafka connector, though no domain's settings say so.
     """
     from lake_assets.resources.spark import SparkResource
 
+    spark = SparkSettings.read()
     return SparkResource(
-        master=settings.SPARK_MASTER.value,
-        conf={"spark.driver.memory": settings.SPARK_DRIVER_MEMORY.value},
+        master=spark.master,
+        conf={"spark.driver.memory": spark.driver_memory},
         lake=lake,
-        kafka=kafka or settings.WORDS_SOURCE.value.startswith("kafka:"),
-        jars=settings.SPARK_JARS.value,
+        kafka=kafka or domains.spark_reads_kafka(),
+        jars=str(spark.jars),
     )
 
 
 def resources(spark: SparkResource | None = None) -> dict[str, Any]:
-    """Return every resource by its key; ``spark`` takes the place of the environment's compute."""
+    """Return every resource by its key, those of the domains included.
+
+    Parameters
+    ----------
+    spark
+        Takes the place of the environment's compute.
+    """
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
     from lake_assets.io_managers.raw_file import RawFileIOManager
@@ -216,26 +212,23 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
 
     lake = lake_resource()
     nosql = nosql_resource()
-    kafka = kafka_resource()
     spark = spark or spark_resource(lake)
-    return {
+    shared = {
         "lake": lake,
         "snapshot": SnapshotResource(),
         "nosql": nosql,
-        "kafka": kafka,
-        "words_outbox": words_outbox_resource(kafka),
+        "kafka": kafka_resource(),
         "spark": spark,
-        "stocks_source": stocks_source_resource(),
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
     }
+    return domains.resources(shared)
 
 
 def executor() -> ExecutorDefinition:
     """Return the executor of runs: by default this process, since a Spark session costs seconds to start."""
     from dagster import in_process_executor, multiprocess_executor
 
-    name = settings.LAKE_EXECUTOR.choice("in_process", "multiprocess")
-    return in_process_executor if name == "in_process" else multiprocess_executor
+    return in_process_executor if LakeSettings.read().executor == "in_process" else multiprocess_executor

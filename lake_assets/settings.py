@@ -1,197 +1,338 @@
-"""Every setting of the environment, in one list: `.env.example` and `lake-assets doctor` show it."""
+"""Settings: environment variables, read and checked when they are asked for.
+
+The platform's settings stand here, those of a domain in its ``defs/<domain>/settings.py``. `.env.example`,
+docs/settings.md and `lake-assets doctor` show them all.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing_extensions import Self
+
+from lake_assets.kafka.security import Mechanism, Protocol
 
 
 class SettingError(ValueError):
-    """A setting has a value that it cannot have."""
+    """A setting has a value that is not allowed, or is missing; one line says which, and what is allowed.
+
+    Parameters
+    ----------
+    wrong
+        Name of the environment variable to what is wrong with it.
+    """
+
+    def __init__(self, wrong: Mapping[str, str]) -> None:
+        super().__init__("; ".join(wrong.values()))
+        self.wrong = wrong
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One environment variable: its name, its value where unset, what it does, and whether it is secret."""
+class Variable:
+    """One environment variable, as text.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    default
+        Its value when it is not set.
+    description
+        What it does.
+    allowed
+        The values that it may have, in words; empty for any text.
+    secret
+        Whether its value is never shown.
+    """
 
     name: str
     default: str
     description: str
-    secret: bool = False
+    allowed: str
+    secret: bool
 
     @property
     def value(self) -> str:
-        """The value in force; an empty variable counts as unset."""
+        """The value in force, not checked; an empty variable counts as not set."""
         return os.environ.get(self.name) or self.default
 
-    def given(self) -> str:
-        """Return the value, which must be set.
+
+class Settings(BaseSettings):
+    """A group of settings: each field names its environment variable, and says what the variable may be.
+
+    Examples
+    --------
+    >>> class MailSettings(Settings):
+    ...     port: int = Field(25, validation_alias="MAIL_PORT", ge=1, le=65_535, description="The server's port.")
+    >>> MailSettings.read().port
+    25
+    """
+
+    model_config = SettingsConfigDict(case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    @classmethod
+    def read(cls) -> Self:
+        """Return the settings as the environment has them now.
 
         Raises
         ------
         SettingError
-            It is not.
-        """
-        if not self.value:
-            raise SettingError(f"{self.name} is not set: {self.description}")
-        return self.value
-
-    def choice(self, *allowed: str) -> str:
-        """Return the value, which must be one of ``allowed``.
-
-        Raises
-        ------
-        SettingError
-            It is another one.
-        """
-        if self.value not in allowed:
-            raise SettingError(f"{self.name} is {self.value!r}; it must be one of {', '.join(allowed)}")
-        return self.value
-
-    def number(self, lowest: float, highest: float) -> float:
-        """Return the value as a number within bounds.
-
-        Raises
-        ------
-        SettingError
-            It is none, or out of bounds.
+            A value is not allowed. One line names the variable, its value and what is allowed.
         """
         try:
-            number = float(self.value)
-        except ValueError:
-            number = float("nan")
-        if not lowest <= number <= highest:
-            raise SettingError(f"{self.name} is {self.value!r}; it must be a number from {lowest:g} to {highest:g}")
-        return number
+            return cls()
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        # A union has an error for each of its members.
+        parts = {str(part["loc"][0]): part for part in found}
+        # Not chained: pydantic's own error quotes values, a secret's too.
+        raise SettingError(
+            {
+                variable.name: _explain(variable, parts[variable.name])
+                for variable in cls.variables()
+                if variable.name in parts
+            }
+        )
+
+    @classmethod
+    def variables(cls) -> list[Variable]:
+        """Return the environment variables of this group."""
+        return [_variable(field) for field in cls.model_fields.values()]
+
+    def given(self, field: str) -> str:
+        """Return the value of a field that must be set, as text; a secret's, too.
+
+        Parameters
+        ----------
+        field
+            The field's name.
+
+        Raises
+        ------
+        SettingError
+            It is not set.
+        """
+        value = getattr(self, field)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+        if not text:
+            variable = _variable(type(self).model_fields[field])
+            raise SettingError({variable.name: f"{variable.name} is not set: {variable.description}"})
+        return text
 
 
-def _project() -> Path:
-    """Return the checkout this package runs from; the working folder where it is installed elsewhere."""
+def _variable(field: FieldInfo) -> Variable:
+    return Variable(
+        name=str(field.validation_alias),
+        default=_as_text(field.get_default(call_default_factory=True, validated_data={})),
+        description=field.description or "",
+        allowed=" or ".join(_allowed(field.annotation, field.metadata)),
+        secret=field.annotation is SecretStr,
+    )
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _allowed(annotation: Any, constraints: list[Any]) -> Iterator[str]:
+    """Yield what a type allows, in words."""
+    if get_origin(annotation) is Literal:
+        choices: tuple[str, ...] = get_args(annotation)
+        yield f"one of {', '.join(choices)}" if len(choices) > 1 else "".join(choices)
+    elif annotation is bool:
+        yield "one of false, true"
+    elif annotation in (int, float):
+        lowest = [f" from {item.ge}" for item in constraints if hasattr(item, "ge")]
+        highest = [f" to {item.le}" for item in constraints if hasattr(item, "le")]
+        yield "".join(["a whole number" if annotation is int else "a number", *lowest, *highest])
+    elif args := get_args(annotation):
+        # A union, or a type with constraints of its own.
+        annotated = getattr(annotation, "__metadata__", None)
+        for part in args[:1] if annotated else args:
+            if part is not NoneType:
+                yield from _allowed(part, [*constraints, *_constraints(annotated)])
+
+
+def _constraints(annotated: tuple[Any, ...] | None) -> Iterator[Any]:
+    for item in annotated or ():
+        yield from item.metadata if isinstance(item, FieldInfo) else (item,)
+
+
+def _explain(variable: Variable, error: Any) -> str:
+    shown = "***" if variable.secret else repr(variable.value)
+    # A validator of the class says in its own words what is allowed.
+    allowed = error["ctx"]["error"] if error["type"] == "value_error" else variable.allowed
+    return f"{variable.name} is {shown}; " + (f"it must be {allowed}" if allowed else error["msg"])
+
+
+def project() -> Path:
+    """Return the checkout that this package runs from; the working folder where it is installed elsewhere."""
     checkout = Path(__file__).parent.parent
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
 
 
-LAKE_ENV = Setting("LAKE_ENV", "embedded", "Preset of resources: embedded (no server) or services (lakeFS).")
-LAKE_HOME = Setting("LAKE_HOME", str(_project() / ".lake"), "Folder of the embedded lake and NoSQL store.")
-LAKEFS_ENDPOINT = Setting("LAKEFS_ENDPOINT", "http://127.0.0.1:8000", "Address of the lakeFS server.")
-LAKEFS_ACCESS_KEY_ID = Setting("LAKEFS_ACCESS_KEY_ID", "", "lakeFS access key.", secret=True)
-LAKEFS_SECRET_ACCESS_KEY = Setting("LAKEFS_SECRET_ACCESS_KEY", "", "lakeFS secret key.", secret=True)
-LAKEFS_REPOSITORY = Setting("LAKEFS_REPOSITORY", "lake", "lakeFS repository; made where it is missing.")
-LAKEFS_STORAGE = Setting(
-    "LAKEFS_STORAGE", "", "Where a new lakeFS repository keeps its objects, such as s3://bucket/lake; local if empty."
-)
-LAKEFS_DEADLINE = Setting("LAKEFS_DEADLINE", "60", "Seconds until a call of lakeFS that only fails gives up.")
-KAFKA_SERVERS = Setting(
-    "KAFKA_SERVERS", "127.0.0.1:9092", "Kafka servers of the topic commands: host:port[,host:port]."
-)
-KAFKA_SECURITY_PROTOCOL = Setting(
-    "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "How Kafka is reached: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
-)
-KAFKA_SASL_MECHANISM = Setting(
-    "KAFKA_SASL_MECHANISM", "PLAIN", "Kafka's mechanism of SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
-)
-KAFKA_SASL_USERNAME = Setting("KAFKA_SASL_USERNAME", "", "Kafka user.", secret=True)
-KAFKA_SASL_PASSWORD = Setting("KAFKA_SASL_PASSWORD", "", "Kafka password.", secret=True)
-KAFKA_SSL_CA = Setting("KAFKA_SSL_CA", "", "PEM file of certificates that Kafka is trusted by; the system's if empty.")
-KAFKA_DEADLINE = Setting("KAFKA_DEADLINE", "30", "Seconds until a call of Kafka gives up.")
-SPARK_JARS = Setting("SPARK_JARS", "~/.cache/lake_assets/jars", "Folder of Spark's connectors, fetched once.")
-LAKE_EXECUTOR = Setting(
-    "LAKE_EXECUTOR", "in_process", "in_process (one Spark session a run) or multiprocess (one a step)."
-)
-SPARK_MASTER = Setting("SPARK_MASTER", "local[*]", "Any Spark master, such as spark://host:7077.")
-SPARK_DRIVER_MEMORY = Setting("SPARK_DRIVER_MEMORY", "2g", "Memory of Spark's driver; of all of Spark when local.")
-STOCKS_SOURCE = Setting(
-    "STOCKS_SOURCE",
-    "generated",
-    "Where stock files come from: generated, a folder, an http(s) or s3 URL, or a template with {date}, {hour}.",
-)
-STOCKS_ROWS = Setting("STOCKS_ROWS", "7500", "Rows of a generated file in a trading hour.")
-STOCKS_MAX_QUARANTINED = Setting(
-    "STOCKS_MAX_QUARANTINED",
-    "0.05",
-    "Share of a file's rows that may be quarantined before publishing is blocked.",
-)
-STOCKS_PARTITIONS_PER_RUN = Setting(
-    "STOCKS_PARTITIONS_PER_RUN", "1", "Hours that one run of an asset backfill takes; all for a single run."
-)
-STOCKS_PROBE_HOURS = Setting(
-    "STOCKS_PROBE_HOURS",
-    "24",
-    "Hours back from now that the sensor probes at a source that cannot be listed.",
-)
-WORDS_SOURCE = Setting(
-    "WORDS_SOURCE", "", "Where lines of text come from: kafka://host:port/topic, or a folder; a small sample if empty."
-)
-WORDS_CSV = Setting("WORDS_CSV", "false", "Whether word counts are kept as CSV, too: true or false.")
-WORDS_STATE_STORE = Setting(
-    "WORDS_STATE_STORE", "hdfs", "State of new word counts: hdfs (in Spark's memory, kept in files) or rocksdb."
-)
-WORDS_WINDOW = Setting("WORDS_WINDOW", "60", "Seconds of a window of word_counts_windowed.")
-WORDS_SLIDE = Setting("WORDS_SLIDE", "", "Seconds from one window's beginning to the next's; WORDS_WINDOW if empty.")
-WORDS_WATERMARK = Setting("WORDS_WATERMARK", "600", "Seconds that a line may be behind the newest and still count.")
-WORDS_LAG_LINES = Setting(
-    "WORDS_LAG_LINES", "1", "Unread lines of a topic, or files of a folder, for which a sensor requests a run at once."
-)
-WORDS_LAG_SECONDS = Setting(
-    "WORDS_LAG_SECONDS", "10", "Age in seconds of the oldest unread line, or file, for which it requests one, too."
-)
-STREAM_HOME = Setting(
-    "STREAM_HOME",
-    "",
-    "Folder where checkpoints are worked on, which all of Spark must see; LAKE_HOME's if empty.",
-)
-WORDS_SINK = Setting(
-    "WORDS_SINK",
-    "",
-    "Where published word counts are delivered: kafka://host:port/topic, or a file; the environment's if empty.",
-)
-USERS_SOURCE = Setting("USERS_SOURCE", "generated", "Where users come from: generated, or a folder of Parquet files.")
-SWEEP_AFTER_DAYS = Setting("SWEEP_AFTER_DAYS", "7", "Days that the branch of a failed run stays for inspection.")
-GC_GRACE_DAYS = Setting("GC_GRACE_DAYS", "14", "Days that what nothing reaches any more stays, for garbage collection.")
-DAGSTER_WEBSERVER_URL = Setting(
-    "DAGSTER_WEBSERVER_URL", "", "Address of Dagster's web page, for links from commits to their runs."
-)
-S3_ENDPOINT_URL = Setting("S3_ENDPOINT_URL", "", "Endpoint of an S3-compatible source; empty for AWS.")
+class LakeSettings(Settings):
+    """The lake, and how its runs are executed."""
 
-SETTINGS = (
-    LAKE_ENV,
-    LAKE_HOME,
-    LAKEFS_ENDPOINT,
-    LAKEFS_ACCESS_KEY_ID,
-    LAKEFS_SECRET_ACCESS_KEY,
-    LAKEFS_REPOSITORY,
-    LAKEFS_STORAGE,
-    LAKEFS_DEADLINE,
-    KAFKA_SERVERS,
-    KAFKA_SECURITY_PROTOCOL,
-    KAFKA_SASL_MECHANISM,
-    KAFKA_SASL_USERNAME,
-    KAFKA_SASL_PASSWORD,
-    KAFKA_SSL_CA,
-    KAFKA_DEADLINE,
-    SPARK_JARS,
-    LAKE_EXECUTOR,
-    SPARK_MASTER,
-    SPARK_DRIVER_MEMORY,
-    STOCKS_SOURCE,
-    STOCKS_ROWS,
-    STOCKS_MAX_QUARANTINED,
-    STOCKS_PARTITIONS_PER_RUN,
-    STOCKS_PROBE_HOURS,
-    WORDS_SOURCE,
-    WORDS_CSV,
-    WORDS_STATE_STORE,
-    WORDS_WINDOW,
-    WORDS_SLIDE,
-    WORDS_WATERMARK,
-    WORDS_LAG_LINES,
-    WORDS_LAG_SECONDS,
-    STREAM_HOME,
-    WORDS_SINK,
-    USERS_SOURCE,
-    SWEEP_AFTER_DAYS,
-    GC_GRACE_DAYS,
-    DAGSTER_WEBSERVER_URL,
-    S3_ENDPOINT_URL,
+    env: Literal["embedded", "services"] = Field(
+        "embedded",
+        validation_alias="LAKE_ENV",
+        description="Preset of resources: embedded (no server) or services (lakeFS).",
+    )
+    home: Path = Field(
+        default_factory=lambda: project() / ".lake",
+        validation_alias="LAKE_HOME",
+        description="Folder of the embedded lake and NoSQL store.",
+    )
+    executor: Literal["in_process", "multiprocess"] = Field(
+        "in_process",
+        validation_alias="LAKE_EXECUTOR",
+        description="in_process (one Spark session a run) or multiprocess (one a step).",
+    )
+
+
+class LakeFSSettings(Settings):
+    """The lakeFS server."""
+
+    endpoint: str = Field(
+        "http://127.0.0.1:8000", validation_alias="LAKEFS_ENDPOINT", description="Address of the lakeFS server."
+    )
+    access_key_id: SecretStr = Field(
+        SecretStr(""), validation_alias="LAKEFS_ACCESS_KEY_ID", description="lakeFS access key."
+    )
+    secret_access_key: SecretStr = Field(
+        SecretStr(""), validation_alias="LAKEFS_SECRET_ACCESS_KEY", description="lakeFS secret key."
+    )
+    repository: str = Field(
+        "lake", validation_alias="LAKEFS_REPOSITORY", description="lakeFS repository; made where it is missing."
+    )
+    storage: str = Field(
+        "",
+        validation_alias="LAKEFS_STORAGE",
+        description="Where a new lakeFS repository keeps its objects, such as s3://bucket/lake; local if empty.",
+    )
+    deadline: float = Field(
+        60,
+        validation_alias="LAKEFS_DEADLINE",
+        ge=1,
+        le=3600,
+        description="Seconds after which a call of lakeFS that only fails gives up.",
+    )
+
+
+class KafkaSettings(Settings):
+    """How Kafka is reached."""
+
+    servers: str = Field(
+        "127.0.0.1:9092",
+        validation_alias="KAFKA_SERVERS",
+        description="Kafka servers of the topic commands: host:port[,host:port].",
+    )
+    security_protocol: Protocol = Field(
+        "PLAINTEXT", validation_alias="KAFKA_SECURITY_PROTOCOL", description="Protocol that Kafka is reached by."
+    )
+    sasl_mechanism: Mechanism = Field(
+        "PLAIN", validation_alias="KAFKA_SASL_MECHANISM", description="Kafka's mechanism of SASL."
+    )
+    sasl_username: SecretStr = Field(SecretStr(""), validation_alias="KAFKA_SASL_USERNAME", description="Kafka user.")
+    sasl_password: SecretStr = Field(
+        SecretStr(""), validation_alias="KAFKA_SASL_PASSWORD", description="Kafka password."
+    )
+    ssl_ca: str = Field(
+        "",
+        validation_alias="KAFKA_SSL_CA",
+        description="PEM file of the certificates that Kafka is trusted by; the system's if empty.",
+    )
+    deadline: float = Field(
+        30,
+        validation_alias="KAFKA_DEADLINE",
+        ge=1,
+        le=3600,
+        description="Seconds after which a call of Kafka gives up.",
+    )
+
+
+class SparkSettings(Settings):
+    """Where Spark runs, and what it is given."""
+
+    master: str = Field(
+        "local[*]", validation_alias="SPARK_MASTER", description="Any Spark master, such as spark://host:7077."
+    )
+    driver_memory: str = Field(
+        "2g",
+        validation_alias="SPARK_DRIVER_MEMORY",
+        description="Memory of Spark's driver; of all of Spark when local.",
+    )
+    jars: Path = Field(
+        Path("~/.cache/lake_assets/jars"),
+        validation_alias="SPARK_JARS",
+        description="Folder of Spark's connectors, fetched once.",
+    )
+    stream_home: Path | None = Field(
+        None,
+        validation_alias="STREAM_HOME",
+        description="Folder where checkpoints are worked on, which all of Spark must see; LAKE_HOME's if empty.",
+    )
+
+
+class RetentionSettings(Settings):
+    """How long what nobody uses any more is kept."""
+
+    sweep_after_days: float = Field(
+        7,
+        validation_alias="SWEEP_AFTER_DAYS",
+        ge=0,
+        le=36_500,
+        description="Days that the branch of a failed run stays for inspection.",
+    )
+    gc_grace_days: float = Field(
+        14,
+        validation_alias="GC_GRACE_DAYS",
+        ge=0,
+        le=36_500,
+        description="Days that files and commits stay after nothing refers to them, until garbage collection.",
+    )
+
+
+class DagsterSettings(Settings):
+    """Dagster's web page."""
+
+    webserver_url: str = Field(
+        "",
+        validation_alias="DAGSTER_WEBSERVER_URL",
+        description="Address of Dagster's web page, for links from commits to their runs.",
+    )
+
+
+class SourceSettings(Settings):
+    """Sources of files, whichever domain reads them."""
+
+    s3_endpoint_url: str = Field(
+        "",
+        validation_alias="S3_ENDPOINT_URL",
+        description="Endpoint of an S3-compatible source; empty for AWS.",
+    )
+
+
+PLATFORM: tuple[type[Settings], ...] = (
+    LakeSettings,
+    LakeFSSettings,
+    KafkaSettings,
+    SparkSettings,
+    SourceSettings,
+    RetentionSettings,
+    DagsterSettings,
 )
+"""The classes above; those of the domains are in :func:`lake_assets.domains.all_settings`."""

@@ -38,10 +38,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def kafka_connector() -> dict[str, str]:
     """Return the settings that give Spark its Kafka connector; raises where it is not to be had."""
-    from lake_assets import settings
+    from lake_assets.settings import SparkSettings
     from lake_assets.spark.jars import KAFKA, class_path
 
-    return class_path(Path(settings.SPARK_JARS.value).expanduser(), [KAFKA])
+    return class_path(SparkSettings.read().jars.expanduser(), [KAFKA])
 
 
 @pytest.fixture(scope="session")

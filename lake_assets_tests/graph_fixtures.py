@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
-from lake_assets import definitions, environments, settings
+from lake_assets import definitions, domains, environments
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.nosql.contract import NoSQLStore
@@ -58,8 +58,8 @@ class Graph:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallGraph]:
     """A small graph, without Spark, on a fresh home and an instance in memory."""
-    for setting in settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
     with DagsterInstance.ephemeral() as instance:
         yield SmallGraph(tmp_path / "source", instance)

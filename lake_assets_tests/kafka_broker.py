@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import pytest
 
-from lake_assets import settings
+from lake_assets.settings import SparkSettings
 from lake_assets.spark.jars import Connector, JarsUnavailable, jars
 from lake_assets.spark.session import check_java
 
@@ -256,7 +256,7 @@ def _class_path() -> str:
     """Return the broker's jars, and the Scala library, which Spark's resolver leaves out since pyspark ships it."""
     import pyspark
 
-    folder = jars(Path(settings.SPARK_JARS.value).expanduser(), BROKER)
+    folder = jars(SparkSettings.read().jars.expanduser(), BROKER)
     (scala,) = (Path(pyspark.__file__).parent / "jars").glob("scala-library-2.13.*.jar")
     return os.pathsep.join([f"{folder}/*", str(scala)])
 

@@ -74,7 +74,9 @@ class _Own:
         return environments.open_nosql(read_only=read_only)
 
     def delivered_commits(self, lake: Lake) -> Iterator[str]:
-        outbox = environments.words_outbox_resource(environments.kafka_resource()).outbox(lake.repository)
+        from lake_assets.defs.words.resources import words_outbox
+
+        outbox = words_outbox(environments.kafka_resource()).outbox(lake.repository)
         if commit := outbox.delivered():
             yield commit
 

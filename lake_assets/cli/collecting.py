@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from lake_assets import settings
 from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.output import Json, amount, emit, removable, show
+from lake_assets.settings import RetentionSettings
 
 
 def gc(
@@ -25,7 +25,7 @@ def gc(
     What a deleted branch held, and what was written and never committed, stays for the grace time. Runs may go on
     meanwhile. Says what it would free, and frees it with --yes.
     """
-    limit = timedelta(days=settings.GC_GRACE_DAYS.number(0, 36_500) if grace is None else grace)
+    limit = timedelta(days=RetentionSettings.read().gc_grace_days if grace is None else grace)
     with closing(open_lake()) as lake:
         found = lake.collect_garbage(limit) if yes else lake.garbage(limit)
     if json:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lake_assets import environments, settings
+from lake_assets import domains, environments
 from lake_assets.cli.code_location import find_nosql, is_own, load_graph, open_lake
 from lake_assets.cli.dagster_instance import dagster_home
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.cli.output import Json, amount, cell, emit_all, progress
 from lake_assets.lake.contract import MAIN
+from lake_assets.settings import SettingError, Settings, Variable
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
@@ -92,8 +93,8 @@ def _checks(verify: bool, mend: bool) -> Iterator[Check]:
     yield _check("nosql", _nosql)
     yield _check("definitions", _definitions)
     # Another code location says in its resources what ours takes from settings.
-    for setting in settings.SETTINGS if is_own() else ():
-        yield Check(setting.name, True, _setting(setting))
+    for settings in domains.all_settings() if is_own() else ():
+        yield from _settings(settings)
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
@@ -210,10 +211,21 @@ def _definitions() -> str:
     return f"load: {len(load_graph().get_all_asset_keys())} assets"
 
 
-def _setting(setting: settings.Setting) -> str:
-    """Return a setting's value, secrets masked, and whether it is the default."""
-    value = "***" if setting.secret and setting.value else _without_credentials(setting.value)
-    return cell(value) + (" (default)" if not os.environ.get(setting.name) else "")
+def _settings(settings: type[Settings]) -> Iterator[Check]:
+    """Yield a check for each variable: its value, or what is wrong with it."""
+    wrong: dict[str, str] = {}
+    try:
+        settings.read()
+    except SettingError as error:
+        wrong = dict(error.wrong)
+    for variable in settings.variables():
+        yield Check(variable.name, variable.name not in wrong, wrong.get(variable.name) or shown(variable))
+
+
+def shown(variable: Variable) -> str:
+    """Return a variable's value, secrets masked, and whether it is the default."""
+    value = "***" if variable.secret and variable.value else _without_credentials(variable.value)
+    return cell(value) + (" (default)" if not os.environ.get(variable.name) else "")
 
 
 def _without_credentials(value: str) -> str:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from lake_assets import environments, settings
+from lake_assets import environments
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit, emit_all, show
+from lake_assets.settings import KafkaSettings
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
@@ -44,7 +45,7 @@ class Start(str, Enum):
 
 
 def _cluster(server: str | None) -> KafkaCluster:
-    return environments.open_kafka(server or settings.KAFKA_SERVERS.value)
+    return environments.open_kafka(server or KafkaSettings.read().servers)
 
 
 # Topics

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lake_assets import environments, settings
+from lake_assets import environments
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import note
 from lake_assets.streaming.outputs import Console, Files, Mode, Output, Topic
@@ -105,8 +105,9 @@ def _run(
     fail_on_data_loss: bool,
     asked: _Asked,
 ) -> None:
+    from lake_assets.defs.words.settings import WordsSettings
     from lake_assets.streaming.kept_running import CheckpointTaken, Identity, held, start
-    from lake_assets.streaming.microbatches import STATE_STORES, streaming_session
+    from lake_assets.streaming.microbatches import streaming_session
     from lake_assets.streaming.query import SourceError
 
     try:
@@ -118,7 +119,7 @@ def _run(
     name, build = _query(windowed)
     identity = Identity(name, lines.name, source_id, target.name, mode.value)
     folder = (checkpoint or environments.stream_home() / "kept" / identity.folder).expanduser().absolute()
-    store = settings.WORDS_STATE_STORE.choice(*STATE_STORES)
+    store = WordsSettings.read().state_store
     try:
         with held(folder, identity, target):
             kafka = isinstance(target, Topic) or lines.name.startswith("kafka:")
@@ -183,11 +184,12 @@ def _lag(progress: Progress, source: StreamSource) -> str:
 
 
 def _source(text: str) -> StreamSource:
+    from lake_assets.defs.words.settings import WordsSettings
     from lake_assets.defs.words.source import open_source
 
     # Outside of a run nobody else looks up the credentials.
     kafka = environments.kafka_resource().process_config_and_initialize()
-    return open_source(text or settings.WORDS_SOURCE.value, kafka)
+    return open_source(text or WordsSettings.read().source, kafka)
 
 
 def _output(kind: Kind, to: str, source: StreamSource) -> Output:

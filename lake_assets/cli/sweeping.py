@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from lake_assets import settings
 from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, show
+from lake_assets.settings import RetentionSettings
 
 
 def sweep(
@@ -29,7 +29,7 @@ def sweep(
     with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs import sweeping
 
-        limit = timedelta(days=settings.SWEEP_AFTER_DAYS.number(0, 36_500) if older_than is None else older_than)
+        limit = timedelta(days=RetentionSettings.read().sweep_after_days if older_than is None else older_than)
         look = sweeping.branches_left if dry_run else sweeping.sweep
         found = list(look(lake, instance, limit))
     removed = [{"name": branch.name, "reason": branch.reason} for branch in found if branch.remove]

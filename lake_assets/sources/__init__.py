@@ -2,24 +2,26 @@
 
 from lake_assets.sources.contract import (
     FetchedFile,
+    Source,
     SourceError,
     SourceFile,
     SourceFileMissing,
     SourceUnavailable,
-    StocksSource,
     TruncatedDownload,
 )
 from lake_assets.sources.opening import open_source
 from lake_assets.sources.retries import RetryLimits
+from lake_assets.sources.template import Naming
 
 __all__ = [
     "FetchedFile",
+    "Naming",
     "RetryLimits",
+    "Source",
     "SourceError",
     "SourceFile",
     "SourceFileMissing",
     "SourceUnavailable",
-    "StocksSource",
     "TruncatedDownload",
     "open_source",
 ]

@@ -1,4 +1,4 @@
-"""The stocks source contract: where the hourly files of the exchange come from, whatever keeps them."""
+"""The contract of a source: where the files of a domain come from, whatever keeps them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+
+
+class Ordered(Protocol):
+    """A value that can be sorted."""
+
+    def __lt__(self, other: Any, /) -> bool:
+        """Tell whether it comes before another."""
+        ...
+
+
+Key = TypeVar("Key", bound=Ordered)
 
 
 class SourceError(Exception):
@@ -14,7 +25,7 @@ class SourceError(Exception):
 
 
 class SourceFileMissing(SourceError):
-    """The source has no file for that hour."""
+    """The source has no such file."""
 
 
 class SourceUnavailable(SourceError):
@@ -94,22 +105,29 @@ class FetchedFile:
     rows: int
 
 
-class StocksSource(Protocol):
-    """Files of the exchange's public data set, one an hour. ``hour`` is aware and whole; it is read in UTC.
+class Source(Protocol[Key]):
+    """Files of a domain, one for each key, such as an hour.
 
-    Every failure of the source is a :class:`SourceError`; an ``OSError`` is the disk written to.
+    Every failure of the source is a :class:`SourceError`; an ``OSError`` is the disk that is written to.
     """
 
-    def url(self, hour: datetime) -> str:
-        """Return where the file of that hour is, for metadata: without credentials, so not for opening."""
+    def url(self, key: Key) -> str:
+        """Return where the file of a key is, for metadata: without credentials, so not for opening."""
         ...
 
     def describe(self) -> str:
         """Return the source's name for messages, without credentials."""
         ...
 
-    def fetch(self, hour: datetime, into: Path) -> FetchedFile:
+    def fetch(self, key: Key, into: Path) -> FetchedFile:
         """Stream the file into the folder ``into``, in constant memory; a failed fetch leaves nothing there.
+
+        Parameters
+        ----------
+        key
+            Which file.
+        into
+            The folder; made where it is missing.
 
         Raises
         ------
@@ -122,10 +140,10 @@ class StocksSource(Protocol):
         """
         ...
 
-    def head(self, hour: datetime) -> SourceFile | None:
-        """Return what the source says of the file, or None where there is no such file."""
+    def head(self, key: Key) -> SourceFile | None:
+        """Return what the source says of a file, or None where there is no such file."""
         ...
 
-    def files(self) -> Iterator[tuple[datetime, SourceFile]] | None:
-        """List what the source has, ordered by hour (aware UTC); None where it cannot be listed (http)."""
+    def files(self) -> Iterator[tuple[Key, SourceFile]] | None:
+        """List what the source has, ordered by key; None where it cannot be listed (http)."""
         ...

@@ -1,4 +1,4 @@
-"""Stock files over http(s)."""
+"""Files over http(s)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import logging
 import ssl
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from typing import Generic, Literal
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 import httpx
 
 from lake_assets.sources.contract import (
     FetchedFile,
+    Key,
     SourceError,
     SourceFile,
     SourceFileMissing,
@@ -25,10 +25,10 @@ from lake_assets.sources.contract import (
 from lake_assets.sources.retries import Deadline, RetryLimits
 from lake_assets.sources.saving import save_stream
 from lake_assets.sources.status import error_for, http_date
-from lake_assets.sources.template import Template, file_name
+from lake_assets.sources.template import Naming, Template
 
 
-class HttpSource:
+class HttpSource(Generic[Key]):
     """An http(s) base or template. It cannot be listed.
 
     Parameters
@@ -36,48 +36,52 @@ class HttpSource:
     location
         User and password in it are sent as basic authentication; neither they nor the values of its query
         (but those that hold a placeholder) are ever shown.
+    naming
+        How its files are named.
+    limits
+        Bounds of tries and times.
     """
 
-    def __init__(self, location: str, limits: RetryLimits) -> None:
+    def __init__(self, location: str, naming: Naming[Key], limits: RetryLimits) -> None:
         try:
             parts = urlsplit(location)
         except ValueError:
-            raise SourceError("stocks source: the http address is not well formed") from None  # may quote it
+            raise SourceError(f"{naming.source}: the http address is not well formed") from None  # may quote it
         if not parts.hostname or "{" in parts.netloc or "}" in parts.netloc:
-            raise SourceError("stocks source: an http address needs a host, without placeholders")
+            raise SourceError(f"{naming.source}: an http address needs a host, without placeholders")
         self._auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         parts = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
         if "{" not in parts.path + parts.query and "}" not in parts.path + parts.query:
-            parts = parts._replace(path=Template(parts.path).text)  # a base: the layout goes before the query
-        self._template = Template(urlunsplit(parts))
-        self._shown = Template(urlunsplit(parts._replace(query=_masked(parts.query))))
+            parts = parts._replace(path=Template(parts.path, naming).text)  # a base: the layout goes before the query
+        self._template = Template(urlunsplit(parts), naming, _quoted)
+        self._shown = Template(urlunsplit(parts._replace(query=_masked(parts.query))), naming, _quoted)
         self._limits = limits
 
-    def url(self, hour: datetime) -> str:
+    def url(self, key: Key) -> str:
         """Return the address without credentials."""
-        return self._shown.at(hour)
+        return self._shown.at(key)
 
     def describe(self) -> str:
         """Return the address with its placeholders and without credentials."""
         return self._shown.text
 
-    def fetch(self, hour: datetime, into: Path) -> FetchedFile:
+    def fetch(self, key: Key, into: Path) -> FetchedFile:
         """Stream the file, from the start with every try."""
-        return self._limits.keep_trying(lambda deadline: self._download(hour, into, deadline))
+        return self._limits.keep_trying(lambda deadline: self._download(key, into, deadline))
 
-    def head(self, hour: datetime) -> SourceFile | None:
+    def head(self, key: Key) -> SourceFile | None:
         """Ask for the file's headers; None where there is no such file."""
         try:
-            return self._limits.keep_trying(lambda deadline: self._headers(hour, deadline))
+            return self._limits.keep_trying(lambda deadline: self._headers(key, deadline))
         except SourceFileMissing:
             return None
 
     def files(self) -> None:
-        """Return None: http has no listing; probe the hours you expect with :meth:`head`."""
+        """Return None: http has no listing; ask for the keys that you expect with :meth:`head`."""
 
-    def _download(self, hour: datetime, into: Path, deadline: Deadline) -> FetchedFile:
-        url = self.url(hour)
-        with self._ask("GET", hour, deadline) as response:
+    def _download(self, key: Key, into: Path, deadline: Deadline) -> FetchedFile:
+        url = self.url(key)
+        with self._ask("GET", key, deadline) as response:
             if response.status_code != 200:
                 raise error_for(response.status_code, url, response.headers.get("retry-after"))
             encoding = response.headers.get("content-encoding", "identity")
@@ -87,22 +91,22 @@ class HttpSource:
             return save_stream(
                 deadline.watch(_chunks(response, url, length)),
                 into,
-                file_name(urlsplit(url).path, hour),
+                self._template.file_name(unquote(urlsplit(url).path), key),
                 url=url,
                 etag=response.headers.get("etag"),
                 expected=length,
             )
 
-    def _headers(self, hour: datetime, deadline: Deadline) -> SourceFile:
-        url = self.url(hour)
-        with self._ask("HEAD", hour, deadline) as response:
+    def _headers(self, key: Key, deadline: Deadline) -> SourceFile:
+        url = self.url(key)
+        with self._ask("HEAD", key, deadline) as response:
             if response.status_code != 200:
                 raise error_for(response.status_code, url, response.headers.get("retry-after"))
             modified = http_date(response.headers.get("last-modified"))
             return SourceFile(url, _length(response), response.headers.get("etag"), modified)
 
     @contextmanager
-    def _ask(self, method: Literal["GET", "HEAD"], hour: datetime, deadline: Deadline) -> Generator[httpx.Response]:
+    def _ask(self, method: Literal["GET", "HEAD"], key: Key, deadline: Deadline) -> Generator[httpx.Response]:
         """Send one request; whatever keeps the answer from coming is one of our errors."""
         left = max(deadline.left, 0.001)
         timeout = httpx.Timeout(min(self._limits.read_timeout, left), connect=min(self._limits.connect_timeout, left))
@@ -116,18 +120,22 @@ class HttpSource:
                     # The bytes as published: compressed, their length and checksum would be others.
                     headers={"accept-encoding": "identity"},
                 ) as client,
-                client.stream(method, self._template.at(hour)) as response,
+                client.stream(method, self._template.at(key)) as response,
             ):
                 yield response
         except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
-            raise SourceError(f"{self.url(hour)}: cannot be asked ({type(error).__name__})") from error
+            raise SourceError(f"{self.url(key)}: cannot be asked ({type(error).__name__})") from error
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
-            raise SourceUnavailable(f"{self.url(hour)}: no answer ({reason})") from error
+            raise SourceUnavailable(f"{self.url(key)}: no answer ({reason})") from error
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return httpx.create_ssl_context()
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
 
 
 def _chunks(response: httpx.Response, url: str, length: int | None) -> Iterator[bytes]:

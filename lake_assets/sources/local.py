@@ -1,59 +1,65 @@
-"""Stock files in a local folder."""
+"""Files in a local folder."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Generic
 from urllib.parse import quote
 
-from lake_assets.sources.contract import FetchedFile, SourceError, SourceFile, SourceFileMissing, SourceUnavailable
+from lake_assets.sources.contract import FetchedFile, Key, SourceError, SourceFile, SourceFileMissing, SourceUnavailable
 from lake_assets.sources.retries import Deadline, RetryLimits
 from lake_assets.sources.saving import save_stream
-from lake_assets.sources.template import Template, component_regex, file_name
+from lake_assets.sources.template import Naming, Template
 
 _CHUNK = 1 << 20
 
 
-class LocalSource:
+class LocalSource(Generic[Key]):
     """A folder, or a template of paths below one.
 
     Parameters
     ----------
     location
         Base or template; a relative one is taken from the working folder of now.
+    naming
+        How its files are named.
+    limits
+        Bounds of tries and times.
     """
 
-    def __init__(self, location: str, limits: RetryLimits) -> None:
+    def __init__(self, location: str, naming: Naming[Key], limits: RetryLimits) -> None:
         try:
-            self._template = Template(str(Path(location).expanduser().resolve()))
+            self._template = Template(str(Path(location).expanduser().resolve()), naming)
         except RuntimeError as error:
-            raise SourceError(f"stocks source: {location}: {error}") from error
+            raise SourceError(f"{naming.source}: {location}: {error}") from error
         self._limits = limits
 
-    def url(self, hour: datetime) -> str:
+    def url(self, key: Key) -> str:
         """Return a ``file://`` URL."""
-        return _url(self._template.at(hour))
+        return _url(self._template.at(key))
 
     def describe(self) -> str:
         """Return the path with its placeholders."""
         return self._template.text
 
-    def fetch(self, hour: datetime, into: Path) -> FetchedFile:
+    def fetch(self, key: Key, into: Path) -> FetchedFile:
         """Copy the file; one that changes meanwhile is copied anew, and refused when it goes on changing."""
-        return self._limits.keep_trying(lambda deadline: self._copy(hour, into, deadline))
+        return self._limits.keep_trying(lambda deadline: self._copy(key, into, deadline))
 
-    def head(self, hour: datetime) -> SourceFile | None:
+    def head(self, key: Key) -> SourceFile | None:
         """Return size and version of the file, or None."""
-        path = self._path(hour)
+        path = self._path(key)
         try:
             return _source_file(str(path), _status(path))
         except SourceFileMissing:
             return None
 
-    def files(self) -> Iterator[tuple[datetime, SourceFile]]:
+    def files(self) -> Iterator[tuple[Key, SourceFile]]:
         """List the folder; what is not named as the template says is passed over.
 
         Raises
@@ -62,30 +68,30 @@ class LocalSource:
             The folder is not there or may not be read.
         """
         root, *names = _split(self._template.text)
-        found: list[tuple[datetime, SourceFile]] = []
-        for entry in _walk(root, names):
-            hour = self._template.hour_of(entry.path)
-            if hour is None:
+        found: list[tuple[Key, SourceFile]] = []
+        for entry in _walk(root, [self._template.regex(name) for name in names]):
+            key = self._template.parse(entry.path)
+            if key is None:
                 continue
             try:
                 status = entry.stat()
             except FileNotFoundError:
                 continue
             if stat.S_ISREG(status.st_mode):
-                found.append((hour, _source_file(entry.path, status)))
+                found.append((key, _source_file(entry.path, status)))
         return iter(sorted(found, key=lambda item: item[0]))
 
-    def _path(self, hour: datetime) -> Path:
-        return Path(self._template.at(hour))
+    def _path(self, key: Key) -> Path:
+        return Path(self._template.at(key))
 
-    def _copy(self, hour: datetime, into: Path, deadline: Deadline) -> FetchedFile:
-        path = self._path(hour)
+    def _copy(self, key: Key, into: Path, deadline: Deadline) -> FetchedFile:
+        path = self._path(key)
         before = _status(path)
         fetched = save_stream(
             deadline.watch(_chunks(path, before)),
             into,
-            file_name(str(path), hour),
-            url=self.url(hour),
+            self._template.file_name(str(path), key),
+            url=self.url(key),
             etag=_etag(before),
             expected=None,
         )
@@ -149,15 +155,14 @@ def _split(template: str) -> list[str]:
     return ["/".join(names[:first]) or "/", *names[first:]]
 
 
-def _walk(folder: str, names: list[str], top: bool = True) -> Iterator[os.DirEntry[str]]:
+def _walk(folder: str, names: list[re.Pattern[str]], top: bool = True) -> Iterator[os.DirEntry[str]]:
     """Yield what is at the end of paths whose every name matches; nothing else is looked into."""
-    regex = component_regex(names[0])
     try:
         with os.scandir(folder) as entries:
-            matching = [entry for entry in entries if regex.fullmatch(entry.name)]
+            matching = [entry for entry in entries if names[0].fullmatch(entry.name)]
     except (FileNotFoundError, NotADirectoryError):
         if top:
-            raise SourceError(f"{folder}: there is no such folder; check the stocks source") from None
+            raise SourceError(f"{folder}: there is no such folder; check the address of the source") from None
         return
     except OSError as error:
         raise _unreadable(Path(folder), error) from error

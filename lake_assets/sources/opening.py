@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from lake_assets.sources.contract import SourceError, StocksSource
+from lake_assets.sources.contract import Key, Source, SourceError
 from lake_assets.sources.retries import RetryLimits
+from lake_assets.sources.template import Naming
 
 if TYPE_CHECKING:
     from lake_assets.sources.s3 import S3Client
@@ -18,17 +19,20 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 def open_source(
     spec: str,
+    naming: Naming[Key],
     *,
     s3: Callable[[], S3Client] | None = None,
     limits: RetryLimits | None = None,
-) -> StocksSource:
+) -> Source[Key]:
     """Return the source that ``spec`` names; nothing is read or connected to yet.
 
     Parameters
     ----------
     spec
-        A base, or a template with ``{date}`` and ``{hour}``: a local folder (or ``file://``), ``http(s)://``,
+        A base, or a template with the naming's placeholders: a local folder (or ``file://``), ``http(s)://``,
         ``s3://bucket/prefix``.
+    naming
+        How its files are named.
     s3
         Makes the S3 client, at first use; by default dagster-aws's S3 resource with the AWS credential chain.
     limits
@@ -38,39 +42,58 @@ def open_source(
     ------
     SourceError
         ``spec`` names no source.
-
-    Examples
-    --------
-    >>> open_source("https://host/stocks/{date}_BINS_XETR{hour}.csv?token=abc").describe()
-    'https://host/stocks/{date}_BINS_XETR{hour}.csv?token=***'
     """
     spec = spec.strip()
     limits = limits or RetryLimits()
     if not spec.isprintable():
-        raise SourceError("stocks source: it holds control characters")
-    scheme = _SCHEME.match(spec)
-    match scheme[1].lower() if scheme else "":
-        case "":
+        raise SourceError(f"{naming.source}: it holds control characters")
+    match _scheme(spec):
+        case "" | "file":
             from lake_assets.sources.local import LocalSource
 
-            return LocalSource(spec, limits)
-        case "file":
-            from lake_assets.sources.local import LocalSource
-
-            parts = urlsplit(spec.replace("?", "%3F").replace("#", "%23"))
-            if parts.netloc not in ("", "localhost"):
-                raise SourceError("stocks source: a file address has an absolute path, as in file:///data/stocks")
-            return LocalSource(unquote(parts.path), limits)
+            return LocalSource(local_path(spec, naming.source), naming, limits)
         case "http" | "https":
             from lake_assets.sources.http import HttpSource
 
-            return HttpSource(spec, limits)
+            return HttpSource(spec, naming, limits)
         case "s3":
             from lake_assets.sources.s3 import S3Source, aws_client
 
-            return S3Source(spec, s3 or aws_client, limits)
+            return S3Source(spec, naming, s3 or aws_client, limits)
         case other:
             raise SourceError(
-                f"stocks source: {other}:// is not supported; give a folder, file://, http://, "
-                "https://, s3:// or generated"
+                f"{naming.source}: {other}:// is not supported; give a folder, file://, http://, https:// or s3://"
             )
+
+
+def is_local(spec: str) -> bool:
+    """Tell whether a source is a path or a ``file://`` address."""
+    return _scheme(spec.strip()) in ("", "file")
+
+
+def local_path(spec: str, source: str) -> str:
+    """Return the path of a local source.
+
+    Parameters
+    ----------
+    spec
+        A path, or a ``file://`` address.
+    source
+        The source as messages call it.
+
+    Raises
+    ------
+    SourceError
+        The address names another host.
+    """
+    if _scheme(spec) != "file":
+        return spec
+    parts = urlsplit(spec.replace("?", "%3F").replace("#", "%23"))
+    if parts.netloc not in ("", "localhost"):
+        raise SourceError(f"{source}: a file address has an absolute path, as in file:///data")
+    return unquote(parts.path)
+
+
+def _scheme(spec: str) -> str:
+    scheme = _SCHEME.match(spec)
+    return scheme[1].lower() if scheme else ""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NoReturn, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_any,
+    stop_before_delay,
+    wait_random_exponential,
+)
 
 from lake_assets.sources.contract import SourceUnavailable, TruncatedDownload
 
@@ -60,24 +69,37 @@ class RetryLimits:
     def keep_trying(self, attempt: Callable[[Deadline], Result]) -> Result:
         """Call ``attempt`` until it succeeds, fails for good, or the bounds are reached.
 
+        Parameters
+        ----------
+        attempt
+            Is given the deadline of all tries.
+
         Raises
         ------
         SourceUnavailable, TruncatedDownload
             What the last try raised, with the number of tries. Other errors pass through at once.
         """
         deadline = Deadline(self.deadline)
-        for number in range(1, self.tries + 1):
-            try:
-                return attempt(deadline)
-            except (SourceUnavailable, TruncatedDownload) as error:
-                # Full jitter: many readers that failed together do not come back together.
-                wait = random.uniform(0, min(self.longest_wait, self.first_wait * 2 ** (number - 1)))  # noqa: S311
-                if isinstance(error, SourceUnavailable) and error.retry_after is not None:
-                    wait = max(wait, error.retry_after)
-                if number == self.tries or wait > deadline.left:
-                    spent = self.deadline - deadline.left
-                    tries = "1 try" if number == 1 else f"{number} tries"
-                    error.args = (f"{error} (gave up after {tries} in {spent:.1f} s)", *error.args[1:])
-                    raise
-                time.sleep(wait)
-        raise ValueError(f"tries is {self.tries}: at least one is needed")
+        retrying = Retrying(
+            retry=retry_if_exception_type((SourceUnavailable, TruncatedDownload)),
+            wait=self._wait,
+            stop=stop_any(stop_after_attempt(self.tries), stop_before_delay(self.deadline)),
+            retry_error_callback=_give_up,
+        )
+        return retrying(attempt, deadline)
+
+    def _wait(self, state: RetryCallState) -> float:
+        # Full jitter: many readers that failed together do not come back together.
+        wait = wait_random_exponential(self.first_wait, self.longest_wait)(state)
+        error = state.outcome.exception() if state.outcome is not None else None
+        asked = error.retry_after if isinstance(error, SourceUnavailable) else None
+        return max(wait, asked or 0)
+
+
+def _give_up(state: RetryCallState) -> NoReturn:
+    """Raise what the last try raised, with the number of tries."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert error is not None
+    tries = "1 try" if state.attempt_number == 1 else f"{state.attempt_number} tries"
+    error.args = (f"{error} (gave up after {tries} in {state.seconds_since_start or 0:.1f} s)", *error.args[1:])
+    raise error

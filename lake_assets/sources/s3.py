@@ -1,12 +1,11 @@
-"""Stock files in an S3 bucket."""
+"""Files in an S3 bucket."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -18,6 +17,7 @@ from botocore.exceptions import (
 
 from lake_assets.sources.contract import (
     FetchedFile,
+    Key,
     SourceError,
     SourceFile,
     SourceFileMissing,
@@ -27,7 +27,7 @@ from lake_assets.sources.contract import (
 from lake_assets.sources.retries import Deadline, RetryLimits
 from lake_assets.sources.saving import save_stream
 from lake_assets.sources.status import error_for
-from lake_assets.sources.template import Template, file_name
+from lake_assets.sources.template import Naming, Template
 
 _CHUNK = 1 << 18
 _BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
@@ -41,49 +41,55 @@ class S3Client(Protocol):
     def get_paginator(self, operation_name: str) -> Any: ...  # noqa: D102
 
 
-class S3Source:
+class S3Source(Generic[Key]):
     """``s3://bucket/prefix``, or a template below a bucket.
 
     Parameters
     ----------
+    location
+        ``s3://bucket`` or ``s3://bucket/prefix``, or a template.
+    naming
+        How its files are named.
     client
         Called once, at first use: boto3 takes seconds to import.
+    limits
+        Bounds of tries and times.
     """
 
-    def __init__(self, location: str, client: Callable[[], S3Client], limits: RetryLimits) -> None:
+    def __init__(self, location: str, naming: Naming[Key], client: Callable[[], S3Client], limits: RetryLimits) -> None:
         self._bucket, _, key = location.partition("://")[2].partition("/")
         if "@" in self._bucket:
             raise SourceError(
-                "stocks source: an s3 address holds no credentials; give them as settings of the S3 resource "
+                f"{naming.source}: an s3 address holds no credentials; give them as settings of the S3 resource "
                 "or leave them to the AWS credential chain"
             )
         if not self._bucket or "{" in self._bucket or "}" in self._bucket:
-            raise SourceError("stocks source: an s3 address needs a bucket, without placeholders")
-        self._template = Template(key)
+            raise SourceError(f"{naming.source}: an s3 address needs a bucket, without placeholders")
+        self._template = Template(key, naming)
         self._make_client = client
         self._client_made: S3Client | None = None
         self._limits = limits
 
-    def url(self, hour: datetime) -> str:
+    def url(self, key: Key) -> str:
         """Return ``s3://bucket/key``."""
-        return self._url(self._template.at(hour))
+        return self._url(self._template.at(key))
 
     def describe(self) -> str:
         """Return ``s3://bucket/key`` with its placeholders."""
         return self._url(self._template.text)
 
-    def fetch(self, hour: datetime, into: Path) -> FetchedFile:
+    def fetch(self, key: Key, into: Path) -> FetchedFile:
         """Stream the object, from the start with every try."""
-        return self._limits.keep_trying(lambda deadline: self._download(hour, into, deadline))
+        return self._limits.keep_trying(lambda deadline: self._download(key, into, deadline))
 
-    def head(self, hour: datetime) -> SourceFile | None:
+    def head(self, key: Key) -> SourceFile | None:
         """Ask for the object's size and ETag, or None where there is no such object."""
         try:
-            return self._limits.keep_trying(lambda _: self._head(hour))
+            return self._limits.keep_trying(lambda _: self._head(key))
         except SourceFileMissing:
             return None
 
-    def files(self) -> Iterator[tuple[datetime, SourceFile]]:
+    def files(self) -> Iterator[tuple[Key, SourceFile]]:
         """List the prefix, 1,000 keys a request; keys that are not as the template says are passed over."""
         found = self._limits.keep_trying(lambda deadline: self._list(deadline))
         return iter(sorted(found, key=lambda item: item[0]))
@@ -97,29 +103,29 @@ class S3Source:
     def _url(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"
 
-    def _download(self, hour: datetime, into: Path, deadline: Deadline) -> FetchedFile:
-        url = self.url(hour)
+    def _download(self, key: Key, into: Path, deadline: Deadline) -> FetchedFile:
+        url = self.url(key)
         with _errors_of(url):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._template.at(hour))
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._template.at(key))
         size = int(answer["ContentLength"])
         with closing(answer["Body"]) as body:
             return save_stream(
                 deadline.watch(_chunks(body, url, size)),
                 into,
-                file_name(url, hour),
+                self._template.file_name(url, key),
                 url=url,
                 etag=answer.get("ETag"),
                 expected=size,
             )
 
-    def _head(self, hour: datetime) -> SourceFile:
-        url = self.url(hour)
+    def _head(self, key: Key) -> SourceFile:
+        url = self.url(key)
         with _errors_of(url):
-            answer = self._client.head_object(Bucket=self._bucket, Key=self._template.at(hour))
+            answer = self._client.head_object(Bucket=self._bucket, Key=self._template.at(key))
         return SourceFile(url, answer["ContentLength"], answer.get("ETag"), answer.get("LastModified"))
 
-    def _list(self, deadline: Deadline) -> list[tuple[datetime, SourceFile]]:
-        found: list[tuple[datetime, SourceFile]] = []
+    def _list(self, deadline: Deadline) -> list[tuple[Key, SourceFile]]:
+        found: list[tuple[Key, SourceFile]] = []
         with _errors_of(self.describe()):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._template.prefix
@@ -128,10 +134,10 @@ class S3Source:
                 if deadline.left < 0:
                     raise SourceUnavailable(f"{self.describe()}: not listed in {deadline.seconds:g} s")
                 for item in page.get("Contents", ()):
-                    hour = self._template.hour_of(item["Key"])
-                    if hour is not None:
+                    key = self._template.parse(item["Key"])
+                    if key is not None:
                         url = self._url(item["Key"])
-                        found.append((hour, SourceFile(url, item["Size"], item["ETag"], item["LastModified"])))
+                        found.append((key, SourceFile(url, item["Size"], item["ETag"], item["LastModified"])))
         return found
 
 

@@ -1,106 +1,110 @@
-"""Where a source keeps the file of an hour: a pattern with ``{date}`` and ``{hour}``, read both ways."""
+"""Where a source keeps the file of a key: a pattern with placeholders, read both ways."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol
 
-from lake_assets.sources.contract import SourceError
-
-LAYOUT = "{date}/{date}_BINS_XETR{hour}.csv"
-"""The publisher's layout below a base."""
+from lake_assets.sources.contract import Key, SourceError
 
 _BRACES = re.compile(r"\{[^{}]*\}|[{}]")
-_PATTERNS = {"{date}": "[0-9]{4}-[0-9]{2}-[0-9]{2}", "{hour}": "[0-9]{2}"}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def partition_hour(hour: datetime) -> datetime:
-    """Return the hour in UTC.
+class Naming(Protocol[Key]):
+    """How the files of a domain are named: one file for each key."""
 
-    Raises
-    ------
-    ValueError
-        It has no time zone, or is not a whole hour.
-    """
-    if hour.tzinfo is None:
-        raise ValueError(f"{hour.isoformat()} has no time zone: give the hour in UTC")
-    hour = hour.astimezone(timezone.utc)
-    if hour != hour.replace(minute=0, second=0, microsecond=0):
-        raise ValueError(f"{hour.isoformat()} is not a whole hour: one file holds one hour")
-    return hour
+    @property
+    def source(self) -> str:
+        """The domain's source as messages call it, such as ``stocks source``."""
+        ...
+
+    @property
+    def layout(self) -> str:
+        """Template of a file's path below a base."""
+        ...
+
+    @property
+    def placeholders(self) -> Mapping[str, str]:
+        """Each placeholder, without braces, to a regular expression of what may stand in its place."""
+        ...
+
+    def values(self, key: Key) -> Mapping[str, str]:
+        """Return what stands in place of each placeholder in the path of a key's file."""
+        ...
+
+    def key(self, values: Mapping[str, str]) -> Key | None:
+        """Return the key of these values; None where there is no such key."""
+        ...
 
 
-class Template:
-    """A pattern that holds ``{date}`` and ``{hour}``, each at least once.
+class Template(Generic[Key]):
+    """A pattern that holds every placeholder of a naming, each at least once.
 
     Parameters
     ----------
     text
-        A template, or (no brace in it) a base to which the publisher's layout is added.
+        A template, or (no brace in it) a base to which the layout is added.
+    naming
+        Which placeholders there are, and what they mean.
+    escape
+        Applied to what takes a placeholder's place, such as quoting for a URL.
 
     Raises
     ------
     SourceError
-        Another placeholder, a single brace, or one of the two is missing.
+        A placeholder is unknown or missing, or a brace stands alone.
     """
 
-    def __init__(self, text: str) -> None:
-        placeholders = _BRACES.findall(text)
-        if not placeholders:
-            text = f"{text.rstrip('/')}/{LAYOUT}" if text else LAYOUT
-            placeholders = _BRACES.findall(text)
-        for placeholder in placeholders:
-            if placeholder not in _PATTERNS:
-                raise SourceError(
-                    f"stocks source: {placeholder!r} is no placeholder; allowed are {{date}} and {{hour}}"
-                )
-        for required in _PATTERNS:
-            if required not in placeholders:
-                raise SourceError(f"stocks source: the template lacks {required}; it needs both {{date}} and {{hour}}")
+    def __init__(self, text: str, naming: Naming[Key], escape: Callable[[str], str] = str) -> None:
+        found = _BRACES.findall(text)
+        if not found:
+            text = f"{text.rstrip('/')}/{naming.layout}" if text else naming.layout
+            found = _BRACES.findall(text)
+        allowed = [f"{{{name}}}" for name in naming.placeholders]
+        listed = " and ".join(allowed)
+        for placeholder in found:
+            if placeholder not in allowed:
+                raise SourceError(f"{naming.source}: {placeholder!r} is not a placeholder; allowed are {listed}")
+        for required in allowed:
+            if required not in found:
+                raise SourceError(f"{naming.source}: the template lacks {required}; it needs {listed}")
         self.text = text
-        self._regex = _regex(text)
+        self._naming = naming
+        self._escape = escape
+        self._regex = self.regex(text)
 
     @property
     def prefix(self) -> str:
         """What stands before the first placeholder: every file's path begins with it."""
         return self.text.partition("{")[0]
 
-    def at(self, hour: datetime) -> str:
-        """Return the text for that hour."""
-        hour = partition_hour(hour)
-        return self.text.replace("{date}", hour.date().isoformat()).replace("{hour}", f"{hour.hour:02d}")
+    def at(self, key: Key) -> str:
+        """Return the text for a key."""
+        values = self._naming.values(key)
+        return _BRACES.sub(lambda found: self._escape(values[found[0][1:-1]]), self.text)
 
-    def hour_of(self, text: str) -> datetime | None:
-        """Return the hour (aware UTC) whose text this is, or None."""
+    def parse(self, text: str) -> Key | None:
+        """Return the key whose text this is (as it is without escapes), or None."""
         match = self._regex.fullmatch(text)
-        if match is None or match["hour"] > "23":
-            return None
-        try:
-            return datetime.fromisoformat(f"{match['date']}T{match['hour']}:00:00+00:00")
-        except ValueError:
-            return None
+        return self._naming.key(match.groupdict()) if match is not None else None
 
+    def file_name(self, location: str, key: Key) -> str:
+        """Return the name under which a file is kept: its own, or the layout's where that is not a plain name."""
+        name = location.rpartition("/")[2]
+        return name if _PLAIN_NAME.fullmatch(name) else Template("", self._naming).at(key).rpartition("/")[2]
 
-def file_name(location: str, hour: datetime) -> str:
-    """Return the name under which a file is kept: its own, or the publisher's where that is no plain name."""
-    name = location.rpartition("/")[2]
-    return name if _PLAIN_NAME.fullmatch(name) else Template("").at(hour).rpartition("/")[2]
-
-
-def component_regex(component: str) -> re.Pattern[str]:
-    """Return what one folder or file name of a template can look like."""
-    return _regex(component)
-
-
-def _regex(text: str) -> re.Pattern[str]:
-    pattern, seen = "", set[str]()
-    for part in re.split(r"(\{date\}|\{hour\})", text):
-        if part not in _PATTERNS:
-            pattern += re.escape(part)
-        elif part in seen:
-            pattern += f"(?P={part[1:-1]})"
-        else:
-            seen.add(part)
-            pattern += f"(?P<{part[1:-1]}>{_PATTERNS[part]})"
-    return re.compile(pattern)
+    def regex(self, text: str) -> re.Pattern[str]:
+        """Return what a text with placeholders, such as one folder's name in the template, can look like."""
+        pattern, seen = "", set[str]()
+        for part in re.split(r"(\{[^{}]*\})", text):
+            name = part[1:-1]
+            if not part.startswith("{"):
+                pattern += re.escape(part)
+            elif name in seen:
+                pattern += f"(?P={name})"
+            else:
+                seen.add(name)
+                pattern += f"(?P<{name}>{self._naming.placeholders[name]})"
+        return re.compile(pattern)

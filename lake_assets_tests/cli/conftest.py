@@ -16,7 +16,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from typer.testing import CliRunner, Result
 
-from lake_assets import environments, settings
+from lake_assets import domains, environments
 from lake_assets.cli.app import app
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import EmbeddedLake
@@ -33,8 +33,8 @@ Command = Callable[..., Result]
 @pytest.fixture
 def lake_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty LAKE_HOME in force, and no setting of whoever runs the tests."""
-    for setting in settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance
 
-from lake_assets import settings
-from lake_assets.cli.doctor import _setting
+from lake_assets import domains
+from lake_assets.cli.doctor import shown
+from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.settings import Variable
 from lake_assets_tests.cli.conftest import Command
 
 
@@ -31,7 +33,7 @@ def test_all_is_well_on_a_machine_with_java(command: Command, head: Commit, inst
     assert code == 0
     assert {"python", "lake_assets", "dagster", "pyspark", "java", "DAGSTER_HOME", "disk", "nosql"} < found.keys()
     assert head.id in found["lake"][1]
-    assert {setting.name for setting in settings.SETTINGS} < found.keys()
+    assert {variable.name for variable in domains.all_variables()} < found.keys()
     assert found["STOCKS_ROWS"][1] == "7500 (default)"
     lines = command("doctor").stdout.splitlines()
     assert len(lines) == len(found)
@@ -66,23 +68,23 @@ def test_verify_finds_a_damaged_object(command: Command, lake: EmbeddedLake) -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "masked"),
     [
         ("https://user:word@host/a?token=abc&day={date}", "https://***@host/a?token=***&day={date}"),
         ("../data", "../data"),
     ],
 )
-def test_credentials_in_a_setting_are_masked(monkeypatch: pytest.MonkeyPatch, value: str, shown: str) -> None:
+def test_credentials_in_a_setting_are_masked(monkeypatch: pytest.MonkeyPatch, value: str, masked: str) -> None:
     monkeypatch.setenv("STOCKS_SOURCE", value)
-    assert _setting(settings.STOCKS_SOURCE) == shown
+    assert shown(StocksSettings.variables()[0]) == masked
 
 
 def test_a_secret_is_masked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    secret: Any = settings.Setting("A_SECRET_OF_THE_TESTS", "", "A secret.", secret=True)
+    secret = Variable("A_SECRET_OF_THE_TESTS", "", "A secret.", "", secret=True)
     monkeypatch.setenv(secret.name, "word")
-    assert _setting(secret) == "***"
+    assert shown(secret) == "***"
     monkeypatch.delenv(secret.name)
-    assert _setting(secret) == "- (default)"
+    assert shown(secret) == "- (default)"
 
 
 def test_a_setting_that_cannot_be_is_not_ok(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,3 +92,16 @@ def test_a_setting_that_cannot_be_is_not_ok(command: Callable[..., Any], monkeyp
     code, found = checks(command)
     assert code == 1
     assert found["lake"] == (False, "LAKE_ENV is 'elsewhere'; it must be one of embedded, services")
+    assert found["LAKE_ENV"] == found["lake"]
+
+
+def test_a_wrong_value_is_shown_at_its_own_setting_and_no_other(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORDS_WINDOW", "long")
+    monkeypatch.setenv("WORDS_CSV", "true")
+    code, found = checks(command)
+    assert code == 1
+    wrong = {name: detail for name, (ok, detail) in found.items() if not ok}
+    assert wrong["WORDS_WINDOW"] == "WORDS_WINDOW is 'long'; it must be a whole number from 1 to 31622400"
+    assert found["WORDS_CSV"] == (True, "true")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets import settings
+from lake_assets import domains
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
 
 
 def use_fresh(backend: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a new lake of a backend in force, and no setting of whoever runs the tests."""
-    for setting in settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     monkeypatch.setenv("LAKE_HOME", str(folder / "home"))
     if backend == "embedded":
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetMaterialization, DagsterInstance
 
-from lake_assets import environments, settings
+from lake_assets import domains, environments
 from lake_assets.cli.row_diff import row_diff
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import private
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.services
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallGraph]:
     """The small graph on a fresh repository."""
     endpoint, _, repository = fresh_repository().rpartition("/")
-    for setting in settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     for name, value in {
         "LAKE_ENV": "services",
         "LAKE_HOME": str(tmp_path / "home"),

@@ -8,18 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets import environments, settings
+from lake_assets import domains, environments
 from lake_assets.kafka import KafkaFailure, Security
 from lake_assets.kafka.cluster import KafkaCluster
 from lake_assets.resources.kafka import KafkaResource
+from lake_assets.settings import SettingError
 
 SECRET = "s3cret-of-the-tests"
 
 
 @pytest.fixture(autouse=True)
 def defaults(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for setting in settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     return
 
 
@@ -104,7 +105,7 @@ def test_settings_reach_the_cluster_by_the_resource_and_by_the_command_line(monk
 
 def test_credentials_that_are_not_set_are_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
-    with pytest.raises(settings.SettingError, match="KAFKA_SASL_USERNAME is not set"):
+    with pytest.raises(SettingError, match="KAFKA_SASL_USERNAME is not set"):
         environments.open_kafka("a:1")
 
 

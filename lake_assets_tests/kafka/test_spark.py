@@ -6,13 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from lake_assets import settings
 from lake_assets.kafka import KafkaDenied, Security
 from lake_assets.kafka.cluster import KafkaCluster
+from lake_assets.settings import SparkSettings
 from lake_assets.spark.jars import KAFKA, class_path
 from lake_assets_tests.kafka_broker import PASSWORD, USER, KafkaBroker, own_broker, remove
 
@@ -55,7 +54,7 @@ def test_client_and_spark_copy_a_topic_on_servers_that_ask_for_a_password_over_t
     for value in (b"dog", b"", b"\xff\xfe", None):
         producer.produce(source, key=b"k", value=value)
     assert producer.flush(30) == 0
-    classpath = class_path(Path(settings.SPARK_JARS.value).expanduser(), [KAFKA])["spark.driver.extraClassPath"]
+    classpath = class_path(SparkSettings.read().jars.expanduser(), [KAFKA])["spark.driver.extraClassPath"]
     done = subprocess.run(
         [sys.executable, "-c", COPY, classpath, source, target],
         input=json.dumps(cluster.spark_options()),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from lake_assets import settings
+from lake_assets.settings import SparkSettings
 from lake_assets.spark.jars import S3A, JarsUnavailable, jars
 from lake_assets_tests.graph_fixtures import make_graph
 from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer, own_server
@@ -64,7 +64,7 @@ def start_job(tmp_path: Path, dagster_home: Path) -> Iterator[StartJob]:
 def server() -> Iterator[LakeFSServer]:
     """A lakeFS server of a test's own, which it may stop."""
     try:
-        jars(Path(settings.SPARK_JARS.value).expanduser(), S3A)
+        jars(SparkSettings.read().jars.expanduser(), S3A)
     except JarsUnavailable as error:
         pytest.skip(f"wants Spark's S3A connector: {error}")
     server = own_server()

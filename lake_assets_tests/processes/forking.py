@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dagster import DagsterInstance
 
-from lake_assets import settings
+from lake_assets import domains
 
 PROGRAM = [sys.executable, "-B", "-m", "lake_assets_tests.processes.forked_runs"]
 
@@ -38,7 +38,7 @@ class ForkedRuns:
             (home / "dagster.yaml").write_text(_SETTINGS.format(folder=home))
             with DagsterInstance.from_config(str(home)) as instance:
                 instance.get_runs()
-        inherited = {setting.name for setting in settings.SETTINGS}
+        inherited = {setting.name for setting in domains.all_variables()}
         environment = {name: value for name, value in os.environ.items() if name not in inherited}
         with (folder / "said").open("w") as said:
             self._parent = subprocess.Popen(
@@ -61,17 +61,22 @@ class ForkedRuns:
         self._parent.stdin.write(f"{run_id} {price}\n")
         self._parent.stdin.flush()
         process = self._parent.stdout.readline().strip()
-        strace = None
-        if options:
-            command = ["strace", "-f", "-y", "-s", "0", "-p", process, "-o", str(self.log), *options]
-            strace = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-            assert strace.stderr is not None
-            assert "attached" in (said := strace.stderr.readline()), said
-        os.kill(int(process), signal.SIGCONT)
-        code = int(self._parent.stdout.readline())
+        try:
+            strace = self._trace(process, options) if options else None
+        finally:
+            os.kill(int(process), signal.SIGCONT)
+            code = int(self._parent.stdout.readline())
         if strace is not None:
             strace.communicate()
         return code
+
+    def _trace(self, process: str, options: Sequence[str]) -> subprocess.Popen[str]:
+        """Return a `strace` that has attached to a process."""
+        command = ["strace", "-f", "-y", "-s", "0", "-p", process, "-o", str(self.log), *options]
+        strace = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert strace.stderr is not None
+        assert "attached" in (said := strace.stderr.readline()), said
+        return strace
 
     @property
     def log(self) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from lake_assets import settings
+from lake_assets import domains
 
 PATIENCE = 560.0
 """Seconds for what takes seconds: the machine may be busy with anything."""
@@ -43,7 +43,7 @@ class JobProcess:
     ) -> None:
         self.name = name
         inherited = dict(os.environ)
-        for setting in [*(setting.name for setting in settings.SETTINGS), "DAGSTER_HOME"]:
+        for setting in [*(variable.name for variable in domains.all_variables()), "DAGSTER_HOME"]:
             inherited.pop(setting, None)
         program = [KILLED_AT, *killed_at] if killed_at else ["-m", "dagster"]
         job = ["job", "execute", "-m", "lake_assets.definitions", "-j", name]

@@ -13,13 +13,13 @@ from typing import Any
 import pyarrow.dataset
 import pytest
 
-from lake_assets import settings
 from lake_assets.defs.stocks.schema import COLUMNS
 from lake_assets.defs.words.source import SAMPLE
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.outbox.lines import read_committed
+from lake_assets.settings import SparkSettings
 from lake_assets.spark.jars import S3A, JarsUnavailable, jars
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.conftest import REPOSITORY_ROOT
@@ -49,7 +49,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     if not data.is_dir():
         pytest.skip("the real files (../shared/data) are not on this machine")
     try:
-        jars(Path(settings.SPARK_JARS.value).expanduser(), S3A)
+        jars(SparkSettings.read().jars.expanduser(), S3A)
     except JarsUnavailable as error:
         pytest.skip(f"wants Spark's S3A connector: {error}")
     home = tmp_path_factory.mktemp("lakefs")

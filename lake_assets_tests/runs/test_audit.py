@@ -39,7 +39,7 @@ from dagster import (
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from lake_assets import environments, settings
+from lake_assets import domains, environments
 from lake_assets.lake.audit import Override, read_record
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.lakefs import LakeFSLake
@@ -121,8 +121,8 @@ class World:
 @pytest.fixture(params=BACKENDS)
 def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A fresh graph on a fresh lake of each backend."""
-    for setting in settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
     if request.param == "lakefs":
         endpoint, _, repository = fresh_repository().rpartition("/")

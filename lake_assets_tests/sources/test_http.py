@@ -3,19 +3,20 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from datetime import datetime
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
+from lake_assets.defs.stocks.source import open_source
 from lake_assets.sources import (
     RetryLimits,
+    Source,
     SourceError,
     SourceFileMissing,
     SourceUnavailable,
-    StocksSource,
     TruncatedDownload,
-    open_source,
 )
 from lake_assets.sources.status import seconds_to_wait
 
@@ -34,6 +35,8 @@ from .servers import (
     truncated,
 )
 
+Stocks = Source[datetime]
+
 PASSING = [
     *(status(code) for code in (408, 425, 429, 500, 502, 503, 504)),
     dropped_before_headers,
@@ -45,11 +48,11 @@ PASSING = [
 
 
 @pytest.fixture
-def source(http: FaultyServer, quick: RetryLimits) -> StocksSource:
+def source(http: FaultyServer, quick: RetryLimits) -> Stocks:
     return open_source(http.address, limits=quick)
 
 
-def test_a_file_is_fetched_byte_for_byte_and_described(source: StocksSource, http: FaultyServer, into: Path) -> None:
+def test_a_file_is_fetched_byte_for_byte_and_described(source: Stocks, http: FaultyServer, into: Path) -> None:
     fetched = source.fetch(HOUR, into)
     assert fetched.path == into / "2017-07-28_BINS_XETR08.csv"
     assert fetched.path.read_bytes() == BODY
@@ -60,7 +63,7 @@ def test_a_file_is_fetched_byte_for_byte_and_described(source: StocksSource, htt
     assert http.requests[0][2]["accept-encoding"] == "identity"
 
 
-def test_head_says_size_etag_and_time_and_none_for_a_missing_file(source: StocksSource, http: FaultyServer) -> None:
+def test_head_says_size_etag_and_time_and_none_for_a_missing_file(source: Stocks, http: FaultyServer) -> None:
     head = source.head(HOUR)
     assert head is not None
     assert (head.size, head.etag, head.version) == (len(BODY), etag_of(BODY), etag_of(BODY))
@@ -70,12 +73,12 @@ def test_head_says_size_etag_and_time_and_none_for_a_missing_file(source: Stocks
     assert [method for method, _, _ in http.requests] == ["HEAD", "HEAD"]
 
 
-def test_it_cannot_be_listed(source: StocksSource) -> None:
+def test_it_cannot_be_listed(source: Stocks) -> None:
     assert source.files() is None
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_a_passing_fault_is_tried_again(source: StocksSource, http: FaultyServer, into: Path, fault: Fault) -> None:
+def test_a_passing_fault_is_tried_again(source: Stocks, http: FaultyServer, into: Path, fault: Fault) -> None:
     http.faults.append(fault)
     fetched = source.fetch(HOUR, into)
     assert fetched.path.read_bytes() == BODY
@@ -86,7 +89,7 @@ def test_a_passing_fault_is_tried_again(source: StocksSource, http: FaultyServer
 
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_lasting_fault_ends_after_the_tries_and_leaves_nothing(
-    source: StocksSource, http: FaultyServer, into: Path, fault: Fault
+    source: Stocks, http: FaultyServer, into: Path, fault: Fault
 ) -> None:
     http.faults.extend([fault] * 10)
     with pytest.raises((SourceUnavailable, TruncatedDownload), match="gave up after 3 tries"):
@@ -100,7 +103,7 @@ def test_a_lasting_fault_ends_after_the_tries_and_leaves_nothing(
     [(404, SourceFileMissing), (410, SourceFileMissing), (403, SourceError), (401, SourceError)],
 )
 def test_a_final_answer_is_not_tried_again(
-    source: StocksSource, http: FaultyServer, into: Path, code: int, error: type[SourceError]
+    source: Stocks, http: FaultyServer, into: Path, code: int, error: type[SourceError]
 ) -> None:
     http.faults.append(status(code))
     with pytest.raises(error, match=rf"{NAME}.*status {code}") as caught:
@@ -120,14 +123,14 @@ def test_a_silent_source_is_hung_up_on_and_tried_again(http: FaultyServer, into:
     assert list(into.iterdir()) == []
 
 
-def test_a_truncated_download_names_both_lengths(source: StocksSource, http: FaultyServer, into: Path) -> None:
+def test_a_truncated_download_names_both_lengths(source: Stocks, http: FaultyServer, into: Path) -> None:
     http.faults.extend([truncated(20)] * 3)
     with pytest.raises(TruncatedDownload, match=rf"expected {len(BODY)} bytes, got 20 bytes") as caught:
         source.fetch(HOUR, into)
     assert (caught.value.expected, caught.value.got) == (len(BODY), 20)
 
 
-def test_a_chunked_answer_needs_no_length(source: StocksSource, http: FaultyServer, into: Path) -> None:
+def test_a_chunked_answer_needs_no_length(source: Stocks, http: FaultyServer, into: Path) -> None:
     http.faults.append(chunked)
     assert source.fetch(HOUR, into).size == len(BODY)
 
@@ -137,14 +140,14 @@ def test_nobody_listening_is_unavailable(into: Path, quick: RetryLimits) -> None
         open_source("http://127.0.0.1:9", limits=quick).fetch(HOUR, into)
 
 
-def test_retry_after_is_waited_for(source: StocksSource, http: FaultyServer, into: Path) -> None:
+def test_retry_after_is_waited_for(source: Stocks, http: FaultyServer, into: Path) -> None:
     http.faults.append(status(503, Retry_After="1"))
     before = time.monotonic()
     source.fetch(HOUR, into)
     assert time.monotonic() - before >= 1
 
 
-def test_retry_after_past_the_deadline_gives_up_at_once(source: StocksSource, http: FaultyServer, into: Path) -> None:
+def test_retry_after_past_the_deadline_gives_up_at_once(source: Stocks, http: FaultyServer, into: Path) -> None:
     http.faults.append(status(429, Retry_After="3600"))
     before = time.monotonic()
     with pytest.raises(SourceUnavailable, match=r"status 429.*gave up after 1 try"):
@@ -162,13 +165,13 @@ def test_a_body_that_drips_ends_at_the_deadline(http: FaultyServer, into: Path) 
     assert list(into.iterdir()) == []
 
 
-def test_a_file_compressed_on_the_way_is_refused(source: StocksSource, http: FaultyServer, into: Path) -> None:
+def test_a_file_compressed_on_the_way_is_refused(source: Stocks, http: FaultyServer, into: Path) -> None:
     http.faults.append(status(200, Content_Encoding="gzip"))
     with pytest.raises(SourceError, match="sent as gzip"):
         source.fetch(HOUR, into)
 
 
-def test_a_redirect_is_followed(source: StocksSource, http: FaultyServer, into: Path) -> None:
+def test_a_redirect_is_followed(source: Stocks, http: FaultyServer, into: Path) -> None:
     http.faults.append(status(302, Location=f"/{NAME}?moved"))
     assert source.fetch(HOUR, into).size == len(BODY)
 

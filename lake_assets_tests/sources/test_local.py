@@ -9,16 +9,18 @@ from threading import Event, Thread
 
 import pytest
 
+from lake_assets.defs.stocks.source import open_source
 from lake_assets.sources import (
     RetryLimits,
+    Source,
     SourceError,
     SourceFileMissing,
     SourceUnavailable,
-    StocksSource,
-    open_source,
 )
 
 from .conftest import BODY, HOUR, NAME
+
+Stocks = Source[datetime]
 
 
 @pytest.fixture
@@ -30,11 +32,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def source(folder: Path, quick: RetryLimits) -> StocksSource:
+def source(folder: Path, quick: RetryLimits) -> Stocks:
     return open_source(str(folder), limits=quick)
 
 
-def test_a_file_is_copied_byte_for_byte_and_described(source: StocksSource, folder: Path, into: Path) -> None:
+def test_a_file_is_copied_byte_for_byte_and_described(source: Stocks, folder: Path, into: Path) -> None:
     fetched = source.fetch(HOUR, into)
     assert fetched.path == into / "2017-07-28_BINS_XETR08.csv"
     assert fetched.path.read_bytes() == BODY
@@ -67,13 +69,13 @@ def test_the_real_files_have_the_rows_that_their_readme_counts(xetra: Path, into
     ],
 )
 def test_rows_are_the_lines_after_the_header_with_or_without_the_last_newline(
-    source: StocksSource, folder: Path, into: Path, body: bytes, rows: int
+    source: Stocks, folder: Path, into: Path, body: bytes, rows: int
 ) -> None:
     (folder / NAME).write_bytes(body)
     assert source.fetch(HOUR, into).rows == rows
 
 
-def test_a_missing_file_is_named_and_leaves_nothing(source: StocksSource, into: Path) -> None:
+def test_a_missing_file_is_named_and_leaves_nothing(source: Stocks, into: Path) -> None:
     hour = HOUR.replace(hour=9)
     assert source.head(hour) is None
     with pytest.raises(SourceFileMissing, match="XETR09"):
@@ -81,7 +83,7 @@ def test_a_missing_file_is_named_and_leaves_nothing(source: StocksSource, into: 
     assert list(into.iterdir()) == []
 
 
-def test_a_version_stays_while_the_file_does_and_changes_with_it(source: StocksSource, folder: Path) -> None:
+def test_a_version_stays_while_the_file_does_and_changes_with_it(source: Stocks, folder: Path) -> None:
     def version() -> str:
         head = source.head(HOUR)
         assert head is not None
@@ -100,7 +102,7 @@ def test_a_version_stays_while_the_file_does_and_changes_with_it(source: StocksS
     assert len({first, second, version()}) == 3
 
 
-def test_a_file_that_is_being_written_is_not_taken(source: StocksSource, folder: Path, into: Path) -> None:
+def test_a_file_that_is_being_written_is_not_taken(source: Stocks, folder: Path, into: Path) -> None:
     file = folder / NAME
     file.write_bytes(BODY * 100_000)
     started, stop = Event(), Event()
@@ -124,7 +126,7 @@ def test_a_file_that_is_being_written_is_not_taken(source: StocksSource, folder:
     assert source.fetch(HOUR, into).size == file.stat().st_size
 
 
-def test_a_folder_where_the_file_should_be_is_refused(source: StocksSource, folder: Path, into: Path) -> None:
+def test_a_folder_where_the_file_should_be_is_refused(source: Stocks, folder: Path, into: Path) -> None:
     (folder / NAME).unlink()
     (folder / NAME).mkdir()
     with pytest.raises(SourceError, match="is not a file"):

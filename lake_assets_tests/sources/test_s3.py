@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from lake_assets.defs.stocks.source import open_source
 from lake_assets.sources import (
     RetryLimits,
+    Source,
     SourceError,
     SourceFileMissing,
     SourceUnavailable,
-    StocksSource,
     TruncatedDownload,
-    open_source,
 )
 
 from .conftest import BODY, HOUR, NAME
@@ -29,6 +29,8 @@ from .servers import (
     truncated,
 )
 
+Stocks = Source[datetime]
+
 Client = Callable[[], Any]
 PASSING = [
     status(429),
@@ -41,11 +43,11 @@ PASSING = [
 
 
 @pytest.fixture
-def source(s3_client: Client, quick: RetryLimits) -> StocksSource:
+def source(s3_client: Client, quick: RetryLimits) -> Stocks:
     return open_source("s3://exchange/stocks", s3=s3_client, limits=quick)
 
 
-def test_an_object_is_fetched_byte_for_byte_and_described(source: StocksSource, into: Path) -> None:
+def test_an_object_is_fetched_byte_for_byte_and_described(source: Stocks, into: Path) -> None:
     fetched = source.fetch(HOUR, into)
     assert fetched.path == into / "2017-07-28_BINS_XETR08.csv"
     assert fetched.path.read_bytes() == BODY
@@ -54,16 +56,14 @@ def test_an_object_is_fetched_byte_for_byte_and_described(source: StocksSource, 
     assert fetched.sha256 == hashlib.sha256(BODY).hexdigest()
 
 
-def test_head_and_listing_agree(source: StocksSource) -> None:
+def test_head_and_listing_agree(source: Stocks) -> None:
     head = source.head(HOUR)
     assert head is not None
     assert (head.size, head.etag) == (len(BODY), etag_of(BODY))
     assert list(source.files() or ()) == [(HOUR, head)]
 
 
-def test_a_missing_object_is_none_or_an_error_naming_it(
-    source: StocksSource, s3_server: FaultyServer, into: Path
-) -> None:
+def test_a_missing_object_is_none_or_an_error_naming_it(source: Stocks, s3_server: FaultyServer, into: Path) -> None:
     hour = HOUR.replace(hour=9)
     assert source.head(hour) is None
     with pytest.raises(SourceFileMissing, match="XETR09"):
@@ -74,7 +74,7 @@ def test_a_missing_object_is_none_or_an_error_naming_it(
 
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_passing_fault_is_tried_again_and_a_lasting_one_leaves_nothing(
-    source: StocksSource, s3_server: FaultyServer, into: Path, fault: Fault
+    source: Stocks, s3_server: FaultyServer, into: Path, fault: Fault
 ) -> None:
     s3_server.faults.extend([fault] * 3)
     with pytest.raises((SourceUnavailable, TruncatedDownload), match="gave up after 3 tries"):
@@ -85,7 +85,7 @@ def test_a_passing_fault_is_tried_again_and_a_lasting_one_leaves_nothing(
     assert source.fetch(HOUR, into).sha256 == hashlib.sha256(BODY).hexdigest()
 
 
-def test_a_truncated_object_names_both_lengths(source: StocksSource, s3_server: FaultyServer, into: Path) -> None:
+def test_a_truncated_object_names_both_lengths(source: Stocks, s3_server: FaultyServer, into: Path) -> None:
     s3_server.faults.extend([truncated(20)] * 3)
     with pytest.raises(TruncatedDownload, match=rf"expected {len(BODY)} bytes, got \d+ bytes") as caught:
         source.fetch(HOUR, into)
@@ -93,14 +93,14 @@ def test_a_truncated_object_names_both_lengths(source: StocksSource, s3_server: 
     assert caught.value.got <= 20
 
 
-def test_a_refusal_is_not_tried_again(source: StocksSource, s3_server: FaultyServer, into: Path) -> None:
+def test_a_refusal_is_not_tried_again(source: Stocks, s3_server: FaultyServer, into: Path) -> None:
     s3_server.faults.append(status(403))
     with pytest.raises(SourceError, match="status 403"):
         source.fetch(HOUR, into)
     assert len(s3_server.requests) == 1
 
 
-def test_ten_thousand_objects_are_listed_in_ten_requests(source: StocksSource, s3_server: FaultyServer) -> None:
+def test_ten_thousand_objects_are_listed_in_ten_requests(source: Stocks, s3_server: FaultyServer) -> None:
     start = datetime(2018, 1, 1, tzinfo=timezone.utc).timestamp()
     hours = [datetime.fromtimestamp(start + 3600 * number, timezone.utc) for number in range(9_997)]
     for hour in hours:
@@ -114,7 +114,7 @@ def test_ten_thousand_objects_are_listed_in_ten_requests(source: StocksSource, s
     assert len(s3_server.requests) == 1 + 10
 
 
-def test_a_listing_is_tried_again(source: StocksSource, s3_server: FaultyServer) -> None:
+def test_a_listing_is_tried_again(source: Stocks, s3_server: FaultyServer) -> None:
     s3_server.faults.append(status(503))
     assert len(list(source.files() or ())) == 1
 

@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lake_assets.defs.stocks.naming import HOURLY_FILES
 from lake_assets.sources import SourceError
-from lake_assets.sources.template import Template, file_name
+from lake_assets.sources.template import Template as AnyTemplate
 
 from .conftest import HOUR, NAME
+
+
+def Template(text: str) -> AnyTemplate[datetime]:  # noqa: N802
+    return AnyTemplate(text, HOURLY_FILES)
+
 
 hours = st.builds(
     lambda day, hour: datetime.combine(day, time(hour), timezone.utc),
@@ -28,7 +34,7 @@ def templates(draw: st.DrawFn) -> str:
 
 @given(templates(), hours)
 def test_what_a_template_makes_of_an_hour_it_reads_back(template: str, hour: datetime) -> None:
-    assert Template(template).hour_of(Template(template).at(hour)) == hour
+    assert Template(template).parse(Template(template).at(hour)) == hour
 
 
 @given(st.text(), hours)
@@ -38,13 +44,13 @@ def test_any_text_is_a_base_a_template_or_refused_with_a_reason(text: str, hour:
             Template(text)
     else:
         template = Template(text)
-        assert template.hour_of(template.at(hour)) == hour
+        assert template.parse(template.at(hour)) == hour
         assert template.at(hour).startswith(template.prefix)
 
 
 @given(templates(), st.text())
 def test_any_path_is_an_hour_or_none(template: str, path: str) -> None:
-    hour = Template(template).hour_of(path)
+    hour = Template(template).parse(path)
     assert hour is None or Template(template).at(hour) == path
 
 
@@ -85,11 +91,11 @@ def test_dates_and_hours_that_do_not_exist_are_no_files() -> None:
         "2017-07-28_08.csv.bak",
         "٢٠١٧-07-28_08.csv",
     ):
-        assert template.hour_of(name) is None
+        assert template.parse(name) is None
 
 
 def test_two_different_dates_in_one_path_are_no_file() -> None:
-    assert Template("").hour_of("2017-07-28/2017-07-29_BINS_XETR08.csv") is None
+    assert Template("").parse("2017-07-28/2017-07-29_BINS_XETR08.csv") is None
 
 
 def test_an_hour_of_another_time_zone_is_the_same_hour_in_utc() -> None:
@@ -105,4 +111,4 @@ def test_a_time_that_is_no_utc_hour_is_refused(hour: datetime) -> None:
 
 @pytest.mark.parametrize("location", ["https://h/x/", "https://h/x/..", "/x/_hidden.csv", "/x/a%2Fb.csv", "/x/.a"])
 def test_a_file_without_a_plain_name_is_kept_under_the_publishers(location: str) -> None:
-    assert file_name(location, HOUR) == "2017-07-28_BINS_XETR08.csv"
+    assert Template("").file_name(location, HOUR) == "2017-07-28_BINS_XETR08.csv"

@@ -22,11 +22,11 @@ from dagster import (
     multi_asset,
 )
 
-from lake_assets import settings
 from lake_assets.defs.stocks.latest import table_update
 from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
 from lake_assets.defs.stocks.partitions import HOURS, hour_of
 from lake_assets.defs.stocks.schema import quarantine_table_schema, table_schema
+from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
 from lake_assets.io_managers.nosql import KEY, MODE, NEWEST_BY, TableUpdate
 from lake_assets.io_managers.raw_file import RawFile, StoredFile
@@ -35,12 +35,26 @@ from lake_assets.layout.partitions import partition_columns
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.runs.asset_metadata import COLUMN_SCHEMA
 from lake_assets.runs.publishing import published_asset
 from lake_assets.sources import SourceFileMissing
 
 GROUP = "stocks"
 OWNERS = ["team:data-platform"]
 FETCH_RETRIES = RetryPolicy(max_retries=2, delay=5, backoff=Backoff.EXPONENTIAL, jitter=Jitter.PLUS_MINUS)
+
+
+def _backfill_policy() -> BackfillPolicy | None:
+    hours = StocksSettings.read().partitions_per_run
+    if hours == "all":
+        return BackfillPolicy.single_run()
+    # Dagster's default is a run an hour, too, but tagged with its partition; a policy's runs are tagged with a range,
+    # and the job's page of partitions does not know them.
+    return BackfillPolicy.multi_run(hours) if hours > 1 else None
+
+
+# One policy for the whole group: where two differ, a backfill puts them in different runs.
+BACKFILL = _backfill_policy()
 
 
 class StocksSourceConfig(Config):
@@ -52,13 +66,14 @@ class StocksSourceConfig(Config):
 @asset(
     group_name=GROUP,
     partitions_def=HOURS,
+    backfill_policy=BACKFILL,
     io_manager_key="lake_file_io_manager",
     retry_policy=FETCH_RETRIES,
     kinds={"csv", "lake"},
     owners=OWNERS,
     tags={"layer": "raw"},
     code_version="1",
-    metadata={"dagster/column_schema": table_schema()},
+    metadata={COLUMN_SCHEMA: table_schema()},
 )
 def stocks_csv(
     context: AssetExecutionContext,
@@ -94,6 +109,7 @@ def stocks_csv(
 @multi_asset(
     name="parse_stocks",
     partitions_def=HOURS,
+    backfill_policy=BACKFILL,
     group_name=GROUP,
     outs={
         "stocks_parquet": AssetOut(
@@ -103,7 +119,7 @@ def stocks_csv(
             owners=OWNERS,
             tags={"layer": "refined"},
             code_version="1",
-            metadata={"dagster/column_schema": table_schema()},
+            metadata={COLUMN_SCHEMA: table_schema()},
         ),
         "stocks_quarantine": AssetOut(
             io_manager_key="parquet_io_manager",
@@ -112,7 +128,7 @@ def stocks_csv(
             owners=OWNERS,
             tags={"layer": "quarantine"},
             code_version="1",
-            metadata={"dagster/column_schema": quarantine_table_schema()},
+            metadata={COLUMN_SCHEMA: quarantine_table_schema()},
         ),
     },
 )
@@ -149,12 +165,13 @@ stocks_published = published_asset(
     [stocks_csv, parse_stocks],
     owners=OWNERS,
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=4), warn_window=timedelta(days=3)),
-)
+).with_attributes(backfill_policy=BACKFILL)
 
 
 @asset(
     group_name=GROUP,
     partitions_def=HOURS,
+    backfill_policy=BACKFILL,
     deps=["stocks_published", "stocks_parquet"],
     io_manager_key="nosql_io_manager",
     kinds={"lmdb", "spark"},
@@ -165,7 +182,7 @@ stocks_published = published_asset(
         KEY: "ISIN",
         MODE: "append",
         NEWEST_BY: "Date,Time",
-        "dagster/column_schema": table_schema(),
+        COLUMN_SCHEMA: table_schema(),
     },
 )
 def stocks_table(
@@ -178,19 +195,3 @@ def stocks_table(
     update = table_update(lake.lake, spark, from_commit, to_commit)
     context.log.info("stocks_table: %s", update.describe())
     return update
-
-
-def _backfill_policy() -> BackfillPolicy | None:
-    if settings.STOCKS_PARTITIONS_PER_RUN.value == "all":
-        return BackfillPolicy.single_run()
-    hours = int(settings.STOCKS_PARTITIONS_PER_RUN.number(1, 100_000))
-    # Dagster's default is a run an hour, too, but tagged with its partition; a policy's runs are tagged with a range,
-    # and the job's page of partitions does not know them.
-    return BackfillPolicy.multi_run(hours) if hours > 1 else None
-
-
-STOCKS = [
-    # One policy for the whole group: where two differ, a backfill puts them in different runs.
-    definition.with_attributes(backfill_policy=_backfill_policy())
-    for definition in (stocks_csv, parse_stocks, stocks_published, stocks_table)
-]

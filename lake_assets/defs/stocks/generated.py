@@ -7,9 +7,10 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 from lake_assets.defs.stocks.generator import TRADING_HOURS, generate, is_trading, version_of
+from lake_assets.defs.stocks.naming import HOURLY_FILES
 from lake_assets.sources.contract import FetchedFile, SourceError, SourceFile
 from lake_assets.sources.saving import save_stream
-from lake_assets.sources.template import Template, file_name
+from lake_assets.sources.template import Template
 
 _LONGEST_WINDOW = timedelta(days=366)
 
@@ -33,30 +34,30 @@ class GeneratedSource:
         self._days = _days(window) if window else ()
         self._window = window
         self._rows = rows
-        self._template = Template("")
+        self._template = Template("", HOURLY_FILES)
 
-    def url(self, hour: datetime) -> str:
+    def url(self, key: datetime) -> str:
         """Return a name that says all the file depends on."""
-        return f"generated:{self._template.at(hour)}?rows={self._rows}"
+        return f"generated:{self._template.at(key)}?rows={self._rows}"
 
     def describe(self) -> str:
         """Return the source's specification."""
         return f"generated:{self._window}" if self._window else "generated"
 
-    def fetch(self, hour: datetime, into: Path) -> FetchedFile:
+    def fetch(self, key: datetime, into: Path) -> FetchedFile:
         """Generate the file."""
         return save_stream(
-            generate(hour, self._rows),
+            generate(key, self._rows),
             into,
-            file_name(self._template.at(hour), hour),
-            url=self.url(hour),
-            etag=version_of(hour, self._rows),
+            self._template.file_name(self._template.at(key), key),
+            url=self.url(key),
+            etag=version_of(key, self._rows),
             expected=None,
         )
 
-    def head(self, hour: datetime) -> SourceFile:
+    def head(self, key: datetime) -> SourceFile:
         """Return the file's version; its size is not known before it is made."""
-        return SourceFile(self.url(hour), None, version_of(hour, self._rows), None)
+        return SourceFile(self.url(key), None, version_of(key, self._rows), None)
 
     def files(self) -> Iterator[tuple[datetime, SourceFile]]:
         """Yield the trading hours of the window that was asked for; without one, nothing."""

@@ -16,7 +16,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lake_assets.sources.template import partition_hour
+from lake_assets.defs.stocks.naming import partition_hour
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,11 +17,11 @@ from dagster import (
     sensor,
 )
 
-from lake_assets import settings
 from lake_assets.defs.stocks.jobs import stocks
 from lake_assets.defs.stocks.partitions import HOURS, key_of
+from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
-from lake_assets.sources import RetryLimits, SourceError, SourceFile, StocksSource
+from lake_assets.sources import RetryLimits, Source, SourceError, SourceFile
 
 RUNS_PER_TICK = 100
 """The rest follows with the next ticks, so that a first look at years of files does not flood the queue."""
@@ -74,7 +74,7 @@ def new_stock_files(context: SensorEvaluationContext, stocks_source: StocksSourc
     return SensorResult(run_requests=requests, cursor=json.dumps(seen, separators=(",", ":")))
 
 
-def _files(source: StocksSource, now: datetime) -> Iterator[tuple[datetime, SourceFile]]:
+def _files(source: Source[datetime], now: datetime) -> Iterator[tuple[datetime, SourceFile]]:
     listed = source.files()
     if listed is not None:
         yield from sorted(listed, key=lambda item: item[0])
@@ -82,7 +82,7 @@ def _files(source: StocksSource, now: datetime) -> Iterator[tuple[datetime, Sour
     last = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     ends = time.monotonic() + PROBING_SECONDS
     # The newest first: a slow source leaves out the oldest.
-    for back in range(int(settings.STOCKS_PROBE_HOURS.number(1, 24 * 31)) + 1):
+    for back in range(StocksSettings.read().probe_hours + 1):
         hour = last - timedelta(hours=back)
         file = source.head(hour)
         if file is not None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dagster import Config, ConfigurableResource
+from dagster import ConfigurableResource
 from pydantic import Field
 
 from lake_assets import sources
 from lake_assets.defs.stocks.generator import DEFAULT_ROWS
+from lake_assets.defs.stocks.naming import HOURLY_FILES
+from lake_assets.resources.s3 import S3Settings
 from lake_assets.sources.retries import RetryLimits
 
 if TYPE_CHECKING:
-    from lake_assets.sources.contract import StocksSource
+    from lake_assets.sources.contract import Source
     from lake_assets.sources.s3 import S3Client
 
 
@@ -27,7 +30,7 @@ def open_source(
     s3: Callable[[], S3Client] | None = None,
     generator_rows: int = DEFAULT_ROWS,
     limits: RetryLimits | None = None,
-) -> StocksSource:
+) -> Source[datetime]:
     """Return the source that ``spec`` names; nothing is read or connected to yet.
 
     Parameters
@@ -44,27 +47,17 @@ def open_source(
     ------
     SourceError
         ``spec`` names no source.
+
+    Examples
+    --------
+    >>> open_source("https://host/stocks/{date}_BINS_XETR{hour}.csv?token=abc").describe()
+    'https://host/stocks/{date}_BINS_XETR{hour}.csv?token=***'
     """
     if generated := _GENERATED.fullmatch(spec.strip()):
         from lake_assets.defs.stocks.generated import GeneratedSource
 
         return GeneratedSource(generated["window"] or "", generator_rows)
-    return sources.open_source(spec, s3=s3, limits=limits)
-
-
-class S3Settings(Config):
-    """What dagster-aws's S3 resource is made with; what is not set comes from the AWS chain.
-
-    Give secrets as :class:`dagster.EnvVar`, so that no configuration shows them.
-    """
-
-    endpoint_url: str | None = Field(default=None, description="Another endpoint than AWS's")
-    region_name: str | None = Field(default=None, description="AWS region")
-    profile_name: str | None = Field(default=None, description="Profile of the AWS configuration")
-    use_unsigned_session: bool = Field(default=False, description="Read a public bucket without credentials")
-    aws_access_key_id: str | None = Field(default=None, repr=False, description="Access key")
-    aws_secret_access_key: str | None = Field(default=None, repr=False, description="Secret key")
-    aws_session_token: str | None = Field(default=None, repr=False, description="Session token")
+    return sources.open_source(spec, HOURLY_FILES, s3=s3, limits=limits)
 
 
 class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
@@ -88,7 +81,7 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
     )
     s3: S3Settings = Field(default_factory=S3Settings, description="Settings of the S3 resource")
 
-    def open(self, override: str | None = None, limits: RetryLimits | None = None) -> StocksSource:
+    def open(self, override: str | None = None, limits: RetryLimits | None = None) -> Source[datetime]:
         """Return the source, or the one that a run's configuration names instead.
 
         Parameters
@@ -105,12 +98,7 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
         """
         return open_source(
             override or self.source,
-            s3=self._s3_client,
+            s3=self.s3.client,
             generator_rows=self.generator_rows,
             limits=limits or RetryLimits(tries=self.tries, deadline=self.deadline_seconds),
         )
-
-    def _s3_client(self) -> S3Client:
-        from lake_assets.sources.s3 import aws_client
-
-        return aws_client(**self.s3.model_dump())

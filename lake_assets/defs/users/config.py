@@ -16,7 +16,9 @@ WITHOUT_PII = "users_without_pii"
 class UsersConfig(Config):
     """Another source than the environment's."""
 
-    source: str = Field(default="", description="A folder of Parquet files, or generated; empty: USERS_SOURCE")
+    source: str = Field(
+        default="", description="generated, a folder or URL (http, https, s3) of Parquet files; USERS_SOURCE if empty"
+    )
 
 
 class WithoutPiiConfig(Config):

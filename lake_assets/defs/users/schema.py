@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dagster import TableColumn, TableSchema
 
 if TYPE_CHECKING:
+    import pyarrow
     from pyspark.sql.types import StructType
 
 
@@ -51,6 +52,19 @@ def spark_schema() -> StructType:
         "int": types.IntegerType(),
     }
     return types.StructType([types.StructField(column.name, kinds[column.type]) for column in COLUMNS])
+
+
+def arrow_schema() -> pyarrow.Schema:
+    """Return the schema of a batch, as Arrow has it."""
+    import pyarrow
+
+    kinds = {
+        "string": pyarrow.string(),
+        "timestamp": pyarrow.timestamp("us", "UTC"),
+        "double": pyarrow.float64(),
+        "int": pyarrow.int32(),
+    }
+    return pyarrow.schema([(column.name, kinds[column.type]) for column in COLUMNS])
 
 
 def table_schema(without: Collection[str] = ()) -> TableSchema:

@@ -1,23 +1,29 @@
-"""Where batches of users come from: a folder of Parquet files, or the generator."""
+"""Where batches of users come from: Parquet files in a folder, over http(s) or in S3, or the generator."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
+from lake_assets import sources
 from lake_assets.defs.users.generator import generate
-from lake_assets.defs.users.schema import COLUMNS, spark_schema
+from lake_assets.defs.users.naming import BATCH_FILES, SUFFIX
+from lake_assets.defs.users.schema import COLUMNS, arrow_schema, spark_schema
+from lake_assets.sources import RetryLimits, Source, SourceError
+from lake_assets.sources.opening import is_local, local_path
 from lake_assets.spark.session import AS_NAMED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from lake_assets.sources.s3 import S3Client
+
 GENERATED = "generated"
-SUFFIX = ".parquet"
 
 
 class UsersSourceError(Exception):
@@ -41,12 +47,12 @@ class UsersSource(Protocol):
         Raises
         ------
         UsersSourceError
-            There is no such batch, or it is no Parquet file of this schema.
+            There is no such batch, or it is not a Parquet file of this schema.
         """
         ...
 
     def batches(self) -> Iterator[tuple[str, str]] | None:
-        """Yield key and version of each batch, sorted; None where batches are without end.
+        """Yield key and version of each batch, sorted; None where they cannot be listed.
 
         Raises
         ------
@@ -55,14 +61,43 @@ class UsersSource(Protocol):
         """
         ...
 
+    def why_unlisted(self) -> str:
+        """Return why :meth:`batches` is None, and what to do instead."""
+        ...
+
     def passed_over(self) -> Sequence[str]:
-        """Return the files that are no batch because of their names, each with the reason and what to do about it."""
+        """Return the files that are not batches because of their names, each with the reason and the remedy."""
         ...
 
 
-def open_source(source: str) -> UsersSource:
-    """Return the source of this name: a folder, or ``generated``."""
-    return GeneratedUsers() if source == GENERATED else FolderOfUsers(source)
+def open_source(
+    spec: str, *, s3: Callable[[], S3Client] | None = None, limits: RetryLimits | None = None
+) -> UsersSource:
+    """Return the source that ``spec`` names; nothing is read or connected to yet.
+
+    Parameters
+    ----------
+    spec
+        ``generated``; a folder (or ``file://``); or ``http(s)://`` or ``s3://``, as a base or as a template with
+        ``{batch}``.
+    s3
+        Makes the S3 client, at first use.
+    limits
+        Bounds of tries and times of http(s) and S3; the default's where None.
+
+    Raises
+    ------
+    UsersSourceError
+        ``spec`` names no source.
+    """
+    if spec == GENERATED:
+        return GeneratedUsers()
+    try:
+        if is_local(spec):
+            return FolderOfUsers(local_path(spec, BATCH_FILES.source))
+        return FetchedUsers(sources.open_source(spec, BATCH_FILES, s3=s3, limits=limits))
+    except SourceError as error:
+        raise UsersSourceError(str(error)) from error
 
 
 class GeneratedUsers:
@@ -83,8 +118,66 @@ class GeneratedUsers:
     def batches(self) -> None:
         """Return None: listing would never end."""
 
+    def why_unlisted(self) -> str:
+        """Return the reason."""
+        return "it has every batch, so that none is new"
+
     def passed_over(self) -> Sequence[str]:
         """Return nothing."""
+        return ()
+
+
+class FetchedUsers:
+    """Files over http(s) or in S3, by default ``BASE/userdata1.parquet`` for batch ``userdata1``.
+
+    A file is fetched and read into memory here, so that Spark's workers need not reach the source.
+
+    Parameters
+    ----------
+    source
+        Where the files are.
+    """
+
+    def __init__(self, source: Source[str]) -> None:
+        self._source = source
+
+    def describe(self) -> str:
+        """Return the address, without credentials."""
+        return self._source.describe()
+
+    def url(self, batch: str) -> str:
+        """Return the file's address, without credentials."""
+        return self._source.url(batch)
+
+    def read(self, spark: SparkSession, batch: str) -> DataFrame:
+        """Fetch the batch's file, and return its rows."""
+        import pyarrow.parquet as pq
+
+        _check_name(batch)
+        with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
+            try:
+                fetched = self._source.fetch(batch, Path(folder))
+            except SourceError as error:
+                raise UsersSourceError(str(error)) from error
+            _check_schema(fetched.path, fetched.url)
+            # Nanoseconds, which INT96 is read as otherwise, end in 2262.
+            table = pq.ParquetFile(fetched.path, coerce_int96_timestamp_unit="us").read()
+        return spark.createDataFrame(table.select(arrow_schema().names).cast(arrow_schema()), spark_schema())
+
+    def batches(self) -> Iterator[tuple[str, str]] | None:
+        """Yield what the source lists; None for http(s), which has no listing."""
+        try:
+            listed = self._source.files()
+        except SourceError as error:
+            raise UsersSourceError(str(error)) from error
+        return None if listed is None else ((batch, file.version) for batch, file in listed)
+
+    def why_unlisted(self) -> str:
+        """Return the reason."""
+        return "http cannot be listed; run a batch by its name instead"
+
+    def passed_over(self) -> Sequence[str]:
+        """Return nothing: names that are not batches are not listed."""
         return ()
 
 
@@ -108,7 +201,7 @@ class FolderOfUsers:
     def read(self, spark: SparkSession, batch: str) -> DataFrame:
         """Open the batch's file."""
         path = self._path(batch)
-        _check_schema(path)
+        _check_schema(path, str(path))
         return spark.read.options(**AS_NAMED).schema(spark_schema()).parquet(f"file://{path}")
 
     def batches(self) -> Iterator[tuple[str, str]]:
@@ -128,46 +221,62 @@ class FolderOfUsers:
             version = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
             yield entry.name.removesuffix(SUFFIX), version
 
+    def why_unlisted(self) -> str:
+        """Return the reason: there is none, a folder is always listed."""
+        return ""
+
     def passed_over(self) -> Sequence[str]:
         """Return the Parquet files that Spark would not read."""
         hidden = sorted(path.name for path in self._folder.glob(f"[._]*{SUFFIX}"))
         return [f"{self._folder}/{name!r} is no batch: Spark passes over such names; rename it" for name in hidden]
 
     def _path(self, batch: str) -> Path:
-        name = batch + SUFFIX
-        if "/" in batch or name.startswith((".", "_")):
-            # Spark passes over files so named without a word.
-            raise UsersSourceError(f"batch {batch!r} is no file's name: it may not hold '/' or begin with '.' or '_'")
-        return self._folder / name
+        _check_name(batch)
+        return self._folder / f"{batch}{SUFFIX}"
+
+
+def _check_name(batch: str) -> None:
+    # Spark passes over files that begin so, without a word.
+    if not batch or "/" in batch or batch.startswith((".", "_")):
+        raise UsersSourceError(
+            f"batch {batch!r} cannot be a file's name: it may not be empty, hold '/', or begin with '.' or '_'"
+        )
 
 
 def _is_batch(entry: os.DirEntry[str]) -> bool:
     return entry.name.endswith(SUFFIX) and not entry.name.startswith((".", "_")) and entry.is_file()
 
 
-def _check_schema(path: Path) -> None:
+def _check_schema(path: Path, name: str) -> None:
     """Compare a file's columns with ours, by its footer.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        What messages call it.
 
     Raises
     ------
     UsersSourceError
-        It is missing, cannot be opened, is no Parquet file, or its columns are others.
+        It is missing, cannot be opened, is not a Parquet file, or has other columns.
     """
     import pyarrow
     import pyarrow.parquet as pq
 
     try:
         if not path.is_file():
-            what = "is no file" if path.exists() else "there is no such file"
-            raise UsersSourceError(f"{path}: {what}; a batch is the file of its name in USERS_SOURCE")
+            what = "is not a file" if path.exists() else "there is no such file"
+            raise UsersSourceError(f"{name}: {what}; a batch is the file of its name in USERS_SOURCE")
         with pq.ParquetFile(path) as file:
             schema: Any = file.schema
             stored = [schema.column(index) for index in range(len(schema))]
     except (pyarrow.ArrowException, OSError) as error:
         # Arrow has an error of the system's kind, without its number, for a footer that it cannot decode.
         refused = isinstance(error, OSError) and error.errno is not None
-        what = "cannot be read" if refused else "is no whole Parquet file"
-        raise UsersSourceError(f"{path} {what}: {error}") from error
+        what = "cannot be read" if refused else "is not a complete Parquet file"
+        raise UsersSourceError(f"{name} {what}: {error}") from error
     found = {column.path: _type(column) for column in stored}
     expected = {column.name: column.type for column in COLUMNS}
     differences = [f"{name} ({kind}) is missing" for name, kind in expected.items() if name not in found]
@@ -178,11 +287,11 @@ def _check_schema(path: Path) -> None:
         if name in found and found[name] != kind
     ]
     if differences:
-        raise UsersSourceError(f"{path} has not the columns of users: {'; '.join(differences)}")
+        raise UsersSourceError(f"{name} does not have the columns of users: {'; '.join(differences)}")
 
 
 def _type(column: Any) -> str:
-    """Return the Spark type of a stored column, or its Parquet type where it is none of ours."""
+    """Return the Spark type of a stored column, or its Parquet type where that is none of those."""
     kind = json.loads(column.logical_type.to_json())
     stored = (column.physical_type, kind["Type"])
     if stored == ("INT64", "Timestamp") and kind["timeUnit"] == "nanoseconds":

@@ -7,14 +7,14 @@ from typing import Any
 
 from dagster import AssetsDefinition, Failure, TableSchema, asset
 
-from lake_assets import settings
 from lake_assets.defs.words import queries
 from lake_assets.defs.words.config import StreamConfig
 from lake_assets.defs.words.schema import counts_schema, windowed_schema
+from lake_assets.defs.words.settings import WordsSettings
 from lake_assets.defs.words.source import open_source
 from lake_assets.resources.kafka import KafkaResource
+from lake_assets.runs.asset_metadata import COLUMN_SCHEMA
 from lake_assets.runs.publishing import LAYER, published_asset
-from lake_assets.streaming.microbatches import STATE_STORES
 from lake_assets.streaming.query import SourceError, StreamQuery
 
 GROUP = "words"
@@ -33,7 +33,7 @@ def _stream(schema: TableSchema) -> Callable[[Callable[..., Any]], AssetsDefinit
         owners=OWNERS,
         tags={LAYER: "refined"},
         code_version="1",
-        metadata={"dagster/column_schema": schema},
+        metadata={COLUMN_SCHEMA: schema},
     )
 
 
@@ -69,21 +69,18 @@ def word_counts_windowed(config: StreamConfig, kafka: KafkaResource) -> Any:
 
 def _configured(config: StreamConfig, kafka: KafkaResource) -> dict[str, Any]:
     """Return what settings and run configuration say of a query."""
+    settings = WordsSettings.read()
     try:
-        source = open_source(config.source or settings.WORDS_SOURCE.value, kafka)
+        source = open_source(config.source or settings.source, kafka)
     except SourceError as error:
         raise Failure(str(error), allow_retries=False) from error
     return {
         "source": source,
         "fail_on_data_loss": config.fail_on_data_loss,
         "reset": config.reset_checkpoint,
-        "state_store": settings.WORDS_STATE_STORE.choice(*STATE_STORES),
-        "csv": settings.WORDS_CSV.choice("false", "true") == "true",
+        "state_store": settings.state_store,
+        "csv": settings.csv,
     }
 
 
-WORDS = [
-    word_counts,
-    word_counts_windowed,
-    published_asset(GROUP, [word_counts, word_counts_windowed], owners=OWNERS),
-]
+words_published = published_asset(GROUP, [word_counts, word_counts_windowed], owners=OWNERS)

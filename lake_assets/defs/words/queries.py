@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lake_assets import settings
+from lake_assets.defs.words.settings import WordsSettings
 from lake_assets.streaming.microbatches import LATEST
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ NAME = "word_counts 1"
 """What a checkpoint of :func:`word_counts` is good for; another version is another query."""
 
 COUNTS = {"word": "VARCHAR", "count": "BIGINT"}
-_YEAR = 366 * 86_400
-
 WINDOWED = {"window_start": "TIMESTAMPTZ", "window_end": "TIMESTAMPTZ", **COUNTS}
 
 
@@ -35,11 +33,10 @@ class Windows:
         Raises
         ------
         SettingError
-            One of them is no number, or out of bounds.
+            One of them is not a number, or out of range.
         """
-        length = int(settings.WORDS_WINDOW.number(1, _YEAR))
-        slide = int(settings.WORDS_SLIDE.number(1, length)) if settings.WORDS_SLIDE.value else length
-        return cls(length, slide, int(settings.WORDS_WATERMARK.number(0, _YEAR)))
+        settings = WordsSettings.read()
+        return cls(settings.window, settings.slide or settings.window, settings.watermark)
 
     @property
     def query(self) -> str:

@@ -20,9 +20,9 @@ from dagster import (
     sensor,
 )
 
-from lake_assets import settings
 from lake_assets.defs.words.assets import POOL
 from lake_assets.defs.words.jobs import words
+from lake_assets.defs.words.settings import WordsSettings
 from lake_assets.defs.words.source import FolderSource, KafkaSource, files_read, open_source
 from lake_assets.io_managers.stream import START_OVER
 from lake_assets.lake.contract import MAIN, Lake
@@ -63,7 +63,7 @@ def consumer_lag(
 ) -> SensorResult | SkipReason:
     """Compare the topic's end offsets with the offsets of the published commit."""
     try:
-        source = open_source(settings.WORDS_SOURCE.value, kafka)
+        source = open_source(WordsSettings.read().source, kafka)
         if not isinstance(source, KafkaSource):
             return SkipReason(f"WORDS_SOURCE is the folder {source.name}: the sensor new_text_files looks after it.")
         source.cluster.deadline = min(source.cluster.deadline, DEADLINE)
@@ -86,7 +86,7 @@ def new_text_files(
 ) -> SensorResult | SkipReason:
     """Compare the folder's files with those that the published checkpoint has read."""
     try:
-        source = open_source(settings.WORDS_SOURCE.value, kafka)
+        source = open_source(WordsSettings.read().source, kafka)
         if not isinstance(source, FolderSource):
             return SkipReason(f"WORDS_SOURCE is {source.name}: the sensor consumer_lag looks after it.")
         return _tick(context, lake.lake, source, lambda head, _: _unread_files(source, lake.lake, head))
@@ -169,8 +169,9 @@ def _tick(
                 f"{told}, but {waiting.requests} run(s) requested since published nothing: see why. The next one is "
                 f"requested in {left:.0f} s; at once when this sensor's cursor is reset.",
             )
-    if unread.number < settings.WORDS_LAG_LINES.number(1, 1e12):
-        limit = settings.WORDS_LAG_SECONDS.number(0, 86_400 * 366)
+    settings = WordsSettings.read()
+    if unread.number < settings.lag_lines:
+        limit = settings.lag_seconds
         age = now - waiting.since
         if age < limit and (oldest := unread.oldest(now - limit)) is not None:
             age = max(age, now - oldest.timestamp())

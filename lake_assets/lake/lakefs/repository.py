@@ -50,7 +50,8 @@ from lake_assets.lake.errors import (
 from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
 from lake_assets.lake.lakefs.api import Api
-from lake_assets.lake.lakefs.known import Written
+from lake_assets.lake.lakefs.known import WROTE, Written
+from lake_assets.lake.lakefs.newest import find_newest
 from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
 
 if TYPE_CHECKING:
@@ -166,8 +167,9 @@ class LakeFSLake:
         if limit == 0:
             self._server.head(ref)
             return
-        if limit == 1 and folder and self._server.known.changed(ref, folder):
-            yield self._server.commit_at(ref)
+        if limit == 1 and folder:
+            if (newest := find_newest(self._server, ref, folder)) is not None:
+                yield newest
             return
         yield from self._server.log(ref, limit, folder)
 
@@ -334,8 +336,9 @@ class LakeFSLake:
             _check_metadata(write.metadata)
             text = message.strip() or f"Write {folder}"
             self._server.commit(place, text, write.metadata, uuid4().hex)
-            made = self._land(place, branch, began, [*targets, *updated], text, write.metadata)
             changed = [at for at in (folder, *updated) if any(names.is_within(path, at) for path in (*written, *gone))]
+            told = {**write.metadata, WROTE: Written(began, tuple(changed)).render()}
+            made = self._land(place, branch, began, [*targets, *updated], text, told)
             self._server.known.learn_written(made, Written(began, tuple(changed)))
             write.ended(made, lambda: self._server.commit_at(made))
 

@@ -11,9 +11,10 @@ import pytest
 from dagster import DagsterInstance, build_schedule_context, build_sensor_context
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from lake_assets import definitions, environments
+from lake_assets import definitions
 from lake_assets.defs.stocks import sensors
 from lake_assets.defs.stocks.partitions import HOURS, key_of
+from lake_assets.defs.stocks.resources import stocks_source
 from lake_assets_tests.sources.servers import FaultyServer, Handler, running, status
 
 HEADER = b"ISIN,Mnemonic\n"
@@ -33,7 +34,7 @@ class Sensor:
             instance=self.instance,
             cursor=self.cursor,
             repository_def=definitions.defs.get_repository_def(),
-            resources={"stocks_source": environments.stocks_source_resource()},
+            resources={"stocks_source": stocks_source()},
         )
         data = definitions.defs.get_repository_def().get_sensor_def("new_stock_files").evaluate_tick(context)
         self.cursor = data.cursor or self.cursor

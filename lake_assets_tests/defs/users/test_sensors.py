@@ -117,6 +117,20 @@ def test_a_folder_that_is_away_is_skipped_with_its_reason_and_found_again(folder
     assert sensor.asked_for() == ["week1"]
 
 
+def test_http_is_skipped_with_what_to_do_instead(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USERS_SOURCE", "https://ann:hunter2@host.invalid/seed")
+    told = sensor.tick().skip_message or ""
+    assert "http cannot be listed; run a batch by its name instead" in told
+    assert "hunter2" not in told
+
+
+def test_an_address_that_is_not_a_source_is_skipped_with_its_reason(
+    sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USERS_SOURCE", "ftp://host/seed")
+    assert "ftp:// is not supported" in (sensor.tick().skip_message or "")
+
+
 def test_the_generator_has_no_new_files(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("USERS_SOURCE", raising=False)
     assert "none is new" in (sensor.tick().skip_message or "")

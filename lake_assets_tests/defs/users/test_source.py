@@ -37,7 +37,7 @@ def test_a_file_of_other_columns_is_refused_with_the_difference(tmp_path: Path, 
     file = add(tmp_path, "week1", WRONG_COLUMNS[difference])
     with pytest.raises(UsersSourceError) as error:
         FolderOfUsers(str(tmp_path)).read(None, "week1")  # type: ignore[arg-type]
-    assert str(error.value) == f"{file} has not the columns of users: {difference}"
+    assert str(error.value) == f"{file} does not have the columns of users: {difference}"
 
 
 def test_nanoseconds_which_spark_cannot_read_are_refused_before_it_tries(tmp_path: Path) -> None:
@@ -64,14 +64,14 @@ def spoil_footer(file: Path) -> None:
 def test_a_file_that_is_no_parquet_is_refused_by_its_name(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
     file = add(tmp_path, "week1")
     spoil(file)
-    with pytest.raises(UsersSourceError, match="is no whole Parquet file") as error:
+    with pytest.raises(UsersSourceError, match="is not a complete Parquet file") as error:
         FolderOfUsers(str(tmp_path)).read(None, "week1")  # type: ignore[arg-type]
     assert str(file) in str(error.value)
 
 
 def test_a_batch_without_a_file_is_refused_with_the_path_it_should_have(tmp_path: Path) -> None:
     (tmp_path / "folder.parquet").mkdir()
-    for batch, reason in {"week1": "there is no such file", "folder": "is no file"}.items():
+    for batch, reason in {"week1": "there is no such file", "folder": "is not a file"}.items():
         with pytest.raises(UsersSourceError, match=reason) as error:
             FolderOfUsers(str(tmp_path)).read(None, batch)  # type: ignore[arg-type]
         assert str(tmp_path / f"{batch}.parquet") in str(error.value)
@@ -81,7 +81,7 @@ def test_a_batch_without_a_file_is_refused_with_the_path_it_should_have(tmp_path
 def test_a_batch_that_no_file_of_the_folder_can_be_is_refused(tmp_path: Path, batch: str) -> None:
     add(tmp_path, "week1")
     add(tmp_path, "_week1")
-    with pytest.raises(UsersSourceError, match="no file's name"):
+    with pytest.raises(UsersSourceError, match="cannot be a file's name"):
         FolderOfUsers(str(tmp_path / "below")).read(None, batch)  # type: ignore[arg-type]
 
 

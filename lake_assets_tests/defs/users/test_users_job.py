@@ -19,6 +19,7 @@ from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.defs.users.files import add, changed
 from lake_assets_tests.defs.users.test_pii import ADDRESSES
 from lake_assets_tests.graph_fixtures import Graph
+from lake_assets_tests.sources.servers import Handler, running
 
 NAMES = [column.name for column in COLUMNS]
 SECRET = "somebody@secret.example.org"
@@ -219,7 +220,7 @@ def test_addresses_in_any_column_of_any_batch_block_and_are_not_told(graph: Grap
 def test_a_bad_file_fails_the_batch_and_leaves_nothing(graph: Graph, files: Path, spoil: str) -> None:
     reasons = {
         "missing": "there is no such file",
-        "text": "is no whole Parquet",
+        "text": "is not a complete Parquet",
         "columns": "email (string) is missing",
     }
     if spoil == "text":
@@ -232,6 +233,21 @@ def test_a_bad_file_fails_the_batch_and_leaves_nothing(graph: Graph, files: Path
     assert graph.published() == {}
     # A misspelt name does not become a batch.
     assert graph.instance.get_dynamic_partitions(BATCHES_NAME) == []
+
+
+def test_a_batch_is_fetched_by_url_and_published_as_from_a_folder(graph: Graph, files: Path) -> None:
+    add(files, "week1")
+    assert run(graph, "week1").success
+    before = graph.lake.fingerprint(MAIN, "users")
+    with running(Handler) as server:
+        server.files["/seed/week1.parquet"] = (files / "week1.parquet").read_bytes()
+        config = {"ops": {"read_users": {"config": {"source": f"{server.address}/seed"}}}}
+        result = run(graph, "week1", run_config=config)
+    assert result.success
+    (event,) = result.asset_materializations_for_node("read_users")
+    assert event.metadata["source"].value == f"{server.address}/seed/week1.parquet"
+    assert event.metadata["dagster/partition_row_count"].value == 1000
+    assert graph.lake.fingerprint(MAIN, "users") == before
 
 
 def test_a_file_without_rows_is_a_batch_of_none(graph: Graph, files: Path) -> None:

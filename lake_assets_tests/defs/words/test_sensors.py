@@ -19,8 +19,8 @@ from confluent_kafka.admin import AdminClient
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, Definitions, build_sensor_context
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from lake_assets import environments, settings
-from lake_assets.defs.words.assets import WORDS
+from lake_assets import domains, environments
+from lake_assets.defs.words.assets import word_counts, word_counts_windowed, words_published
 from lake_assets.defs.words.checks import word_counts_audit, words_checks
 from lake_assets.defs.words.jobs import words
 from lake_assets.defs.words.sensors import consumer_lag, new_text_files
@@ -37,8 +37,8 @@ services = pytest.mark.services
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for setting in settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
     return tmp_path
 
@@ -68,7 +68,7 @@ class Sensor:
     @cached_property
     def defs(self) -> Definitions:
         return Definitions(
-            assets=WORDS,
+            assets=[word_counts, word_counts_windowed, words_published],
             asset_checks=[words_checks, word_counts_audit],
             jobs=[words],
             sensors=[consumer_lag, new_text_files],

@@ -21,8 +21,8 @@ from dagster import (
 )
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from lake_assets import environments
-from lake_assets import settings as all_settings
+from lake_assets import domains, environments
+from lake_assets.defs.words.resources import words_outbox_address
 from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.outbox.contract import Update
@@ -74,7 +74,7 @@ class Words:
 
     @property
     def output(self) -> OutboxSpec:
-        return OutboxSpec(environments.words_outbox_address())
+        return OutboxSpec(words_outbox_address())
 
     def state(self) -> dict[str, int]:
         """Return the counts that a reader has who keeps the last update of each word."""
@@ -85,8 +85,8 @@ class Words:
 @pytest.fixture
 def make_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Words]]:
     """Return a function that makes the sink, fresh, on an output."""
-    for setting in all_settings.SETTINGS:
-        monkeypatch.delenv(setting.name, raising=False)
+    for variable in domains.all_variables():
+        monkeypatch.delenv(variable.name, raising=False)
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
     with closing(environments.open_lake()) as lake, DagsterInstance.ephemeral() as instance:
 
@@ -190,7 +190,7 @@ def test_the_job_words_ends_at_the_output_and_a_rollback_of_the_lake_flows_on(st
     stream.add("first", *LINES)
     assert stream.run().success
     first = graph.lake.head(MAIN).id
-    output = OutboxSpec(environments.words_outbox_address())
+    output = OutboxSpec(words_outbox_address())
     assert {update.word: update.count for update in output.read()} == COUNTS
 
     stream.add("second", "dog kafka")

@@ -1,0 +1,22 @@
+"""Resources of stocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lake_assets import environments
+from lake_assets.defs.stocks.settings import StocksSettings
+from lake_assets.defs.stocks.source import StocksSourceResource
+
+
+def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where the stock files come from."""
+    del shared
+    return {"stocks_source": stocks_source()}
+
+
+def stocks_source() -> StocksSourceResource:
+    """Return the source that the settings name."""
+    settings = StocksSettings.read()
+    return StocksSourceResource(source=settings.source, generator_rows=settings.rows, s3=environments.s3_settings())

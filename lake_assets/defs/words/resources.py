@@ -1,0 +1,44 @@
+"""Resources of words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lake_assets import environments
+from lake_assets.defs.words.settings import WordsSettings
+from lake_assets.resources.kafka import KafkaResource
+from lake_assets.resources.outbox import OutboxResource
+from lake_assets.settings import KafkaSettings
+
+
+def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what delivers published word counts."""
+    return {"words_outbox": words_outbox(shared["kafka"])}
+
+
+def spark_reads_kafka() -> bool:
+    """Tell whether the lines of text come from a Kafka topic."""
+    return WordsSettings.read().source.startswith("kafka:")
+
+
+def words_outbox(kafka: KafkaResource) -> OutboxResource:
+    """Return what delivers published word counts; nothing is opened before it is used.
+
+    Parameters
+    ----------
+    kafka
+        How Kafka is reached.
+    """
+    return OutboxResource(address=words_outbox_address(), kafka=kafka)
+
+
+def words_outbox_address() -> str:
+    """Return where published word counts are delivered: a topic's address, or the path of a file."""
+    address = WordsSettings.read().sink
+    if not address and environments.has_server():
+        return f"kafka://{KafkaSettings.read().servers}/testConsumer"
+    if "://" in address:
+        return address
+    return str(Path(address or environments.lake_home() / "words" / "testConsumer.jsonl").expanduser().absolute())

@@ -1,0 +1,32 @@
+"""How S3 is reached, as part of a resource's configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dagster import Config
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from lake_assets.sources.s3 import S3Client
+
+
+class S3Settings(Config):
+    """What dagster-aws's S3 resource is made with; what is not set comes from the AWS chain.
+
+    Give secrets as :class:`dagster.EnvVar`, so that no configuration shows them.
+    """
+
+    endpoint_url: str | None = Field(default=None, description="Another endpoint than AWS's")
+    region_name: str | None = Field(default=None, description="AWS region")
+    profile_name: str | None = Field(default=None, description="Profile of the AWS configuration")
+    use_unsigned_session: bool = Field(default=False, description="Read a public bucket without credentials")
+    aws_access_key_id: str | None = Field(default=None, repr=False, description="Access key")
+    aws_secret_access_key: str | None = Field(default=None, repr=False, description="Secret key")
+    aws_session_token: str | None = Field(default=None, repr=False, description="Session token")
+
+    def client(self) -> S3Client:
+        """Make a client. It loads boto3, which takes seconds."""
+        from lake_assets.sources.s3 import aws_client
+
+        return aws_client(**self.model_dump())
