@@ -12,7 +12,7 @@ PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui kafka test test-services soak check bench lock settings clean
+.PHONY: help setup demo ui kafka test test-services soak check types docs bench lock settings clean
 
 help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
@@ -20,7 +20,8 @@ help:
 	@echo "make kafka   a Kafka broker on 127.0.0.1:9092, for the streaming walk-through; data in .kafka"
 	@echo "make test    every test but the long soak tests"
 	@echo "make soak    the long tests: kills, parallel runs, every order"
-	@echo "make check   format, lint, types"
+	@echo "make check   format, lint, spelling, types"
+	@echo "make docs    the documentation as a site, in site/"
 	@echo "make bench   benchmarks; results go to docs/benchmarks.md by hand"
 	@echo "make lock    pin the dependencies anew"
 	@echo "make settings  write .env.example and docs/settings.md anew, from the classes of settings"
@@ -68,13 +69,21 @@ soak: setup
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
+	@$(BIN)/codespell
+	@$(MAKE) --no-print-directory types
+
+types: $(READY)
 	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html is built"
 
 bench: setup
 	@$(BIN)/python -m benchmarks
 
 lock: $(READY)
-	@$(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-version 3.10 --extra dev --generate-hashes \
+	@$(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-version 3.10 --extra dev --extra docs --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
 
 settings: $(READY)

@@ -9,6 +9,7 @@ BENCHMARKS = (
     "definitions_load",
     "lake_commit",
     "durable_publication",
+    "many_publications",
     "content_version",
     "nosql_write",
     "stocks_graph",

@@ -24,6 +24,7 @@ from lake_assets.defs.stocks.schema import COLUMNS, spark_schema
 from lake_assets.settings import LakeFSSettings
 from lake_assets.spark.jars import S3A
 from lake_assets.spark.s3a import s3a_conf
+from lake_assets.spark.session import give_credentials, without_credentials
 from lake_assets_tests.lakefs_server import CREDENTIALS
 
 if TYPE_CHECKING:
@@ -172,12 +173,11 @@ def measure(folder: Path, rows: int, repeats: int, server: Any) -> None:
 def fresh_repository(spark: SparkSession, server: Any, name: str) -> None:
     """Let the settings and Spark use a new repository: equal content in an old one would be no new commit."""
     from lake_assets.lake.lakefs import LakeFSLake
-    from lake_assets.spark.s3a import bucket_conf
 
     os.environ["LAKEFS_REPOSITORY"] = name
     LakeFSLake(server.endpoint, *CREDENTIALS, name).create_branch("plain", "main")
-    for key, value in bucket_conf(name, server.endpoint).items():
-        spark.sparkContext._jsc.hadoopConfiguration().set(key, value)
+    conf = s3a_conf(name, server.endpoint, *CREDENTIALS)
+    give_credentials(spark, {key.removeprefix("spark.hadoop."): value for key, value in conf.items()})
 
 
 def _made(folder: Path) -> Path:
@@ -188,7 +188,9 @@ def _made(folder: Path) -> Path:
 def _session() -> SparkSession:
     if os.environ.get("LAKE_ENV") != "services":
         return session()
-    return session(S3A, **s3a_conf("lake", LakeFSSettings.read().endpoint))
+    # The settings of each repository are given when it is made.
+    public, _ = without_credentials(s3a_conf("lake", LakeFSSettings.read().endpoint, "", ""))
+    return session(S3A, **public)
 
 
 def _shared():

@@ -1,1 +1,99 @@
-"""A Dagster asset graph over a versioned data lake."""
+"""Dagster assets on a versioned data lake: written on a branch, audited by checks, published in one merge.
+
+What another project imports stands here; a name is loaded when it is first used.
+
+Examples
+--------
+>>> import pandas
+>>> from dagster import Definitions, asset
+>>> from lake_assets import EmbeddedLake, ParquetIOManager, lake_sensors, published_asset
+>>> @asset(io_manager_key="io_manager", group_name="desk")
+... def trades() -> pandas.DataFrame:
+...     return pandas.DataFrame({"isin": ["DE0007164600"], "price": [104.5]})
+>>> lake = EmbeddedLake(home="lake")
+>>> defs = Definitions(
+...     assets=[trades, published_asset("desk", [trades])],
+...     sensors=lake_sensors(),
+...     resources={"lake": lake, "io_manager": ParquetIOManager(lake=lake)},
+... )
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lake_assets.io_managers.nosql import NoSQLIOManager, TableUpdate
+    from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.io_managers.raw_file import RawFile, RawFileIOManager, StoredFile
+    from lake_assets.io_managers.stream import StreamIOManager
+    from lake_assets.resources.kafka import KafkaResource
+    from lake_assets.resources.lake import EmbeddedLake, LakeFS, LakeResource, SnapshotResource
+    from lake_assets.resources.nosql import LMDBNoSQL, NoSQLResource
+    from lake_assets.resources.outbox import OutboxResource
+    from lake_assets.resources.spark import SparkResource
+    from lake_assets.runs.branch import read_ref
+    from lake_assets.runs.checked_commits import checked_at
+    from lake_assets.runs.publishing import published_asset
+    from lake_assets.runs.sinks import Sink
+    from lake_assets.sensors import lake_sensors, sinks_follow_main
+    from lake_assets.streaming.query import StreamQuery
+
+__all__ = [
+    "EmbeddedLake",
+    "KafkaResource",
+    "LMDBNoSQL",
+    "LakeFS",
+    "LakeResource",
+    "NoSQLIOManager",
+    "NoSQLResource",
+    "OutboxResource",
+    "ParquetIOManager",
+    "RawFile",
+    "RawFileIOManager",
+    "Sink",
+    "SnapshotResource",
+    "SparkResource",
+    "StoredFile",
+    "StreamIOManager",
+    "StreamQuery",
+    "TableUpdate",
+    "checked_at",
+    "lake_sensors",
+    "published_asset",
+    "read_ref",
+    "sinks_follow_main",
+]
+
+_HOMES = {
+    "io_managers.nosql": ("NoSQLIOManager", "TableUpdate"),
+    "io_managers.parquet": ("ParquetIOManager",),
+    "io_managers.raw_file": ("RawFile", "RawFileIOManager", "StoredFile"),
+    "io_managers.stream": ("StreamIOManager",),
+    "resources.kafka": ("KafkaResource",),
+    "resources.lake": ("EmbeddedLake", "LakeFS", "LakeResource", "SnapshotResource"),
+    "resources.nosql": ("LMDBNoSQL", "NoSQLResource"),
+    "resources.outbox": ("OutboxResource",),
+    "resources.spark": ("SparkResource",),
+    "runs.branch": ("read_ref",),
+    "runs.checked_commits": ("checked_at",),
+    "runs.publishing": ("published_asset",),
+    "runs.sinks": ("Sink",),
+    "sensors": ("lake_sensors", "sinks_follow_main"),
+    "streaming.query": ("StreamQuery",),
+}
+"""Module to the names that it gives."""
+
+
+def __getattr__(name: str) -> Any:
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from dagster import Definitions, PreviewWarning, load_definitions_from_modules
 
 from lake_assets import domains, environments
-from lake_assets.runs.collecting import collect_garbage
-from lake_assets.runs.lake_commits import lake_commits
-from lake_assets.runs.publishing import publish_runs
-from lake_assets.runs.sinks import sinks_follow_main
-from lake_assets.runs.sweeping import sweep_branches
+from lake_assets.runs.sinks import Sink
+from lake_assets.sensors import lake_sensors, sinks_follow_main
+from lake_assets.settings import RetentionSettings
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
@@ -28,8 +27,15 @@ def definitions(resources: Mapping[str, Any]) -> Definitions:
         # `load_from_defs_folder` needs a pyproject.toml above the package, which an installed wheel does not have.
         warnings.simplefilter("ignore", PreviewWarning)
         found = load_definitions_from_modules(domains.modules())
+    retention = RetentionSettings.read()
     platform = Definitions(
-        sensors=[publish_runs, sinks_follow_main, lake_commits, sweep_branches, collect_garbage],
+        sensors=[
+            *lake_sensors(
+                sweep_after=timedelta(days=retention.sweep_after_days),
+                gc_grace=timedelta(days=retention.gc_grace_days),
+            ),
+            sinks_follow_main(*(key for key, resource in resources.items() if isinstance(resource, Sink))),
+        ],
         resources=resources,
         executor=environments.executor(),
     )

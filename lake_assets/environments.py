@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lake_assets import domains
 from lake_assets.kafka.security import Security
 from lake_assets.settings import (
+    DagsterSettings,
     KafkaSettings,
     LakeFSSettings,
     LakeSettings,
@@ -46,26 +47,28 @@ def lake_resource() -> LakeResource:
     """Return the lake of the environment in force."""
     from dagster import EnvVar
 
-    from lake_assets.resources.lake import EmbeddedLakeResource, LakeFSResource
+    from lake_assets.resources.lake import EmbeddedLake, LakeFS
 
+    url = DagsterSettings.read().webserver_url
     if not has_server():
-        return EmbeddedLakeResource(home=str(lake_home()))
+        return EmbeddedLake(home=str(lake_home()), dagster_url=url)
     lakefs = LakeFSSettings.read()
-    return LakeFSResource(
+    return LakeFS(
         endpoint=lakefs.endpoint,
         access_key_id=EnvVar("LAKEFS_ACCESS_KEY_ID"),
         secret_access_key=EnvVar("LAKEFS_SECRET_ACCESS_KEY"),
         repository=lakefs.repository,
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
+        dagster_url=url,
     )
 
 
 def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the environment in force."""
-    from lake_assets.resources.nosql import LMDBResource
+    from lake_assets.resources.nosql import LMDBNoSQL
 
-    return LMDBResource(folder=str(nosql_home()))
+    return LMDBNoSQL(folder=str(nosql_home()))
 
 
 def nosql_home() -> Path:
@@ -168,23 +171,23 @@ def s3_settings() -> S3Settings:
     return S3Settings(endpoint_url=SourceSettings.read().s3_endpoint_url or None)
 
 
-def spark_resource(*, kafka: bool = False) -> SparkResource:
+def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> SparkResource:
     """Return the compute.
 
     Parameters
     ----------
+    lake
+        The lake that it reads and writes; None where it touches no data of a lake.
     kafka
         Whether it needs the Kafka connector, though no domain's settings say so.
     """
     from lake_assets.resources.spark import SparkResource
 
     spark = SparkSettings.read()
-    lakefs = LakeFSSettings.read() if has_server() else None
     return SparkResource(
         master=spark.master,
         conf={"spark.driver.memory": spark.driver_memory},
-        s3a_bucket=lakefs.repository if lakefs else "",
-        s3a_endpoint=lakefs.endpoint if lakefs else "",
+        lake=lake,
         kafka=kafka or domains.spark_reads_kafka(),
         jars=str(spark.jars),
     )
@@ -200,20 +203,20 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     """
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
-    from lake_assets.io_managers.raw_file import LakeFileIOManager
+    from lake_assets.io_managers.raw_file import RawFileIOManager
     from lake_assets.io_managers.stream import StreamIOManager
     from lake_assets.resources.lake import SnapshotResource
 
     lake = lake_resource()
     nosql = nosql_resource()
-    spark = spark or spark_resource()
+    spark = spark or spark_resource(lake)
     shared = {
         "lake": lake,
         "snapshot": SnapshotResource(),
         "nosql": nosql,
         "kafka": kafka_resource(),
         "spark": spark,
-        "lake_file_io_manager": LakeFileIOManager(lake=lake, spark=spark),
+        "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),

@@ -23,9 +23,8 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
-from lake_assets.runs.lake_commits import lake_commits
 from lake_assets.runs.publishing import published_asset
-from lake_assets.runs.sinks import sinks_follow_main
+from lake_assets.sensors import lake_commits, sinks_follow_main
 
 CITIES = StaticPartitionsDefinition(["köln", "rome", "a/b"])
 SALES, DAILY, DEEP, DOTTED = (AssetKey(path) for path in (["sales"], ["sales", "daily"], ["a", "b", "c"], ["a.b"]))
@@ -54,8 +53,8 @@ def definitions() -> Definitions:
     def by_city(context: AssetExecutionContext) -> pandas.DataFrame:
         return pandas.DataFrame({"n": [1, 2], "of": context.partition_key})
 
-    published = published_asset("shop", ["sales", "sales/daily", DEEP, DOTTED], blocking=[], owners=[])
-    by_cities = published_asset("cities", [BY_CITY], blocking=[], owners=[], partitions_def=CITIES)
+    published = published_asset("shop", ["sales", "sales/daily", DEEP, DOTTED])
+    by_cities = published_asset("cities", [BY_CITY], partitions_def=CITIES)
 
     @asset(
         key=TABLE,
@@ -75,7 +74,7 @@ def definitions() -> Definitions:
     lake_assets = [_asset(SALES), _asset(DAILY, [SALES]), _asset(DEEP, [DAILY]), _asset(DOTTED)]
     return Definitions(
         assets=[*lake_assets, by_city, published, by_cities, sales_table],
-        sensors=[sinks_follow_main, lake_commits],
+        sensors=[sinks_follow_main("nosql"), lake_commits()],
         resources=environments.resources(),
     )
 

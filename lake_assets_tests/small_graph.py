@@ -14,6 +14,7 @@ from dagster import (
     Definitions,
     ExecuteInProcessResult,
     MetadataValue,
+    SensorDefinition,
     StaticPartitionsDefinition,
     asset,
     build_sensor_context,
@@ -26,11 +27,8 @@ from lake_assets.io_managers.raw_file import RawFile
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
-from lake_assets.runs.collecting import collect_garbage
-from lake_assets.runs.lake_commits import lake_commits
 from lake_assets.runs.publishing import published_asset
-from lake_assets.runs.sinks import sinks_follow_main
-from lake_assets.runs.sweeping import sweep_branches
+from lake_assets.sensors import lake_sensors, sinks_follow_main
 
 DAYS = StaticPartitionsDefinition(["mon", "tue", "wed"])
 
@@ -59,7 +57,7 @@ def definitions(source: Path) -> Definitions:
     def total() -> pandas.DataFrame:
         return pandas.DataFrame({"total": [1]})
 
-    published = published_asset("prices", ["raw", "prices"], blocking=[], owners=[], partitions_def=DAYS)
+    published = published_asset("prices", ["raw", "prices"], partitions_def=DAYS)
 
     @asset(
         partitions_def=DAYS,
@@ -81,7 +79,7 @@ def definitions(source: Path) -> Definitions:
 
     return Definitions(
         assets=[raw, prices, total, published, prices_table],
-        sensors=[sinks_follow_main, lake_commits, sweep_branches, collect_garbage],
+        sensors=[sinks_follow_main("nosql", "words_outbox"), *lake_sensors()],
         resources=environments.resources(),
     )
 
@@ -107,15 +105,16 @@ class SmallGraph:
             instance=self.instance, asset_selection=[AssetKey(name) for name in names], tags=tags or {}, **options
         )
 
-    def tick(self, sensor: str, cursor: str | None) -> SensorExecutionData:
-        """Evaluate a sensor."""
+    def tick(self, sensor: str | SensorDefinition, cursor: str | None) -> SensorExecutionData:
+        """Evaluate a sensor, the graph's by its name or another one."""
         repository = self.defs.get_repository_def()
         wanted = ("lake", "nosql", "words_outbox")
         resources = {key: resource for key, resource in environments.resources().items() if key in wanted}
         with build_sensor_context(
             instance=self.instance, cursor=cursor, repository_def=repository, resources=resources
         ) as context:
-            return repository.get_sensor_def(sensor).evaluate_tick(context)
+            found = repository.get_sensor_def(sensor) if isinstance(sensor, str) else sensor
+            return found.evaluate_tick(context)
 
     def publish(self, day: str, *prices: float, **options: Any) -> ExecuteInProcessResult:
         """Publish a day of as many rows as there are prices."""

@@ -48,7 +48,7 @@ def traced(
 
 @dataclass(frozen=True)
 class Call:
-    """One successful call: which thread's, its name, the paths it names, and the file it works on."""
+    """One call: which thread's, its name, the paths it names, and the file it works on."""
 
     thread: str
     name: str
@@ -58,8 +58,11 @@ class Call:
     number: int
 
 
-def calls(log: Path) -> Iterator[Call]:
-    """Yield the calls that succeeded, in the order in which they ended."""
+def calls(log: Path, *, failed: bool = False) -> Iterator[Call]:
+    """Yield the calls that succeeded, in the order in which they ended; those that ``failed``, too, if asked.
+
+    `strace` counts both where it is to inject something at the n-th.
+    """
     begun: dict[str, str] = {}
     for line in log.read_text(errors="replace").splitlines():
         thread, _, rest = line.partition(" ")
@@ -68,7 +71,7 @@ def calls(log: Path) -> Iterator[Call]:
             continue
         if resumed := re.match(r"\s*<\.\.\. \w+ resumed>(.*)", rest):
             line = f"{thread} {begun.pop(thread, '')}{resumed[1]}"
-        if (found := _LINE.match(line)) and int(found[4]) >= 0:
+        if (found := _LINE.match(line)) and (failed or int(found[4]) >= 0):
             name, arguments = found[2], found[3]
             at = _FILE.match(arguments)
             number = int(found[4]) if name == "openat" else int(at[1]) if at else -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ from lake_assets_tests.conftest import REPOSITORY_ROOT
 PAGES = [REPOSITORY_ROOT / "README.md", *sorted((REPOSITORY_ROOT / "docs").glob("*.md"))]
 PROGRAMS = ("lake-assets", "dagster", "make", "git")
 """Those whose commands are parsed."""
-OTHERS = {"cd", "docker", "echo", "export", "lakectl", "pip", "printf", "pytest", "tail"}
+OTHERS = {
+    *("cd", "cp", "docker", "echo", "export", "head", "lakectl", "mkdir", "pip", "pre-commit", "printf", "pytest"),
+    *("python", "tail", "yes"),
+}
 """Those that are not of this project, or the shell's own."""
-MISUNDERSTOOD = (click.UsageError, typer.BadParameter.__bases__[0], AssertionError)
+MISUNDERSTOOD: tuple[type[Exception], ...] = (click.UsageError, typer.BadParameter.__bases__[0], AssertionError)
 """What click says, or the copy of it that Typer has, or a test."""
 ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
 
@@ -44,11 +47,14 @@ def simple_commands(line: str) -> Iterator[list[str]]:
     words = shlex.shlex(re.sub(r"<[\w ]+>", "X", line), posix=True, punctuation_chars="|;&")
     words.whitespace_split = True
     command: list[str] = []
+    redirected = False
     for word in [*words, ";"]:
         if set(word) <= set("|;&"):
             if command:
                 yield command
             command = []
+        elif redirected or word in (">", ">>"):
+            redirected = not redirected
         elif command or not ASSIGNMENT.match(word):
             command.append(word.removeprefix(".venv/bin/"))
 
@@ -61,7 +67,7 @@ def parse(command: Any, name: str, words: list[str], parent: Any = None) -> None
             parse(found, below, others, context)
 
 
-def understood(words: list[str]) -> None:
+def understood(words: Sequence[str]) -> None:
     """Raise where a program does not understand its command line."""
     program, *arguments = words
     if program == "lake-assets":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from lake_assets import environments
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, show
+from lake_assets.settings import RetentionSettings
 
 
 def sweep(
@@ -27,7 +29,7 @@ def sweep(
     with closing(environments.open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs import sweeping
 
-        limit = sweeping.age_limit(older_than)
+        limit = timedelta(days=RetentionSettings.read().sweep_after_days if older_than is None else older_than)
         look = sweeping.branches_left if dry_run else sweeping.sweep
         found = list(look(lake, instance, limit))
     removed = [{"name": branch.name, "reason": branch.reason} for branch in found if branch.remove]

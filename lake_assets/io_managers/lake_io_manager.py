@@ -114,10 +114,18 @@ class _EqualContentError(Exception):
 
 
 class LakeIOManager(ConfigurableIOManager):
-    """Base of the IO managers that store in the lake."""
+    """Base of the IO managers that store in the lake.
+
+    Parameters
+    ----------
+    lake
+        Where they store.
+    spark
+        What loads Spark frames; not needed where none is asked for.
+    """
 
     lake: ResourceDependency[LakeResource]
-    spark: ResourceDependency[SparkResource]
+    spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
 
     @abstractmethod
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
@@ -159,11 +167,11 @@ class LakeIOManager(ConfigurableIOManager):
                 target.prefix,
                 "overwrite",
                 _message(context),
-                _provenance(context, lake, branch),
-                replaced,
-                self._beside(target.prefix),
+                partitions=replaced,
+                beside=self._beside(target.prefix),
             ) as write:
                 commit = write.base
+                write.metadata |= _provenance(context, lake, commit, self.lake.dagster_url)
                 _refuse_other_layout(context, lake, commit, target)
                 with spark_errors():
                     stored = self._store(context, obj, write, target)
@@ -180,8 +188,7 @@ class LakeIOManager(ConfigurableIOManager):
                 if len(stored) > 1:
                     write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
                 write.metadata["data_version"] = _data_version(stored)
-            assert write.commit is not None
-            commit = write.commit.id
+            commit = write.commit_id
             self._committed(obj, lake, commit, target.prefix)
         except _EqualContentError:
             # The files may differ where the rows do not; those that are published stay, and no sink has to follow.
@@ -355,8 +362,8 @@ def _of(keys: Sequence[str]) -> str:
     return f"{keys[0]} " if keys and keys[0] else ""
 
 
-def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, str]:
-    """Return who makes a commit, of what, from what: the commit that last changed each input's prefix."""
+def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict[str, str]:
+    """Return who makes a commit, of what, from what: the commit that last changed each input's prefix by ``base``."""
     step: StepExecutionContext = context.step_context
     layer = step.job_def.asset_layer
     node = layer.get(context.asset_key)
@@ -365,7 +372,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
         "job": context.job_name,
         "step": step.step.key,
         "asset": name_of(context.asset_key),
-        **run_link(context.run_id),
+        **run_link(url, context.run_id),
     }
     if context.has_asset_partitions:
         keys = sorted(context.asset_partition_keys)
@@ -373,7 +380,7 @@ def _provenance(context: OutputContext, lake: Lake, branch: str) -> dict[str, st
     if node.code_version:
         metadata["code_version"] = node.code_version
     for parent in sorted(node.parent_keys):
-        newest = next(lake.log(branch, 1, prefix_of(parent)), None)
+        newest = next(lake.log(base, 1, prefix_of(parent)), None)
         if newest is not None:
             metadata[f"{INPUT}{name_of(parent)}"] = newest.id
     return metadata

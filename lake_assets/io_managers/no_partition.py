@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 from lake_assets.frames.engines import SUPPORTED, Engine, engine_of_annotation
 from lake_assets.io_managers.lineage import declared_columns
 from lake_assets.layout.partitions import column_names
+from lake_assets.resources.spark import session_of
 
 if TYPE_CHECKING:
     from dagster import InputContext
-    from pyspark.sql import SparkSession
     from pyspark.sql.types import DataType
 
     from lake_assets.resources.spark import SparkResource
@@ -28,7 +28,7 @@ def annotation_of(context: InputContext) -> tuple[Any, bool]:
     return (kinds[0] if len(kinds) == 1 else kind), optional
 
 
-def no_partition(context: InputContext, spark: SparkResource) -> Any:
+def no_partition(context: InputContext, spark: SparkResource | None) -> Any:
     """Return what an input of no partition is: None, an empty frame or an empty dict, as its annotation says.
 
     A frame has the columns that the asset's definition declares, and the partition columns.
@@ -71,15 +71,16 @@ def missing(context: InputContext, wanted: Sequence[str], absent: Sequence[str])
     return f"{told}: materialize {'it' if len(absent) == 1 else 'them'} first"
 
 
-def _empty_frame(engine: Engine, columns: dict[str, str], spark: SparkResource) -> Any:
+def _empty_frame(engine: Engine, columns: dict[str, str], spark: SparkResource | None) -> Any:
     if engine == "pandas":
         import pandas
 
         return pandas.DataFrame({name: pandas.Series(dtype=object) for name in columns})
     from pyspark.sql.types import StructField, StructType
 
-    session: SparkSession = spark.session
-    return session.createDataFrame([], StructType([StructField(name, _type(kind)) for name, kind in columns.items()]))
+    return session_of(spark).createDataFrame(
+        [], StructType([StructField(name, _type(kind)) for name, kind in columns.items()])
+    )
 
 
 def _type(name: str) -> DataType:

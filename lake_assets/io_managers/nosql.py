@@ -28,7 +28,7 @@ from lake_assets.io_managers.no_partition import annotation_of, no_partition
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.nosql import NoSQLResource
-from lake_assets.resources.spark import SparkResource
+from lake_assets.resources.spark import SparkResource, session_of
 from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class NoSQLIOManager(ConfigurableIOManager):
     """
 
     nosql: ResourceDependency[NoSQLResource]
-    spark: ResourceDependency[SparkResource]
+    spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
     _folder: tempfile.TemporaryDirectory[str] | None = PrivateAttr(default=None)
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
@@ -186,7 +186,7 @@ class NoSQLIOManager(ConfigurableIOManager):
         with pq.ParquetWriter(path, store.schema(table)) as writer:
             for batch in batches:
                 writer.write_batch(batch)
-        return self.spark.session.read.parquet(path.as_uri())
+        return session_of(self.spark).read.parquet(path.as_uri())
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Remove the tables that were handed to Spark."""

@@ -28,6 +28,7 @@ from lake_assets.io_managers.neighbours import refuse_unlike
 from lake_assets.io_managers.no_partition import annotation_of
 from lake_assets.lake.contract import Lake, LakeObject, Snapshot, Write
 from lake_assets.lake.names import join
+from lake_assets.resources.spark import session_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -91,7 +92,7 @@ class ParquetIOManager(LakeIOManager):
         several = len(target.folders) > 1
         folders = list(_folders(snapshot, target, several=several))
         if engine == "spark":
-            return spark_frames.read_spark(self.spark.session, folders, snapshot.uri if several else None)
+            return spark_frames.read_spark(session_of(self.spark), folders, snapshot.uri if several else None)
         return pandas_frames.to_pandas(read_table(snapshot.filesystem, folders))
 
     def _preview(

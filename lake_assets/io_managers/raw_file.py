@@ -37,6 +37,7 @@ from lake_assets.lake.contract import Lake, Snapshot, Write
 from lake_assets.lake.errors import InvalidName
 from lake_assets.lake.names import check_folder, join
 from lake_assets.layout.manifest import MANIFEST, manifest_in, read_manifest
+from lake_assets.resources.spark import session_of
 from lake_assets.runs.provenance import SOURCE
 from lake_assets.spark.session import can_be_escaped, literal
 
@@ -97,7 +98,7 @@ class StoredFile:
         return self.filesystem.open_input_stream(self.root)
 
 
-class LakeFileIOManager(LakeIOManager):
+class RawFileIOManager(LakeIOManager):
     """Stores one raw file a partition; frames are stored as CSV with a header.
 
     Loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame. What was a frame has
@@ -187,7 +188,7 @@ class LakeFileIOManager(LakeIOManager):
             ]
             found = _typed_alike(found)
             if engine == "spark":
-                return read_spark_csv(self.spark.session, found, snapshot.uri if several else None)
+                return read_spark_csv(session_of(self.spark), found, snapshot.uri if several else None)
             return pandas_frames.to_pandas(_rows(files.values(), found))
         raise TypeError(
             f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "

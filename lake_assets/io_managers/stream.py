@@ -20,6 +20,7 @@ from lake_assets.lake.contract import Lake, Snapshot, Write
 from lake_assets.lake.names import beside
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.manifest import read_manifest
+from lake_assets.resources.spark import session_of
 from lake_assets.streaming.checkpoint import Checkout, checkout
 from lake_assets.streaming.microbatches import (
     LATEST,
@@ -115,7 +116,7 @@ class StreamIOManager(ParquetIOManager):
         passed_over = query.source.passed_over()
         for told in passed_over[:_SHOWN]:
             context.log.warning("%s is not counted: %s", prefix, told)
-        session = streaming_session(self.spark.session, query.state_store)
+        session = streaming_session(session_of(self.spark), query.state_store)
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
             consumed = _consume(query, before, session, place.folder, batches)

@@ -6,7 +6,7 @@ This folder knows nothing of Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,8 +124,8 @@ class Write:
         Paths in folders beside the prefix which the commit is not to hold any more.
     metadata
         Commit metadata; may be added to until the context ends, since row counts are known only after writing.
-    commit
-        Set when the context has ended normally: the new commit, or the head where nothing changed.
+    commit_id
+        Set when the context has ended normally: the id of the new commit, or of the head where nothing changed.
     """
 
     uri: str
@@ -135,7 +135,17 @@ class Write:
     beside: Mapping[str, str] = field(default_factory=dict[str, str])
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     removed: set[str] = field(default_factory=set[str])
-    commit: Commit | None = None
+    commit_id: str = ""
+    _commit: Callable[[], Commit] | None = None
+
+    @property
+    def commit(self) -> Commit | None:
+        """The commit of :attr:`commit_id`, which a server may have to be asked for; None until there is one."""
+        return self._commit() if self._commit is not None else None
+
+    def ended(self, commit_id: str, commit: Callable[[], Commit]) -> None:
+        """Set what the write became; for the lake that opened it."""
+        self.commit_id, self._commit = commit_id, commit
 
     def place(self, path: str) -> str:
         """Return where a path of the lake that lies in a folder beside the prefix is written."""

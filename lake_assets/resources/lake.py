@@ -31,8 +31,15 @@ class SnapshotResource(ConfigurableResource["SnapshotResource"]):
 
 
 class LakeResource(ConfigurableResource["LakeResource"]):
-    """A versioned lake, whatever backend keeps it."""
+    """A versioned lake, whatever backend keeps it.
 
+    Parameters
+    ----------
+    dagster_url
+        Address of Dagster's web page: commits link to their runs there. No links if empty.
+    """
+
+    dagster_url: str = Field(default="", description="Address of Dagster's web page, for links from commits to runs")
     _lake: Lake | None = PrivateAttr(default=None)
 
     @abstractmethod
@@ -48,6 +55,13 @@ class LakeResource(ConfigurableResource["LakeResource"]):
         LakeUnavailable
             It cannot be made: the disk is full or read-only.
         """
+
+    def spark_conf(self) -> dict[str, str]:
+        """Return the settings with which Spark reaches the lake's data, credentials among them; none on a local disk.
+
+        Pass them on as :func:`lake_assets.spark.session.without_credentials` tells.
+        """
+        return {}
 
     @property
     def lake(self) -> Lake:
@@ -69,7 +83,7 @@ class LakeResource(ConfigurableResource["LakeResource"]):
             self._lake = None
 
 
-class EmbeddedLakeResource(LakeResource):
+class EmbeddedLake(LakeResource):
     """The embedded lake: a Git repository with LFS objects in a local folder.
 
     Parameters
@@ -81,9 +95,9 @@ class EmbeddedLakeResource(LakeResource):
     home: str = Field(description="Folder that holds the lake's Git repository")
 
     def _open(self) -> Lake:
-        from lake_assets.lake.embedded import EmbeddedLake
+        from lake_assets.lake import embedded
 
-        return EmbeddedLake(Path(self.home))
+        return embedded.EmbeddedLake(Path(self.home))
 
     @contextmanager
     def scratch(self) -> Generator[Path]:
@@ -98,7 +112,7 @@ class EmbeddedLakeResource(LakeResource):
                 yield folder
 
 
-class LakeFSResource(LakeResource):
+class LakeFS(LakeResource):
     """A repository on a lakeFS server.
 
     Parameters
@@ -121,6 +135,12 @@ class LakeFSResource(LakeResource):
     repository: str = Field(default="lake", description="Repository id")
     storage_namespace: str = Field(default="", description="Where a new repository keeps its objects")
     deadline: float = Field(default=60.0, description="Seconds until a call gives up")
+
+    def spark_conf(self) -> dict[str, str]:
+        """Return the settings of S3A for the server's gateway, with this resource's credentials."""
+        from lake_assets.spark.s3a import s3a_conf
+
+        return s3a_conf(self.repository, self.endpoint, self.access_key_id, self.secret_access_key)
 
     def _open(self) -> Lake:
         from lake_assets.lake.lakefs import LakeFSLake

@@ -6,8 +6,10 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import AssetKey, ConfigurableResource, InitResourceContext
 from pydantic import Field, PrivateAttr
+
+from lake_assets.layout.asset_folders import name_of
 
 if TYPE_CHECKING:
     from lake_assets.nosql.contract import NoSQLStore
@@ -33,6 +35,16 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
             self._store = self._open()
         return self._store
 
+    def reflected_commit(self, asset_key: AssetKey) -> str | None:
+        """Return the commit that an asset's table reflects; None where there is no table, or of no commit.
+
+        Parameters
+        ----------
+        asset_key
+            A sink whose table is in this store.
+        """
+        return self.store.source_commit(name_of(asset_key))
+
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Close the store, if it was opened here."""
         if self._store is not None:
@@ -40,7 +52,7 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
             self._store = None
 
 
-class LMDBResource(NoSQLResource):
+class LMDBNoSQL(NoSQLResource):
     """The store in LMDB, in a local folder.
 
     Parameters

@@ -5,7 +5,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster import ConfigurableResource, ResourceDependency
+from dagster import AssetKey, ConfigurableResource, ResourceDependency
 from pydantic import Field
 
 from lake_assets.kafka.address import TopicAddress
@@ -13,6 +13,10 @@ from lake_assets.resources.kafka import KafkaResource
 
 if TYPE_CHECKING:
     from lake_assets.outbox.contract import Outbox
+
+
+_DEADLINE = 10.0
+"""Seconds that a sensor waits for a server."""
 
 
 class OutboxResource(ConfigurableResource["OutboxResource"]):
@@ -28,6 +32,17 @@ class OutboxResource(ConfigurableResource["OutboxResource"]):
 
     address: str = Field(description="kafka://host:port/topic, or the path of a file")
     kafka: ResourceDependency[KafkaResource]
+
+    def reflected_commit(self, asset_key: AssetKey) -> str | None:
+        """Return the last commit delivered; None where none was. An outbox is one asset's.
+
+        Parameters
+        ----------
+        asset_key
+            The sink that feeds this outbox.
+        """
+        del asset_key
+        return self.outbox("", _DEADLINE).delivered()
 
     def outbox(self, repository: str, deadline: float | None = None) -> "Outbox":
         """Return the outbox; nothing is connected to yet.

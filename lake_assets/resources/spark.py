@@ -1,14 +1,23 @@
 """The Spark session of a run: one, lazy, on dagster-pyspark's lazy resource."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import ConfigurableResource, InitResourceContext, ResourceDependency
 from pydantic import Field, PrivateAttr
 
-from lake_assets.spark.session import check_java, prepare_process, read_any_file_name, session_conf
+from lake_assets.resources.lake import LakeResource
+from lake_assets.spark.session import (
+    check_java,
+    give_credentials,
+    prepare_process,
+    read_any_file_name,
+    session_conf,
+    without_credentials,
+)
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
@@ -24,8 +33,9 @@ class SparkResource(ConfigurableResource["SparkResource"]):
         Any Spark master: ``local[*]``, ``spark://host:7077``, ``yarn``, ``k8s://…``.
     conf
         Further Spark settings; they win over ours.
-    s3a_bucket, s3a_endpoint
-        The S3-compatible store that the lake's data are in, where they are not on disk; see :mod:`.s3a`.
+    lake
+        The lake whose data Spark reads and writes: it tells Spark its address and credentials. Not needed where they
+        are on a local disk.
     kafka
         Whether streams of Kafka are read or written.
     jars
@@ -34,14 +44,15 @@ class SparkResource(ConfigurableResource["SparkResource"]):
 
     master: str = Field(default="local[*]", description="Spark master URL")
     conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, winning over the defaults")
-    s3a_bucket: str = Field(default="", description="Bucket that Spark reads and writes through S3A; none if empty")
-    s3a_endpoint: str = Field(default="", description="Address of that bucket's gateway")
+    lake: ResourceDependency[LakeResource | None] = None  # pyright: ignore[reportAssignmentType]
     kafka: bool = Field(default=False, description="Whether Spark is to have its Kafka connector")
-    jars: str = Field(default="", description="Folder where connectors are kept, fetched when first needed")
-    _lazy: LazyPySparkResource | None = PrivateAttr(default=None)
+    jars: str = Field(
+        default="~/.cache/lake_assets/jars", description="Folder where connectors are kept, fetched when first needed"
+    )
+    _lazy: Optional["LazyPySparkResource"] = PrivateAttr(default=None)
 
     @property
-    def session(self) -> SparkSession:
+    def session(self) -> "SparkSession":
         """The session, started at first use.
 
         Raises
@@ -54,22 +65,40 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             from dagster_pyspark import LazyPySparkResource
 
             prepare_process()
-            settings = {**session_conf(), **self._connectors(), "spark.master": self.master, **self.conf}
+            lake_conf = self.lake.spark_conf() if self.lake is not None else {}
+            connectors = self._connectors(lake_conf)
+            settings = {**session_conf(), **lake_conf, **connectors, "spark.master": self.master, **self.conf}
+            settings, credentials = without_credentials(settings)
             lazy = LazyPySparkResource(spark_config=settings)
             read_any_file_name(lazy.spark_session)
+            give_credentials(lazy.spark_session, credentials)
             self._lazy = lazy
         return self._lazy.spark_session
 
-    def _connectors(self) -> dict[str, str]:
+    def _connectors(self, lake_conf: Mapping[str, str]) -> dict[str, str]:
+        from lake_assets.spark import s3a
         from lake_assets.spark.jars import KAFKA, S3A, class_path
-        from lake_assets.spark.s3a import s3a_conf
 
-        wanted = [connector for connector, is_used in ((S3A, self.s3a_bucket), (KAFKA, self.kafka)) if is_used]
-        settings = s3a_conf(self.s3a_bucket, self.s3a_endpoint) if self.s3a_bucket else {}
-        return settings | class_path(Path(self.jars).expanduser(), wanted)
+        wanted = [connector for connector, used in ((S3A, s3a.is_needed(lake_conf)), (KAFKA, self.kafka)) if used]
+        return class_path(Path(self.jars).expanduser(), wanted)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Stop the session, if one was started here."""
         if self._lazy is not None:
             self._lazy.spark_session.stop()
             self._lazy = None
+
+
+def session_of(spark: SparkResource | None) -> "SparkSession":
+    """Return the session of an IO manager's ``spark``.
+
+    Raises
+    ------
+    RuntimeError
+        The IO manager was given none, or there is no Java to run it on.
+    """
+    if spark is None:
+        raise RuntimeError(
+            "a Spark frame is asked for, and the IO manager has no Spark: give it one (spark=SparkResource(lake=lake))"
+        )
+    return spark.session

@@ -74,7 +74,6 @@ def audit_publication(
     *,
     override: Override | None = None,
     back_to: Commit | None = None,
-    checks: Iterable[AssetCheckKey] = (),
 ) -> Audit:
     """Decide whether a commit may be merged into ``main``, and say why.
 
@@ -90,15 +89,13 @@ def audit_publication(
         Checks that a person overrides; those that passed are recorded as passed.
     back_to
         A commit of ``main`` that the places go back to; what it does not hold may go.
-    checks
-        Further blocking checks, where the graph is that of one job only.
 
     Raises
     ------
     PublicationRefused
-        A place may not change, or an override names a check that there is not.
+        A place may not change, or an override names no check, or by its short name several.
     """
-    decision = _Decision(lake, instance, graph, source, override, back_to, frozenset(checks))
+    decision = _Decision(lake, instance, graph, source, override, back_to)
     paths = lake.incoming(source.id, MAIN)
     entries, refusals = decision.decide(paths)
     if refusals:
@@ -114,7 +111,6 @@ class _Decision:
     source: Commit
     override: Override | None
     back_to: Commit | None
-    checks: frozenset[AssetCheckKey]
     _runs: dict[str, RunEvents] = field(default_factory=dict[str, RunEvents])
     _differing: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict[tuple[str, str], tuple[str, ...]])
     _histories: dict[AssetCheckKey, list[AssetCheckExecutionRecord]] = field(
@@ -123,7 +119,7 @@ class _Decision:
 
     @cached_property
     def _blocking(self) -> Sequence[AssetCheckKey]:
-        return sorted(self.checks.union(node.key for node in self.graph.asset_check_nodes if node.blocking))
+        return sorted(node.key for node in self.graph.asset_check_nodes if node.blocking)
 
     def decide(self, paths: Sequence[str]) -> tuple[list[Entry], list[_Refusal]]:
         self._refuse_unknown_checks()
@@ -172,6 +168,10 @@ class _Decision:
             raise PublicationRefused(
                 f"No blocking check is called {', '.join(map(repr, unknown))}; there are {', '.join(sorted(known))}."
             )
+        for name in self.override.checks if self.override else ():
+            meant = [key.to_user_string() for key in self._blocking if key.name == name]
+            if len(meant) > 1:
+                raise PublicationRefused(f"Several checks are called {name!r}: name {' or '.join(meant)}.")
 
     def _is_overridden(self, check: str) -> bool:
         names = self.override.checks if self.override is not None else ()

@@ -144,7 +144,7 @@ def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun, head: Co
     if carried == [run.run_id] and not materialized(lake, instance, run.run_id):
         return
     found = (branch_name(run_id) for run_id in carried if find_head(lake, run_id) is not None)
-    held = branch_name(run.run_id) if head is not None else next(found, None)
+    held = head.id if head is not None else next(found, None)
     made: dict[str, str] = {}
     # Where no branch is left at all, what the ancestors wrote is missed where the run begins.
     for run_id in carried if held is not None else [run.run_id]:

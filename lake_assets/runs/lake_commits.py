@@ -1,24 +1,16 @@
-"""Sensor `lake_commits`: Dagster learns of what reached `main` by no run of its own."""
+"""What reached ``main`` by no run of Dagster's, as events for its log."""
 
-# No postponed annotations here: Dagster reads them when the decorators run.
+from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dagster import (
-    AssetMaterialization,
-    DefaultSensorStatus,
-    SensorEvaluationContext,
-    SensorResult,
-    SkipReason,
-    sensor,
-)
+from dagster import AssetMaterialization
 
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.layout.manifest import MANIFEST, read_manifest
-from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.branch import RUN_ID
 from lake_assets.runs.deleting import DELETED, deletion_events
@@ -28,44 +20,6 @@ from lake_assets.runs.rollback import place_version, rollback_events
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
-
-
-@sensor(
-    minimum_interval_seconds=60,
-    default_status=DefaultSensorStatus.RUNNING,
-    description=(
-        "Reports a commit on `main` that no run made as a materialization of the assets whose prefix it changed, so "
-        "that what is downstream becomes stale. Also makes up for a rollback, or a deletion, that was killed "
-        "before it told Dagster."
-    ),
-)
-def lake_commits(context: SensorEvaluationContext, lake: LakeResource) -> SensorResult | SkipReason:
-    """Look at the commits of `main` since the cursor, the last one seen."""
-    repository = context.repository_def
-    assert repository is not None
-    head = lake.lake.head(MAIN)
-    if context.cursor == head.id:
-        return SkipReason(f"{MAIN} is still at {head.id}.")
-    found = list(commits_since(lake.lake, head, context.cursor)) if context.cursor else None
-    if found is None or not found or context.cursor not in found[-1].parents[:1]:
-        # The first look, or another lake than before: what is there is not news.
-        return SensorResult(skip_reason=f"{MAIN} is at {head.id}: watched from here on.", cursor=head.id)
-    log, graph = EventLog(context.instance), repository.asset_graph
-    events: list[AssetMaterialization] = []
-    for commit in reversed(found):
-        if ROLLBACK_TO in commit.metadata:
-            events += rollback_events(lake.lake, log, graph, commit)
-        elif DELETED in commit.metadata:
-            events += deletion_events(lake.lake, log, graph, commit)
-        elif RUN_ID not in commit.metadata:
-            events += external_events(lake.lake, graph, commit)
-    for event in events:
-        context.log.info("%s: %s", event.description, event.asset_key.to_user_string())
-    return SensorResult(
-        asset_events=events,
-        cursor=head.id,
-        skip_reason=None if events else f"{len(found)} commit(s) since the last look, all of runs, or of no asset.",
-    )
 
 
 def commits_since(lake: Lake, head: Commit, seen: str) -> Iterator[Commit]:
@@ -79,7 +33,16 @@ def commits_since(lake: Lake, head: Commit, seen: str) -> Iterator[Commit]:
             expected = commit.parents[0]
 
 
-def external_events(lake: Lake, graph: "AssetGraph", commit: Commit) -> Iterator[AssetMaterialization]:
+def events_of(lake: Lake, log: EventLog, graph: AssetGraph, commit: Commit) -> Sequence[AssetMaterialization]:
+    """Return what Dagster has not been told of a commit of ``main``: nothing of one that a run made."""
+    if ROLLBACK_TO in commit.metadata:
+        return list(rollback_events(lake, log, graph, commit))
+    if DELETED in commit.metadata:
+        return list(deletion_events(lake, log, graph, commit))
+    return [] if RUN_ID in commit.metadata else list(external_events(lake, graph, commit))
+
+
+def external_events(lake: Lake, graph: AssetGraph, commit: Commit) -> Iterator[AssetMaterialization]:
     """Yield a materialization for each partition that a commit changed."""
     paths = lake.diff(commit.parents[0], commit.id).paths
     for place in AssetPlaces(graph).of(paths):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from lake_assets.settings import DagsterSettings
-
 KEY = "::lakefs::Dagster::url[url:ui]"
 """Commit metadata that lakeFS shows as a button."""
 
 
-def run_link(run_id: str) -> dict[str, str]:
-    """Return the commit metadata that link to a run; empty where ``DAGSTER_WEBSERVER_URL`` is not set."""
-    url = DagsterSettings.read().webserver_url.rstrip("/")
-    return {KEY: f"{url}/runs/{run_id}"} if url else {}
+def run_link(url: str, run_id: str) -> dict[str, str]:
+    """Return the commit metadata that link to a run.
+
+    Parameters
+    ----------
+    url
+        Address of Dagster's web page; empty where it is not known, and then there is no link.
+    run_id
+        The run.
+    """
+    return {KEY: f"{url.rstrip('/')}/runs/{run_id}"} if url else {}

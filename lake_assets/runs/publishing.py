@@ -6,27 +6,22 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dagster import (
-    AssetCheckKey,
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
+    AssetSpec,
     DagsterInstance,
     DagsterRun,
-    DagsterRunStatus,
     DataVersion,
-    DefaultSensorStatus,
     Failure,
     FreshnessPolicy,
     MaterializeResult,
     PartitionsDefinition,
-    RunStatusSensorContext,
     asset,
-    run_status_sensor,
 )
-from dagster._check import CheckError  # what `repository_def` raises where there is none
 
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
@@ -53,6 +48,8 @@ if TYPE_CHECKING:
 LAYER = "layer"
 """Asset tag: raw, refined, quarantine, published or sink."""
 PUBLISHED = "published"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,6 @@ def publish(
     graph: "AssetGraph",
     *,
     override: Override | None = None,
-    checks: Iterable[AssetCheckKey] = (),
     head: Commit | None = None,
 ) -> Publication:
     """Merge a run's branch into ``main`` and delete it; publishing a run twice is one merge.
@@ -94,8 +90,6 @@ def publish(
         Of the whole code location: its blocking checks decide.
     override
         Checks that a person overrides.
-    checks
-        Further blocking checks, where the graph is that of one job only.
     head
         That of the run's branch, where the caller has asked for it already.
 
@@ -117,7 +111,7 @@ def publish(
         # Re-executed from a failed publish, it wrote nothing itself: what is to be published is its parent's.
         head = lake.head(ensure_run_branch(lake, instance, run))
     refuse_uncommitted(lake, name)
-    audit = audit_publication(lake, instance, graph, head, override=override, checks=checks)
+    audit = audit_publication(lake, instance, graph, head, override=override)
     metadata = {RUN_ID: run.run_id, "job": run.job_name, "branch_head": head.id}
     try:
         # The commit that was audited, wherever the branch is by now.
@@ -172,36 +166,54 @@ def published_version(lake: Lake, commit: str, prefixes: Iterable[str]) -> str:
 
 def published_asset(
     group: str,
-    lake_assets: Sequence[str | AssetKey],
+    assets: Iterable[AssetsDefinition | AssetSpec | AssetKey | str],
     *,
-    blocking: Sequence[AssetCheckKey],
-    owners: Sequence[str],
+    owners: Sequence[str] = (),
     partitions_def: PartitionsDefinition[str] | None = None,
     freshness_policy: FreshnessPolicy | None = None,
 ) -> AssetsDefinition:
     """Return ``<group>_published``: the asset whose materialization publishes the run.
 
+    It stands downstream of the assets, so their blocking checks gate it. It finds these checks itself, in the graph of
+    the whole code location: a run that did not select them is refused.
+
     Parameters
     ----------
     group
         Dagster's group.
-    lake_assets
-        The group's lake assets: their keys, or as Dagster shows them (``sales/daily``). Their blocking checks gate the
-        merge, since this stands downstream of all of them.
-    blocking
-        Those checks, for a run that is of no code location and knows its job's graph only.
-    partitions_def
-        The group's partitions: an unpartitioned one would be executed in another run of a backfill.
+    assets
+        The group's lake assets: their definitions, keys, or keys as Dagster shows them (``sales/daily``).
     owners, freshness_policy
         As of :func:`dagster.asset`.
+    partitions_def
+        The group's partitions; by default those that its definitions share. A backfill would execute an unpartitioned
+        asset in another run than the partitioned ones.
+
+    Raises
+    ------
+    ValueError
+        The definitions have several partitions definitions.
+
+    Examples
+    --------
+    >>> @asset(io_manager_key="io_manager", group_name="desk")
+    ... def trades() -> pandas.DataFrame: ...
+    >>> published = published_asset("desk", [trades], owners=["team:desk"])
     """
-    keys = [key if isinstance(key, AssetKey) else AssetKey.from_user_string(key) for key in lake_assets]
+    members = list(assets)
+    keys = list(dict.fromkeys(key for member in members for key in _keys_of(member)))
+    definitions = [member for member in members if isinstance(member, AssetsDefinition)]
+    specs = [spec for member in members for spec in _specs_of(member)]
+    partitions = partitions_def or _one(group, "partitions_def", [spec.partitions_def for spec in specs])
+    # Where policies differ, a backfill would execute the assets in other runs than this one.
+    policies = [definition.backfill_policy for definition in definitions]
 
     @asset(
         name=f"{group}_published",
         group_name=group,
         deps=keys,
-        partitions_def=partitions_def,
+        partitions_def=partitions,
+        backfill_policy=_one(group, "backfill_policy", policies) if partitions is not None else None,
         kinds={"lake"},
         description=(
             f"The audited data of group {group}, visible on `main`: one atomic merge of the run's branch. "
@@ -213,10 +225,8 @@ def published_asset(
         freshness_policy=freshness_policy,
     )
     def published(context: AssetExecutionContext, lake: LakeResource) -> MaterializeResult[Any]:
-        places = [""]
-        if partitions_def is not None:
-            places = list(folders(partitions_def, context.partition_keys).values())
-        prefixes = [join(prefix_of(key), place) for key in keys for place in places]
+        graph = graph_of(context)
+        prefixes = [path for key in keys for path in _paths(graph, key, partitions, context)]
         head = find_head(lake.lake, context.run.run_id)
         held = lake.lake.head(MAIN).id if head is None else head.id
         if head is None and context.run.parent_run_id is not None:
@@ -231,7 +241,7 @@ def published_asset(
                 f"{', '.join(absent[:5])}{more}. Materialize them first.",
                 allow_retries=False,
             )
-        result = publish(lake.lake, context.instance, context.run, graph_of(context), checks=blocking, head=head)
+        result = publish(lake.lake, context.instance, context.run, graph, head=head)
         note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
         context.log.info("%s: commit %s", note, result.commit.id)
         return MaterializeResult(
@@ -249,38 +259,52 @@ def published_asset(
     return published
 
 
-@run_status_sensor(
-    run_status=DagsterRunStatus.SUCCESS,
-    default_status=DefaultSensorStatus.RUNNING,
-    monitor_all_code_locations=False,
-    description=(
-        "Publishes successful runs that did not select a `*_published` asset, when every blocking check of what they "
-        "materialized ran and passed; other branches wait for `lake-assets publish RUN`."
-    ),
-)
-def publish_runs(context: RunStatusSensorContext, lake: LakeResource) -> None:
-    """Publish a run that left its branch behind."""
-    run = context.dagster_run
-    if find_head(lake.lake, run.run_id) is None:
-        # Nobody publishes it any more: what is lost must be said here.
-        refuse_lost(lake.lake, context.instance, run)
-        # No SkipReason: it ends the tick, and a backfill's runs would keep the next one waiting for 30 s each.
-        context.log.debug("Run %s has no branch: published already, or nothing to publish", run.run_id)
-        return
-    repository = context.repository_def
-    assert repository is not None
-    try:
-        result = publish(lake.lake, context.instance, run, repository.asset_graph)
-    except PublicationRefused as refusal:
-        name = branch_name(run.run_id)
-        context.log.warning("Branch %s waits for `lake-assets publish %s`: %s", name, run.run_id, refusal.description)
-        return
-    context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
-
-
 def graph_of(context: AssetExecutionContext) -> "AssetGraph":
-    """Return the graph of the whole code location; of the job alone where it was made by no code location."""
-    try:
-        return context.repository_def.asset_graph
-    except CheckError:
-        return context.job_def.asset_layer.asset_graph
+    """Return the graph of the whole code location, whatever the run's job selected of it.
+
+    A job's own graph lacks the checks that it did not select. It knows the graph that it was selected from, in a run
+    without a code location, too (Dagster has no public way to either).
+    """
+    return context.job_def.asset_layer.asset_graph.source_asset_graph
+
+
+def _keys_of(member: AssetsDefinition | AssetSpec | AssetKey | str) -> Iterable[AssetKey]:
+    if isinstance(member, AssetsDefinition):
+        return sorted(member.keys)
+    if isinstance(member, AssetSpec):
+        return [member.key]
+    return [member if isinstance(member, AssetKey) else AssetKey.from_user_string(member)]
+
+
+def _specs_of(member: AssetsDefinition | AssetSpec | AssetKey | str) -> Iterable[AssetSpec]:
+    if isinstance(member, AssetsDefinition):
+        return member.specs
+    return [member] if isinstance(member, AssetSpec) else []
+
+
+def _one(group: str, name: str, values: Iterable[_T | None]) -> _T | None:
+    """Return the one value that definitions share; None where none of them has one."""
+    distinct: list[_T] = []
+    for value in values:
+        if value is not None and value not in distinct:
+            distinct.append(value)
+    if len(distinct) > 1:
+        raise ValueError(
+            f"the assets of {group}_published have {len(distinct)} different values of {name}: publish each group of "
+            "equal ones by an asset of its own"
+        )
+    return distinct[0] if distinct else None
+
+
+def _paths(
+    graph: "AssetGraph",
+    key: AssetKey,
+    partitions_def: PartitionsDefinition[str] | None,
+    context: AssetExecutionContext,
+) -> Iterable[str]:
+    """Return the folders of an asset that a run publishes: those of its partitions, or the one it has."""
+    prefix = prefix_of(key)
+    # An unpartitioned asset of a partitioned group is published with whichever partition comes next.
+    if partitions_def is None or (graph.get(key).is_executable and graph.get(key).partitions_def is None):
+        return [prefix]
+    return [join(prefix, place) for place in folders(partitions_def, context.partition_keys).values()]

@@ -1,32 +1,16 @@
-"""Sensor `sinks_follow_main`: a sink is brought to `main`'s head where no run of its job does it."""
+"""Sinks: stores outside the lake that hold what ``main`` held at one commit, and which runs bring them to its head."""
 
-# No postponed annotations here: Dagster reads them when the decorators run.
+from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from dagster import (
-    AssetKey,
-    AssetSelection,
-    DefaultSensorStatus,
-    RunRequest,
-    SensorEvaluationContext,
-    SensorResult,
-    SkipReason,
-    sensor,
-)
+from dagster import AssetKey, RunRequest
 
-from lake_assets.lake.contract import MAIN
+from lake_assets.lake.contract import Commit, Lake
 from lake_assets.lake.errors import RefNotFound
-from lake_assets.layout.asset_folders import name_of, prefix_of
-from lake_assets.nosql.contract import NoSQLError
-from lake_assets.outbox.contract import OutboxError
-from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.nosql import NoSQLResource
-from lake_assets.resources.outbox import OutboxResource
+from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.runs.asset_places import AssetPlaces
-from lake_assets.runs.branch import RUN_ID
-from lake_assets.runs.lock import is_alive
 from lake_assets.runs.publishing import LAYER, PUBLISHED
 
 if TYPE_CHECKING:
@@ -37,74 +21,43 @@ SINK = "sink"
 RUNS_PER_TICK = 20
 """The first run brings the sink to the head; the others tell Dagster so of further stretches of partitions."""
 
-DEADLINE = 10.0
-"""Seconds that a tick waits for a server."""
 
-Reflected = Callable[[AssetKey], str | None]
-"""Tells which commit a sink reflects, and disturbs no run that feeds it; None: it was never fed."""
+@runtime_checkable
+class Sink(Protocol):
+    """A resource that assets tagged ``layer: sink`` write to; it keeps the commit that each of them reflects."""
 
+    def reflected_commit(self, asset_key: AssetKey) -> str | None:
+        """Return the commit of ``main`` that an asset's data reflect; None where it was never fed.
 
-@sensor(
-    target=AssetSelection.tag(LAYER, SINK),
-    minimum_interval_seconds=30,
-    default_status=DefaultSensorStatus.RUNNING,
-    description=(
-        "Runs a sink that is behind `main`: after a rollback, after a run that was published without its sinks, after "
-        "a commit that no run made."
-    ),
-)
-def sinks_follow_main(
-    context: SensorEvaluationContext, lake: LakeResource, nosql: NoSQLResource, words_outbox: OutboxResource
-) -> SensorResult | SkipReason:
-    """Compare the commit that each sink reflects with the head of `main`."""
-    repository = context.repository_def
-    assert repository is not None
-    head = lake.lake.head(MAIN)
-    if context.cursor == head.id:
-        return SkipReason(f"{MAIN} is still at {head.id}.")
-    publisher = context.instance.get_run_by_id(head.metadata.get(RUN_ID, ""))
-    if publisher is not None and is_alive(context.instance, publisher):
-        return SkipReason(f"Run {publisher.run_id}, which published {head.id}, goes on: it feeds its sinks itself.")
-    graph = repository.asset_graph
-    # A kind of sink is the resource that it writes to.
-    kinds: Mapping[str, Reflected] = {
-        "nosql": lambda sink: nosql.store.source_commit(name_of(sink)),
-        "words_outbox": lambda _: words_outbox.outbox(lake.lake.repository, DEADLINE).delivered(),
-    }
-    requests: list[RunRequest] = []
-    unknown: list[str] = []
-    for sink in sorted(key for key in graph.toposorted_asset_keys if graph.get(key).tags.get(LAYER) == SINK):
-        try:
-            since = _reflected(graph, sink, kinds)
-        except (NoSQLError, OutboxError) as error:
-            # The other sinks are not to wait for it.
-            unknown.append(f"{sink.to_user_string()}: {error}")
-            continue
-        if since is None:
-            continue  # Never fed: the next run of its job builds it.
-        inputs = [key for key in graph.get(sink).parent_keys if graph.get(key).tags.get(LAYER) != PUBLISHED]
-        try:
-            paths = [path for key in inputs for path in lake.lake.diff(since, head.id, prefix_of(key)).paths]
-        except RefNotFound:
-            continue  # Of another lake: built anew by the next run, too.
-        requests += _requests(graph, sink, head.id, paths)
-    if len(requests) > RUNS_PER_TICK:
-        context.log.warning("%d runs would be wanted; the first %d are requested", len(requests), RUNS_PER_TICK)
-    for problem in unknown:
-        context.log.warning("%s", problem)
-    # Asked again at the next tick, as long as one did not answer.
-    cursor = context.cursor if unknown else head.id
-    skip = "; ".join(unknown) or f"Every sink holds what {MAIN} holds at {head.id}."
-    return SensorResult(requests[:RUNS_PER_TICK], skip_reason=None if requests else skip, cursor=cursor)
+        Disturbs no run that feeds it, and returns or raises within seconds: a sensor waits for it.
+        """
+        ...
 
 
-def _reflected(graph: "AssetGraph", sink: AssetKey, kinds: Mapping[str, Reflected]) -> str | None:
-    """Return the commit that a sink reflects, as its kind tells; None where it has none of these kinds."""
-    uses = graph.get(sink).assets_def.required_resource_keys
-    return next((reflected(sink) for kind, reflected in kinds.items() if kind in uses), None)
+def sinks_of(graph: AssetGraph, resource_keys: Sequence[str]) -> Iterator[tuple[AssetKey, str]]:
+    """Yield the sinks of a graph, each with the one of these resources that it writes to; one with none is left out."""
+    for key in sorted(key for key in graph.toposorted_asset_keys if graph.get(key).tags.get(LAYER) == SINK):
+        used = graph.get(key).assets_def.required_resource_keys
+        resource_key = next((resource_key for resource_key in resource_keys if resource_key in used), None)
+        if resource_key is not None:
+            yield key, resource_key
 
 
-def _requests(graph: "AssetGraph", sink: AssetKey, head: str, paths: Sequence[str]) -> list[RunRequest]:
+def requests_for(
+    lake: Lake, graph: AssetGraph, sink: AssetKey, reflected: str | None, head: Commit
+) -> Sequence[RunRequest]:
+    """Return the runs that bring a sink from the commit that it reflects to ``main``'s head."""
+    if reflected is None:
+        return []  # Never fed: the next run of its job builds it.
+    inputs = [key for key in graph.get(sink).parent_keys if graph.get(key).tags.get(LAYER) != PUBLISHED]
+    try:
+        paths = [path for key in inputs for path in lake.diff(reflected, head.id, prefix_of(key)).paths]
+    except RefNotFound:
+        return []  # Of another lake: built anew by the next run, too.
+    return _requests(graph, sink, head.id, paths)
+
+
+def _requests(graph: AssetGraph, sink: AssetKey, head: str, paths: Sequence[str]) -> list[RunRequest]:
     """Return a run for each stretch of adjacent partitions that changed, the newest first."""
     if not paths:
         return []

@@ -1,6 +1,6 @@
 """Sweeping: the branches that failed runs left are removed once nobody is expected to look at them any more."""
 
-# No postponed annotations here: Dagster reads them when the decorators run.
+from __future__ import annotations
 
 import re
 from collections.abc import Iterator
@@ -8,25 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from dagster import (
-    DagsterInstance,
-    DagsterRunStatus,
-    DefaultSensorStatus,
-    RunRecord,
-    SensorEvaluationContext,
-    SkipReason,
-    sensor,
-)
+from dagster import DagsterInstance, DagsterRunStatus, RunRecord
 
 from lake_assets.lake.contract import Commit, Lake
 from lake_assets.lake.errors import RefNotFound
-from lake_assets.resources.lake import LakeResource
 from lake_assets.runs import deleting
 from lake_assets.runs.branch import branch_name
 from lake_assets.runs.lock import forget_ended, is_alive, is_held, living
 from lake_assets.runs.provenance import ROLLBACK_TO
 from lake_assets.runs.rollback import BRANCH
-from lake_assets.settings import RetentionSettings
 
 # A run's branch, and any further one that a backend makes for its steps.
 _RUN_BRANCH = re.compile(re.escape(branch_name("")) + r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -39,11 +29,6 @@ class Branch:
     name: str
     remove: bool
     reason: str
-
-
-def age_limit(days: float | None = None) -> timedelta:
-    """Return how long the branch of a failed run stays, by default as SWEEP_AFTER_DAYS says."""
-    return timedelta(days=RetentionSettings.read().sweep_after_days if days is None else days)
 
 
 def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> Iterator[Branch]:
@@ -112,21 +97,3 @@ def sweep(lake: Lake, instance: DagsterInstance, limit: timedelta) -> list[Branc
                 lake.delete_branch(branch.name)
     forget_ended(instance)
     return found
-
-
-@sensor(
-    minimum_interval_seconds=24 * 3600,
-    default_status=DefaultSensorStatus.RUNNING,
-    description=(
-        "Once a day: removes the branches of failed, cancelled and killed runs that are older than SWEEP_AFTER_DAYS, "
-        "never one whose run still goes on. Their commits stay readable by id for "
-        "GC_GRACE_DAYS more."
-    ),
-)
-def sweep_branches(context: SensorEvaluationContext, lake: LakeResource) -> SkipReason:
-    """Sweep, and say which branches were removed and which were not."""
-    found = sweep(lake.lake, context.instance, age_limit())
-    for branch in found:
-        context.log.info("%s %s: %s", "Removed" if branch.remove else "Kept", branch.name, branch.reason)
-    removed = [branch.name for branch in found if branch.remove]
-    return SkipReason(f"Removed {', '.join(removed) or 'no branch'}; kept {len(found) - len(removed)}.")

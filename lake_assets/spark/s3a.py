@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+PREFIX = "spark.hadoop.fs.s3a."
+"""What the names of S3A's settings begin with."""
 
 _COMMITTER = {
     # A rename is a copy there: parts are uploaded to where they will be, and completed when the job commits.
-    "spark.hadoop.fs.s3a.committer.name": "magic",
-    "spark.hadoop.fs.s3a.committer.magic.enabled": "true",
+    f"{PREFIX}committer.name": "magic",
+    f"{PREFIX}committer.magic.enabled": "true",
     "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory",
     "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
     "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
 }
 
 
-def s3a_conf(bucket: str, endpoint: str) -> dict[str, str]:
+def s3a_conf(bucket: str, endpoint: str, access_key: str, secret_key: str) -> dict[str, str]:
     """Return the Spark settings that reach one bucket.
 
     Parameters
@@ -23,23 +27,17 @@ def s3a_conf(bucket: str, endpoint: str) -> dict[str, str]:
         Bucket name, for lakeFS the repository.
     endpoint
         Address of the gateway.
+    access_key, secret_key
+        Credentials for that bucket.
     """
-    return {
-        **_COMMITTER,
-        **{f"spark.hadoop.{name}": value for name, value in bucket_conf(bucket, endpoint).items()},
-    }
-
-
-def bucket_conf(bucket: str, endpoint: str) -> dict[str, str]:
-    """Return the Hadoop settings of one bucket; Hadoop itself puts the credentials in, from the environment."""
     settings = {
         "endpoint": endpoint,
         "endpoint.region": "us-east-1",
         "path.style.access": "true",
         "connection.ssl.enabled": str(urlsplit(endpoint).scheme == "https").lower(),
         "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-        "access.key": "${env.LAKEFS_ACCESS_KEY_ID}",
-        "secret.key": "${env.LAKEFS_SECRET_ACCESS_KEY}",
+        "access.key": access_key,
+        "secret.key": secret_key,
         # lakeFS answers a change at once, and knows no bucket that is not there.
         "change.detection.mode": "none",
         "bucket.probe": "0",
@@ -49,4 +47,9 @@ def bucket_conf(bucket: str, endpoint: str) -> dict[str, str]:
         "connection.timeout": "60s",
         "connection.establish.timeout": "5s",
     }
-    return {f"fs.s3a.bucket.{bucket}.{name}": value for name, value in settings.items()}
+    return {**_COMMITTER, **{f"{PREFIX}bucket.{bucket}.{name}": value for name, value in settings.items()}}
+
+
+def is_needed(conf: Mapping[str, str]) -> bool:
+    """Tell whether settings are of S3A, which needs its connector."""
+    return any(name.startswith(PREFIX) for name in conf)

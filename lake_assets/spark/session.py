@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ SUPPORTED_JAVA = (17, 21)
 
 AS_NAMED = {"__globPaths__": "false"}
 """Option of Spark's readers that are no streams: one path is one file or folder, whatever wildcards are in its name."""
+_HADOOP = "spark.hadoop."
+_SECRET = re.compile("secret|password|token|access[.]?key", re.IGNORECASE)
+"""Spark's own rule (`spark.redaction.regex`) for names of settings that it shows no value of."""
+
 _WILDCARDS = frozenset("\\*?{}[]")
 
 
@@ -38,6 +43,25 @@ def session_conf() -> dict[str, str]:
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.log.level": "ERROR",
     }
+
+
+def without_credentials(conf: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the settings that a session may start with, and Hadoop's credentials, for :func:`give_credentials`.
+
+    What a session starts with stands on the command line of its JVM, which every user of the machine can read.
+    """
+    secret = {name for name in conf if name.startswith(_HADOOP) and _SECRET.search(name)}
+    public = {name: value for name, value in conf.items() if name not in secret}
+    return public, {name.removeprefix(_HADOOP): conf[name] for name in secret}
+
+
+def give_credentials(session: SparkSession, credentials: Mapping[str, str]) -> None:
+    """Set Hadoop's credentials in a running session; its executors get them with what they are to read and write."""
+    # Spark has no public way to its JVM.
+    context: Any = session._jsc  # pyright: ignore[reportPrivateUsage]
+    configuration = context.hadoopConfiguration()
+    for name, value in credentials.items():
+        configuration.set(name, value)
 
 
 def prepare_process() -> None:

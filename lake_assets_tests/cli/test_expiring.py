@@ -55,6 +55,17 @@ def test_what_a_table_reflects_stays(
     assert lake.path(replaced, "stocks_csv")
 
 
+@pytest.mark.parametrize("yes", [[], ["--yes"]])
+def test_a_prefix_that_nothing_ever_lay_at_is_refused(
+    refused: Callable[..., str], lake: EmbeddedLake, replaced: str, yes: list[str]
+) -> None:
+    told = refused("expire", "--older-than", "0d", "--keep-prefix", "stocks_csv", "--keep-prefix", "stock_csv", *yes)
+    assert "no commit has ever held anything there" in told
+    assert "'stock_csv'" in told
+    lake.close()
+    assert lake.path(replaced, "stocks_csv")
+
+
 def test_an_age_that_is_none_is_refused(command: Command) -> None:
     assert command("expire", "--older-than", "soon").exit_code == 2
 

@@ -12,7 +12,7 @@ from lake_assets.cli.app import app
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.lake.errors import FormatMismatch
 from lake_assets.lake.format import FORMAT
-from lake_assets.resources.lake import EmbeddedLakeResource
+from lake_assets.resources.lake import EmbeddedLake as EmbeddedLakeResource
 
 
 def test_a_new_lake_has_this_programs_format(lake_home: Path) -> None:

@@ -13,13 +13,13 @@ from dagster import AssetsDefinition, DagsterInstance, ExecuteInProcessResult, m
 
 from lake_assets.io_managers.nosql import NoSQLIOManager
 from lake_assets.io_managers.parquet import ParquetIOManager
-from lake_assets.io_managers.raw_file import LakeFileIOManager
+from lake_assets.io_managers.raw_file import RawFileIOManager
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.lmdb.store import LMDBStore
-from lake_assets.resources.lake import EmbeddedLakeResource
-from lake_assets.resources.nosql import LMDBResource
+from lake_assets.resources.lake import EmbeddedLake as EmbeddedLakeResource
+from lake_assets.resources.nosql import LMDBNoSQL
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.shared_spark import SharedSpark
 
@@ -63,12 +63,12 @@ def module_workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workb
 @contextmanager
 def _workbench(tmp_path: Path) -> Iterator[Workbench]:
     lake, spark = EmbeddedLakeResource(home=str(tmp_path / "home")), SharedSpark()
-    nosql = LMDBResource(folder=str(tmp_path / "nosql"))
+    nosql = LMDBNoSQL(folder=str(tmp_path / "nosql"))
     resources = {
         "lake": lake,
         "spark": spark,
         "nosql": nosql,
-        "lake_file_io_manager": LakeFileIOManager(lake=lake, spark=spark),
+        "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
     }

@@ -29,7 +29,7 @@ def frame_of(spark: Any, engine: str, rows: pa.Table) -> Any:
     return pandas_frame(rows) if engine == "pandas" else spark_frame(spark, rows)
 
 
-def stored(rows: Any, **options: Any) -> AssetsDefinition:
+def stored(rows: Any, **options: Any) -> Any:
     @asset(name="prices", io_manager_key="lake_file_io_manager", **options)
     def prices() -> Any:
         return rows

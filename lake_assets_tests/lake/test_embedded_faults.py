@@ -44,7 +44,7 @@ def places(home: Path, log: Path) -> dict[str, list[int]]:
     assert traced([*PUBLICATION, str(home), "new"], log, os.environ).returncode == 0
     count: Counter[tuple[str, str]] = Counter()
     found: dict[str, set[int]] = {name: set() for name in WHERE}
-    for call in calls(log):
+    for call in calls(log, failed=True):
         count[call.thread, call.name] += 1
         if call.name in found and any(path.startswith(str(home)) for path in (call.file, *call.paths)):
             found[call.name].add(count[call.thread, call.name])

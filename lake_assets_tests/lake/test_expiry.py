@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.lake.errors import DataCorrupted, Expired
+from lake_assets.lake.embedded.expiry import Expiry
+from lake_assets.lake.errors import DataCorrupted, Expired, PathNotFound
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import put, read
 
@@ -117,6 +119,50 @@ def test_what_somebody_needs_stays(lake: EmbeddedLake, kept_by: str) -> None:
     if kept_by != "prefix":
         with pytest.raises(Expired):
             lake.path(first, "users")
+
+
+@pytest.mark.parametrize("came", ["branch", "tag", "moved branch", "run that began there"])
+def test_what_comes_to_be_needed_while_it_looks_stays(
+    lake: EmbeddedLake, came: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks at history beside the runs; only what it does about it keeps them waiting."""
+    first, old = publish(lake, {"a": "0"}), publish(lake, {"a": "1"})
+    publish(lake, {"a": "2"})
+    lake.create_branch("waiting", "main")
+    publish(lake, {"a": "3"})
+    look = Expiry._look
+
+    def and_then(expiry: Expiry, *arguments: Any) -> Any:
+        looked = look(expiry, *arguments)
+        other = EmbeddedLake(Path(lake.repository))
+        if came == "tag":
+            other.tag("v1", old)
+        else:
+            other.create_branch("live", old)
+        if came == "moved branch":
+            other.delete_branch("waiting")
+            other.create_branch("waiting", "live")
+            other.delete_branch("live")
+        if came == "run that began there":
+            put(other, "live", "users", {"a": "live"})
+        return looked
+
+    monkeypatch.setattr(Expiry, "_look", and_then)
+    assert lake.expire(later(), yes=True).count == 1
+    assert read(lake, old, "users") == {"a": "1"}
+    with pytest.raises(Expired):
+        lake.path(first, "users")
+
+
+def test_a_prefix_that_nothing_ever_lay_at_is_told(lake: EmbeddedLake) -> None:
+    old = publish(lake, {"a": "1"})
+    publish(lake, {"a": "2"})
+    for yes in (False, True):
+        with pytest.raises(PathNotFound, match="user"):
+            lake.expire(later(), prefixes=["users", "user"], yes=yes)
+    lake.close()
+    assert read(lake, old, "users") == {"a": "1"}
+    assert lake.expire(later(), prefixes=["users/a"]).count == 0
 
 
 def test_everything_since_a_sinks_commit_stays(lake: EmbeddedLake) -> None:

@@ -7,10 +7,12 @@ import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded.gc import Collector
 from lake_assets.lake.errors import RefNotFound
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import kill, put, read, start
@@ -176,6 +178,44 @@ def test_what_is_collected_between_writing_and_committing_is_put_back(
     assert read(lake, "work", "stocks") == {"a": "1", "b/c": "2"}
     lake.merge("work", "main", audit=TESTS)
     check_whole(home)
+
+
+@pytest.mark.parametrize("became", ["written again", "reached", "somebody's"])
+def test_what_is_needed_since_it_was_looked_at_stays(
+    lake: EmbeddedLake, home: Path, became: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What may go is found while runs go on, and each of it is looked at again before it goes."""
+    put(lake, "work", "stocks", {"a": "again"})
+    lake.delete_branch("work")
+    for path in files(home / "lake.git"):
+        os.utime(path, (0, 0))
+    (home / "lake.git" / "lake_assets.deleted").write_text("")
+    temporary = Collector._temporary
+    renewed: list[Path] = []
+
+    def and_then(collector: Collector, before: float) -> Any:
+        monkeypatch.undo()
+        (data,) = files(home / "lake.git" / "lfs")
+        if became == "reached":
+            lake.create_branch("next", "main")
+            put(lake, "next", "stocks", {"a": "again"})
+            for path in files(home / "lake.git"):
+                os.utime(path, (0, 0))
+        elif became == "written again":
+            renewed.extend(loose(home))
+            for path in (data, *renewed):
+                os.utime(path)
+        else:
+            (home / "reader").hardlink_to(data)
+        return temporary(collector, before)
+
+    monkeypatch.setattr(Collector, "_temporary", and_then)
+    lake.collect_garbage(DAY)
+    assert len(files(home / "lake.git" / "lfs")) == 1
+    if became == "reached":
+        assert read(lake, "next", "stocks") == {"a": "again"}
+        check_whole(home)
+    assert set(renewed) <= set(loose(home))
 
 
 def test_what_killed_writers_of_git_left_is_removed(lake: EmbeddedLake, home: Path) -> None:

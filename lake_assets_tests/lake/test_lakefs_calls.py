@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lake_assets.lake.errors import MergeConflict, WriteRefused
+from lake_assets.lake.audit import Audit, Entry
+from lake_assets.lake.errors import MergeConflict, Unaudited, WriteRefused
 from lake_assets.lake.lakefs import LakeFSLake, private
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.audits import TESTS
@@ -49,20 +50,83 @@ def test_branching_and_publishing_cost_the_same_for_ten_objects_and_for_pages_of
     assert calls_of_publishing(lake, 2100) == few
 
 
-def test_a_write_costs_six_calls_beside_the_data(lake: LakeFSLake) -> None:
+def beside_the_data(lake: LakeFSLake, before: Counter[str]) -> dict[str, int]:
+    """Return the calls since then that were none for objects."""
+    return {call: count for call, count in (lake.api.calls - before).items() if "objects" not in call}
+
+
+def test_a_write_costs_five_calls_beside_the_data_and_one_for_its_commit(lake: LakeFSLake) -> None:
     lake.create_branch("work", "main")
     put(lake, "work", "one", {"a": "1"})
     before = Counter(lake.api.calls)
-    put(lake, "work", "one", {"b": "2"})
-    made = lake.api.calls - before
-    assert {call: count for call, count in made.items() if "objects" not in call} == {
+    with lake.write("work", "one") as write, write.filesystem.open_output_stream(f"{write.root}/b") as stream:
+        stream.write(b"2")
+    assert beside_the_data(lake, before) == {
         "POST branches": 1,
         "GET branches diff": 1,
         "POST branches commits": 1,
         "POST refs merge": 1,
-        "GET refs commits": 1,
         "DELETE branches": 1,
     }
+    before = Counter(lake.api.calls)
+    assert write.commit is not None
+    assert beside_the_data(lake, before) == {"GET refs commits": 1}
+    assert write.commit.id == write.commit_id == lake.head("work").id
+
+
+def test_publishing_looks_at_main_twice_and_compares_once(lake: LakeFSLake) -> None:
+    lake.create_branch("work", "main")
+    head = put(lake, "work", "one", {"a": "1"})
+    before = Counter(lake.api.calls)
+    paths = lake.incoming(head.id, "main")
+    audit = Audit(head.id, (Entry("one", None, "one"),), None, paths)
+    lake.merge(head.id, "main", audit=audit)
+    assert beside_the_data(lake, before) == {
+        "GET refs merge": 2,
+        "GET refs diff": 1,
+        "POST refs merge": 1,
+        "GET refs commits": 1,
+    }
+
+
+def test_what_came_to_main_since_the_audit_is_seen(lake: LakeFSLake) -> None:
+    """A comparison is kept, and where a branch points is not."""
+    for branch in ("work", "quicker"):
+        lake.create_branch(branch, "main")
+    head = put(lake, "work", "one", {"a": "1"})
+    put(lake, "quicker", "one", {"b": "1"}, mode="append")
+    audit = Audit(head.id, (Entry("one", None, "one"),), None, lake.incoming(head.id, "main"))
+    lake.merge("quicker", "main", audit=TESTS)
+    with pytest.raises((Unaudited, MergeConflict)):
+        lake.merge(head.id, "main", audit=audit)
+    assert read(lake, "main", "one") == {"b": "1"}
+
+
+def test_what_a_write_of_this_process_changed_is_known_without_a_call(lake: LakeFSLake) -> None:
+    lake.create_branch("work", "main")
+    made = put(lake, "work", "one/two", {"p=1/a": "1"}, partitions=["p=1"])
+    beside = put(lake, "work", "other", {"a": "1"})
+    server = {prefix: next(lake.log("work", 1, prefix)) for prefix in ("one", "one/two", "other")}
+    assert server == {"one": made, "one/two": made, "other": beside}
+    before = Counter(lake.api.calls)
+    assert next(lake.log(made.id, 1, "one")) == next(lake.log(made.id, 1, "one/two")) == made
+    assert lake.unreached([beside.id], [made.id, beside.id]) == ()
+    assert lake.api.calls == before
+    assert next(lake.log(beside.id, 1, "one")) == made
+    assert lake.unreached([made.id, "main"], [made.id, beside.id]) == (beside.id,)
+
+
+def test_a_write_that_landed_on_anothers_is_asked_for(lake: LakeFSLake) -> None:
+    """It may have brought nothing to its folder that the other had not brought already."""
+    lake.create_branch("work", "main")
+    with lake.write("work", "one") as write:
+        with write.filesystem.open_output_stream(f"{write.root}/a") as stream:
+            stream.write(b"1")
+        put(lake, "work", "two", {"a": "1"})
+    assert write.commit is not None
+    before = Counter(lake.api.calls)
+    assert next(lake.log(write.commit_id, 1, "one")) == write.commit
+    assert beside_the_data(lake, before) == {"GET refs commits": 1}
 
 
 def test_a_tag_with_dots_is_merged_where_markers_collide(lake: LakeFSLake) -> None:

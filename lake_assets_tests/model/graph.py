@@ -26,8 +26,9 @@ from dagster import (
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
-from lake_assets.runs.publishing import LAYER, publish_runs, published_asset
+from lake_assets.runs.publishing import LAYER, published_asset
 from lake_assets.runs.sinks import SINK
+from lake_assets.sensors import publish_runs
 from lake_assets_tests.model.sink import TABLE, feed
 
 PARTS = ("p", "q")
@@ -100,7 +101,7 @@ def definitions(wanted: Wanted, resources: Mapping[str, Any]) -> Definitions:
     def fits(both: pandas.DataFrame) -> AssetCheckResult:
         return AssetCheckResult(passed=is_good(both))
 
-    published = published_asset("tiny", ["rows"], blocking=list(CHECKS[ROWS]), owners=[], partitions_def=PARTITIONS)
+    published = published_asset("tiny", ["rows"], partitions_def=PARTITIONS)
 
     @asset(name=TABLE, partitions_def=PARTITIONS, deps=[published, rows], tags={LAYER: SINK})
     def rows_table(lake: LakeResource, nosql: NoSQLResource) -> MaterializeResult[Any]:
@@ -110,6 +111,6 @@ def definitions(wanted: Wanted, resources: Mapping[str, Any]) -> Definitions:
     return Definitions(
         assets=[raw, rows, both, published, rows_table],
         asset_checks=[good, fits],
-        sensors=[publish_runs],
+        sensors=[publish_runs()],
         resources=resources,
     )

@@ -33,7 +33,7 @@ contents = st.sampled_from(list(CONTENTS))
 assets = st.sampled_from([RAW, ROWS, BOTH])
 checked = st.sampled_from([ROWS, BOTH])
 verdicts: st.SearchStrategy[Verdict] = st.sampled_from(["passed", "passed", "warned", "failed"])
-maybe_verdicts: st.SearchStrategy[Verdict | None] = st.sampled_from(["passed", "passed", "warned", "failed", None])
+checks_end: st.SearchStrategy[list[Verdict]] = st.lists(verdicts, max_size=2)
 hows: st.SearchStrategy[How] = st.sampled_from(["input", "metadata", "unsaid"])
 ways: st.SearchStrategy[Way] = st.sampled_from(["asset", "sensor", "command"])
 maybe_ways: st.SearchStrategy[Way | None] = st.sampled_from(["asset", "sensor", "command", None])
@@ -325,9 +325,9 @@ class RunsMachine(RuleBasedStateMachine):
         parts=several_parts,
         source=number,
         wanted=st.dictionaries(assets, contents, min_size=1, max_size=2),
-        verdict=maybe_verdicts,
+        ends=checks_end,
         how=hows,
-        meanwhile=st.one_of(st.none(), st.none(), contents),
+        meanwhile=st.one_of(st.none(), contents),
         way=maybe_ways,
     )
     def whole_run(
@@ -335,7 +335,7 @@ class RunsMachine(RuleBasedStateMachine):
         parts: Sequence[str],
         source: int,
         wanted: Mapping[AssetKey, str],
-        verdict: Verdict | None,
+        ends: Sequence[Verdict],
         how: How,
         meanwhile: str | None,
         way: Way | None,
@@ -344,15 +344,15 @@ class RunsMachine(RuleBasedStateMachine):
 
         Parameters
         ----------
-        verdict
-            How its checks end; None: they are not run.
+        ends
+            How its checks end, once or again; none: they are not run.
         meanwhile
             What is written while they run.
         """
         if self.real:
             self._execute(parts, self._ref(source), wanted, way)
             return
-        self._finish(self._begin(parts, self._ref(source)), wanted, verdict, how, meanwhile, way)
+        self._finish(self._begin(parts, self._ref(source)), wanted, ends, how, meanwhile, way)
 
     @rule(
         parts=st.tuples(several_parts, several_parts),
@@ -371,8 +371,8 @@ class RunsMachine(RuleBasedStateMachine):
         first = self._begin(parts[0])
         for asset, content in wanted[0].items():
             self._write(first, asset, content)
-        self._finish(self._begin(parts[1]), wanted[1], verdict, "input", None, ways[1])
-        self._finish(first, wanted[0], "passed", "input", None, ways[0])
+        self._finish(self._begin(parts[1]), wanted[1], [verdict], "input", None, ways[1])
+        self._finish(first, wanted[0], ["passed"], "input", None, ways[0])
 
     @rule(
         parts=several_parts, asset=assets, content=contents, deletes=st.booleans(), anew=st.booleans(), way=maybe_ways
@@ -386,27 +386,67 @@ class RunsMachine(RuleBasedStateMachine):
             return
         self._move(run.branch, 0, deletes=deletes)
         if self._write(run, RAW, content, anew=anew):
-            self._finish(run, {}, "passed", "input", None, way)
+            self._finish(run, {}, [], "input", None, way)
+
+    @rule(
+        parts=several_parts,
+        wanted=st.dictionaries(assets, contents, min_size=1, max_size=2),
+        ends=checks_end,
+        anew=st.booleans(),
+        swept=st.booleans(),
+        way=maybe_ways,
+    )
+    def failed_and_reexecuted(
+        self,
+        parts: Sequence[str],
+        wanted: Mapping[AssetKey, str],
+        ends: Sequence[Verdict],
+        anew: bool,
+        swept: bool,
+        way: Way | None,
+    ) -> None:
+        """A run fails once it has written and checked, and another goes on from it, under which a sweep may come."""
+        failed = self._begin(parts)
+        self._work(failed, wanted, ends, "input", None)
+        if failed.status == "going":
+            self._end(failed, success=False)
+        child = self._begin(parts, parent=failed, skips=True)
+        if anew:
+            self._read(child)
+        if swept:
+            self._sweep(NOW)
+        if child.status == "going":
+            self._finish(child, {}, [], "input", None, way)
 
     def _finish(
         self,
         run: Run,
         wanted: Mapping[AssetKey, str],
-        verdict: Verdict | None,
+        ends: Sequence[Verdict],
         how: How,
         meanwhile: str | None,
         way: Way | None,
     ) -> None:
-        for asset in sorted(wanted, key=lambda key: key != RAW):
-            if self._write(run, asset, wanted[asset]) and CHECKS[asset] and verdict is not None:
-                self._check(run, asset, verdict, how, meanwhile)
-            if run.status != "going":
-                return
+        self._work(run, wanted, ends, how, meanwhile)
+        if run.status != "going":
+            return
         if way == "asset":
             self._publish(run, way)
-        self._end(run, success=verdict != "failed")
+        self._end(run, success=[*ends][-1:] != ["failed"])
         if way in ("sensor", "command"):
             self._publish(run, way)
+
+    def _work(
+        self, run: Run, wanted: Mapping[AssetKey, str], ends: Sequence[Verdict], how: How, meanwhile: str | None
+    ) -> None:
+        """Write assets and check each; a step that fails ends the run."""
+        for asset in sorted(wanted, key=lambda key: key != RAW):
+            written = self._write(run, asset, wanted[asset])
+            for verdict in ends if written and CHECKS[asset] else ():
+                if run.status == "going":
+                    self._check(run, asset, verdict, how, meanwhile)
+            if run.status != "going":
+                return
 
     def _execute(self, parts: Sequence[str], source: str, wanted: Mapping[AssetKey, str], way: Way | None) -> None:
         """The same by Dagster's engine, taken in from its event log in the order of its events."""
@@ -464,26 +504,20 @@ class RunsMachine(RuleBasedStateMachine):
     @rule(
         run=number,
         wanted=st.dictionaries(assets, contents, max_size=1),
-        verdict=maybe_verdicts,
+        ends=st.one_of(st.none(), checks_end),
         way=maybe_ways,
-        ends=st.booleans(),
     )
     def reexecute(
-        self,
-        run: int,
-        wanted: Mapping[AssetKey, str],
-        verdict: Verdict | None,
-        way: Way | None,
-        ends: bool,
+        self, run: int, wanted: Mapping[AssetKey, str], ends: Sequence[Verdict] | None, way: Way | None
     ) -> None:
-        """Re-execute from failure: what the parent wrote is not written again. It may go on for a while."""
+        """Re-execute from failure: what the parent wrote is not written again. Where it does not end, it goes on."""
         ended = [run for run in self.expected.runs if run.status != "going"]
         # Those that left something to go on from come first.
         ended.sort(key=lambda run: run.branch in self.expected.branches)
         parent = ended[-1 - run % len(ended)]
         child = self._begin(parent.parts, self.sources[parent.id], parent, skips=True)
-        if ends:
-            self._finish(child, wanted, verdict, "input", None, way)
+        if ends is not None:
+            self._finish(child, wanted, ends, "input", None, way)
 
     @precondition(lambda self: len(self.expected.line) > 1)
     @rule(to=number, prefix=st.sampled_from(["", *map(prefix_of, CHECKS)]), published=st.booleans())
@@ -527,6 +561,9 @@ class RunsMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.expected.branches)
     @rule(limit=st.sampled_from([NOW, NOW, WEEK]))
     def sweep(self, limit: timedelta) -> None:
+        self._sweep(limit)
+
+    def _sweep(self, limit: timedelta) -> None:
         expected = self.expected.swept() if limit == NOW else set[str]()
         assert self.world.sweep(limit) == expected, "a sweep removes what nobody needs, and nothing else"
         for branch in expected:

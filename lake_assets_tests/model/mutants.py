@@ -207,6 +207,3 @@ MUTANTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
     "lost work unreported": lost_work_unreported,
     "past the rule unreported": past_the_rule_unreported,
 }
-
-SLOW = {"re-execution ungated", "past the rule unreported", "needed branches swept", "first pass decides"}
-"""These take sequences of a rare kind: by chance they are looked for in the soak tests only."""

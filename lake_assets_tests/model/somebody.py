@@ -9,6 +9,7 @@ from pygit2.enums import FileMode
 
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets_tests.model.clock import Clock
 
 
 class Somebody(Protocol):
@@ -38,9 +39,9 @@ LIBRARY = "library"
 class GitUser:
     """Somebody with plain Git on the embedded lake."""
 
-    def __init__(self, lake: EmbeddedLake) -> None:
+    def __init__(self, lake: EmbeddedLake, clock: Clock) -> None:
         self._git = pygit2.Repository(f"{lake.repository}/lake.git")
-        self._signature = pygit2.Signature("somebody", "somebody@localhost")
+        self._clock = clock
 
     def _head(self, branch: str) -> pygit2.Commit:
         return self._git.references[f"refs/heads/{branch}"].peel(pygit2.Commit)
@@ -73,14 +74,14 @@ class GitUser:
 
     def _commit(self, branch: str, index: pygit2.Index, message: str, parents: list[pygit2.Oid]) -> str:
         tree = index.write_tree(self._git)
-        who = self._signature
+        who = pygit2.Signature("somebody", "somebody@localhost", self._clock.time(), 0)
         return str(self._git.create_commit(f"refs/heads/{branch}", who, who, message, tree, parents))
 
 
-def somebody_at(lake: Lake) -> Somebody:
-    """Return somebody who uses what keeps this lake."""
+def somebody_at(lake: Lake, clock: Clock) -> Somebody:
+    """Return somebody who uses what keeps this lake, at the time of that clock where it is to be told."""
     if isinstance(lake, EmbeddedLake):
-        return GitUser(lake)
+        return GitUser(lake, clock)
     from lake_assets_tests.model.lakefs_user import LakeFSUser
 
     return LakeFSUser(lake)

@@ -9,7 +9,9 @@ import os
 from random import SystemRandom
 
 import pytest
+from hypothesis.stateful import invariant
 
+from lake_assets_tests.model.graph import RAW
 from lake_assets_tests.model.machine import LakeFSRunsMachine, RunsMachine
 from lake_assets_tests.model.sequences import run_sequences
 
@@ -26,6 +28,40 @@ def a_seed() -> int:
 
 def test_whatever_happens_only_what_the_rule_covers_is_published() -> None:
     run_sequences(RunsMachine, a_seed(), 30)
+
+
+def test_a_seed_gives_the_same_sequences_again() -> None:
+    assert states_from(4711) == states_from(4711)
+
+
+def states_from(start: int) -> list[object]:
+    """Return what is expected after each step of some sequences."""
+    states: list[object] = []
+
+    class Told(RunsMachine):
+        @invariant()
+        def tell(self) -> None:
+            if hasattr(self, "expected"):
+                model = self.expected
+                runs = [(run.id in model.branches, run.status, len(run.told)) for run in model.runs]
+                states.append((model.main.files, len(model.commits), len(model.evaluations), runs))
+
+    run_sequences(Told, start, 5)
+    return states
+
+
+def test_a_sequence_ends_alike_on_a_quick_machine_and_on_a_slow_one() -> None:
+    """Git makes one commit of the same write twice within a second; here each has a second of its own."""
+    machine = RunsMachine()
+    machine.open(tenth=1)
+    try:
+        run = machine._begin(("p",))
+        machine._write(run, RAW, "one")
+        machine._move(run.branch, 0, deletes=False)
+        machine._write(run, RAW, "one")
+        assert len(machine.expected.commits) == 3
+    finally:
+        machine.teardown()
 
 
 @pytest.mark.services

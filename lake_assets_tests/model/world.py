@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 import pandas
 from dagster import (
@@ -38,19 +40,19 @@ from lake_assets.lake.errors import LakeError
 from lake_assets.lake.transaction import transaction
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.resources.lake import LakeResource, SnapshotResource
-from lake_assets.resources.nosql import LMDBResource
+from lake_assets.resources.nosql import LMDBNoSQL
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import audit_publication
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.deleting import delete, deletion_events, plan_deletion
 from lake_assets.runs.event_log import EventLog
-from lake_assets.runs.publishing import publish_runs
 from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.runs.sweeping import sweep
 from lake_assets.runs.verification import Verification
 from lake_assets_tests.lake.history import Files
 from lake_assets_tests.model import sink
+from lake_assets_tests.model.clock import Clock
 from lake_assets_tests.model.graph import CONTENTS, PUBLISHED_ASSET, Wanted, definitions, frame_of
 from lake_assets_tests.model.somebody import LIBRARY, somebody_at
 from lake_assets_tests.model.step import Step
@@ -61,6 +63,9 @@ REFUSALS = (Failure, LakeError, CommandError, NoSQLError)
 _MEMORY = Path("/dev/shm")
 FAST_FOLDER = str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None
 """Where a lake of a moment lies best: no disk has to sync it."""
+
+_RUN_IDS = (str(UUID(int=number)) for number in count(1))
+"""In the order of their names, so that branches always have the same one."""
 
 
 @cache
@@ -91,14 +96,16 @@ class World:
         The lake as a resource, on a lake of its own.
     folder
         For the sink.
+    clock
+        Dates commits, where the lake lets it.
     """
 
-    def __init__(self, lake: LakeResource, folder: Path) -> None:
+    def __init__(self, lake: LakeResource, folder: Path, clock: Clock) -> None:
         self.resource = lake
         self.lake = lake.lake
         self.instance = _instance()
         self.instance.wipe()
-        nosql = LMDBResource(folder=str(folder / "nosql"))
+        nosql = LMDBNoSQL(folder=str(folder / "nosql"))
         self.store = nosql.store
         self.manager = ParquetIOManager(lake=lake, spark=SparkResource())
         self.wanted = Wanted()
@@ -111,7 +118,7 @@ class World:
             for name in CONTENTS:
                 path = f"{write.root}/{name}.parquet"
                 frame_of(name).to_parquet(path, index=False, filesystem=write.filesystem)
-        self.somebody = somebody_at(self.lake)
+        self.somebody = somebody_at(self.lake, clock)
 
     def close(self) -> None:
         self.lake.close()
@@ -135,6 +142,7 @@ class World:
             tags = {"dagster/asset_partition_range_start": parts[0], "dagster/asset_partition_range_end": parts[-1]}
         run = DagsterRun(
             self.job.name,
+            run_id=next(_RUN_IDS),
             status=DagsterRunStatus.STARTED,
             tags=tags,
             run_config=self.configuration(source_ref),
@@ -226,7 +234,13 @@ class World:
 
         log = SimpleNamespace(debug=print_nothing, info=print_nothing, warning=told)
         return SimpleNamespace(
-            run_id=run_id, instance=self.instance, log=log, warnings=warnings, repository_def=self.repository, **more
+            run_id=run_id,
+            instance=self.instance,
+            log=log,
+            warnings=warnings,
+            repository_def=self.repository,
+            job_def=self.job,
+            **more,
         )
 
     def publish_by_sensor(self, run_id: str) -> Outcome:
@@ -234,7 +248,8 @@ class World:
         before = self.lake.head(MAIN)
         context = self._context(run_id, dagster_run=self.run(run_id))
         try:
-            publish_runs._run_status_sensor_fn(context, self.resource)  # pyright: ignore
+            publish_runs: Any = self.repository.get_sensor_def("publish_runs")
+            publish_runs._run_status_sensor_fn(context, self.resource)
         except REFUSALS as error:
             return Outcome(refusal=str(error))
         if context.warnings:
@@ -362,6 +377,7 @@ class World:
             asset_selection=list(selection),
             run_config=self.configuration(source_ref),
             raise_on_error=False,
+            run_id=next(_RUN_IDS),
             **options,
         )
         return result.run_id, self.instance.all_logs(result.run_id)
@@ -370,10 +386,14 @@ class World:
 @contextlib.contextmanager
 def embedded_world() -> Iterator[World]:
     """Open a world on an embedded lake of a moment."""
-    from lake_assets.resources.lake import EmbeddedLakeResource
+    from lake_assets.resources.lake import EmbeddedLake
 
-    with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
-        world = World(EmbeddedLakeResource(home=f"{folder}/home"), Path(folder))
+    clock = Clock()
+    with (
+        tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder,
+        clock.dates_commits(),
+    ):
+        world = World(EmbeddedLake(home=f"{folder}/home"), Path(folder), clock)
         try:
             yield world
         finally:
@@ -383,14 +403,14 @@ def embedded_world() -> Iterator[World]:
 @contextlib.contextmanager
 def lakefs_world() -> Iterator[World]:
     """Open a world on a repository of its own on the tests' lakeFS server."""
-    from lake_assets.resources.lake import LakeFSResource
+    from lake_assets.resources.lake import LakeFS
     from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
 
     endpoint, _, repository = fresh_repository().rpartition("/")
     key, secret = CREDENTIALS
     with tempfile.TemporaryDirectory(dir=FAST_FOLDER, prefix="lake-assets-model-") as folder:
-        lake = LakeFSResource(endpoint=endpoint, access_key_id=key, secret_access_key=secret, repository=repository)
-        world = World(lake, Path(folder))
+        lake = LakeFS(endpoint=endpoint, access_key_id=key, secret_access_key=secret, repository=repository)
+        world = World(lake, Path(folder), Clock())
         try:
             yield world
         finally:

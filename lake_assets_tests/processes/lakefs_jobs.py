@@ -13,19 +13,19 @@ import sys
 import urllib.request
 from typing import Any
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, EnvVar
 
 from lake_assets import definitions, environments
 from lake_assets.defs.users.partitions import BATCHES_NAME
 from lake_assets.lake.contract import Lake
-from lake_assets.resources.lake import LakeFSResource
+from lake_assets.resources.lake import LakeFS
 from lake_assets.resources.spark import SparkResource
 from lake_assets_tests.shared_spark import SharedSpark
 
 OPENED: list[Any] = []
 
 
-class CountedLakeFS(LakeFSResource):
+class CountedLakeFS(LakeFS):
     """Remembers the lakes that it opened."""
 
     def _open(self) -> Lake:
@@ -37,8 +37,11 @@ class CountedLakeFS(LakeFSResource):
 def main(runs: list[str]) -> None:
     """Run the jobs, one after another."""
     logging.disable(logging.INFO)
-    environments.lake_resource = _counted(environments.lake_resource())
-    page = f"{_with_page(environments.spark_resource()).session.sparkContext.uiWebUrl}/environment/"
+    lake = environments.lake_resource()
+    environments.lake_resource = _counted(lake)
+    page = (
+        f"{_with_page(environments.spark_resource(_outside_dagster(lake))).session.sparkContext.uiWebUrl}/environment/"
+    )
     defs = definitions.definitions(environments.resources(SharedSpark()))
     with DagsterInstance.get() as instance:
         for run in runs:
@@ -61,6 +64,12 @@ def main(runs: list[str]) -> None:
 
 def _counted(resource: Any) -> Any:
     return lambda: CountedLakeFS(**{name: getattr(resource, name) for name in type(resource).model_fields})
+
+
+def _outside_dagster(resource: Any) -> LakeFS:
+    """Return the resource with its credentials, which Dagster would read from the environment."""
+    fields = {name: getattr(resource, name) for name in type(resource).model_fields}
+    return LakeFS(**{name: value.get_value() if isinstance(value, EnvVar) else value for name, value in fields.items()})
 
 
 def _with_page(resource: SparkResource) -> SparkResource:

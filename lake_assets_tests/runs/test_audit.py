@@ -46,9 +46,10 @@ from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import PublicationRefused
 from lake_assets.runs.branch import branch_name, ensure_run_branch, read_ref
-from lake_assets.runs.publishing import publish, publish_runs, published_asset
+from lake_assets.runs.publishing import publish, published_asset
 from lake_assets.runs.rollback import plan_rollback
 from lake_assets.runs.verification import Verification
+from lake_assets.sensors import publish_runs
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import BACKENDS, put
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
@@ -80,7 +81,7 @@ class World:
         def positive(prices: pandas.DataFrame) -> AssetCheckResult:
             return AssetCheckResult(passed=bool((prices["price"] > 0).all()), severity=self.severity)
 
-        published = published_asset("prices", ["prices"], blocking=[], owners=[], partitions_def=DAYS)
+        published = published_asset("prices", ["prices"], partitions_def=DAYS)
         return Definitions(
             assets=[prices, notes, published], asset_checks=[positive], resources=environments.resources()
         )
@@ -359,6 +360,23 @@ def test_a_named_person_overrides_named_checks_with_a_reason(world: World, lake:
         world.publish(lake, world.run("prices").run_id, Override("ann", "why", ("negative",)))
 
 
+def test_an_override_by_a_short_name_that_several_checks_have_is_refused(world: World, lake: Lake) -> None:
+    @asset(io_manager_key="parquet_io_manager")
+    def costs() -> pandas.DataFrame:
+        return pandas.DataFrame({"cost": [1.0]})
+
+    @asset_check(asset=costs, name="positive", blocking=True)
+    def costs_positive() -> AssetCheckResult:
+        return AssetCheckResult(passed=False)
+
+    world.rows = [-1.0]
+    world.defs = Definitions.merge(world.defs, Definitions(assets=[costs], asset_checks=[costs_positive]))
+    run = world.run("prices")
+    with pytest.raises(PublicationRefused, match="'positive': name costs:positive or prices:positive"):
+        world.publish(lake, run.run_id, Override("ann", "why", ("positive",)))
+    world.publish(lake, run.run_id, Override("ann", "why", ("prices:positive",)))
+
+
 def test_what_was_written_past_the_run_after_its_check_is_refused(world: World, lake: Lake) -> None:
     run = world.run("prices")
     branch = branch_name(run.run_id)
@@ -464,7 +482,7 @@ def test_the_sensor_says_what_a_successful_run_lost_with_its_branch(world: World
         resources={"lake": environments.lake_resource()},
     )
     with context, pytest.raises(Failure, match="materialized prices mon"):
-        publish_runs(context)
+        publish_runs()(context)
 
 
 def test_a_branch_that_was_reset_after_a_step_fails_the_publication(world: World, lake: Lake) -> None:

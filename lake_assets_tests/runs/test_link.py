@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pandas
+from dagster import DagsterInstance, asset, materialize
+
+from lake_assets.io_managers.parquet import ParquetIOManager
+from lake_assets.resources.lake import EmbeddedLake
 from lake_assets.runs.link import run_link
 
 
-def test_a_commit_links_to_its_run_where_the_web_page_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DAGSTER_WEBSERVER_URL", raising=False)
-    assert run_link("abc") == {}
+def test_a_commit_links_to_its_run_where_the_web_page_is_known() -> None:
+    assert run_link("", "abc") == {}
     for url in ("http://127.0.0.1:3000", "http://127.0.0.1:3000/"):
-        monkeypatch.setenv("DAGSTER_WEBSERVER_URL", url)
-        assert run_link("abc") == {"::lakefs::Dagster::url[url:ui]": "http://127.0.0.1:3000/runs/abc"}
+        assert run_link(url, "abc") == {"::lakefs::Dagster::url[url:ui]": "http://127.0.0.1:3000/runs/abc"}
+
+
+def test_the_lake_resource_knows_the_web_page(tmp_path: Path) -> None:
+    @asset
+    def trades() -> pandas.DataFrame:
+        return pandas.DataFrame({"n": [1]})
+
+    lake = EmbeddedLake(home=str(tmp_path / "lake"), dagster_url="http://127.0.0.1:3000")
+    resources = {"lake": lake, "io_manager": ParquetIOManager(lake=lake)}
+    with DagsterInstance.ephemeral() as instance:
+        run_id = materialize([trades], instance=instance, resources=resources).run_id
+    (commit,) = lake.lake.log(f"run-{run_id}", 1)
+    assert f"http://127.0.0.1:3000/runs/{run_id}" in commit.metadata.values()

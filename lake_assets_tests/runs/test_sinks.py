@@ -7,12 +7,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, Definitions, RunRequest
+from dagster import AssetKey, ConfigurableResource, Definitions, RunRequest, asset, build_sensor_context
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from lake_assets import environments
 from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.sensors import lake_sensors, sinks_follow_main
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.runs.test_rollback import rolled_back, stale
 from lake_assets_tests.small_graph import SmallGraph
@@ -108,3 +110,47 @@ def test_a_sink_whose_server_does_not_answer_keeps_no_other_waiting(
         assert ticked.cursor is None
         assert "word_counts_topic: the servers do not answer" in (small.tick(SENSOR, None).skip_message or "")
     assert table() == {"DE0": 5.0}
+
+
+def test_a_new_kind_of_sink_is_a_resource_and_its_key_and_one_that_fails_keeps_no_other_waiting(
+    small: SmallGraph, lake: Lake
+) -> None:
+    class Cells(ConfigurableResource["Cells"]):
+        """A spreadsheet, say; what it reflects is its one setting."""
+
+        commit: str = ""
+
+        def reflected_commit(self, asset_key: AssetKey) -> str | None:
+            assert asset_key == AssetKey("sheet")
+            if self.commit == "away":
+                raise LookupError("nobody is there")
+            return self.commit or None
+
+    @asset(deps=["prices_published", "prices"], tags={"layer": "sink"}, required_resource_keys={"cells"})
+    def sheet() -> None: ...
+
+    defs = Definitions.merge(small.defs, Definitions(assets=[sheet], resources={"cells": Cells()}))
+    sensor, begin = sinks_follow_main("nosql", "cells"), lake.head(MAIN).id
+    small.publish("mon", 1.0)
+
+    def tick(commit: str) -> SensorExecutionData:
+        resources = {**environments.resources(), "cells": Cells(commit=commit)}
+        wanted = {key: resources[key] for key in ("lake", "nosql", "cells")}
+        repository = defs.get_repository_def()
+        with build_sensor_context(small.instance, repository_def=repository, resources=wanted) as context:
+            return sensor.evaluate_tick(context)
+
+    assert not tick("").run_requests
+    assert [request.asset_selection for request in tick(begin).run_requests] == [[AssetKey("sheet")]]
+    assert small.run("prices_table", partition_key="mon").success
+    small.publish("tue", 5.0)
+    away = tick("away")
+    assert [request.asset_selection for request in away.run_requests] == [[AssetKey("prices_table")]]
+    assert away.cursor is None
+
+
+def test_lake_sensors_want_the_lake_alone(small: SmallGraph) -> None:
+    defs = Definitions(sensors=lake_sensors(), resources={"lake": environments.lake_resource()})
+    Definitions.validate_loadable(defs)
+    for sensor in ("lake_commits", "sweep_branches", "collect_garbage"):
+        assert small.tick(defs.get_repository_def().get_sensor_def(sensor), None).skip_message

@@ -13,6 +13,7 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.runs.lock import acquire_run_lock
 from lake_assets.runs.sweeping import Branch, branches_left, sweep
+from lake_assets.sensors import collect_garbage, sweep_branches
 from lake_assets_tests.small_graph import SmallGraph
 
 NOW, WEEK = timedelta(0), timedelta(days=7)
@@ -104,19 +105,14 @@ def test_what_a_killed_rollback_left_is_swept_and_one_that_goes_on_stays(small: 
     assert lake.branches() == (MAIN, "rollback-elsewhere", "rollback-live")
 
 
-def test_looking_removes_nothing_and_the_sensor_says_what_it_removed(
-    small: SmallGraph, lake: Lake, add: Add, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_looking_removes_nothing_and_the_sensor_says_what_it_removed(small: SmallGraph, lake: Lake, add: Add) -> None:
     failed = add(1, DagsterRunStatus.FAILURE)
     assert [branch.remove for branch in branches_left(lake, small.instance, NOW)] == [True]
     assert small.tick("sweep_branches", None).skip_message == "Removed no branch; kept 1."
-    monkeypatch.setenv("SWEEP_AFTER_DAYS", "0")
-    assert small.tick("sweep_branches", None).skip_message == f"Removed {failed}; kept 0."
+    assert small.tick(sweep_branches(NOW), None).skip_message == f"Removed {failed}; kept 0."
 
 
-def test_garbage_is_collected_by_a_sensor_once_its_time_is_over(
-    small: SmallGraph, lake: Lake, add: Add, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_garbage_is_collected_by_a_sensor_once_its_time_is_over(small: SmallGraph, lake: Lake, add: Add) -> None:
     with lake.write(add(1, DagsterRunStatus.FAILURE), "notes") as write:
         Path(write.root, "a.txt").write_text("never published")
     head = write.commit
@@ -124,7 +120,6 @@ def test_garbage_is_collected_by_a_sensor_once_its_time_is_over(
     swept(small, lake)
     assert (small.tick("collect_garbage", None).skip_message or "").startswith("Freed")
     assert lake.head(head.id) == head
-    monkeypatch.setenv("GC_GRACE_DAYS", "0")
-    assert (small.tick("collect_garbage", None).skip_message or "").startswith("Freed")
+    assert (small.tick(collect_garbage(NOW), None).skip_message or "").startswith("Freed")
     with pytest.raises(RefNotFound):
         lake.head(head.id)

@@ -25,7 +25,7 @@ from dagster import (
 )
 
 from lake_assets.io_managers.parquet import ParquetIOManager
-from lake_assets.resources.lake import EmbeddedLakeResource
+from lake_assets.resources.lake import EmbeddedLake
 from lake_assets_tests.shared_spark import SharedSpark
 
 EXECUTORS = {"in_process": in_process_executor, "multiprocess": multiprocess_executor}
@@ -43,7 +43,7 @@ def job(home: str, executor: str) -> JobDefinition:
         return MaterializeResult()
 
     assets: list[AssetsDefinition] = [numbers, forever]
-    lake = EmbeddedLakeResource(home=home)
+    lake = EmbeddedLake(home=home)
     return Definitions(
         assets=assets,
         jobs=[define_asset_job("waiting", executor_def=EXECUTORS[executor])],

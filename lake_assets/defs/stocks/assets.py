@@ -22,7 +22,6 @@ from dagster import (
     multi_asset,
 )
 
-from lake_assets.defs.stocks.checks import BLOCKING
 from lake_assets.defs.stocks.latest import table_update
 from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
 from lake_assets.defs.stocks.partitions import HOURS, hour_of
@@ -162,12 +161,10 @@ def parse_stocks(
 
 stocks_published = published_asset(
     GROUP,
-    ["stocks_csv", "stocks_parquet", "stocks_quarantine"],
-    blocking=BLOCKING,
-    partitions_def=HOURS,
+    [stocks_csv, parse_stocks],
     owners=OWNERS,
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=4), warn_window=timedelta(days=3)),
-).with_attributes(backfill_policy=BACKFILL)
+)
 
 
 @asset(

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from dagster import (
     AssetCheckExecutionContext,
-    AssetCheckKey,
     AssetCheckResult,
     AssetCheckSpec,
-    AssetKey,
     MetadataValue,
     PreviewWarning,
     multi_asset_check,
@@ -36,7 +34,6 @@ CHECKS = {
     "volume_not_negative": "TradedVolume and NumberOfTrades are not negative.",
     "quarantine_bounded": "The share of quarantined rows is within STOCKS_MAX_QUARANTINED.",
 }
-BLOCKING = [AssetCheckKey(AssetKey("stocks_parquet"), name) for name in CHECKS]
 
 
 def _specs() -> Sequence[AssetCheckSpec]:

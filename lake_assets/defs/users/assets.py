@@ -7,7 +7,6 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetOut, Failure, MetadataValue, asset, multi_asset
 
 from lake_assets import environments
-from lake_assets.defs.users.checks import BLOCKING
 from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
 from lake_assets.defs.users.schema import COLUMNS, PII, table_schema
@@ -96,10 +95,4 @@ def users_without_pii(
     return one_frame(batches).drop(*config.columns)
 
 
-users_published = published_asset(
-    GROUP,
-    ["users", "users_without_pii"],
-    blocking=BLOCKING,
-    partitions_def=BATCHES,
-    owners=OWNERS,
-)
+users_published = published_asset(GROUP, [read_users, users_without_pii], owners=OWNERS)

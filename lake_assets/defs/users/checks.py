@@ -26,7 +26,6 @@ from lake_assets.runs.branch import read_ref
 from lake_assets.runs.checked_commits import checked_at
 
 NO_PII = AssetCheckKey(AssetKey(WITHOUT_PII), "no_pii")
-BLOCKING = [NO_PII]
 
 _FILES_SHOWN = 20
 

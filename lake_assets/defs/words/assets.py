@@ -8,7 +8,6 @@ from typing import Any
 from dagster import AssetsDefinition, Failure, TableSchema, asset
 
 from lake_assets.defs.words import queries
-from lake_assets.defs.words.checks import BLOCKING
 from lake_assets.defs.words.config import StreamConfig
 from lake_assets.defs.words.schema import counts_schema, windowed_schema
 from lake_assets.defs.words.settings import WordsSettings
@@ -83,4 +82,4 @@ def _configured(config: StreamConfig, kafka: KafkaResource) -> dict[str, Any]:
     }
 
 
-words_published = published_asset(GROUP, ["word_counts", "word_counts_windowed"], blocking=BLOCKING, owners=OWNERS)
+words_published = published_asset(GROUP, [word_counts, word_counts_windowed], owners=OWNERS)

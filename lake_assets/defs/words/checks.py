@@ -48,7 +48,6 @@ _NO_DATA_LOSS = "no_data_loss"
 _NONE_LATE = "none_late"
 
 AUDIT = AssetCheckKey(AssetKey("word_counts"), "word_counts_audit")
-BLOCKING = [AssetCheckKey(AssetKey(stream), name) for stream in _STREAMS for name in _CHECKS]
 
 
 def _specs() -> list[AssetCheckSpec]:

@@ -7,8 +7,9 @@ again are there again, in every commit that holds them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -44,6 +45,24 @@ class ExpiryRecord:
             os.fsync(file.fileno())
 
 
+class UnknownPrefixError(Exception):
+    """Nothing that the lake has ever held lies at prefixes that are to be kept: what was meant would go for ever."""
+
+    def __init__(self, prefixes: Sequence[str]) -> None:
+        self.prefixes = prefixes
+        super().__init__(", ".join(prefixes))
+
+
+@dataclass(slots=True)
+class _Looked:
+    """What a look found: where refs were, all commits, and what those hold and what of it is needed."""
+
+    heads: set[pygit2.Oid]
+    history: set[pygit2.Oid]
+    needed: Reached = field(default_factory=Reached)
+    held: Reached = field(default_factory=Reached)
+
+
 class Expiry:
     """What expires the data of one lake."""
 
@@ -72,37 +91,67 @@ class Expiry:
         yes: bool,
     ) -> Removable:
         """Find what expires, and remove it if ``yes``; see :meth:`EmbeddedLake.expire`."""
-        keep, since, prefixes = list(keep), list(since), list(prefixes)
+        looked = self._look(before, list(keep), list(since), list(prefixes))
         if not yes:
-            return _summary(self._find(before, keep, since, prefixes))
+            return _summary(self._found(looked))
         # No ref moves meanwhile, so that none comes to need what is about to go.
         with self._refs.still():
-            found = list(self._find(before, keep, since, prefixes))
+            self._look_again(looked, before)
+            found = list(self._found(looked))
             self._record.note((path.name for path, _ in found), datetime.now(timezone.utc))
             for path, _ in found:
                 path.unlink(missing_ok=True)
             return _summary(found)
 
-    def _find(
-        self, before: datetime, keep: list[GitCommit], since: list[GitCommit], prefixes: list[str]
-    ) -> Iterator[tuple[Path, int]]:
-        refs = [root for root in self._refs.roots(before.timestamp()) if self._is_commit(root)]
-        heads = [self._repository[pygit2.Oid(raw=root)].peel(GitCommit) for root in refs]
-        history = {commit.id: commit for head in heads for commit in self._repository.walk(head.id, SortMode.NONE)}
+    def _look(self, before: datetime, keep: list[GitCommit], since: list[GitCommit], prefixes: list[str]) -> _Looked:
+        """Find what is held, and what of it is needed, while runs go on."""
+        heads = self._heads(before)
+        history = self._history(heads, ())
         kept = {commit.id for commit in [*heads, *keep, *since, *self._beginnings(heads)]}
         kept |= {name for name, commit in history.items() if commit.commit_time >= before.timestamp()}
         for sink in since:
             kept |= history.keys() - {commit.id for commit in self._repository.walk(sink.id, SortMode.NONE)}
-        needed, all_of_it = Reached(), Reached()
-        self._collector.reach((self._tree(name) for name in kept), needed)
+        looked = _Looked({head.id for head in heads}, set(history))
+        self._collector.reach((self._tree(name) for name in kept), looked.needed)
+        known = set[str]()
         for commit in history.values() if prefixes else ():
-            nodes = (self._commits.node(commit, prefix) for prefix in prefixes)
-            self._collector.reach([node.id for node in nodes if node], needed)
-        self._collector.reach((commit.tree_id.raw for commit in history.values()), all_of_it)
-        for sha256 in sorted(all_of_it.data - needed.data):
+            nodes = {prefix: node for prefix in prefixes if (node := self._commits.node(commit, prefix))}
+            known |= nodes.keys()
+            self._collector.reach((node.id for node in nodes.values()), looked.needed)
+        if unknown := [prefix for prefix in prefixes if prefix not in known]:
+            raise UnknownPrefixError(unknown)
+        self._collector.reach((commit.tree_id.raw for commit in history.values()), looked.held)
+        return looked
+
+    def _look_again(self, looked: _Looked, before: datetime) -> None:
+        """Add what refs that came or moved since need: where they are, what they began at, and all that is new."""
+        heads = [head for head in self._heads(before) if head.id not in looked.heads]
+        new = self._history(heads, looked.history).keys()
+        kept = {commit.id for commit in [*heads, *self._beginnings(heads)]} | new
+        self._collector.reach((self._tree(name) for name in kept), looked.needed)
+
+    def _found(self, looked: _Looked) -> Iterator[tuple[Path, int]]:
+        for sha256 in sorted(looked.held.data - looked.needed.data):
             path = self._objects.root / sha256[:2] / sha256[2:4] / sha256
             with suppress(FileNotFoundError):
                 yield path, path.stat().st_blocks * 512
+
+    def _heads(self, before: datetime) -> list[GitCommit]:
+        roots = (root for root in self._refs.roots(before.timestamp()) if self._is_commit(root))
+        return [self._repository[pygit2.Oid(raw=root)].peel(GitCommit) for root in roots]
+
+    def _history(self, heads: Iterable[GitCommit], hidden: Iterable[pygit2.Oid]) -> dict[pygit2.Oid, GitCommit]:
+        """Return the commits that heads descend from, but for those that the hidden ones do."""
+        found: dict[pygit2.Oid, GitCommit] = {}
+        waiting = list(heads)
+        seen = set(hidden)
+        while waiting:
+            commit = waiting.pop()
+            if commit.id not in seen:
+                seen.add(commit.id)
+                found[commit.id] = commit
+                waiting += commit.parents
+        return found
 
     def _beginnings(self, heads: Iterable[GitCommit]) -> Iterator[GitCommit]:
         """Yield what the branches of live runs began at."""

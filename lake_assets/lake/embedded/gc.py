@@ -4,9 +4,10 @@ Reached is what a branch, a tag or any other ref reaches, what a branch reached 
 grace time ago, and what a reader has a link to. Of the rest goes what nobody wrote, or found there and relied
 on, for the grace time: both renew a file's date.
 
-Writers go on meanwhile. What is removed is removed under the lock under which refs move: there, refs that
-have moved since are followed first, and a writer looks, before it moves its ref, whether all that it relies
-on is still there, and else puts it back. So whatever the grace time, no ref comes to reach what is gone.
+Writers go on meanwhile. What may go is found beside them; it is removed under the lock under which refs move. There,
+refs that have moved since are followed first, and each file is looked at once more. A writer looks, before it
+moves its ref, whether all that it relies on is still there, and else puts it back. So whatever the grace time, no ref
+comes to reach what is gone.
 """
 
 from __future__ import annotations
@@ -68,8 +69,11 @@ class Reached:
 class Collector:
     """What collects the garbage of one lake."""
 
-    def __init__(self, repository: pygit2.Repository, git_objects: GitObjects, objects: Objects, refs: Refs) -> None:
+    def __init__(
+        self, repository: pygit2.Repository, git_objects: GitObjects, objects: Objects, refs: Refs, answers: Path
+    ) -> None:
         self._repository = repository
+        self._answers = answers
         self._git_objects = git_objects
         self._objects = objects
         self._refs = refs
@@ -98,17 +102,23 @@ class Collector:
             reached = Reached()
             self.reach(self._refs.roots(before), reached)
             superseded, packed = self._pack(reached, before)
-            freed = list(_removed(file for name, file in self._loose().items() if name in packed))
+            left = {pack: ids_of(pack) - packed for pack in superseded}
+            freed = _removed(file for name, file in self._loose().items() if name in packed)
+            # Those that nobody has asked for as long.
+            _removed(file for file in _files(self._answers) if file.date <= before)
+            loose = {name: file for name, file in self._loose().items() if file.date <= before}
+            stored = self._unreached_data(reached, before)
+            temporary = self._temporary(before)
             with self._refs.still():
                 self.reach(self._refs.roots(before), reached)
-                unreached = [file for name, file in self._loose().items() if name not in reached.git]
-                git = list(_removed(file for file in unreached if file.date <= before))
-                for pack in superseded:
-                    left = ids_of(pack) - packed
-                    if not left & reached.git and (not left or _date(pack) <= before):
+                unreached = (file for name, file in loose.items() if name not in reached.git)
+                git = _removed(_still_old(unreached, before))
+                for pack, ids in left.items():
+                    if not ids & reached.git and (not ids or _date(pack) <= before):
                         _remove_pack(pack)
-                data = list(_removed(self._unreached_data(reached, before)))
-                temporary = list(_removed(self._temporary(before)))
+                unneeded = (file for file in stored if file.path.name not in reached.data)
+                data = _removed(file for file in _still_old(unneeded, before) if file.links == 1)
+                temporary = _removed(_still_old(temporary, before))
                 self._refs.forget_deleted(before)
                 self._git_objects.forget_all()
         return _summary(freed, git, data, temporary)
@@ -221,11 +231,22 @@ def _files(folder: Path) -> Iterator[_File]:
                 yield _File(Path(entry.path), status.st_blocks * 512, status.st_mtime, status.st_nlink)
 
 
-def _removed(files: Iterable[_File]) -> Iterator[_File]:
+def _still_old(files: Iterable[_File], before: float) -> Iterator[_File]:
+    """Yield files that nobody has written, or found there and relied on, since they were looked at."""
+    for file in files:
+        with suppress(FileNotFoundError):
+            status = file.path.lstat()
+            if status.st_mtime <= before:
+                yield file._replace(links=status.st_nlink)
+
+
+def _removed(files: Iterable[_File]) -> list[_File]:
+    removed: list[_File] = []
     for file in files:
         with suppress(FileNotFoundError):
             file.path.unlink()
-            yield file
+            removed.append(file)
+    return removed
 
 
 def _summary(

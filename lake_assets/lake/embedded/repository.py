@@ -18,11 +18,12 @@ from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, S
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
-from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord
+from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefixError
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector, Removable
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.history import newest_first
+from lake_assets.lake.embedded.newest import Newest
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
@@ -92,7 +93,8 @@ class EmbeddedLake:
         self._commits = Commits(self._git, git_objects, self._trees)
         self._refs = Refs(self._git, git_objects, git_dir, self._name)
         self._snapshots = Snapshots(self._home / "snapshots", self._scratch)
-        self._collector = Collector(self._git, git_objects, self._objects, self._refs)
+        self._newest = Newest(self._git)
+        self._collector = Collector(self._git, git_objects, self._objects, self._refs, self._newest.folder)
         self._expired = ExpiryRecord(git_dir / "lake_assets.expired")
 
     def __repr__(self) -> str:
@@ -144,7 +146,12 @@ class EmbeddedLake:
         folder = names.check_path(prefix or "", self._name)
         with self._translated(ref, folder):
             found = 0
-            for commit in newest_first(self._refs.resolve(ref)):
+            start = self._refs.resolve(ref)
+            if limit == 1 and folder:
+                if newest := self._newest.find(start, folder, lambda commit: self._changed(commit, folder)):
+                    yield describe(newest)
+                return
+            for commit in newest_first(start):
                 if found == limit:
                     return
                 if prefix is None or self._changed(commit, folder):
@@ -342,7 +349,8 @@ class EmbeddedLake:
                     self._objects.keep(files, pointers)
                     return successor(head)
 
-                write.commit = describe(self._refs.advance(branch, with_data))
+                made = describe(self._refs.advance(branch, with_data))
+                write.ended(made.id, lambda: made)
 
     def _files_in(self, commit: GitCommit, folders: Sequence[str]) -> dict[str, Node]:
         held: dict[str, Node] = {}
@@ -554,6 +562,11 @@ class EmbeddedLake:
             Commits that are kept with all that is not older than them, such as those that sinks reflect.
         prefixes
             Folders that are kept in all commits.
+
+        Raises
+        ------
+        PathNotFound
+            Nothing that the lake has ever held lies in one of the folders; nothing was removed.
         """
         with self._translated():
             expiry = Expiry(self._git, self._objects, self._commits, self._refs, self._collector, self._expired)
@@ -561,7 +574,11 @@ class EmbeddedLake:
             if yes:
                 self._snapshots.clean()
             kept, sinks = ([self._refs.resolve(ref) for ref in refs] for refs in (keep, since))
-            return expiry.run(before, kept, sinks, folders, yes)
+            try:
+                return expiry.run(before, kept, sinks, folders, yes)
+            except UnknownPrefixError as error:
+                reason = "no commit has ever held anything there, so nothing was removed: see `lake-assets ls`"
+                raise PathNotFound(reason, repository=self._name, path=str(error)) from error
 
     def leftovers(self) -> str:
         """Describe what :meth:`stale` names; empty where there is nothing."""

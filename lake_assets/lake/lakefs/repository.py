@@ -34,10 +34,15 @@ from lake_assets.lake.errors import (
 from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
 from lake_assets.lake.lakefs.api import Api
+from lake_assets.lake.lakefs.known import Written
 from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
 
 _ROUNDS = 30
 """How often a merge is made anew because others were quicker."""
+
+_COMPARED = 3
+"""Pairs of commits whose difference is kept: both sides of a merge, and what they parted from."""
+_LONGEST_KEPT = 10_000
 
 
 class LakeFSLake:
@@ -85,6 +90,7 @@ class LakeFSLake:
         self._name = self.api.name
         self._connect = (endpoint, access_key, secret_key)
         self._gateway: Any = None
+        self._compared: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
         self._server.open(storage_namespace or f"local://{repository}")
         self.format = self._server.format()
         if not any_format:
@@ -118,7 +124,7 @@ class LakeFSLake:
         """Make a branch at ``source``'s commit; see :meth:`Lake.create_branch`."""
         names.check_branch(name, self._name)
         self._check_ref(source)
-        return self._server.head(self._server.create_branch(name, source))
+        return self._server.commit_at(self._server.create_branch(name, source))
 
     def delete_branch(self, name: str) -> None:
         """Remove a branch; its commits stay readable by id."""
@@ -138,6 +144,9 @@ class LakeFSLake:
         if limit == 0:
             self._server.head(ref)
             return
+        if limit == 1 and folder and self._server.known.changed(ref, folder):
+            yield self._server.commit_at(ref)
+            return
         yield from self._server.log(ref, limit, folder)
 
     def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
@@ -150,6 +159,7 @@ class LakeFSLake:
         left = set(commits)
         for ref in refs:
             self._check_ref(ref)
+            left.difference_update(self._server.known.line(ref))
             found = self._server.log(ref, None, None)
             while left and (commit := next(found, None)) is not None:
                 left.discard(commit.id)
@@ -159,9 +169,25 @@ class LakeFSLake:
         """Return the paths that ``source`` changed since it and ``into`` parted, and that differ there, sorted."""
         for ref in (source, into):
             self._check_ref(ref)
-        changed = set(paths_of(self._server.diff(into, source, since_parted=True)))
-        differing = changed and set(paths_of(self._server.diff(into, source)))
-        return tuple(sorted(path for path in changed & differing if not folders.is_marker(path)))
+        return self._incoming(*self._server.merge_base(source, into))
+
+    def _incoming(self, theirs: str, ours: str, base: str) -> tuple[str, ...]:
+        changed = {item["path"] for item in self._between(base, theirs) if not folders.is_marker(item["path"])}
+        # Where the branch is still what both parted from, what differs there is what the source changed.
+        differing = changed if base == ours else paths_of(self._between(ours, theirs))
+        return tuple(sorted(changed.intersection(differing)))
+
+    def _between(self, left: str, right: str) -> Sequence[Mapping[str, Any]]:
+        """Return what differs between two commits, which never changes: what was asked for last is kept.
+
+        A merge compares what its audit has compared a moment before.
+        """
+        kept = self._compared.get((left, right))
+        if kept is None:
+            kept = [] if left == right else list(self._server.diff(left, right))
+            if len(kept) <= _LONGEST_KEPT:
+                self._compared = {**dict(list(self._compared.items())[1 - _COMPARED :]), (left, right): kept}
+        return kept
 
     def tag(self, name: str, ref: str) -> Commit:
         """Name a commit for ever; naming the same commit again is no error."""
@@ -263,7 +289,8 @@ class LakeFSLake:
             self._server.delete(place, removed)
             written, gone = self._staged(place, folder, targets, updated, mode, partitions)
             if not written and not gone:
-                write.commit = self._server.head(branch)
+                head = self._server.head(branch)
+                write.ended(head.id, lambda: head)
                 return
             kept = [*held, *stays] if mode == "append" else stays
             if mixed := folders.in_the_way({*kept, *written} - set(gone)):
@@ -276,7 +303,10 @@ class LakeFSLake:
             _check_metadata(write.metadata)
             text = message.strip() or f"Write {folder}"
             self._server.commit(place, text, write.metadata, uuid4().hex)
-            write.commit = self._land(place, branch, began, [*targets, *updated], text, write.metadata)
+            made = self._land(place, branch, began, [*targets, *updated], text, write.metadata)
+            changed = [at for at in (folder, *updated) if any(names.is_within(path, at) for path in (*written, *gone))]
+            self._server.known.learn_written(made, Written(began, tuple(changed)))
+            write.ended(made, lambda: self._server.commit_at(made))
 
     def _staged(
         self,
@@ -325,12 +355,12 @@ class LakeFSLake:
         targets: Sequence[str],
         message: str,
         metadata: Mapping[str, str],
-    ) -> Commit:
-        """Merge a committed private branch as one commit of one parent."""
+    ) -> str:
+        """Merge a committed private branch as one commit of one parent, and return its id."""
         for _ in range(_ROUNDS):
             try:
                 made = self._server.merge(place, branch, message, metadata, uuid4().hex, squash_merge=True)
-                return self._server.head(made or branch)
+                return made or self._server.head(branch).id
             except ConflictError:
                 head = self._server.head(branch).id
                 since = [path for path in paths_of(self._server.diff(began, head)) if not folders.is_marker(path)]
@@ -400,7 +430,7 @@ class LakeFSLake:
         The server has no merge that is bound to the head that was looked at, and others' commits change no marker.
         """
         ours, theirs = merged.parents
-        sides = (self._server.diff(base, ours), self._server.diff(base, theirs), self._server.diff(ours, theirs))
+        sides = (self._between(base, ours), self._between(base, theirs), self._between(ours, theirs))
         found = folders.conflicts(*sides)
         if not found:
             return
@@ -428,14 +458,12 @@ class LakeFSLake:
             if theirs != audit.source:
                 reason = f"the audit is of commit {audit.source}, not of {theirs}"
                 raise Unaudited(reason, repository=self._name, ref=ref)
-            # Where ``into`` is still what both sides parted from, what differs is what the source changed.
-            incoming = paths_of(self._server.diff(ours, theirs)) if base == ours else self.incoming(source, into)
-            places = {path: audit.place_of(path) for path in incoming if not folders.is_marker(path)}
+            places = {path: audit.place_of(path) for path in self._incoming(theirs, ours, base)}
             refuse_uncovered([path for path, place in places.items() if place is None], self._name, ref)
         if base != ours:
             self._refuse_conflicts(source, into)
             if isinstance(audit, Audit):
-                changed = {audit.place_of(path) for path in paths_of(self._server.diff(base, ours))}
+                changed = {audit.place_of(path) for path in paths_of(self._between(base, ours))}
                 refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
         return base, ours
 
@@ -458,7 +486,7 @@ class LakeFSLake:
         theirs, ours, base = self._server.merge_base(source, into)
         if base in (theirs, ours):
             return ours
-        sides = (self._server.diff(base, ours), self._server.diff(base, theirs), self._server.diff(ours, theirs))
+        sides = (self._between(base, ours), self._between(base, theirs), self._between(ours, theirs))
         found = folders.conflicts(*sides)
         if found:
             reason = "both sides changed the same paths since they parted; write them again on a new branch"

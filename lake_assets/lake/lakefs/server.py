@@ -18,6 +18,7 @@ from lake_assets.lake.format import FIRST
 from lake_assets.lake.format import FORMAT as LAKE_FORMAT
 from lake_assets.lake.lakefs import private
 from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
+from lake_assets.lake.lakefs.known import known_of
 from lake_assets.lake.names import is_commit_id
 
 KEY = ".lake.key"
@@ -62,6 +63,7 @@ class Server:
     def __init__(self, api: Api) -> None:
         self._api = api
         self.name = api.name
+        self.known = known_of(api.name)
 
     # Repository
 
@@ -113,7 +115,14 @@ class Server:
         """Return the newest commit of any ref."""
         query = {"amount": "1", "limit": "true"}
         page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)
-        return _commit(page["results"][0])
+        return self._commit(page["results"][0])
+
+    def commit_at(self, name: str) -> Commit:
+        """Return the commit of an id that the server has just given; what is known is not asked for again."""
+        return self.known.commit(name) or self.head(name)
+
+    def _commit(self, item: Mapping[str, Any]) -> Commit:
+        return self.known.learn(_commit(item))
 
     def branches(self) -> Iterator[tuple[str, str]]:
         """Yield each branch and its commit, by name."""
@@ -175,7 +184,7 @@ class Server:
             found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)["results"])
         else:
             found = self._api.pages(f"/refs/{_quoted(ref)}/commits", query, ref=ref)
-        yield from map(_commit, islice((item for item in found if item["parents"]), limit))
+        yield from map(self._commit, islice((item for item in found if item["parents"]), limit))
 
     def merge_base(self, source: str, destination: str) -> tuple[str, str, str]:
         """Return the commits of both, and the one that they parted from."""

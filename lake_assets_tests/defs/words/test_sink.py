@@ -28,7 +28,7 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.outbox.contract import Update
 from lake_assets.runs.rollback import plan_rollback
 from lake_assets.runs.rollback import roll_back as lake_roll_back
-from lake_assets.runs.sinks import sinks_follow_main
+from lake_assets.sensors import sinks_follow_main
 from lake_assets_tests.defs.words.counts import publish, publish_other
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream
 from lake_assets_tests.defs.words.test_publications import roll_back
@@ -48,7 +48,7 @@ class Words:
         published = AssetSpec("words_published", tags={"layer": "published"})
         return Definitions(
             assets=[published, AssetSpec("word_counts"), word_counts_topic],
-            sensors=[sinks_follow_main],
+            sensors=[sinks_follow_main("nosql", "words_outbox")],
             resources=environments.resources(),
         )
 

@@ -1,0 +1,36 @@
+"""What another project imports: the names of `lake_assets`, and what an import of it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lake_assets
+
+
+def run(code: str, folder: Path) -> str:
+    """Run a program in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_it_loads_neither_dagster_nor_a_frame_library(tmp_path: Path) -> None:
+    heavy = ["dagster", "pyspark", "pandas", "pyarrow", "pygit2", "pydantic", "confluent_kafka", "duckdb", "boto3"]
+    found = run(f"import sys, lake_assets\nprint([name for name in {heavy} if name in sys.modules])", tmp_path)
+    assert found.strip() == "[]"
+
+
+def test_every_name_is_there_and_no_other() -> None:
+    homes = sorted(name for names in lake_assets._HOMES.values() for name in names)
+    assert sorted(lake_assets.__all__) == homes
+    for name in lake_assets.__all__:
+        assert getattr(lake_assets, name).__module__.startswith("lake_assets.")
+    assert set(lake_assets.__all__) <= set(dir(lake_assets))
+    with pytest.raises(AttributeError, match="no attribute 'LakeFSResource'"):
+        _ = lake_assets.LakeFSResource  # type: ignore[attr-defined]
