@@ -24,10 +24,12 @@ from dagster import (
 from lake_assets.lake.contract import MAIN
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.audit import PublicationRefused
-from lake_assets.runs.branch import RUN_ID, branch_name, find_head, refuse_lost
+from lake_assets.runs.branch import branch_name, find_head, refuse_lost
+from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.lake_commits import commits_since, events_of
 from lake_assets.runs.lock import is_alive
+from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs, unpublished_observations
 from lake_assets.runs.publishing import LAYER, publish
 from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Sink, requests_for, sinks_of
 from lake_assets.runs.sweeping import sweep
@@ -46,7 +48,14 @@ def lake_sensors(*, sweep_after: timedelta = SWEEP_AFTER, gc_grace: timedelta = 
     gc_grace
         How long data that nothing needs any more stay in an embedded lake.
     """
-    return [publish_runs(), lake_commits(), sweep_branches(sweep_after), collect_garbage(gc_grace)]
+    return [
+        publish_runs(),
+        mark_failed_runs,
+        mark_canceled_runs,
+        lake_commits(),
+        sweep_branches(sweep_after),
+        collect_garbage(gc_grace),
+    ]
 
 
 def publish_runs() -> SensorDefinition:
@@ -79,6 +88,8 @@ def publish_runs() -> SensorDefinition:
             context.log.warning(
                 "Branch %s waits for `lake-assets publish %s`: %s", name, run.run_id, refusal.description
             )
+            for observation in unpublished_observations(lake.lake, context.instance, run, str(refusal.description)):
+                context.instance.report_runless_asset_event(observation)
             return
         context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
 
@@ -218,7 +229,7 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
         head = lake.head(MAIN)
         if context.cursor == head.id:
             return SkipReason(f"{MAIN} is still at {head.id}.")
-        publisher = context.instance.get_run_by_id(head.metadata.get(RUN_ID, ""))
+        publisher = context.instance.get_run_by_id(CommitMetadata.parse(head.metadata).run_id or "")
         if publisher is not None and is_alive(context.instance, publisher):
             return SkipReason(f"Run {publisher.run_id}, which published {head.id}, goes on: it feeds its sinks itself.")
         requests: list[RunRequest] = []

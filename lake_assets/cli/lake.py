@@ -88,18 +88,19 @@ def log(
 
 
 def _commit(commit: Commit) -> dict[str, Any]:
-    known = commit.metadata
-    rows = known.get("rows")
+    from lake_assets.runs.commit_metadata import CommitMetadata
+
+    made = CommitMetadata.parse(commit.metadata)
     return {
         "id": commit.id,
         "time": commit.committed_at,
         "message": commit.message,
-        "asset": known.get("asset"),
-        "partition": known.get("partition"),
-        "rows": int(rows) if rows and rows.isdecimal() else rows,
-        "run": known.get("run_id"),
-        "code_version": known.get("code_version"),
-        "audit": read_record(known),
+        "asset": made.asset,
+        "partition": made.partition,
+        "rows": made.rows,
+        "run": made.run_id,
+        "code_version": made.code_version,
+        "audit": read_record(commit.metadata),
     }
 
 

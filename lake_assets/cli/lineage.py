@@ -58,12 +58,14 @@ def lineage(
 
 def _publication(lake: Lake, at: str, origin: Origin) -> dict[str, Any] | None:
     """Return the commit that let an asset's newest place in, and by which audit; None: it is not published."""
+    from lake_assets.runs.commit_metadata import CommitMetadata
+
     commit = next(lake.first_parents(at, origin.places[0]), None)
     if commit is None or commit.id == origin.commit.id:
         return None
     record = read_record(commit.metadata)
     if record is not None:
-        asset = origin.commit.metadata.get("asset")
+        asset = CommitMetadata.parse(origin.commit.metadata).asset
         record = [entry for entry in record if entry.get("asset", asset) == asset] or record
     return {"commit": commit.id, "audit": record}
 
@@ -96,22 +98,22 @@ def _is_new(origin: Origin, seen: set[tuple[str, tuple[str, ...]]]) -> bool:
 
 
 def _facts(origin: Origin) -> dict[str, Any]:
-    from lake_assets.runs.provenance import ROLLBACK_TO, SOURCE
+    from lake_assets.runs.commit_metadata import CommitMetadata
 
-    known = origin.commit.metadata
-    rows = known.get("rows")
+    made = CommitMetadata.parse(origin.commit.metadata)
     return {
         "commit": origin.commit.id,
         "time": origin.commit.committed_at,
         "message": origin.commit.message,
-        "run": known.get("run_id"),
-        "job": known.get("job"),
-        "step": known.get("step"),
-        "code_version": known.get("code_version"),
-        "rows": int(rows) if rows and rows.isdecimal() else rows,
-        "sources": [value for key, value in sorted(known.items()) if key.partition("[")[0] == SOURCE],
-        "rollback_to": known.get(ROLLBACK_TO),
-        "reason": known.get("reason"),
+        "run": made.run_id,
+        "job": made.job,
+        "step": made.step,
+        "code_version": made.code_version,
+        "code_commit": made.code_commit,
+        "rows": made.rows,
+        "sources": [source for _, source in sorted(made.sources.items())],
+        "rollback_to": made.rollback_to,
+        "reason": made.reason,
     }
 
 
@@ -165,7 +167,10 @@ def _label(origin: Origin) -> Iterator[str]:
     if facts["reason"]:
         yield f"reason: {facts['reason']}"
     if facts["code_version"]:
-        yield f"code {facts['code_version']}"
+        yield f"code version {facts['code_version']}"
+    if facts["code_commit"]:
+        commit, dash, dirty = facts["code_commit"].partition("-")
+        yield f"code commit {commit[:SHORT]}{dash}{dirty}"
     if facts["rows"] is not None:
         yield f"{facts['rows']} rows"
     yield moment(facts["time"])

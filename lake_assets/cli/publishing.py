@@ -38,7 +38,8 @@ def publish(
     """
     overridden = an_override(override or [], by, reason)
     with closing(environments.open_lake()) as lake, open_instance() as instance:
-        from lake_assets.runs.branch import RUN_ID, find_head
+        from lake_assets.runs.branch import find_head
+        from lake_assets.runs.commit_metadata import CommitMetadata
         from lake_assets.runs.publishing import publish as publish_run
 
         run_id = _run_id(lake, run)
@@ -55,7 +56,7 @@ def publish(
                 "terminate it in Dagster's UI"
             )
         result = publish_run(lake, instance, record, load_graph(), override=overridden)
-        published = result.commit.metadata.get(RUN_ID) == run_id
+        published = CommitMetadata.parse(result.commit.metadata).run_id == run_id
     if json:
         emit(
             {

@@ -38,17 +38,15 @@ from lake_assets.layout.partitioning import columns_of, held_windows, unlike
 from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.runs.branch import RUN_ID, ensure_run_branch, read_ref
-from lake_assets.runs.link import run_link
-from lake_assets.runs.provenance import INPUT, parents
+from lake_assets.runs.asset_metadata import COMMIT, PREFIX, PREVIEW, place_metadata
+from lake_assets.runs.branch import ensure_run_branch, read_ref
+from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
+from lake_assets.runs.link import run_url
+from lake_assets.runs.provenance import parents
 from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
-
-
-PREVIEW = "lake/preview"
-"""Asset metadata: False keeps rows of a sensitive asset out of Dagster's event log, which outlives them in the lake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +182,12 @@ class LakeIOManager(ConfigurableIOManager):
                     write_manifest(
                         write.filesystem, root, part.rows, part.version, part.beside, part.columns, target.windows
                     )
-                write.metadata["rows"] = str(sum(part.rows for part in stored.values()))
-                if len(stored) > 1:
-                    write.metadata |= {f"rows[{key}]": str(part.rows) for key, part in stored.items()}
-                write.metadata["data_version"] = _data_version(stored)
+                rows = {key: part.rows for key, part in stored.items()}
+                write.metadata |= CommitMetadata(
+                    rows=sum(rows.values()),
+                    partition_rows=rows if len(rows) > 1 else {},
+                    data_version=_data_version(stored),
+                ).to_metadata()
             commit = write.commit_id
             self._committed(obj, lake, commit, target.prefix)
         except _EqualContentError:
@@ -258,12 +258,7 @@ class LakeIOManager(ConfigurableIOManager):
             path = target.path(key)
             files = [item for item in lake.list(commit, path) if not item.path.endswith(f"/{MANIFEST}")]
             metadata: dict[str, Any] = {
-                "lake/commit": commit,
-                "lake/prefix": path,
-                "lake/branch": branch,
-                "lake/repository": lake.repository,
-                "dagster/uri": f"lake://{commit}/{path}",
-                "dagster/row_count": part.rows,
+                **place_metadata(lake, branch, commit, path, part.rows),
                 "size": MetadataValue.int(sum(item.size for item in files)),
                 "files": len(files),
                 **part.metadata,
@@ -294,7 +289,7 @@ def _tell_commit(context: InputContext, commit: str, prefix: str) -> None:
 
     Not by ``add_input_metadata``: that observes the asset besides, and refuses an input of several partitions.
     """
-    told = {"lake/commit": MetadataValue.text(commit), "lake/prefix": MetadataValue.text(prefix)}
+    told = {COMMIT: MetadataValue.text(commit), PREFIX: MetadataValue.text(prefix)}
     context._user_generated_metadata = {**context._user_generated_metadata, **told}  # pyright: ignore[reportPrivateUsage]
 
 
@@ -367,23 +362,17 @@ def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict
     step: StepExecutionContext = context.step_context
     layer = step.job_def.asset_layer
     node = layer.get(context.asset_key)
-    metadata = {
-        RUN_ID: context.run_id,
-        "job": context.job_name,
-        "step": step.step.key,
-        "asset": name_of(context.asset_key),
-        **run_link(url, context.run_id),
-    }
-    if context.has_asset_partitions:
-        keys = sorted(context.asset_partition_keys)
-        metadata["partition"] = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
-    if node.code_version:
-        metadata["code_version"] = node.code_version
-    for parent in sorted(node.parent_keys):
-        newest = next(lake.log(base, 1, prefix_of(parent)), None)
-        if newest is not None:
-            metadata[f"{INPUT}{name_of(parent)}"] = newest.id
-    return metadata
+    newest = {name_of(key): next(lake.log(base, 1, prefix_of(key)), None) for key in sorted(node.parent_keys)}
+    return CommitMetadata(
+        run_id=context.run_id,
+        job=context.job_name,
+        step=step.step.key,
+        asset=name_of(context.asset_key),
+        partition=partition_range(context.asset_partition_keys) if context.has_asset_partitions else None,
+        code_version=node.code_version,
+        inputs={name: commit.id for name, commit in newest.items() if commit is not None},
+        run_url=run_url(url, context.run_id),
+    ).to_metadata()
 
 
 def _data_version(stored: Mapping[str, Stored]) -> str:

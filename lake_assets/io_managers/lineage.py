@@ -14,11 +14,10 @@ from dagster import (
     TableSchema,
 )
 
+from lake_assets.runs.asset_metadata import COLUMN_LINEAGE, COLUMN_SCHEMA
+
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.job.asset_layer import AssetLayer
-
-SCHEMA = "dagster/column_schema"
-LINEAGE = "dagster/column_lineage"
 
 
 def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) -> dict[str, Any]:
@@ -48,8 +47,8 @@ def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) ->
         )
     if schema is None:
         return {}
-    metadata: dict[str, Any] = {SCHEMA: schema}
-    if LINEAGE in layer.get(context.asset_key).metadata:
+    metadata: dict[str, Any] = {COLUMN_SCHEMA: schema}
+    if COLUMN_LINEAGE in layer.get(context.asset_key).metadata:
         return metadata
     deps: dict[str, list[TableColumnDep]] = {}
     for parent in sorted(layer.get(context.asset_key).parent_keys):
@@ -57,7 +56,7 @@ def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) ->
         for column in upstream.columns if upstream else ():
             deps.setdefault(column.name, []).append(TableColumnDep(parent, column.name))
     lineage = {column.name: deps[column.name] for column in schema.columns if column.name in deps}
-    return {**metadata, LINEAGE: TableColumnLineage(lineage)} if lineage else metadata
+    return {**metadata, COLUMN_LINEAGE: TableColumnLineage(lineage)} if lineage else metadata
 
 
 def declared_columns(layer: AssetLayer, key: AssetKey) -> dict[str, str]:
@@ -69,6 +68,6 @@ def declared_columns(layer: AssetLayer, key: AssetKey) -> dict[str, str]:
 def _schema(layer: AssetLayer, key: AssetKey) -> TableSchema | None:
     if not layer.has(key):
         return None
-    entry = layer.get(key).metadata.get(SCHEMA)
+    entry = layer.get(key).metadata.get(COLUMN_SCHEMA)
     value = getattr(entry, "schema", entry)
     return value if isinstance(value, TableSchema) else None

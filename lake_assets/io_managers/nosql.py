@@ -29,6 +29,7 @@ from lake_assets.layout.asset_folders import name_of
 from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource, session_of
+from lake_assets.runs.asset_metadata import COMMIT, ROW_COUNT, SINCE, URI
 from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class NoSQLIOManager(ConfigurableIOManager):
         if isinstance(obj, TableUpdate):
             with spark_errors():
                 result = self._update(context, store, table, obj)
-            context.add_output_metadata({"lake/commit": obj.to_commit, "lake/since": obj.from_commit or "none"})
+            context.add_output_metadata({COMMIT: obj.to_commit, SINCE: obj.from_commit or "none"})
             version = DataVersion(obj.version)
             context.step_context.set_data_version(context.asset_key, version)
         elif engines.engine_of_value(obj) is not None:
@@ -132,8 +133,8 @@ class NoSQLIOManager(ConfigurableIOManager):
         schema = store.schema(table)
         context.add_output_metadata(
             {
-                "dagster/uri": f"{self.nosql.describe()}/{table}",
-                "dagster/row_count": store.row_count(table),
+                URI: f"{self.nosql.describe()}/{table}",
+                ROW_COUNT: store.row_count(table),
                 "preview": MetadataValue.md(_preview(store, table)),
                 **column_metadata(
                     context, {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}

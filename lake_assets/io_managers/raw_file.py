@@ -38,7 +38,7 @@ from lake_assets.lake.errors import InvalidName
 from lake_assets.lake.names import check_folder, join
 from lake_assets.layout.manifest import MANIFEST, manifest_in, read_manifest
 from lake_assets.resources.spark import session_of
-from lake_assets.runs.provenance import SOURCE
+from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.spark.session import can_be_escaped, literal
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class RawFileIOManager(LakeIOManager):
         for file in files.values():
             _check_name(file.name, self.lake.lake)
         stored: dict[str, Stored] = {}
+        sources: dict[str, str] = {}
         for key, file in files.items():
             place = join(write.root, target.folders[key])
             write.filesystem.create_dir(place, recursive=True)
@@ -135,9 +136,10 @@ class RawFileIOManager(LakeIOManager):
                 copy_files(str(file.path), destination, LocalFileSystem(), write.filesystem)
             metadata = {"checksum": f"sha256:{file.sha256}", **file.metadata}
             stored[key] = Stored(file.rows, file.sha256[:32], metadata)
-            if SOURCE in file.metadata:
-                source = file.metadata[SOURCE]
-                write.metadata[f"{SOURCE}[{key}]" if len(files) > 1 else SOURCE] = str(getattr(source, "value", source))
+            if "source" in file.metadata:
+                source = file.metadata["source"]
+                sources[key if len(files) > 1 else ""] = str(getattr(source, "value", source))
+        write.metadata |= CommitMetadata(sources=sources).to_metadata()
         return stored
 
     def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:

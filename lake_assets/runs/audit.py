@@ -30,8 +30,10 @@ from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.names import belongs_to, beside, is_within
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
-from lake_assets.runs.branch import RUN_ID, ancestors
+from lake_assets.runs.branch import ancestors
+from lake_assets.runs.check_results import explain
 from lake_assets.runs.checked_commits import Evaluated, RunEvents
+from lake_assets.runs.commit_metadata import CommitMetadata
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -60,10 +62,10 @@ class PublicationRefused(Failure):
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """A place that may not change, and the checks that stand in its way."""
+    """A place that may not change, and the checks that stand in its way, each with what it found last."""
 
     place: str
-    checks: tuple[str, ...]
+    checks: Mapping[str, str]
 
 
 def audit_publication(
@@ -113,6 +115,7 @@ class _Decision:
     back_to: Commit | None
     _runs: dict[str, RunEvents] = field(default_factory=dict[str, RunEvents])
     _differing: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict[tuple[str, str], tuple[str, ...]])
+    _found: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     _histories: dict[AssetCheckKey, list[AssetCheckExecutionRecord]] = field(
         default_factory=dict[AssetCheckKey, "list[AssetCheckExecutionRecord]"]
     )
@@ -154,7 +157,8 @@ class _Decision:
         if len(overridden) < len(missing):
             back_to = self._went_back(place)
             if back_to is None:
-                refusals.append(_Refusal(place, tuple(name for name in missing if name not in overridden)))
+                stand = {name: self._found.get((name, place), "") for name in missing if name not in overridden}
+                refusals.append(_Refusal(place, stand))
                 return
             entries.append(Entry(asset, partition, place, passed, warned, back_to=back_to))
             return
@@ -234,7 +238,11 @@ class _Decision:
             return None
         if newest.evaluation.passed:
             return False
-        return True if newest.evaluation.severity == AssetCheckSeverity.WARN else None
+        if newest.evaluation.severity == AssetCheckSeverity.WARN:
+            return True
+        found = explain(newest.evaluation.description, newest.evaluation.metadata)
+        self._found[key.to_user_string(), place.path] = f"did not pass: {found}"
+        return None
 
     def _holds(self, commit: str, place: AssetPlace) -> bool:
         try:
@@ -319,7 +327,9 @@ def _explained(lake: Lake, source: Commit, refusals: Sequence[_Refusal]) -> str:
 
 
 def _blame(lake: Lake, source: Commit, refusal: _Refusal) -> str:
-    """Return which commit and run left a place as it is, and which checks it misses."""
+    """Return which commit and run left a place as it is, which checks it misses, and what those found."""
     maker = next((commit for commit in lake.log(source.id, None, refusal.place) if len(commit.parents) < 2), source)
-    by = f" of run {maker.metadata[RUN_ID]}" if RUN_ID in maker.metadata else ""
-    return f"commit {maker.id}{by}, without {', '.join(refusal.checks)}"
+    run_id = CommitMetadata.parse(maker.metadata).run_id
+    by = f" of run {run_id}" if run_id else ""
+    checks = [f"{check}, which {found}" if found else check for check, found in refusal.checks.items()]
+    return f"commit {maker.id}{by}, without {'; '.join(checks)}"

@@ -10,13 +10,12 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, Failure
 
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import AlreadyExists, RefNotFound
+from lake_assets.runs.asset_metadata import COMMIT, PREFIX, REPOSITORY
+from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.lock import acquire_run_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-RUN_ID = "run_id"
-"""Commit metadata: the run that made the commit, or whose branch a merge published."""
 
 SOURCE_REF = "source_ref"
 """Run configuration of the resource ``snapshot``: what a run reads instead of ``main``'s head."""
@@ -48,7 +47,7 @@ def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Comm
     """
     record = instance.get_run_record_by_id(run_id)
     for commit in lake.log(MAIN):
-        if commit.metadata.get(RUN_ID) == run_id and len(commit.parents) > 1:
+        if len(commit.parents) > 1 and CommitMetadata.parse(commit.metadata).run_id == run_id:
             return commit
         if record is not None and commit.committed_at < record.create_timestamp - CLOCK_SLACK:
             return None
@@ -123,9 +122,9 @@ def materialized(lake: Lake, instance: DagsterInstance, run_id: str) -> dict[str
     for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records:
         event = record.event_log_entry.asset_materialization
         told = {name: str(entry.value) for name, entry in event.metadata.items()} if event is not None else {}
-        if event is not None and "lake/prefix" in told and told.get("lake/repository") == lake.repository:
+        if event is not None and PREFIX in told and told.get(REPOSITORY) == lake.repository:
             what = event.asset_key.to_user_string()
-            made[told.get("lake/commit", "")] = f"{what} {event.partition}" if event.partition else what
+            made[told.get(COMMIT, "")] = f"{what} {event.partition}" if event.partition else what
     return made
 
 

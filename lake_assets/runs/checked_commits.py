@@ -1,6 +1,6 @@
 """What one run's events tell of its materializations, and of the commits that its checks read.
 
-A check says which commit it read in its result's metadata (:data:`~lake_assets.runs.event_log.COMMIT`), as a
+A check says which commit it read in its result's metadata (:data:`~lake_assets.runs.asset_metadata.COMMIT`), as a
 check that opens the lake itself does (:func:`checked_at`). A check in the very step that makes the asset looks at what
 that step has in hand: at what this attempt of it wrote, and at nothing else. Of another check it is the commit at which
 our IO manager loaded the asset for the check's step. Else it is what the run, or one that it went on from, wrote last
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from dagster import AssetCheckEvaluation, AssetCheckKey, AssetKey, DagsterEventType, DagsterInstance
 
 from lake_assets.layout.asset_folders import prefix_of
-from lake_assets.runs.event_log import COMMIT, PREFIX, REPOSITORY
+from lake_assets.runs.asset_metadata import COMMIT, PREFIX, REPOSITORY
 
 _KINDS = {
     DagsterEventType.STEP_START,

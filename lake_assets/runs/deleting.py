@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,25 +9,17 @@ from dagster import AssetMaterialization, DagsterInstance, Failure
 
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
-from lake_assets.lake.errors import LakeError, MergeConflict, Unaudited
-from lake_assets.lake.names import ancestors, belongs_to, beside
-from lake_assets.layout.manifest import MANIFEST
+from lake_assets.lake.names import belongs_to, beside
+from lake_assets.runs.asset_metadata import DATA_VERSION, DELETION_BY, DELETION_REASON, place_metadata
 from lake_assets.runs.asset_places import AssetPlaces
-from lake_assets.runs.audit import NO_ASSET, audit_publication
-from lake_assets.runs.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, RUNLESS, EventLog
-from lake_assets.runs.lock import acquire_run_lock
-from lake_assets.runs.publishing import conflicting
-from lake_assets.runs.rollback import ABSENT, REASON, changed_publications
+from lake_assets.runs.audit import NO_ASSET
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.correction import DELETION, Correction, correct_main, refuse_part
+from lake_assets.runs.event_log import RUNLESS, EventLog
+from lake_assets.runs.rollback import ABSENT, changed_publications
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
-
-BRANCH = "delete-"
-"""Beginning of the names of the branches that deletions are made on."""
-DELETED = "deleted"
-"""Commit metadata: the folder that a deletion took off ``main``."""
-BY = "by"
-"""Commit metadata: who did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +53,7 @@ def plan_deletion(lake: Lake, place: str) -> Deletion:
     paths = [item.path for folder in (place, beside(place)) for item in lake.list(head.id, folder)]
     if not paths:
         raise Failure(f"{MAIN} holds nothing at {place!r}: there is nothing to delete.")
-    whole = next((above for above in ancestors(place) if lake.fingerprint(head.id, f"{above}/{MANIFEST}")), None)
-    if whole is not None:
-        raise Failure(f"{place!r} is a part of {whole!r}, which was written as a whole: delete that, or write it anew.")
+    refuse_part(lake, head.id, place, "delete that, or write it anew")
     return Deletion(head, place, tuple(paths))
 
 
@@ -79,30 +67,26 @@ def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Delet
     Failure
         Something was published to the same place since it was planned; ``main`` is as it was.
     """
-    name = f"{BRANCH}{secrets.token_hex(6)}"
-    acquire_run_lock(instance, name)
-    lake.create_branch(name, plan.head.id)
-    metadata = {DELETED: plan.place, BY: by, REASON: reason}
+    metadata = CommitMetadata(deleted=plan.place, by=by, reason=reason)
     message = f"Delete {plan.place}\n\n{reason}"
-    try:
+
+    def write(branch: str) -> None:
         prefix, _, below = plan.place.partition("/")
         partitions = [below] if below else None
         apart = {path for path in plan.paths if belongs_to(path) != path}
         folders = [beside(plan.place)] if apart else []
-        with lake.write(name, prefix, "overwrite", message, metadata, partitions, folders) as write:
-            write.removed |= apart
-        override = Override(by, reason, _checks(graph, plan))
-        audit = audit_publication(lake, instance, graph, lake.head(name), override=override)
-        return lake.merge(audit.source, MAIN, message, metadata, audit)
-    except (MergeConflict, Unaudited) as error:
-        raise Failure(
-            f"{plan.place} is not deleted: since it was looked at, {MAIN} got other versions of "
-            f"{conflicting(lake, error)}. {MAIN} is as it was. Look at it again, and start anew.",
-            allow_retries=False,
-        ) from error
-    finally:
-        with suppress(LakeError):
-            lake.delete_branch(name)
+        with lake.write(branch, prefix, "overwrite", message, metadata.to_metadata(), partitions, folders) as place:
+            place.removed |= apart
+
+    correction = Correction(
+        kind=DELETION,
+        head=plan.head,
+        message=message,
+        metadata=metadata,
+        refused=f"{plan.place} is not deleted",
+        override=Override(by, reason, _checks(graph, plan)),
+    )
+    return correct_main(lake, instance, graph, correction, write)
 
 
 def _checks(graph: AssetGraph, plan: Deletion) -> tuple[str, ...]:
@@ -124,21 +108,16 @@ def deletion_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
     merge
         The commit on ``main``.
     """
-    reason = merge.metadata.get(REASON, "")
-    described = f"Deleted by {merge.metadata.get(BY, 'somebody')}: {reason}"
-    common: dict[str, str | int] = {
-        COMMIT: merge.id,
-        "lake/branch": MAIN,
-        "lake/repository": lake.repository,
-        "deletion/by": merge.metadata.get(BY, ""),
-        "deletion/reason": reason,
-    }
+    made = CommitMetadata.parse(merge.metadata)
+    by, reason = made.by or "somebody", made.reason or ""
+    described = f"Deleted by {by}: {reason}"
+    about = {DELETION_BY: by, DELETION_REASON: reason}
     changed = AssetPlaces(graph).of(lake.diff(merge.parents[0], merge.id).paths)
     told = [
         AssetMaterialization(
             place.asset,
             description=described,
-            metadata={**common, PREFIX: place.path, ROW_COUNT: 0},
+            metadata={**place_metadata(lake, MAIN, merge.id, place.path, 0), **about},
             partition=place.partition,
             tags={DATA_VERSION: ABSENT},
         )
@@ -147,7 +126,11 @@ def deletion_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
     ]
     published = [
         AssetMaterialization(
-            key, description=described, metadata=common, partition=partition, tags={DATA_VERSION: version}
+            key,
+            description=described,
+            metadata={**place_metadata(lake, MAIN, merge.id), **about},
+            partition=partition,
+            tags={DATA_VERSION: version},
         )
         for key, partition, version in changed_publications(lake, graph, merge, told)
     ]

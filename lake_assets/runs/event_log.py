@@ -8,17 +8,8 @@ from dataclasses import dataclass
 from dagster import AssetKey, DagsterEventType, DagsterInstance
 
 from lake_assets.lake.contract import Commit
-from lake_assets.runs.branch import RUN_ID
-
-COMMIT = "lake/commit"
-"""Materialization metadata: the commit that holds the bytes."""
-PREFIX = "lake/prefix"
-"""Materialization metadata: the place in the lake."""
-REPOSITORY = "lake/repository"
-"""Materialization metadata: the lake."""
-ROW_COUNT = "dagster/row_count"
-DATA_VERSION = "dagster/data_version"
-"""Materialization tag."""
+from lake_assets.runs.asset_metadata import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT
+from lake_assets.runs.commit_metadata import CommitMetadata
 
 RUNLESS = ""
 """What Dagster files events under that no run of its made: reported by hand, or by a sensor."""
@@ -68,7 +59,7 @@ class EventLog:
 
         That is the one that names this commit; else the newest of its run and place, for others to say what differs.
         """
-        events = self.all_of(commit.metadata.get(RUN_ID, RUNLESS), place)
+        events = self.all_of(CommitMetadata.parse(commit.metadata).run_id or RUNLESS, place)
         return next((event for event in events if event.commit == commit.id), events[0] if events else None)
 
     def all_of(self, run_id: str, place: str) -> list[Materialized]:

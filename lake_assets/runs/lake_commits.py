@@ -11,11 +11,11 @@ from dagster import AssetMaterialization
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.layout.manifest import MANIFEST, read_manifest
+from lake_assets.runs.asset_metadata import DATA_VERSION, place_metadata
 from lake_assets.runs.asset_places import AssetPlaces
-from lake_assets.runs.branch import RUN_ID
-from lake_assets.runs.deleting import DELETED, deletion_events
-from lake_assets.runs.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, EventLog
-from lake_assets.runs.provenance import ROLLBACK_TO
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.deleting import deletion_events
+from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.rollback import place_version, rollback_events
 
 if TYPE_CHECKING:
@@ -35,11 +35,12 @@ def commits_since(lake: Lake, head: Commit, seen: str) -> Iterator[Commit]:
 
 def events_of(lake: Lake, log: EventLog, graph: AssetGraph, commit: Commit) -> Sequence[AssetMaterialization]:
     """Return what Dagster has not been told of a commit of ``main``: nothing of one that a run made."""
-    if ROLLBACK_TO in commit.metadata:
+    made = CommitMetadata.parse(commit.metadata)
+    if made.rollback_to is not None:
         return list(rollback_events(lake, log, graph, commit))
-    if DELETED in commit.metadata:
+    if made.deleted is not None:
         return list(deletion_events(lake, log, graph, commit))
-    return [] if RUN_ID in commit.metadata else list(external_events(lake, graph, commit))
+    return [] if made.run_id is not None else list(external_events(lake, graph, commit))
 
 
 def external_events(lake: Lake, graph: AssetGraph, commit: Commit) -> Iterator[AssetMaterialization]:
@@ -52,19 +53,10 @@ def external_events(lake: Lake, graph: AssetGraph, commit: Commit) -> Iterator[A
             with suppress(PathNotFound, OSError, ValueError, KeyError):
                 manifest = read_manifest(lake.path(commit.id, place.path))
                 version, rows = manifest.data_version, manifest.rows
-        metadata: dict[str, str | int] = {
-            COMMIT: commit.id,
-            PREFIX: place.path,
-            "lake/branch": MAIN,
-            "lake/repository": lake.repository,
-            "dagster/uri": f"lake://{commit.id}/{place.path}",
-        }
-        if rows is not None:
-            metadata[ROW_COUNT] = rows
         yield AssetMaterialization(
             place.asset,
             description=f"Commit {commit.id[:12]}, of no run: {commit.message.partition(chr(10))[0]}",
-            metadata=metadata,
+            metadata=place_metadata(lake, MAIN, commit.id, place.path, rows),
             partition=place.partition,
             tags={DATA_VERSION: version},
         )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-KEY = "::lakefs::Dagster::url[url:ui]"
-"""Commit metadata that lakeFS shows as a button."""
 
-
-def run_link(url: str, run_id: str) -> dict[str, str]:
-    """Return the commit metadata that link to a run.
+def run_url(web_page: str, run_id: str) -> str | None:
+    """Return the page of a run in Dagster's web page.
 
     Parameters
     ----------
-    url
+    web_page
         Address of Dagster's web page; empty where it is not known, and then there is no link.
     run_id
         The run.
     """
-    return {KEY: f"{url.rstrip('/')}/runs/{run_id}"} if url else {}
+    return f"{web_page.rstrip('/')}/runs/{run_id}" if web_page else None

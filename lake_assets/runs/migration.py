@@ -25,7 +25,8 @@ from lake_assets.lake.names import BESIDE, beside, is_within
 from lake_assets.layout.asset_folders import name_of, old_prefix_of, prefix_of
 from lake_assets.layout.manifest import MANIFEST
 from lake_assets.layout.partitions import partition_columns
-from lake_assets.runs.provenance import MOVED, moves, place_of
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.provenance import place_of
 from lake_assets.streaming.places import moved
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def apply(lake: Lake, branch: str, wanted: list[Move]) -> None:
             move.after,
             "overwrite",
             f"Move {move.asset} to where format 2 has it",
-            moves(move.places),
+            CommitMetadata(moved=move.places).to_metadata(),
             move.replaced or None,
             besides,
         ) as write:
@@ -132,7 +133,7 @@ def _plan(
         places = {f"{after}/{name}": f"{before}/{place}" for place, name in names.items()} or {after: before}
         return _move(key, before, after, files, places) if files else None
     changed = {place: name for place, name in names.items() if place != name}
-    if changed and any(MOVED in found.metadata for found in lake.log(commit, None, before)):
+    if changed and any(CommitMetadata.parse(found.metadata).moved for found in lake.log(commit, None, before)):
         return None  # Each of these folders is its key's already, and would be another's by its old name.
     touched = {*changed, *changed.values()}
     files = {path: new for path, new in files.items() if _place(path, before, definition) in touched}
@@ -166,7 +167,7 @@ def _new_folder(lake: Lake, commit: str, definition: TimeWindowPartitionsDefinit
     if len(keys) > 1:
         # Near a change of the clocks format 1 gave two partitions one folder: the last one written is there.
         made = next(lake.log(commit, 1, f"{prefix}/{place}"), None)
-        keys = [key for key in keys if made is not None and made.metadata.get("partition") == key]
+        keys = [key for key in keys if made is not None and CommitMetadata.parse(made.metadata).partition == key]
     # A folder of no partition stays.
     return folder(partition_columns(definition, keys[0])) if len(keys) == 1 else place
 

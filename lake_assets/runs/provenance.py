@@ -6,10 +6,7 @@ prefix. Each commit that an IO manager makes names the commit of each input; a r
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,17 +14,7 @@ from lake_assets.lake.contract import Commit, Lake, LakeObject
 from lake_assets.lake.names import belongs_to, is_within
 from lake_assets.layout.asset_folders import folders_of_name
 from lake_assets.layout.manifest import MANIFEST
-
-INPUT = "input:"
-"""Beginning of the commit metadata keys that name, by asset, the commit an input was read at."""
-SOURCE = "source"
-"""Commit metadata: where a raw file was fetched from; ``source[<partition>]`` where there are several."""
-ROLLBACK_TO = "rollback_to"
-"""Commit metadata: the commit that a rollback went back to."""
-
-
-MOVED = "moved"
-"""Commit metadata of a migration: the places that it moved, by where they lie now; see :func:`moves`."""
+from lake_assets.runs.commit_metadata import CommitMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +40,6 @@ class Origin:
     places: tuple[str, ...]
     commit: Commit
     inputs: tuple[Origin, ...] = field(default=())
-
-
-def moves(places: Mapping[str, str]) -> dict[str, str]:
-    """Return the commit metadata that tell where moved places lay before; packed, since there may be many."""
-    packed = zlib.compress(json.dumps(dict(places)).encode(), 9)
-    return {MOVED: base64.b64encode(packed).decode()}
-
-
-def read_moves(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return where the places that a commit moved lay before; empty for any other commit."""
-    packed = metadata.get(MOVED)
-    return json.loads(zlib.decompress(base64.b64decode(packed))) if packed else {}
 
 
 def parents(path: str) -> Iterator[str]:
@@ -115,13 +90,13 @@ def made_at(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> di
     if not left:
         return found
     for commit in lake.log(ref, None, prefix or None):
-        if len(commit.parents) > 1 and "asset" not in commit.metadata:
+        made = CommitMetadata.parse(commit.metadata)
+        if len(commit.parents) > 1 and made.asset is None:
             continue  # A merge brings what others made.
-        moved = read_moves(commit.metadata)
         for place in _touched(lake, commit, prefix) & left:
             found[place] = Made(commit, place)
-            if place in moved and commit.parents:
-                before = moved[place]
+            if place in made.moved and commit.parents:
+                before = made.moved[place]
                 found[place] = made_at(lake, commit.parents[0], [before], before).get(before, found[place])
         left -= found.keys()
         if not left:
@@ -171,7 +146,7 @@ class _Walk:
                 places |= {prefix}
             for place, commit in makers(self._lake, at.id, places, prefix).items():
                 made.setdefault(commit.id, []).append(place)
-                asset = commit.metadata.get("asset") or prefix
+                asset = CommitMetadata.parse(commit.metadata).asset or prefix
                 mine = next((folder for folder in folders_of_name(asset) if is_within(place, folder)), prefix)
                 commits.setdefault(commit.id, (commit, asset, mine))
         for commit, asset, mine in sorted(commits.values(), key=lambda item: item[0].committed_at, reverse=True):
@@ -179,16 +154,14 @@ class _Walk:
             yield Origin(asset, mine, folders, commit, tuple(self._inputs(commit, mine, folders)))
 
     def _inputs(self, commit: Commit, prefix: str, places: Sequence[str]) -> Iterator[Origin]:
-        back = commit.metadata.get(ROLLBACK_TO)
-        if back:
-            yield from self.origins(self._lake.head(back), places)
+        made = CommitMetadata.parse(commit.metadata)
+        if made.rollback_to:
+            yield from self.origins(self._lake.head(made.rollback_to), places)
             return
         below = [place[len(prefix) + 1 :] for place in places if place.startswith(f"{prefix}/")]
-        for key in sorted(commit.metadata):
-            if not key.startswith(INPUT):
-                continue
-            at = self._lake.head(commit.metadata[key])
-            folders = folders_of_name(key.removeprefix(INPUT))
+        for asset, read in sorted(made.inputs.items()):
+            at = self._lake.head(read)
+            folders = folders_of_name(asset)
             upstream = next((folder for folder in folders if self._lake.fingerprint(at.id, folder)), folders[0])
             # The same partitions of the input, where it has them; else all of it may have been read.
             same = [f"{upstream}/{folder}" for folder in below]

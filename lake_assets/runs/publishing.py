@@ -3,7 +3,7 @@
 # No postponed annotations here: Dagster reads them when the decorators run.
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dagster import (
     AssetExecutionContext,
     AssetKey,
+    AssetObservation,
     AssetsDefinition,
     AssetSpec,
     DagsterInstance,
@@ -30,9 +31,9 @@ from lake_assets.lake.names import belongs_to, join
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.asset_metadata import place_metadata
 from lake_assets.runs.audit import PublicationRefused, audit_publication
 from lake_assets.runs.branch import (
-    RUN_ID,
     branch_name,
     delete_run_branch,
     ensure_run_branch,
@@ -41,6 +42,8 @@ from lake_assets.runs.branch import (
     read_ref,
     refuse_lost,
 )
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.published_state import published_observations
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -79,6 +82,7 @@ def publish(
     *,
     override: Override | None = None,
     head: Commit | None = None,
+    report: Callable[[AssetObservation], None] | None = None,
 ) -> Publication:
     """Merge a run's branch into ``main`` and delete it; publishing a run twice is one merge.
 
@@ -92,6 +96,9 @@ def publish(
         Checks that a person overrides.
     head
         That of the run's branch, where the caller has asked for it already.
+    report
+        Writes an observation of each partition that is published to Dagster's event log. Unless given, the
+        observations are of no run.
 
     Raises
     ------
@@ -112,7 +119,7 @@ def publish(
         head = lake.head(ensure_run_branch(lake, instance, run))
     refuse_uncommitted(lake, name)
     audit = audit_publication(lake, instance, graph, head, override=override)
-    metadata = {RUN_ID: run.run_id, "job": run.job_name, "branch_head": head.id}
+    metadata = CommitMetadata(run_id=run.run_id, job=run.job_name, branch_head=head.id).to_metadata()
     try:
         # The commit that was audited, wherever the branch is by now.
         commit = lake.merge(head.id, MAIN, f"Publish run {run.run_id}", metadata, audit)
@@ -131,7 +138,9 @@ def publish(
         # A second publisher of the same run was quicker; the merge is the same one.
         return Publication(commit, merged=False)
     before = commit.parents[0] if len(commit.parents) > 1 else commit.id
-    merged = before != commit.id and commit.metadata.get(RUN_ID) == run.run_id
+    merged = before != commit.id and CommitMetadata.parse(commit.metadata).run_id == run.run_id
+    for observation in published_observations(lake, instance, run, graph, commit, audit.paths):
+        (report or instance.report_runless_asset_event)(observation)
     return Publication(commit, merged, len(audit.paths) if merged else 0)
 
 
@@ -152,10 +161,14 @@ def conflicting(lake: Lake, error: MergeConflict | Unaudited) -> str:
     # What lies beside an asset says less than its rows.
     for path in sorted(error.paths, key=lambda path: belongs_to(path) != path)[:5]:
         writer = next(lake.log(MAIN, 1, path), None)
-        by = f" (by run {writer.metadata.get(RUN_ID, 'unknown')}, commit {writer.id})" if writer else ""
+        by = f" (by run {_run_of(writer)}, commit {writer.id})" if writer else ""
         shown.append(f"{path!r}{by}")
     more = len(error.paths) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _run_of(commit: Commit) -> str:
+    return CommitMetadata.parse(commit.metadata).run_id or "unknown"
 
 
 def published_version(lake: Lake, commit: str, prefixes: Iterable[str]) -> str:
@@ -241,14 +254,12 @@ def published_asset(
                 f"{', '.join(absent[:5])}{more}. Materialize them first.",
                 allow_retries=False,
             )
-        result = publish(lake.lake, context.instance, context.run, graph, head=head)
+        result = publish(lake.lake, context.instance, context.run, graph, head=head, report=context.log_event)
         note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
         context.log.info("%s: commit %s", note, result.commit.id)
         return MaterializeResult(
             metadata={
-                "lake/commit": result.commit.id,
-                "lake/branch": MAIN,
-                "lake/repository": lake.lake.repository,
+                **place_metadata(lake.lake, MAIN, result.commit.id),
                 "merged": result.merged,
                 "paths_changed": result.changed,
                 "note": note,

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, Failure
 
 from lake_assets.lake.contract import MAIN, Commit, Diff, Lake, Write
-from lake_assets.lake.errors import LakeError, MergeConflict, PathNotFound, Unaudited
+from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import beside, is_within, join
 from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.layout.manifest import read_manifest
 from lake_assets.layout.partitions import folders
+from lake_assets.runs.asset_metadata import (
+    CODE_VERSION,
+    DATA_VERSION,
+    INPUT_VERSIONS,
+    ROLLBACK_MERGE,
+    ROLLBACK_REASON,
+    ROLLBACK_TO,
+    place_metadata,
+)
 from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
-from lake_assets.runs.audit import audit_publication
-from lake_assets.runs.event_log import COMMIT, DATA_VERSION, PREFIX, ROW_COUNT, RUNLESS, EventLog
-from lake_assets.runs.lock import acquire_run_lock
-from lake_assets.runs.provenance import ROLLBACK_TO, makers, place_of
-from lake_assets.runs.publishing import LAYER, PUBLISHED, conflicting, published_version
+from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
+from lake_assets.runs.correction import ROLLBACK, Correction, correct_main, refuse_part
+from lake_assets.runs.event_log import RUNLESS, EventLog
+from lake_assets.runs.provenance import makers, place_of
+from lake_assets.runs.publishing import LAYER, PUBLISHED, published_version
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-BRANCH = "rollback-"
-"""Beginning of the names of the branches that rollbacks are restored on."""
-REASON = "reason"
-"""Commit metadata: why a rollback was made."""
 ABSENT = "absent"
 """Data version of a partition that a rollback took away."""
 
 # What Dagster compares to tell whether a materialization is stale.
-_VERSION_TAGS = (DATA_VERSION, "dagster/code_version", "dagster/input_")
+_VERSION_TAGS = (DATA_VERSION, CODE_VERSION, INPUT_VERSIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Rollback:
     target
         What it goes back to.
     prefix
-        The asset's prefix; empty for all.
+        The folder of an asset, or of one of its partitions; empty for all.
     diff
         From ``head`` to ``target``.
     """
@@ -62,10 +65,21 @@ class Rollback:
 def plan_rollback(lake: Lake, to: str, prefix: str = "") -> Rollback:
     """Compare ``main`` with the commit to go back to.
 
+    Parameters
+    ----------
+    lake
+        The lake.
+    to
+        A commit of ``main``, or a tag of one.
+    prefix
+        The folder of an asset, or of one of its partitions (``stocks_parquet/day=2017-07-28/hour=08``); empty for all
+        that ``main`` holds. What lies beside an asset goes back with the asset as a whole, not with a partition.
+
     Raises
     ------
     Failure
-        ``main`` never held that commit, or neither holds anything at the prefix.
+        ``main`` never held that commit, or neither holds anything at the prefix, or the prefix is a part of what one
+        write made.
     """
     head, target = lake.head(MAIN), lake.head(to)
     if not any(commit.id == target.id for commit in lake.first_parents(head.id)):
@@ -75,6 +89,8 @@ def plan_rollback(lake: Lake, to: str, prefix: str = "") -> Rollback:
         )
     if prefix and all(lake.fingerprint(ref, prefix) is None for ref in (head.id, target.id)):
         raise Failure(f"Neither {MAIN} nor commit {target.id} holds anything at {prefix!r}.")
+    for commit in (head.id, target.id):
+        refuse_part(lake, commit, prefix, "roll that back")
     return Rollback(head, target, prefix, _diff(lake, head, target, prefix))
 
 
@@ -97,63 +113,62 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
     Failure
         Something else was published to the same places since it was planned; ``main`` is as it was.
     """
-    name = f"{BRANCH}{secrets.token_hex(6)}"
-    acquire_run_lock(instance, name)
-    lake.create_branch(name, plan.head.id)
-    metadata = {ROLLBACK_TO: plan.target.id, REASON: reason}
     what = plan.prefix or "all"
-    try:
-        places = AssetPlaces(graph)
-        changed = places.of(plan.diff.paths)
-        for prefix, touched in _by_prefix(plan, places).items():
-            of_asset = [place for place in changed if prefix_of(place.asset) == prefix]
-            about = {**metadata, **_about(lake, plan.target, of_asset)}
-            message = f"Roll back {prefix} to {plan.target.id[:12]}"
-            # A file beside the folders of partitions: the prefix itself is what is replaced.
-            below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
-            apart = [beside(prefix)] if any(is_within(path, beside(prefix)) for path in plan.diff.paths) else []
-            with lake.write(name, prefix, "overwrite", f"{message}\n\n{reason}", about, below, apart) as write:
-                _restore_beside(lake, plan, beside(prefix), write)
-                for folder in touched:
-                    if place_of(folder, touched) is None:
-                        _copy(lake, plan.target, folder, write, folder[len(prefix) + 1 :])
-        audit = audit_publication(lake, instance, graph, lake.head(name), back_to=plan.target)
-        message = f"Roll back {what} to {plan.target.id[:12]}\n\n{reason}"
-        return lake.merge(audit.source, MAIN, message, metadata, audit)
-    except (MergeConflict, Unaudited) as error:
-        raise Failure(
-            f"{what} is not rolled back: since the rollback was planned, {MAIN} got other versions of "
-            f"{conflicting(lake, error)}. {MAIN} is as it was. Look at it again, and start anew.",
-            allow_retries=False,
-        ) from error
-    finally:
-        with suppress(LakeError):
-            lake.delete_branch(name)
+    metadata = CommitMetadata(rollback_to=plan.target.id, reason=reason)
+    correction = Correction(
+        kind=ROLLBACK,
+        head=plan.head,
+        message=f"Roll back {what} to {plan.target.id[:12]}\n\n{reason}",
+        metadata=metadata,
+        refused=f"{what} is not rolled back",
+        back_to=plan.target,
+    )
+    return correct_main(lake, instance, graph, correction, lambda branch: _restore(lake, graph, plan, metadata, branch))
+
+
+def _restore(lake: Lake, graph: AssetGraph, plan: Rollback, metadata: CommitMetadata, branch: str) -> None:
+    """Write the planned files on a branch, an asset a commit."""
+    places = AssetPlaces(graph)
+    changed = places.of(plan.diff.paths)
+    for prefix, touched in _by_prefix(plan, places).items():
+        of_asset = [place for place in changed if prefix_of(place.asset) == prefix]
+        about = _of_partitions(lake, plan.target, of_asset, metadata).to_metadata()
+        message = f"Roll back {prefix} to {plan.target.id[:12]}\n\n{metadata.reason}"
+        # A file beside the folders of partitions: the prefix itself is what is replaced.
+        below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
+        apart = [beside(prefix)] if any(is_within(path, beside(prefix)) for path in plan.diff.paths) else []
+        with lake.write(branch, prefix, "overwrite", message, about, below, apart) as write:
+            _restore_beside(lake, plan, beside(prefix), write)
+            for folder in touched:
+                if place_of(folder, touched) is None:
+                    _copy(lake, plan.target, folder, write, folder[len(prefix) + 1 :])
 
 
 def _by_prefix(plan: Rollback, places: AssetPlaces) -> dict[str, list[str]]:
     """Return the folders to be replaced by the prefix they lie at: an asset's, else the outermost folder."""
     found: dict[str, set[str]] = {}
     for path in plan.diff.paths:
-        prefix = plan.prefix or places.prefix(path) or path.partition("/")[0]
+        prefix = places.prefix(path) or plan.prefix or path.partition("/")[0]
         folders = found.setdefault(prefix, set())
         if not is_within(path, beside(prefix)):
             folders.add(path.rpartition("/")[0])
     return {prefix: sorted(touched) for prefix, touched in sorted(found.items())}
 
 
-def _about(lake: Lake, target: Commit, places: Sequence[AssetPlace]) -> Mapping[str, str]:
-    """Return what the commit says of an asset's partitions, as a run's commit does."""
+def _of_partitions(
+    lake: Lake, target: Commit, places: Sequence[AssetPlace], metadata: CommitMetadata
+) -> CommitMetadata:
+    """Return the metadata with what they say of an asset's partitions, as a run's commit does."""
     if not places:
-        return {}
-    metadata = {"asset": name_of(places[0].asset)}
+        return metadata
     rows = {place.partition or "": _rows(lake, target.id, place.path) or 0 for place in places}
-    keys = sorted(rows)
-    if keys != [""]:
-        metadata["partition"] = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
-    if len(keys) > 1:
-        metadata |= {f"rows[{key}]": str(rows[key]) for key in keys}
-    return {**metadata, "rows": str(sum(rows.values()))}
+    return replace(
+        metadata,
+        asset=name_of(places[0].asset),
+        partition=partition_range([*rows]) or None,
+        rows=sum(rows.values()),
+        partition_rows=rows if len(rows) > 1 else {},
+    )
 
 
 def _rows(lake: Lake, commit: str, place: str) -> int | None:
@@ -198,7 +213,8 @@ def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
     merge
         The commit on ``main``.
     """
-    target = merge.metadata[ROLLBACK_TO]
+    target = CommitMetadata.parse(merge.metadata).rollback_to
+    assert target is not None
     changed = AssetPlaces(graph).of(lake.diff(merge.parents[0], merge.id).paths)
     paths = [place.path for place in changed]
     holders = makers(lake, merge.id, [path for path in paths if lake.fingerprint(merge.id, path) is not None])
@@ -221,13 +237,15 @@ def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
 
 def _version_tags(lake: Lake, log: EventLog, maker: Commit, place: str, at: str) -> dict[str, str]:
     """Return the versions that Dagster knew of what a commit made; a rollback made nothing of its own."""
-    while ROLLBACK_TO in maker.metadata:
-        at = maker.metadata[ROLLBACK_TO]
+    made = CommitMetadata.parse(maker.metadata)
+    while made.rollback_to is not None:
+        at = made.rollback_to
         maker = makers(lake, at, [place], place)[place]
+        made = CommitMetadata.parse(maker.metadata)
     event = log.of(maker, place)
     if event is not None and event.data_version is not None:
         return {name: value for name, value in event.tags.items() if name.startswith(_VERSION_TAGS)}
-    return {DATA_VERSION: maker.metadata.get("data_version") or place_version(lake, at, place)}
+    return {DATA_VERSION: made.data_version or place_version(lake, at, place)}
 
 
 def place_version(lake: Lake, commit: str, place: str) -> str:
@@ -269,21 +287,18 @@ def _event(
     place: str | None,
     tags: Mapping[str, str],
 ) -> AssetMaterialization:
-    metadata: dict[str, str | int] = {
-        COMMIT: commit,
-        "lake/branch": MAIN,
-        "lake/repository": lake.repository,
-        "rollback/to": merge.metadata[ROLLBACK_TO],
-        "rollback/reason": merge.metadata.get(REASON, ""),
-        "rollback/merge": merge.id,
-    }
-    if place is not None:
-        metadata |= {PREFIX: place, "dagster/uri": f"lake://{commit}/{place}"}
-        metadata[ROW_COUNT] = _rows(lake, merge.id, place) or 0
+    made = CommitMetadata.parse(merge.metadata)
+    to, reason = made.rollback_to or "", made.reason or ""
+    rows = None if place is None else _rows(lake, merge.id, place) or 0
     return AssetMaterialization(
         asset,
-        description=f"Rolled back to {merge.metadata[ROLLBACK_TO]}: {merge.metadata.get(REASON, '')}",
-        metadata=metadata,
+        description=f"Rolled back to {to}: {reason}",
+        metadata={
+            **place_metadata(lake, MAIN, commit, place, rows),
+            ROLLBACK_TO: to,
+            ROLLBACK_REASON: reason,
+            ROLLBACK_MERGE: merge.id,
+        },
         partition=partition,
         tags=tags,
     )

@@ -12,11 +12,10 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRecord
 
 from lake_assets.lake.contract import Commit, Lake
 from lake_assets.lake.errors import RefNotFound
-from lake_assets.runs import deleting
 from lake_assets.runs.branch import branch_name
+from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.correction import DELETION, ROLLBACK
 from lake_assets.runs.lock import forget_ended, is_alive, is_held, living
-from lake_assets.runs.provenance import ROLLBACK_TO
-from lake_assets.runs.rollback import BRANCH
 
 # A run's branch, and any further one that a backend makes for its steps.
 _RUN_BRANCH = re.compile(re.escape(branch_name("")) + r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -45,7 +44,7 @@ def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> It
         try:
             if found is not None:
                 yield _run_branch(name, found[1], lake.head(name), instance, now - limit, found[1] in needed)
-            elif name.startswith((BRANCH, deleting.BRANCH)):
+            elif name.startswith((ROLLBACK, DELETION)):
                 yield _branch_by_hand(name, lake.head(name), instance, now - limit)
             elif own is not None:
                 yield _by_age(name, f"a write or merge of {own.works_for}", own.since, now - limit)
@@ -71,9 +70,10 @@ def _run_branch(
 
 
 def _branch_by_hand(name: str, head: Commit, instance: DagsterInstance, before: datetime) -> Branch:
-    what = "rollback" if name.startswith(BRANCH) else "deletion"
+    what = "rollback" if name.startswith(ROLLBACK) else "deletion"
     held = is_held(instance, name)
-    if held or (held is None and not head.metadata.keys() & {ROLLBACK_TO, deleting.DELETED}):
+    made = CommitMetadata.parse(head.metadata)
+    if held or (held is None and made.rollback_to is None and made.deleted is None):
         return Branch(name, False, f"the {what} may go on")
     return _by_age(name, f"the {what} ended halfway", head.committed_at, before)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +17,10 @@ from lake_assets.lake.errors import LakeError
 from lake_assets.lake.names import beside
 from lake_assets.layout.asset_folders import folders_of_name, name_of
 from lake_assets.layout.manifest import MANIFEST, Manifest, read_manifest
-from lake_assets.runs.branch import RUN_ID, find_head, materialized
+from lake_assets.runs.branch import find_head, materialized
+from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import RUNLESS, EventLog, Materialized
-from lake_assets.runs.provenance import ROLLBACK_TO, Made, made_at, makers, place_of, places_of
+from lake_assets.runs.provenance import Made, made_at, makers, place_of, places_of
 
 _BLOCK = 1 << 20
 
@@ -122,8 +123,8 @@ class Verification:
         """Yield the files that lie at an asset's prefix, by the commits that ever wrote there, and in no manifest."""
         if not files:
             return
-        assets = {commit.metadata.get("asset", "") for commit in self._lake.log(self.commit.id)} - {""}
-        prefixes = {folder for asset in assets for folder in folders_of_name(asset)}
+        assets = {CommitMetadata.parse(commit.metadata).asset for commit in self._lake.log(self.commit.id)}
+        prefixes = {folder for asset in assets if asset for folder in folders_of_name(asset)}
         for item in files:
             if place_of(item.path, prefixes) is not None:
                 yield Problem(item.path, "lies at an asset's prefix, and no manifest lists it")
@@ -140,11 +141,12 @@ class Verification:
             yield "no commit is known to have made it"
             return
         maker = made.commit
-        if "asset" not in maker.metadata:
+        metadata = CommitMetadata.parse(maker.metadata)
+        if metadata.asset is None:
             yield from self._unlike_report(place, maker)
             return
         event = self._log.of(maker, made.place)
-        run = f"run {maker.metadata[RUN_ID]}" if RUN_ID in maker.metadata else "a rollback"
+        run = f"run {metadata.run_id}" if metadata.run_id else "a rollback"
         if event is None:
             yield f"commit {maker.id} says that {run} made it, and Dagster's event log knows of no such materialization"
             return
@@ -162,12 +164,13 @@ class Verification:
 
     def _data_version(self, maker: Commit, place: str) -> str | None:
         """Return the data version by the commit that first made a place; a rollback makes none of its own."""
-        while ROLLBACK_TO in maker.metadata:
-            origin = makers(self._lake, maker.metadata[ROLLBACK_TO], [place], place).get(place)
+        made = CommitMetadata.parse(maker.metadata)
+        while made.rollback_to is not None:
+            origin = makers(self._lake, made.rollback_to, [place], place).get(place)
             if origin is None:
                 return None
-            maker = origin
-        return maker.metadata.get("data_version")
+            made = CommitMetadata.parse(origin.metadata)
+        return made.data_version
 
     def _damage(self, item: LakeObject) -> str | None:
         """Return what is wrong with a file's bytes."""
@@ -216,26 +219,16 @@ def _unlike_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]
 
 
 def _differences(maker: Commit, event: Materialized, manifest: Manifest) -> Iterator[str]:
-    known = maker.metadata
+    made = CommitMetadata.parse(maker.metadata)
     pairs: list[tuple[str, object, object]] = [
-        ("asset", known["asset"], name_of(event.asset)),
+        ("asset", made.asset, name_of(event.asset)),
         ("id", maker.id, event.commit),
-        ("rows", _rows(known, event.partition), event.rows),
+        ("rows", made.rows_of(event.partition), event.rows),
     ]
     for name, commits, logs in pairs:
         if commits != logs:
             yield f"commit {maker.id} has {name} {commits}, the event log {logs}"
-    if not _covers(known, event.partition):
-        yield f"commit {maker.id} has partition {known.get('partition')}, the event log {event.partition}"
+    if not made.covers(event.partition):
+        yield f"commit {maker.id} has partition {made.partition}, the event log {event.partition}"
     if manifest.rows != event.rows:
         yield f"its manifest has {manifest.rows} rows, the event log {event.rows}"
-
-
-def _rows(metadata: Mapping[str, str], partition: str | None) -> int | None:
-    rows = metadata.get(f"rows[{partition}]") or metadata.get("rows", "")
-    return int(rows) if rows.isdecimal() else None
-
-
-def _covers(metadata: Mapping[str, str], partition: str | None) -> bool:
-    """Return whether a commit's partition, or one of its several, is this one."""
-    return metadata.get("partition") == partition or f"rows[{partition}]" in metadata

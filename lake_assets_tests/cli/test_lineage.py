@@ -52,7 +52,7 @@ def test_the_tree_is_printed_with_a_line_a_commit_and_a_line_a_source(command: C
         head = lake.head("main").id
     title, prices, published, raw, source = command("lineage", "prices").stdout.splitlines()
     assert title.startswith("prices at main (")
-    assert f"run {run.run_id[:8]}  code 2  1 rows" in prices
+    assert f"run {run.run_id[:8]}  code version 2" in prices
     assert "── prices partition=mon  commit " in prices
     assert f"── published by {head[:12]}: prices mon: no checks" in published
     assert "── raw partition=mon  commit " in raw

@@ -57,6 +57,8 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "collect_garbage",
         "consumer_lag",
         "lake_commits",
+        "mark_canceled_runs",
+        "mark_failed_runs",
         "new_stock_files",
         "new_text_files",
         "new_user_files",

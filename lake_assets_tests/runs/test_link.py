@@ -9,13 +9,13 @@ from dagster import DagsterInstance, asset, materialize
 
 from lake_assets.io_managers.parquet import ParquetIOManager
 from lake_assets.resources.lake import EmbeddedLake
-from lake_assets.runs.link import run_link
+from lake_assets.runs.link import run_url
 
 
 def test_a_commit_links_to_its_run_where_the_web_page_is_known() -> None:
-    assert run_link("", "abc") == {}
+    assert run_url("", "abc") is None
     for url in ("http://127.0.0.1:3000", "http://127.0.0.1:3000/"):
-        assert run_link(url, "abc") == {"::lakefs::Dagster::url[url:ui]": "http://127.0.0.1:3000/runs/abc"}
+        assert run_url(url, "abc") == "http://127.0.0.1:3000/runs/abc"
 
 
 def test_the_lake_resource_knows_the_web_page(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.lake.names import beside
 from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.runs.verification import Verification
@@ -162,3 +163,70 @@ def test_a_commit_that_main_never_held_is_refused(small: SmallGraph, lake: Lake)
         plan_rollback(lake, "mine", "raw")
     with pytest.raises(Failure, match="holds anything at 'nothing'"):
         plan_rollback(lake, MAIN, "nothing")
+
+
+def test_one_partition_goes_back_alone(small: SmallGraph, lake: Lake) -> None:
+    small.publish_range("mon", "tue", 1.0)
+    lake.tag("before", MAIN)
+    first = version(small, "prices", "mon")
+    small.publish_range("mon", "tue", 1.0, 2.0)
+    newer = {place: lake.fingerprint(MAIN, place) for place in ("prices/partition=tue", "raw")}
+
+    merge = rolled_back(small, lake, "before", "prices/partition=mon")
+
+    assert lake.fingerprint(MAIN, "prices/partition=mon") == lake.fingerprint("before", "prices/partition=mon")
+    assert newer == {place: lake.fingerprint(MAIN, place) for place in newer}
+    assert version(small, "prices", "mon") == first
+    assert stale(small, "mon", "tue") == {"prices/mon"}
+    (made,) = [commit for commit in lake.log(merge.id, 2, "prices") if len(commit.parents) < 2][:1]
+    assert (made.metadata["asset"], made.metadata["partition"], made.metadata["rows"]) == ("prices", "mon", "1")
+    assert list(Verification(lake, small.instance, MAIN).problems(lambda _: None)) == []
+
+
+def test_a_partition_that_was_not_there_goes(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    lake.tag("before", MAIN)
+    small.publish("tue", 1.0)
+    monday = lake.fingerprint(MAIN, "prices/partition=mon")
+    rolled_back(small, lake, "before", "prices/partition=tue")
+    assert lake.fingerprint(MAIN, "prices/partition=tue") is None
+    assert lake.fingerprint(MAIN, "prices/partition=mon") == monday
+    assert version(small, "prices", "tue") == "absent"
+    small.publish("tue", 2.0)
+    assert lake.fingerprint(MAIN, "prices/partition=tue") is not None
+
+
+def test_what_lies_beside_the_whole_asset_stays_where_one_partition_goes_back(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    whole, of_monday = beside("prices"), beside("prices/partition=mon")
+    for text in ("old", "new"):
+        lake.create_branch("mine", MAIN)
+        with lake.write("mine", "prices", "append", beside=[whole]) as write:
+            for path in (f"{whole}/position.json", f"{of_monday}/notes.txt"):
+                place = write.place(path)
+                write.filesystem.create_dir(place.rpartition("/")[0], recursive=True)
+                with write.filesystem.open_output_stream(place) as stream:
+                    stream.write(text.encode())
+        merge = lake.merge("mine", MAIN, audit=TESTS)
+        lake.delete_branch("mine")
+        if text == "old":
+            lake.tag("before", merge.id)
+    small.publish("mon", 2.0)
+    position = lake.fingerprint(MAIN, f"{whole}/position.json")
+
+    rolled_back(small, lake, "before", "prices/partition=mon")
+
+    assert lake.fingerprint(MAIN, "prices") == lake.fingerprint("before", "prices")
+    assert lake.fingerprint(MAIN, of_monday) == lake.fingerprint("before", of_monday)
+    assert lake.fingerprint(MAIN, f"{whole}/position.json") == position
+    rolled_back(small, lake, "before", "prices")
+    assert lake.fingerprint(MAIN, whole) == lake.fingerprint("before", whole)
+
+
+def test_a_part_of_what_was_written_as_a_whole_is_refused(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    (part,) = [item.path for item in lake.list(MAIN, "prices/partition=mon") if item.path.endswith(".parquet")]
+    with pytest.raises(
+        Failure, match="is a part of 'prices/partition=mon', which was written as a whole: roll that back"
+    ):
+        plan_rollback(lake, MAIN, part)

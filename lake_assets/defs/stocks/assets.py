@@ -35,6 +35,7 @@ from lake_assets.layout.partitions import partition_columns
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.runs.asset_metadata import COLUMN_SCHEMA
 from lake_assets.runs.publishing import published_asset
 from lake_assets.sources import SourceFileMissing
 
@@ -72,7 +73,7 @@ class StocksSourceConfig(Config):
     owners=OWNERS,
     tags={"layer": "raw"},
     code_version="1",
-    metadata={"dagster/column_schema": table_schema()},
+    metadata={COLUMN_SCHEMA: table_schema()},
 )
 def stocks_csv(
     context: AssetExecutionContext,
@@ -118,7 +119,7 @@ def stocks_csv(
             owners=OWNERS,
             tags={"layer": "refined"},
             code_version="1",
-            metadata={"dagster/column_schema": table_schema()},
+            metadata={COLUMN_SCHEMA: table_schema()},
         ),
         "stocks_quarantine": AssetOut(
             io_manager_key="parquet_io_manager",
@@ -127,7 +128,7 @@ def stocks_csv(
             owners=OWNERS,
             tags={"layer": "quarantine"},
             code_version="1",
-            metadata={"dagster/column_schema": quarantine_table_schema()},
+            metadata={COLUMN_SCHEMA: quarantine_table_schema()},
         ),
     },
 )
@@ -181,7 +182,7 @@ stocks_published = published_asset(
         KEY: "ISIN",
         MODE: "append",
         NEWEST_BY: "Date,Time",
-        "dagster/column_schema": table_schema(),
+        COLUMN_SCHEMA: table_schema(),
     },
 )
 def stocks_table(

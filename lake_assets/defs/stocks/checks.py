@@ -25,6 +25,7 @@ from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.branch import read_ref
+from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
 
 CHECKS = {
@@ -56,9 +57,10 @@ def stocks_audit(
     counts = [_counts(lake.lake, ref, place) for place in places]
     wrong = {place: count for place, count in zip(places, counts, strict=True) if count[0] != count[1] + count[2]}
     lines, parquet, quarantined = (sum(column) for column in zip(*counts, strict=True))
-    yield AssetCheckResult(
+    rows_reconcile = AssetCheckResult(
         check_name="rows_reconcile",
         passed=not wrong,
+        description=f"{len(wrong)} of {len(places)} hours have rows too many or too few",
         metadata={
             "file": lines,
             "parquet": parquet,
@@ -67,22 +69,30 @@ def stocks_audit(
             **checked_at(ref),
         },
     )
+    yield logged(context.log, rows_reconcile)
     bars = spark.session.read.schema(spark_schema()).parquet(
         *[lake.lake.path(ref, join("stocks_parquet", place)).uri for place in places]
     )
     for name, result in check_bars(bars).items():
-        yield AssetCheckResult(
+        rule = AssetCheckResult(
             check_name=name,
             passed=result.passed,
+            description=f"{result.bad:,} of {parquet:,} rows break it: {CHECKS[name]}",
             metadata={"bad_rows": result.bad, "examples": MetadataValue.json(result.examples), **checked_at(ref)},
         )
+        yield logged(context.log, rule)
     bound = StocksSettings.read().max_quarantined
     shares = [bad / total if total else 0.0 for total, _, bad in counts]
-    yield AssetCheckResult(
+    quarantine_bounded = AssetCheckResult(
         check_name="quarantine_bounded",
         passed=max(shares) <= bound,
+        description=(
+            f"{quarantined:,} of {lines:,} rows are quarantined; the highest share of an hour is {max(shares):.2%}, "
+            f"and STOCKS_MAX_QUARANTINED allows {bound:.2%}"
+        ),
         metadata={"share": max(shares), "bound": bound, "quarantined": quarantined, **checked_at(ref)},
     )
+    yield logged(context.log, quarantine_bounded)
 
 
 def _counts(lake: Lake, ref: str, place: str) -> tuple[int, int, int]:

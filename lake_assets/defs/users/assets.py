@@ -12,12 +12,12 @@ from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
 from lake_assets.defs.users.schema import COLUMNS, PII, table_schema
 from lake_assets.defs.users.settings import UsersSettings
 from lake_assets.defs.users.source import UsersSourceError, open_source
-from lake_assets.io_managers.lake_io_manager import PREVIEW
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
+from lake_assets.runs.asset_metadata import COLUMN_SCHEMA, PREVIEW
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.publishing import published_asset
 
@@ -38,7 +38,7 @@ OWNERS = ["team:data-platform"]
             owners=OWNERS,
             tags={"layer": "raw", "pii": "true"},
             code_version="1",
-            metadata={"dagster/column_schema": table_schema(), PREVIEW: False},
+            metadata={COLUMN_SCHEMA: table_schema(), PREVIEW: False},
         )
     },
 )
@@ -68,7 +68,7 @@ def read_users(context: AssetExecutionContext, config: UsersConfig, spark: Spark
     owners=OWNERS,
     tags={"layer": "refined", "pii": "false"},
     code_version="1",
-    metadata={"dagster/column_schema": table_schema(without=PII)},
+    metadata={COLUMN_SCHEMA: table_schema(without=PII)},
 )
 def users_without_pii(
     context: AssetExecutionContext, config: WithoutPiiConfig, lake: LakeResource, spark: SparkResource

@@ -23,6 +23,7 @@ from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.branch import read_ref
+from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
 
 NO_PII = AssetCheckKey(AssetKey(WITHOUT_PII), "no_pii")
@@ -52,7 +53,7 @@ def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: 
     ref = read_ref(lake.lake, context.instance, context.run)
     columns = dropped_columns(context.run.run_config)
     found = search(spark.session, lake.lake, ref, prefix_of(NO_PII.asset_key), columns)
-    return AssetCheckResult(
+    result = AssetCheckResult(
         check_name=NO_PII.name,
         passed=not found.columns and not found.values,
         description=_told(found),
@@ -68,6 +69,7 @@ def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: 
             "values_left": MetadataValue.json([dataclasses.asdict(item) for item in found.values[:_FILES_SHOWN]]),
         },
     )
+    return logged(context.log, result)
 
 
 def _told(found: Search) -> str:

@@ -13,6 +13,7 @@ from lake_assets.defs.words.schema import counts_schema, windowed_schema
 from lake_assets.defs.words.settings import WordsSettings
 from lake_assets.defs.words.source import open_source
 from lake_assets.resources.kafka import KafkaResource
+from lake_assets.runs.asset_metadata import COLUMN_SCHEMA
 from lake_assets.runs.publishing import LAYER, published_asset
 from lake_assets.streaming.query import SourceError, StreamQuery
 
@@ -32,7 +33,7 @@ def _stream(schema: TableSchema) -> Callable[[Callable[..., Any]], AssetsDefinit
         owners=OWNERS,
         tags={LAYER: "refined"},
         code_version="1",
-        metadata={"dagster/column_schema": schema},
+        metadata={COLUMN_SCHEMA: schema},
     )
 
 

@@ -28,6 +28,7 @@ from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.branch import read_ref
+from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
@@ -106,7 +107,7 @@ def words_checks(context: AssetCheckExecutionContext, lake: LakeResource) -> Ite
         }
         for name, (passed, metadata) in results.items():
             if name in wanted:
-                yield AssetCheckResult(
+                result = AssetCheckResult(
                     asset_key=asset,
                     check_name=name,
                     passed=passed,
@@ -116,6 +117,7 @@ def words_checks(context: AssetCheckExecutionContext, lake: LakeResource) -> Ite
                         **{metric: MetadataValue.int(value) for metric, value in metadata.items()},
                     },
                 )
+                yield logged(context.log, result)
 
 
 @multi_asset_check(
@@ -145,7 +147,7 @@ def word_counts_audit(
         lines = _all_lines(lake.lake, ref, position, spark, kafka, Path(folder))
         counts = spark.session.read.parquet(lake.lake.path(ref, places_at(lake.lake, ref, "word_counts").counts).uri)
         wrong, examples = differences(lines, counts)
-    yield AssetCheckResult(
+    result = AssetCheckResult(
         check_name=AUDIT.name,
         passed=wrong == 0,
         metadata={
@@ -155,6 +157,7 @@ def word_counts_audit(
             "lines": position.totals.get("lines", 0),
         },
     )
+    yield logged(context.log, result)
 
 
 def _all_lines(

@@ -12,6 +12,7 @@ from lake_assets.defs.words.publications import COUNTS, publications
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.outbox import OutboxResource
+from lake_assets.runs.asset_metadata import SINCE, place_metadata
 from lake_assets.runs.publishing import LAYER
 
 if TYPE_CHECKING:
@@ -115,10 +116,8 @@ def word_counts_topic(
     return MaterializeResult(
         metadata={
             "output": outbox.address,
-            "lake/commit": delivery.to_commit,
-            "lake/since": delivery.from_commit or "none",
-            "lake/branch": MAIN,
-            "lake/repository": lake.lake.repository,
+            **place_metadata(lake.lake, MAIN, delivery.to_commit),
+            SINCE: delivery.from_commit or "none",
             "commits": delivery.commits,
             "updates": delivery.updates,
             "tombstones": delivery.gone,

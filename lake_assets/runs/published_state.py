@@ -1,0 +1,143 @@
+"""Whether what a run wrote is published, on the asset's page in Dagster: one observation a partition and run."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from dagster import (
+    AssetCheckSeverity,
+    AssetKey,
+    AssetObservation,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunStatusSensorContext,
+    SensorDefinition,
+    run_status_sensor,
+)
+
+from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.asset_metadata import COMMIT, PUBLISHED, REPOSITORY, RUN
+from lake_assets.runs.asset_places import AssetPlaces
+from lake_assets.runs.check_results import explain
+from lake_assets.runs.checked_commits import RunEvents
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+_LONGEST = 1_000
+"""Characters of a reason; all of it stands in the run's log."""
+
+_Partition = tuple[AssetKey, str | None]
+
+
+def published_observations(
+    lake: Lake, instance: DagsterInstance, run: DagsterRun, graph: "AssetGraph", commit: Commit, paths: Iterable[str]
+) -> Iterator[AssetObservation]:
+    """Yield an observation of each partition that a run published.
+
+    A partition that the run wrote with the rows that ``main`` held already is among them: what is shown of it last may
+    be that another run was not published.
+
+    Parameters
+    ----------
+    lake, instance, run, graph
+        Whose run was published to which lake, and the assets of the code location.
+    commit
+        The commit of ``main`` that holds what the run wrote.
+    paths
+        What it changed on ``main``.
+    """
+    changed: dict[_Partition, str] = {
+        (place.asset, place.partition): f"yes, by commit {commit.id}" for place in AssetPlaces(graph).of(paths)
+    }
+    for partition in _materialized(lake, instance, run):
+        changed.setdefault(partition, f"yes, as before: commit {commit.id} holds the same rows")
+    for (asset, partition), state in changed.items():
+        yield _observation(lake, run, asset, partition, state, commit.id)
+
+
+def unpublished_observations(
+    lake: Lake, instance: DagsterInstance, run: DagsterRun, reason: str
+) -> Iterator[AssetObservation]:
+    """Yield an observation of each partition that a run wrote and ``main`` does not hold.
+
+    Parameters
+    ----------
+    lake, instance, run
+        Whose run was not published to which lake.
+    reason
+        Why.
+    """
+    made = _materialized(lake, instance, run)
+    missing = set(lake.unreached([MAIN], made.values()))
+    shown = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} …"
+    for (asset, partition), commit in made.items():
+        if commit in missing:
+            yield _observation(lake, run, asset, partition, f"not published: {shown}", commit)
+
+
+def why_unpublished(instance: DagsterInstance, run: DagsterRun) -> str:
+    """Return why a run that has ended published nothing: the checks that did not pass, else its first error."""
+    failed = [
+        f"check {evaluation.asset_check_key.to_user_string()} did not pass: "
+        f"{explain(evaluation.description, evaluation.metadata)}"
+        for evaluation in (found.evaluation for found in RunEvents(instance, run.run_id).evaluated)
+        if not evaluation.passed and evaluation.blocking and evaluation.severity == AssetCheckSeverity.ERROR
+    ]
+    if failed:
+        return "; ".join(dict.fromkeys(failed))
+    for record in instance.get_records_for_run(run.run_id, of_type=DagsterEventType.STEP_FAILURE).records:
+        event = record.event_log_entry.dagster_event
+        if event is not None:
+            failure = event.step_failure_data
+            given = failure.user_failure_data.description if failure.user_failure_data is not None else None
+            error = given or (failure.error.message.strip() if failure.error is not None else "an error")
+            return f"step {event.step_key} of run {run.run_id} failed: {error}"
+    return f"run {run.run_id} is {run.status.value}"
+
+
+def _materialized(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> dict[_Partition, str]:
+    """Return the partitions that a run wrote to a lake, and the last commit of each."""
+    events = RunEvents(instance, run.run_id)
+    return {
+        (wrote.asset, wrote.partition): wrote.commit
+        for wrote in events.wrote
+        if events.repositories.get(wrote.commit) == lake.repository
+    }
+
+
+def _observation(
+    lake: Lake, run: DagsterRun, asset: AssetKey, partition: str | None, state: str, commit: str
+) -> AssetObservation:
+    metadata = {PUBLISHED: state, COMMIT: commit, REPOSITORY: lake.repository, RUN: run.run_id}
+    return AssetObservation(asset, partition=partition, description=state, metadata=metadata)
+
+
+def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:
+    @run_status_sensor(
+        name=name,
+        run_status=status,
+        default_status=DefaultSensorStatus.RUNNING,
+        monitor_all_code_locations=False,
+        description=(
+            f"Says on the page of each asset that a {status.value} run wrote that it is not published, and why: which "
+            "check did not pass."
+        ),
+    )
+    def mark(context: RunStatusSensorContext, lake: LakeResource) -> None:
+        instance, run = context.instance, context.dagster_run
+        observations = list(unpublished_observations(lake.lake, instance, run, why_unpublished(instance, run)))
+        for observation in observations:
+            instance.report_runless_asset_event(observation)
+        context.log.info("Run %s: %d partition(s) are not published", run.run_id, len(observations))
+
+    return mark
+
+
+mark_failed_runs = _sensor("mark_failed_runs", DagsterRunStatus.FAILURE)
+mark_canceled_runs = _sensor("mark_canceled_runs", DagsterRunStatus.CANCELED)
