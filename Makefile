@@ -69,7 +69,7 @@ soak: setup
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
-	@$(BIN)/codespell
+	@$(BIN)/codespell *.md docs lake_assets lake_assets_tests benchmarks scripts
 	@$(MAKE) --no-print-directory types
 
 types: $(READY)

@@ -1,5 +1,6 @@
 """A hook of MkDocs: the API page lists the top-level names of lake_assets, whatever they are."""
 
+import re
 from typing import Any
 
 import lake_assets
@@ -17,6 +18,17 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """
     names = sorted(getattr(lake_assets, "__all__", ()), key=str.lower)
     return markdown.replace(MARK, "\n\n".join(f"::: {path_of(name)}" for name in names))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Return the page's HTML without the roles of reStructuredText, which stand in docstrings before names.
+
+    Parameters
+    ----------
+    html
+        What Markdown made of the page.
+    """
+    return re.sub(r":(?:class|func|meth|attr|data|mod|exc):<code>~?(?:[\w.]+\.)?(\w+)</code>", r"<code>\1</code>", html)
 
 
 def path_of(name: str) -> str:

@@ -143,7 +143,7 @@ class LakeFSMachine(LakeMachine):
 
 TestLakeMachine = LakeMachine.TestCase
 TestLakeMachine.settings = settings(
-    max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=[*HealthCheck.__members__.values()]
 )
 TestLakeFSMachine = pytest.mark.services(LakeFSMachine.TestCase)
 TestLakeFSMachine.settings = settings(TestLakeMachine.settings, max_examples=5, phases=[Phase.generate])

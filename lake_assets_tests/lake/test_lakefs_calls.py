@@ -126,7 +126,7 @@ def test_a_write_that_landed_on_anothers_is_asked_for(lake: LakeFSLake) -> None:
     assert write.commit is not None
     before = Counter(lake.api.calls)
     assert next(lake.log(write.commit_id, 1, "one")) == write.commit
-    assert beside_the_data(lake, before) == {"GET refs commits": 1}
+    assert beside_the_data(lake, before) == {"GET refs commits": 1, "GET refs diff": 1}
 
 
 def test_a_tag_with_dots_is_merged_where_markers_collide(lake: LakeFSLake) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pygit2 import Commit as GitCommit
 
+from lake_assets.lake.contract import Lake
 from lake_assets.lake.embedded import EmbeddedLake, newest
+from lake_assets.lake.lakefs import LakeFSLake, known
+from lake_assets.lake.lakefs import newest as lakefs_newest
+from lake_assets.lake.newest import Answer, Found
 from lake_assets_tests.audits import TESTS
-from lake_assets_tests.lake.backends import put
+from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place, put
 
 
 @pytest.fixture
@@ -30,9 +34,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     ask = newest.newest_change
 
-    def counted(*arguments: Any) -> tuple[GitCommit | None, int]:
+    def counted(*arguments: Any) -> Found | None:
         answer = ask(*arguments)
-        found.append(answer[1])
+        assert answer is not None
+        found.append(answer.compared)
         return answer
 
     monkeypatch.setattr(newest, "newest_change", counted)
@@ -51,7 +56,7 @@ def lake(home: Path, read: list[int]) -> Iterator[EmbeddedLake]:
     lake.close()
 
 
-def publish(lake: EmbeddedLake, prefix: str, text: str) -> str:
+def publish(lake: Lake, prefix: str, text: str) -> str:
     lake.create_branch("run", "main")
     put(lake, "run", prefix, {"a": text})
     merged = lake.merge("run", "main", audit=TESTS)
@@ -59,12 +64,12 @@ def publish(lake: EmbeddedLake, prefix: str, text: str) -> str:
     return merged.id
 
 
-def of_all_history(lake: EmbeddedLake, prefix: str) -> str | None:
-    return next((commit.id for commit in lake.log("main", None, prefix)), None)
+def of_all_history(lake: Lake, prefix: str, ref: str = "main") -> str | None:
+    return next((commit.id for commit in lake.log(ref, None, prefix)), None)
 
 
-def newest_of(lake: EmbeddedLake, prefix: str) -> str | None:
-    return next((commit.id for commit in lake.log("main", 1, prefix)), None)
+def newest_of(lake: Lake, prefix: str, ref: str = "main") -> str | None:
+    return next((commit.id for commit in lake.log(ref, 1, prefix)), None)
 
 
 @pytest.mark.parametrize("prefix", ["old", "old/a", "never"])
@@ -124,30 +129,103 @@ def test_answers_that_nobody_asks_for_go_with_the_garbage(lake: EmbeddedLake, ho
 STEPS = st.lists(
     st.tuples(st.integers(0, 2), st.sampled_from(["write", "merge", "ask"]), st.integers(0, 1)), max_size=25
 )
+PREFIXES = ("t", "t/0", "t/1", "t/1/p=1", "never")
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_runs_side_by_side_get_the_answer_of_all_history(
-    steps: list[tuple[int, str, int]], tmp_path_factory: pytest.TempPathFactory
+    backend: str, steps: list[tuple[int, str, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whatever is branched, written, merged and asked in whatever order."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(newest, "MANY", 0)
-        lake = EmbeddedLake(tmp_path_factory.mktemp("side-by-side") / "lake")
+        patch.setattr(lakefs_newest, "_AT_ONCE", 2)
+        lake = LakeSpec(backend, fresh_place(backend, tmp_path_factory.mktemp("side-by-side"))).open()
+
+        def ask(ref: str) -> None:
+            # As a process that knows nothing yet.
+            known.known_of.cache_clear()
+            found = {prefix: newest_of(lake, prefix, ref) for prefix in PREFIXES}
+            assert found == {prefix: of_all_history(lake, prefix, ref) for prefix in PREFIXES}
+
         for number, (run, step, folder) in enumerate(steps):
             name = f"run-{run}"
-            if step == "ask":
-                for prefix in ("0", "1"):
-                    assert newest_of(lake, prefix) == of_all_history(lake, prefix)
-                continue
             if name not in lake.branches():
                 lake.create_branch(name, "main")
-            if step == "write":
-                put(lake, name, str(folder), {f"{run}-{number}": "1"}, mode="append")
+            if step == "ask":
+                ask(name)
+                ask("main")
+            elif step == "write":
+                options: dict[str, Any] = {"partitions": [f"p={run}"]} if run else {"mode": "append"}
+                put(lake, name, f"t/{folder}", {f"p={run}/{number}": "1"}, **options)
             else:
                 lake.merge(name, "main", audit=TESTS)
                 lake.delete_branch(name)
-        for prefix in ("0", "1"):
-            assert newest_of(lake, prefix) == of_all_history(lake, prefix)
+        ask("main")
         lake.close()
+
+
+@pytest.mark.parametrize("line", ["", "1", "f" * 40, f"{'f' * 40} -", f"{'f' * 40} {'e' * 40}", f"{'g' * 40} -\n"])
+def test_half_of_an_answer_is_none(line: str) -> None:
+    assert Answer.parse(line) is None
+
+
+@pytest.mark.services
+def test_on_lakefs_pages_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lakefs_newest, "_AT_ONCE", 4)
+    lake = LakeSpec("lakefs", fresh_place("lakefs", tmp_path)).open()
+    assert isinstance(lake, LakeFSLake)
+    publish(lake, "old", "1")
+    for number in range(6):
+        publish(lake, "new", str(number))
+    expected = of_all_history(lake, "old")
+    costs: list[dict[str, int]] = []
+    for _ in range(2):
+        before = Counter(lake.api.calls)
+        assert newest_of(lake, "old") == expected
+        costs.append(dict(lake.api.calls - before))
+        publish(lake, "new", "another")
+    assert costs[0]["GET refs commits"] > 3
+    assert costs[0]["POST metadata"] == 1
+    # What the repository says of itself, a page of the log, and the commit where it is not known.
+    assert costs[1] in ({"GET metadata": 1, "GET refs commits": 1}, {"GET metadata": 1, "GET refs commits": 2})
+    # The format stands beside.
+    assert lake.format == LakeSpec("lakefs", lake.repository).open().format  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.services
+def test_on_lakefs_the_server_is_asked_of_commits_that_do_not_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an older program's, or somebody's own: of a few one by one, of many at once."""
+    lake = LakeSpec("lakefs", fresh_place("lakefs", tmp_path)).open()
+    assert isinstance(lake, LakeFSLake)
+    publish(lake, "old", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(known.Written, "render", lambda written: "[]")
+        patch.setattr(known.Written, "parse", classmethod(lambda *_: None))
+        for number in range(3):
+            publish(lake, "new", str(number))
+        for most in (20, 1):
+            patch.setattr(lakefs_newest, "_COMPARED", most)
+            for prefix in ("old", "new", "never"):
+                known.known_of.cache_clear()
+                assert newest_of(lake, prefix) == of_all_history(lake, prefix)
+
+
+@pytest.mark.services
+def test_on_lakefs_few_answers_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lakefs_newest, "_AT_ONCE", 1)
+    monkeypatch.setattr(lakefs_newest, "_MOST", 3)
+    lake = LakeSpec("lakefs", fresh_place("lakefs", tmp_path)).open()
+    assert isinstance(lake, LakeFSLake)
+    publish(lake, "old", "1")
+    publish(lake, "new", "1")
+    for number in range(12):
+        assert newest_of(lake, f"never-{number}") is None
+    assert newest_of(lake, "old") == of_all_history(lake, "old")
+    notes = lake.api.call("GET", "/metadata")
+    assert notes.pop("lake_assets_format") == str(lake.format)
+    assert 1 <= len(notes) <= 4

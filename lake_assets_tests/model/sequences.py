@@ -19,7 +19,7 @@ def run_sequences(machine: type[RunsMachine], start: int, count: int, *, shrink:
         deadline=None,
         database=None,
         phases=phases,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*HealthCheck.__members__.values()],
         report_multiple_bugs=False,
         print_blob=False,
     )

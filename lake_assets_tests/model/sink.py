@@ -35,7 +35,7 @@ def feed(lake: Lake, store: NoSQLStore) -> None:
         held,
         key=KEY,
         mode="append",
-        delete=stale[list(KEY)],
+        delete=stale.loc[:, list(KEY)],
         source_commit=until,
         expected_commit=since,
         check_expected=True,

@@ -94,7 +94,7 @@ def test_overwrite_replaces_items_and_schema(store: NoSQLStore) -> None:
 def test_errorifexists_and_ignore_leave_a_table_that_is_there(store: NoSQLStore) -> None:
     store.write("t", PRICES, key=["isin"], mode="errorifexists")
     with pytest.raises(TableExists, match="'t'"):
-        store.write("t", PRICES[:1], key=["isin"], mode="errorifexists")
+        store.write("t", PRICES.head(1), key=["isin"], mode="errorifexists")
     ignored = store.write("t", frame(anything=[1]), key=["anything"], mode="ignore")
     assert ignored == WriteResult(put=0, deleted=0, kept=0, row_count=2)
     assert store.write("new", PRICES, key=["isin"], mode="ignore").put == 2
@@ -103,7 +103,7 @@ def test_errorifexists_and_ignore_leave_a_table_that_is_there(store: NoSQLStore)
 
 
 def test_a_frame_without_rows_makes_an_empty_table(store: NoSQLStore) -> None:
-    assert store.write("t", PRICES.astype({"isin": "string"})[:0], key=["isin"]).row_count == 0
+    assert store.write("t", PRICES.astype({"isin": "string"}).head(0), key=["isin"]).row_count == 0
     assert rows(store) == []
     assert store.schema("t").names == ["isin", "price"]
 

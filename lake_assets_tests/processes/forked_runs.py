@@ -79,9 +79,7 @@ def definitions(source: Path) -> Definitions:
     def positive(prices: pandas.DataFrame) -> AssetCheckResult:
         return AssetCheckResult(passed=bool((prices["price"] > 0).all()))
 
-    published = published_asset(
-        "prices", [raw.key, prices.key, doubled.key], blocking=[positive.check_key], owners=[], partitions_def=DAYS
-    )
+    published = published_asset("prices", [raw.key, prices.key, doubled.key], owners=[], partitions_def=DAYS)
 
     @asset(name=TABLE, partitions_def=DAYS, deps=[published], io_manager_key="nosql_io_manager", metadata={KEY: "isin"})
     def table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:

@@ -61,17 +61,22 @@ class ForkedRuns:
         self._parent.stdin.write(f"{run_id} {price}\n")
         self._parent.stdin.flush()
         process = self._parent.stdout.readline().strip()
-        strace = None
-        if options:
-            command = ["strace", "-f", "-y", "-s", "0", "-p", process, "-o", str(self.log), *options]
-            strace = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-            assert strace.stderr is not None
-            assert "attached" in (said := strace.stderr.readline()), said
-        os.kill(int(process), signal.SIGCONT)
-        code = int(self._parent.stdout.readline())
+        try:
+            strace = self._trace(process, options) if options else None
+        finally:
+            os.kill(int(process), signal.SIGCONT)
+            code = int(self._parent.stdout.readline())
         if strace is not None:
             strace.communicate()
         return code
+
+    def _trace(self, process: str, options: Sequence[str]) -> subprocess.Popen[str]:
+        """Return a `strace` that has attached to a process."""
+        command = ["strace", "-f", "-y", "-s", "0", "-p", process, "-o", str(self.log), *options]
+        strace = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert strace.stderr is not None
+        assert "attached" in (said := strace.stderr.readline()), said
+        return strace
 
     @property
     def log(self) -> Path:

@@ -5,6 +5,7 @@ LAKE_FIRE scales lines and kills for a try, such as 0.1; LAKE_FIRE_SEED draws ot
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,8 @@ class Producer:
     field: Field
     draw: random.Random
     sent: int = 0
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _shares: list[Future[None]] = field(default_factory=list)
+    _pool: ThreadPoolExecutor = dataclasses.field(default_factory=lambda: ThreadPoolExecutor(1))
+    _shares: list[Future[None]] = dataclasses.field(default_factory=list)
 
     def send(self, count: int) -> Future[None]:
         """Send so many lines more, after those that it is sending."""

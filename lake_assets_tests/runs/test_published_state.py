@@ -30,7 +30,8 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.runs.audit import PublicationRefused
 from lake_assets.runs.check_results import explain, logged
 from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs
-from lake_assets.runs.publishing import publish, publish_runs, published_asset
+from lake_assets.runs.publishing import publish, published_asset
+from lake_assets.sensors import publish_runs
 
 DAYS = StaticPartitionsDefinition(["mon", "tue"])
 ENDS = {DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE}
@@ -64,7 +65,7 @@ class World:
             )
             return logged(context.log, result)
 
-        published = published_asset("prices", ["raw", "prices"], blocking=[], owners=[], partitions_def=DAYS)
+        published = published_asset("prices", ["raw", "prices"], owners=[], partitions_def=DAYS)
 
         @asset(partitions_def=DAYS, deps=[published])
         def after() -> None:
@@ -165,7 +166,7 @@ def test_a_canceled_run_says_so(world: World) -> None:
 def test_what_waits_for_a_person_says_for_which_check(world: World, lake: Lake) -> None:
     world.rows = [1.0, -1.0]
     failed = world.run("raw", "prices")
-    world.tick(publish_runs, failed.dagster_run, ended(failed))
+    world.tick(publish_runs(), failed.dagster_run, ended(failed))
     (state,) = world.states("prices")
     assert state.startswith("not published: ")
     assert "prices:positive, which did not pass: 1 of 2 prices are negative: bad_rows 1, share 0.5" in state

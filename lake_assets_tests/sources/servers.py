@@ -192,7 +192,7 @@ def dripping(handler: Handler, body: bytes) -> None:
 def endless_lines(block: bytes, times: int) -> Fault:
     """A large body, made of one block over and over."""
 
-    def fault(handler: Handler, _: bytes) -> None:
+    def fault(handler: Handler, body: bytes) -> None:
         handler.start(200, len(block) * times)
         for _ in range(times):
             handler.wfile.write(block)

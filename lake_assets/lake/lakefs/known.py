@@ -6,8 +6,9 @@ at any moment: where one points is never kept.
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from threading import Lock
 from typing import NamedTuple, TypeVar
@@ -21,11 +22,35 @@ MOST = 2000
 """Commits that are kept; two pages of a log."""
 
 
+WROTE = ".lake.wrote"
+"""Commit metadata: what a write began at, and which folders it changed, as JSON."""
+
+
 class Written(NamedTuple):
-    """A write of this process: the commit that it began at, and the folders that it changed."""
+    """What a write's commit says of it: the commit that it began at, and the folders that it changed."""
 
     began: str
     folders: tuple[str, ...]
+
+    def render(self) -> str:
+        """Return it as commit metadata."""
+        return json.dumps([self.began, *self.folders])
+
+    @classmethod
+    def parse(cls, metadata: Mapping[str, str]) -> Written | None:
+        """Return what a commit's metadata say; None of a commit that is no write's."""
+        if WROTE not in metadata:
+            return None
+        began, *folders = json.loads(metadata[WROTE])
+        return cls(began, tuple(folders))
+
+    def changed(self, prefix: str, parents: Sequence[str]) -> bool | None:
+        """Tell whether the commit, with these parents, changed a prefix; None where it does not say."""
+        if not any(is_within(folder, prefix) or is_within(prefix, folder) for folder in self.folders):
+            return False
+        # Landed on another's commit, it may have brought what that one had brought already.
+        landed = tuple(parents) == (self.began,)
+        return True if landed and any(is_within(folder, prefix) for folder in self.folders) else None
 
 
 class Known:
@@ -54,10 +79,7 @@ class Known:
     def changed(self, commit: str, prefix: str) -> bool:
         """Tell whether a commit is known to have changed a prefix; False says nothing."""
         found, written = self._commits.get(commit), self._written.get(commit)
-        # Landed on another's commit, it may have brought what that one had brought already.
-        if found is None or written is None or found.parents != (written.began,):
-            return False
-        return any(is_within(folder, prefix) for folder in written.folders)
+        return bool(found and written and written.changed(prefix, found.parents))
 
     def line(self, commit: str) -> Iterator[str]:
         """Yield the ids of a commit and of what it is known to descend from."""

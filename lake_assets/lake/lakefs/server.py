@@ -35,13 +35,15 @@ only the other has if the next one of their base has the same content (`handleAl
 not paths). Neither side comes to its end before this.
 """
 
-_NUMBER = "lake_assets_format"
+_NUMBER = "format"
 """Metadata of the repository: the lake's format."""
+_NOTE = "lake_assets_"
+"""How our metadata of the repository begin."""
 
-_FORMATS: dict[str, tuple[float, int]] = {}
-"""Formats of the lakes that this process has opened, and when it asked: each IO manager of a run opens its own."""
-_FORMAT_STAYS = 60.0
-"""Seconds after which a format is asked for again."""
+_NOTES: dict[str, tuple[float, Mapping[str, str]]] = {}
+"""What repositories say of themselves, and when this process asked: each IO manager of a run opens its own lake."""
+_NOTES_STAY = 60.0
+"""Seconds after which it is asked for again."""
 
 RECENT = 1000
 """Commits looked through for a key: more than can land on a branch while a call is tried again."""
@@ -97,17 +99,31 @@ class Server:
             self.delete_branch(place)
 
     def format(self) -> int:
-        """Return the number of the lake's format, which stands in the repository's metadata; asked once in a while."""
-        asked, number = _FORMATS.get(self.name, (-_FORMAT_STAYS, FIRST))
-        if time.monotonic() - asked > _FORMAT_STAYS:
-            number = int(self._api.call("GET", "/metadata").get(_NUMBER, FIRST))
-            _FORMATS[self.name] = time.monotonic(), number
-        return number
+        """Return the number of the lake's format, which stands in the repository's metadata."""
+        return int(self.note(_NUMBER) or FIRST)
 
     def set_format(self, number: int) -> None:
         """Say that the lake has this format."""
-        self._api.call("POST", "/metadata", body={"metadata": {_NUMBER: str(number)}})
-        _FORMATS.pop(self.name, None)
+        self.set_note(_NUMBER, str(number))
+
+    def note(self, key: str) -> str:
+        """Return what stands in the repository's metadata; asked once in a while, and empty where there is nothing."""
+        asked, notes = _NOTES.get(self.name, (-_NOTES_STAY, {}))
+        if time.monotonic() - asked > _NOTES_STAY:
+            notes = self._api.call("GET", "/metadata")
+            _NOTES[self.name] = time.monotonic(), notes
+        return notes.get(_NOTE + key, "")
+
+    def forget_notes(self, beginning: str, most: int) -> None:
+        """Remove what stands in the repository's metadata by keys that begin so, if it is more than so much."""
+        keys = [key for key in self._api.call("GET", "/metadata") if key.startswith(_NOTE + beginning)]
+        if len(keys) > most:
+            self._api.call("DELETE", "/metadata", body={"keys": keys})
+
+    def set_note(self, key: str, value: str) -> None:
+        """Write into the repository's metadata; what else stands there stays."""
+        self._api.call("POST", "/metadata", body={"metadata": {_NOTE + key: value}})
+        _NOTES.pop(self.name, None)
 
     # Refs
 
@@ -115,13 +131,14 @@ class Server:
         """Return the newest commit of any ref."""
         query = {"amount": "1", "limit": "true"}
         page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)
-        return self._commit(page["results"][0])
+        return self.learn(page["results"][0])
 
     def commit_at(self, name: str) -> Commit:
         """Return the commit of an id that the server has just given; what is known is not asked for again."""
         return self.known.commit(name) or self.head(name)
 
-    def _commit(self, item: Mapping[str, Any]) -> Commit:
+    def learn(self, item: Mapping[str, Any]) -> Commit:
+        """Return the server's own words of a commit as a commit, and keep it."""
         return self.known.learn(_commit(item))
 
     def branches(self) -> Iterator[tuple[str, str]]:
@@ -184,7 +201,11 @@ class Server:
             found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)["results"])
         else:
             found = self._api.pages(f"/refs/{_quoted(ref)}/commits", query, ref=ref)
-        yield from map(self._commit, islice((item for item in found if item["parents"]), limit))
+        yield from map(self.learn, islice((item for item in found if item["parents"]), limit))
+
+    def raw_log(self, ref: str, at_once: int) -> Iterator[dict[str, Any]]:
+        """Yield commits in the server's own words, newest first, so many a page."""
+        yield from self._api.pages(f"/refs/{_quoted(ref)}/commits", {"amount": str(at_once)}, ref=ref)
 
     def merge_base(self, source: str, destination: str) -> tuple[str, str, str]:
         """Return the commits of both, and the one that they parted from."""

@@ -26,7 +26,7 @@ GOOD = '"DE0007164600","SAP","SAP SE O.N.","Common stock","EUR",2505077,2017-07-
 
 def with_field(name: str, text: str) -> str:
     """Return the good line with another text in one field, quotes and all."""
-    fields: list[str] = [*GOOD.split(",")]
+    fields: list[str] = list[str](GOOD.split(","))
     fields[[column.name for column in COLUMNS].index(name)] = text
     return ",".join(fields)
 

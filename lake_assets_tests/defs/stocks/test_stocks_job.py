@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow.compute as pc
 import pyarrow.dataset
 import pytest
 
@@ -54,11 +53,11 @@ def test_real_files_are_published_with_the_counts_they_are_known_to_have(
     for hour, (rows, securities, trades, volume) in COUNTS.items():
         table = bars(graph, hour)
         assert table.num_rows == rows
-        assert pc.count_distinct(table["ISIN"]).as_py() == securities
+        assert len(table["ISIN"].unique()) == securities
         if trades is not None:
-            assert pc.sum(table["NumberOfTrades"]).as_py() == trades
+            assert sum(table["NumberOfTrades"].to_pylist()) == trades
         if volume is not None:
-            assert pc.sum(table["TradedVolume"]).as_py() == volume
+            assert sum(table["TradedVolume"].to_pylist()) == volume
         raw = graph.lake.path(MAIN, f"stocks_csv/day={DAY}/hour={hour}")
         assert (Path(raw.root) / file_of(xetra, hour).name).read_bytes() == file_of(xetra, hour).read_bytes()
     expected: dict[str, tuple[object, ...]] = {}
