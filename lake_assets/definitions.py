@@ -10,6 +10,7 @@ from typing import Any
 from dagster import Definitions, PreviewWarning, load_definitions_from_modules
 
 from lake_assets import domains, environments
+from lake_assets.runs.sinks import Sink
 from lake_assets.sensors import lake_sensors, sinks_follow_main
 from lake_assets.settings import RetentionSettings
 
@@ -33,7 +34,7 @@ def definitions(resources: Mapping[str, Any]) -> Definitions:
                 sweep_after=timedelta(days=retention.sweep_after_days),
                 gc_grace=timedelta(days=retention.gc_grace_days),
             ),
-            sinks_follow_main("nosql", "words_outbox"),
+            sinks_follow_main(*(key for key, resource in resources.items() if isinstance(resource, Sink))),
         ],
         resources=resources,
         executor=environments.executor(),

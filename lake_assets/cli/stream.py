@@ -108,12 +108,12 @@ def _run(
     from lake_assets.defs.words.settings import WordsSettings
     from lake_assets.streaming.kept_running import CheckpointTaken, Identity, held, start
     from lake_assets.streaming.microbatches import streaming_session
-    from lake_assets.streaming.query import SourceError
+    from lake_assets.streaming.query import StreamSourceError
 
     try:
         lines = _source(source)
         source_id = lines.id
-    except SourceError as error:
+    except StreamSourceError as error:
         raise CommandError(str(error).replace("WORDS_SOURCE", "--source") if source else str(error)) from error
     target = _output(kind, to, lines)
     name, build = _query(windowed)
@@ -171,14 +171,14 @@ def _lag(progress: Progress, source: StreamSource) -> str:
     Spark's own number is of the micro-batch's beginning, when it took all that there was.
     """
     from lake_assets.defs.words.source import KafkaSource
-    from lake_assets.streaming.query import SourceError
+    from lake_assets.streaming.query import StreamSourceError
 
     if not isinstance(source, KafkaSource):
         return "n/a"
     source.cluster.deadline = min(source.cluster.deadline, _LAG_DEADLINE)
     try:
         latest = source.state().latest
-    except SourceError:
+    except StreamSourceError:
         return "unknown"
     return str(sum(max(end - progress.offsets.get(str(part), 0), 0) for part, end in latest.items()))
 

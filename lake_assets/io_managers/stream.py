@@ -33,7 +33,7 @@ from lake_assets.streaming.microbatches import (
 )
 from lake_assets.streaming.places import places_at, places_of
 from lake_assets.streaming.position import Position, read_position, write_position
-from lake_assets.streaming.query import Loss, SourceError, StreamQuery
+from lake_assets.streaming.query import Loss, StreamQuery, StreamSourceError
 from lake_assets.streaming.results import write_results
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class StreamIOManager(ParquetIOManager):
         with checkout(Path(self.home), lake, prefix) as place:
             try:
                 super().handle_output(context, _Run(obj, place))
-            except (SourceError, CheckpointUnusable) as error:
+            except (StreamSourceError, CheckpointUnusable) as error:
                 raise Failure(f"{prefix}: {error}", allow_retries=False) from error
 
     def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
@@ -121,7 +121,9 @@ class StreamIOManager(ParquetIOManager):
             batches = Path(scratch)
             consumed = _consume(query, before, session, place.folder, batches)
             if query.source.id != source_id:
-                raise SourceError(f"{query.source.name} was deleted and made again while it was read: run it again")
+                raise StreamSourceError(
+                    f"{query.source.name} was deleted and made again while it was read: run it again"
+                )
             if before is not None and consumed.batches == 0:
                 context.log.info("%s: nothing new at %s", prefix, query.source.name)
                 place.unchanged(lake, write.base, held.checkpoint)
@@ -180,14 +182,14 @@ def _checked(query: StreamQuery, before: Position | None, source_id: str, checkp
         )
     if before.source_id != source_id:
         how = "was deleted and made again" if before.source == query.source.name else f"is not {before.source}"
-        raise SourceError(
+        raise StreamSourceError(
             f"{query.source.name} {how} (id {source_id}, read so far was {before.source_id}); lines would be lost or "
             f"counted twice. {START_OVER}"
         )
     loss = query.source.loss(before, checkpoint)
     if loss.places and query.fail_on_data_loss:
         shown = "; ".join(loss.places[:5]) + (f"; and {len(loss.places) - 5} more" if len(loss.places) > 5 else "")
-        raise SourceError(
+        raise StreamSourceError(
             f"{query.source.name} has lost lines: {shown}. To go on without them, run it with `fail_on_data_loss: "
             f"false`. {START_OVER}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from dagster import AssetKey, RunRequest
 
@@ -22,6 +22,7 @@ RUNS_PER_TICK = 20
 """The first run brings the sink to the head; the others tell Dagster so of further stretches of partitions."""
 
 
+@runtime_checkable
 class Sink(Protocol):
     """A resource that assets tagged ``layer: sink`` write to; it keeps the commit that each of them reflects."""
 

@@ -43,14 +43,14 @@ class SourceUnavailable(SourceError):
 
 
 class TruncatedDownload(SourceError):
-    """Fewer (or more) bytes came than the source announced.
+    """Fewer (or more) bytes arrived than the source announced.
 
     Parameters
     ----------
     expected
         Announced length in bytes, None where the source announced none.
     got
-        Bytes that came.
+        Bytes that arrived.
     """
 
     def __init__(self, url: str, expected: int | None, got: int) -> None:

@@ -35,7 +35,7 @@ class Deadline:
         return self._end - time.monotonic()
 
     def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass chunks on until the deadline, so that a source that drips bytes is not waited for for ever."""
+        """Pass chunks on until the deadline, so that a slow source is not waited for without end."""
         for chunk in chunks:
             if self.left < 0:
                 raise SourceUnavailable(f"the source is too slow: not done in {self.seconds:g} s")

@@ -32,7 +32,7 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
 
 
 def http_date(text: str | None) -> datetime | None:
-    """Read an HTTP date as aware UTC time; None where it is none."""
+    """Read an HTTP date as aware UTC time; None where it is not one."""
     try:
         moment = parsedate_to_datetime(text or "")
     except (ValueError, TypeError, OverflowError):

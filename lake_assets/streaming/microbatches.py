@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.streaming.query import SourceError
+from lake_assets.streaming.query import StreamSourceError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -87,7 +87,7 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
     ------
     CheckpointUnusable
         The checkpoint is of another query.
-    SourceError
+    StreamSourceError
         The source does not answer.
     pyspark.errors.StreamingQueryException
         It failed.
@@ -107,7 +107,9 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
         if any(sign in str(error) for sign in _INCOMPATIBLE):
             raise CheckpointUnusable(str(error).partition("\n")[0]) from error
         if (away := _AWAY.search(str(error))) is not None:
-            raise SourceError(f"the source does not answer any more: {away[0]}; run it again when it does") from error
+            raise StreamSourceError(
+                f"the source does not answer any more: {away[0]}; run it again when it does"
+            ) from error
         raise
     finally:
         query.stop()

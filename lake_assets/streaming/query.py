@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lake_assets.streaming.position import Position
 
 
-class SourceError(Exception):
+class StreamSourceError(Exception):
     """A source cannot be read, or is not the one that was read so far."""
 
 
@@ -35,7 +35,7 @@ class Loss:
 
 
 class StreamSource(Protocol):
-    """What a query reads. Every method raises :class:`SourceError` where the source is not there."""
+    """What a query reads. Every method raises :class:`StreamSourceError` where the source is not there."""
 
     @property
     def name(self) -> str:

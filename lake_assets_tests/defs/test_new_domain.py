@@ -37,7 +37,7 @@ def resources(shared):
 """,
     "assets.py": """
 import pandas
-from dagster import AssetCheckKey, AssetKey, asset
+from dagster import asset
 from lake_assets.defs.numbers.resources import Start
 from lake_assets.defs.numbers.settings import NumbersSettings
 from lake_assets.runs.publishing import published_asset
@@ -47,9 +47,7 @@ def numbers(numbers_start: Start) -> pandas.DataFrame:
     start = numbers_start.at
     return pandas.DataFrame({"n": range(start, start + NumbersSettings.read().rows)})
 
-numbers_published = published_asset(
-    "numbers", ["numbers"], owners=[]
-)
+numbers_published = published_asset("numbers", [numbers])
 """,
     "checks.py": """
 import pandas

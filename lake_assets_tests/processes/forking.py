@@ -38,7 +38,7 @@ class ForkedRuns:
             (home / "dagster.yaml").write_text(_SETTINGS.format(folder=home))
             with DagsterInstance.from_config(str(home)) as instance:
                 instance.get_runs()
-        inherited = {setting.name for setting in domains.all_variables()}
+        inherited = {variable.name for variable in domains.all_variables()}
         environment = {name: value for name, value in os.environ.items() if name not in inherited}
         with (folder / "said").open("w") as said:
             self._parent = subprocess.Popen(

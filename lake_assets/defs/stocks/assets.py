@@ -165,7 +165,7 @@ stocks_published = published_asset(
     [stocks_csv, parse_stocks],
     owners=OWNERS,
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=4), warn_window=timedelta(days=3)),
-).with_attributes(backfill_policy=BACKFILL)
+)
 
 
 @asset(

@@ -76,7 +76,7 @@ def _days(window: str) -> tuple[date, ...]:
         first, last = date.max, date.min
     if not timedelta(0) <= last - first <= _LONGEST_WINDOW:
         raise SourceError(
-            f"stocks source: {window!r} is no window of days; write generated:2017-07-24..2017-07-28 "
+            f"stocks source: {window!r} is not a range of days; write generated:2017-07-24..2017-07-28 "
             f"(at most {_LONGEST_WINDOW.days} days)"
         )
     return tuple(first + timedelta(days=day) for day in range((last - first).days + 1))

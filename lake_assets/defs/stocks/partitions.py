@@ -15,6 +15,6 @@ def hour_of(key: str) -> datetime:
     return HOURS.time_window_for_partition_key(key).start
 
 
-def key_of(hour: datetime) -> str:
+def partition_key(hour: datetime) -> str:
     """Return the partition key of an hour."""
     return hour.strftime(HOURS.fmt)

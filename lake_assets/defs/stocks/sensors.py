@@ -18,7 +18,7 @@ from dagster import (
 )
 
 from lake_assets.defs.stocks.jobs import stocks
-from lake_assets.defs.stocks.partitions import HOURS, key_of
+from lake_assets.defs.stocks.partitions import HOURS, partition_key
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
 from lake_assets.sources import RetryLimits, Source, SourceError, SourceFile
@@ -53,7 +53,7 @@ def new_stock_files(context: SensorEvaluationContext, stocks_source: StocksSourc
             # A partition exists once its hour has ended; asking for another one would fail the tick, and all after it.
             if not first <= hour <= now - timedelta(hours=1):
                 continue
-            key = key_of(hour)
+            key = partition_key(hour)
             version = hashlib.sha256(f"{file.url} {file.version}".encode()).hexdigest()[:12]
             if seen.get(key) == version:
                 continue

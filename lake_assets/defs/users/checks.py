@@ -56,7 +56,7 @@ def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: 
     result = AssetCheckResult(
         check_name=NO_PII.name,
         passed=not found.columns and not found.values,
-        description=_told(found),
+        description=_describe(found),
         # Counts and places, never a value: this is what must not get out.
         metadata={
             **checked_at(ref),
@@ -72,7 +72,7 @@ def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: 
     return logged(context.log, result)
 
 
-def _told(found: Search) -> str:
+def _describe(found: Search) -> str:
     columns = sorted({name for names in found.columns.values() for name in names})
     reasons = [f"{len(found.columns)} file(s) have {', '.join(columns)}"] if columns else []
     reasons += [

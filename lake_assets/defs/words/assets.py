@@ -15,7 +15,7 @@ from lake_assets.defs.words.source import open_source
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.runs.asset_metadata import COLUMN_SCHEMA
 from lake_assets.runs.publishing import LAYER, published_asset
-from lake_assets.streaming.query import SourceError, StreamQuery
+from lake_assets.streaming.query import StreamQuery, StreamSourceError
 
 GROUP = "words"
 OWNERS = ["team:data-platform"]
@@ -72,7 +72,7 @@ def _configured(config: StreamConfig, kafka: KafkaResource) -> dict[str, Any]:
     settings = WordsSettings.read()
     try:
         source = open_source(config.source or settings.source, kafka)
-    except SourceError as error:
+    except StreamSourceError as error:
         raise Failure(str(error), allow_retries=False) from error
     return {
         "source": source,

@@ -32,7 +32,7 @@ from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
-from lake_assets.streaming.query import SourceError
+from lake_assets.streaming.query import StreamSourceError
 from lake_assets.streaming.results import open_counts
 
 if TYPE_CHECKING:
@@ -182,5 +182,5 @@ def _all_lines(
             destination_filesystem=LocalFileSystem(),
         )
         return source.all_lines(spark.session, position, folder)
-    except SourceError as error:
+    except StreamSourceError as error:
         raise Failure(str(error), allow_retries=False) from error

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 NAME = "word_counts 1"
-"""What a checkpoint of :func:`word_counts` is good for; another version is another query."""
+"""Name of the query :func:`word_counts` in its checkpoint; a new version has a new name."""
 
 COUNTS = {"word": "VARCHAR", "count": "BIGINT"}
 WINDOWED = {"window_start": "TIMESTAMPTZ", "window_end": "TIMESTAMPTZ", **COUNTS}

@@ -32,7 +32,7 @@ from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.lock import is_alive
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
-from lake_assets.streaming.query import SourceError, StreamSource
+from lake_assets.streaming.query import StreamSource, StreamSourceError
 
 STREAM = "word_counts"
 """The stream whose published position counts; that of the windows is published with it."""
@@ -68,7 +68,7 @@ def consumer_lag(
             return SkipReason(f"WORDS_SOURCE is the folder {source.name}: the sensor new_text_files looks after it.")
         source.cluster.deadline = min(source.cluster.deadline, DEADLINE)
         return _tick(context, lake.lake, source, lambda _, position: _unread_lines(source, position))
-    except SourceError as error:
+    except StreamSourceError as error:
         return SkipReason(f"{error}. The next tick tries again.")
 
 
@@ -90,7 +90,7 @@ def new_text_files(
         if not isinstance(source, FolderSource):
             return SkipReason(f"WORDS_SOURCE is {source.name}: the sensor consumer_lag looks after it.")
         return _tick(context, lake.lake, source, lambda head, _: _unread_files(source, lake.lake, head))
-    except SourceError as error:
+    except StreamSourceError as error:
         return SkipReason(f"{error}. The next tick tries again.")
 
 
@@ -244,7 +244,7 @@ def _oldest_line(source: KafkaSource, begins: dict[int, int], enough: float) -> 
         try:
             told = source.cluster.timestamp_at(source.address.topic, partition, offset)
         except KafkaFailure as error:
-            raise SourceError(str(error)) from error
+            raise StreamSourceError(str(error)) from error
         found = told if found is None or (told is not None and told < found) else found
     return found
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from lake_assets.kafka.address import TopicAddress
 from lake_assets.spark.session import AS_NAMED, can_be_escaped, file_uri
-from lake_assets.streaming.query import Loss, SourceError, StreamSource
+from lake_assets.streaming.query import Loss, StreamSource, StreamSourceError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -33,7 +33,7 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
 
     Raises
     ------
-    SourceError
+    StreamSourceError
         It is neither ``kafka://host:port/topic`` nor a folder.
     """
     if not text:
@@ -43,10 +43,10 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
         try:
             address = TopicAddress.parse(text)
         except ValueError as error:
-            raise SourceError(f"WORDS_SOURCE: {error}") from error
+            raise StreamSourceError(f"WORDS_SOURCE: {error}") from error
         return KafkaSource(address, kafka.cluster(address.servers))
     if scheme not in ("", "file"):
-        raise SourceError(f"WORDS_SOURCE is {text!r}: give kafka://host:port/topic, or a folder")
+        raise StreamSourceError(f"WORDS_SOURCE is {text!r}: give kafka://host:port/topic, or a folder")
     return FolderSource(Path(unquote(urlsplit(text).path) if scheme else text).expanduser().absolute())
 
 
@@ -72,7 +72,7 @@ class KafkaSource:
 
         Raises
         ------
-        SourceError
+        StreamSourceError
             There is no such topic, or the servers do not answer.
         """
         from lake_assets.kafka.errors import KafkaFailure
@@ -80,7 +80,7 @@ class KafkaSource:
         try:
             return self.cluster.topic(self.address.topic)
         except KafkaFailure as error:
-            raise SourceError(str(error)) from error
+            raise StreamSourceError(str(error)) from error
 
     def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
         """Return the topic from its beginning as a stream; the checkpoint tells where to go on."""
@@ -156,7 +156,7 @@ class FolderSource:
     def id(self) -> str:
         """The folder: its files are known by their paths."""
         if not self.folder.is_dir():
-            raise SourceError(f"WORDS_SOURCE: there is no folder {str(self.folder)!r}; make it, or name another")
+            raise StreamSourceError(f"WORDS_SOURCE: there is no folder {str(self.folder)!r}; make it, or name another")
         return f"file://{self.folder}"
 
     def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
@@ -164,7 +164,7 @@ class FolderSource:
         del fail_on_data_loss
         if not can_be_escaped(self.name):
             what = f"Spark reads no folder with both ':' and a wildcard in {self.name!r}"
-            raise SourceError(f"WORDS_SOURCE: {what}; rename it")
+            raise StreamSourceError(f"WORDS_SOURCE: {what}; rename it")
         # A file is new if it was never read, however old it says that it is.
         reader = session.readStream.option("recursiveFileLookup", "true").option("maxFileAge", "36500d")
         return _dated(reader.format("text").schema("value STRING").load(file_uri(self.folder)))

@@ -13,7 +13,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from lake_assets import definitions
 from lake_assets.defs.stocks import sensors
-from lake_assets.defs.stocks.partitions import HOURS, key_of
+from lake_assets.defs.stocks.partitions import HOURS, partition_key
 from lake_assets.defs.stocks.resources import stocks_source
 from lake_assets_tests.sources.servers import FaultyServer, Handler, running, status
 
@@ -89,10 +89,10 @@ def last_hour(back: int = 0) -> datetime:
 def test_each_new_file_gets_one_run_and_no_second_one(folder: Path, sensor: Sensor) -> None:
     first, second = hours(2)
     add(folder, first)
-    assert sensor.asked_for() == [key_of(first)]
+    assert sensor.asked_for() == [partition_key(first)]
     assert sensor.asked_for() == []
     add(folder, second)
-    assert sensor.asked_for() == [key_of(second)]
+    assert sensor.asked_for() == [partition_key(second)]
     skipped = sensor.tick()
     assert not skipped.run_requests
     assert "No new or changed file" in (skipped.skip_message or "")
@@ -122,7 +122,7 @@ def test_files_from_before_the_data_set_and_of_hours_that_have_not_ended_wait(fo
     for hour in (HOURS.start - timedelta(hours=1), last_hour(-1), last_hour(-1000)):
         add(folder, hour)
     add(folder, last_hour())
-    assert sensor.asked_for() == [key_of(last_hour())]
+    assert sensor.asked_for() == [partition_key(last_hour())]
 
 
 def test_ten_thousand_files_are_asked_for_a_hundred_at_a_time_oldest_first(folder: Path, sensor: Sensor) -> None:
@@ -134,7 +134,7 @@ def test_ten_thousand_files_are_asked_for_a_hundred_at_a_time_oldest_first(folde
         started = time.monotonic()
         asked += sensor.asked_for()
         assert time.monotonic() - started < DAGSTERS_LIMIT / 3
-    assert asked == [key_of(hour) for hour in expected[:300]]
+    assert asked == [partition_key(hour) for hour in expected[:300]]
 
 
 def test_with_ten_thousand_files_known_one_more_is_found(
@@ -147,7 +147,7 @@ def test_with_ten_thousand_files_known_one_more_is_found(
     assert len(sensor.asked_for()) == 10_000
     add(folder, new)
     started = time.monotonic()
-    assert sensor.asked_for() == [key_of(new)]
+    assert sensor.asked_for() == [partition_key(new)]
     assert time.monotonic() - started < DAGSTERS_LIMIT / 3
 
 
@@ -159,7 +159,7 @@ def test_a_folder_that_is_away_is_skipped_with_its_reason_and_found_again(folder
     assert str(folder) in (skipped.skip_message or "")
     assert "cannot be listed now" in (skipped.skip_message or "")
     away.rename(folder)
-    assert sensor.asked_for() == [key_of(HOURS.start)]
+    assert sensor.asked_for() == [partition_key(HOURS.start)]
 
 
 def test_http_is_probed_by_head_for_the_hours_just_past(
@@ -169,12 +169,12 @@ def test_http_is_probed_by_head_for_the_hours_just_past(
     recent, old = last_hour(2), last_hour(20)
     for hour in (recent, old):
         http.files[f"/{name_of(hour)}"] = HEADER
-    assert sensor.asked_for() == [key_of(recent)]
+    assert sensor.asked_for() == [partition_key(recent)]
     assert {method for method, _, _ in http.requests} == {"HEAD"}
     assert len(http.requests) == 6
     assert sensor.asked_for() == []
     http.files[f"/{name_of(recent)}"] = HEADER * 2
-    assert sensor.asked_for() == [key_of(recent)]
+    assert sensor.asked_for() == [partition_key(recent)]
 
 
 def test_http_that_refuses_is_skipped_with_its_reason_and_recovers(
@@ -187,7 +187,7 @@ def test_http_that_refuses_is_skipped_with_its_reason_and_recovers(
     assert not skipped.run_requests
     assert "503" in (skipped.skip_message or "")
     http.faults.clear()
-    assert sensor.asked_for() == [key_of(last_hour())]
+    assert sensor.asked_for() == [partition_key(last_hour())]
 
 
 def test_http_that_says_nothing_is_given_up_well_within_dagsters_limit(
@@ -207,7 +207,7 @@ def test_slow_http_ends_the_tick_with_what_was_found_the_newest_first(
     for back in range(10):
         http.files[f"/{name_of(last_hour(back))}"] = HEADER
     monkeypatch.setattr(sensors, "PROBING_SECONDS", 0)
-    assert sensor.asked_for() == [key_of(last_hour())]
+    assert sensor.asked_for() == [partition_key(last_hour())]
 
 
 def test_no_patience_with_http_outlasts_dagsters_limit() -> None:

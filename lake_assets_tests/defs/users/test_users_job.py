@@ -246,7 +246,7 @@ def test_a_batch_is_fetched_by_url_and_published_as_from_a_folder(graph: Graph, 
     assert result.success
     (event,) = result.asset_materializations_for_node("read_users")
     assert event.metadata["source"].value == f"{server.address}/seed/week1.parquet"
-    assert event.metadata["dagster/partition_row_count"].value == 1000
+    assert rows(graph).num_rows == 1000
     assert graph.lake.fingerprint(MAIN, "users") == before
 
 

@@ -11,7 +11,7 @@ from pyarrow.fs import LocalFileSystem
 from pyspark.sql import SparkSession
 
 from lake_assets.defs.words.source import FolderSource, files_read
-from lake_assets.streaming.query import SourceError
+from lake_assets.streaming.query import StreamSourceError
 
 READ = [
     *("log_08:00.txt", "[1].txt", "{a,b}.txt", "st*r.txt", "q?.txt", "sp ace.txt", "pc%20t.txt", "ha#sh.txt", "dot."),
@@ -56,7 +56,7 @@ def test_the_files_that_spark_passes_over_are_named_in_a_line_each(tmp_path: Pat
 
 
 def test_a_folder_that_spark_cannot_name_is_said_to_be(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="both ':' and a wildcard"):
+    with pytest.raises(StreamSourceError, match="both ':' and a wildcard"):
         FolderSource(tmp_path / "[1] 08:00").lines(cast(SparkSession, None), fail_on_data_loss=True)
 
 

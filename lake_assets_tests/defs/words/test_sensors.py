@@ -387,8 +387,8 @@ def test_a_run_whose_process_was_killed_is_in_nobodys_way(files_sensor: Sensor, 
     instance = files_sensor.instance
     killed = (
         "import os, signal, sys; from dagster import DagsterInstance\n"
-        "from lake_assets.runs.lock import hold\n"
-        "hold(DagsterInstance.local_temp(sys.argv[1]), sys.argv[2]); os.kill(os.getpid(), signal.SIGKILL)"
+        "from lake_assets.runs.lock import acquire_run_lock\n"
+        "acquire_run_lock(DagsterInstance.local_temp(sys.argv[1]), sys.argv[2]); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", killed, instance.root_directory, run.run_id], timeout=60)
     assert files_sensor.requests() == ["1"]
