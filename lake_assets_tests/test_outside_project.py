@@ -8,11 +8,14 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
+from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.lake.backends import BACKENDS
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
@@ -42,24 +45,31 @@ defs = Definitions(assets=[trades, total, published_asset("desk", [trades, total
                    resources={"lake": lake, "io_manager": ParquetIOManager(lake=lake)})
 """
 
-STORE = """\
-import json, os, sys
-from contextlib import closing
+WALK = """\
+import json, os
 import pandas
 from dagster import DagsterInstance
 from my.definitions import defs
 from lake_assets import EmbeddedLake, LakeFS
 from lake_assets.runs.rollback import plan_rollback, roll_back
 
-lake = STORE.lake
+lake = LAKE.lake
 def held(name):
     snapshot = lake.path("main", name)
     return pandas.read_parquet(snapshot.root, filesystem=snapshot.filesystem).iloc[:, 0].tolist()
-if sys.argv[1:]:
-    with DagsterInstance.get() as instance:
-        roll_back(lake, instance, defs.resolve_asset_graph(), plan_rollback(lake, sys.argv[1]), "a bad price")
-print(json.dumps({"head": lake.head("main").id, "trades": held("trades"), "total": held("total"),
-                  "branches": list(lake.branches())}))
+def tell():
+    print(json.dumps({"trades": held("trades"), "total": held("total"), "branches": list(lake.branches())}))
+with DagsterInstance.get() as instance:
+    job = defs.resolve_implicit_global_asset_job_def()
+    def publish(prices):
+        os.environ["DESK_PRICES"] = prices
+        assert job.execute_in_process(instance=instance).success
+        tell()
+    publish("1 2")
+    first = lake.head("main").id
+    publish("1 200")
+    roll_back(lake, instance, defs.resolve_asset_graph(), plan_rollback(lake, first), "a bad price")
+    tell()
 """
 
 
@@ -106,7 +116,7 @@ class Project:
         (folder / "my" / "__init__.py").touch()
         (folder / "my" / "definitions.py").write_text(PROJECT.replace("LAKE", lake, 1))
         outside = lake.replace("EnvVar(", "os.environ.get(")
-        (folder / "store.py").write_text(STORE.replace("STORE", outside, 1))
+        (folder / "walk.py").write_text(WALK.replace("LAKE", outside, 1))
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -114,27 +124,19 @@ class Project:
             **environment,
         }
 
-    def run(self, *arguments: str, prices: str = "") -> str:
-        """Run its Python; return what it printed."""
+    def run(self, *arguments: str) -> list[dict[str, list[Any]]]:
+        """Run its Python; return what it printed as JSON."""
         done = subprocess.run(
             [self.python, *arguments],
             cwd=self.folder,
-            env={**self.environment, "DESK_PRICES": prices},
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=240,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def materialize(self, prices: str) -> None:
-        """Materialize all assets in one run."""
-        self.run("-m", "dagster", "asset", "materialize", "-m", "my.definitions", "--select", "*", prices=prices)
-
-    def held(self, *rollback: str) -> dict[str, object]:
-        """Return what `main` holds, after a rollback to a commit."""
-        return json.loads(self.run("store.py", *rollback).splitlines()[-1])
+        return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def test_the_wheel_is_what_is_imported_and_holds_all_that_the_example_needs(python: str, tmp_path: Path) -> None:
@@ -168,10 +170,17 @@ def test_it_materializes_publishes_and_rolls_back(python: str, tmp_path: Path, b
         names = {"DESK_LAKE": endpoint, "DESK_REPOSITORY": repository}
         keys = {"DESK_KEY": CREDENTIALS[0], "DESK_SECRET": CREDENTIALS[1]}
         project = Project(tmp_path, python, LAKEFS, **names, **keys)
-    project.materialize("1 2")
-    first = project.held()
-    assert (first["trades"], first["total"], first["branches"]) == ([1.0, 2.0], [3.0], ["main"])
-    project.materialize("1 200")
-    assert project.held()["total"] == [201.0]
-    back = project.held(str(first["head"]))
-    assert (back["trades"], back["total"], back["branches"]) == ([1.0, 2.0], [3.0], ["main"])
+    first, second, back = project.run("walk.py")
+    assert first == {"trades": [1.0, 2.0], "total": [3.0], "branches": ["main"]}
+    assert second == {"trades": [1.0, 200.0], "total": [201.0], "branches": ["main"]}
+    assert back == first
+
+
+@pytest.mark.soak
+def test_dagsters_own_commands_run_it(python: str, tmp_path: Path) -> None:
+    project = Project(tmp_path, python, EMBEDDED, DESK_PRICES="7")
+    project.run("-m", "dagster", "definitions", "validate", "-m", "my.definitions")
+    project.run("-m", "dagster", "asset", "materialize", "-m", "my.definitions", "--select", "*")
+    with closing(EmbeddedLake(tmp_path / "lake")) as lake:
+        assert {item.path.partition("/")[0] for item in lake.list("main")} == {"trades", "total"}
+        assert lake.branches() == ("main",)

@@ -2,7 +2,7 @@
 
 The marker of the last commit delivered changes in the same transaction as the updates, so whoever sends next knows
 where to go on, wherever the last sender was killed. Every outbox passes the one contract suite in
-``lake_assets_tests/resources/outbox``. This folder knows nothing of Dagster (but ``resource.py``).
+``lake_assets_tests/outbox``. This folder knows nothing of Dagster.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class OutboxError(Exception):
@@ -31,10 +31,16 @@ class OutboxDamaged(OutboxError):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The new count of a word; None of a word that is gone."""
+    """What a key stands for from now on.
 
-    word: str
-    count: int | None
+    Parameters
+    ----------
+    key, value
+        Anything that JSON can say; the keys of one outbox are of one type. The value None: the key is gone.
+    """
+
+    key: Any
+    value: Any
 
 
 class Outbox(Protocol):

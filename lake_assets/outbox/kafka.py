@@ -32,6 +32,7 @@ from lake_assets.outbox.contract import (
     OutboxUnavailable,
     Update,
 )
+from lake_assets.outbox.records import DEFAULT_FIELDS, Fields, key_bytes
 
 if TYPE_CHECKING:
     from confluent_kafka import Producer
@@ -46,8 +47,8 @@ TRANSACTION_TIMEOUT = 15 * 60
 it; but what a killed one left open keeps readers of what comes after it waiting so long where no next one comes."""
 
 LARGEST = 8 << 20
-"""Bytes of the largest record of a topic that is made here: a word of 1 MiB, the longest line that a topic holds unless
-configured, is its key, and in its value each byte may be escaped."""
+"""Bytes of the largest record of a topic that is made here: a key of 1 MiB, the longest line that a topic holds unless
+configured, and in its value each byte may be escaped."""
 
 _BATCH = 4096
 _ABORT = 5.0
@@ -64,7 +65,7 @@ class _Marker:
 
 
 class KafkaOutbox:
-    """Records with the word as key and ``{"word":"dog","count":2}`` as value; of a word that is gone the value is null.
+    """A topic of JSON records such as ``{"key":"dog","value":2}`` under their key; null for a key that is gone.
 
     Readers set ``isolation.level`` to ``read_committed``.
 
@@ -77,6 +78,8 @@ class KafkaOutbox:
         delivered anew.
     repository
         The lake whose commits are delivered; kept in the marker, for people.
+    fields
+        Names of key and value in a record.
 
     Examples
     --------
@@ -84,10 +87,11 @@ class KafkaOutbox:
     ...     sender.deliver("c0ffee", [Update("dog", 2)])
     """
 
-    def __init__(self, cluster: KafkaCluster, topic: str, repository: str) -> None:
+    def __init__(self, cluster: KafkaCluster, topic: str, repository: str, fields: Fields = DEFAULT_FIELDS) -> None:
         self._cluster = cluster
         self._topic = topic
         self._repository = repository
+        self._fields = fields
 
     @property
     def address(self) -> str:
@@ -116,13 +120,14 @@ class KafkaOutbox:
                     "transaction.timeout.ms": TRANSACTION_TIMEOUT * 1000,
                     # How large a record may be is for the topic to say.
                     "message.max.bytes": 1_000_000_000,
-                    # Java's, so that a word has the same partition here and in what Spark writes.
+                    # Java's, so that a key has the same partition here and in what Spark writes.
                     "partitioner": "murmur2_random",
                 }
             )
             producer.init_transactions(self._cluster.deadline)
             delivered = _read_marker(self._cluster, self._topic, topic_id)
-        yield KafkaSender(self._cluster, self._topic, producer, delivered, _Marker("", self._repository, topic_id))
+        marker = _Marker("", self._repository, topic_id)
+        yield KafkaSender(self._cluster, self._topic, producer, delivered, marker, self._fields)
 
     def _made(self, topic: str, config: dict[str, str]) -> str:
         """Return a topic's id; make it where it is missing, with as many replicas as the brokers are set to."""
@@ -136,13 +141,20 @@ class KafkaSender:
     """The producer that fenced the earlier ones."""
 
     def __init__(
-        self, cluster: KafkaCluster, topic: str, producer: Producer, delivered: str | None, marker: _Marker
+        self,
+        cluster: KafkaCluster,
+        topic: str,
+        producer: Producer,
+        delivered: str | None,
+        marker: _Marker,
+        fields: Fields,
     ) -> None:
         self._cluster = cluster
         self._topic = topic
         self._producer = producer
         self._delivered = delivered
         self._marker = marker
+        self._fields = fields
         self._failed = False
 
     @property
@@ -173,12 +185,12 @@ class KafkaSender:
         return sent
 
     def _send(self, updates: Iterable[Update]) -> int:
-        encode, remaining, sent = msgspec.json.encode, iter(updates), 0
+        encode, remaining, sent = self._fields.encode, iter(updates), 0
         while batch := list(islice(remaining, _BATCH)):
             with self._translated():
                 for update in batch:
-                    value = None if update.count is None else encode(update)
-                    self._produce(self._topic, update.word.encode(), value)
+                    value = None if update.value is None else encode(update)
+                    self._produce(self._topic, key_bytes(update.key), value)
                 self._producer.poll(0)
             sent += len(batch)
         return sent

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from lake_assets.outbox.contract import OutboxDamaged, OutboxError, OutboxTaken, OutboxUnavailable, Update
+from lake_assets.outbox.records import DEFAULT_FIELDS, Fields
 
 MARKER = ".delivered"
 """What the marker's file name ends with."""
@@ -51,7 +52,7 @@ class _Marker:
 
 
 class LinesOutbox:
-    """JSON lines such as ``{"word":"dog","count":2}``; the count of a word that is gone is null.
+    """JSON lines such as ``{"key":"dog","value":2}``; the value of a key that is gone is null.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ class LinesOutbox:
         The lake whose commits are delivered; kept in the marker, for people.
     deadline
         Seconds to wait for another sender.
+    fields
+        Names of key and value in a line.
 
     Examples
     --------
@@ -68,10 +71,11 @@ class LinesOutbox:
     ...     _ = sender.deliver("c0ffee", [Update("dog", 2)])
     """
 
-    def __init__(self, path: Path, repository: str, deadline: float = 60.0) -> None:
+    def __init__(self, path: Path, repository: str, deadline: float = 60.0, fields: Fields = DEFAULT_FIELDS) -> None:
         self._path = path.expanduser().absolute()
         self._repository = repository
         self._deadline = deadline
+        self._fields = fields
 
     @property
     def address(self) -> str:
@@ -92,17 +96,18 @@ class LinesOutbox:
         with file:
             with _translated(self._path):
                 marker = _recover(self._path, file)
-            yield LinesSender(file, self._path, marker, self._repository)
+            yield LinesSender(file, self._path, marker, self._repository, self._fields)
 
 
 class LinesSender:
     """The process that holds the file's lock."""
 
-    def __init__(self, file: FileIO, path: Path, marker: _Marker, repository: str) -> None:
+    def __init__(self, file: FileIO, path: Path, marker: _Marker, repository: str, fields: Fields) -> None:
         self._file = file
         self._path = path
         self._marker = marker
         self._repository = repository
+        self._fields = fields
 
     @property
     def delivered(self) -> str | None:
@@ -133,7 +138,7 @@ class LinesSender:
         return sent
 
     def _append(self, updates: Iterable[Update]) -> int:
-        encode, remaining, sent = msgspec.json.encode, iter(updates), 0
+        encode, remaining, sent = self._fields.encode, iter(updates), 0
         while batch := [encode(update) for update in islice(remaining, _BATCH)]:
             with _translated(self._path):
                 _write_all(self._file, b"\n".join([*batch, b""]))
@@ -143,8 +148,15 @@ class LinesSender:
         return sent
 
 
-def read_committed(path: Path) -> Iterator[Update]:
+def read_committed(path: Path, fields: Fields = DEFAULT_FIELDS) -> Iterator[Update]:
     """Yield the updates that are committed, oldest first; a sender may be at work meanwhile.
+
+    Parameters
+    ----------
+    path
+        The file.
+    fields
+        Names of key and value in a line.
 
     Raises
     ------
@@ -161,7 +173,7 @@ def read_committed(path: Path) -> Iterator[Update]:
             if not line:
                 raise OutboxDamaged(f"{path} ends {left} bytes before what was delivered: something else wrote to it")
             left -= len(line)
-            yield msgspec.json.decode(line, type=Update)
+            yield fields.decode(line)
 
 
 def _recover(path: Path, file: FileIO) -> _Marker:

@@ -27,11 +27,15 @@ class OutboxResource(ConfigurableResource["OutboxResource"]):
     address
         ``kafka://host:port/topic``, or the path of a file of JSON lines.
     kafka
-        How Kafka is reached.
+        How Kafka is reached; not needed for a file.
+    key_field, value_field
+        Names of key and value in a record, such as ``{"key":"dog","value":2}``.
     """
 
     address: str = Field(description="kafka://host:port/topic, or the path of a file")
-    kafka: ResourceDependency[KafkaResource]
+    kafka: ResourceDependency[KafkaResource | None] = None  # pyright: ignore[reportAssignmentType]
+    key_field: str = Field(default="key", description="Name of the key in a record")
+    value_field: str = Field(default="value", description="Name of the value in a record")
 
     def reflected_commit(self, asset_key: AssetKey) -> str | None:
         """Return the last commit delivered; None where none was. An outbox is one asset's.
@@ -59,13 +63,16 @@ class OutboxResource(ConfigurableResource["OutboxResource"]):
         ValueError
             The address is neither a topic's nor a path.
         """
+        from lake_assets.outbox.records import Fields
+
+        fields = Fields(self.key_field, self.value_field)
         if "://" not in self.address:
             from lake_assets.outbox.lines import LinesOutbox
 
-            return LinesOutbox(Path(self.address), repository)
+            return LinesOutbox(Path(self.address), repository, fields=fields)
         from lake_assets.outbox.kafka import KafkaOutbox
 
         where = TopicAddress.parse(self.address)
-        cluster = self.kafka.cluster(where.servers)
+        cluster = (self.kafka or KafkaResource()).cluster(where.servers)
         cluster.deadline = min(cluster.deadline, deadline or cluster.deadline)
-        return KafkaOutbox(cluster, where.topic, repository)
+        return KafkaOutbox(cluster, where.topic, repository, fields)

@@ -12,8 +12,12 @@ from typing import Any
 from lake_assets.kafka import Security, TopicAddress
 from lake_assets.outbox.contract import Outbox, Update
 from lake_assets.outbox.lines import LinesOutbox, read_committed
+from lake_assets.outbox.records import Fields, key_bytes
 
 REPOSITORY = "a lake"
+
+COUNTS = Fields("word", "count")
+"""As the word counts are delivered."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class OutboxSpec:
     """What opens one outbox in any process: its address."""
 
     address: str
+    fields: Fields = COUNTS
 
     @property
     def is_kafka(self) -> bool:
@@ -28,21 +33,23 @@ class OutboxSpec:
 
     def open(self, deadline: float = 30.0) -> Outbox:
         if not self.is_kafka:
-            return LinesOutbox(Path(self.address), REPOSITORY, deadline)
+            return LinesOutbox(Path(self.address), REPOSITORY, deadline, self.fields)
         from lake_assets.kafka.cluster import KafkaCluster
         from lake_assets.outbox.kafka import KafkaOutbox
 
         where = TopicAddress.parse(self.address)
-        return KafkaOutbox(KafkaCluster(where.servers, Security(), deadline), where.topic, REPOSITORY)
+        cluster = KafkaCluster(where.servers, Security(), deadline)
+        return KafkaOutbox(cluster, where.topic, REPOSITORY, self.fields)
 
     def read(self) -> list[Update]:
         """Return what a reader of committed updates sees, oldest first."""
-        return list(read_topic(self.address)) if self.is_kafka else list(read_committed(Path(self.address)))
+        if self.is_kafka:
+            return list(read_topic(self.address, self.fields))
+        return list(read_committed(Path(self.address), self.fields))
 
 
-def read_topic(address: str) -> Iterator[Update]:
+def read_topic(address: str, fields: Fields = COUNTS) -> Iterator[Update]:
     """Yield the committed updates of a topic of one partition."""
-    import msgspec
     from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
     from lake_assets.kafka.cluster import KafkaCluster
@@ -58,9 +65,10 @@ def read_topic(address: str) -> Iterator[Update]:
             if error is not None:
                 assert error.code() == KafkaError._PARTITION_EOF, error
                 return
-            key, value = (message.key() or b"").decode(), message.value()
-            update = Update(key, None) if value is None else msgspec.json.decode(value, type=Update)
-            assert update.word == key
+            key, value = message.key() or b"", message.value()
+            # Of a key that is gone the record says no more than its text.
+            update = Update(key.decode(), None) if value is None else fields.decode(value)
+            assert key_bytes(update.key) == key
             yield update
         raise TimeoutError(f"{address} does not answer")
     finally:

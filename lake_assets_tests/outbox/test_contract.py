@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from lake_assets.outbox.contract import OutboxError, Update
+from lake_assets.outbox.records import Fields
 from lake_assets_tests.lake.backends import DEADLINE, kill, start
 from lake_assets_tests.outbox.outboxes import (
     POINTS,
@@ -59,6 +61,30 @@ def test_words_of_any_kind_arrive_as_they_are(outbox: OutboxSpec) -> None:
     with outbox.open().sender() as sender:
         sender.deliver("one", updates)
     assert outbox.read() == updates
+
+
+def test_keys_and_values_of_any_kind_arrive_as_they_are(outbox: OutboxSpec) -> None:
+    outbox = replace(outbox, fields=Fields())
+    updates = [
+        Update(["DE0007164600", 3], {"price": 1.5, "tags": ["a", None], "day": "2017-07-28"}),
+        Update({"isin": "DE0007164600", "hour": 8}, [1, 2]),
+        Update(7, True),
+        Update(7.5, "text"),
+        Update("", ""),
+        Update("falsy", 0),
+        Update("empty", {}),
+    ]
+    with outbox.open().sender() as sender:
+        assert sender.deliver("one", updates) == len(updates)
+    assert outbox.read() == updates
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+def test_a_value_that_json_cannot_say_is_refused_and_nothing_is_sent(outbox: OutboxSpec, value: object) -> None:
+    with outbox.open().sender() as sender, pytest.raises((ValueError, TypeError)):
+        sender.deliver("one", [DOG, Update("cat", value)])
+    assert outbox.open().delivered() is None
+    assert outbox.read() == []
 
 
 def test_where_the_updates_end_in_an_error_none_is_sent(outbox: OutboxSpec) -> None:

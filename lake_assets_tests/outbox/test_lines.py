@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from lake_assets.outbox.contract import OutboxDamaged, OutboxTaken, OutboxUnavailable, Update
 from lake_assets.outbox.lines import MARKER, LinesOutbox, read_committed
-from lake_assets_tests.outbox.outboxes import numbered
+from lake_assets_tests.outbox.outboxes import COUNTS, numbered
 
 DOG, CAT = Update("dog", 2), Update("cat", 1)
 
 
 def outbox(path: Path, deadline: float = 30.0) -> LinesOutbox:
-    return LinesOutbox(path, "a lake", deadline)
+    return LinesOutbox(path, "a lake", deadline, COUNTS)
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def test_a_file_that_was_removed_is_delivered_anew(path: Path) -> None:
     deliver(path, "one", DOG)
     path.unlink()
     assert outbox(path).delivered() is None
-    assert list(read_committed(path)) == []
+    assert list(read_committed(path, COUNTS)) == []
     deliver(path, "two", CAT)
-    assert list(read_committed(path)) == [CAT]
+    assert list(read_committed(path, COUNTS)) == [CAT]
 
 
 def test_somebodys_own_file_is_left_as_it_is(path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_file_that_lost_delivered_lines_is_refused(path: Path) -> None:
     with pytest.raises(OutboxDamaged, match="something else wrote to it"), outbox(path).sender():
         pass
     with pytest.raises(OutboxDamaged, match="something else wrote to it"):
-        list(read_committed(path))
+        list(read_committed(path, COUNTS))
 
 
 def test_a_marker_that_is_none_is_named_with_the_remedy(path: Path) -> None:
@@ -108,10 +108,10 @@ def test_a_full_disk_leaves_the_marker_where_it_was_and_its_space_is_given_back(
     with pytest.raises(OutboxUnavailable, match="No space left on device: free space"), outbox(path).sender() as sender:
         sender.deliver("two", numbered(100_000))
     assert outbox(path).delivered() == "one"
-    assert list(read_committed(path)) == [DOG]
+    assert list(read_committed(path, COUNTS)) == [DOG]
     assert os.stat(path).st_size < 100  # noqa: PTH116
     deliver(path, "two", CAT)
-    assert list(read_committed(path)) == [DOG, CAT]
+    assert list(read_committed(path, COUNTS)) == [DOG, CAT]
 
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -125,4 +125,4 @@ def test_whatever_is_delivered_is_read_again(tmp_path: Path, batches: list[list[
     with outbox(path).sender() as sender:
         for number, batch in enumerate(batches):
             sender.deliver(str(number), batch)
-    assert list(read_committed(path)) == [update for batch in batches for update in batch]
+    assert list(read_committed(path, COUNTS)) == [update for batch in batches for update in batch]

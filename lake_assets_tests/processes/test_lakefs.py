@@ -25,6 +25,7 @@ from lake_assets_tests import lakefs_server
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.defs.words.stream import counted
 from lake_assets_tests.lakefs_server import CREDENTIALS
+from lake_assets_tests.outbox.outboxes import COUNTS
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 
@@ -127,7 +128,7 @@ def test_words_are_counted_and_delivered(ran: Ran) -> None:
     counts = rows(ran.lake, "word_counts").to_pylist()
     lines = (SAMPLE / "lines.txt").read_text().splitlines()
     assert {row["word"]: row["count"] for row in counts} == counted(lines)
-    delivered = {update.word: update.count for update in read_committed(ran.home / "words.jsonl")}
+    delivered = {update.key: update.value for update in read_committed(ran.home / "words.jsonl", COUNTS)}
     assert delivered == counted(lines)
 
 

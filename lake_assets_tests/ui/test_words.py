@@ -17,6 +17,7 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.outbox.lines import read_committed
 from lake_assets_tests.kafka_broker import KafkaBroker
+from lake_assets_tests.outbox.outboxes import COUNTS
 from lake_assets_tests.ui.server import DagsterServer, running, until
 from lake_assets_tests.ui.words import counts
 
@@ -28,7 +29,7 @@ def test_files_put_into_a_folder_are_counted_published_and_delivered(dagster: Da
     output = dagster.lake_home / "words" / "testConsumer.jsonl"
 
     def delivered() -> dict[str, int | None]:
-        return {update.word: update.count for update in read_committed(output)} if output.exists() else {}
+        return {update.key: update.value for update in read_committed(output, COUNTS)} if output.exists() else {}
 
     (dagster.lines / "1.txt").write_text("dog cat\ndog\n")
     with dagster.turned_on("new_text_files"):

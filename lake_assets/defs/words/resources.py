@@ -31,7 +31,7 @@ def words_outbox(kafka: KafkaResource) -> OutboxResource:
     kafka
         How Kafka is reached.
     """
-    return OutboxResource(address=words_outbox_address(), kafka=kafka)
+    return OutboxResource(address=words_outbox_address(), kafka=kafka, key_field="word", value_field="count")
 
 
 def words_outbox_address() -> str:

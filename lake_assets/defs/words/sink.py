@@ -85,7 +85,7 @@ class _Tally:
     def counted(self, updates: "Iterable[Update]") -> "Iterator[Update]":
         for update in updates:
             self.updates += 1
-            self.gone += update.count is None
+            self.gone += update.value is None
             yield update
 
 

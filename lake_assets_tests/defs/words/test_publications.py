@@ -25,7 +25,7 @@ def replayed(lake: Lake, from_commit: str | None) -> list[tuple[str, dict[str, i
     """Return what would be sent, by commit."""
     found = publications(lake, from_commit, lake.head(MAIN).id)
     return [
-        (step.commit, {update.word: update.count for update in changed_words(lake, step.before, step.commit)})
+        (step.commit, {update.key: update.value for update in changed_words(lake, step.before, step.commit)})
         for step in found
     ]
 
@@ -112,8 +112,8 @@ def test_words_are_in_the_order_of_their_bytes_and_only_files_that_differ_are_re
     words: dict[str, int] = dict.fromkeys(("b", "a", "Z", "é", "日本", "🐕", "ab", "B"), 1)
     first, second = publish_counts(any_lake, words), publish_counts(any_lake, {**words, "b": 2})
     assert len(any_lake.diff(first, second, COUNTS).paths) == 1
-    assert [update.word for update in changed_words(any_lake, None, first)] == sorted(words, key=str.encode)
-    assert [update.word for update in changed_words(any_lake, first, second)] == ["b"]
+    assert [update.key for update in changed_words(any_lake, None, first)] == sorted(words, key=str.encode)
+    assert [update.key for update in changed_words(any_lake, first, second)] == ["b"]
 
 
 def test_what_are_no_counts_is_named(any_lake: Lake) -> None:
@@ -143,7 +143,7 @@ def test_applied_to_the_counts_of_before_the_changes_are_the_counts_of_after(
 ) -> None:
     old, new = publish_counts(shared_lake, before), publish_counts(shared_lake, after)
     changes = list(changed_words(shared_lake, old, new))
-    assert all(before.get(update.word) != update.count for update in changes)
-    assert len({update.word for update in changes}) == len(changes)
-    applied = {**before, **{update.word: update.count for update in changes}}
+    assert all(before.get(update.key) != update.value for update in changes)
+    assert len({update.key for update in changes}) == len(changes)
+    applied = {**before, **{update.key: update.value for update in changes}}
     assert {word: count for word, count in applied.items() if count is not None} == after

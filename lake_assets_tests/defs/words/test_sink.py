@@ -78,7 +78,7 @@ class Words:
 
     def state(self) -> dict[str, int]:
         """Return the counts that a reader has who keeps the last update of each word."""
-        last = {update.word: update.count for update in self.output.read()}
+        last = {update.key: update.value for update in self.output.read()}
         return {word: count for word, count in last.items() if count is not None}
 
 
@@ -191,7 +191,7 @@ def test_the_job_words_ends_at_the_output_and_a_rollback_of_the_lake_flows_on(st
     assert stream.run().success
     first = graph.lake.head(MAIN).id
     output = OutboxSpec(words_outbox_address())
-    assert {update.word: update.count for update in output.read()} == COUNTS
+    assert {update.key: update.value for update in output.read()} == COUNTS
 
     stream.add("second", "dog kafka")
     assert stream.run().success

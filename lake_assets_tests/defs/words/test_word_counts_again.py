@@ -14,12 +14,13 @@ from lake_assets.outbox.lines import read_committed
 from lake_assets_tests.defs.reexecution import again, reconstructable, start
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream
 from lake_assets_tests.graph_fixtures import Graph
+from lake_assets_tests.outbox.outboxes import COUNTS as OUTPUT
 
 JOB = "words"
 
 
 def delivered(stream: Stream) -> list[Update]:
-    return list(read_committed(stream.graph.home / "words" / "testConsumer.jsonl"))
+    return list(read_committed(stream.graph.home / "words" / "testConsumer.jsonl", OUTPUT))
 
 
 def updates(counts: dict[str, int]) -> list[Update]:
