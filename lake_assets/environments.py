@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from dagster import ExecutorDefinition
 
     from lake_assets.kafka.cluster import KafkaCluster
-    from lake_assets.lake.embedded import EmbeddedLake
-    from lake_assets.lake.lakefs import LakeFSLake
+    from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
     from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import LakeResource
@@ -76,8 +75,13 @@ def nosql_home() -> Path:
     return lake_home() / "nosql"
 
 
-def open_lake(*, any_format: bool = False) -> EmbeddedLake | LakeFSLake:
-    """Open the lake of the environment in force, outside of Dagster; of another format than this program's if asked.
+def open_lake(*, any_format: bool = False) -> Lake:
+    """Open the lake of the environment in force, outside of Dagster.
+
+    Parameters
+    ----------
+    any_format
+        Open a lake of another format than this program's, too: to migrate it.
 
     Raises
     ------
@@ -86,20 +90,19 @@ def open_lake(*, any_format: bool = False) -> EmbeddedLake | LakeFSLake:
     SettingError
         The server's credentials are not set.
     """
+    from lake_assets.lake.backends import open_lake
+
     if not has_server():
-        from lake_assets.lake.embedded import EmbeddedLake
-
-        return EmbeddedLake(lake_home(), any_format=any_format)
-    from lake_assets.lake.lakefs import LakeFSLake
-
+        return open_lake("embedded", home=lake_home(), any_format=any_format)
     lakefs = LakeFSSettings.read()
-    return LakeFSLake(
-        lakefs.endpoint,
-        lakefs.given("access_key_id"),
-        lakefs.given("secret_access_key"),
-        lakefs.repository,
-        lakefs.storage,
-        lakefs.deadline,
+    return open_lake(
+        "lakefs",
+        endpoint=lakefs.endpoint,
+        access_key=lakefs.given("access_key_id"),
+        secret_key=lakefs.given("secret_access_key"),
+        repository=lakefs.repository,
+        storage_namespace=lakefs.storage,
+        deadline=lakefs.deadline,
         any_format=any_format,
     )
 

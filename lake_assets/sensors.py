@@ -22,6 +22,7 @@ from dagster import (
 )
 
 from lake_assets.lake.contract import MAIN
+from lake_assets.lake.errors import NotSupported
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.audit import PublicationRefused
 from lake_assets.runs.branch import branch_name, find_head, refuse_lost
@@ -183,12 +184,10 @@ def collect_garbage(grace: timedelta = GC_GRACE) -> SensorDefinition:
         ),
     )
     def evaluate(context: SensorEvaluationContext, lake: LakeResource) -> SkipReason:
-        from lake_assets.lake.embedded import EmbeddedLake
-
-        found = lake.lake
-        if not isinstance(found, EmbeddedLake):
-            return SkipReason("lakeFS removes what nothing reaches by its own job.")
-        freed = found.collect_garbage(grace)
+        try:
+            freed = lake.lake.collect_garbage(grace)
+        except NotSupported as reason:
+            return SkipReason(str(reason))
         for item in freed:
             context.log.info("Removed %s %s(s), %s bytes", item.count, item.kind, item.frees)
         return SkipReason(f"Freed {sum(item.frees for item in freed):,} bytes.")

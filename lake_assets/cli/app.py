@@ -20,11 +20,13 @@ from lake_assets.cli import (
     publishing,
     reading,
     rolling_back,
+    shell,
     stream,
     sweeping,
     tables,
     verifying,
 )
+from lake_assets.cli.code_location import choose
 from lake_assets.cli.errors import as_one_line
 
 app = typer.Typer(
@@ -65,6 +67,7 @@ for command in (
     expiring.expire,
     kafka.produce,
     kafka.consume,
+    shell.shell,
     doctor.doctor,
 ):
     app.command()(as_one_line(command))
@@ -93,8 +96,21 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
+    module: Annotated[
+        str,
+        typer.Option(
+            "--module",
+            "-m",
+            metavar="MODULE",
+            envvar="LAKE_ASSETS_MODULE",
+            help="Work on the code location of this Python module, as `dagster dev -m` names it: its lake, tables and "
+            "assets. Without it: lake_assets' own.",
+        ),
+    ] = "",
 ) -> None:
     """Take the options that stand before a command."""
+    del version  # Its callback has printed it.
+    choose(module)
 
 
 def load_env_file() -> None:

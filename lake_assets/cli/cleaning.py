@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Annotated, Any
 
 import typer
 
-from lake_assets import environments
-from lake_assets.cli.leftovers import Kept, Leftover, find_branches, find_caches, find_spools, find_tables
+from lake_assets.cli.code_location import find_nosql, open_lake
+from lake_assets.cli.leftovers import Kept, Leftover, find_branches, find_caches, find_tables
 from lake_assets.cli.output import Json, amount, emit, progress, show
 from lake_assets.cli.runs import Runs
 from lake_assets.lake.errors import RefNotFound
@@ -31,17 +31,21 @@ def clean(
     of its job. Kept as well: the branch of a run that is still going on, the tables while there is one, and
     what another process is reading or writing. Nothing is stopped.
     """
-    with closing(environments.open_lake()) as lake, closing(environments.open_nosql()) as store:
+    with ExitStack() as opened:
+        lake = opened.enter_context(closing(open_lake()))
+        store = find_nosql()
+        if store is not None:
+            opened.enter_context(closing(store))
         runs = Runs(lake)
         found: list[Leftover | Kept] = []
-        if tables:
+        if tables and store is not None:
             found += find_tables(store, runs)
         if branches:
             found += find_branches(lake, runs)
         if caches:
-            if not environments.has_server():
-                found += find_caches(environments.lake_home())
-            found += find_spools(environments.nosql_home())
+            found += find_caches(lake)
+            if store is not None:
+                found += find_caches(store)
         leftovers = [item for item in found if isinstance(item, Leftover)]
         kept = [item for item in found if isinstance(item, Kept)]
         if yes:
@@ -64,7 +68,8 @@ def clean(
         print("Nothing to delete.")
     else:
         print("Deleted:" if yes else "Would be deleted:")
-        show(_record(item) | {"frees": "-" if item.frees is None else amount(item.frees)} for item in leftovers)
+        some_free = any(item.frees for item in leftovers)
+        show(_shown(item, with_frees=some_free) for item in leftovers)
     if kept:
         print("Kept:")
         show(map(_why, kept))
@@ -74,6 +79,11 @@ def clean(
 
 def _record(item: Leftover) -> dict[str, Any]:
     return {"kind": item.kind, "name": item.name, "detail": item.detail, "frees": item.frees}
+
+
+def _shown(item: Leftover, *, with_frees: bool) -> dict[str, Any]:
+    record = _record(item) | {"frees": amount(item.frees) if item.frees else None}
+    return record if with_frees else {name: value for name, value in record.items() if name != "frees"}
 
 
 def _why(item: Kept) -> dict[str, str]:

@@ -1,18 +1,276 @@
-"""The graph of the code location, whose blocking checks decide what may be published."""
+"""The code location that a command works on: lake_assets' own, or the one that ``--module`` names.
+
+Its lake, its tables and its asset graph are found here, and nowhere else. lake_assets' own lake and tables are opened
+from the settings, since Dagster takes seconds to load; those of another code location are its resources.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from lake_assets import environments
+from lake_assets.cli.errors import CommandError
 
 if TYPE_CHECKING:
+    from dagster import AssetKey, Definitions
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+    from lake_assets.lake.contract import Lake
+    from lake_assets.nosql.contract import NoSQLStore
+    from lake_assets.resources.spark import SparkResource
+
+_Resource = TypeVar("_Resource")
+
+
+class CodeLocation(Protocol):
+    """What commands ask of a code location."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is lake_assets' own, whose settings are this program's."""
+        ...
+
+    def definitions(self) -> Definitions:
+        """Load its definitions."""
+        ...
+
+    def open_lake(self, any_format: bool) -> Lake:
+        """Open its lake, of another format than this program's if asked."""
+        ...
+
+    def find_nosql(self, read_only: bool) -> NoSQLStore | None:
+        """Open its NoSQL store; None where it has none."""
+        ...
+
+    def delivered_commits(self, lake: Lake) -> Iterator[str]:
+        """Yield the commits that its sinks reflect, but for those of its NoSQL store."""
+        ...
+
+    def spark(self) -> SparkResource:
+        """Return its Spark resource, not started yet."""
+        ...
+
+
+class _Own:
+    """lake_assets' own code location, by the settings."""
+
+    is_own = True
+
+    def definitions(self) -> Definitions:
+        with _quiet():
+            from lake_assets.definitions import defs
+        return defs
+
+    def open_lake(self, any_format: bool) -> Lake:
+        return environments.open_lake(any_format=True) if any_format else environments.open_lake()
+
+    def find_nosql(self, read_only: bool) -> NoSQLStore:
+        return environments.open_nosql(read_only=read_only)
+
+    def delivered_commits(self, lake: Lake) -> Iterator[str]:
+        from lake_assets.defs.words.resources import words_outbox
+
+        outbox = words_outbox(environments.kafka_resource()).outbox(lake.repository)
+        if commit := outbox.delivered():
+            yield commit
+
+    def spark(self) -> SparkResource:
+        with _initialized(environments.spark_resource(environments.lake_resource())) as spark:
+            return spark
+
+
+class _Module:
+    """The code location of a Python module, by its resources."""
+
+    is_own = False
+
+    def __init__(self, module: str) -> None:
+        self._name = module
+        self._definitions: Definitions | None = None
+
+    def definitions(self) -> Definitions:
+        if self._definitions is None:
+            self._definitions = _load(self._name)
+        return self._definitions
+
+    def open_lake(self, any_format: bool) -> Lake:
+        from lake_assets.resources.lake import LakeResource
+
+        resource = self._find(LakeResource, "lake")
+        if resource is None:
+            raise CommandError(
+                f"the resources of {self._name} hold no lake: give its Definitions a lake of lake_assets, such as "
+                "resources={'lake': EmbeddedLake(home='lake')}"
+            )
+        with _initialized(resource) as lake:
+            return lake.open(any_format=any_format)
+
+    def find_nosql(self, read_only: bool) -> NoSQLStore | None:
+        from lake_assets.resources.nosql import NoSQLResource
+
+        resource = self._find(NoSQLResource, "nosql")
+        if resource is None:
+            return None
+        with _initialized(resource) as store:
+            return store.open(read_only=read_only)
+
+    def delivered_commits(self, lake: Lake) -> Iterator[str]:
+        for _, commit in sink_commits():
+            if commit is not None:
+                yield commit
+
+    def spark(self) -> SparkResource:
+        from lake_assets.resources.lake import LakeResource
+        from lake_assets.resources.spark import SparkResource
+
+        resource = self._find(SparkResource, "spark") or SparkResource(lake=self._find(LakeResource, "lake"))
+        with _initialized(resource) as spark:
+            return spark
+
+    def _find(self, kind: type[_Resource], key: str) -> _Resource | None:
+        """Return the one resource of a kind; of several the one with the usual key."""
+        found = self._all(kind)
+        if len(found) > 1 and key not in found:
+            raise CommandError(
+                f"{self._name} has several resources of one kind, {', '.join(sorted(found))}: give the one that "
+                f"is meant here the key {key!r}"
+            )
+        return found.get(key) or next(iter(found.values()), None)
+
+    def _all(self, kind: type[_Resource]) -> dict[str, _Resource]:
+        resources = self.definitions().resources or {}
+        return {key: resource for key, resource in resources.items() if isinstance(resource, kind)}
+
+
+_chosen: CodeLocation = _Own()
+
+
+def choose(module: str) -> None:
+    """Let commands work on a module's code location; on lake_assets' own where the name is empty."""
+    global _chosen
+    _chosen = _Module(module) if module else _Own()
+
+
+def is_own() -> bool:
+    """Tell whether the chosen code location is lake_assets' own."""
+    return _chosen.is_own
+
+
+def open_lake(*, any_format: bool = False) -> Lake:
+    """Open the lake of the chosen code location, of another format than this program's if asked."""
+    return _chosen.open_lake(any_format)
+
+
+def find_nosql(*, read_only: bool = False) -> NoSQLStore | None:
+    """Open the NoSQL store of the chosen code location; None where it has none."""
+    return _chosen.find_nosql(read_only)
+
+
+def open_nosql(*, read_only: bool = False) -> NoSQLStore:
+    """Open the NoSQL store of the chosen code location.
+
+    Raises
+    ------
+    CommandError
+        It has none.
+    """
+    store = find_nosql(read_only=read_only)
+    if store is None:
+        raise CommandError("this code location has no NoSQL store among its resources, so it has no tables")
+    return store
+
+
+def spark_resource() -> SparkResource:
+    """Return the Spark resource of the chosen code location, not started yet."""
+    return _chosen.spark()
+
+
+def reflected_commits(lake: Lake) -> Iterator[str]:
+    """Yield the commits that the sinks of the chosen code location reflect.
+
+    A store that does not answer is an error: what it needs is not known.
+    """
+    store = find_nosql()
+    if store is not None:
+        with closing(store):
+            for table in store.tables():
+                if commit := store.source_commit(table):
+                    yield commit
+    yield from _chosen.delivered_commits(lake)
+
+
+def sink_commits() -> Iterator[tuple[AssetKey, str | None]]:
+    """Yield the sinks of the chosen code location, each with the commit that it reflects; None: it was never fed.
+
+    A store that does not answer is an error.
+    """
+    from lake_assets.runs.sinks import sinks_of
+
+    resources = load_definitions().resources or {}
+    for asset, key in sinks_of(load_graph(), [key for key in resources if hasattr(resources[key], "reflected_commit")]):
+        with _initialized(resources[key]) as sink:
+            yield asset, sink.reflected_commit(asset)
+
+
+def load_definitions() -> Definitions:
+    """Load the definitions of the chosen code location."""
+    return _chosen.definitions()
 
 
 def load_graph() -> AssetGraph:
-    """Load the code location and return its asset graph."""
-    import warnings
+    """Load the asset graph of the chosen code location, whose blocking checks decide what may be published."""
+    return load_definitions().resolve_asset_graph()
 
+
+def _load(module: str) -> Definitions:
+    from dagster import Definitions
+
+    # As `python -m` does, and the dagster commands.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        with _quiet():
+            loaded = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            raise CommandError(
+                f"there is no module {module!r} in {here} or among the installed packages: run this in the folder "
+                "from which Python imports it, and name it as `dagster dev -m` does"
+            ) from error
+        raise CommandError(f"{module} does not load: {error}") from error
+    except Exception as error:
+        raise CommandError(f"{module} does not load: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    found: Any = getattr(loaded, "defs", None)
+    if callable(found):  # a function decorated with `@dagster.definitions`
+        load: Callable[[], Any] = found
+        with _quiet():
+            found = load()
+    if isinstance(found, Definitions):
+        return found
+    every = [value for value in vars(loaded).values() if isinstance(value, Definitions)]
+    if len(every) != 1:
+        what = "no Definitions" if not every else f"{len(every)} Definitions, and none of them is called defs"
+        raise CommandError(f"{module} holds {what}: it should say `defs = Definitions(…)`")
+    return every[0]
+
+
+def _initialized(resource: Any) -> AbstractContextManager[Any]:
+    """Return a context of a resource with its environment variables looked up, as a run has it.
+
+    Leaving it closes what the resource opened for itself, and not what was opened for the caller.
+    """
+    return resource.process_config_and_initialize_cm()
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Leave out Dagster's notes for developers."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Dagster's notes for developers
-        from lake_assets.definitions import defs
-    return defs.resolve_asset_graph()
+        warnings.simplefilter("ignore")
+        yield

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from lake_assets import environments
-from lake_assets.cli.errors import CommandError
-from lake_assets.cli.output import Json, amount, emit, show
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.cli.code_location import open_lake
+from lake_assets.cli.output import Json, amount, emit, removable, show
 from lake_assets.settings import RetentionSettings
 
 
@@ -29,14 +26,10 @@ def gc(
     meanwhile. Says what it would free, and frees it with --yes.
     """
     limit = timedelta(days=RetentionSettings.read().gc_grace_days if grace is None else grace)
-    with closing(environments.open_lake()) as lake:
-        if not isinstance(lake, EmbeddedLake):
-            raise CommandError(
-                "lakeFS collects its garbage itself: `lake-assets expire` sets the rules and names lakeFS's own job"
-            )
+    with closing(open_lake()) as lake:
         found = lake.collect_garbage(limit) if yes else lake.garbage(limit)
     if json:
-        emit({"removed": yes, "found": [asdict(item) for item in found]})
+        emit({"removed": yes, "found": [removable(item) for item in found]})
         return
     if not found:
         print("Nothing to collect.")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from lake_assets.cli.errors import CommandError
-from lake_assets.frames.arrow import conform
+from lake_assets.frames.conform import conform
 from lake_assets.frames.parquet import file_schema, open_parquet
-from lake_assets.lake.contract import Lake, Snapshot
+from lake_assets.lake.contract import Lake
+from lake_assets.lake.errors import PathNotFound
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 _BATCH = 1024
 _SNIFFED = 8000
@@ -41,46 +47,63 @@ def open_content(lake: Lake, ref: str, prefix: str) -> Content:
     CommandError
         Several files that are no Parquet, or a binary file.
     """
-    snapshot = lake.path(ref, prefix)
-    files = [item.path for item in lake.list(snapshot.commit, prefix)]
-    if files != [prefix]:
-        files = [path for path in files if not path.rpartition("/")[2].startswith(("_", "."))]
-    parquet = [path for path in files if path.endswith(".parquet")]
-    if parquet:
-        return _Parquet(snapshot, parquet)
-    if len(files) != 1:
-        some = ", ".join(files[:3]) + (", …" if len(files) > 3 else "")
-        raise CommandError(
-            f"{prefix!r} holds {len(files)} files, and no Parquet: name one of them ({some})"
-            if files
-            else f"{prefix!r} holds no data file; `lake-assets ls` shows what there is"
-        )
-    text = _Text(snapshot, files[0])
-    text.refuse_binary()
-    return text
+    commit = lake.head(ref).id
+    files = (item.path for item in lake.list(commit, prefix) if item.path == prefix or _is_data(item.path))
+    others: list[str] = []
+    count = 0
+    for path in files:
+        if path.endswith(".parquet"):
+            return _Parquet(lake, commit, path, files)
+        count += 1
+        others = [*others, path][:3]
+    if count == 1:
+        text = _Text(lake, commit, others[0])
+        text.refuse_binary()
+        return text
+    if not count:
+        if lake.fingerprint(commit, prefix) is None:
+            raise PathNotFound("nothing is there", repository=lake.repository, ref=ref, path=prefix)
+        raise CommandError(f"{prefix!r} holds no data file; `lake-assets ls` shows what there is")
+    some = ", ".join(others) + (", …" if count > len(others) else "")
+    raise CommandError(f"{prefix!r} holds {count} files, and no Parquet: name one of them ({some})")
 
 
-def _place(snapshot: Snapshot, path: str) -> str:
-    below = path[len(snapshot.prefix) :].lstrip("/")
-    return f"{snapshot.root}/{below}" if below else snapshot.root
+def _is_data(path: str) -> bool:
+    """Tell whether a file holds rows or lines, and is not one that engines leave out."""
+    return not path.rpartition("/")[2].startswith(("_", "."))
 
 
 @dataclass(frozen=True, slots=True)
 class _Parquet:
-    snapshot: Snapshot
-    paths: list[str]
+    """Rows of the Parquet files of a folder.
+
+    Parameters
+    ----------
+    lake, commit
+        Where the files are read.
+    first
+        The first of them.
+    rest
+        The others, listed as they are needed.
+    """
+
+    lake: Lake
+    commit: str
+    first: str
+    rest: Iterator[str]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        path = self.paths[0]
-        with self._open(path) as file:
-            return tuple(dict.fromkeys((*file.schema_arrow.names, *folder_columns(path))))
+        with self._open(self.first) as file:
+            return tuple(dict.fromkeys((*file.schema_arrow.names, *folder_columns(self.first))))
 
     def rows(self, limit: int | None) -> Iterator[dict[str, Any]]:
         import pyarrow
 
         left = limit
-        for path in self.paths:
+        for path in chain([self.first], self.rest):
+            if not path.endswith(".parquet"):
+                continue
             fixed = folder_columns(path)
             with self._open(path) as file:
                 schema = file_schema(file)
@@ -93,13 +116,16 @@ class _Parquet:
                         if not left:
                             return
 
-    def _open(self, path: str) -> Any:
+    @contextmanager
+    def _open(self, path: str) -> Generator[ParquetFile]:
         import pyarrow
 
-        try:
-            return open_parquet(_place(self.snapshot, path), self.snapshot.filesystem)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise CommandError(f"{path!r} cannot be read as Parquet: {error}") from error
+        with self.lake.open_file(self.commit, path) as source:
+            try:
+                file = open_parquet(source)
+            except (pyarrow.ArrowException, OSError) as error:
+                raise CommandError(f"{path!r} cannot be read as Parquet: {error}") from error
+            yield file
 
 
 def folder_columns(path: str) -> dict[str, str | None]:
@@ -114,7 +140,8 @@ def folder_columns(path: str) -> dict[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    snapshot: Snapshot
+    lake: Lake
+    commit: str
     path: str
 
     @property
@@ -122,7 +149,7 @@ class _Text:
         return None
 
     def refuse_binary(self) -> None:
-        with self._open() as stream:
+        with self.lake.open_file(self.commit, self.path) as stream:
             if b"\0" in stream.read(_SNIFFED):
                 raise CommandError(
                     f"{self.path!r} is a binary file, and only text is shown: `lake-assets path` says where it is"
@@ -130,10 +157,7 @@ class _Text:
 
     def rows(self, limit: int | None) -> Iterator[str]:
         del limit  # Lines are read one by one.
-        with self._open() as stream, io.TextIOWrapper(stream, "utf-8", errors="backslashreplace") as text:
+        stream = io.BufferedReader(self.lake.open_file(self.commit, self.path))
+        with io.TextIOWrapper(stream, "utf-8", errors="backslashreplace") as text:
             for line in text:
                 yield line.rstrip("\n")
-
-    def _open(self) -> io.BufferedReader:
-        place = _place(self.snapshot, self.path)
-        return io.BufferedReader(self.snapshot.filesystem.open_input_stream(place))

@@ -8,11 +8,19 @@ from typing import Annotated
 
 import typer
 
-from lake_assets import environments
-from lake_assets.cli.code_location import load_graph
+from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, show
 from lake_assets.cli.places import path_of
+from lake_assets.cli.sinks import (
+    WithSinks,
+    bring_along,
+    describe_behind,
+    describe_brought,
+    describe_events,
+    sinks_below,
+    with_sinks,
+)
 from lake_assets.lake.contract import MAIN
 
 
@@ -22,18 +30,19 @@ def delete(
     ],
     by: Annotated[str, typer.Option(metavar="NAME", help="Who deletes; you, unless given.")] = "",
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the commit for ever.")] = "",
+    sinks: WithSinks = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
     """Take an asset's data off main.
 
     Commits of before keep it, and `rollback` brings it back. Shows what will go and asks first; with --json it only
-    shows, unless --yes is given. Dagster is told of each partition, and the sinks follow: by the sensor
-    sinks_follow_main, or with the next run of their job. A stream begins anew with its next run.
+    shows, unless --yes is given. Dagster is told of each partition. Tables and topics stay as they are until Dagster's
+    daemon runs (sensor sinks_follow_main); --sinks brings them along at once. A stream begins anew with its next run.
     """
     if yes and not reason.strip():
         raise typer.BadParameter("a deletion says why: give --reason TEXT")
-    with closing(environments.open_lake()) as lake, open_instance() as instance:
+    with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs.deleting import delete as take_off
         from lake_assets.runs.deleting import deletion_events, plan_deletion
         from lake_assets.runs.event_log import EventLog
@@ -53,8 +62,13 @@ def delete(
         events = deletion_events(lake, EventLog(instance), graph, merge)
         for event in events:
             instance.report_runless_asset_event(event)
-    if json:
-        emit(document | {"deleted": True, "commit": merge.id, "reported": len(events)})
-    else:
-        print(f"Deleted {asset}: {len(plan.paths)} path(s) removed from {MAIN}, commit {merge.id}")
-        print(f"Dagster was told of {len(events)} materialization(s).")
+        if not json:
+            print(f"Deleted {asset}: {len(plan.paths)} path(s) removed from {MAIN}, commit {merge.id}")
+            print(describe_events(graph, events))
+        brought = bring_along(lake, instance) if sinks else []
+        if json:
+            emit(document | {"deleted": True, "commit": merge.id, "reported": len(events)} | with_sinks(sinks, brought))
+        elif sinks:
+            print(describe_brought(brought))
+        elif behind := sinks_below(graph, events):
+            print(describe_behind(behind))

@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lake_assets import domains, environments
+from lake_assets.cli.code_location import find_nosql, is_own, load_graph, open_lake
 from lake_assets.cli.dagster_instance import dagster_home
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.cli.output import Json, amount, cell, emit_all, progress
@@ -24,8 +24,7 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.settings import SettingError, Settings, Variable
 
 if TYPE_CHECKING:
-    from lake_assets.lake.embedded import EmbeddedLake
-    from lake_assets.lake.lakefs import LakeFSLake
+    from lake_assets.lake.contract import Lake
 
 LEAST_FREE = 1_000_000_000
 """Bytes of free disk space below which a run is likely to fail."""
@@ -86,13 +85,15 @@ def _checks(verify: bool, mend: bool) -> Iterator[Check]:
         ("pyspark", lambda: version("pyspark")),
         ("java", _java),
         ("DAGSTER_HOME", _dagster_home),
-        ("disk", _disk),
     ):
         yield _check(name, look)
+    if is_own():
+        yield _check("disk", _disk)
     yield from _lake(verify, mend)
     yield _check("nosql", _nosql)
     yield _check("definitions", _definitions)
-    for settings in domains.all_settings():
+    # Another code location says in its resources what ours takes from settings.
+    for settings in domains.all_settings() if is_own() else ():
         yield from _settings(settings)
 
 
@@ -153,7 +154,7 @@ def _try_to_write(folder: str) -> None:
 
 def _lake(verify: bool, mend: bool) -> Iterator[Check]:
     try:
-        lake = environments.open_lake()
+        lake = open_lake()
     except Exception as error:  # noqa: BLE001 - as in _check
         yield Check("lake", False, describe(error))
         return
@@ -164,7 +165,7 @@ def _lake(verify: bool, mend: bool) -> Iterator[Check]:
             yield _check("lake objects", lambda: _verified(lake))
 
 
-def _head(lake: EmbeddedLake | LakeFSLake, mend: bool) -> str:
+def _head(lake: Lake, mend: bool) -> str:
     head = lake.head(MAIN)
     uncommitted = lake.changes(MAIN)
     if uncommitted and mend:
@@ -178,12 +179,12 @@ def _head(lake: EmbeddedLake | LakeFSLake, mend: bool) -> str:
     return f"{MAIN} at {head.id}, {len(lake.branches())} branch(es), no uncommitted change"
 
 
-def _leftovers(lake: EmbeddedLake | LakeFSLake) -> str:
+def _leftovers(lake: Lake) -> str:
     left = lake.leftovers()
     return f"{left}: `lake-assets clean` or `sweep` removes what nobody uses" if left else "none"
 
 
-def _verified(lake: EmbeddedLake | LakeFSLake) -> str:
+def _verified(lake: Lake) -> str:
     commit = lake.head(MAIN).id
     objects = list(lake.list(commit))
     total = sum(item.size for item in objects)
@@ -199,17 +200,15 @@ def _verified(lake: EmbeddedLake | LakeFSLake) -> str:
 
 
 def _nosql() -> str:
-    with closing(environments.open_nosql()) as store:
+    store = find_nosql()
+    if store is None:
+        return "this code location has none"
+    with closing(store):
         return f"opens, {len(store.tables())} table(s)"
 
 
 def _definitions() -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Dagster's notes for developers
-        from lake_assets.definitions import defs
-
-    graph = defs.resolve_asset_graph()
-    return f"load: {len(graph.get_all_asset_keys())} assets"
+    return f"load: {len(load_graph().get_all_asset_keys())} assets"
 
 
 def _settings(settings: type[Settings]) -> Iterator[Check]:

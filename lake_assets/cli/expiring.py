@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lake_assets import environments
-from lake_assets.cli.errors import CommandError
-from lake_assets.cli.output import Json, amount, emit, moment, show
-from lake_assets.lake.contract import Lake
-from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.lake.embedded.gc import Removable
-from lake_assets.lake.lakefs import LakeFSLake
+from lake_assets.cli.code_location import open_lake, reflected_commits
+from lake_assets.cli.output import Json, amount, emit, moment, removable, show
+from lake_assets.cli.places import path_of
+from lake_assets.lake.contract import MAIN
 
-JOB = "https://docs.lakefs.io/howto/garbage-collection/"
+if TYPE_CHECKING:
+    from lake_assets.lake.contract import Removable, RetentionRule
 
 
 def expire(
@@ -38,22 +33,20 @@ def expire(
     tags, what unpublished runs began at, and everything since the oldest commit that a sink reflects. Says what it
     would free, and frees it with --yes. On lakeFS it sets the retention rule; lakeFS's own job frees.
     """
-    now = datetime.now(timezone.utc)
-    before = now - _age(older_than)
-    with closing(environments.open_lake()) as lake:
-        sinks = sorted(set(_reflected(lake)))
-        if isinstance(lake, EmbeddedLake):
-            _say(lake.expire(before, keep or (), sinks, keep_prefix or (), yes=yes), before, yes, json)
-            return
-        if keep or keep_prefix:
-            raise CommandError("lakeFS keeps heads of branches, and by age alone: leave out --keep and --keep-prefix")
-        oldest = min([before, *(lake.head(commit).committed_at for commit in sinks)])
-        _set_rule(lake, max(1, math.ceil((now - oldest) / timedelta(days=1))), yes, json)
+    before = datetime.now(timezone.utc) - _age(older_than)
+    with closing(open_lake()) as lake:
+        sinks = sorted(set(reflected_commits(lake)))
+        folders = [path_of(lake, prefix, MAIN) for prefix in keep_prefix or ()]
+        found = lake.expire(before, keep or (), sinks, folders, yes=yes)
+    if found.rule is not None:
+        _say_rule(found.rule, yes, json)
+    else:
+        _say_found(found, before, yes, json)
 
 
-def _say(found: Removable, before: datetime, yes: bool, json: bool) -> None:
+def _say_found(found: Removable, before: datetime, yes: bool, json: bool) -> None:
     if json:
-        emit({"removed": yes, "before": before, "found": asdict(found)})
+        emit({"removed": yes, "before": before, "found": removable(found)})
     elif not found.count:
         print(f"Nothing to expire: what is older than {moment(before)} is kept, or gone already.")
     else:
@@ -63,14 +56,14 @@ def _say(found: Removable, before: datetime, yes: bool, json: bool) -> None:
             print("Nothing was removed. With --yes it is, for ever.")
 
 
-def _set_rule(lake: LakeFSLake, days: int, yes: bool, json: bool) -> None:
-    if yes:
-        lake.keep_days(days)
+def _say_rule(rule: RetentionRule, yes: bool, json: bool) -> None:
     if json:
-        emit({"set": yes, "default_retention_days": days, "job": JOB})
+        emit({"set": yes, "default_retention_days": rule.days, "job": rule.job})
         return
     what = "The rule is set" if yes else "With --yes the rule is set"
-    print(f"{what}: what only commits older than {days} day(s) hold may go. lakeFS's own job removes it: {JOB}")
+    print(
+        f"{what}: what only commits older than {rule.days} day(s) hold may go. lakeFS's own job removes it: {rule.job}"
+    )
 
 
 def _age(text: str) -> timedelta:
@@ -78,16 +71,3 @@ def _age(text: str) -> timedelta:
     if match is None:
         raise typer.BadParameter(f"{text!r} is no age: a number and h, d or w, such as 90d")
     return int(match[1]) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
-
-
-def _reflected(lake: Lake) -> Iterator[str]:
-    """Yield the commits that sinks reflect. One that cannot be asked ends the command: what it needs is not known."""
-    from lake_assets.defs.words.resources import words_outbox
-
-    with closing(environments.open_nosql()) as store:
-        for table in store.tables():
-            if commit := store.source_commit(table):
-                yield commit
-    outbox = words_outbox(environments.kafka_resource()).outbox(lake.repository)
-    if commit := outbox.delivered():
-        yield commit

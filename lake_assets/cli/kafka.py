@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from enum import Enum
@@ -183,18 +183,31 @@ def _send(lines: Iterable[bytes], topic: str, cluster: KafkaCluster, delivered: 
 
 def consume(
     topic: TopicName,
-    start: Annotated[Start, typer.Option("--from", help="Where to begin.")] = Start.EARLIEST,
+    start: Annotated[
+        Start | None, typer.Option("--from", help="Where to begin in every partition.", show_default="earliest")
+    ] = None,
+    partition: Annotated[int | None, typer.Option(min=0, metavar="N", help="Read this partition alone.")] = None,
+    offset: Annotated[
+        str | None,
+        typer.Option(metavar="OFFSET", help="With --partition: earliest, latest or a number."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until stopped.")] = False,
     with_key: Annotated[bool, typer.Option("--with-key", help="Print key, tab, value.")] = False,
     server: Server = None,
 ) -> None:
     """Print the records of a topic, a line each.
 
-    The bytes as they are; a key or value that is none is printed as null. Only what is committed is read. Ends
-    where the topic ended when the command began, unless it follows.
+    The bytes as they are; a missing key or value is printed as null. Only what is committed is read. The command ends
+    where the topic ended when it began, unless it follows.
     """
+    if offset is not None and partition is None:
+        raise typer.BadParameter("--offset says where to begin in one partition: give --partition N, too")
+    if offset is not None and start is not None:
+        raise typer.BadParameter("--from and --offset both say where to begin: give one of them")
+    begin = _parse_offset(offset or (start or Start.EARLIEST).value)
     cluster = _cluster(server)
     state = cluster.topic(topic)
+    first = _beginnings(state, partition, begin)
     # That there is no more is told when the broker has waited for more.
     options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"} | (
         {} if follow else {"fetch.wait.max.ms": 20}
@@ -204,7 +217,7 @@ def consume(
         closing(cluster.consumer(**options)) as consumer,
     ):
         try:
-            for message in _records(consumer, cluster, state, start, follow):
+            for message in _records(consumer, cluster, state, first, follow):
                 value = _text(message.value())
                 line = _text(message.key()) + b"\t" + value if with_key else value
                 sys.stdout.buffer.write(line + b"\n")
@@ -212,16 +225,41 @@ def consume(
             sys.stdout.buffer.flush()
 
 
+def _parse_offset(text: str) -> Start | int:
+    if text in (Start.EARLIEST.value, Start.LATEST.value):
+        return Start(text)
+    if not (text.isascii() and text.isdecimal()):
+        raise typer.BadParameter(f"--offset {text!r}: give earliest, latest, or a number that is not negative")
+    return int(text)
+
+
+def _beginnings(state: TopicState, partition: int | None, begin: Start | int) -> dict[int, int]:
+    """Return the partitions to read, and the offset of the first record of each."""
+    if partition is not None and partition not in state.latest:
+        numbers = ", ".join(map(str, sorted(state.latest)))
+        raise CommandError(f"topic {state.name} has no partition {partition}: it has {numbers}")
+    wanted = sorted(state.latest) if partition is None else [partition]
+    if isinstance(begin, Start):
+        known = state.earliest if begin is Start.EARLIEST else state.latest
+        return {number: known[number] for number in wanted}
+    for number in wanted:
+        if not state.earliest[number] <= begin <= state.latest[number]:
+            raise CommandError(
+                f"partition {number} of topic {state.name} has no offset {begin}: it begins at "
+                f"{state.earliest[number]} and ends before {state.latest[number]}"
+            )
+    return dict.fromkeys(wanted, begin)
+
+
 def _records(
-    consumer: Consumer, cluster: KafkaCluster, state: TopicState, start: Start, follow: bool
+    consumer: Consumer, cluster: KafkaCluster, state: TopicState, first: Mapping[int, int], follow: bool
 ) -> Generator[Message]:
     from confluent_kafka import KafkaError, TopicPartition
 
     from lake_assets.kafka.errors import KafkaUnavailable
     from lake_assets.kafka.translation import failure, translated
 
-    first = state.earliest if start is Start.EARLIEST else state.latest
-    open_ends = {number: end for number, end in state.latest.items() if follow or first[number] < end}
+    open_ends = {number: state.latest[number] for number in first if follow or first[number] < state.latest[number]}
     heard = time.monotonic()
     with translated(cluster.servers, state.name):
         consumer.assign([TopicPartition(state.name, number, first[number]) for number in open_ends])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import typer
 
-from lake_assets import environments
+from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.output import Json, amount, cell, emit, emit_all, emit_stream, moment, note, show
 from lake_assets.cli.places import parse_place, path_of
 from lake_assets.lake.audit import read_record, summarize
@@ -27,15 +27,17 @@ def ls(
 ) -> None:
     """List files. With --json also the whole checksums, and where the bytes lie."""
     wanted = parse_place(place, whole=True)
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         prefix = wanted.path(lake)
-        objects = list(lake.list(wanted.ref, prefix))
-        if prefix and not objects:
+        objects = lake.list(wanted.ref, prefix)
+        first = next(objects, None)
+        if first is None and prefix:
             raise PathNotFound("nothing is there", repository=lake.repository, ref=wanted.ref, path=prefix)
-    if json:
-        emit_all(map(asdict, objects))
-    else:
-        show(map(_file, objects), ("path", "size", "checksum"), right=("size",))
+        objects = chain([] if first is None else [first], objects)
+        if json:
+            emit_all(map(asdict, objects))
+        else:
+            show(map(_file, objects), ("path", "size", "checksum"), right=("size",))
 
 
 def _file(item: LakeObject) -> dict[str, str]:
@@ -58,33 +60,25 @@ def log(
 
     A commit of main says what let it in: how many checks passed, or who overrode them.
     """
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         below = path_of(lake, prefix, ref) if prefix else None
-        found = islice(lake.first_parents(ref, below), limit) if first_parent else lake.log(ref, limit, below)
-        commits = list(found)
-    records = map(_commit, commits)
-    if json:
-        emit_all(
-            record | {"parents": commit.parents, "metadata": commit.metadata}
-            for record, commit in zip(records, commits, strict=True)
-        )
-        return
-    shown = (
-        record
-        | {
-            "id": record["id"][:SHORT],
-            "time": moment(record["time"]),
-            "message": record["message"].partition("\n")[0],
-            "run": (record["run"] or "")[:8],
-            "audit": _audit(record["audit"], merge=len(commit.parents) > 1),
-        }
-        for record, commit in zip(records, commits, strict=True)
-    )
-    show(
-        shown,
-        ("id", "time", "message", "asset", "partition", "rows", "run", "code_version", "audit"),
-        right=("rows",),
-    )
+        commits = islice(lake.first_parents(ref, below), limit) if first_parent else lake.log(ref, limit, below)
+        if json:
+            emit_all(_commit(commit) | {"parents": commit.parents, "metadata": commit.metadata} for commit in commits)
+        else:
+            columns = ("id", "time", "message", "asset", "partition", "rows", "run", "code_version", "audit")
+            show(map(_shown, commits), columns, right=("rows",))
+
+
+def _shown(commit: Commit) -> dict[str, Any]:
+    record = _commit(commit)
+    return record | {
+        "id": record["id"][:SHORT],
+        "time": moment(record["time"]),
+        "message": record["message"].partition("\n")[0],
+        "run": (record["run"] or "")[:8],
+        "audit": _audit(record["audit"], merge=len(commit.parents) > 1),
+    }
 
 
 def _commit(commit: Commit) -> dict[str, Any]:
@@ -112,7 +106,7 @@ def _audit(record: list[dict[str, Any]] | None, *, merge: bool) -> str:
 
 def branches(json: Json = False) -> None:
     """List branches with their newest commit."""
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         heads = [(name, lake.head(name)) for name in lake.branches()]
     records: Iterator[dict[str, Any]] = (
         {"name": name, "commit": head.id, "time": head.committed_at, "message": head.message} for name, head in heads
@@ -148,7 +142,7 @@ def diff(
     """
     if bool(rows) != bool(key) or (rows and prefix):
         raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no PREFIX besides")
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         if rows:
             _diff_rows(lake, left, right, path_of(lake, rows, left, right), key.split(","), limit or None, json)
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lake_assets.lake.contract import MAIN
@@ -72,37 +71,11 @@ def find_branches(lake: Lake, runs: Runs) -> Iterator[Leftover | Kept]:
             yield Leftover("branch", name, detail, partial(lake.delete_branch, name), 0)
 
 
-def find_caches(home: Path) -> Iterator[Leftover | Kept]:
-    """Yield the snapshots that no live reader keeps and the folders of writers that died, a line a kind."""
-    from lake_assets.lake.embedded import EmbeddedLake
-
-    lake = EmbeddedLake(home)
-    stale = lake.stale()
-    for folder in ("snapshots", "staging"):
-        unused = {path.name: size for path, size in stale if path.parent.name == folder}
-        if unused:
-            detail = f"{len(unused)} folder(s) that nobody uses"
-            yield Leftover("cache", folder, detail, lake.clean, sum(unused.values()))
-        held = sum(path.name not in unused for path in (home / folder).glob("[!.]*"))
-        if held:
-            yield Kept("cache", folder, f"{held} folder(s) that a live process uses")
-
-
-def find_spools(nosql_home: Path) -> Iterator[Leftover | Kept]:
-    """Yield what writers of the NoSQL store spooled before they were killed, as one; a live writer's is kept."""
-    from lake_assets.lake.embedded.housekeeping import freed_by_removing
-    from lake_assets.lake.embedded.scratch import Scratch
-    from lake_assets.nosql.lmdb.runs import spool
-
-    root = nosql_home / "spool"
-
-    def sweep() -> None:
-        with spool(root):
-            pass
-
-    frees = {path: freed_by_removing(path) for path in Scratch(root).abandoned()}
-    if frees:
-        yield Leftover("cache", "spool", f"{len(frees)} folder(s) of killed writers", sweep, sum(frees.values()))
-    held = sum(path not in frees for path in root.glob("*"))
-    if held:
-        yield Kept("cache", "spool", f"{held} folder(s) that a live process uses")
+def find_caches(store: Lake | NoSQLStore) -> Iterator[Leftover | Kept]:
+    """Yield the folders that a store keeps beside its data, a line a kind; a live process's are kept."""
+    for cache in store.caches():
+        if cache.unused:
+            detail = f"{cache.unused} folder(s) that nobody uses"
+            yield Leftover("cache", cache.kind, detail, store.clean, cache.frees)
+        if cache.in_use:
+            yield Kept("cache", cache.kind, f"{cache.in_use} folder(s) that a live process uses")

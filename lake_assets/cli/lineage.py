@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lake_assets import environments
+from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.lake import SHORT
 from lake_assets.cli.output import Json, cell, emit, moment
-from lake_assets.cli.places import path_of
+from lake_assets.cli.places import URI, parse_place, path_of
 from lake_assets.lake.audit import describe, read_record
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import PathNotFound
@@ -28,7 +28,10 @@ _SHOWN_PLACES = 3
 def lineage(
     place: Annotated[
         str,
-        typer.Argument(metavar="ASSET[@REF]", help="An asset, or a partition's folder such as asset/day=2017-07-28."),
+        typer.Argument(
+            metavar="ASSET[@REF]",
+            help="An asset, a partition's folder such as asset/day=2017-07-28, or a file, as `ls` shows it.",
+        ),
     ],
     json: Json = False,
 ) -> None:
@@ -39,9 +42,8 @@ def lineage(
     """
     from lake_assets.runs.provenance import origins
 
-    prefix, _, ref = place.partition("@")
-    prefix, ref = prefix.strip("/"), ref or MAIN
-    with closing(environments.open_lake()) as lake:
+    prefix, ref = _asked(place)
+    with closing(open_lake()) as lake:
         head = lake.head(ref)
         found = origins(lake, head.id, path_of(lake, prefix, head.id)) if prefix else ()
         if not found:
@@ -54,6 +56,18 @@ def lineage(
         emit({"asset": prefix, "ref": ref, "commit": head.id, "made_by": documents})
     else:
         _print(prefix, ref, head.id, found, publications)
+
+
+def _asked(place: str) -> tuple[str, str]:
+    """Return the prefix and the ref that a user means."""
+    if place.startswith(URI):
+        asked = parse_place(place)
+        return asked.prefix, asked.ref
+    prefix, at, ref = place.rpartition("@")
+    # No ref has a slash: that is a path with an @ in it.
+    if not at or "/" in ref:
+        prefix, ref = place, MAIN
+    return prefix.strip("/"), ref or MAIN
 
 
 def _publication(lake: Lake, at: str, origin: Origin) -> dict[str, Any] | None:

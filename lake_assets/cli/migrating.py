@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lake_assets import environments
-from lake_assets.cli.code_location import load_graph
+from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import note
 from lake_assets.lake.contract import MAIN
@@ -26,7 +25,7 @@ def migrate(
     than UTC, and what a stream goes on from. The bytes, data versions and lineage stay. The branches of runs are moved
     as well. Stop the daemon and running jobs first. Running it again does no harm.
     """
-    with closing(environments.open_lake(any_format=True)) as lake:
+    with closing(open_lake(any_format=True)) as lake:
         from lake_assets.runs.migration import apply, migrate_main, plan
 
         if lake.format > FORMAT:

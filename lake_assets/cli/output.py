@@ -6,13 +6,18 @@ import base64
 import json
 import math
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, time, timezone
-from itertools import chain, islice
-from typing import Annotated, Any
+from datetime import date, datetime, timezone
+from datetime import time as time_of_day
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from lake_assets.lake.contract import Removable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -20,6 +25,31 @@ Record = Mapping[str, Any]
 
 _BLOCK = 1000
 """Records that are laid out together, so that memory stays flat."""
+
+_WAIT = 0.5
+"""Seconds after which a block that is not full yet is printed all the same, where its source is slow."""
+
+_Item = TypeVar("_Item")
+
+
+def blocks(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    """Yield items some at a time, as they come; what was printed of one block is flushed before the next one is read.
+
+    Parameters
+    ----------
+    items
+        Any number; no more than one block of them is held.
+    """
+    block: list[_Item] = []
+    began = time.monotonic()
+    for item in items:
+        block.append(item)
+        if len(block) == _BLOCK or time.monotonic() - began > _WAIT:
+            yield block
+            sys.stdout.flush()
+            block, began = [], time.monotonic()
+    if block:
+        yield block
 
 
 # JSON
@@ -33,9 +63,10 @@ def emit(document: object) -> None:
 def emit_all(documents: Iterable[object]) -> None:
     """Print one JSON array, each element as it comes; nothing is printed before the first one has."""
     separator = "["
-    for document in documents:
-        print(separator, _encoded(document), sep="\n", end="")
-        separator = ","
+    for block in blocks(documents):
+        for document in block:
+            print(separator, _encoded(document), sep="\n", end="")
+            separator = ","
     print("[]" if separator == "[" else "\n]")
 
 
@@ -58,7 +89,7 @@ def _jsonable(value: Any) -> Any:
         return [_jsonable(part) for part in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, (datetime, date, time)):
+    if isinstance(value, (datetime, date, time_of_day)):
         return value.isoformat()
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode()
@@ -83,19 +114,16 @@ def show(records: Iterable[Record], columns: Sequence[str] = (), right: Sequence
     right
         Columns aligned to the right.
     """
-    rest = iter(records)
-    names = list(columns)
+    names: list[str] = []
     lay_out = _on_terminal if sys.stdout.isatty() else _plainly
     widths: dict[str, int] = {}
-    while True:
-        block = list(islice(rest, _BLOCK))
-        found = list(dict.fromkeys(chain(names, *block)))
-        if found != names or (not widths and names):
-            names, header = found, True
-        else:
-            header = False
+    # Where there is no record, the columns are shown all the same.
+    for block in chain(blocks(records), [[]]):
+        found = list(dict.fromkeys(chain(names or columns, *block)))
+        header = found != names
+        names = found
         if not block and not header:
-            return
+            continue
         rows = [[cell(record.get(name)) for name in names] for record in block]
         for at, name in enumerate(names):
             widths[name] = max([widths.get(name, 0), len(name), *(len(row[at]) for row in rows)])
@@ -150,7 +178,7 @@ def cell(value: Any) -> str:
         return "-"
     if isinstance(value, (Mapping, list, tuple, bytes)):
         text = json.dumps(_jsonable(value))
-    elif isinstance(value, (datetime, date, time)):
+    elif isinstance(value, (datetime, date, time_of_day)):
         text = value.isoformat()
     else:
         text = str(value)
@@ -174,6 +202,11 @@ def amount(size: int) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
+
+
+def removable(found: Removable) -> dict[str, Any]:
+    """Return what JSON says of data that may be removed."""
+    return {"kind": found.kind, "count": found.count, "frees": found.frees}
 
 
 def note(text: str) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lake_assets import environments
-from lake_assets.cli.code_location import load_graph
+from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.dagster_instance import dagster_home, open_instance
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit
@@ -37,7 +36,7 @@ def publish(
     run twice is one merge.
     """
     overridden = an_override(override or [], by, reason)
-    with closing(environments.open_lake()) as lake, open_instance() as instance:
+    with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs.branch import find_head
         from lake_assets.runs.commit_metadata import CommitMetadata
         from lake_assets.runs.publishing import publish as publish_run

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lake_assets import environments
 from lake_assets.cli import content
+from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.errors import CommandError
-from lake_assets.cli.output import Json, emit, emit_all, note, show
+from lake_assets.cli.output import Json, blocks, emit, emit_all, note, show
 from lake_assets.cli.places import parse_place
 from lake_assets.lake.contract import Snapshot
 
@@ -37,7 +37,7 @@ def path(
     it; this command makes it anew.
     """
     wanted = parse_place(place)
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         snapshot = lake.path(wanted.ref, wanted.rows(lake))
     local = snapshot.uri.startswith("file://")
     if local and not Path(snapshot.root).exists():
@@ -68,7 +68,7 @@ def cat(
     Rows have the columns of their folders, too. No more is read than is printed, and no Spark is needed.
     """
     asked = parse_place(place)
-    with closing(environments.open_lake()) as lake:
+    with closing(open_lake()) as lake:
         opened = content.open_content(lake, asked.ref, asked.rows(lake))
         found = iter(opened.rows(limit + 1 if limit else None))
         wanted = islice(found, limit) if limit else found
@@ -78,7 +78,7 @@ def cat(
             rows: Any = wanted
             show(rows, opened.columns)
         else:
-            for line in wanted:
-                print(line)
+            for block in blocks(wanted):
+                print(*block, sep="\n")
         if limit and next(found, None) is not None:
             note(f"The first {limit} are shown; --limit 0 shows all.")

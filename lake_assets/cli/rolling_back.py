@@ -4,51 +4,65 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from lake_assets import environments
-from lake_assets.cli.code_location import load_graph
+from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, note, show
 from lake_assets.cli.places import path_of
+from lake_assets.cli.sinks import (
+    WithSinks,
+    bring_along,
+    describe_behind,
+    describe_brought,
+    describe_events,
+    sinks_below,
+    with_sinks,
+)
 from lake_assets.lake.contract import MAIN, Diff
 
 
 def rollback(
     to: Annotated[str, typer.Option("--to", metavar="COMMIT", help="A commit of main, or a tag of one.")],
-    asset: Annotated[str, typer.Argument(metavar="[ASSET]", help="The asset to put back.")] = "",
+    asset: Annotated[
+        str, typer.Argument(metavar="[ASSET[/PARTITION]]", help="An asset, or a partition by its key or folder.")
+    ] = "",
     everything: Annotated[bool, typer.Option("--all", help="Put back all that main holds.")] = False,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the commit.")] = "by hand",
+    sinks: WithSinks = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Put an asset back as it was.
+    """Put an asset, or one partition of it, back as it was.
 
-    Its files are restored on a branch and merged into main. Shows what will change and asks first; with --json it
-    only shows, unless --yes is given. Dagster is told of each partition, and the sinks follow: by the sensor
-    sinks_follow_main, or with the next run of their job.
+    Its files are restored on a branch and merged into main. The command shows what will change and asks first; with
+    --json it only shows, unless --yes is given. Dagster is told of each partition. Tables and topics stay as they are
+    until Dagster's daemon runs (sensor sinks_follow_main); --sinks brings them along at once.
     """
     if bool(asset) == everything:
         raise typer.BadParameter("name an asset, or --all")
-    with closing(environments.open_lake()) as lake, open_instance() as instance:
+    with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs.event_log import EventLog
         from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 
         plan = plan_rollback(lake, to, path_of(lake, asset, MAIN, to) if asset else "")
         document = {"asset": asset or None, "to": plan.target.id, "from": plan.head.id, **asdict(plan.diff)}
         if not plan.diff:
+            brought = bring_along(lake, instance) if sinks else []
             if json:
-                emit(document | {"rolled_back": False, "commit": plan.head.id, "reported": 0})
+                emit(document | _done(False, plan.head.id, 0) | with_sinks(sinks, brought))
             else:
                 print(f"{asset or 'All'} is as it was at {plan.target.id} already: nothing to roll back")
+                if sinks:
+                    print(describe_brought(brought))
             return
         if not json:
             _show(plan.diff)
         if not yes:
             if json:
-                emit(document | {"rolled_back": False, "commit": plan.head.id, "reported": 0})
+                emit(document | _done(False, plan.head.id, 0))
                 return
             typer.confirm(f"Roll {asset or 'all'} back on {MAIN}?", abort=True)
         graph = load_graph()
@@ -57,16 +71,23 @@ def rollback(
         for event in events:
             instance.report_runless_asset_event(event)
         since = len(lake.diff(plan.target.id, merge.id, plan.prefix).paths)
-    if json:
-        emit(document | {"rolled_back": True, "commit": merge.id, "reported": len(events)})
-    else:
-        changed = len(plan.diff.paths)
-        print(
-            f"Rolled back {asset or 'all'} to {plan.target.id}: {changed} path(s) changed on {MAIN}, commit {merge.id}"
-        )
-        print(f"Dagster was told of {len(events)} materialization(s).")
+        if not json:
+            changed = f"{len(plan.diff.paths)} path(s) changed on {MAIN}, commit {merge.id}"
+            print(f"Rolled back {asset or 'all'} to {plan.target.id}: {changed}")
+            print(describe_events(graph, events))
+        brought = bring_along(lake, instance) if sinks else []
+        if json:
+            emit(document | _done(True, merge.id, len(events)) | with_sinks(sinks, brought))
+        elif sinks:
+            print(describe_brought(brought))
+        elif behind := sinks_below(graph, events):
+            print(describe_behind(behind))
     if since:
         note(f"Other runs published {since} more path(s) meanwhile: they stay.")
+
+
+def _done(rolled_back: bool, commit: str, reported: int) -> dict[str, Any]:
+    return {"rolled_back": rolled_back, "commit": commit, "reported": reported}
 
 
 def _show(diff: Diff) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lake_assets import environments
+from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, emit, show
 from lake_assets.settings import RetentionSettings
@@ -26,7 +26,7 @@ def sweep(
     Those of failed and cancelled runs, and of runs whose process was killed, past the age limit; never one whose run
     goes on. Their commits stay readable by id for GC_GRACE_DAYS more.
     """
-    with closing(environments.open_lake()) as lake, open_instance() as instance:
+    with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs import sweeping
 
         limit = timedelta(days=RetentionSettings.read().sweep_after_days if older_than is None else older_than)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lake_assets import environments
+from lake_assets.cli.code_location import open_nosql
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.lake import SHORT
 from lake_assets.cli.output import Json, emit, emit_all, show
@@ -21,7 +21,7 @@ def tables(json: Json = False) -> None:
 
     That is the lake commit that the table was last brought to.
     """
-    with closing(environments.open_nosql(read_only=True)) as store:
+    with closing(open_nosql(read_only=True)) as store:
         records = [_table(store, name) for name in store.tables()]
     if json:
         emit_all(records)
@@ -59,7 +59,7 @@ def get(
 ) -> None:
     """Print one item of a table."""
     given = [key, *(sort_key or ())]
-    with closing(environments.open_nosql(read_only=True)) as store:
+    with closing(open_nosql(read_only=True)) as store:
         if table not in (names := store.tables()):
             raise CommandError(f"no table {table!r}; there are {', '.join(names) or 'none'}")
         item = store.get(table, _key(store, table, given))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lake_assets import environments
+from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.output import Json, cell, emit, note, progress
 from lake_assets.lake.contract import MAIN
@@ -23,7 +23,7 @@ def verify(
     Each partition's commit with Dagster's event log (run, asset, partition, rows, data version), and each file with its
     size and checksum. A line a problem; the exit code is 1 if there is one.
     """
-    with closing(environments.open_lake()) as lake, open_instance() as instance:
+    with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs.verification import Verification
 
         verification = Verification(lake, instance, ref)

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 Words: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
-# The C library gives the memory of freed arrays back at once, so that each new one is paged in anew (half of all time),
-# until a larger one was freed.
+# The C library returns the memory of freed arrays at once, and paging in that of each new array took half of all time.
+# Once a larger array was freed, it keeps the memory.
 np.empty(16 << 20, np.uint8)
 
 _SHORT = 64
 """Texts of more bytes are hashed one by one, by BLAKE2."""
 _SAMPLE = 1024
-"""As many values tell whether a column repeats its texts."""
+"""Values that are looked at to see whether a column repeats its texts."""
 
 
 class Hashes(NamedTuple):
@@ -171,7 +171,7 @@ def _plain(array: pyarrow.Array) -> pyarrow.Array:
     if types.is_date64(kind):
         return array.cast(pyarrow.date32())
     if types.is_list_view(kind) or types.is_large_list_view(kind):
-        # Arrow's own cast goes wrong where one is null.
+        # Arrow's own cast gives wrong values where a list is null.
         lengths = array.value_lengths().fill_null(0).to_numpy()
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return pyarrow.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())

@@ -1,8 +1,8 @@
 """Content versions: a digest of typed rows, the same for the same rows whichever library or engine wrote them.
 
-Of each row there are two 64-bit hashes that bind all its columns; of all rows there are the two sums of them. So
-neither the order of rows and columns nor files, batches and Arrow's variants of a type matter, and everything else
-does: names, logical types, each value, which values stand together in a row, and how often a row is there.
+Each row has two 64-bit hashes that bind all its columns. A version is made of the two sums of these hashes, the number
+of rows, and the columns. So the order of rows and columns, files, batches and Arrow's variants of a type do not matter.
+Everything else does: names, logical types, each value, which values are together in a row, and how often a row occurs.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class ContentDigest:
 
     def version(self) -> str:
         """Return the version of the rows seen so far, with the name of the algorithm."""
-        told = f"{self._schema}\n{self.rows}\n{self._sums[0]}\n{self._sums[1]}"
-        return f"{ALGORITHM}:{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+        described = f"{self._schema}\n{self.rows}\n{self._sums[0]}\n{self._sums[1]}"
+        return f"{ALGORITHM}:{hashlib.sha256(described.encode()).hexdigest()[:32]}"
 
 
 def algorithm(version: str) -> str:
@@ -102,7 +102,7 @@ def version_of_files(paths: Iterable[str], filesystem: FileSystem) -> Content:
     Raises
     ------
     ValueError
-        There is no file, or they have columns of other names or logical types.
+        There is no file, or two files differ in the names or logical types of their columns.
     """
     import pyarrow.parquet as pq
 
@@ -129,7 +129,7 @@ def version_of_files(paths: Iterable[str], filesystem: FileSystem) -> Content:
             for batch in file.iter_batches(batch_size=step):
                 digest.update(batch.select(digest.names))
     if digest is None:
-        raise ValueError("there are no files to tell the version of")
+        raise ValueError("there are no files, so that there is no version")
     return Content(digest.rows, digest.version())
 
 
@@ -149,7 +149,7 @@ def _dictionaries(metadata: pq.FileMetaData) -> list[str]:
 
 
 def _with_instants(file: pq.ParquetFile) -> pyarrow.Schema:
-    """Return a file's schema, where what is INT96 is an instant: so Spark wrote them, and nobody anything else."""
+    """Return a file's schema, with instants where it has INT96: only Spark writes it, and only for instants."""
     import pyarrow
 
     physical = [file.schema.column(index).physical_type for index in range(len(file.schema))]
@@ -161,7 +161,7 @@ def _with_instants(file: pq.ParquetFile) -> pyarrow.Schema:
 
 
 def _instants(kind: pyarrow.DataType, leaves: Iterator[str]) -> pyarrow.DataType:
-    """Return a type as the physical types of its leaves, from left to right, say."""
+    """Return a type with instants where the physical type of a leaf, from left to right, is INT96."""
     import pyarrow
 
     if isinstance(kind, pyarrow.StructType):

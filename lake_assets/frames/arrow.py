@@ -1,150 +1,55 @@
-"""Arrow tables in the types that are stored."""
+"""Frames of PyArrow: tables, and streams of record batches that are never in memory as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.frames.stored_types import RefusedColumn
+from lake_assets.frames.conform import stored_rows, stored_stream
+from lake_assets.frames.contract import ArrowLibrary
+from lake_assets.frames.rows import Rows
+from lake_assets.frames.spool import spooled
 
 if TYPE_CHECKING:
     import pyarrow
 
-_FIRST_DAY = date.min.toordinal() - date(1970, 1, 1).toordinal()
-_DAY_AFTER_LAST = date.max.toordinal() + 1 - date(1970, 1, 1).toordinal()
+
+class ArrowTables(ArrowLibrary):
+    """Frames of the class `pyarrow.Table`."""
+
+    module, class_name = "pyarrow", "Table"
+
+    def rows(self, frame: pyarrow.Table) -> Rows:
+        """Return the rows of a table."""
+        return stored_rows(frame)
+
+    def from_rows(self, rows: Rows) -> pyarrow.Table:
+        """Return rows as a table."""
+        return rows.table()
 
 
-def conform(table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
-    """Return rows in a schema: columns by name, missing ones null.
+class ArrowStreams(ArrowLibrary):
+    """Streams of the class `pyarrow.RecordBatchReader`, read and written a batch at a time."""
 
-    Raises
-    ------
-    RefusedColumn
-        A value has no equal in the column's type.
-    """
-    import pyarrow as pa
+    module, class_name = "pyarrow", "RecordBatchReader"
 
-    columns: list[pa.ChunkedArray] = []
-    for field in schema:
-        if field.name not in table.column_names:
-            columns.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)], field.type))
-            continue
-        column = table.column(field.name)
-        try:
-            columns.append(column if column.type == field.type else _cast(column, field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise RefusedColumn(f"column {field.name!r} {_misfit(column.type, field.type, error)}") from error
-    if not columns:
-        return table.select([])
-    return pa.Table.from_arrays(columns, schema=schema)
+    def rows(self, frame: pyarrow.RecordBatchReader) -> Rows:
+        """Return the rows that a stream has left."""
+        import pyarrow as pa
 
+        return stored_stream(frame.schema, (pa.Table.from_batches([batch]) for batch in frame))
 
-def refuse_beyond_calendar(table: pyarrow.Table) -> None:
-    """Refuse dates and times before the year 1 or after 9999: Python has none, nor can text say them.
+    def from_rows(self, rows: Rows) -> pyarrow.RecordBatchReader:
+        """Return rows as a stream, which opens a file when it comes to it."""
+        import pyarrow as pa
 
-    Raises
-    ------
-    RefusedColumn
-        A column holds one, be it in a list.
-    """
-    import pyarrow.compute
+        def batches() -> Iterator[pa.RecordBatch]:
+            for table in rows.tables():
+                yield from table.to_batches()
 
-    pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        for array in (leaf for chunk in column.chunks for leaf in _leaves(chunk)):
-            if _is_of_calendar(array.type):
-                found = pc.min_max(_as_number(array))
-                refuse_years(name, array.type, found["min"].as_py(), found["max"].as_py())
+        return pa.RecordBatchReader.from_batches(rows.schema, batches())
 
-
-def _is_of_calendar(kind: pyarrow.DataType) -> bool:
-    """Return whether a type is of dates, or of timestamps as they are stored."""
-    import pyarrow as pa
-
-    return pa.types.is_date32(kind) or (pa.types.is_timestamp(kind) and kind.unit == "us")
-
-
-def refuse_years(name: str, kind: pyarrow.DataType, least: int | None, greatest: int | None) -> None:
-    """Refuse a column by its least and greatest value, in days or microseconds since 1970.
-
-    Raises
-    ------
-    RefusedColumn
-        One is outside of the years 1 to 9999.
-    """
-    import pyarrow as pa
-
-    ticks = 1 if pa.types.is_date32(kind) else 86_400_000_000
-    if least is None or greatest is None:
-        return
-    if least < _FIRST_DAY * ticks or greatest >= _DAY_AFTER_LAST * ticks:
-        raise RefusedColumn(f"column {name!r} has a time before the year 1 or after 9999: store null there, or text")
-
-
-def with_nulls(array: pyarrow.Array, kind: pyarrow.DataType) -> pyarrow.Array:
-    """Return an array as ``kind``, which says null where the array's type has a column that holds nothing else."""
-    import pyarrow as pa
-
-    if pa.types.is_null(kind):
-        return pa.nulls(len(array))
-    if not pa.types.is_nested(kind) or array.type == kind:
-        return array
-    if isinstance(kind, pa.StructType):
-        parts = [with_nulls(array.field(index), kind.field(index).type) for index in range(kind.num_fields)]
-        return pa.StructArray.from_arrays(parts, fields=list(kind), mask=array.is_null())
-    if isinstance(kind, pa.MapType):
-        items = with_nulls(array.items, kind.item_type)
-        return pa.MapArray.from_arrays(array.offsets, array.keys, items, kind, mask=array.is_null())
-    values = with_nulls(array.values, kind.value_type)
-    return pa.ListArray.from_arrays(array.offsets, values, kind, mask=array.is_null())
-
-
-def has_null_type(kind: pyarrow.DataType) -> bool:
-    """Return whether a type is null, or has null inside."""
-    import pyarrow as pa
-
-    return pa.types.is_null(kind) or any(has_null_type(kind.field(at).type) for at in range(kind.num_fields))
-
-
-def _leaves(array: pyarrow.Array) -> Iterator[pyarrow.Array]:
-    """Yield the arrays of plain values that an array is made of, without what lies under a null."""
-    import pyarrow as pa
-
-    if isinstance(array, pa.StructArray):
-        for part in array.flatten():
-            yield from _leaves(part)
-    elif isinstance(array, pa.MapArray):
-        for part in (array.keys, array.items):
-            yield from _leaves(part)
-    elif isinstance(array, pa.ListArray):
-        yield from _leaves(array.flatten())
-    else:
-        yield array
-
-
-def _as_number(array: pyarrow.Array) -> pyarrow.Array:
-    import pyarrow as pa
-
-    return array.view(pa.int32() if pa.types.is_date32(array.type) else pa.int64())
-
-
-def _cast(column: pyarrow.ChunkedArray, kind: pyarrow.DataType) -> pyarrow.ChunkedArray:
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    elif isinstance(column.type, pa.TimestampType) and isinstance(kind, pa.TimestampType):
-        # First the unit: a zone is put on as it is read, in UTC.
-        column = column.cast(pa.timestamp(kind.unit, column.type.tz))
-    return column.cast(kind)
-
-
-def _misfit(kind: pyarrow.DataType, wanted: pyarrow.DataType, error: Exception) -> str:
-    import pyarrow as pa
-
-    if pa.types.is_timestamp(kind):
-        return 'has values below the microsecond, or out of its range: round them, such as by `.dt.floor("us")`'
-    if pa.types.is_uint64(kind):
-        return "holds an unsigned number beyond the range of int64: store it as decimal(20, 0) or text"
-    return f"does not fit {wanted}: {str(error).partition(chr(10))[0]}"
+    def items(self, frame: Any, scratch: Path) -> pyarrow.Table:
+        """Return the rows as a table that lies on disk."""
+        return spooled(self.rows(frame), scratch)

@@ -1,6 +1,7 @@
 """Frames as CSV and back: RFC 4180, read by column name and by the types that the manifest keeps.
 
-Null is nothing between two commas. So is an empty text, in a column that has no null: a column with both is refused.
+Null is written as nothing between two commas. So is an empty text, in a column that has no null. A column that has both
+is refused.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -17,15 +18,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from lake_assets.content.logical_types import logical_type
 from lake_assets.content.version import Content, ContentDigest
-from lake_assets.frames.arrow import refuse_beyond_calendar
+from lake_assets.frames.conform import conform, refuse_beyond_calendar
 from lake_assets.frames.partition_columns import split
+from lake_assets.frames.promotions import common_schema
+from lake_assets.frames.rows import Rows
 from lake_assets.frames.stored_types import RefusedColumn, refuse_repeated
 
 if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
-    from lake_assets.frames.hive_folders import Columns
+    from lake_assets.frames.hive_folders import PartitionValues
 
 _BLOCK = 1 << 16
 _HEAD = 1 << 20
@@ -79,10 +82,12 @@ class CsvSource:
 
     Parameters
     ----------
-    name, uri
-        Its name, and where Spark finds it.
+    name
+        File name, for errors.
+    path, uri
+        Where it lies, and the same for Spark.
     columns
-        As they were typed; or names alone, of a file that no frame was stored as: all of it is text.
+        The columns with their types; or names alone, where no frame was stored as this file, and all of it is text.
     partition
         The columns of its partition.
     line_end
@@ -90,9 +95,10 @@ class CsvSource:
     """
 
     name: str
+    path: str
     uri: str
     columns: tuple[CsvColumn | str, ...]
-    partition: Columns
+    partition: PartitionValues
     line_end: str = "\n"
 
 
@@ -114,6 +120,50 @@ def typed_schema(columns: Iterable[CsvColumn]) -> pyarrow.Schema:
     return pa.schema([(column.name, column.arrow_type) for column in columns])
 
 
+class CsvRows(Rows):
+    """The rows of CSV files: columns by name, with the partitions' columns at the end, as text.
+
+    Parameters
+    ----------
+    filesystem
+        What the files lie on.
+    files
+        One a partition; at least one.
+    base
+        URI of the folder above those of several partitions; None where there is only one.
+
+    Raises
+    ------
+    RefusedColumn
+        The files have columns that no schema holds.
+    """
+
+    def __init__(self, filesystem: FileSystem, files: Sequence[CsvSource], base: str | None) -> None:
+        self.filesystem = filesystem
+        self.files = files
+        self.base = base
+        self.data_schema = common_schema({file.uri: schema_of(file) for file in files})
+
+    @property
+    def schema(self) -> pyarrow.Schema:
+        """The columns of the files, then those of the partitions."""
+        import pyarrow as pa
+
+        return pa.schema([*self.data_schema, *((name, pa.string()) for name in self.files[0].partition)])
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
+        """Yield the rows of each file in turn, some ten thousand at a time."""
+        import pyarrow as pa
+
+        for file in self.files:
+            with self.filesystem.open_input_stream(file.path) as stream:
+                for table in csv_tables(stream, file):
+                    typed = conform(table, self.data_schema)
+                    for name, value in file.partition.items():
+                        typed = typed.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
+                    yield typed if columns is None else typed.select(list(columns))
+
+
 class CsvFile(NamedTuple):
     """A file that was written: its content, SHA-256, and columns."""
 
@@ -123,20 +173,23 @@ class CsvFile(NamedTuple):
 
 
 def write_csv(
-    tables: Iterable[pyarrow.Table],
-    schema: pyarrow.Schema,
+    rows: Rows,
     filesystem: FileSystem,
     places: Mapping[str, str],
-    partitions: Mapping[str, Columns] | None,
+    partitions: Mapping[str, PartitionValues] | None,
 ) -> dict[str, CsvFile]:
-    """Write tables as one CSV file a partition.
+    """Write rows as one CSV file a partition.
 
     Parameters
     ----------
-    tables, schema
-        Rows, and their columns; those of the partitions may be among them.
+    rows
+        The rows; the partitions' columns may be among theirs.
+    filesystem
+        What the files are to lie on.
     places
         Partition key to the file; the key ``""`` for an unpartitioned frame.
+    partitions
+        Partition key to its columns; None for an unpartitioned frame.
 
     Raises
     ------
@@ -145,13 +198,14 @@ def write_csv(
     ValueError
         Rows are left over that belong to none of the partitions, or a partition column is missing.
     """
-    _refuse_types(schema)
+    _refuse_types(rows.schema)
+    parts = split(rows.schema.empty_table(), partitions)
     with ExitStack() as stack:
         writers = {
-            key: _Writer(stack.enter_context(filesystem.open_output_stream(place)), part.schema)
-            for (key, place), part in zip(places.items(), split(schema.empty_table(), partitions).values(), strict=True)
+            key: _Writer(stack.enter_context(filesystem.open_output_stream(place)), parts[key].schema)
+            for key, place in places.items()
         }
-        for table in tables:
+        for table in rows.tables():
             refuse_beyond_calendar(table)
             for key, part in split(table, partitions).items():
                 writers[key].write(part)
@@ -202,7 +256,7 @@ class _Writer:
                 quotes = pa.scalar('"')
                 escaped = pc.replace_substring(text, '"', '""')
                 text = pc.if_else(special, pc.binary_join_element_wise(quotes, escaped, quotes, ""), text)
-            # A line of nothing is passed over by readers.
+            # Readers skip empty lines.
             cells.append(text.fill_null('""' if len(self._schema) == 1 else ""))
         return pc.binary_join_element_wise(*cells, ",").to_pylist() if cells else []
 
@@ -213,12 +267,12 @@ class _Writer:
 
 
 def read_header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
-    """Return the columns that a file's first record names, and its line end. A delimiter at its end names none.
+    """Return the columns that a file's first record names, and its line end. An empty name at its end is no column.
 
     Raises
     ------
     ValueError
-        There is none, or two have one name.
+        The file has no header, or two columns have the same name.
     """
     head = stream.read(_HEAD)
     names = next(_records(io.BytesIO(head)), [])
@@ -235,8 +289,10 @@ def read_header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
     return names, found[0].decode() if found else "\n"
 
 
-def read_csv(stream: BinaryIO, file: CsvSource) -> pyarrow.Table:
-    """Read a file's rows, without the partition's columns. A field that a record lacks is empty.
+def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
+    """Yield a file's rows, some ten thousand at a time, without the partition's columns.
+
+    A field that a record lacks is empty.
 
     Raises
     ------
@@ -244,13 +300,6 @@ def read_csv(stream: BinaryIO, file: CsvSource) -> pyarrow.Table:
         A record has more fields than the header, and they are not empty; or a partition's column says something else
         than the folder.
     """
-    import pyarrow as pa
-
-    return pa.concat_tables([schema_of(file).empty_table(), *csv_tables(stream, file)])
-
-
-def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
-    """Yield a file's rows as :func:`read_csv` does, in bounded memory."""
     schema = schema_of(file)
     records = _records(stream)
     next(records, None)
@@ -259,7 +308,7 @@ def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
 
 
 def _records(stream: BinaryIO) -> Iterator[list[str]]:
-    """Yield records; lines of nothing are none."""
+    """Yield records, without the empty lines."""
     csv.field_size_limit(_LONGEST)
     text = io.TextIOWrapper(io.BufferedReader(cast(Any, stream)), "utf-8-sig", newline="")
     return (record for record in csv.reader(text) if record)
@@ -294,8 +343,10 @@ def _typed_or_refused(text: pyarrow.Array, column: CsvColumn, file: str) -> pyar
     try:
         return _typed(text, column)
     except pa.ArrowInvalid as error:
-        told = str(error).partition("\n")[0]
-        raise RefusedColumn(f"{file}: column {column.name!r} is no {column.type} ({told}): write it anew") from error
+        cause = str(error).partition("\n")[0]
+        raise RefusedColumn(
+            f"{file}: column {column.name!r} holds what is not of type {column.type} ({cause}): write it again"
+        ) from error
 
 
 def _typed(text: pyarrow.Array, column: CsvColumn) -> pyarrow.Array:

@@ -1,18 +1,20 @@
 """pandas frames to Arrow tables in the types that are stored, and back.
 
 What a reader gets is one rule, whatever the data: each column is a `pandas.ArrowDtype` of the type that is stored. So
-integers stay integers beside nulls, a null is no NaN, and dates and timestamps reach from year 1 to 9999.
+integers stay integers beside nulls, a null differs from NaN, and dates and timestamps reach from year 1 to 9999.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.frames.arrow import conform, refuse_beyond_calendar
-from lake_assets.frames.stored_types import RefusedColumn, refuse_repeated, stored_schema
+from lake_assets.frames.conform import stored_rows
+from lake_assets.frames.contract import ArrowLibrary, OpenSession
+from lake_assets.frames.rows import Rows, TableRows
+from lake_assets.frames.stored_types import RefusedColumn, refuse_repeated
 
 if TYPE_CHECKING:
     import pandas
@@ -21,16 +23,38 @@ if TYPE_CHECKING:
 _BELOW_MICROSECOND = "times below the microsecond"
 
 
+class PandasFrames(ArrowLibrary):
+    """Frames of the class `pandas.DataFrame`."""
+
+    module, class_name = "pandas", "DataFrame"
+
+    def rows(self, frame: pandas.DataFrame) -> Rows:
+        """Return the rows of a frame, and its index where it has a name."""
+        return TableRows(to_arrow(frame))
+
+    def from_rows(self, rows: Rows) -> pandas.DataFrame:
+        """Return rows as a frame whose columns are of Arrow's own types."""
+        return to_pandas(rows.table())
+
+    def empty(self, columns: Mapping[str, str], session: OpenSession) -> pandas.DataFrame:
+        """Return a frame without rows: its columns become of the type of what is added to them."""
+        import pandas
+
+        del session
+        return pandas.DataFrame({name: pandas.Series(dtype=object) for name in columns})
+
+
 def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
     """Return a frame's rows in the types that are stored.
 
-    A named index is stored as columns, and one without a name as pandas' ``reset_index`` calls it, unless it holds
-    integers: those number the rows, and are no data. NaN in a column of NumPy is how pandas says null, and is one.
+    A named index is stored as columns. An index without a name is stored as pandas' ``reset_index`` calls it; one of
+    integers only numbers the rows, and is left out. In a column of NumPy, NaN is how pandas writes null: it is stored
+    as null.
 
     Raises
     ------
     RefusedColumn
-        A column has no type that is stored, or a value that the type does not hold; or its name stands twice.
+        A column has no type that is stored, or a value that the type does not hold; or two columns have the same name.
     """
     import pyarrow as pa
 
@@ -38,10 +62,7 @@ def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
     names = [_name(label) for label in frame.columns]
     refuse_repeated(names)
     arrays = [_array(name, frame.iloc[:, at]) for at, name in enumerate(names)]
-    table = pa.Table.from_arrays(arrays, names)
-    stored = conform(table, stored_schema(table.schema))
-    refuse_beyond_calendar(stored)
-    return stored
+    return stored_rows(pa.Table.from_arrays(arrays, names)).table()
 
 
 def to_pandas(table: pyarrow.Table) -> pandas.DataFrame:
@@ -109,9 +130,9 @@ def _array(name: str, column: pandas.Series) -> pyarrow.Array | pyarrow.ChunkedA
 
 
 def _refuse_mixed(name: str, column: pandas.Series) -> None:
-    """Refuse objects that Arrow makes others of in silence: a text becomes bytes, a time its day, a nanosecond nothing.
+    """Refuse objects that Arrow converts silently: a text to bytes, a time to its day, nanoseconds to nothing.
 
-    A column of objects has no type of its own: it takes that of its values, those in lists and dicts, too.
+    A column of objects takes the type of its values, including those in lists and dicts.
     """
     for kinds in _kinds_of(column[column.notna()]):
         if _BELOW_MICROSECOND in kinds:
@@ -123,7 +144,7 @@ def _refuse_mixed(name: str, column: pandas.Series) -> None:
 
 
 def _kinds_of(values: Iterable[Any]) -> Iterator[set[str]]:
-    """Yield the kinds of values, then of what lists and dicts hold, all that stand at one place together."""
+    """Yield the kinds of values, then the kinds of what lists and dicts hold, one set a place."""
     import numpy
 
     values = list(values)
@@ -142,7 +163,7 @@ def _kinds_of(values: Iterable[Any]) -> Iterator[set[str]]:
             for key, item in value.items():
                 fields.setdefault(key, []).append(item)
         elif isinstance(value, numpy.ndarray):
-            # Of NumPy's own types one value tells of all.
+            # In an array of NumPy all values have the type of the first.
             items.extend(value if value.dtype == object or value.ndim > 1 else value[:1])
         elif isinstance(value, (list, tuple, set, frozenset)):
             items.extend(value)

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lake_assets.content.version import Content, ContentDigest, version_of_files
-from lake_assets.frames.arrow import (
+from lake_assets.frames.conform import (
     conform,
     has_null_type,
     refuse_years,
     with_nulls,
 )
-from lake_assets.frames.hive_folders import Columns, folder
+from lake_assets.frames.hive_folders import PartitionValues, folder
 from lake_assets.frames.partition_columns import split
 from lake_assets.frames.promotions import common_schema
+from lake_assets.frames.rows import Rows, joined
 from lake_assets.frames.stored_types import stored_type
 
 if TYPE_CHECKING:
     import pyarrow
     import pyarrow.parquet as pq
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
 _FOOTERS_AT_ONCE = 8
 _ROWS = 1 << 16
+_MOST_OPEN = 64
+"""Files that a write has open at once, however many partitions there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +44,142 @@ class Folder:
         Where they lie.
     uri
         The same, for Spark.
-    columns
-        The partition's columns; they are in no file.
+    values
+        The partition's columns, which are in no file.
     files
-        Their names, and the columns of each.
+        File name to the columns of the file.
     """
 
     root: str
     uri: str
-    columns: Columns
+    values: PartitionValues
     files: Mapping[str, pyarrow.Schema]
 
+    def path(self, name: str) -> str:
+        """Return where a file lies."""
+        return f"{self.root}/{name}"
 
-def find_folder(filesystem: FileSystem, root: str, uri: str, columns: Columns) -> Folder:
-    """Return the Parquet files that lie in a folder itself, with their columns.
+
+class FolderPlace(NamedTuple):
+    """Where the Parquet files of one partition are looked for.
+
+    Parameters
+    ----------
+    root, uri, values
+        As in :class:`Folder`.
+    names
+        The files, where they are known; None to list the folder.
+    """
+
+    root: str
+    uri: str
+    values: PartitionValues
+    names: Sequence[str] | None = None
+
+
+class ParquetRows(Rows):
+    """The rows of Parquet folders: columns by name, with the partitions' columns at the end, as text.
+
+    Parameters
+    ----------
+    filesystem
+        What the folders lie on.
+    folders
+        One a partition; at least one.
+    base
+        URI of the folder above those of several partitions; None where there is only one.
+
+    Raises
+    ------
+    RefusedColumn
+        The folders have columns that no schema holds.
+    """
+
+    def __init__(self, filesystem: FileSystem, folders: Sequence[Folder], base: str | None) -> None:
+        self.filesystem = filesystem
+        self.folders = folders
+        self.base = base
+        self.data_schema = schema_of(folders)
+
+    @property
+    def schema(self) -> pyarrow.Schema:
+        """The columns of the files, then those of the partitions."""
+        import pyarrow as pa
+
+        return pa.schema([*self.data_schema, *((name, pa.string()) for name in self.folders[0].values)])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the files lie on a local disk."""
+        from pyarrow.fs import LocalFileSystem
+
+        return isinstance(self.filesystem, LocalFileSystem)
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
+        """Yield the rows of each file in turn, some ten thousand at a time."""
+        import pyarrow as pa
+
+        wanted = list(self.schema.names) if columns is None else list(columns)
+        for part, name in self._files():
+            held = part.files[name]
+            # One at least: without a column nobody knows how many rows there are.
+            read = [column for column in held.names if column in wanted] or held.names[:1]
+            with open_parquet(part.path(name), self.filesystem) as file:
+                for batch in file.iter_batches(_ROWS, columns=read):
+                    yield self._typed(pa.Table.from_batches([batch]), part, held, wanted)
+
+    def table(self) -> pyarrow.Table:
+        """Return the rows of all files, each read at once."""
+        import pyarrow as pa
+
+        tables: list[pa.Table] = []
+        for part, name in self._files():
+            with open_parquet(part.path(name), self.filesystem) as file:
+                tables.append(self._typed(file.read(), part, part.files[name], self.schema.names))
+        return pa.concat_tables(tables)
+
+    def _files(self) -> Iterator[tuple[Folder, str]]:
+        return ((part, name) for part in self.folders for name in part.files)
+
+    def _typed(self, table: pyarrow.Table, part: Folder, held: pyarrow.Schema, columns: Sequence[str]) -> pyarrow.Table:
+        """Return some columns of rows of a file, which has the schema ``held``."""
+        import pyarrow as pa
+
+        names = [name for name in columns if name not in part.values]
+        read = conform(table, pa.schema([field for field in held if field.name in names]))
+        data = conform(read, pa.schema([self.data_schema.field(name) for name in names]))
+        arrays = [
+            pa.repeat(pa.scalar(part.values[name], pa.string()), table.num_rows)
+            if name in part.values
+            else data.column(name)
+            for name in columns
+        ]
+        return pa.Table.from_arrays(arrays, schema=pa.schema([self.schema.field(name) for name in columns]))
+
+
+def find_folders(filesystem: FileSystem, places: Sequence[FolderPlace]) -> list[Folder]:
+    """Return the Parquet files that lie in folders themselves, with their columns.
 
     Raises
     ------
     FileNotFoundError
-        There is none.
+        A folder has none.
     """
-    names = parquet_files(filesystem, root)
-    if not names:
-        raise FileNotFoundError(f"{root} holds no Parquet file")
+    found = [(place, place.names or parquet_files(filesystem, place.root)) for place in places]
+    for place, names in found:
+        if not names:
+            raise FileNotFoundError(f"{place.root} holds no Parquet file")
 
-    def columns_of(name: str) -> pyarrow.Schema:
-        with open_parquet(f"{root}/{name}", filesystem) as file:
+    def columns_of(path: str) -> pyarrow.Schema:
+        with open_parquet(path, filesystem) as file:
             return file_schema(file)
 
     with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
-        return Folder(root, uri, columns, dict(zip(names, pool.map(columns_of, names), strict=True)))
+        schemas = pool.map(columns_of, [f"{place.root}/{name}" for place, names in found for name in names])
+        return [
+            Folder(place.root, place.uri, place.values, {name: next(schemas) for name in names})
+            for place, names in found
+        ]
 
 
 def schema_of(folders: Sequence[Folder]) -> pyarrow.Schema:
@@ -76,76 +188,131 @@ def schema_of(folders: Sequence[Folder]) -> pyarrow.Schema:
     Raises
     ------
     RefusedColumn
-        There is none.
+        No schema holds the rows of all folders.
     """
-    files = {f"{part.root}/{name}": schema for part in folders for name, schema in part.files.items()}
-    places = {
-        f"{folder(part.columns) or part.root}/{name}": f"{part.root}/{name}" for part in folders for name in part.files
-    }
-    return common_schema({place: files[path] for place, path in places.items()})
+    return common_schema(
+        {
+            f"{folder(part.values) or part.root}/{name}": schema
+            for part in folders
+            for name, schema in part.files.items()
+        }
+    )
 
 
-def read_table(filesystem: FileSystem, folders: Sequence[Folder]) -> pyarrow.Table:
-    """Read folders as one table, with the partitions' columns at the end, as text."""
-    import pyarrow as pa
-
-    schema = schema_of(folders)
-    tables: list[pa.Table] = []
-    for part in folders:
-        for name in part.files:
-            with open_parquet(f"{part.root}/{name}", filesystem) as file:
-                table = conform(conform(file.read(), part.files[name]), schema)
-            for column, value in part.columns.items():
-                table = table.append_column(column, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
-            tables.append(table)
-    return pa.concat_tables(tables)
-
-
-def write_table(
-    table: pyarrow.Table, filesystem: FileSystem, root: str, partitions: Mapping[str, Columns] | None
-) -> dict[str, Content]:
-    """Write a table as one Parquet file a partition.
+@dataclass(frozen=True, slots=True)
+class ParquetTarget:
+    """Where a frame is written as Parquet.
 
     Parameters
     ----------
-    table
-        In the types that are stored. Where there are several partitions, their columns must be in it.
-    root
-        An existing folder; for one partition or none, the folder of its files.
+    filesystem, root
+        An existing empty folder.
+    uri
+        The same, for Spark.
     partitions
-        Partition key to its columns; None for an unpartitioned table.
+        Partition key to its columns; None for an unpartitioned frame.
+    """
+
+    filesystem: FileSystem
+    root: str
+    uri: str
+    partitions: Mapping[str, PartitionValues] | None
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Partition key to its folder below the root; ``{"": ""}`` for an unpartitioned frame."""
+        if self.partitions is None:
+            return {"": ""}
+        return {key: folder(values) for key, values in self.partitions.items()}
+
+
+def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
+    """Write rows as Parquet, one file a partition; several files where the rows of many partitions are mixed.
 
     Returns
     -------
-    dict
-        Partition key to what was written; the key ``""`` for an unpartitioned table.
+    tuple
+        The columns of the files, and partition key to what was written; the key ``""`` for an unpartitioned frame.
 
     Raises
     ------
     ValueError
         Rows are left over that belong to none of the partitions, or a partition column is missing.
     """
-    import pyarrow.parquet as pq
+    parts = split(rows.schema.empty_table(), target.partitions)
+    schema = next(iter(parts.values())).schema
+    with ExitStack() as stack:
+        writers = {
+            key: stack.enter_context(_PartitionWriter(target.filesystem, f"{target.root}/{place}".rstrip("/"), schema))
+            for key, place in target.folders.items()
+        }
+        opened: OrderedDict[str, None] = OrderedDict()
+        for table in joined(rows.tables()):
+            for key, part in split(table, target.partitions).items():
+                if not part.num_rows:
+                    continue
+                opened[key] = None
+                opened.move_to_end(key)
+                if len(opened) > _MOST_OPEN:
+                    writers[opened.popitem(last=False)[0]].close_file()
+                writers[key].write(part)
+    return schema, {key: writer.content for key, writer in writers.items()}
 
-    written: dict[str, Content] = {}
-    for key, part in split(table, partitions).items():
-        target = root
-        if partitions is not None and len(partitions) > 1:
-            target = f"{root}/{folder(partitions[key])}"
-            filesystem.create_dir(target, recursive=True)
-        digest = ContentDigest(part.schema)
+
+class _PartitionWriter:
+    """Writes the rows of one partition: one file, or another one for each time that it was closed meanwhile."""
+
+    def __init__(self, filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> None:
+        self._filesystem = filesystem
+        self._root = root
+        self._schema = schema
+        self._digest = ContentDigest(schema)
+        self._files = 0
+        self._file: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> _PartitionWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and not self._files:
+            self._open()
+        self.close_file()
+
+    @property
+    def content(self) -> Content:
+        """What was written."""
+        return Content(self._digest.rows, self._digest.version())
+
+    def write(self, table: pyarrow.Table) -> None:
+        """Add rows."""
+        if self._file is None:
+            self._file = self._open()
+        self._file.write_table(table)
+        for batch in table.to_batches():
+            self._digest.update(batch)
+
+    def close_file(self) -> None:
+        """Finish the file that is open, if one is."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> pq.ParquetWriter:
+        import pyarrow.parquet as pq
+
+        if not self._files:
+            self._filesystem.create_dir(self._root, recursive=True)
+        path = f"{self._root}/part-{self._files:05d}.parquet"
+        self._files += 1
         # Nothing of Arrow's own in the files: each engine's are alike.
-        pq.write_table(part, f"{target}/part-00000.parquet", filesystem=filesystem, store_schema=False)
-        for batch in part.to_batches():
-            digest.update(batch)
-        written[key] = Content(part.num_rows, digest.version())
-    return written
+        self._file = pq.ParquetWriter(path, self._schema, filesystem=self._filesystem, store_schema=False)
+        return self._file
 
 
 def finish_files(filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> Content:
-    """Count and hash the rows that Spark wrote to a folder; give it a file of none where there is no row.
+    """Count and hash the rows that Spark wrote to a folder. A folder without rows gets a file without rows.
 
-    Spark writes no column of nulls: what it was given as integers in its place becomes one.
+    Spark cannot write a column of the type null, and got integers in its place: they become null here.
     """
     import pyarrow.parquet as pq
     from pyarrow.fs import FileType
@@ -168,22 +335,26 @@ def parquet_files(filesystem: FileSystem, root: str) -> list[str]:
     from pyarrow.fs import FileSelector, FileType
 
     infos = filesystem.get_file_info(FileSelector(root))
-    return sorted(
-        info.base_name
-        for info in infos
-        if info.type == FileType.File and info.base_name.endswith(".parquet") and info.base_name[0] not in "_."
-    )
+    return sorted(info.base_name for info in infos if info.type == FileType.File and is_parquet(info.base_name))
 
 
-def open_parquet(path: str, filesystem: FileSystem) -> pq.ParquetFile:
-    """Open a Parquet file, with the timestamps of old Spark files (INT96) in microseconds, which reach to year 9999."""
+def is_parquet(name: str) -> bool:
+    """Return whether a file of this name has rows, as engines see it."""
+    return name.endswith(".parquet") and name[0] not in "_."
+
+
+def open_parquet(source: str | NativeFile, filesystem: FileSystem | None = None) -> pq.ParquetFile:
+    """Open a Parquet file by its path, or one that is open already.
+
+    The timestamps of old Spark files (INT96) are read in microseconds, which reach to year 9999.
+    """
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us")
+    return pq.ParquetFile(source, filesystem=filesystem, coerce_int96_timestamp_unit="us")
 
 
 def file_schema(file: pq.ParquetFile) -> pyarrow.Schema:
-    """Return the columns of a file in the types that are stored; a type that is none of them stays as it is."""
+    """Return the columns of a file in the types that are stored. A type that is not among them stays as it is."""
     import pyarrow as pa
 
     leaves = (file.schema.column(index) for index in range(len(file.schema)))
@@ -191,7 +362,7 @@ def file_schema(file: pq.ParquetFile) -> pyarrow.Schema:
 
 
 def _refuse_years(path: str, filesystem: FileSystem) -> None:
-    """Refuse a file by the statistics in its footer, as :func:`.arrow.refuse_beyond_calendar` does rows."""
+    """Refuse a file by the statistics in its footer, as :func:`.conform.refuse_beyond_calendar` refuses rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -207,7 +378,7 @@ def _refuse_years(path: str, filesystem: FileSystem) -> None:
 
 
 def _rewritten(filesystem: FileSystem, path: str, schema: pyarrow.Schema) -> str:
-    """Write a file of Spark's anew beside itself, since it has a checksum of Spark's beside it, too."""
+    """Rewrite a file of Spark under another name: Spark keeps a checksum beside the old one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,24 +1,24 @@
-"""Partition columns that a frame has itself: they must say what the folders say, and are in no file."""
+"""Partition columns in a frame: their values must be those of the folders, and no file keeps them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.frames.hive_folders import Columns, folder
+from lake_assets.frames.hive_folders import PartitionValues, folder
 from lake_assets.frames.stored_types import RefusedColumn
 
 if TYPE_CHECKING:
     import pyarrow
 
 
-def present_columns(names: Sequence[str], partitions: Mapping[str, Columns] | None) -> list[str]:
+def present_columns(names: Sequence[str], partitions: Mapping[str, PartitionValues] | None) -> list[str]:
     """Return the partition columns that a frame has itself.
 
     Raises
     ------
     ValueError
-        It is for several partitions and lacks one; or has one that differs in case only.
+        The frame is for several partitions and lacks one of their columns, or has one that differs in case only.
     """
     wanted = list(next(iter(partitions.values()))) if partitions else []
     for name in names:
@@ -33,7 +33,7 @@ def present_columns(names: Sequence[str], partitions: Mapping[str, Columns] | No
     return present
 
 
-def misplaced(rows: int, total: int, present: Sequence[str], partitions: Mapping[str, Columns]) -> ValueError:
+def misplaced(rows: int, total: int, present: Sequence[str], partitions: Mapping[str, PartitionValues]) -> ValueError:
     """Return the error of rows that belong to none of the partitions being written."""
     keys = sorted(partitions)
     shown = f"{keys}" if len(keys) <= 5 else f"{keys[0]!r} to {keys[-1]!r}"
@@ -44,7 +44,7 @@ def misplaced(rows: int, total: int, present: Sequence[str], partitions: Mapping
     )
 
 
-def split(table: pyarrow.Table, partitions: Mapping[str, Columns] | None) -> dict[str, pyarrow.Table]:
+def split(table: pyarrow.Table, partitions: Mapping[str, PartitionValues] | None) -> dict[str, pyarrow.Table]:
     """Return the rows of each partition, without its columns; the key ``""`` for an unpartitioned table.
 
     Raises
@@ -62,7 +62,7 @@ def split(table: pyarrow.Table, partitions: Mapping[str, Columns] | None) -> dic
     return parts
 
 
-def _rows_of(table: pyarrow.Table, texts: Mapping[str, Any], columns: Columns) -> pyarrow.Table:
+def _rows_of(table: pyarrow.Table, texts: Mapping[str, Any], columns: PartitionValues) -> pyarrow.Table:
     import pyarrow.compute
 
     pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
@@ -74,7 +74,7 @@ def _rows_of(table: pyarrow.Table, texts: Mapping[str, Any], columns: Columns) -
 
 
 def _as_text(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
-    """Return a partition column as folders spell it; a time at midnight is its day."""
+    """Return a partition column as it is written in folders; a time at midnight is written as its day."""
     import pyarrow as pa
 
     if isinstance(column.type, pa.TimestampType):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lake_assets.frames.arrow import conform
+from lake_assets.frames.conform import conform
 from lake_assets.frames.parquet import file_schema, open_parquet
 
 if TYPE_CHECKING:

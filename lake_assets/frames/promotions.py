@@ -50,26 +50,26 @@ def common_schema(schemas: Mapping[str, pyarrow.Schema]) -> pyarrow.Schema:
     Raises
     ------
     RefusedColumn
-        A column has types that no third one holds, or two names differ in case only; says where.
+        A column has types that no third one holds, or two names differ in case only. The message says where.
     """
     import pyarrow as pa
 
     columns: dict[str, tuple[pa.DataType, str]] = {}
-    spelt: dict[str, str] = {}
+    first_names: dict[str, str] = {}
     for place, schema in schemas.items():
         for field in schema:
-            name = spelt.setdefault(field.name.lower(), field.name)
+            name = first_names.setdefault(field.name.lower(), field.name)
             if name != field.name:
                 raise RefusedColumn(
-                    f"column {field.name!r} of {place} is {name!r} in {columns[name][1]}: write one of them anew, "
-                    "spelt as the other"
+                    f"column {field.name!r} of {place} is {name!r} in {columns[name][1]}: write one of them again, "
+                    "with the name of the other"
                 )
             held, where = columns.get(name, (field.type, place))
             kind = promoted(held, field.type)
             if kind is None:
                 raise RefusedColumn(
                     f"column {name!r} is {field.type} in {place} and {held} in {where}, and no type holds both "
-                    "unchanged: cast one of them to the other's type, and write it anew"
+                    "unchanged: cast one of them to the other's type, and write it again"
                 )
             columns[name] = (kind, where if kind == held else place)
     return pa.schema([(name, kind) for name, (kind, _) in columns.items()])

@@ -1,26 +1,34 @@
-"""Spark frames to Parquet folders and back, in the types that are stored."""
+"""Frames of Spark, which reads and writes Parquet and CSV itself, on all its machines."""
 
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lake_assets.frames.arrow import conform, has_null_type
-from lake_assets.frames.parquet import Folder, schema_of
+from lake_assets.frames.conform import conform, has_null_type
+from lake_assets.frames.contract import FrameLibrary, OpenSession
+from lake_assets.frames.csv import CsvRows
+from lake_assets.frames.parquet import Folder, ParquetRows, ParquetTarget, finish_files, schema_of
 from lake_assets.frames.partition_columns import misplaced, present_columns
+from lake_assets.frames.rows import Rows, StreamRows
+from lake_assets.frames.spark_columns import converted_columns, quoted, readable, spark_type
 from lake_assets.frames.stored_types import RefusedColumn, refuse_repeated, stored_schema
 
 if TYPE_CHECKING:
     import pyarrow
+    from pyarrow.fs import FileSystem
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType, StructType
 
-    from lake_assets.frames.hive_folders import Columns
+    from lake_assets.content.version import Content
+    from lake_assets.frames.hive_folders import PartitionValues
 
 _WRITING = {
-    # Unless told, Spark writes INT96, which others read as another century past the year 2262.
+    # Spark's default is INT96, which other engines read as another century past the year 2262.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.writeLegacyFormat": "false",
@@ -30,13 +38,73 @@ _WRITING = {
 _READING = {"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECTED", "mergeSchema": "false"}
 
 
+class SparkFrames(FrameLibrary):
+    """Frames of the class `pyspark.sql.DataFrame`."""
+
+    module, class_name = "pyspark.sql", "DataFrame"
+
+    def is_annotation(self, annotation: object) -> bool:
+        """Return whether an annotation asks for a frame of Spark, be it by the class of one kind of session."""
+        frames = self.frame_class
+        return frames is not None and isinstance(annotation, type) and issubclass(annotation, frames)
+
+    def rows(self, frame: DataFrame) -> Rows:
+        """Return the rows of a frame, fetched from Spark a batch at a time."""
+        return StreamRows(arrow_schema(frame), arrow_tables(frame))
+
+    def write_parquet(self, frame: DataFrame, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
+        """Write a frame in one job, then hash the files."""
+        folders = target.folders
+        one = next(iter(folders.values())) if len(folders) == 1 else ""
+        if one:
+            target.filesystem.create_dir(f"{target.root}/{one}", recursive=True)
+        schema = write_spark(frame, f"{target.uri}/{one}" if one else target.uri, target.partitions)
+        roots = {key: f"{target.root}/{place}" if place else target.root for key, place in folders.items()}
+        contents = {key: finish_files(target.filesystem, root, schema) for key, root in roots.items()}
+        for root in roots.values():
+            _name_files(target.filesystem, root)
+        return schema, contents
+
+    def items(self, frame: DataFrame, scratch: Path) -> DataFrame:
+        """Return the frame: the workers write the items."""
+        del scratch
+        return frame
+
+    def read_parquet(self, rows: ParquetRows, session: OpenSession) -> DataFrame:
+        """Return a frame that Spark reads from the files."""
+        return read_spark(session(), rows.folders, rows.base)
+
+    def read_csv(self, rows: CsvRows, session: OpenSession) -> DataFrame:
+        """Return a frame that Spark reads from the files."""
+        from lake_assets.frames.spark_csv import read_spark_csv
+
+        return read_spark_csv(session(), rows.files, rows.base)
+
+    def read_items(self, rows: Rows, scratch: Path, session: OpenSession) -> DataFrame:
+        """Return a frame of a copy on disk, so that a large table is never in the driver's memory."""
+        import pyarrow.parquet as pq
+
+        path = Path(tempfile.mkdtemp(dir=scratch)) / "table.parquet"
+        with pq.ParquetWriter(path, rows.schema) as writer:
+            for table in rows.tables():
+                writer.write_table(table)
+        return session().read.parquet(path.as_uri())
+
+    def empty(self, columns: Mapping[str, str], session: OpenSession) -> DataFrame:
+        """Return a frame without rows, whose types may have any of Spark's names."""
+        from pyspark.sql.types import StructField, StructType
+
+        fields = [StructField(name, _type_named(kind)) for name, kind in columns.items()]
+        return session().createDataFrame([], StructType(fields))
+
+
 def arrow_schema(frame: DataFrame) -> pyarrow.Schema:
     """Return a frame's columns in the types that are stored.
 
     Raises
     ------
     RefusedColumn
-        A column has no such type, or its name stands twice.
+        A column has no such type, or two columns have the same name.
     """
     import pyarrow as pa
     from pyspark.errors import PySparkException
@@ -55,7 +123,7 @@ def arrow_schema(frame: DataFrame) -> pyarrow.Schema:
     return stored_schema(pa.schema(fields))
 
 
-def write_spark(frame: DataFrame, uri: str, partitions: Mapping[str, Columns] | None) -> pyarrow.Schema:
+def write_spark(frame: DataFrame, uri: str, partitions: Mapping[str, PartitionValues] | None) -> pyarrow.Schema:
     """Write a frame as Parquet below ``uri`` in one job. Return its columns, without the partitions'.
 
     Parameters
@@ -86,7 +154,6 @@ def write_spark(frame: DataFrame, uri: str, partitions: Mapping[str, Columns] | 
     if partitions is not None and present:
         places = [_place([sf.lit(columns[name]) for name in present]) for columns in partitions.values()]
         placed = sf.coalesce(_place(list(texts.values())).isin(*places), sf.lit(False))
-        # One name each, by which the observed rows are still told apart from the frame's.
         frame = frame.observe(seen, sf.count_if(~placed).alias("left"), sf.count(sf.lit(1)).alias("all"))
     columns = [_writable(field) for field in data]
     with _conf(frame.sparkSession, _WRITING):
@@ -106,14 +173,14 @@ def read_spark(session: SparkSession, folders: Sequence[Folder], base: str | Non
     Parameters
     ----------
     base
-        The folder above those of several partitions, whose names say their columns; None for a single one.
+        The folder above those of several partitions, from whose names Spark reads their columns; None for a single one.
     """
     from functools import reduce
 
     from pyspark.sql import DataFrame
 
     schema = schema_of(folders)
-    names = list(folders[0].columns)
+    names = list(folders[0].values)
     groups: dict[str, tuple[pyarrow.Schema, list[str]]] = {}
     for part in folders:
         for held, uris in _uris(part):
@@ -151,61 +218,37 @@ def arrow_tables(frame: DataFrame) -> Iterator[pyarrow.Table]:
         yield conform(pa.ipc.open_stream(row[0]).read_all().rename_columns(schema.names), schema)
 
 
-def spark_type(kind: pyarrow.DataType) -> DataType:
-    """Return Spark's type of a stored one."""
-    from pyspark.sql.pandas.types import from_arrow_type
+def _type_named(name: str) -> DataType:
+    """Return Spark's type of this name; text where it knows none."""
+    from pyspark.errors import PySparkException
+    from pyspark.sql.types import DataType, StringType
 
-    return from_arrow_type(kind, prefer_timestamp_ntz=True)
-
-
-def quoted(name: str) -> str:
-    """Return a column's name as Spark takes it for one, dots and all."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def converted(column: Column, held: pyarrow.DataType, wanted: pyarrow.DataType) -> Column:
-    """Return a column as a type that was promoted from its own: fields of structs by name."""
-    import pyarrow as pa
-    from pyspark.sql import functions as sf
-
-    if pa.types.is_null(held):
-        return sf.lit(None) if pa.types.is_null(wanted) else sf.lit(None).cast(spark_type(_readable(wanted)))
-    if held == wanted:
-        return column
-    if isinstance(held, pa.StructType) and isinstance(wanted, pa.StructType):
-        there = {field.name: field.type for field in held}
-        fields = [
-            converted(column[field.name], there.get(field.name, pa.null()), field.type).alias(field.name)
-            for field in wanted
-        ]
-        return sf.when(column.isNotNull(), sf.struct(*fields))
-    if isinstance(held, pa.MapType) and isinstance(wanted, pa.MapType):
-        keyed = sf.transform_keys(column, lambda key, _: converted(key, held.key_type, wanted.key_type))
-        return sf.transform_values(keyed, lambda _, item: converted(item, held.item_type, wanted.item_type))
-    if isinstance(held, pa.ListType) and isinstance(wanted, pa.ListType):
-        return sf.transform(column, lambda value: converted(value, held.value_type, wanted.value_type))
-    return column.cast(spark_type(wanted))
+    try:
+        return DataType.fromDDL(name)
+    except PySparkException:
+        return StringType()
 
 
-def converted_columns(held: pyarrow.Schema, schema: pyarrow.Schema) -> list[Column]:
-    """Return the columns of ``schema`` from a frame that has those of ``held``."""
-    import pyarrow as pa
-    from pyspark.sql import functions as sf
+def _name_files(filesystem: FileSystem, root: str) -> None:
+    """Give Spark's files names without its random job id, so that equal rows are equal files and no new commit.
 
-    return [
-        converted(
-            sf.col(quoted(field.name)) if field.name in held.names else sf.lit(None),
-            held.field(field.name).type if field.name in held.names else pa.null(),
-            field.type,
-        ).alias(field.name)
-        for field in schema
-    ]
+    Only on a local disk, where a rename is free; in an object store it would be a copy.
+    """
+    from pyarrow.fs import FileSelector, LocalFileSystem
+
+    if not isinstance(filesystem, LocalFileSystem):
+        return
+    parts = sorted(
+        info.path for info in filesystem.get_file_info(FileSelector(root)) if info.base_name.startswith("part-")
+    )
+    for number, path in enumerate(parts):
+        filesystem.move(path, f"{root}/part-{number:05d}.parquet")
 
 
 def _partition_columns(part: Folder, base: str | None) -> list[Column]:
     from pyspark.sql import functions as sf
 
-    return [sf.lit(value).alias(name) if base is None else sf.col(quoted(name)) for name, value in part.columns.items()]
+    return [sf.lit(value).alias(name) if base is None else sf.col(quoted(name)) for name, value in part.values.items()]
 
 
 def _uris(part: Folder) -> list[tuple[pyarrow.Schema, list[str]]]:
@@ -217,14 +260,14 @@ def _uris(part: Folder) -> list[tuple[pyarrow.Schema, list[str]]]:
 
 
 def _literal(name: str) -> str:
-    """Return a file's name with wildcards that stand for themselves."""
+    """Return a file's name, with its wildcards escaped."""
     return re.sub(r"([\\*?{}\[\]])", r"\\\1", name)
 
 
 def _read_schema(schema: pyarrow.Schema, partition: Sequence[str]) -> StructType:
     from pyspark.sql import types
 
-    fields = [types.StructField(field.name, spark_type(_readable(field.type))) for field in schema]
+    fields = [types.StructField(field.name, spark_type(readable(field.type))) for field in schema]
     return types.StructType([*fields, *(types.StructField(name, types.StringType()) for name in partition)])
 
 
@@ -233,27 +276,12 @@ def _writable(field: pyarrow.Field) -> Column:
 
     column = sf.col(quoted(field.name))
     if has_null_type(field.type):
-        column = column.cast(spark_type(_readable(field.type)))
+        column = column.cast(spark_type(readable(field.type)))
     return column.alias(field.name)
 
 
-def _readable(kind: pyarrow.DataType) -> pyarrow.DataType:
-    """Return a type that Spark has in Parquet: it knows no column of nulls there, and reads it as integers."""
-    import pyarrow as pa
-
-    if pa.types.is_null(kind):
-        return pa.int32()
-    if isinstance(kind, pa.StructType):
-        return pa.struct([(field.name, _readable(field.type)) for field in kind])
-    if isinstance(kind, pa.MapType):
-        return pa.map_(_readable(kind.key_type), _readable(kind.item_type))
-    if isinstance(kind, pa.ListType):
-        return pa.list_(_readable(kind.value_type))
-    return kind
-
-
 def _as_text(frame: DataFrame, name: str) -> Column:
-    """Return a partition column as folders spell it; a time at midnight is its day."""
+    """Return a partition column as it is written in folders; a time at midnight is written as its day."""
     from pyspark.sql import functions as sf
     from pyspark.sql.types import TimestampNTZType, TimestampType
 

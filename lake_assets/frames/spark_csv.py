@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lake_assets.frames.csv import CsvColumn, CsvSource, schema_of
 from lake_assets.frames.promotions import common_schema
-from lake_assets.frames.spark import converted_columns, quoted, spark_type
+from lake_assets.frames.spark_columns import converted_columns, quoted, spark_type
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -26,7 +26,7 @@ def read_spark_csv(session: SparkSession, files: Sequence[CsvSource], base: str 
     Parameters
     ----------
     base
-        The folder above those of several partitions, whose names say their columns; None for a single one.
+        The folder above those of several partitions, from whose names Spark reads their columns; None for a single one.
     """
     from pyspark.sql import DataFrame
     from pyspark.sql import functions as sf
@@ -55,7 +55,7 @@ def _open(session: SparkSession, files: Sequence[CsvSource], partition: Sequence
 
     places = [*map(_place, range(len(files[0].columns))), _EXTRA, *(partition if base is not None else ())]
     reader = session.read.schema(StructType([StructField(name, StringType()) for name in places]))
-    # Told, not guessed: where Spark guesses, it makes one of the line ends within quotes, too.
+    # Spark guesses wrong where a field has another line end within quotes.
     reader = reader.options(**_OPTIONS, lineSep=files[0].line_end)
     return (reader if base is None else reader.option("basePath", base)).csv([file.uri for file in files])
 

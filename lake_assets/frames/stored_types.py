@@ -19,7 +19,7 @@ def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
     Raises
     ------
     TypeError
-        There is none; the message says what to do.
+        No stored type holds the values of this one. The message says what to do.
     """
     import pyarrow as pa
     from pyarrow import types
@@ -44,7 +44,7 @@ def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
     if types.is_date(kind):
         return pa.date32()
     if isinstance(kind, pa.TimestampType):
-        # An instant is stored, and not how its place of writing spelt it.
+        # The instant is stored, without the zone in which it was written.
         return pa.timestamp("us", "UTC" if kind.tz else None)
     if types.is_decimal(kind):
         return _decimal(kind)
@@ -61,6 +61,27 @@ def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
     if types.is_duration(kind) or types.is_interval(kind):
         raise TypeError("is an interval, which has no type in the lake: store it as a number of microseconds")
     raise TypeError(f"is of type {kind}, which has no type in the lake: cast it to one of docs/types.md")
+
+
+def type_named(name: str) -> pyarrow.DataType:
+    """Return the stored type that an asset's definition calls by a name of Arrow's or SQL's; text for any other."""
+    import pyarrow as pa
+
+    sql = {
+        "tinyint": pa.int8(),
+        "smallint": pa.int16(),
+        "int": pa.int32(),
+        "integer": pa.int32(),
+        "bigint": pa.int64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        "timestamp_ntz": pa.timestamp("us"),
+    }
+    try:
+        return sql.get(name.lower()) or stored_type(pa.type_for_alias(name))
+    except (TypeError, ValueError):
+        return pa.string()
 
 
 def stored_schema(schema: pyarrow.Schema) -> pyarrow.Schema:
@@ -84,12 +105,12 @@ def stored_schema(schema: pyarrow.Schema) -> pyarrow.Schema:
 
 
 def refuse_repeated(names: Iterable[str], what: str = "column") -> None:
-    """Refuse names that are one to Spark or DuckDB, which do not tell capital letters from small ones.
+    """Refuse names that differ in case only: Spark and DuckDB take them for one.
 
     Raises
     ------
     RefusedColumn
-        Two are, or there are two of one name.
+        Two names differ in case only, or are the same.
     """
     seen: dict[str, str] = {}
     for name in names:

@@ -1,9 +1,10 @@
-"""What every IO manager of the lake shares: where an output goes, its commit, and what Dagster is told of it.
+"""What every IO manager of the lake shares: where an output goes, its commit, and what Dagster records of it.
 
 The call chain of a step's output: Dagster calls :meth:`LakeIOManager.handle_output`; it opens ``lake.write`` on the
 run's branch, lets the subclass store the object (:meth:`LakeIOManager._store`), adds a manifest a partition folder,
-commits, and records commit, rows, bytes, data version and lineage. An input goes the other way, through
-:meth:`LakeIOManager.load_input` and the subclass's :meth:`LakeIOManager._load`.
+commits, and records commit, rows, bytes, data version and lineage. An input goes the other way:
+:meth:`LakeIOManager.load_input` finds its partitions (:mod:`.inputs`), and the subclass loads them
+(:meth:`LakeIOManager._load`).
 """
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
@@ -11,8 +12,7 @@ commits, and records commit, rows, bytes, data version and lineage. An input goe
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -26,10 +26,12 @@ from dagster import (
 )
 
 from lake_assets.content.version import algorithm
-from lake_assets.frames.hive_folders import Columns, folder
+from lake_assets.frames.hive_folders import PartitionValues
+from lake_assets.io_managers.annotations import no_partition
+from lake_assets.io_managers.inputs import FoundInput, find_input
 from lake_assets.io_managers.lineage import column_metadata
-from lake_assets.io_managers.no_partition import missing, no_partition
-from lake_assets.lake.contract import MAIN, Lake, LakeObject, Snapshot, Write
+from lake_assets.io_managers.target import Stored, Target
+from lake_assets.lake.contract import MAIN, Lake, LakeObject, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import name_of, prefix_of
@@ -37,78 +39,20 @@ from lake_assets.layout.manifest import MANIFEST, read_manifest, write_manifest
 from lake_assets.layout.partitioning import columns_of, held_windows, unlike
 from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.spark import SparkResource
-from lake_assets.runs.asset_metadata import COMMIT, PREFIX, PREVIEW, place_metadata
+from lake_assets.resources.spark import SparkResource, session_of
+from lake_assets.runs.asset_metadata import PREVIEW, place_metadata
 from lake_assets.runs.branch import ensure_run_branch, read_ref
 from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
 from lake_assets.runs.link import run_url
-from lake_assets.runs.provenance import parents
 from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What was stored of one partition.
-
-    Parameters
-    ----------
-    rows, version
-        Their number, and a version of the content.
-    metadata
-        Further materialization metadata.
-    beside
-        Files in the folder beside the prefix, of whatever write: path below it to size in bytes.
-    columns
-        What the manifest is to keep of each column.
-    """
-
-    rows: int
-    version: str
-    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    beside: Mapping[str, int] = field(default_factory=dict[str, int])
-    columns: Sequence[Mapping[str, Any]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where an asset's partitions lie in the lake.
-
-    Parameters
-    ----------
-    prefix
-        The asset's folder.
-    partitions
-        Partition key to its columns; None for an unpartitioned asset.
-    windows
-        The time windows that are its partitions; empty where it has none.
-    """
-
-    prefix: str
-    partitions: Mapping[str, Columns] | None
-    windows: str = ""
-
-    @property
-    def folders(self) -> dict[str, str]:
-        """Partition key to its folder below the prefix; ``{"": ""}`` for an unpartitioned asset."""
-        if self.partitions is None:
-            return {"": ""}
-        return {key: folder(columns) for key, columns in self.partitions.items()}
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The partition columns, outermost first."""
-        return tuple(next(iter((self.partitions or {}).values()), ()))
-
-    def path(self, key: str) -> str:
-        """Return the path of one partition in the lake."""
-        return join(self.prefix, self.folders[key])
+    from pyspark.sql import SparkSession
 
 
 class _EqualContentError(Exception):
-    """What was written is what the branch holds already: leave the write without a commit."""
+    """The rows that were written are those that the branch holds: the write ends without a commit."""
 
 
 class LakeIOManager(ConfigurableIOManager):
@@ -130,8 +74,8 @@ class LakeIOManager(ConfigurableIOManager):
         """Store an object below ``write``; return what was stored of each of the target's partitions."""
 
     @abstractmethod
-    def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
-        """Load an object; ``snapshot`` holds the one partition's folder, or the whole prefix for several."""
+    def _load(self, context: InputContext, found: FoundInput) -> Any:
+        """Load an object from what was found of it."""
 
     def _beside(self, prefix: str) -> Sequence[str]:
         """Return the folders beside an asset's prefix that an output updates."""
@@ -139,10 +83,12 @@ class LakeIOManager(ConfigurableIOManager):
         return ()
 
     def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
-        """Take note that an object is in a commit now."""
+        """Clean up after an object was committed."""
         del obj, lake, commit, prefix
 
-    def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:
+    def _version_of_held(
+        self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
+    ) -> str | None:
         """Return today's version of what a commit holds at a path, where this storage's versions are of rows.
 
         ``part`` is what is about to take its place, ``partition`` the columns of both.
@@ -155,7 +101,7 @@ class LakeIOManager(ConfigurableIOManager):
         lake = self.lake.lake
         target = _target(context)
         branch = self._branch(context)
-        # An unpartitioned output replaces the prefix itself, which is what no partitions at all would say.
+        # When no partitions are given, the write replaces the whole prefix.
         replaced = list(target.folders.values()) if target.partitions is not None else None
         commit = ""
         stored: dict[str, Stored] = {}
@@ -209,19 +155,19 @@ class LakeIOManager(ConfigurableIOManager):
             The asset, or one of its partitions, was never materialized on what this run reads.
         """
         lake = self.lake.lake
-        target = _target(context)
         step = context.step_context
-        ref = read_ref(lake, step.instance, step.dagster_run)
-        _tell_commit(context, ref, target.prefix)
-        if not target.folders:
-            return no_partition(context, self.spark)
+        found = find_input(context, lake, read_ref(lake, step.instance, step.dagster_run))
         with spark_errors():
-            return self._load(context, _snapshot(context, lake, ref, target), target)
+            return no_partition(context, self._session) if found is None else self._load(context, found)
+
+    def _session(self) -> "SparkSession":
+        """Start the Spark session, or return it."""
+        return session_of(self.spark)
 
     def _held(self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> dict[str, Stored] | None:
-        """Return what was stored with the versions that a commit has of it; None if the commit holds other rows.
+        """Return what was stored, with the versions in a commit's manifests; None if the commit holds other rows.
 
-        A version of another algorithm says nothing: what the commit holds is hashed again.
+        A version of another algorithm cannot be compared: what the commit holds is hashed again.
         """
         held: dict[str, Stored] = {}
         for key, part in stored.items():
@@ -232,13 +178,13 @@ class LakeIOManager(ConfigurableIOManager):
                 return None
             version = manifest.data_version
             if manifest.rows == part.rows and algorithm(version) != algorithm(part.version):
-                version = self._version_of_held(lake, commit, path, part, (target.partitions or {}).get(key, {}))
+                version = self._version_of_held(lake, commit, path, part, target.values(key))
             if (manifest.rows, version) != (part.rows, part.version):
                 return None
             files = {item.path[len(path) + 1 :]: item.size for item in lake.list(commit, path)}
             files.pop(MANIFEST, None)
             if files != manifest.files:
-                # Somebody wrote past the manifest: what it says of the rows is not what is there.
+                # Somebody changed the files but not the manifest, which is wrong about the rows now.
                 return None
             held[key] = replace(part, version=manifest.data_version)
         return held
@@ -284,31 +230,7 @@ class LakeIOManager(ConfigurableIOManager):
         return None
 
 
-def _tell_commit(context: InputContext, commit: str, prefix: str) -> None:
-    """Say in the event log which commit an input was read at: of a check's input, it is the commit that was checked.
-
-    Not by ``add_input_metadata``: that observes the asset besides, and refuses an input of several partitions.
-    """
-    told = {COMMIT: MetadataValue.text(commit), PREFIX: MetadataValue.text(prefix)}
-    context._user_generated_metadata = {**context._user_generated_metadata, **told}  # pyright: ignore[reportPrivateUsage]
-
-
-def _snapshot(context: InputContext, lake: Lake, ref: str, target: Target) -> Snapshot:
-    """Return the one partition's folder, or the prefix of several; refuse where one of them is not there."""
-    keys = list(target.folders)
-    place = target.path(keys[0]) if len(keys) == 1 else target.prefix
-    absent: list[str] = []
-    if len(keys) > 1:
-        held = {folder for item in lake.list(ref, target.prefix) for folder in parents(item.path)}
-        absent = [key for key in keys if target.path(key) not in held]
-    if not absent:
-        with suppress(PathNotFound):
-            return lake.path(ref, place)
-    told = missing(context, keys, absent or keys)
-    raise PathNotFound(told, repository=lake.repository, ref=ref, path=place)
-
-
-def _target(context: InputContext | OutputContext) -> Target:
+def _target(context: OutputContext) -> Target:
     if not context.has_asset_partitions:
         return Target(prefix_of(context.asset_key), None)
     definition = context.asset_partitions_def
@@ -328,7 +250,7 @@ def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target
         held = columns_of(below)
         if not held and "/" in below:
             raise Failure(
-                f"{path!r} lies in the folder of {name} and is none of its files: this lake was made by an older "
+                f"{path!r} lies in the folder of {name}, but is not one of its files: this lake was made by an older "
                 "program. Run `lake-assets migrate`, which moves each asset to a folder of its own.",
                 allow_retries=False,
             )

@@ -3,7 +3,7 @@
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,10 @@ from dagster import (
 )
 from pydantic import PrivateAttr
 
-from lake_assets.frames import engines
-from lake_assets.frames import pandas as pandas_frames
+from lake_assets.frames.registry import library_of_value, supported
+from lake_assets.frames.rows import Rows
+from lake_assets.io_managers.annotations import library_of_input, no_partition
 from lake_assets.io_managers.lineage import column_metadata
-from lake_assets.io_managers.no_partition import annotation_of, no_partition
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.nosql import NoSQLResource
@@ -33,7 +33,8 @@ from lake_assets.runs.asset_metadata import COMMIT, ROW_COUNT, SINCE, URI
 from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame as SparkDataFrame
+    import pyarrow
+    from pyspark.sql import SparkSession
 
 KEY = "nosql/key"
 """Definition metadata: the table's key columns, comma separated."""
@@ -45,7 +46,7 @@ ALLOW_OVERWRITE_SCHEMA = "nosql/allow_overwrite_schema"
 """Definition metadata: whether a new column is let in."""
 
 STALE_RETRIES = 10
-"""Times a sink step starts anew since another run was quicker."""
+"""Times that a sink's step is tried again because another run wrote the table first."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ class TableUpdate:
     Parameters
     ----------
     from_commit, to_commit
-        Commit the table reflects now (None: none), and the one it reflects afterwards.
+        Commit the table reflects now (None: it reflects none), and the one it reflects afterwards.
     version
         Version of the content at ``to_commit``.
     items
-        Rows to put; None where nothing changed for this table.
+        Rows to put, as a frame of any library; None where nothing changed for this table.
     delete
-        Keys to delete first.
+        Keys to delete first, as such a frame.
     rebuild
         Whether ``items`` is all the table is to hold.
     """
@@ -69,12 +70,12 @@ class TableUpdate:
     from_commit: str | None
     to_commit: str
     version: str
-    items: "SparkDataFrame | None" = None
-    delete: "SparkDataFrame | None" = None
+    items: Any = None
+    delete: Any = None
     rebuild: bool = False
 
     def describe(self) -> str:
-        """Return in words what this update is."""
+        """Return a description of this update."""
         if self.items is None:
             return f"nothing changed between {self.from_commit} and {self.to_commit}"
         if self.rebuild:
@@ -84,7 +85,7 @@ class TableUpdate:
 
 
 class NoSQLIOManager(ConfigurableIOManager):
-    """Stores pandas and Spark frames as tables of items by key.
+    """Stores frames of any library as tables of items by key.
 
     The asset's definition metadata name the key (``nosql/key``) and the save mode (``nosql/mode``). A sink returns a
     :class:`TableUpdate`; its table keeps the lake commit it reflects, in the same transaction as its items.
@@ -119,13 +120,9 @@ class NoSQLIOManager(ConfigurableIOManager):
             context.add_output_metadata({COMMIT: obj.to_commit, SINCE: obj.from_commit or "none"})
             version = DataVersion(obj.version)
             context.step_context.set_data_version(context.asset_key, version)
-        elif engines.engine_of_value(obj) is not None:
-            with spark_errors():
-                result = store.write(table, _as_stored(obj), mode=_mode(context), **_options(context))
         else:
-            raise TypeError(
-                f"{table} is a {type(obj).__name__}; nosql_io_manager stores {engines.SUPPORTED} or TableUpdate"
-            )
+            with spark_errors():
+                result = store.write(table, self._items(table, obj), mode=_mode(context), **_options(context))
         if result is not None:
             context.add_output_metadata({"put": result.put, "deleted": result.deleted, "kept": result.kept})
         if table not in store.tables():
@@ -149,48 +146,48 @@ class NoSQLIOManager(ConfigurableIOManager):
         try:
             return store.write(
                 table,
-                _as_stored(update.items),
+                self._items(table, update.items),
                 mode="overwrite" if update.rebuild else _mode(context),
-                delete=None if update.delete is None else _as_stored(update.delete),
+                delete=None if update.delete is None else self._items(table, update.delete),
                 source_commit=update.to_commit,
                 expected_commit=update.from_commit,
                 check_expected=True,
                 **options,
             )
         except StaleWrite as error:
-            # Another run moved the table on since this step read it: start anew from where it is now.
+            # Another run has written the table since this step read it: try again from the present state.
             raise RetryRequested(max_retries=STALE_RETRIES, seconds_to_wait=0.2) from error
 
     def load_input(self, context: InputContext) -> Any:
-        """Load a table as a pandas or Spark frame."""
+        """Load a table as a frame."""
         store = self.nosql.store
         table = table_name(context)
         if context.has_asset_partitions and not context.asset_partition_keys and table not in store.tables():
-            return no_partition(context, self.spark)
-        engine = engines.engine_of_annotation(annotation_of(context)[0])
-        if engine is None:
+            return no_partition(context, self._session)
+        library = library_of_input(context, f"table {table}")
+        return library.read_items(_Items(store, table), self._scratch(), self._session)
+
+    def _items(self, table: str, frame: Any) -> Any:
+        """Return a frame's rows as the store takes them; what cannot be stored is named."""
+        library = library_of_value(frame)
+        if library is None:
             raise TypeError(
-                f"cannot load table {table} as {context.dagster_type.display_name}: annotate the input as "
-                f"{engines.SUPPORTED}"
+                f"{table} is a {type(frame).__name__}; nosql_io_manager stores {supported()}, or TableUpdate"
             )
-        import pyarrow
+        return library.items(frame, self._scratch())
 
-        batches = store.scan(table)
-        if engine == "pandas":
-            return pandas_frames.to_pandas(pyarrow.Table.from_batches(batches, store.schema(table)))
-        # Through a file, so that a large table never stands in the driver's memory.
-        import pyarrow.parquet as pq
+    def _session(self) -> "SparkSession":
+        """Start the Spark session, or return it."""
+        return session_of(self.spark)
 
+    def _scratch(self) -> Path:
+        """Return a folder that is there until the step ends."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="lake-assets-", ignore_cleanup_errors=True)
-        path = Path(tempfile.mkdtemp(dir=self._folder.name)) / "table.parquet"
-        with pq.ParquetWriter(path, store.schema(table)) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-        return session_of(self.spark).read.parquet(path.as_uri())
+        return Path(self._folder.name)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
-        """Remove the tables that were handed to Spark."""
+        """Remove the copies of tables and streams."""
         del context
         if self._folder is not None:
             self._folder.cleanup()
@@ -236,11 +233,24 @@ def _options(context: OutputContext) -> dict[str, Any]:
     }
 
 
-def _as_stored(frame: Any) -> Any:
-    """Return a pandas frame with its index, and in the types that are stored; what has none is named."""
-    if engines.engine_of_value(frame) != "pandas":
-        return frame
-    return pandas_frames.to_pandas(pandas_frames.to_arrow(frame))
+class _Items(Rows):
+    """The items of a table, read from the store each time."""
+
+    def __init__(self, store: NoSQLStore, table: str) -> None:
+        self._store = store
+        self._table = table
+        self._schema = store.schema(table)
+
+    @property
+    def schema(self) -> "pyarrow.Schema":
+        return self._schema
+
+    def tables(self, columns: Sequence[str] | None = None) -> "Iterator[pyarrow.Table]":
+        import pyarrow as pa
+
+        for batch in self._store.scan(self._table):
+            table = pa.Table.from_batches([batch], self._schema)
+            yield table if columns is None else table.select(list(columns))
 
 
 def _preview(store: NoSQLStore, table: str) -> str:

@@ -3,41 +3,41 @@
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args, get_origin
 
 from dagster import InputContext, OutputContext
 
 from lake_assets.content.logical_types import logical_type
 from lake_assets.content.version import ContentDigest
-from lake_assets.frames import engines
-from lake_assets.frames import pandas as pandas_frames
-from lake_assets.frames.arrow import conform, has_null_type
+from lake_assets.frames.conform import conform, has_null_type
+from lake_assets.frames.contract import FrameLibrary
 from lake_assets.frames.csv import (
     CsvColumn,
     CsvFile,
+    CsvRows,
     CsvSource,
     csv_tables,
-    read_csv,
     read_header,
     schema_of,
     typed_schema,
     write_csv,
 )
-from lake_assets.frames.hive_folders import Columns
+from lake_assets.frames.hive_folders import PartitionValues
 from lake_assets.frames.promotions import common_schema
-from lake_assets.frames.spark_csv import read_spark_csv
-from lake_assets.io_managers.lake_io_manager import LakeIOManager, Stored, Target
-from lake_assets.io_managers.neighbours import refuse_unlike
-from lake_assets.io_managers.no_partition import annotation_of
+from lake_assets.frames.registry import library_of_annotation, library_of_value, supported
+from lake_assets.io_managers.annotations import annotation_of
+from lake_assets.io_managers.inputs import FoundInput
+from lake_assets.io_managers.lake_io_manager import LakeIOManager
+from lake_assets.io_managers.target import Stored, Target
 from lake_assets.lake.contract import Lake, Snapshot, Write
 from lake_assets.lake.errors import InvalidName
 from lake_assets.lake.names import check_folder, join
 from lake_assets.layout.manifest import MANIFEST, manifest_in, read_manifest
-from lake_assets.resources.spark import session_of
+from lake_assets.layout.neighbours import refuse_unlike
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.spark.session import can_be_escaped, literal
 
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
-STORES = f"RawFile, dict[str, RawFile] (partition key to file), {engines.SUPPORTED}"
-LOADS = f"StoredFile, dict[str, StoredFile] (partition key to file), {engines.SUPPORTED}"
+STORES = f"RawFile, dict[str, RawFile] (partition key to file), {supported()}"
+LOADS = f"StoredFile, dict[str, StoredFile] (partition key to file), {supported()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class RawFile:
     sha256
         Of its bytes, in hexadecimal.
     metadata
-        Further materialization metadata. ``source``, where it was fetched from, stands in the commit, too.
+        Further materialization metadata. ``source``, where the file was fetched from, is in the commit's metadata, too.
     """
 
     name: str
@@ -102,7 +102,7 @@ class RawFileIOManager(LakeIOManager):
     """Stores one raw file a partition; frames are stored as CSV with a header.
 
     Loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame. What was a frame has
-    its types again, by its manifest; all columns of a raw file are text, as it says nothing of its types.
+    its types again, from its manifest. All columns of a raw file are text, since nothing describes their types.
 
     Examples
     --------
@@ -114,9 +114,9 @@ class RawFileIOManager(LakeIOManager):
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
         from pyarrow.fs import LocalFileSystem, copy_files
 
-        engine = engines.engine_of_value(obj)
-        if engine is not None:
-            files = _write_frame(obj, engine, f"{context.asset_key.path[-1]}.csv", write, target)
+        library = library_of_value(obj)
+        if library is not None:
+            files = _write_frame(library, obj, f"{context.asset_key.path[-1]}.csv", write, target)
             lake = self.lake.lake
             written = {target.folders[key]: typed_schema(file.columns) for key, file in files.items()}
             refuse_unlike(lake, write.base, target.prefix, written, lambda path: _columns_of(lake, write.base, path))
@@ -142,12 +142,14 @@ class RawFileIOManager(LakeIOManager):
         write.metadata |= CommitMetadata(sources=sources).to_metadata()
         return stored
 
-    def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:
+    def _version_of_held(
+        self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
+    ) -> str | None:
         # Older programs kept no types of a frame: its texts are compared as the types of today's.
         wanted = [CsvColumn(**column) for column in part.columns]
         snapshot = lake.path(commit, path)
         with suppress(ValueError):
-            held = _source(snapshot, "", _stored_file(snapshot, ""), partition)
+            held = _source(_stored_file(snapshot, ""), partition)
             # Spark's times had no zone there.
             for instant in ("instant", "timestamp"):
                 types = {c.name: replace(c, type=instant) if c.type == "instant" else c for c in wanted}
@@ -172,30 +174,22 @@ class RawFileIOManager(LakeIOManager):
             f"lake_file_io_manager stores {STORES}"
         )
 
-    def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
-        from typing import get_args, get_origin
-
+    def _load(self, context: InputContext, found: FoundInput) -> Any:
         kind = annotation_of(context)[0]
-        several = len(target.folders) > 1
-        files = {key: _stored_file(snapshot, place if several else "") for key, place in target.folders.items()}
+        files = {key: _stored_file(found.snapshot, found.place(key)) for key in found.target.folders}
         if get_origin(kind) is dict and get_args(kind) == (str, StoredFile):
             return files
-        engine = engines.engine_of_annotation(kind)
-        if kind is StoredFile and not several:
+        if kind is StoredFile and not found.several:
             return next(iter(files.values()))
-        if engine is not None:
-            found = [
-                _source(snapshot, place if several else "", files[key], (target.partitions or {}).get(key, {}))
-                for key, place in target.folders.items()
-            ]
-            found = _typed_alike(found)
-            if engine == "spark":
-                return read_spark_csv(session_of(self.spark), found, snapshot.uri if several else None)
-            return pandas_frames.to_pandas(_rows(files.values(), found))
-        raise TypeError(
-            f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "
-            f"{context.dagster_type.display_name}: annotate the input as {LOADS}"
-        )
+        library = library_of_annotation(kind)
+        if library is None:
+            raise TypeError(
+                f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "
+                f"{context.dagster_type.display_name}: annotate the input as {LOADS}"
+            )
+        sources = _typed_alike([_source(file, found.target.values(key)) for key, file in files.items()])
+        rows = CsvRows(found.snapshot.filesystem, sources, found.snapshot.uri if found.several else None)
+        return library.read_csv(rows, self._session)
 
 
 def _name_of(column: CsvColumn | str) -> str:
@@ -204,7 +198,7 @@ def _name_of(column: CsvColumn | str) -> str:
 
 def _version_of_csv(snapshot: Snapshot, file: CsvSource, schema: "pyarrow.Schema") -> str:
     digest = ContentDigest(schema)
-    with snapshot.filesystem.open_input_stream(f"{snapshot.root}/{file.name}") as stream:
+    with snapshot.filesystem.open_input_stream(file.path) as stream:
         for table in csv_tables(stream, file):
             for batch in conform(table, schema).to_batches():
                 digest.update(batch)
@@ -251,21 +245,14 @@ def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
     )
 
 
-def _write_frame(frame: Any, engine: engines.Engine, name: str, write: Write, target: Target) -> dict[str, CsvFile]:
+def _write_frame(library: FrameLibrary, frame: Any, name: str, write: Write, target: Target) -> dict[str, CsvFile]:
     """Write a frame's rows as one CSV file a partition."""
-    from lake_assets.frames import spark as spark_frames
-
-    if engine == "pandas":
-        table = pandas_frames.to_arrow(frame)
-        schema, tables = table.schema, iter([table])
-    else:
-        schema, tables = spark_frames.arrow_schema(frame), spark_frames.arrow_tables(frame)
     places: dict[str, str] = {}
     for key, folder in target.folders.items():
         place = join(write.root, folder)
         write.filesystem.create_dir(place, recursive=True)
         places[key] = f"{place}/{name}"
-    return write_csv(tables, schema, write.filesystem, places, target.partitions)
+    return write_csv(library.rows(frame), write.filesystem, places, target.partitions)
 
 
 def _stored(file: CsvFile) -> Stored:
@@ -285,15 +272,15 @@ def _columns_of(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
     return typed_schema([CsvColumn(**column) for column in columns]) if columns else None
 
 
-def _source(snapshot: Snapshot, place: str, file: StoredFile, partition: Columns) -> CsvSource:
-    """Return a file with its columns: by its manifest, or else by its header."""
-    manifest = manifest_in(snapshot.filesystem, join(snapshot.root, place))
+def _source(file: StoredFile, partition: PartitionValues) -> CsvSource:
+    """Return a file with its columns: by the manifest beside it, or else by its header."""
+    manifest = manifest_in(file.filesystem, file.root.rpartition("/")[0])
     columns: tuple[CsvColumn | str, ...] = tuple(CsvColumn(**column) for column in manifest.columns)
     if columns:
-        return CsvSource(file.name, file.uri, columns, partition)
+        return CsvSource(file.name, file.root, file.uri, columns, partition)
     with file.open() as stream:
         names, line_end = read_header(stream, file.name)
-    return CsvSource(file.name, file.uri, tuple(names), partition, line_end)
+    return CsvSource(file.name, file.root, file.uri, tuple(names), partition, line_end)
 
 
 def _typed_alike(sources: Sequence[CsvSource]) -> Sequence[CsvSource]:
@@ -310,17 +297,3 @@ def _typed_alike(sources: Sequence[CsvSource]) -> Sequence[CsvSource]:
 
 def _is_raw(source: CsvSource) -> bool:
     return any(isinstance(column, str) for column in source.columns)
-
-
-def _rows(files: Iterable[StoredFile], sources: Sequence[CsvSource]) -> "pyarrow.Table":
-    import pyarrow as pa
-
-    common = common_schema({source.uri: schema_of(source) for source in sources})
-    tables: list[pa.Table] = []
-    for file, source in zip(files, sources, strict=True):
-        with file.open() as stream:
-            table = conform(read_csv(stream, source), common)
-        for name, value in source.partition.items():
-            table = table.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
-        tables.append(table)
-    return pa.concat_tables(tables)

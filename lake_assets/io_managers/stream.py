@@ -5,7 +5,7 @@
 import hashlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,14 @@ from dagster import Failure, InputContext, MetadataValue, OutputContext
 from pydantic import Field
 
 from lake_assets.content.version import ContentDigest, algorithm
-from lake_assets.frames.hive_folders import Columns
-from lake_assets.io_managers.lake_io_manager import Stored, Target
+from lake_assets.frames.hive_folders import PartitionValues
+from lake_assets.io_managers.inputs import FoundInput
 from lake_assets.io_managers.parquet import ParquetIOManager
-from lake_assets.lake.contract import Lake, Snapshot, Write
+from lake_assets.io_managers.target import Stored, Target
+from lake_assets.lake.contract import Lake, Write
 from lake_assets.lake.names import beside
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.manifest import read_manifest
-from lake_assets.resources.spark import session_of
 from lake_assets.streaming.checkpoint import Checkout, checkout
 from lake_assets.streaming.microbatches import (
     LATEST,
@@ -57,7 +57,7 @@ class StreamIOManager(ParquetIOManager):
     """Runs a streaming query to the end of what its source has, and stores what comes of it.
 
     An asset returns a :class:`~lake_assets.streaming.query.StreamQuery`. Its prefix holds all rows, as Parquet. Beside
-    it lie the rows that this run changed, the checkpoint, and the position, which says how far the source was read. All
+    it lie the rows that this run changed, the checkpoint, and the position: how far the source was read. All
     are of one commit: a run starts from the checkpoint of the commit it reads, and what it read is in neither or in
     both.
 
@@ -114,9 +114,9 @@ class StreamIOManager(ParquetIOManager):
         source_id = query.source.id
         loss = _checked(query, before, source_id, place.folder)
         passed_over = query.source.passed_over()
-        for told in passed_over[:_SHOWN]:
-            context.log.warning("%s is not counted: %s", prefix, told)
-        session = streaming_session(session_of(self.spark), query.state_store)
+        for skipped in passed_over[:_SHOWN]:
+            context.log.warning("%s is not counted: %s", prefix, skipped)
+        session = streaming_session(self._session(), query.state_store)
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
             consumed = _consume(query, before, session, place.folder, batches)
@@ -133,9 +133,9 @@ class StreamIOManager(ParquetIOManager):
         position = _position(query, source_id, before, consumed, loss, place.folder)
         write_position(write, places.position, position)
         write.metadata |= position.metadata()
-        told = {**position.last, "batch": position.batch}
+        numbers = {**position.last, "batch": position.batch}
         metadata: dict[str, Any] = {
-            **{f"stream/{name}": value for name, value in told.items()},
+            **{f"stream/{name}": value for name, value in numbers.items()},
             "stream/source": query.source.name,
             "stream/source_id": source_id,
             "stream/offsets": MetadataValue.json(dict(position.offsets)),
@@ -146,7 +146,9 @@ class StreamIOManager(ParquetIOManager):
             "stream/checkpoint_bytes_added": MetadataValue.int(stored.new_bytes),
         }
         if passed_over:
-            metadata["stream/passed_over"] = MetadataValue.md("\n".join(f"- {told}" for told in passed_over[:_SHOWN]))
+            metadata["stream/passed_over"] = MetadataValue.md(
+                "\n".join(f"- {skipped}" for skipped in passed_over[:_SHOWN])
+            )
         if loss.places:
             metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:_SHOWN]))
         files = {f"{places.checkpoint}/{name}": size for name, size in stored.files.items()}
@@ -154,15 +156,17 @@ class StreamIOManager(ParquetIOManager):
         beside_it = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}
         return {"": Stored(digest.rows, _version(digest.version(), position), metadata, beside_it)}
 
-    def _version_of_held(self, lake: Lake, commit: str, path: str, part: Stored, partition: Columns) -> str | None:
+    def _version_of_held(
+        self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
+    ) -> str | None:
         position = read_position(lake, commit, path)
         rows = super()._version_of_held(lake, commit, places_at(lake, commit, path).counts, part, partition)
         return _version(rows, position) if rows is not None and position is not None else None
 
-    def _load(self, context: InputContext, snapshot: Snapshot, target: Target) -> Any:
-        lake = self.lake.lake
-        counts = places_at(lake, snapshot.commit, target.prefix).counts
-        return super()._load(context, lake.path(snapshot.commit, counts), target)
+    def _load(self, context: InputContext, found: FoundInput) -> Any:
+        lake, commit = self.lake.lake, found.snapshot.commit
+        counts = places_at(lake, commit, found.target.prefix).counts
+        return super()._load(context, replace(found, snapshot=lake.path(commit, counts)))
 
 
 def _checked(query: StreamQuery, before: Position | None, source_id: str, checkpoint: Path) -> Loss:
@@ -234,6 +238,6 @@ def _as_before(lake: Lake, ref: str, prefix: str, before: Position) -> Stored:
 
 
 def _version(rows: str, position: Position) -> str:
-    """Return the version of rows read up to a position: of the same rows read from elsewhere it is another."""
-    told = f"{rows}\n{sorted(position.metadata().items())}"
-    return f"{algorithm(rows)}:{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+    """Return the version of rows that were read up to a position; the same rows read from elsewhere have another."""
+    described = f"{rows}\n{sorted(position.metadata().items())}"
+    return f"{algorithm(rows)}:{hashlib.sha256(described.encode()).hexdigest()[:32]}"

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
     from lake_assets.lake.audit import Audit, Override
@@ -153,6 +154,58 @@ class Write:
         return self.beside[folder] + path[len(folder) :]
 
 
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Folders of one kind that a store keeps beside its data: copies for readers, or writes under way.
+
+    Parameters
+    ----------
+    kind
+        Name of the folder that holds them.
+    unused
+        How many no live process uses.
+    frees
+        Bytes that removing those frees.
+    in_use
+        How many a live process uses.
+    """
+
+    kind: str
+    unused: int
+    frees: int
+    in_use: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRule:
+    """How many days a server keeps what only old commits hold, and the page that describes its own job."""
+
+    days: int
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removable:
+    """Data of one kind that may be removed.
+
+    Parameters
+    ----------
+    kind
+        What they are.
+    count
+        How many.
+    frees
+        Bytes on disk that removing them frees.
+    rule
+        The rule by which the store's own job removes them, which is then what counts them; None: this program does.
+    """
+
+    kind: str
+    count: int
+    frees: int
+    rule: RetentionRule | None = None
+
+
 class Lake(Protocol):
     """A versioned lake. ``ref`` is a branch, a tag or a commit id; ``prefix`` a folder such as ``stocks/parquet``.
 
@@ -162,6 +215,15 @@ class Lake(Protocol):
     @property
     def repository(self) -> str:
         """What names this lake in errors and metadata; never holds credentials."""
+        ...
+
+    @property
+    def format(self) -> int:
+        """Number of the lake's format; see :mod:`lake_assets.lake.format`."""
+        ...
+
+    def set_format(self, number: int) -> None:
+        """Record that the lake has this format now."""
         ...
 
     def branches(self) -> tuple[str, ...]:
@@ -246,6 +308,16 @@ class Lake(Protocol):
         """
         ...
 
+    def open_file(self, ref: str, path: str) -> NativeFile:
+        """Open one file for reading; nothing is copied or kept, so any number of files may be read one by one.
+
+        Raises
+        ------
+        PathNotFound
+            The commit holds no file at ``path``.
+        """
+        ...
+
     def write(
         self,
         branch: str,
@@ -323,6 +395,85 @@ class Lake(Protocol):
         ------
         MergeConflict
             A later commit changed the same path, or a folder that ``commit`` overwrote.
+        """
+        ...
+
+    # Keeping house
+
+    def verify(self, ref: str, prefix: str = "") -> Iterator[str]:
+        """Check the stored bytes of every file under ``prefix`` and yield a line for each that is bad or missing."""
+        ...
+
+    def leftovers(self) -> str:
+        """Describe in one line what finished or killed processes left behind; empty where there is nothing."""
+        ...
+
+    def caches(self) -> tuple[Cache, ...]:
+        """Return the folders that the lake keeps beside its data; empty where it has none."""
+        ...
+
+    def clean(self) -> None:
+        """Remove what no live process uses of :meth:`caches`. Data that any commit ever held stays."""
+        ...
+
+    def drop_changes(self, branch: str) -> None:
+        """Drop what :meth:`changes` names."""
+        ...
+
+    def garbage(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Return what :meth:`collect_garbage` would remove now.
+
+        Raises
+        ------
+        NotSupported
+            The store's own job collects its garbage.
+        """
+        ...
+
+    def collect_garbage(self, grace: timedelta) -> tuple[Removable, ...]:
+        """Remove what no branch, tag or reader has needed for the grace time, and return what went.
+
+        What a deleted branch held stays for that time, readable by its commits' ids. Writers and readers may go on
+        meanwhile.
+
+        Raises
+        ------
+        NotSupported
+            The store's own job collects its garbage.
+        """
+        ...
+
+    def expire(
+        self,
+        before: datetime,
+        keep: Sequence[str] = (),
+        since: Sequence[str] = (),
+        prefixes: Sequence[str] = (),
+        *,
+        yes: bool = False,
+    ) -> Removable:
+        """Find the data that only commits from before a time hold, and remove them if ``yes``.
+
+        Commits, their ids and what they say stay; reading what is gone is :class:`Expired`. Heads of branches, tags,
+        and what branches began at are kept. Where the store's own job removes data, this sets its rule.
+
+        Parameters
+        ----------
+        before
+            Aware time.
+        keep
+            Further refs to keep.
+        since
+            Commits that are kept with all that is not older than them, such as those that sinks reflect.
+        prefixes
+            Folders that are kept in all commits.
+        yes
+            Do it.
+
+        Raises
+        ------
+        NotSupported
+            The store's own job cannot keep what is asked for.
         """
         ...
 

@@ -61,6 +61,10 @@ class FormatMismatch(LakeError):
     """The lake is of another format than this program."""
 
 
+class NotSupported(LakeError):
+    """A backend does not do that; the message says what does."""
+
+
 class Expired(LakeError):
     """The data of an old commit were removed by `expire`; the commit itself, and what it says, stay."""
 

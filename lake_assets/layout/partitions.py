@@ -24,7 +24,7 @@ from dagster import (
 from dagster._time import dst_safe_strptime, get_timezone
 from dagster._utils.schedules import CroniterShim
 
-from lake_assets.frames.hive_folders import ESCAPED, Columns, folder
+from lake_assets.frames.hive_folders import ESCAPED, PartitionValues, folder
 
 _LONGEST = 255
 """Bytes of a folder's name that file systems take."""
@@ -39,7 +39,7 @@ class PartitionKeyError(ValueError):
     """A partition key, or a dimension's name, that no folder can spell."""
 
 
-def partition_columns(definition: PartitionsDefinition[str], key: str) -> Columns:
+def partition_columns(definition: PartitionsDefinition[str], key: str) -> PartitionValues:
     """Return a partition's columns.
 
     A time window has the ``day`` of its start and, where several start on one day, ``hour`` and, within one hour,
@@ -102,7 +102,7 @@ def key_of(definition: PartitionsDefinition[str], place: str) -> str | None:
         return None
 
 
-def _keys(definition: PartitionsDefinition[str], columns: Columns) -> Iterator[str]:
+def _keys(definition: PartitionsDefinition[str], columns: PartitionValues) -> Iterator[str]:
     """Yield the keys that may have these columns."""
     if isinstance(definition, TimeWindowPartitionsDefinition):
         yield from _time_keys(definition, columns)
@@ -126,7 +126,7 @@ def _cadence(definition: TimeWindowPartitionsDefinition) -> _Cadence:
     return _Cadence(hours or minutes, minutes, 0 if minutes else fields[0][0])
 
 
-def _time_columns(definition: TimeWindowPartitionsDefinition, key: str) -> Columns:
+def _time_columns(definition: TimeWindowPartitionsDefinition, key: str) -> PartitionValues:
     start = definition.time_window_for_partition_key(key).start
     offset = _has_offset(definition, key)
     if _spelled(definition, start, offset) != key:
@@ -144,7 +144,7 @@ def _time_columns(definition: TimeWindowPartitionsDefinition, key: str) -> Colum
     return columns
 
 
-def _time_keys(definition: TimeWindowPartitionsDefinition, columns: Columns) -> Iterator[str]:
+def _time_keys(definition: TimeWindowPartitionsDefinition, columns: PartitionValues) -> Iterator[str]:
     cadence = _cadence(definition)
     zone = get_timezone(definition.timezone)
     hour = _HOUR.fullmatch(columns["hour"] if cadence.hours else "00")
@@ -182,7 +182,7 @@ def _spelled(definition: TimeWindowPartitionsDefinition, start: datetime, offset
     return start.strftime(definition.fmt + appended)
 
 
-def _checked(key: str, columns: Columns) -> Columns:
+def _checked(key: str, columns: PartitionValues) -> PartitionValues:
     for name, value in columns.items():
         fault = _fault(name, value)
         if fault:

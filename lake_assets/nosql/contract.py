@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import DataFrame as SparkDataFrame
 
+    from lake_assets.lake.contract import Cache
+
 SaveMode = Literal["append", "overwrite", "errorifexists", "ignore"]
 """Spark's DataFrameWriter modes; ``append`` upserts by key."""
 
@@ -84,12 +86,12 @@ class NoSQLStore(Protocol):
     def write(
         self,
         table: str,
-        items: SparkDataFrame | pandas.DataFrame,
+        items: SparkDataFrame | pandas.DataFrame | pyarrow.Table,
         *,
         key: Sequence[str],
         mode: SaveMode = "append",
         newest_by: Sequence[str] = (),
-        delete: SparkDataFrame | pandas.DataFrame | None = None,
+        delete: SparkDataFrame | pandas.DataFrame | pyarrow.Table | None = None,
         allow_overwrite_schema: bool = False,
         source_commit: str | None = None,
         expected_commit: str | None = None,
@@ -126,6 +128,14 @@ class NoSQLStore(Protocol):
 
     def drop(self, table: str) -> None:
         """Remove a table, its schema and its commit; an absent one is :class:`TableNotFound`."""
+        ...
+
+    def caches(self) -> tuple[Cache, ...]:
+        """Return the folders that the store keeps beside its data; empty where it has none."""
+        ...
+
+    def clean(self) -> None:
+        """Remove what no live process uses of :meth:`caches`."""
         ...
 
     def close(self) -> None:

@@ -43,8 +43,19 @@ class LakeResource(ConfigurableResource["LakeResource"]):
     _lake: Lake | None = PrivateAttr(default=None)
 
     @abstractmethod
-    def _open(self) -> Lake:
-        """Connect to the backend."""
+    def open(self, *, any_format: bool = False) -> Lake:
+        """Open the lake for the caller, who closes it.
+
+        Parameters
+        ----------
+        any_format
+            Open a lake of another format than this program's, too: to migrate it.
+
+        Raises
+        ------
+        LakeUnavailable
+            The store does not answer or cannot be opened.
+        """
 
     @abstractmethod
     def scratch(self) -> AbstractContextManager[Path]:
@@ -73,7 +84,7 @@ class LakeResource(ConfigurableResource["LakeResource"]):
             The store does not answer or cannot be opened.
         """
         if self._lake is None:
-            self._lake = self._open()
+            self._lake = self.open()
         return self._lake
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
@@ -94,10 +105,11 @@ class EmbeddedLake(LakeResource):
 
     home: str = Field(description="Folder that holds the lake's Git repository")
 
-    def _open(self) -> Lake:
+    def open(self, *, any_format: bool = False) -> Lake:
+        """Open the lake in the folder; see :meth:`LakeResource.open`."""
         from lake_assets.lake import embedded
 
-        return embedded.EmbeddedLake(Path(self.home))
+        return embedded.EmbeddedLake(Path(self.home), any_format=any_format)
 
     @contextmanager
     def scratch(self) -> Generator[Path]:
@@ -142,7 +154,8 @@ class LakeFS(LakeResource):
 
         return s3a_conf(self.repository, self.endpoint, self.access_key_id, self.secret_access_key)
 
-    def _open(self) -> Lake:
+    def open(self, *, any_format: bool = False) -> Lake:
+        """Connect to the server; see :meth:`LakeResource.open`."""
         from lake_assets.lake.lakefs import LakeFSLake
 
         return LakeFSLake(
@@ -152,6 +165,7 @@ class LakeFS(LakeResource):
             self.repository,
             self.storage_namespace,
             self.deadline,
+            any_format=any_format,
         )
 
     @contextmanager

@@ -21,8 +21,14 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
     _store: NoSQLStore | None = PrivateAttr(default=None)
 
     @abstractmethod
-    def _open(self) -> NoSQLStore:
-        """Connect to the store."""
+    def open(self, *, read_only: bool = False) -> NoSQLStore:
+        """Open the store for the caller, who closes it.
+
+        Parameters
+        ----------
+        read_only
+            For one who only reads; a store that is not there yet is made all the same.
+        """
 
     @abstractmethod
     def describe(self) -> str:
@@ -32,7 +38,7 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
     def store(self) -> NoSQLStore:
         """The store, opened at first use."""
         if self._store is None:
-            self._store = self._open()
+            self._store = self.open()
         return self._store
 
     def reflected_commit(self, asset_key: AssetKey) -> str | None:
@@ -63,10 +69,12 @@ class LMDBNoSQL(NoSQLResource):
 
     folder: str = Field(description="Folder of the LMDB environment")
 
-    def _open(self) -> NoSQLStore:
+    def open(self, *, read_only: bool = False) -> NoSQLStore:
+        """Open the store in the folder; see :meth:`NoSQLResource.open`."""
         from lake_assets.nosql.lmdb.store import LMDBStore
 
-        return LMDBStore(Path(self.folder))
+        folder = Path(self.folder)
+        return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
 
     def describe(self) -> str:
         """Return the folder as a URI."""

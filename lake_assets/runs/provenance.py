@@ -109,7 +109,7 @@ def _touched(lake: Lake, commit: Commit, prefix: str) -> set[str]:
         paths: Iterable[str] = lake.diff(commit.parents[0], commit.id, prefix).paths
     else:
         paths = [item.path for item in lake.list(commit.id, prefix)]
-    return {folder for path in paths for folder in parents(path)}
+    return {place for path in paths for place in (path, *parents(path))}
 
 
 def origins(lake: Lake, ref: str, prefix: str) -> tuple[Origin, ...]:
@@ -139,7 +139,8 @@ class _Walk:
     def _find(self, at: Commit, prefixes: Sequence[str]) -> Iterator[Origin]:
         made: dict[str, list[str]] = {}
         commits: dict[str, tuple[Commit, str, str]] = {}
-        for prefix in prefixes:
+        for wanted in prefixes:
+            prefix = self._written_as_a_whole(at, wanted)
             objects = list(self._lake.list(at.id, prefix))
             places = places_of(objects)
             if any(place_of(item.path, places) is None for item in objects):
@@ -152,6 +153,14 @@ class _Walk:
         for commit, asset, mine in sorted(commits.values(), key=lambda item: item[0].committed_at, reverse=True):
             folders = tuple(sorted(made[commit.id]))
             yield Origin(asset, mine, folders, commit, tuple(self._inputs(commit, mine, folders)))
+
+    def _written_as_a_whole(self, at: Commit, prefix: str) -> str:
+        """Return the place that a file, or a folder in a place, was written with; what is given where there is none."""
+        if self._lake.fingerprint(at.id, f"{prefix}/{MANIFEST}") is not None:
+            return prefix
+        manifests = (f"{folder}/{MANIFEST}" for folder in parents(prefix) if folder)
+        found = next((path for path in manifests if self._lake.fingerprint(at.id, path) is not None), None)
+        return prefix if found is None else found.rpartition("/")[0]
 
     def _inputs(self, commit: Commit, prefix: str, places: Sequence[str]) -> Iterator[Origin]:
         made = CommitMetadata.parse(commit.metadata)

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets_tests import lakefs_server
 from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.lake.backends import LakeSpec
 
 
 def loose(home: Path) -> list[Path]:
@@ -46,11 +48,9 @@ def test_it_says_what_it_would_free_and_frees_it(
     assert list(lake.verify("main")) == []
 
 
+@pytest.mark.services
 def test_on_lakefs_it_names_what_to_do_instead(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lake_assets.environments.open_lake", lambda: _NoEmbeddedLake())
+    spec = LakeSpec("lakefs", lakefs_server.fresh_repository())
+    monkeypatch.setattr("lake_assets.environments.open_lake", spec.open)
     assert "lakeFS's own job" in refused("gc")
-
-
-class _NoEmbeddedLake:
-    def close(self) -> None:
-        pass
+    assert "lakeFS's own job" in refused("gc", "--yes")

@@ -310,3 +310,45 @@ def test_a_broker_that_stays_away_while_lines_are_sent_ends_the_command(lake_hom
         assert line.endswith(("; 0 line(s) were acknowledged", "; 1 line(s) were acknowledged"))
     finally:
         remove(broker)
+
+
+@services
+def test_one_partition_is_read_from_an_offset_on(run: Run, kafka: KafkaBroker) -> None:
+    topic = kafka.fresh_topic(partitions=2)
+    producer = kafka.cluster().producer()
+    for number in range(6):
+        producer.produce(topic, value=b"%d" % number, partition=number % 2)
+    producer.flush(30)
+
+    def read(*options: str) -> list[bytes]:
+        done = run("consume", "--topic", topic, *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    assert read("--partition", "1") == [b"1", b"3", b"5"]
+    assert read("--partition", "1", "--offset", "earliest") == [b"1", b"3", b"5"]
+    assert read("--partition", "0", "--offset", "1") == [b"2", b"4"]
+    assert read("--partition", "0", "--offset", "3") == []
+    assert read("--partition", "0", "--offset", "latest") == []
+    assert read("--partition", "0", "--from", "latest") == []
+    assert f"topic {topic} has no partition 2: it has 0, 1" in one_line(
+        run("consume", "--topic", topic, "--partition", "2")
+    )
+    beyond = one_line(run("consume", "--topic", topic, "--partition", "0", "--offset", "4"))
+    assert beyond == f"partition 0 of topic {topic} has no offset 4: it begins at 0 and ends before 3"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--offset", "1"], "give --partition N, too"),
+        (["--partition", "0", "--offset", "1", "--from", "latest"], "give one of them"),
+        (["--partition", "0", "--offset", "-1"], "a number that is not negative"),
+        (["--partition", "0", "--offset", "soon"], "earliest, latest, or a number"),
+        (["--partition", "-1"], "-1"),
+    ],
+)
+def test_where_to_begin_is_said_once_and_of_one_partition(command: Command, options: list[str], reason: str) -> None:
+    result = command("consume", "--topic", "test", *options)
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.split())

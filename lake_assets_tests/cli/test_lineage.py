@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from lake_assets import environments
+from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets_tests.cli.conftest import Command
 from lake_assets_tests.small_graph import SmallGraph
 
@@ -72,3 +73,26 @@ def test_an_unpartitioned_asset_was_made_from_all_partitions_of_its_input(answer
 def test_an_asset_that_the_ref_does_not_hold_is_named(refused: Refused, graph: SmallGraph) -> None:
     assert "path 'nothing'" in refused("lineage", "nothing")
     assert "nowhere" in refused("lineage", "raw@nowhere")
+
+
+def test_each_file_that_ls_shows_has_the_lineage_of_what_it_was_written_with(
+    answer: Answer, graph: SmallGraph, command: Command
+) -> None:
+    graph.publish("tue", 3.0)
+    monday = graph.publish("mon", 1.0, 2.0)
+    files = [file["path"] for file in answer("ls", "main") if "partition=mon" in file["path"]]
+    assert len(files) == 4
+    for file in files:
+        (made,) = answer("lineage", file)["made_by"]
+        assert (made["run"], made["places"]) == (monday.run_id, [file.rpartition("/")[0]])
+        asset = file.partition("/")[0]
+        assert [read["places"] for read in made["inputs"]] == ([["raw/partition=mon"]] if asset == "prices" else [])
+    assert command("lineage", files[0]).stdout.startswith(f"{files[0]} at main (")
+    uri = f"lake://{answer('log')[0]['id']}/{files[0]}"
+    assert answer("lineage", uri)["made_by"] == answer("lineage", files[0])["made_by"]
+
+
+def test_a_file_that_no_asset_wrote_has_the_commit_that_did(answer: Answer, lake: EmbeddedLake) -> None:
+    for file in answer("ls", "main"):
+        (made,) = answer("lineage", file["path"])["made_by"]
+        assert made["commit"] in {commit["id"] for commit in answer("log", "--prefix", file["path"])}

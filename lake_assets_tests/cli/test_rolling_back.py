@@ -47,6 +47,8 @@ def test_it_shows_the_diff_asks_and_rolls_back(graph: SmallGraph, command: Comma
     assert read_record(main().metadata) == [{"asset": "prices", "partitions": "mon", "count": 1, "back_to": before}]
     assert f"Rolled back prices to {before}: 2 path(s) changed on main, commit {main().id}\n" in done.stdout
     assert "Dagster was told of 2 materialization(s)." in done.stdout
+    assert "Assets: prices mon. Publications: prices_published mon.\n" in done.stdout
+    assert "prices_table: as before. Sinks follow when Dagster's daemon runs (sensor sinks_follow_main)" in done.stdout
     again = command("rollback", "prices", "--to", before).stdout
     assert again == f"prices is as it was at {before} already: nothing to roll back\n"
     lineage = command("lineage", "prices").stdout.splitlines()
@@ -74,3 +76,29 @@ def test_what_cannot_be_rolled_back_is_one_line(refused: Refused, command: Comma
     assert "nowhere" in refused("rollback", "prices", "--to", "nowhere")
     for wrong in (["prices", "--all", "--to", before], ["--to", before], ["prices"]):
         assert command("rollback", *wrong).exit_code == 2
+
+
+def test_with_sinks_the_tables_are_brought_along_at_once(graph: SmallGraph, command: Command, answer: Answer) -> None:
+    graph.publish("mon", 1.0)
+    before = main().id
+    graph.publish("mon", 2.0)
+    graph.run("prices_table", partition_key="mon")
+    assert answer("get", "prices_table", "DE0")["price"] == 2.0
+    done = command("rollback", "prices", "--to", before, "--yes", "--sinks")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.endswith("Brought to main: prices_table\n")
+    assert "as before" not in done.stdout
+    assert answer("get", "prices_table", "DE0")["price"] == 1.0
+    again = command("rollback", "prices", "--to", before, "--yes", "--sinks").stdout
+    assert again.endswith("nothing to roll back\nEvery sink is at main already.\n")
+
+
+def test_a_rollback_whose_sinks_were_left_is_finished_by_asking_again(graph: SmallGraph, answer: Answer) -> None:
+    graph.publish("mon", 1.0)
+    before = main().id
+    graph.publish("mon", 2.0)
+    graph.run("prices_table", partition_key="mon")
+    assert "sinks" not in answer("rollback", "prices", "--to", before, "--yes")
+    assert answer("get", "prices_table", "DE0")["price"] == 2.0
+    assert answer("rollback", "prices", "--to", before, "--sinks")["sinks"] == ["prices_table"]
+    assert answer("get", "prices_table", "DE0")["price"] == 1.0

@@ -258,7 +258,7 @@ def test_of_a_step_that_spark_failed_the_first_line_is_the_cause(workbench: Work
     error = failure.step_failure_data.error
     assert error is not None
     assert error.cause is not None
-    assert re.fullmatch(r"lake_assets\.resources\.spark_errors\.EngineError: Spark: .*row 3.*\n", error.cause.message)
+    assert re.fullmatch(r"lake_assets\.spark\.errors\.EngineError: Spark: .*row 3.*\n", error.cause.message)
 
 
 def test_an_input_that_was_never_materialized_is_named(workbench: Workbench) -> None:

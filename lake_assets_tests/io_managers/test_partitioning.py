@@ -99,8 +99,8 @@ def test_no_write_touches_another_asset_that_lies_in_the_folder_since_format_1(
     (failed,) = [event.step_failure_data for event in refused.all_events if event.is_step_failure]
     assert failed.user_failure_data is not None
     assert failed.user_failure_data.description == (
-        "'sales/daily/_manifest.json' lies in the folder of sales and is none of its files: this lake was made by an "
-        "older program. Run `lake-assets migrate`, which moves each asset to a folder of its own."
+        "'sales/daily/_manifest.json' lies in the folder of sales, but is not one of its files: this lake was made by "
+        "an older program. Run `lake-assets migrate`, which moves each asset to a folder of its own."
     )
     assert not workbench.lake.diff(MAIN, workbench.branch(refused))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+
+import pytest
 
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.io_managers.conftest import Workbench
@@ -12,8 +13,9 @@ from lake_assets_tests.io_managers.types_page import observe, render
 PAGE = REPOSITORY_ROOT / "docs" / "types.md"
 
 
-def test_the_page_says_what_happens(spark: Any, workbench: Workbench) -> None:
-    page = render(observe(spark, workbench))
+@pytest.mark.usefixtures("spark")
+def test_the_page_says_what_happens(workbench: Workbench) -> None:
+    page = render(observe(workbench))
     assert "DIFFERENT" not in page
     if os.environ.get("UPDATE_TYPES_PAGE"):
         PAGE.write_text(page)

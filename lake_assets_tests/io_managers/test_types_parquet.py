@@ -22,7 +22,7 @@ from pyarrow.fs import LocalFileSystem
 
 from lake_assets.cli import content
 from lake_assets.frames.pandas import to_arrow, to_pandas
-from lake_assets.frames.parquet import find_folder, read_table
+from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
 from lake_assets.frames.spark import arrow_schema, read_spark
 from lake_assets.frames.stored_types import RefusedColumn, stored_schema
 from lake_assets_tests.io_managers.conftest import Workbench
@@ -79,8 +79,8 @@ def read(spark: Any, stored: dict[str, Stored]) -> dict[tuple[str, str], pa.Tabl
     """What each reader reads of what each writer wrote."""
     found: dict[tuple[str, str], pa.Table] = {}
     for writer, place in stored.items():
-        folder = find_folder(FS, place.root, place.uri, {})
-        found[writer, "pandas"] = to_arrow(to_pandas(read_table(FS, [folder])))
+        (folder,) = find_folders(FS, [FolderPlace(place.root, place.uri, {})])
+        found[writer, "pandas"] = to_arrow(to_pandas(ParquetRows(FS, [folder], None).table()))
         found[writer, "spark"] = read_spark(spark, [folder], None).toArrow()
         found[writer, "pyarrow"] = pq.read_table(place.root, filesystem=FS)
         found[writer, "duckdb"] = duckdb.read_parquet(f"{place.root}/*.parquet").to_arrow_table()
@@ -151,8 +151,8 @@ def test_int96_of_an_older_lake_reads_right_in_every_engine(spark: Any, workbenc
         file.rename(Path(write.root, "part-0.parquet"))
     snapshot = workbench.lake.path("old", "old")
     wanted = pa.array(moments, pa.timestamp("us", "UTC"))
-    folder = find_folder(FS, snapshot.root, snapshot.uri, {})
-    by_pandas = to_pandas(read_table(FS, [folder]))
+    (folder,) = find_folders(FS, [FolderPlace(snapshot.root, snapshot.uri, {})])
+    by_pandas = to_pandas(ParquetRows(FS, [folder], None).table())
     assert by_pandas.dtypes["t"] == pandas.ArrowDtype(pa.timestamp("us", "UTC"))
     for rows in (to_arrow(by_pandas), read_spark(spark, [folder], None).toArrow()):
         assert spelt(rows["t"]) == spelt(wanted)

@@ -6,21 +6,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas
 import pyarrow as pa
-import pyspark.sql
 from dagster import asset
 
-from lake_assets.frames.pandas import to_arrow
 from lake_assets.frames.promotions import promoted
 from lake_assets.frames.spark import spark_type
 from lake_assets.frames.stored_types import RefusedColumn, stored_type
 from lake_assets.nosql.contract import SchemaMismatch
 from lake_assets_tests.io_managers.conftest import Workbench
-from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, pandas_frame, spark_frame, spelt, table
+from lake_assets_tests.io_managers.libraries import LIBRARIES
+from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, spelt, table
 
 STORAGES = {"Parquet": "parquet_io_manager", "CSV": "lake_file_io_manager", "NoSQL": "nosql_io_manager"}
-LIBRARIES: dict[str, type] = {"pandas": pandas.DataFrame, "Spark": pyspark.sql.DataFrame}
 KEY = "0"
 
 ODD = {
@@ -34,62 +31,64 @@ ODD = {
     "time of day, interval, variant, complex, period": "refused",
     "decimals of more than 38 digits": "refused",
     "a struct without fields": "refused",
+    "integers of 128 bits, objects in Polars": "refused",
     "Python objects of no or of several types, in lists and dicts, too": "refused",
 }
 
 
 @dataclass
 class Seen:
-    """What happened in one storage: type to the cell of each pair of writer and reader, and to the class read."""
+    """What happened in one storage: type to the outcome of each writer and reader, and to each reader's class."""
 
-    cells: dict[str, dict[str, str]] = field(default_factory=dict)
+    cells: dict[str, dict[tuple[str, str], str]] = field(default_factory=dict)
     classes: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def observe(spark: Any, workbench: Workbench) -> dict[str, Seen]:
+def observe(workbench: Workbench) -> dict[str, Seen]:
     """Write and read everything."""
-    return {storage: _observe(spark, workbench, manager) for storage, manager in STORAGES.items()}
+    return {storage: _observe(workbench, manager) for storage, manager in STORAGES.items()}
 
 
-def _observe(spark: Any, workbench: Workbench, manager: str) -> Seen:
+def _observe(workbench: Workbench, manager: str) -> Seen:
     wanted, seen = table(), Seen({values.name: {} for values in VALUES}, {values.name: {} for values in VALUES})
-    for writer in LIBRARIES:
-        names, refused = list(wanted.schema.names), dict[str, str]()
+    for writer, library in LIBRARIES.items():
+        names, refused = list(wanted.schema.names), set[str]()
         while True:
-            rows = wanted.select(names)
             found: dict[str, pa.Table] = {}
-            frame = pandas_frame(rows) if writer == "pandas" else spark_frame(spark, rows)
             try:
-                _run(workbench, manager, frame, found, seen)
+                _run(workbench, manager, library.make(wanted.select(names)), found, seen)
                 break
             except (RefusedColumn, SchemaMismatch) as error:
                 named = re.search(r"column '([^']+)'", str(error))
                 if named is None:
                     raise
                 names.remove(named[1])
-                refused[named[1]] = "refused"
+                refused.add(named[1])
         for values in VALUES:
             for reader in LIBRARIES:
                 equal = values.name in names and spelt(found[reader][values.name]) == spelt(wanted[values.name])
-                cell = refused.get(values.name) or ("equal" if equal else "DIFFERENT")
-                seen.cells[values.name][f"{writer} to {reader}"] = cell
+                cell = "refused" if values.name in refused else "equal" if equal else "DIFFERENT"
+                seen.cells[values.name][writer, reader] = cell
         for name in NAMES:
             assert all(spelt(found[reader][name]) == spelt(wanted[name]) for reader in LIBRARIES), name
     return seen
 
 
 def _run(workbench: Workbench, manager: str, frame: Any, found: dict[str, pa.Table], seen: Seen) -> None:
-    def reader(library: str) -> Any:
-        def read(wide: Any) -> None:
-            rows = to_arrow(wide) if library == "pandas" else wide.toArrow()
-            found[library] = rows.sort_by(KEY)
-            for values in VALUES:
-                if values.name in rows.schema.names:
-                    kinds = wide.dtypes[values.name] if library == "pandas" else wide.schema[values.name].dataType
-                    seen.classes[values.name][library] = str(kinds) if library == "pandas" else kinds.simpleString()
+    def reader(name: str) -> Any:
+        library = LIBRARIES[name]
 
-        read.__annotations__["wide"] = LIBRARIES[library]
-        return asset(name=f"by_{library.lower()}")(read)
+        def read(wide: Any) -> None:
+            assert isinstance(wide, library.annotation)
+            for values in VALUES:
+                seen.classes[values.name].setdefault(name, "-")
+            for column in _columns(wide):
+                if column in seen.classes:
+                    seen.classes[column][name] = library.class_of(wide, column)
+            found[name] = library.rows(wide).sort_by(KEY)
+
+        read.__annotations__["wide"] = library.annotation
+        return asset(name=f"by_{name.replace('.', '_')}")(read)
 
     @asset(io_manager_key=manager, metadata={"nosql/key": KEY, "nosql/mode": "overwrite"})
     def wide() -> Any:
@@ -98,20 +97,39 @@ def _run(workbench: Workbench, manager: str, frame: Any, found: dict[str, pa.Tab
     workbench.run(wide, *map(reader, LIBRARIES))
 
 
+def _columns(frame: Any) -> list[str]:
+    if hasattr(frame, "collect_schema"):
+        return frame.collect_schema().names()
+    return list(frame.columns) if hasattr(frame, "dtypes") else frame.schema.names
+
+
 def render(seen: dict[str, Seen]) -> str:
     """Return the page."""
     parts = [_HEAD]
-    pairs = [f"{writer} to {reader}" for writer in LIBRARIES for reader in LIBRARIES]
     for storage, found in seen.items():
-        rows = [
-            [name, *(found.classes[name].get(library, "-") for library in LIBRARIES), *(cells[pair] for pair in pairs)]
-            for name, cells in found.cells.items()
+        cells = [[name, *(_cell(pairs, writer) for writer in LIBRARIES)] for name, pairs in found.cells.items()]
+        classes = [
+            [name, *(kinds[library] for library in LIBRARIES)]
+            for name, kinds in found.classes.items()
+            if set(kinds.values()) != {"-"}
         ]
-        header = ["type", "class in pandas", "class in Spark", *pairs]
-        parts.append(f"## {storage}\n\n{_NOTES[storage]}\n\n{_table(header, rows)}")
+        parts.append(
+            f"## {storage}\n\n{_NOTES[storage]}\n\n"
+            + _table(["type", *(f"from {writer}" for writer in LIBRARIES)], cells)
+            + "\nWhat a column is in the frame that is read:\n\n"
+            + _table(["type", *LIBRARIES], classes)
+        )
     parts.append(_FRAMES + _table(["what a frame has", "is stored as"], [list(row) for row in ODD.items()]))
     parts.append(_PROMOTIONS + _table(["one partition", "another", "read as"], _promotions()))
     return "\n".join(parts)
+
+
+def _cell(pairs: dict[tuple[str, str], str], writer: str) -> str:
+    """Return what happens to a writer's values: one word where it is the same for every reader."""
+    outcomes = {reader: pairs[writer, reader] for reader in LIBRARIES}
+    if len(set(outcomes.values())) == 1:
+        return outcomes[writer]
+    return ", ".join(f"{outcome} to {reader}" for reader, outcome in outcomes.items())
 
 
 def _promotions() -> list[list[str]]:
@@ -137,51 +155,51 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
 
 _HEAD = """# Types
 
-A stored value comes back as the same value in every engine, or the write is refused, and names the column and what to
-do. This page is made by `UPDATE_TYPES_PAGE=1 pytest lake_assets_tests/io_managers/test_types_page.py`, which otherwise
-checks it: every cell is a value that was written and read.
+A stored value comes back as the same value in every library, or the write is refused. The refusal names the column and
+what to do. This page is made by `UPDATE_TYPES_PAGE=1 pytest lake_assets_tests/io_managers/test_types_page.py`, which
+otherwise checks it: every cell is a value that was written and read.
+
+A cell stands for one writer and every reader: pandas, Spark, `pyarrow.Table`, `pyarrow.RecordBatchReader`,
+`polars.DataFrame` and `polars.LazyFrame`. `equal` says that each of them read the value that was written, `refused`
+that nothing was written. Where readers differ, the cell names each.
 
 - Dates and timestamps (in microseconds) are of the years 1 to 9999; others are refused. One with a zone is an instant,
   and is read in UTC.
 - Columns may have any names. Two that differ in case only are refused: Spark and DuckDB would not tell them apart.
-- A partition's columns are in no file. Our loaders always add them, as text, at the end; a frame that has one itself
-  must say there what
-  the folder says.
+- A partition's columns are in no file. Our loaders always add them, as text, at the end. Where a frame has such a
+  column itself, it must say what the folder says.
 - In pandas each column is read as a `pandas.ArrowDtype`, whatever it holds: integers stay integers beside nulls
-  (`pandas.NA`), and a
-  null is no NaN. In Spark it is the type of the same name. Neither depends on the data.
-- The same rows have the same version, whichever library wrote them.
+  (`pandas.NA`), and a null is no NaN. In the other libraries it is the type of the same name. None of this depends on
+  the data.
+- The same rows have the same content version, whichever library wrote them.
+- A `RecordBatchReader` is written and read a batch at a time, and a `LazyFrame` is read when it is collected. Neither
+  is ever in memory as a whole.
 """
 _NOTES = {
     "Parquet": """pyarrow, DuckDB and `lake-assets cat` read the same values from the files themselves (tested, too).
-Files of older lakes that
-have INT96 are read right. What holds only nulls inside a list or struct is an integer to Spark, which has no such
-type in Parquet.""",
-    "CSV": """Types stand in the manifest beside the file, and columns go by name. A column that has both null and
-empty text is refused: CSV
-has one spelling for them. Quotes, commas and line ends are as in RFC 4180, in UTF-8. A file that somebody else wrote
-is all text, and
-empty fields are empty texts; a record with more fields than its header is refused, unless they are empty.""",
-    "NoSQL": """A column of only nulls has no type there, and is refused with its name, as maps are. Keys are integers
-or text.""",
+INT96 in files of older lakes is read as timestamps. Spark has no type in Parquet for what holds only
+nulls inside a list or struct: it reads integers there, all null.""",
+    "CSV": """The manifest beside a file keeps the types, and columns are read by name. A column that has both null
+and empty text is refused: CSV writes them alike. Quotes, commas and line ends are as in RFC 4180, in
+UTF-8. In a file that somebody else wrote every column is text, and empty fields are empty texts. A
+record with more fields than its header is refused, unless these are empty.""",
+    "NoSQL": """A column of only nulls has no type there, and is refused by name, as maps are. Keys are integers or
+text.""",
 }
 _FRAMES = """## What frames have besides
 
-A named index is stored as columns. One without a name is no data where it holds integers, which number the rows; else
-it is stored as
-`index` (`level_0`, …), as pandas' `reset_index` names it. NaN in a column of NumPy is how pandas says null, and is
-stored as null; NaN of
-Arrow's, pandas' nullable and Spark's types is NaN. A column of Python objects takes the type that all its values
-have; of only None it is
-null.
+A named index of pandas is stored as columns. An index without a name is left out where it holds
+integers, which only number the rows. Otherwise it is stored as `index` (`level_0`, …), as pandas'
+`reset_index` names it. In a column of NumPy, NaN is how pandas writes null, and is stored as null. NaN
+in Arrow's, pandas' nullable, Polars' and Spark's types is NaN. A column of Python objects takes the
+type that all its values have; if all are None, it is null.
 
 """
 _PROMOTIONS = """## Partitions that differ
 
-Columns are read by name. Types widen where no value can change; what no type holds is refused by the write that would
-break reading,
-which names the column and both partitions. A write is compared with the asset's first sixteen partitions and the one
-written last; what two
-runs write at once is refused by the reader.
+Columns are read by name. Types widen where no value changes. Where no type holds the values of both
+partitions, the write that would break reading is refused, and the message names the column and both
+partitions. A write is compared with the asset's first sixteen partitions and the one written last.
+What two runs write at once is refused by the reader.
 
 """

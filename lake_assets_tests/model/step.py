@@ -68,11 +68,14 @@ class Step:
 
     def _context(self, asset: AssetKey, partitions: Sequence[str], **more: Any) -> Any:
         node = self.job_def.asset_layer.get(asset)
+        subset = node.partitions_def.subset_with_partition_keys(partitions) if node.partitions_def else None
         return SimpleNamespace(
             asset_key=asset,
             has_asset_partitions=node.partitions_def is not None,
             asset_partitions_def=node.partitions_def,
             asset_partition_keys=list(partitions),
+            _asset_partitions_subset=subset,
+            instance=self.instance,
             step_context=self,
             job_name=self.job_def.name,
             run_id=self.run_id,

@@ -236,6 +236,7 @@ class World:
         return SimpleNamespace(
             run_id=run_id,
             instance=self.instance,
+            log_event=self.instance.report_runless_asset_event,
             log=log,
             warnings=warnings,
             repository_def=self.repository,

@@ -28,8 +28,8 @@ OPENED: list[Any] = []
 class CountedLakeFS(LakeFS):
     """Remembers the lakes that it opened."""
 
-    def _open(self) -> Lake:
-        lake = super()._open()
+    def open(self, *, any_format: bool = False) -> Lake:
+        lake = super().open(any_format=any_format)
         OPENED.append(lake)
         return lake
 

@@ -17,9 +17,9 @@ import pygit2
 from pygit2 import Commit as GitCommit
 from pygit2.enums import SortMode
 
-from lake_assets.lake.contract import MAIN
+from lake_assets.lake.contract import MAIN, Removable
 from lake_assets.lake.embedded.commits import Commits
-from lake_assets.lake.embedded.gc import Collector, Reached, Removable
+from lake_assets.lake.embedded.gc import Collector, Reached
 from lake_assets.lake.embedded.objects import Objects
 from lake_assets.lake.embedded.refs import Refs
 

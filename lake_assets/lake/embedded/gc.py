@@ -25,6 +25,7 @@ from typing import NamedTuple
 import pygit2
 from pygit2.enums import ObjectType
 
+from lake_assets.lake.contract import Removable
 from lake_assets.lake.embedded.durability import sync_all
 from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.locks import locked
@@ -39,15 +40,6 @@ _ENTRY = re.compile(rb"([0-7]+) [^\0]+\0(.{20})", re.DOTALL)
 _SUBMODULE = b"160000"
 _TEMPORARY = "tmp_*"
 _LONGEST_WRITE = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Removable:
-    """Some of what a collection removes: what it is, how many, and the bytes on disk that this frees."""
-
-    kind: str
-    count: int
-    frees: int
 
 
 class _File(NamedTuple):

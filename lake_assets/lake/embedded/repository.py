@@ -7,20 +7,30 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import pygit2
 from pygit2 import Commit as GitCommit
 
 from lake_assets.lake import names
 from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
-from lake_assets.lake.contract import Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
+from lake_assets.lake.contract import (
+    Cache,
+    Commit,
+    Diff,
+    LakeObject,
+    PrivateBranch,
+    Removable,
+    Snapshot,
+    Write,
+    WriteMode,
+)
 from lake_assets.lake.embedded import housekeeping, trailers
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
 from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefixError
 from lake_assets.lake.embedded.failures import disk_full_translated, translated
-from lake_assets.lake.embedded.gc import Collector, Removable
+from lake_assets.lake.embedded.gc import Collector
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.history import newest_first
 from lake_assets.lake.embedded.newest import Newest
@@ -42,6 +52,9 @@ from lake_assets.lake.errors import (
     WriteRefused,
 )
 from lake_assets.lake.format import check_format
+
+if TYPE_CHECKING:
+    from pyarrow import NativeFile
 
 
 class EmbeddedLake:
@@ -246,6 +259,20 @@ class EmbeddedLake:
             key = sha256(node.id + name.encode()).hexdigest() if name else node.id.hex()
             root = self._snapshots.folder(key, self._builder(commit, folder, name)) / name
         return Snapshot(str(commit.id), folder, f"file://{root}", LocalFileSystem(), str(root))
+
+    def open_file(self, ref: str, path: str) -> NativeFile:
+        """Open the object of a file; see :meth:`Lake.open_file`."""
+        from pyarrow.fs import LocalFileSystem
+
+        place = names.check_path(path, self._name)
+        with self._translated(ref, place):
+            commit = self._refs.resolve(ref)
+            path, pointer = next(self._files(commit, place), ("", None))
+            if pointer is None or path != place:
+                raise PathNotFound("no file is there", repository=self._name, ref=ref, path=place)
+            if not self._objects.holds(pointer):
+                raise self._gone(pointer, str(commit.id), place)
+            return LocalFileSystem().open_input_file(str(self._objects.path(pointer)))
 
     def _builder(self, commit: GitCommit, folder: str, name: str) -> Callable[[Path], None]:
         def build(root: Path) -> None:
@@ -518,6 +545,16 @@ class EmbeddedLake:
             paths = [*self._scratch.abandoned(), *self._snapshots.unused()]
             return tuple((path, housekeeping.freed_by_removing(path)) for path in paths)
 
+    def caches(self) -> tuple[Cache, ...]:
+        """Return the snapshots, and the folders of writes under way, that there are."""
+        stale = self.stale()
+        found: list[Cache] = []
+        for folder in ("snapshots", "staging"):
+            unused = {path.name: size for path, size in stale if path.parent.name == folder}
+            in_use = sum(path.name not in unused for path in (self._home / folder).glob("[!.]*"))
+            found.append(Cache(folder, len(unused), sum(unused.values()), in_use))
+        return tuple(cache for cache in found if cache.unused or cache.in_use)
+
     def clean(self) -> None:
         """Remove what :meth:`stale` names. Data that any commit ever held stays."""
         with self._translated():
@@ -543,9 +580,9 @@ class EmbeddedLake:
     def expire(
         self,
         before: datetime,
-        keep: Iterable[str] = (),
-        since: Iterable[str] = (),
-        prefixes: Iterable[str] = (),
+        keep: Sequence[str] = (),
+        since: Sequence[str] = (),
+        prefixes: Sequence[str] = (),
         *,
         yes: bool = False,
     ) -> Removable:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta, timezone
 from hashlib import sha256
-from typing import Any, get_args
+from math import ceil
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 from uuid import uuid4
 
 from lake_assets.lake import names
@@ -19,13 +21,27 @@ from lake_assets.lake.audit import (
     refuse_mixed,
     refuse_uncovered,
 )
-from lake_assets.lake.contract import MAIN, Commit, Diff, LakeObject, PrivateBranch, Snapshot, Write, WriteMode
+from lake_assets.lake.contract import (
+    MAIN,
+    Cache,
+    Commit,
+    Diff,
+    LakeObject,
+    PrivateBranch,
+    Removable,
+    RetentionRule,
+    Snapshot,
+    Write,
+    WriteMode,
+)
 from lake_assets.lake.errors import (
     AlreadyExists,
     InvalidName,
     LakeError,
     LakeUnavailable,
     MergeConflict,
+    NotSupported,
+    PathNotFound,
     RefNotFound,
     Unaudited,
     WriteConflict,
@@ -37,6 +53,12 @@ from lake_assets.lake.lakefs.api import Api
 from lake_assets.lake.lakefs.known import WROTE, Written
 from lake_assets.lake.lakefs.newest import find_newest
 from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
+
+if TYPE_CHECKING:
+    from pyarrow import NativeFile
+
+GARBAGE_JOB = "https://docs.lakefs.io/howto/garbage-collection/"
+"""The page that describes the job by which lakeFS removes data."""
 
 _ROUNDS = 30
 """How often a merge is made anew because others were quicker."""
@@ -234,6 +256,15 @@ class LakeFSLake:
             raise self._server.missing(ref, folder)
         root = f"{self._id}/{commit}/{folder}".rstrip("/")
         return Snapshot(commit, folder, f"s3a://{root}", self._filesystem, root)
+
+    def open_file(self, ref: str, path: str) -> NativeFile:
+        """Open a file at ``ref``'s commit of now; see :meth:`Lake.open_file`."""
+        place = self._check_path(path)
+        commit = ref if names.is_commit_id(ref) else self.head(ref).id
+        try:
+            return self._filesystem.open_input_file(f"{self._id}/{commit}/{place}")
+        except FileNotFoundError as error:
+            raise PathNotFound("no file is there", repository=self._name, ref=ref, path=place) from error
 
     def diff(self, left: str, right: str, prefix: str = "") -> Diff:
         """Compare two refs; the server reads only ranges that differ."""
@@ -560,9 +591,42 @@ class LakeFSLake:
         number = len(self.private_branches())
         return f"{number} branch(es) of writes under way, or of killed writers" if number else ""
 
-    def keep_days(self, days: int) -> None:
-        """Set the server's retention rule: its own garbage collection removes what is older, but heads of branches."""
-        self._server.keep_days(days)
+    def caches(self) -> tuple[Cache, ...]:
+        """Return nothing: what is read stays on the server."""
+        return ()
+
+    def clean(self) -> None:
+        """Do nothing: there is no cache."""
+
+    def garbage(self, grace: timedelta) -> NoReturn:
+        """Refuse: lakeFS's own job collects its garbage."""
+        reason = "lakeFS collects its garbage itself: `lake-assets expire` sets the rules and names lakeFS's own job"
+        raise NotSupported(reason, repository=self._name)
+
+    def collect_garbage(self, grace: timedelta) -> NoReturn:
+        """Refuse: lakeFS's own job collects its garbage."""
+        self.garbage(grace)
+
+    def expire(
+        self,
+        before: datetime,
+        keep: Sequence[str] = (),
+        since: Sequence[str] = (),
+        prefixes: Sequence[str] = (),
+        *,
+        yes: bool = False,
+    ) -> Removable:
+        """Set the server's retention rule, in whole days, by which its own job goes; see :meth:`Lake.expire`."""
+        if keep or prefixes:
+            reason = "lakeFS keeps heads of branches, and by age alone: leave out what else is to be kept"
+            raise NotSupported(reason, repository=self._name)
+        now, day = datetime.now(timezone.utc), timedelta(days=1)
+        # The caller has counted back from a moment ago.
+        ages = [now - before - timedelta(minutes=1), *(now - self.head(commit).committed_at for commit in since)]
+        days = max(1, ceil(max(ages) / day))
+        if yes:
+            self._server.keep_days(days)
+        return Removable("object that only expired commits hold", 0, 0, RetentionRule(days, GARBAGE_JOB))
 
     def drop_changes(self, branch: str) -> None:
         """Drop what was written to a branch past this program, and is not committed."""

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
+from lake_assets.lake.contract import Cache
+from lake_assets.lake.embedded.housekeeping import freed_by_removing
+from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.nosql.contract import (
     Key,
     NoSQLError,
@@ -25,7 +28,7 @@ from lake_assets.nosql.contract import (
     WriteResult,
 )
 from lake_assets.nosql.lmdb import environment as environments
-from lake_assets.nosql.lmdb.frames import frame_schema, write_frame
+from lake_assets.nosql.lmdb.encoding import frame_schema, write_frame
 from lake_assets.nosql.lmdb.keys import decode_columns, encode_key
 from lake_assets.nosql.lmdb.rows import decode_rows
 from lake_assets.nosql.lmdb.runs import Item, merge, spool
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     import pandas
     from pyspark.sql import DataFrame as SparkDataFrame
 
-    Frame = SparkDataFrame | pandas.DataFrame
+    Frame = SparkDataFrame | pandas.DataFrame | pa.Table
 
 _META, _SPOOL = "meta", "spool"
 _NAME_BYTES = 400
@@ -97,6 +100,19 @@ class LMDBStore:
         if self._acquired is None or self._acquired.process != os.getpid():
             self._acquired = environments.acquire(self.folder, read_only=self._read_only, map_size=self._map_size)
         return self._acquired
+
+    def caches(self) -> tuple[Cache, ...]:
+        """Return what writers spooled: of killed ones, and of those under way."""
+        root = self.folder / _SPOOL
+        frees = {path: freed_by_removing(path) for path in Scratch(root).abandoned()}
+        in_use = sum(path not in frees for path in root.glob("*"))
+        return (Cache(_SPOOL, len(frees), sum(frees.values()), in_use),) if frees or in_use else ()
+
+    def clean(self) -> None:
+        """Remove what killed writers spooled, as each new writer does."""
+        if (self.folder / _SPOOL).is_dir():
+            with spool(self.folder / _SPOOL):
+                pass
 
     def close(self) -> None:
         """Let go of the store; a scan still under way ends with an error."""

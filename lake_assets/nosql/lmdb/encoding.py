@@ -1,4 +1,4 @@
-"""From a Spark or pandas frame to sorted runs of encoded items.
+"""From an Arrow table, or a frame of Spark or pandas, to sorted runs of encoded items.
 
 Spark's workers encode and write the runs themselves (``mapInArrow``: Arrow columns in, names of runs out), so
 the driver collects a few names and no rows. A task that is tried again writes other runs; only those of the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import pandas
     from pyspark.sql import DataFrame as SparkDataFrame
 
-    Frame = SparkDataFrame | pandas.DataFrame
+    Frame = SparkDataFrame | pandas.DataFrame | pa.Table
 
-_PANDAS_BATCH_ROWS = 65_536
+_BATCH_ROWS = 65_536
 
 
 def frame_schema(frame: Frame) -> pa.Schema:
@@ -35,8 +35,10 @@ def frame_schema(frame: Frame) -> pa.Schema:
     Raises
     ------
     NoSQLError
-        It is neither a Spark nor a pandas frame, or a column has no Arrow type.
+        The store does not take this kind of frame, or a column has no Arrow type.
     """
+    if isinstance(frame, pa.Table):
+        return frame.schema
     if _is_spark(frame):
         from pyspark.errors import PySparkException
         from pyspark.sql.pandas.types import to_arrow_type
@@ -53,7 +55,7 @@ def frame_schema(frame: Frame) -> pa.Schema:
     return pa.Schema.from_pandas(_pandas(frame), preserve_index=False)
 
 
-def write_frame(table: str, frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path) -> list[str]:
+def write_frame(name: str, frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path) -> list[str]:
     """Encode a frame against a table's schema into sorted runs below ``folder``; return their names.
 
     Raises
@@ -63,20 +65,21 @@ def write_frame(table: str, frame: Frame, schema: pa.Schema, key: Sequence[str],
     NoSQLError
         A run cannot be written.
     """
-    encode = _encoder(schema, key, folder, list(frame.columns))
+    names = frame_schema(frame).names
+    encode = _encoder(schema, key, folder, names)
     if _is_spark(frame):
         # By their places: mapInArrow takes a name with a dot or backtick for none.
-        frame = frame.toDF(*(f"f{at}" for at in range(len(frame.columns))))
+        frame = frame.toDF(*(f"f{at}" for at in range(len(names))))
         # Two columns: the name of a run, or why there is none. An exception would be logged and tried again.
         outcomes = frame.mapInArrow(encode, "run string, problem string").collect()
     else:
-        rows = pa.Table.from_pandas(_pandas(frame), schema=_as_given(frame, schema), preserve_index=False)
-        batches = rows.to_batches(max_chunksize=_PANDAS_BATCH_ROWS)
+        table: pa.Table = frame if isinstance(frame, pa.Table) else _from_pandas(frame, schema)
+        batches = table.to_batches(max_chunksize=_BATCH_ROWS)
         outcomes = [row for batch in encode(iter(batches)) for row in zip(*batch.to_pydict().values(), strict=True)]
     for _, problem in outcomes:
         if problem is not None:
             kind, _, reason = problem.partition(":")
-            raise (SchemaMismatch if kind == "value" else NoSQLError)(f"table {table!r}: {reason}")
+            raise (SchemaMismatch if kind == "value" else NoSQLError)(f"table {name!r}: {reason}")
     return [run for run, _ in outcomes]
 
 
@@ -126,7 +129,7 @@ def _outcome(run: str | None = None, problem: str | None = None) -> pa.RecordBat
     return pa.record_batch({"run": pa.array([run], pa.string()), "problem": pa.array([problem], pa.string())})
 
 
-def _is_spark(frame: Frame) -> bool:
+def _is_spark(frame: Any) -> bool:
     return hasattr(frame, "mapInArrow")
 
 
@@ -134,16 +137,17 @@ def _pandas(frame: Frame) -> pandas.DataFrame:
     import pandas
 
     if not isinstance(frame, pandas.DataFrame):
-        raise NoSQLError(f"a {type(frame).__name__} was given; the store takes Spark and pandas frames")
+        raise NoSQLError(
+            f"a {type(frame).__name__} was given; the store takes Spark and pandas frames, and tables of PyArrow"
+        )
     return frame
 
 
-def _as_given(frame: Frame, schema: pa.Schema) -> pa.Schema:
-    """Return the frame's own types where it has any: conversions are checked later, column by column."""
-    return pa.schema(
-        [
-            schema.field(field.name) if pa.types.is_null(field.type) else field
-            for field in frame_schema(frame)
-            if field.name in schema.names
-        ]
-    )
+def _from_pandas(frame: Frame, schema: pa.Schema) -> pa.Table:
+    """Return a frame in its own types where it has any: conversions are checked later, column by column."""
+    given = [
+        schema.field(field.name) if pa.types.is_null(field.type) else field
+        for field in frame_schema(frame)
+        if field.name in schema.names
+    ]
+    return pa.Table.from_pandas(_pandas(frame), schema=pa.schema(given), preserve_index=False)

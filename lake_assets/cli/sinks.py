@@ -1,0 +1,115 @@
+"""What a change of main by hand means for Dagster and for the sinks, the stores that are fed from main."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lake_assets.cli.code_location import load_definitions, load_graph, sink_commits
+from lake_assets.cli.errors import CommandError
+from lake_assets.lake.contract import MAIN
+
+if TYPE_CHECKING:
+    from dagster import AssetKey, AssetMaterialization, DagsterInstance, RunRequest
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+    from lake_assets.lake.contract import Lake
+
+WithSinks = Annotated[
+    bool, typer.Option("--sinks", help="Bring the tables and topics fed from main along at once, in this process.")
+]
+
+
+def describe_events(graph: AssetGraph, events: Sequence[AssetMaterialization]) -> str:
+    """Return one line that says which assets and publications Dagster was told of."""
+    from lake_assets.runs.publishing import LAYER, PUBLISHED
+
+    partitions: dict[AssetKey, list[str]] = {}
+    for event in events:
+        partitions.setdefault(event.asset_key, []).extend([event.partition] if event.partition else [])
+    named: dict[str, list[str]] = {"Assets": [], "Publications": []}
+    for key, keys in partitions.items():
+        which = f" ({len(keys)} partitions)" if len(keys) > 1 else "".join(f" {partition}" for partition in keys)
+        kind = "Publications" if graph.get(key).tags.get(LAYER) == PUBLISHED else "Assets"
+        named[kind].append(f"{key.to_user_string()}{which}")
+    told = f"Dagster was told of {len(events)} materialization(s)."
+    return " ".join([told, *(f"{kind}: {', '.join(names)}." for kind, names in named.items() if names)])
+
+
+def sinks_below(graph: AssetGraph, events: Iterable[AssetMaterialization]) -> list[str]:
+    """Return the names of the sinks that read what Dagster was told of, sorted."""
+    from lake_assets.runs.publishing import LAYER
+    from lake_assets.runs.sinks import SINK
+
+    changed = {event.asset_key for event in events}
+    sinks = (key for key in graph.toposorted_asset_keys if graph.get(key).tags.get(LAYER) == SINK)
+    return sorted(sink.to_user_string() for sink in sinks if graph.get(sink).parent_keys & changed)
+
+
+def describe_behind(sinks: Sequence[str]) -> str:
+    """Return one line that says which sinks are behind main, and how they follow."""
+    return (
+        f"{', '.join(sinks)}: as before. Sinks follow when Dagster's daemon runs (sensor sinks_follow_main); "
+        "the same command with --sinks brings them along at once."
+    )
+
+
+def describe_brought(sinks: Sequence[str]) -> str:
+    """Return one line that says which sinks were brought to main."""
+    return f"Brought to {MAIN}: {', '.join(sinks)}" if sinks else f"Every sink is at {MAIN} already."
+
+
+def with_sinks(asked: bool, brought: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Return what JSON says of sinks; nothing where --sinks was not given."""
+    return {"sinks": brought} if asked else {}
+
+
+def bring_along(lake: Lake, instance: DagsterInstance) -> list[str]:
+    """Materialize every sink that is behind main, in this process; return their names.
+
+    Raises
+    ------
+    CommandError
+        A sink's run failed.
+    """
+    job = load_definitions().resolve_implicit_global_asset_job_def()
+    brought: list[str] = []
+    for request in _requests(lake):
+        names = ", ".join(key.to_user_string() for key in request.asset_selection or ())
+        with _quiet():
+            result = job.execute_in_process(
+                instance=instance,
+                asset_selection=list(request.asset_selection or ()),
+                partition_key=request.partition_key,
+                tags=dict(request.tags),
+                raise_on_error=False,
+            )
+        if not result.success:
+            raise CommandError(f"{names} did not follow main: see run {result.run_id} in Dagster's UI, and try again")
+        brought.append(names)
+    return sorted(set(brought))
+
+
+def _requests(lake: Lake) -> list[RunRequest]:
+    """Return the runs that bring the sinks to main."""
+    from lake_assets.runs.sinks import requests_for
+
+    head, graph = lake.head(MAIN), load_graph()
+    return [
+        request for sink, reflected in sink_commits() for request in requests_for(lake, graph, sink, reflected, head)
+    ]
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Leave out what a run logs; its errors stay, and Dagster's UI shows all of it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

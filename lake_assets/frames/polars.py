@@ -1,0 +1,121 @@
+"""Frames of Polars, whole and lazy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lake_assets.frames.conform import stored_rows, stored_stream
+from lake_assets.frames.contract import ArrowLibrary, OpenSession
+from lake_assets.frames.parquet import ParquetRows
+from lake_assets.frames.rows import Rows
+from lake_assets.frames.spool import spooled
+from lake_assets.frames.stored_types import RefusedColumn
+
+if TYPE_CHECKING:
+    import polars
+    import pyarrow
+
+_ROWS = 1 << 16
+"""Rows of a lazy frame that are in memory at a time."""
+
+
+class PolarsFrames(ArrowLibrary):
+    """Frames of the class `polars.DataFrame`."""
+
+    module, class_name = "polars", "DataFrame"
+
+    def rows(self, frame: polars.DataFrame) -> Rows:
+        """Return the rows of a frame."""
+        return stored_rows(_to_arrow(frame))
+
+    def from_rows(self, rows: Rows) -> polars.DataFrame:
+        """Return rows as a frame."""
+        return _from_arrow(rows.table())
+
+
+class PolarsLazyFrames(ArrowLibrary):
+    """Frames of the class `polars.LazyFrame`: written a batch at a time, and read when they are collected."""
+
+    module, class_name = "polars", "LazyFrame"
+
+    def rows(self, frame: polars.LazyFrame) -> Rows:
+        """Return the rows that a frame is collected to, in batches."""
+        import polars
+
+        schema = _to_arrow(polars.DataFrame(schema=frame.collect_schema())).schema
+        return stored_stream(schema, (_to_arrow(batch) for batch in frame.collect_batches(chunk_size=_ROWS)))
+
+    def from_rows(self, rows: Rows) -> polars.LazyFrame:
+        """Return a frame that reads rows, only those columns that are wanted, whenever it is collected."""
+        from polars.io.plugins import register_io_source
+
+        def read(
+            columns: list[str] | None, predicate: polars.Expr | None, limit: int | None, batch_rows: int | None
+        ) -> Iterator[polars.DataFrame]:
+            del batch_rows
+            for table in rows.tables(columns):
+                frame = _from_arrow(table if limit is None else table.slice(0, limit))
+                limit = None if limit is None else limit - len(frame)
+                yield frame if predicate is None else frame.filter(predicate)
+                if limit == 0:
+                    return
+
+        return register_io_source(read, schema=_from_arrow(rows.schema.empty_table()).schema)
+
+    def read_parquet(self, rows: ParquetRows, session: OpenSession) -> polars.LazyFrame:
+        """Return a scan of the files where Polars reads in them what is stored; else as :meth:`from_rows`."""
+        del session
+        scanned = _scanned(rows)
+        return self.from_rows(rows) if scanned is None else scanned
+
+    def items(self, frame: Any, scratch: Path) -> pyarrow.Table:
+        """Return the rows as a table that lies on disk."""
+        return spooled(self.rows(frame), scratch)
+
+
+def _scanned(rows: ParquetRows) -> polars.LazyFrame | None:
+    """Return Polars' own scan of files on a local disk that have all one schema; None of others."""
+    import polars
+
+    if not rows.is_local or any(schema != rows.data_schema for part in rows.folders for schema in part.files.values()):
+        return None
+    parts: list[polars.LazyFrame] = []
+    for part in rows.folders:
+        scan = polars.scan_parquet([part.path(name) for name in part.files], glob=False, hive_partitioning=False)
+        parts.append(scan.with_columns(**{name: polars.lit(value) for name, value in part.values.items()}))
+    # Its own types, such as of the times that old files of Spark have, are not always those that are stored.
+    wanted = _from_arrow(rows.schema.empty_table()).schema
+    return polars.concat(parts) if parts[0].collect_schema() == wanted else None
+
+
+def _to_arrow(frame: polars.DataFrame) -> pyarrow.Table:
+    """Return a frame as a table; refuse what has a type in Polars alone."""
+    import polars
+    import pyarrow as pa
+
+    refused = [name for name, kind in frame.schema.items() if kind == polars.Object]
+    for name in refused:
+        raise RefusedColumn(
+            f"column {name!r} holds Python objects, which have no type: cast it to one of docs/types.md"
+        )
+    try:
+        return frame.to_arrow(compat_level=polars.CompatLevel.oldest())
+    except pa.ArrowException:
+        for name, kind in frame.schema.items():
+            try:
+                frame.select(name).to_arrow(compat_level=polars.CompatLevel.oldest())
+            except pa.ArrowException:
+                raise RefusedColumn(
+                    f"column {name!r} is {kind}, which has no type in the lake: cast it to one of docs/types.md"
+                ) from None
+        raise
+
+
+def _from_arrow(table: pyarrow.Table) -> polars.DataFrame:
+    import polars
+
+    frame = polars.from_arrow(table, rechunk=False)
+    assert isinstance(frame, polars.DataFrame)
+    return frame

@@ -1,0 +1,83 @@
+"""What an input is annotated as, and what it gets where no partition is asked for."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+
+from lake_assets.frames.registry import library_of_annotation, supported
+from lake_assets.io_managers.lineage import declared_columns
+from lake_assets.layout.partitions import column_names
+
+if TYPE_CHECKING:
+    from dagster import InputContext
+
+    from lake_assets.frames.contract import FrameLibrary, OpenSession
+
+
+def annotation_of(context: InputContext) -> tuple[Any, bool]:
+    """Return what an input is annotated as, without ``Optional`` or ``| None``, and whether it may be None."""
+    kind = context.dagster_type.typing_type
+    if get_origin(kind) not in (Union, types.UnionType):
+        return kind, False
+    kinds = [argument for argument in get_args(kind) if argument is not type(None)]
+    optional = len(kinds) < len(get_args(kind))
+    return (kinds[0] if len(kinds) == 1 else kind), optional
+
+
+def library_of_input(context: InputContext, what: str = "") -> FrameLibrary:
+    """Return the frame library that an input's annotation asks for.
+
+    Parameters
+    ----------
+    context
+        The input.
+    what
+        What is loaded, as an error names it; the asset by default.
+
+    Raises
+    ------
+    TypeError
+        It asks for no frame; the message lists those that there are.
+    """
+    library = library_of_annotation(annotation_of(context)[0])
+    if library is None:
+        raise TypeError(
+            f"cannot load {what or context.asset_key.to_user_string()} as {context.dagster_type.display_name}: "
+            f"annotate the input as {supported()}"
+        )
+    return library
+
+
+def no_partition(context: InputContext, session: OpenSession) -> Any:
+    """Return what an input of no partition is: None, an empty frame or an empty dict, as its annotation says.
+
+    That is the input of the first partition of an asset that reads its own previous one. A frame has the columns that
+    the asset's definition declares, and the partition columns.
+
+    Parameters
+    ----------
+    context
+        The input.
+    session
+        Starts the Spark session, for a Spark frame.
+
+    Raises
+    ------
+    TypeError
+        The annotation has no empty value.
+    """
+    kind, optional = annotation_of(context)
+    if optional:
+        return None
+    if get_origin(kind) is dict:
+        return {}
+    library = library_of_annotation(kind)
+    if library is None:
+        raise TypeError(
+            f"no partition of {context.asset_key.to_user_string()} comes before this one: annotate the input as "
+            f"Optional, to be given None, or as {supported()}, to be given an empty one"
+        )
+    declared = dict(declared_columns(context.step_context.job_def.asset_layer, context.asset_key))
+    partition = column_names(context.asset_partitions_def)
+    return library.empty(declared | dict.fromkeys(partition, "string"), session)

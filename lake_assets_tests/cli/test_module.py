@@ -1,0 +1,147 @@
+"""`--module`: the command line on the code location of another project."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance
+
+PROGRAM = str(Path(sys.executable).with_name("lake-assets"))
+
+DESK = """
+import pandas
+from dagster import Definitions, asset
+
+from lake_assets import (
+    EmbeddedLake, LMDBNoSQL, LakeResource, NoSQLIOManager, NoSQLResource, ParquetIOManager, TableUpdate, published_asset
+)
+
+
+@asset(io_manager_key="io_manager", group_name="desk")
+def trades() -> pandas.DataFrame:
+    return pandas.DataFrame({"isin": ["DE1"], "price": [float(open("price.txt").read())]})
+
+
+published = published_asset("desk", [trades])
+
+
+@asset(io_manager_key="tables", deps=[published, trades], tags={"layer": "sink"}, metadata={"nosql/key": "isin"})
+def trades_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
+    before, head = nosql.store.source_commit("trades_table"), lake.lake.head("main").id
+    rows = pandas.read_parquet(lake.lake.path(head, "trades").root)
+    return TableUpdate(before, head, head, rows, rebuild=True)
+
+
+lake, nosql = EmbeddedLake(home="desk-lake"), LMDBNoSQL(folder="desk-tables")
+defs = Definitions(
+    assets=[trades, published, trades_table],
+    resources={
+        "lake": lake,
+        "nosql": nosql,
+        "io_manager": ParquetIOManager(lake=lake),
+        "tables": NoSQLIOManager(nosql=nosql),
+    },
+)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, instance: DagsterInstance) -> Path:
+    """A project of its own, in a folder that Python does not know."""
+    folder = tmp_path / "project"
+    (folder / "my").mkdir(parents=True)
+    (folder / "my" / "__init__.py").write_text("")
+    (folder / "my" / "definitions.py").write_text(DESK)
+    return folder
+
+
+def run(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=project,
+        env={**os.environ, **variables},
+    )
+
+
+def answer(project: Path, *arguments: str) -> Any:
+    done = run(project, "--module", "my.definitions", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def materialize(project: Path, price: float) -> None:
+    (project / "price.txt").write_text(str(price))
+    job = (
+        "from dagster import DagsterInstance; from my.definitions import defs; "
+        "assert defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=DagsterInstance.get()).success"
+    )
+    subprocess.run([sys.executable, "-c", job], check=True, capture_output=True, timeout=120, cwd=project)
+
+
+def test_lake_tables_graph_and_sinks_are_those_of_the_module(project: Path) -> None:
+    materialize(project, 1.5)
+    first = answer(project, "log")[0]["id"]
+    materialize(project, 2.5)
+    assert answer(project, "cat", "main:trades") == [{"isin": "DE1", "price": 2.5}]
+    assert [made["asset"] for made in answer(project, "lineage", "trades")["made_by"]] == ["trades"]
+    assert answer(project, "verify")["problems"] == []
+    assert answer(project, "get", "trades_table", "DE1") == {"isin": "DE1", "price": 2.5}
+    done = run(project, "-m", "my.definitions", "rollback", "trades", "--to", first, "--yes", "--sinks")
+    assert done.returncode == 0, done.stderr
+    assert "Assets: trades. Publications: desk_published.\nBrought to main: trades_table\n" in done.stdout
+    assert answer(project, "get", "trades_table", "DE1")["price"] == 1.5
+    reason = ("--yes", "--reason", "the end")
+    deleted = run(project, "delete", "trades", *reason, LAKE_ASSETS_MODULE="my.definitions")
+    assert "Deleted trades: 2 path(s) removed" in deleted.stdout
+    found = {check["name"]: check["detail"] for check in answer(project, "doctor") if check["ok"]}
+    assert found["definitions"] == "load: 3 assets"
+    assert "LAKE_HOME" not in found
+    assert not (project / ".lake").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "reason"),
+    [
+        ("my.nowhere", None, "there is no module 'my.nowhere' in "),
+        ("mine", None, "there is no module 'mine' in "),
+        ("broken", "import nothing_of_that_name", "broken does not load: No module named 'nothing_of_that_name'"),
+        ("raising", "raise ValueError('a\\nb')", "raising does not load: ValueError: a b"),
+        ("empty", "", "empty holds no Definitions: it should say `defs = Definitions(…)`"),
+        (
+            "two",
+            "from dagster import Definitions\na, b = Definitions(), Definitions()",
+            "two holds 2 Definitions, and none of them is called defs: it should say `defs = Definitions(…)`",
+        ),
+        (
+            "lakeless",
+            "from dagster import Definitions\ndefs = Definitions(resources={'a': 1})",
+            "the resources of lakeless hold no lake: give its Definitions a lake of lake_assets, such as ",
+        ),
+    ],
+)
+def test_a_module_that_will_not_do_is_one_line(project: Path, module: str, text: str | None, reason: str) -> None:
+    if text is not None:
+        (project / f"{module}.py").write_text(text)
+    done = run(project, "--module", module, "ls")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"lake-assets: {reason}")
+
+
+def test_definitions_by_another_name_or_made_by_a_function_will_do(project: Path) -> None:
+    (project / "named.py").write_text("from my.definitions import defs as the_desk")
+    (project / "lazy.py").write_text(
+        "import dagster\nimport my.definitions\n"
+        "@dagster.definitions\ndef defs() -> dagster.Definitions:\n    return my.definitions.defs\n"
+    )
+    for module in ("named", "lazy"):
+        done = run(project, "--module", module, "branches")
+        assert (done.returncode, "main" in done.stdout) == (0, True), done.stderr
