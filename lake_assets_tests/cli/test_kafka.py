@@ -345,7 +345,7 @@ def test_one_partition_is_read_from_an_offset_on(run: Run, kafka: KafkaBroker) -
         (["--partition", "0", "--offset", "1", "--from", "latest"], "give one of them"),
         (["--partition", "0", "--offset", "-1"], "a number that is not negative"),
         (["--partition", "0", "--offset", "soon"], "earliest, latest, or a number"),
-        (["--partition", "-1"], "-1"),
+        (["--partition", "-1"], "greater than or equal to 0"),
     ],
 )
 def test_where_to_begin_is_said_once_and_of_one_partition(command: Command, options: list[str], reason: str) -> None:

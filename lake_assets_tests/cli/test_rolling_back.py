@@ -102,3 +102,15 @@ def test_a_rollback_whose_sinks_were_left_is_finished_by_asking_again(graph: Sma
     assert answer("get", "prices_table", "DE0")["price"] == 2.0
     assert answer("rollback", "prices", "--to", before, "--sinks")["sinks"] == ["prices_table"]
     assert answer("get", "prices_table", "DE0")["price"] == 1.0
+
+
+@pytest.mark.parametrize("partition", ["mon", "partition=mon"])
+def test_one_partition_goes_back_and_the_others_stay(graph: SmallGraph, answer: Answer, partition: str) -> None:
+    graph.publish_range("mon", "tue", 1.0)
+    before = main().id
+    graph.publish_range("mon", "tue", 2.0)
+    done = answer("rollback", f"prices/{partition}", "--to", before, "--yes")
+    assert (done["rolled_back"], done["reported"]) == (True, 2)
+    assert {path.rpartition("/")[0] for path in done["changed"]} == {"prices/partition=mon"}
+    prices = {row["partition"]: row["price"] for row in answer("cat", "main:prices")}
+    assert prices == {"mon": 1.0, "tue": 2.0}
