@@ -329,11 +329,11 @@ def test_names_that_are_one_to_an_engine_are_refused(spark: Any) -> None:
 
 def test_a_named_index_is_stored_as_columns() -> None:
     frame = pandas.DataFrame({"day": ["mon", "mon"], "name": ["x", "y"], "price": [1.0, 2.0]})
-    assert to_arrow(frame.groupby("name").sum(numeric_only=True)).to_pydict() == {
+    assert to_arrow(pandas.DataFrame(frame.groupby("name").sum(numeric_only=True))).to_pydict() == {
         "name": ["x", "y"],
         "price": [1.0, 2.0],
     }
-    both = frame.groupby(["day", "name"]).sum()
+    both = pandas.DataFrame(frame.groupby(["day", "name"]).sum())
     assert to_arrow(both).to_pydict() == {"day": ["mon", "mon"], "name": ["x", "y"], "price": [1.0, 2.0]}
     with pytest.raises(RefusedColumn, match=r"'name' is the name of an index, too: .*reset_index"):
         to_arrow(frame.set_index(pandas.Index(frame["name"])))
