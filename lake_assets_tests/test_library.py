@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import lake_assets
+from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
 
 
 def run(code: str, folder: Path) -> str:
@@ -34,3 +36,25 @@ def test_every_name_is_there_and_no_other() -> None:
     assert set(lake_assets.__all__) <= set(dir(lake_assets))
     with pytest.raises(AttributeError, match="no attribute 'LakeFSResource'"):
         _ = lake_assets.LakeFSResource  # type: ignore[attr-defined]
+
+
+def test_a_lake_is_opened_by_its_address(tmp_path: Path) -> None:
+    from lake_assets import lake
+
+    for address in (tmp_path / "lake", str(tmp_path / "lake")):
+        with closing(lake.open(address)) as store:
+            assert store.branches() == ("main",)
+            assert store.repository == str(tmp_path / "lake")
+    for address in ("s3://bucket/lake", "lakefs://", "lakefs://desk/main"):
+        with pytest.raises(ValueError, match="lakefs://REPOSITORY"):
+            lake.open(address)
+
+
+@pytest.mark.services
+def test_a_lake_on_a_server_is_opened_by_its_address() -> None:
+    from lake_assets import lake
+
+    endpoint, _, repository = fresh_repository().rpartition("/")
+    key, secret = CREDENTIALS
+    with closing(lake.open(f"lakefs://{repository}", endpoint=endpoint, access_key=key, secret_key=secret)) as store:
+        assert store.branches() == ("main",)

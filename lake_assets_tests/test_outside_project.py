@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lake_assets.definitions import defs
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.lake.backends import BACKENDS
@@ -150,7 +151,9 @@ def test_the_wheel_is_what_is_imported_and_holds_all_that_the_example_needs(pyth
         assert (home / "py.typed").is_file()
         assert (home / "spark" / "conf" / "log4j2.properties").is_file()
         assert Path(SAMPLE, "lines.txt").is_file()
-        print(len(lake_assets.definitions.defs.get_repository_def().sensor_defs))
+        repository = lake_assets.definitions.defs.get_repository_def()
+        print(sorted(sensor.name for sensor in repository.sensor_defs))
+        print(sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()))
     """)
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     command = [python, "-c", code]
@@ -158,7 +161,10 @@ def test_the_wheel_is_what_is_imported_and_holds_all_that_the_example_needs(pyth
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "9"
+    repository = defs.get_repository_def()
+    sensors = sorted(sensor.name for sensor in repository.sensor_defs)
+    keys = sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys())
+    assert done.stdout.splitlines() == [str(sensors), str(keys)]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -202,3 +202,11 @@ def test_a_correction_that_only_moves_a_null_is_one(machine: RunsMachine) -> Non
         machine._publish(run, "asset")
         assert run.published is not None
         machine.feed()
+
+
+def test_who_writes_what_stands_there_already_changes_nothing(machine: RunsMachine) -> None:
+    run = machine._begin(("p",))
+    machine._write(run, ROWS, "one")
+    for _ in range(2):
+        machine.somebody_writes(branch=0, place="raw", file="note.txt", content="one")
+        machine.main_and_branches_are_as_expected()

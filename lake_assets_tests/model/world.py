@@ -238,6 +238,7 @@ class World:
             instance=self.instance,
             log_event=self.instance.report_runless_asset_event,
             log=log,
+            log_event=self.instance.report_runless_asset_event,
             warnings=warnings,
             repository_def=self.repository,
             job_def=self.job,
