@@ -201,7 +201,10 @@ class KafkaBroker:
 
     def grow(self, topic: str, partitions: int) -> None:
         """Give a topic so many partitions in all."""
-        from confluent_kafka.admin import AdminClient, NewPartitions
+        from confluent_kafka.admin import (
+            AdminClient,
+            NewPartitions,  # pyright: ignore[reportPrivateImportUsage]  # documented there
+        )
 
         client = AdminClient({"bootstrap.servers": self.servers})
         for grown in client.create_partitions([NewPartitions(topic, partitions)]).values():

@@ -70,9 +70,10 @@ def _cell(text: str) -> str:
 
 _HEAD = """# Settings
 
-Settings are environment variables. The command line and the dagster commands also read `.env` in the
-working folder. An empty variable counts as not set. A value is checked when it is used; an error
-names the variable, its value and what is allowed. `lake-assets doctor` shows all values in force.
+Settings are environment variables. The command line and the dagster commands also read `.env` in
+the working folder. An empty variable counts as not set. A value is checked when it is used; an
+error names the variable, its value and what is allowed. `lake-assets doctor` shows all values in
+force.
 
 This page and `.env.example` are made by `make settings` from the classes of settings in
 `lake_assets/settings.py` and `lake_assets/defs/*/settings.py`.

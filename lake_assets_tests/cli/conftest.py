@@ -18,8 +18,7 @@ from typer.testing import CliRunner, Result
 
 from lake_assets import domains, environments
 from lake_assets.cli.app import app
-from lake_assets.lake.contract import Commit
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.contract import Commit, Lake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.small_graph import SmallGraph
@@ -42,7 +41,7 @@ def lake_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def lake(lake_home: Path) -> Iterator[EmbeddedLake]:
+def lake(lake_home: Path) -> Iterator[Lake]:
     """A lake whose ``main`` holds two hours of Parquet, a text file and a binary file, published by a run."""
     lake = environments.open_lake()
     branch = f"run-{LOADED}"
@@ -67,7 +66,7 @@ def lake(lake_home: Path) -> Iterator[EmbeddedLake]:
 
 
 @pytest.fixture
-def head(lake: EmbeddedLake) -> Commit:
+def head(lake: Lake) -> Commit:
     """The head of ``main``."""
     return lake.head("main")
 
@@ -111,7 +110,7 @@ def graph(instance: DagsterInstance, tmp_path: Path) -> SmallGraph:
 
 
 @pytest.fixture
-def add_run(lake: EmbeddedLake, instance: DagsterInstance) -> Callable[..., str]:
+def add_run(lake: Lake, instance: DagsterInstance) -> Callable[..., str]:
     """Make a run that Dagster knows, and its branch with one file on it; returns the run's id."""
 
     def add(run_id: str, status: DagsterRunStatus, parent: str | None = None, branch: bool = True) -> str:

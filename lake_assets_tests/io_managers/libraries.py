@@ -67,7 +67,7 @@ LIBRARIES = {
     ),
     "polars.LazyFrame": Library(
         polars.LazyFrame,
-        lambda rows: polars.from_arrow(rows).lazy(),
+        lambda rows: polars.DataFrame(polars.from_arrow(rows)).lazy(),
         lambda frame: frame.collect().to_arrow(),
         lambda frame, name: str(frame.collect_schema()[name]),
     ),

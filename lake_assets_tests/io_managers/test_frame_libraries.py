@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyspark.sql
 import pytest
 from dagster import AssetsDefinition, DailyPartitionsDefinition, asset
+from pyarrow.fs import LocalFileSystem
 
 from lake_assets.frames.parquet import ParquetTarget, write_rows
 from lake_assets.frames.registry import LIBRARIES as REGISTERED
@@ -32,7 +33,7 @@ DAYS = DailyPartitionsDefinition(start_date="2017-07-27", end_date="2017-07-31")
 RANGE = {"dagster/asset_partition_range_start": "2017-07-27", "dagster/asset_partition_range_end": "2017-07-29"}
 
 
-def bars(value: Any, manager: str = "parquet_io_manager", **options: Any) -> AssetsDefinition:
+def bars(value: Any, manager: str = "parquet_io_manager", **options: Any) -> Any:
     """Return an asset that returns a value, or what a function returns."""
 
     @asset(io_manager_key=manager, metadata={"nosql/key": "ISIN", "nosql/mode": "overwrite"}, **options)
@@ -261,7 +262,7 @@ def test_a_stream_over_many_partitions_holds_few_files_open(tmp_path: Path, monk
     rows = pa.table({"part": [str(key) for key in range(7)] * 2, "number": range(14)})
     tables = (rows.slice(at, 7) for at in (0, 7))
     monkeypatch.setattr("lake_assets.frames.rows.BLOCK_BYTES", 1)
-    target = ParquetTarget(pa.fs.LocalFileSystem(), str(tmp_path), tmp_path.as_uri(), partitions)
+    target = ParquetTarget(LocalFileSystem(), str(tmp_path), tmp_path.as_uri(), partitions)
     _, contents = write_rows(StreamRows(rows.schema, tables), target)
     assert {content.rows for content in contents.values()} == {2}
     assert len(list(tmp_path.glob("part=*/*.parquet"))) == 14

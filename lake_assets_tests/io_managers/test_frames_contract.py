@@ -28,7 +28,7 @@ def frame(engine: str, rows: list[tuple[Any, ...]], schema: str) -> Any:
     assert session is not None
     if engine == "spark":
         return session.createDataFrame(rows, schema)
-    return pandas.DataFrame(rows, columns=[column.split()[0] for column in schema.split(", ")])
+    return pandas.DataFrame(rows, columns=pandas.Index([column.split()[0] for column in schema.split(", ")]))
 
 
 def rows_of(value: Any) -> list[tuple[Any, ...]]:

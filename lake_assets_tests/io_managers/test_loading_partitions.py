@@ -32,7 +32,7 @@ DAYS = DailyPartitionsDefinition("2017-06-17")
 ALLOW = {"allow_missing_partitions": True}
 
 
-def hours(definition: PartitionsDefinition[str] = HOURS, **options: Any) -> AssetsDefinition:
+def hours(definition: PartitionsDefinition[str] = HOURS, **options: Any) -> Any:
     """Return an asset of which some partitions are made."""
 
     @asset(io_manager_key="parquet_io_manager", partitions_def=definition, **options)

@@ -155,34 +155,37 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
 
 _HEAD = """# Types
 
-A stored value comes back as the same value in every library, or the write is refused. The refusal names the column and
-what to do. This page is made by `UPDATE_TYPES_PAGE=1 pytest lake_assets_tests/io_managers/test_types_page.py`, which
-otherwise checks it: every cell is a value that was written and read.
+A stored value comes back as the same value in every library, or the write is refused. The refusal
+names the column and what to do. This page is made by
+`UPDATE_TYPES_PAGE=1 pytest lake_assets_tests/io_managers/test_types_page.py`, which otherwise
+checks it: every cell is a value that was written and read.
 
-A cell stands for one writer and every reader: pandas, Spark, `pyarrow.Table`, `pyarrow.RecordBatchReader`,
-`polars.DataFrame` and `polars.LazyFrame`. `equal` says that each of them read the value that was written, `refused`
-that nothing was written. Where readers differ, the cell names each.
+A cell stands for one writer and every reader: pandas, Spark, `pyarrow.Table`,
+`pyarrow.RecordBatchReader`, `polars.DataFrame` and `polars.LazyFrame`. `equal` says that each of
+them read the value that was written, `refused` that nothing was written. Where readers differ, the
+cell names each.
 
-- Dates and timestamps (in microseconds) are of the years 1 to 9999; others are refused. One with a zone is an instant,
-  and is read in UTC.
-- Columns may have any names. Two that differ in case only are refused: Spark and DuckDB would not tell them apart.
-- A partition's columns are in no file. Our loaders always add them, as text, at the end. Where a frame has such a
-  column itself, it must say what the folder says.
-- In pandas each column is read as a `pandas.ArrowDtype`, whatever it holds: integers stay integers beside nulls
-  (`pandas.NA`), and a null is no NaN. In the other libraries it is the type of the same name. None of this depends on
-  the data.
+- Dates and timestamps (in microseconds) are of the years 1 to 9999; others are refused. One with a
+  zone is an instant, and is read in UTC.
+- Columns may have any names. Two that differ in case only are refused: Spark and DuckDB would not
+  tell them apart.
+- A partition's columns are in no file. Our loaders always add them, as text, at the end. Where a
+  frame has such a column itself, it must say what the folder says.
+- In pandas each column is read as a `pandas.ArrowDtype`, whatever it holds: integers stay integers
+  beside nulls (`pandas.NA`), and a null is no NaN. In the other libraries it is the type of the
+  same name. None of this depends on the data.
 - The same rows have the same content version, whichever library wrote them.
-- A `RecordBatchReader` is written and read a batch at a time, and a `LazyFrame` is read when it is collected. Neither
-  is ever in memory as a whole.
+- A `RecordBatchReader` is written and read a batch at a time, and a `LazyFrame` is read when it is
+  collected. Neither is ever in memory as a whole.
 """
 _NOTES = {
     "Parquet": """pyarrow, DuckDB and `lake-assets cat` read the same values from the files themselves (tested, too).
-INT96 in files of older lakes is read as timestamps. Spark has no type in Parquet for what holds only
-nulls inside a list or struct: it reads integers there, all null.""",
-    "CSV": """The manifest beside a file keeps the types, and columns are read by name. A column that has both null
-and empty text is refused: CSV writes them alike. Quotes, commas and line ends are as in RFC 4180, in
-UTF-8. In a file that somebody else wrote every column is text, and empty fields are empty texts. A
-record with more fields than its header is refused, unless these are empty.""",
+INT96 in files of older lakes is read as timestamps. Spark has no type in Parquet for what holds
+only nulls inside a list or struct: it reads integers there, all null.""",
+    "CSV": """The manifest beside a file keeps the types, and columns are read by name. A column that has both
+null and empty text is refused: CSV writes them alike. Quotes, commas and line ends are as in RFC
+4180, in UTF-8. In a file that somebody else wrote every column is text, and empty fields are empty
+texts. A record with more fields than its header is refused, unless these are empty.""",
     "NoSQL": """A column of only nulls has no type there, and is refused by name, as maps are. Keys are integers or
 text.""",
 }
@@ -190,9 +193,9 @@ _FRAMES = """## What frames have besides
 
 A named index of pandas is stored as columns. An index without a name is left out where it holds
 integers, which only number the rows. Otherwise it is stored as `index` (`level_0`, …), as pandas'
-`reset_index` names it. In a column of NumPy, NaN is how pandas writes null, and is stored as null. NaN
-in Arrow's, pandas' nullable, Polars' and Spark's types is NaN. A column of Python objects takes the
-type that all its values have; if all are None, it is null.
+`reset_index` names it. In a column of NumPy, NaN is how pandas writes null, and is stored as null.
+NaN in Arrow's, pandas' nullable, Polars' and Spark's types is NaN. A column of Python objects takes
+the type that all its values have; if all are None, it is null.
 
 """
 _PROMOTIONS = """## Partitions that differ

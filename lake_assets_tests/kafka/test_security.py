@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,9 @@ SECRET = "s3cret-of-the-tests"
 
 
 @pytest.fixture(autouse=True)
-def defaults(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in domains.all_variables():
         monkeypatch.delenv(variable.name, raising=False)
-    return
 
 
 def test_spark_is_handed_protocol_login_and_certificates(tmp_path: Path) -> None:

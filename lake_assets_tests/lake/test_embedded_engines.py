@@ -66,7 +66,7 @@ def test_what_spark_writes_every_engine_reads(lake: EmbeddedLake, spark: SparkSe
 
 
 def test_pandas_and_pyarrow_write_too(lake: EmbeddedLake) -> None:
-    frame = pd.DataFrame(ROWS, columns=["day", "hour", "price"])
+    frame = pd.DataFrame(ROWS, columns=pd.Index(["day", "hour", "price"]))
     with lake.write("work", "by-pandas") as write:
         frame.to_parquet(f"{write.root}/part-0.parquet", filesystem=write.filesystem)
     with lake.write("work", "by-arrow") as write:

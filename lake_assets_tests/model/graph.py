@@ -59,7 +59,7 @@ CONTENTS: Mapping[str, tuple[tuple[str | None, str | None], ...]] = {
 def frame_of(content: str) -> pandas.DataFrame:
     """Return the rows of a content."""
     rows = [{"id": number, "text": text, "note": note} for number, (text, note) in enumerate(CONTENTS[content])]
-    return pandas.DataFrame(rows, columns=["id", "text", "note"])
+    return pandas.DataFrame(rows, columns=pandas.Index(["id", "text", "note"]))
 
 
 def is_good(frame: pandas.DataFrame) -> bool:

@@ -381,7 +381,7 @@ class World:
             run_id=next(_RUN_IDS),
             **options,
         )
-        return result.run_id, self.instance.all_logs(result.run_id)
+        return result.run_id, list(self.instance.all_logs(result.run_id))
 
 
 @contextlib.contextmanager

@@ -68,8 +68,11 @@ def _counted(resource: Any) -> Any:
 
 def _outside_dagster(resource: Any) -> LakeFS:
     """Return the resource with its credentials, which Dagster would read from the environment."""
-    fields = {name: getattr(resource, name) for name in type(resource).model_fields}
-    return LakeFS(**{name: value.get_value() if isinstance(value, EnvVar) else value for name, value in fields.items()})
+    fields: dict[str, Any] = {name: getattr(resource, name) for name in type(resource).model_fields}
+    plain: dict[str, Any] = {
+        name: value.get_value() if isinstance(value, EnvVar) else value for name, value in fields.items()
+    }
+    return LakeFS(**plain)
 
 
 def _with_page(resource: SparkResource) -> SparkResource:

@@ -534,7 +534,9 @@ def put_by_other_means(lake: Lake) -> None:
     git = pygit2.Repository(str(Path(lake.repository, "lake.git")))
     head, own = (git.references[f"refs/heads/{name}"].target for name in (MAIN, "own"))
     somebody = pygit2.Signature("ann", "ann@example.com")
-    git.create_commit(f"refs/heads/{MAIN}", somebody, somebody, "By hand", git[own].tree_id, [head, own])
+    git.create_commit(
+        f"refs/heads/{MAIN}", somebody, somebody, "By hand", git[own].peel(pygit2.Commit).tree_id, [head, own]
+    )
 
 
 def test_a_rollback_goes_back_to_what_main_was_not_to_what_a_branch_held(world: World, lake: Lake) -> None:

@@ -99,7 +99,9 @@ def test_a_partition_goes_the_sinks_follow_and_a_rollback_brings_it_back(small: 
     assert lake.branches() == (MAIN,)
 
     assert version(small, "prices", "tue") == ABSENT
-    (request,) = small.tick("sinks_follow_main", cursor).run_requests or ()
+    requests = small.tick("sinks_follow_main", cursor).run_requests
+    assert requests
+    (request,) = requests
     assert (request.asset_selection, request.partition_key) == ([AssetKey("prices_table")], "tue")
     assert items() == 3
     assert small.run("prices_table", partition_key="tue").success

@@ -54,7 +54,10 @@ def job(home: str, executor: str) -> JobDefinition:
 if __name__ == "__main__":
     dagster_home, lake_home, executor_name = sys.argv[1:]
     reconstructable = build_reconstructable_job(
-        "lake_assets_tests.runs.waiting_run", "job", reconstructable_args=(lake_home, executor_name)
+        "lake_assets_tests.runs.waiting_run",
+        "job",
+        # Dagster's annotation says one argument, and takes any number.
+        reconstructable_args=(lake_home, executor_name),  # pyright: ignore[reportArgumentType]
     )
     with DagsterInstance.from_config(dagster_home) as instance:
         execute_job(reconstructable, instance)
