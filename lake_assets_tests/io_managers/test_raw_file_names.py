@@ -38,12 +38,12 @@ REFUSED = {
     "a/b.csv": "has a folder in it: give its RawFile another",
     "x._COPYING_": "Spark passes over",
     "": "is empty",
-    "a\nb.csv": "control character: leave it out",
-    "a\\b.csv": "backslash or a control character: leave it out",
+    "a\nb.csv": "control character: remove it",
+    "a\\b.csv": "backslash or a control character: remove it",
     "latin\udce9.csv": "not valid Unicode: rename it to UTF-8",
     "x" * 256: "longer than 255 bytes: shorten it",
     ".git": "begins with '.'",
-    "git~1": "belongs to Git: name it otherwise",
+    "git~1": "is reserved by Git: rename it",
 }
 
 

@@ -329,9 +329,9 @@ def test_a_read_only_lake_can_be_read_and_says_so_when_written(disk: Path) -> No
         lambda: lake.delete_branch("work"),
     ]
     for attempt in attempts:
-        with pytest.raises(LakeUnavailable, match=f"may not be written.*{home}"):
+        with pytest.raises(LakeUnavailable, match=f"is not writable.*{home}"):
             attempt()
-    with pytest.raises(LakeUnavailable, match="may not be written"):
+    with pytest.raises(LakeUnavailable, match="is not writable"):
         EmbeddedLake(disk / "new")
 
 
@@ -341,5 +341,5 @@ def test_a_lake_without_permission_says_so(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir()
     closed.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(LakeUnavailable, match="may not be written"):
+    with pytest.raises(LakeUnavailable, match="is not writable"):
         EmbeddedLake(closed / "lake")

@@ -555,7 +555,7 @@ def test_the_lake_refuses_a_merge_into_main_without_an_audit(world: World, lake:
     lake.create_branch("mine", MAIN)
     made = put(lake, "mine", "stray", {"data": "1"})
     head = lake.head(MAIN)
-    with pytest.raises(Unaudited, match="states its audit"):
+    with pytest.raises(Unaudited, match="needs an audit"):
         lake.merge("mine", MAIN)
     with pytest.raises(Unaudited, match="stray/data"):
         lake.merge("mine", MAIN, audit=Audit(made.id, (Entry("other", None, "other"),)))
