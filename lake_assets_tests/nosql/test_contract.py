@@ -149,7 +149,7 @@ def test_another_key_than_the_tables_is_refused(store: NoSQLStore) -> None:
 def test_a_column_of_a_type_that_is_not_kept_is_refused_by_name(store: NoSQLStore) -> None:
     with pytest.raises(SchemaMismatch, match="'gap'"):
         store.write("t", frame(k=["a"], gap=[pd.Timedelta(seconds=1)]), key=["k"])
-    with pytest.raises(SchemaMismatch, match="'unknown' holds only nulls"):
+    with pytest.raises(SchemaMismatch, match="'unknown' contains only nulls"):
         store.write("t", frame(k=["a"], unknown=[None]), key=["k"])
 
 

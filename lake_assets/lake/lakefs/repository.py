@@ -472,7 +472,7 @@ class LakeFSLake:
         with self._private(merged.id) as (place, _):
             self._server.revert(place, merged.id, text, back, uuid4().hex)
             self._merge(place, MAIN, text, back)
-        reason = "both sides changed the same folders at the same time; the merge was undone: write them again on a new branch"
+        reason = "both sides changed the same folders at once; the merge was undone: write them again on a new branch"
         raise MergeConflict(reason, repository=self._name, ref=ref, paths=sorted(found))
 
     def _refuse_unaudited(self, audit: Audit | Override, source: str, into: str) -> tuple[str, str]:
