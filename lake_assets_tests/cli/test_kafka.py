@@ -63,8 +63,8 @@ def test_a_topic_is_made_and_listed(command: Command, servers: str, kafka: Kafka
 @services
 def test_what_cannot_be_made_is_explained(refused: Callable[..., str], servers: str, kafka: KafkaBroker) -> None:
     topic = kafka.fresh_topic()
-    assert refused("topic", "create", topic).startswith("a topic of that name is there already")
-    assert "is no name of a topic" in refused("topic", "create", "a/b")
+    assert refused("topic", "create", topic).startswith("a topic of that name already exists")
+    assert "is not a valid topic name" in refused("topic", "create", "a/b")
     assert "give NAME=VALUE" in refused("topic", "create", "another", "--config", "retention.ms")
 
 

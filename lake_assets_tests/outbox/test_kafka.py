@@ -110,6 +110,6 @@ def test_where_nobody_answers_that_is_said_within_the_deadline() -> None:
         outbox = OutboxSpec(f"kafka://127.0.0.1:{deaf.getsockname()[1]}/counts").open(deadline=1)
         for use in (outbox.delivered, outbox.sender().__enter__):
             began = time.monotonic()
-            with pytest.raises(OutboxUnavailable, match="see whether they run"):
+            with pytest.raises(OutboxUnavailable, match="check that they are running"):
                 use()
             assert time.monotonic() - began < 5
