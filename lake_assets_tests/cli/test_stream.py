@@ -89,7 +89,7 @@ def test_a_new_checkpoint_does_not_write_into_the_output_of_another(tmp_path: Pa
     (folder / left).touch()
     output = Files(folder, "parquet")
     identity = Identity("word_counts 1", "lines", "lines", output.name, "update")
-    with pytest.raises(CheckpointTaken, match="output of another checkpoint"), held(tmp_path / "new", identity, output):
+    with pytest.raises(CheckpointTaken, match="has output already"), held(tmp_path / "new", identity, output):
         pass
 
 

@@ -195,7 +195,7 @@ def test_a_broker_that_goes_away_while_it_is_read_is_named_within_three_deadline
         began = time.monotonic()
         failed = stream.run("word_counts")
         assert time.monotonic() - began < 60
-        assert "word_counts: the source does not answer any more" in error(failed)
+        assert "word_counts: the source stopped answering" in error(failed)
         assert "TimeoutException" in error(failed)
     finally:
         remove(broker)
