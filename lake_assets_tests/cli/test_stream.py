@@ -75,8 +75,8 @@ def test_a_checkpoint_is_used_by_one_process_for_one_query_alone(tmp_path: Path)
     with held(checkpoint, identity, Console()):
         pass
     for other, told in (
-        (replace(identity, mode="complete"), "of mode 'update', not 'complete'"),
-        (replace(identity, source_id="made anew"), "of source_id 'an id', not 'made anew'"),
+        (replace(identity, mode="complete"), "belongs to mode 'update', not 'complete'"),
+        (replace(identity, source_id="made anew"), "belongs to source_id 'an id', not 'made anew'"),
     ):
         with pytest.raises(CheckpointTaken, match=told), held(checkpoint, other, Console()):
             pass
