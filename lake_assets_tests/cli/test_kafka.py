@@ -335,13 +335,13 @@ def test_one_partition_is_read_from_an_offset_on(run: Run, kafka: KafkaBroker) -
         run("consume", "--topic", topic, "--partition", "2")
     )
     beyond = one_line(run("consume", "--topic", topic, "--partition", "0", "--offset", "4"))
-    assert beyond == f"partition 0 of topic {topic} has no offset 4: it begins at 0 and ends before 3"
+    assert beyond == f"partition 0 of topic {topic} has no offset 4: it starts at 0 and ends before 3"
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--offset", "1"], "give --partition N, too"),
+        (["--offset", "1"], "also give --partition N"),
         (["--partition", "0", "--offset", "1", "--from", "latest"], "give one of them"),
         (["--partition", "0", "--offset", "-1"], "a number that is not negative"),
         (["--partition", "0", "--offset", "soon"], "earliest, latest, or a number"),
