@@ -26,7 +26,8 @@ class S3Settings(Config):
     aws_session_token: str | None = Field(default=None, repr=False, description="Session token")
 
     def client(self) -> S3Client:
-        """Make a client. It loads boto3, which takes seconds."""
-        from lake_assets.sources.s3 import aws_client
+        """Return the client of dagster-aws's S3 resource. It loads boto3, which takes seconds."""
+        from dagster_aws.s3 import S3Resource
 
-        return aws_client(**self.model_dump())
+        # Retries are the source's own. (botocore counts those after the first attempt.)
+        return S3Resource(**self.model_dump(), max_attempts=0).get_client()
