@@ -18,7 +18,7 @@ from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.runs import audit, publishing, rollback, sweeping, verification
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.checked_commits import RunEvents
-from lake_assets.runs.lock import Living
+from lake_assets.runs.lock import LiveRuns
 from lake_assets_tests.model import sink, world
 from lake_assets_tests.model.world import World
 
@@ -122,14 +122,14 @@ def checks_of_any_content() -> AbstractContextManager[Any]:
 @contextmanager
 def sweep_too_early() -> Iterator[None]:
     """Branches go whose runs go on, or are needed by some that do."""
-    nobody = Living(frozenset(), frozenset())
-    with patch.object(sweeping, "living", lambda _: nobody), patch.object(sweeping, "goes_on", lambda *_: False):
+    nobody = LiveRuns(frozenset(), frozenset())
+    with patch.object(sweeping, "live_runs", lambda _: nobody), patch.object(sweeping, "is_alive", lambda *_: False):
         yield
 
 
 def needed_branches_swept() -> AbstractContextManager[Any]:
     """Branches go that a run was re-executed from."""
-    return patch.object(sweeping, "living", lambda _: Living(frozenset(), frozenset()))
+    return patch.object(sweeping, "live_runs", lambda _: LiveRuns(frozenset(), frozenset()))
 
 
 def null_blind_digest() -> AbstractContextManager[Any]:
@@ -181,11 +181,11 @@ def lost_work_unnoticed() -> Iterator[None]:
 
 
 def lost_work_unreported() -> AbstractContextManager[Any]:
-    return patch.object(verification.Verification, "_lost", lambda self: iter(()))
+    return patch.object(verification.Verification, "_lost_materializations", lambda self: iter(()))
 
 
 def past_the_rule_unreported() -> AbstractContextManager[Any]:
-    return patch.object(verification.Verification, "_past_the_rule", lambda self: iter(()))
+    return patch.object(verification.Verification, "_unaudited_commits", lambda self: iter(()))
 
 
 MUTANTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
