@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dagster import AssetKey
 
 from lake_assets.layout.asset_folders import prefix_of
-from lake_assets.layout.partitions import key_of
+from lake_assets.layout.partitions import partition_key_of
 from lake_assets.runs.provenance import parents, place_of
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class AssetPlaces:
             if folder == prefix:
                 break
             if folder not in self._partitions:
-                self._partitions[folder] = key_of(definition, folder[len(prefix) + 1 :])
+                self._partitions[folder] = partition_key_of(definition, folder[len(prefix) + 1 :])
             key = self._partitions[folder]
             if key is not None:
                 return AssetPlace(asset, key, folder)
