@@ -20,9 +20,9 @@ from lake_assets.frames.csv import (
     CsvFile,
     CsvRows,
     CsvSource,
+    csv_schema,
     csv_tables,
     read_header,
-    schema_of,
     typed_schema,
     write_csv,
 )
@@ -289,7 +289,7 @@ def _source(file: StoredFile, partition: PartitionValues) -> CsvSource:
 
 def _with_types(sources: Sequence[CsvSource]) -> Sequence[CsvSource]:
     """Give files without recorded types the types of the other files. Older programs did not record a frame's types."""
-    schema = common_schema({source.uri: schema_of(source) for source in sources if not _is_raw(source)})
+    schema = common_schema({source.uri: csv_schema(source) for source in sources if not _is_raw(source)})
     types = {field.name: logical_type(field.type) for field in schema if not has_null_type(field.type)}
 
     def typed(column: CsvColumn | str) -> CsvColumn | str:
