@@ -423,7 +423,7 @@ def test_a_frames_own_partition_column_may_say_nothing_else(
     with pytest.raises(Exception, match=r"1 of 1 rows belong to none of the partitions .*'day=2017-07-28'"):
         workbench.run(bars, partition_key="2017-07-28")
     other = _bars(lambda: _frame(spark, engine, pa.table({"n": [1], "Day": day})))
-    with pytest.raises(Exception, match="column 'Day' and the partition's column 'day' differ in case only"):
+    with pytest.raises(Exception, match="column 'Day' and the partition column 'day' differ in case only"):
         workbench.run(other, partition_key="2017-07-28")
 
 

@@ -407,7 +407,7 @@ def test_what_lies_uncommitted_on_a_runs_branch_is_refused(world: World, lake: L
     branch = branch_name(run.run_id)
     assert isinstance(lake, LakeFSLake)
     lake._server.upload(branch, f"{PLACE}/more.parquet", b"by hand")
-    with pytest.raises(PublicationRefused, match=r"nobody committed: prices/partition=mon/more\.parquet"):
+    with pytest.raises(PublicationRefused, match=r"uncommitted changes: prices/partition=mon/more\.parquet"):
         world.publish(lake, run.run_id)
 
 
