@@ -55,7 +55,7 @@ def read_spark_csv(session: SparkSession, files: Sequence[CsvSource], base: str 
 
 
 def _open(session: SparkSession, files: Sequence[CsvSource], partition: Sequence[str], base: str | None) -> DataFrame:
-    """Open files with the same columns as texts. The columns are named by position, as a header may repeat a name."""
+    """Open files with the same columns as texts. They are named by position: a header may have partition columns."""
     from pyspark.sql.types import StringType, StructField, StructType
 
     places = [*map(_place, range(len(files[0].columns))), _EXTRA, *(partition if base is not None else ())]

@@ -296,10 +296,10 @@ def _layout(columns: Sequence[str]) -> str:
 
 def _message(context: OutputContext) -> str:
     keys = sorted(context.asset_partition_keys) if context.has_asset_partitions else []
-    return f"Materialize {context.asset_key.to_user_string()} {_of(keys)}".strip()
+    return f"Materialize {context.asset_key.to_user_string()} {_key_range(keys)}".strip()
 
 
-def _of(keys: Sequence[str]) -> str:
+def _key_range(keys: Sequence[str]) -> str:
     if len(keys) > 1:
         return f"{keys[0]} to {keys[-1]} ({len(keys)} partitions) "
     return f"{keys[0]} " if keys and keys[0] else ""

@@ -35,7 +35,7 @@ from lake_assets.layout.asset_folders import name_of
 from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
 from lake_assets.runs.branch import ancestors
 from lake_assets.runs.check_results import explain
-from lake_assets.runs.checked_commits import Evaluated, RunEvents
+from lake_assets.runs.checked_commits import CheckEvaluation, RunEvents
 from lake_assets.runs.commit_metadata import CommitMetadata
 
 if TYPE_CHECKING:
@@ -229,26 +229,26 @@ class _Decision:
             # Many commits do not hold the place, so an evaluation on one of them proves nothing. To remove a place
             # takes a deletion or a rollback.
             return None
-        newest: Evaluated | None = None
+        newest: CheckEvaluation | None = None
         older = 0
-        for run_id, evaluated in self._evaluations(key, place):
-            if newest is not None and evaluated.at <= newest.at:
+        for run_id, evaluation in self._evaluations(key, place):
+            if newest is not None and evaluation.at <= newest.at:
                 older += 1
                 if older >= _PAGE:
                     break
                 continue
             events = self._events(run_id)
             before = [self._events(parent) for parent in ancestors(self.instance, run_id)]
-            commit = events.read_by(evaluated, place.partition, before)
+            commit = events.commit_read_by(evaluation, place.partition, before)
             if commit is not None and self._holds(commit, place):
-                newest, older = evaluated, 0
+                newest, older = evaluation, 0
         if newest is None:
             return None
-        if newest.evaluation.passed:
+        if newest.result.passed:
             return False
-        if newest.evaluation.severity == AssetCheckSeverity.WARN:
+        if newest.result.severity == AssetCheckSeverity.WARN:
             return True
-        found = explain(newest.evaluation.description, newest.evaluation.metadata)
+        found = explain(newest.result.description, newest.result.metadata)
         if found:
             self._found[key.to_user_string(), place.path] = f"did not pass: {found}"
         return None
@@ -259,7 +259,7 @@ class _Decision:
         except RefNotFound:
             return False  # The commit is in another lake.
 
-    def _evaluations(self, key: AssetCheckKey, place: AssetPlace) -> Iterator[tuple[str, Evaluated]]:
+    def _evaluations(self, key: AssetCheckKey, place: AssetPlace) -> Iterator[tuple[str, CheckEvaluation]]:
         """Yield the evaluations of a check on a place, in any run. The run that planned it last comes first.
 
         The run that planned a check first may evaluate it last. So the caller compares the times of the evaluations.
@@ -269,9 +269,9 @@ class _Decision:
             if execution.run_id in seen or execution.partition not in (place.partition, None):
                 continue
             seen.add(execution.run_id)
-            for evaluated in reversed(self._events(execution.run_id).evaluated):
-                if evaluated.evaluation.asset_check_key == key and self._covers(execution.run_id, evaluated, place):
-                    yield execution.run_id, evaluated
+            for evaluation in reversed(self._events(execution.run_id).evaluations):
+                if evaluation.result.asset_check_key == key and self._covers(execution.run_id, evaluation, place):
+                    yield execution.run_id, evaluation
 
     def _history(self, key: AssetCheckKey) -> Iterator[AssetCheckExecutionRecord]:
         """Yield a check's executions, the newest first. Each page is read once."""
@@ -287,13 +287,13 @@ class _Decision:
                 return
             known.extend(page)
 
-    def _covers(self, run_id: str, evaluated: Evaluated, place: AssetPlace) -> bool:
+    def _covers(self, run_id: str, evaluation: CheckEvaluation, place: AssetPlace) -> bool:
         """Return whether an evaluation was about this partition, or about all partitions."""
-        if place.partition is None or evaluated.evaluation.partition == place.partition:
+        if place.partition is None or evaluation.result.partition == place.partition:
             return True
-        if evaluated.evaluation.partition is not None:
+        if evaluation.result.partition is not None:
             return False
-        key = evaluated.evaluation.asset_check_key
+        key = evaluation.result.asset_check_key
         # The plan has the partitions that existed when the run began. Later, a range may mean other partitions.
         planned = self._events(run_id).planned.get(key)
         if planned is not None:

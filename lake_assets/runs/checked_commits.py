@@ -34,7 +34,7 @@ _Attempt = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Wrote:
+class WrittenPartition:
     """One materialization.
 
     Parameters
@@ -59,7 +59,7 @@ class Wrote:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class CheckEvaluation:
     """One evaluation of a check.
 
     Parameters
@@ -70,14 +70,14 @@ class Evaluated:
         The attempt of a step that evaluated the check.
     at
         Time of the event, in seconds since the epoch.
-    evaluation
+    result
         The result.
     """
 
     position: int
     attempt: _Attempt
     at: float
-    evaluation: AssetCheckEvaluation
+    result: AssetCheckEvaluation
 
 
 class RunEvents:
@@ -92,8 +92,8 @@ class RunEvents:
     """
 
     def __init__(self, instance: DagsterInstance, run_id: str) -> None:
-        self.wrote: list[Wrote] = []
-        self.evaluated: list[Evaluated] = []
+        self.written: list[WrittenPartition] = []
+        self.evaluations: list[CheckEvaluation] = []
         self.repositories: dict[str, str] = {}
         self.planned: dict[AssetCheckKey, Container[str]] = {}
         self._makes: set[tuple[str, AssetKey]] = set()
@@ -126,13 +126,13 @@ class RunEvents:
                 made = event.step_materialization_data.materialization
                 commit = _value(made.metadata, COMMIT)
                 if commit and PREFIX in made.metadata:
-                    self.wrote.append(Wrote(position, attempt, made.asset_key, made.partition, commit))
+                    self.written.append(WrittenPartition(position, attempt, made.asset_key, made.partition, commit))
                     self.repositories[commit] = _value(made.metadata, REPOSITORY) or ""
             else:
                 at = record.event_log_entry.timestamp
-                self.evaluated.append(Evaluated(position, attempt, at, event.asset_check_evaluation_data))
+                self.evaluations.append(CheckEvaluation(position, attempt, at, event.asset_check_evaluation_data))
 
-    def read_by(self, found: Evaluated, partition: str | None, before: Sequence[RunEvents]) -> str | None:
+    def commit_read_by(self, found: CheckEvaluation, partition: str | None, before: Sequence[RunEvents]) -> str | None:
         """Return the commit at which a check read a partition of its asset; None if it is not known.
 
         Parameters
@@ -144,22 +144,22 @@ class RunEvents:
         before
             The ancestors that this run continues, the nearest first.
         """
-        asset = found.evaluation.asset_key
-        named = _value(found.evaluation.metadata, COMMIT)
+        asset = found.result.asset_key
+        named = _value(found.result.metadata, COMMIT)
         if named:
             return named
         same_attempt = (
-            wrote for wrote in reversed(self.wrote) if wrote.attempt == found.attempt and wrote.asset == asset
+            written for written in reversed(self.written) if written.attempt == found.attempt and written.asset == asset
         )
         if any((found.attempt[0], asset) in run._makes for run in (self, *before)):
-            return next((wrote.commit for wrote in same_attempt if wrote.partition in (partition, None)), None)
+            return next((written.commit for written in same_attempt if written.partition in (partition, None)), None)
         loaded = self._loaded.get((found.attempt, prefix_of(asset)))
         if loaded:
             return loaded
         began = self._began.get(found.attempt, found.position)
-        own = (wrote for wrote in reversed(self.wrote) if wrote.position < began)
-        earlier = (wrote for run in before for wrote in reversed(run.wrote))
-        return next((wrote.commit for wrote in _chain(own, earlier) if _is_of(wrote, asset, partition)), None)
+        own = (written for written in reversed(self.written) if written.position < began)
+        earlier = (written for run in before for written in reversed(run.written))
+        return next((written.commit for written in _chain(own, earlier) if _is_of(written, asset, partition)), None)
 
 
 def checked_at(commit: str) -> dict[str, str]:
@@ -173,13 +173,13 @@ def checked_at(commit: str) -> dict[str, str]:
     return {COMMIT: commit}
 
 
-def _chain(*groups: Iterator[Wrote]) -> Iterator[Wrote]:
+def _chain(*groups: Iterator[WrittenPartition]) -> Iterator[WrittenPartition]:
     for group in groups:
         yield from group
 
 
-def _is_of(wrote: Wrote, asset: AssetKey, partition: str | None) -> bool:
-    return wrote.asset == asset and wrote.partition == partition
+def _is_of(written: WrittenPartition, asset: AssetKey, partition: str | None) -> bool:
+    return written.asset == asset and written.partition == partition
 
 
 def _value(metadata: Mapping[str, object], name: str) -> str | None:

@@ -152,7 +152,7 @@ def deletion_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
             tags={DATA_VERSION: ABSENT},
         )
         for place in changed
-        if not any(event.commit == merge.id for event in log.all_of(RUNLESS, place.path))
+        if not any(event.commit == merge.id for event in log.events_of_run(RUNLESS, place.path))
     ]
     published = [
         AssetMaterialization(

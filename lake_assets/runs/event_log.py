@@ -58,7 +58,7 @@ class EventLog:
         self._instance = instance
         self._runs: dict[str, dict[str, list[Materialized]]] = {}
 
-    def of(self, commit: Commit, place: str) -> Materialized | None:
+    def event_of(self, commit: Commit, place: str) -> Materialized | None:
         """Return the event that reports a place that a commit wrote; None if there is no event.
 
         If no event names this commit, return the newest event of the same run and place, so that the caller can say
@@ -71,10 +71,10 @@ class EventLog:
         place
             The folder.
         """
-        events = self.all_of(CommitMetadata.parse(commit.metadata).run_id or RUNLESS, place)
+        events = self.events_of_run(CommitMetadata.parse(commit.metadata).run_id or RUNLESS, place)
         return next((event for event in events if event.commit == commit.id), events[0] if events else None)
 
-    def all_of(self, run_id: str, place: str) -> list[Materialized]:
+    def events_of_run(self, run_id: str, place: str) -> list[Materialized]:
         """Return a run's events about a place, the newest first.
 
         Parameters

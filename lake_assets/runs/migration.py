@@ -104,9 +104,9 @@ def apply(lake: Lake, branch: str, wanted: list[Move]) -> None:
     start = lake.head(branch).id
     for move in wanted:
         targets = {*move.files.values()}
-        besides = [path for path in (beside(move.after),) if any(is_within(target, path) for target in targets)]
+        folders_beside = [path for path in (beside(move.after),) if any(is_within(target, path) for target in targets)]
         if move.before != move.after:
-            besides.append(move.before)
+            folders_beside.append(move.before)
         with lake.write(
             branch,
             move.after,
@@ -114,7 +114,7 @@ def apply(lake: Lake, branch: str, wanted: list[Move]) -> None:
             f"Move {move.asset} to where format 2 has it",
             CommitMetadata(moved=move.places).to_metadata(),
             move.replaced or None,
-            besides,
+            folders_beside,
         ) as write:
             _copy(lake, start, move, write)
             if move.before != move.after:

@@ -85,7 +85,7 @@ def places_of(objects: Iterable[LakeObject]) -> frozenset[str]:
     )
 
 
-class Made(NamedTuple):
+class Maker(NamedTuple):
     """The commit that made the files of a place, and the place where it wrote them. A migration may have moved them.
 
     Parameters
@@ -114,10 +114,10 @@ def makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dic
     prefix
         A folder that contains all places. Only its history is read.
     """
-    return {place: made.commit for place, made in made_at(lake, ref, places, prefix).items()}
+    return {place: made.commit for place, made in trace_makers(lake, ref, places, prefix).items()}
 
 
-def made_at(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Made]:
+def trace_makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Maker]:
     """Return for each place the commit that made its files, and the place where it wrote them.
 
     Parameters
@@ -132,7 +132,7 @@ def made_at(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> di
         A folder that contains all places. Only its history is read.
     """
     remaining = set(places)
-    found: dict[str, Made] = {}
+    found: dict[str, Maker] = {}
     if not remaining:
         return found
     for commit in lake.log(ref, None, prefix or None):
@@ -140,10 +140,10 @@ def made_at(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> di
         if len(commit.parents) > 1 and made.asset is None:
             continue  # A merge brings in what other commits made.
         for place in _touched(lake, commit, prefix) & remaining:
-            found[place] = Made(commit, place)
+            found[place] = Maker(commit, place)
             if place in made.moved and commit.parents:
                 before = made.moved[place]
-                found[place] = made_at(lake, commit.parents[0], [before], before).get(before, found[place])
+                found[place] = trace_makers(lake, commit.parents[0], [before], before).get(before, found[place])
         remaining -= found.keys()
         if not remaining:
             break

@@ -104,7 +104,7 @@ def why_unpublished(instance: DagsterInstance, run: DagsterRun) -> str:
     failed = [
         f"check {evaluation.asset_check_key.to_user_string()} "
         f"{outcome(passed=False, description=evaluation.description, metadata=evaluation.metadata)}"
-        for evaluation in (found.evaluation for found in RunEvents(instance, run.run_id).evaluated)
+        for evaluation in (found.result for found in RunEvents(instance, run.run_id).evaluations)
         if not evaluation.passed and evaluation.blocking and evaluation.severity == AssetCheckSeverity.ERROR
     ]
     if failed:
@@ -123,9 +123,9 @@ def _materialized(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> dic
     """Return the partitions that a run wrote to a lake, and the last commit of each."""
     events = RunEvents(instance, run.run_id)
     return {
-        (wrote.asset, wrote.partition): wrote.commit
-        for wrote in events.wrote
-        if events.repositories.get(wrote.commit) == lake.repository
+        (written.asset, written.partition): written.commit
+        for written in events.written
+        if events.repositories.get(written.commit) == lake.repository
     }
 
 

@@ -255,7 +255,7 @@ def published_asset(
     keys = list(dict.fromkeys(key for member in members for key in _keys_of(member)))
     definitions = [member for member in members if isinstance(member, AssetsDefinition)]
     specs = [spec for member in members for spec in _specs_of(member)]
-    partitions = partitions_def or _one(group, "partitions_def", [spec.partitions_def for spec in specs])
+    partitions = partitions_def or _shared_value(group, "partitions_def", [spec.partitions_def for spec in specs])
     # With different policies, a backfill would execute the assets and this one in different runs.
     policies = [definition.backfill_policy for definition in definitions]
 
@@ -264,7 +264,7 @@ def published_asset(
         group_name=group,
         deps=keys,
         partitions_def=partitions,
-        backfill_policy=_one(group, "backfill_policy", policies) if partitions is not None else None,
+        backfill_policy=_shared_value(group, "backfill_policy", policies) if partitions is not None else None,
         kinds={"lake"},
         description=(
             f"The audited data of group {group}, visible on `main`: one atomic merge of the run's branch. "
@@ -322,7 +322,7 @@ def _specs_of(member: AssetsDefinition | AssetSpec | AssetKey | str) -> Iterable
     return [member] if isinstance(member, AssetSpec) else []
 
 
-def _one(group: str, name: str, values: Iterable[_T | None]) -> _T | None:
+def _shared_value(group: str, name: str, values: Iterable[_T | None]) -> _T | None:
     """Return the value that all definitions share; None if no definition has a value."""
     distinct: list[_T] = []
     for value in values:

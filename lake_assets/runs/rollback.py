@@ -243,7 +243,7 @@ def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
     events: list[AssetMaterialization] = []
     for place in changed:
         holder = holders.get(place.path, merge)
-        if any(event.commit == holder.id for event in log.all_of(RUNLESS, place.path)):
+        if any(event.commit == holder.id for event in log.events_of_run(RUNLESS, place.path)):
             continue
         tags = {DATA_VERSION: ABSENT}
         if place.path in origins:
@@ -263,7 +263,7 @@ def _version_tags(lake: Lake, log: EventLog, maker: Commit, place: str, at: str)
         at = made.rollback_to
         maker = makers(lake, at, [place], place)[place]
         made = CommitMetadata.parse(maker.metadata)
-    event = log.of(maker, place)
+    event = log.event_of(maker, place)
     if event is not None and event.data_version is not None:
         return {name: value for name, value in event.tags.items() if name.startswith(_VERSION_TAGS)}
     return {DATA_VERSION: made.data_version or place_version(lake, at, place)}

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 SINK = "sink"
 
 RUNS_PER_TICK = 20
-"""The first run updates the sink to the head. Each further run records another range of partitions in Dagster."""
+"""The maximal number of runs per tick.
+
+The first run updates the sink to the head. Each further run records another range of partitions in Dagster.
+"""
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from lake_assets.layout.manifest import MANIFEST, Manifest, read_manifest
 from lake_assets.runs.branch import find_head, materialized
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import RUNLESS, EventLog, Materialized
-from lake_assets.runs.provenance import Made, made_at, makers, place_of, places_of
+from lake_assets.runs.provenance import Maker, makers, place_of, places_of, trace_makers
 
 _BLOCK = 1 << 20
 
@@ -75,7 +75,7 @@ class Verification:
         advance
             Called with the size of each file that was read.
         """
-        made = made_at(self._lake, self.commit.id, self.places)
+        made = trace_makers(self._lake, self.commit.id, self.places)
         files: dict[str, list[LakeObject]] = {}
         others: list[LakeObject] = []
         for item in self.objects:
@@ -152,7 +152,7 @@ class Verification:
         except (LakeError, OSError, ValueError, KeyError, TypeError) as error:
             return Problem(path, f"cannot be read: {type(error).__name__}: {error}")
 
-    def _compare_with_log(self, place: str, manifest: Manifest, made: Made | None) -> Iterator[str]:
+    def _compare_with_log(self, place: str, manifest: Manifest, made: Maker | None) -> Iterator[str]:
         if made is None:
             yield "the commit that made it was not found"
             return
@@ -161,7 +161,7 @@ class Verification:
         if metadata.asset is None:
             yield from self._compare_with_report(place, maker)
             return
-        event = self._log.of(maker, made.place)
+        event = self._log.event_of(maker, made.place)
         run = f"run {metadata.run_id}" if metadata.run_id else "a rollback"
         if event is None:
             yield f"commit {maker.id} says that {run} made it, but Dagster's event log has no such materialization"
@@ -173,7 +173,7 @@ class Verification:
 
     def _compare_with_report(self, place: str, maker: Commit) -> Iterator[str]:
         """Yield how a place that no run made differs from what was last reported to Dagster."""
-        reported = next(iter(self._log.all_of(RUNLESS, place)), None)
+        reported = next(iter(self._log.events_of_run(RUNLESS, place)), None)
         current = self._lake.fingerprint(self.commit.id, place)
         if reported is None or reported.commit is None or self._lake.fingerprint(reported.commit, place) != current:
             yield f"commit {maker.id}, which no run made, is not reported in Dagster's event log"

@@ -95,12 +95,12 @@ def transaction_ungated() -> Iterator[None]:
 def check_before_the_write() -> AbstractContextManager[Any]:
     """A check is taken to have read what its run had written when it ended, not when it began."""
 
-    def read_by(self: RunEvents, found: Any, partition: str | None, before: Any) -> str | None:
-        asset = found.evaluation.asset_key
-        made = [one for one in self.wrote if one.position < found.position]
+    def commit_read_by(self: RunEvents, found: Any, partition: str | None, before: Any) -> str | None:
+        asset = found.result.asset_key
+        made = [one for one in self.written if one.position < found.position]
         return next((one.commit for one in reversed(made) if (one.asset, one.partition) == (asset, partition)), None)
 
-    return patch.object(RunEvents, "read_by", read_by)
+    return patch.object(RunEvents, "commit_read_by", commit_read_by)
 
 
 def first_pass_decides() -> AbstractContextManager[Any]:
@@ -109,7 +109,7 @@ def first_pass_decides() -> AbstractContextManager[Any]:
 
     def passes_first(self: Any, key: Any, place: Any) -> Any:
         found = list(evaluations(self, key, place))
-        return [one for one in found if one[1].evaluation.passed] or found
+        return [one for one in found if one[1].result.passed] or found
 
     return patch.object(audit._Decision, "_evaluations", passes_first)
 
