@@ -59,10 +59,10 @@ class Runs:
     def _asked(self) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
         from dagster import RunsFilter
 
-        from lake_assets.runs.lock import living
+        from lake_assets.runs.lock import live_runs
 
         with open_instance() as instance:
-            found = living(instance)
-            wanted = sorted({*found.going_on, *self.branches})
+            found = live_runs(instance)
+            wanted = sorted({*found.alive, *self.branches})
             runs = instance.get_runs(RunsFilter(run_ids=wanted)) if wanted else []
-        return {run.run_id: run.status.value for run in runs}, found.going_on, found.needed
+        return {run.run_id: run.status.value for run in runs}, found.alive, found.needed

@@ -26,7 +26,8 @@ class S3Settings(Config):
     aws_session_token: str | None = Field(default=None, repr=False, description="Session token")
 
     def client(self) -> S3Client:
-        """Return a client. This imports boto3, which takes seconds."""
-        from lake_assets.sources.s3 import aws_client
+        """Return the client of dagster-aws's S3 resource. This imports boto3, which takes seconds."""
+        from dagster_aws.s3 import S3Resource
 
-        return aws_client(**self.model_dump())
+        # Retries are done by RetryLimits only. (botocore's max_attempts does not count the first attempt.)
+        return S3Resource(**self.model_dump(), max_attempts=0).get_client()

@@ -57,9 +57,9 @@ def open_source(
 
             return HttpSource(spec, naming, limits)
         case "s3":
-            from lake_assets.sources.s3 import S3Source, aws_client
+            from lake_assets.sources.s3 import S3Source, default_client
 
-            return S3Source(spec, naming, s3 or aws_client, limits)
+            return S3Source(spec, naming, s3 or default_client, limits)
         case other:
             raise SourceError(
                 f"{naming.source}: {other}:// is not supported; give a folder, file://, http://, https:// or s3://"

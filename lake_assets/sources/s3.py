@@ -141,18 +141,14 @@ class S3Source(Generic[Key]):
         return found
 
 
-def aws_client(**settings: Any) -> S3Client:
-    """Return the client of dagster-aws's S3 resource. Settings that are not given come from the AWS chain.
+def default_client() -> S3Client:
+    """Return a client whose address and credentials are those of the AWS chain."""
+    import boto3
+    from botocore.config import Config
 
-    Parameters
-    ----------
-    settings
-        Fields of :class:`dagster_aws.s3.S3Resource`.
-    """
-    from dagster_aws.s3 import S3Resource
-
-    # Retries are done by RetryLimits only. (botocore's max_attempts does not count the first attempt.)
-    return S3Resource(**settings, max_attempts=0).get_client()
+    # Retries are done by RetryLimits only. (botocore does not count the first attempt.)
+    client: Any = boto3.client("s3", config=Config(retries={"max_attempts": 0}))
+    return client
 
 
 def _chunks(body: Any, url: str, size: int) -> Iterator[bytes]:

@@ -37,9 +37,11 @@ def s3() -> Iterator[FaultyServer]:
 
 
 def client(server: FaultyServer) -> Callable[[], Any]:
-    from lake_assets.sources.s3 import aws_client
+    from lake_assets.resources.s3 import S3Settings
 
-    return lambda: aws_client(endpoint_url=server.address, aws_access_key_id="test", aws_secret_access_key="test")
+    return lambda: S3Settings(
+        endpoint_url=server.address, aws_access_key_id="test", aws_secret_access_key="test"
+    ).client()
 
 
 def content(folder: Path, batch: str, table: pyarrow.Table | None = None) -> bytes:
