@@ -15,7 +15,7 @@ from lake_assets.lake import transaction as transactions
 from lake_assets.lake.audit import Audit, Entry
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.runs import audit, publishing, rollback, sweeping, verification
+from lake_assets.runs import audit, correction, publishing, rollback, sweeping, verification
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.checked_commits import RunEvents
 from lake_assets.runs.lock import LiveRuns
@@ -63,7 +63,7 @@ def rollback_ungated() -> Iterator[None]:
         head, target = lake.head(MAIN), lake.head(to)
         return rollback.Rollback(head, target, prefix, lake.diff(head.id, target.id, prefix))
 
-    with patch.object(world, "plan_rollback", any_commit), patch.object(rollback, "audit_publication", _everything):
+    with patch.object(world, "plan_rollback", any_commit), patch.object(correction, "audit_publication", _everything):
         yield
 
 
