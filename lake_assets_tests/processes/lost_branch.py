@@ -22,6 +22,7 @@ from lake_assets import environments
 from lake_assets.lake.contract import MAIN
 from lake_assets.runs.branch import branch_name
 from lake_assets.runs.publishing import published_asset
+from lake_assets_tests.conftest import REPOSITORY_ROOT
 
 WHAT_HAPPENS = "TEST_WHAT_SOMEBODY_DOES"
 """Environment variable: ``nothing``, ``delete`` or ``reset``."""
@@ -64,5 +65,5 @@ def job_of(home: str) -> JobDefinition:
 def reconstructable(home: Path) -> ReconstructableJob:
     """Return the job in the form that other processes, and re-executions, want."""
     # Dagster keeps a job by how it is made: without the home, a test would get that of the one before it.
-    pointer = CustomPointer(ModuleCodePointer(__name__, "job_of", None), [str(home)], [])
+    pointer = CustomPointer(ModuleCodePointer(__name__, "job_of", str(REPOSITORY_ROOT)), [str(home)], [])
     return ReconstructableRepository(pointer).get_reconstructable_job("lost")
