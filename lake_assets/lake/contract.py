@@ -185,6 +185,14 @@ class RetentionRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """What needs old data: a branch, a tag or the like, and the id of the commit that it needs."""
+
+    what: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Removable:
     """Data of one kind that may be removed.
 
@@ -198,12 +206,15 @@ class Removable:
         Bytes on disk that removing them frees.
     rule
         The rule by which the store's own job removes them, which is then what counts them; None: this program does.
+    held_by
+        Where nothing may be removed, what needs data that ``main``'s head does not hold, the oldest commit first.
     """
 
     kind: str
     count: int
     frees: int
     rule: RetentionRule | None = None
+    held_by: tuple[Holder, ...] = ()
 
 
 class Lake(Protocol):
