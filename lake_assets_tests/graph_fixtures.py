@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
-from lake_assets import definitions, domains, environments
+from lake_assets import definitions, environments
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets_tests.defs.environments import use_fresh
 from lake_assets_tests.shared_spark import SharedSpark
 from lake_assets_tests.small_graph import SmallGraph
 
@@ -56,11 +57,12 @@ class Graph:
 
 
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallGraph]:
-    """A small graph, without Spark, on a fresh home and an instance in memory."""
-    for variable in domains.all_variables():
-        monkeypatch.delenv(variable.name, raising=False)
-    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+def small(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallGraph]:
+    """A small graph, without Spark, on a fresh home and an instance in memory.
+
+    The lake is an embedded one, or of the backend that a test is parametrized with (indirectly).
+    """
+    use_fresh(getattr(request, "param", "embedded"), tmp_path, monkeypatch)
     with DagsterInstance.ephemeral() as instance:
         yield SmallGraph(tmp_path / "source", instance)
 

@@ -48,8 +48,8 @@ class CodeLocation(Protocol):
         """Open the NoSQL store. None if there is none."""
         ...
 
-    def delivered_commits(self, lake: Lake) -> Iterator[str]:
-        """Yield the commits that the sinks reflect, except those in the NoSQL store."""
+    def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
+        """Yield the sinks, except those in the NoSQL store, each with the commit that it reflects."""
         ...
 
     def spark(self) -> SparkResource:
@@ -73,12 +73,12 @@ class _Own:
     def find_nosql(self, read_only: bool) -> NoSQLStore:
         return environments.open_nosql(read_only=read_only)
 
-    def delivered_commits(self, lake: Lake) -> Iterator[str]:
+    def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
         from lake_assets.defs.words.resources import words_outbox
 
         outbox = words_outbox(environments.kafka_resource()).outbox(lake.repository)
         if commit := outbox.delivered():
-            yield commit
+            yield "outbox of the words", commit
 
     def spark(self) -> SparkResource:
         with _initialized(environments.spark_resource(environments.lake_resource())) as spark:
@@ -120,10 +120,10 @@ class _Module:
         with _initialized(resource) as store:
             return store.open(read_only=read_only)
 
-    def delivered_commits(self, lake: Lake) -> Iterator[str]:
-        for _, commit in sink_commits():
+    def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
+        for asset, commit in sink_commits():
             if commit is not None:
-                yield commit
+                yield f"sink {asset.to_user_string()}", commit
 
     def spark(self) -> SparkResource:
         from lake_assets.resources.lake import LakeResource
@@ -202,8 +202,8 @@ def spark_resource() -> SparkResource:
     return _chosen.spark()
 
 
-def reflected_commits(lake: Lake) -> Iterator[str]:
-    """Yield the commits that the sinks of the selected code location reflect.
+def reflected_commits(lake: Lake) -> Iterator[tuple[str, str]]:
+    """Yield the sinks of the selected code location, each with the commit that it reflects.
 
     It is an error if a store does not answer, since the commit that it needs is then not known.
 
@@ -217,7 +217,7 @@ def reflected_commits(lake: Lake) -> Iterator[str]:
         with closing(store):
             for table in store.tables():
                 if commit := store.source_commit(table):
-                    yield commit
+                    yield f"table {table}", commit
     yield from _chosen.delivered_commits(lake)
 
 

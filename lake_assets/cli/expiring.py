@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Annotated
@@ -35,20 +36,30 @@ def expire(
     """
     before = datetime.now(timezone.utc) - _age(older_than)
     with closing(open_lake()) as lake:
-        sinks = sorted(set(reflected_commits(lake)))
+        sinks: dict[str, list[str]] = {}
+        for sink, commit in reflected_commits(lake):
+            sinks.setdefault(commit, []).append(sink)
         folders = [path_of(lake, prefix, MAIN) for prefix in keep_prefix or ()]
-        found = lake.expire(before, keep or (), sinks, folders, yes=yes)
+        found = lake.expire(before, keep or (), sorted(sinks), folders, yes=yes)
     if found.rule is not None:
         _say_rule(found.rule, yes, json)
     else:
-        _say_found(found, before, yes, json)
+        _say_found(found, sinks, before, yes, json)
 
 
-def _say_found(found: Removable, before: datetime, yes: bool, json: bool) -> None:
+def _say_found(found: Removable, sinks: Mapping[str, Sequence[str]], before: datetime, yes: bool, json: bool) -> None:
+    held_by = [
+        {"held_by": what, "commit": holder.commit}
+        for holder in found.held_by
+        for what in (sinks.get(holder.commit, ["sink"]) if holder.what == "sink" else [holder.what])
+    ]
     if json:
-        emit({"removed": yes, "before": before, "found": removable(found)})
+        emit({"removed": yes, "before": before, "found": removable(found), "held_by": held_by})
     elif not found.count:
         print(f"Nothing to expire: data older than {moment(before)} are needed, or were removed already.")
+        if held_by:
+            print("Older data than main's newest are needed by:")
+            show(held_by)
     else:
         print("Freed:" if yes else "Would be freed:")
         show([{"kind": found.kind, "count": found.count, "frees": amount(found.frees)}], right=("count",))

@@ -233,6 +233,14 @@ class RetentionRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """What needs old data: a branch, a tag or the like, and the id of the commit that it needs."""
+
+    what: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Removable:
     """Data of one kind that may be removed.
 
@@ -246,12 +254,15 @@ class Removable:
         Bytes on disk that are freed by removing them.
     rule
         The retention rule, if the store's own job removes the data. Then ``count`` and ``frees`` are 0.
+    held_by
+        If nothing may be removed: what needs data that ``main``'s head does not hold, the oldest commit first.
     """
 
     kind: str
     count: int
     frees: int
     rule: RetentionRule | None = None
+    held_by: tuple[Holder, ...] = ()
 
 
 class Lake(Protocol):

@@ -53,6 +53,30 @@ def test_what_a_table_reflects_stays(
     store.write("latest", pandas.DataFrame({"ISIN": ["DE1"]}), key=["ISIN"], source_commit=replaced)
     assert answer("expire", "--older-than", "0d", "--yes")["found"]["count"] == 0
     assert lake.path(replaced, "stocks_csv")
+    for yes in ([], ["--yes"]):
+        assert answer("expire", "--older-than", "0d", *yes)["held_by"] == [
+            {"held_by": "table latest", "commit": replaced}
+        ]
+    shown = command("expire", "--older-than", "0d").stdout
+    assert f"table latest  {replaced}\n" in shown
+
+
+def test_it_names_what_holds_old_data_back(answer: Callable[..., Any], lake: EmbeddedLake, replaced: str) -> None:
+    (young,) = answer("expire", "--older-than", "90d")["held_by"]
+    assert young["held_by"] == "commits that are not older"
+    lake.tag("v1", replaced)
+    lake.create_branch("run-1", replaced)
+    with lake.write("run-1", "notes") as write:
+        Path(write.root, "new.txt").write_text("new")
+    told = answer("expire", "--older-than", "0d", "--keep", replaced)
+    assert told["found"]["count"] == 0
+    needed = {holder["held_by"]: holder["commit"] for holder in told["held_by"]}
+    assert needed == {
+        "tag v1": replaced,
+        "branch run-1": lake.head("run-1").id,
+        "beginning of branch run-1": replaced,
+        "--keep": replaced,
+    }
 
 
 @pytest.mark.parametrize("yes", [[], ["--yes"]])

@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas
-import polars
 import pyarrow as pa
 import pyspark.sql
+import pytest
 
 from lake_assets.frames.pandas import to_arrow
 from lake_assets_tests.io_managers.typed_values import pandas_frame, spark_frame
+
+try:
+    import polars
+except ModuleNotFoundError:
+    polars = None
+
+NO_POLARS = "polars is not installed: the version that is supported wants Python 3.11"
 
 
 @dataclass(frozen=True)
@@ -59,17 +66,29 @@ LIBRARIES = {
     "pyarrow.RecordBatchReader": Library(
         pa.RecordBatchReader, lambda rows: rows.to_reader(5), lambda frame: frame.read_all(), _arrow_class
     ),
-    "polars.DataFrame": Library(
-        polars.DataFrame,
-        polars.from_arrow,
-        lambda frame: frame.to_arrow(),
-        lambda frame, name: str(frame.schema[name]),
-    ),
-    "polars.LazyFrame": Library(
-        polars.LazyFrame,
-        lambda rows: polars.DataFrame(polars.from_arrow(rows)).lazy(),
-        lambda frame: frame.collect().to_arrow(),
-        lambda frame, name: str(frame.collect_schema()[name]),
-    ),
 }
+if polars is not None:
+    LIBRARIES |= {
+        "polars.DataFrame": Library(
+            polars.DataFrame,
+            polars.from_arrow,
+            lambda frame: frame.to_arrow(),
+            lambda frame, name: str(frame.schema[name]),
+        ),
+        "polars.LazyFrame": Library(
+            polars.LazyFrame,
+            lambda rows: polars.DataFrame(polars.from_arrow(rows)).lazy(),
+            lambda frame: frame.collect().to_arrow(),
+            lambda frame, name: str(frame.collect_schema()[name]),
+        ),
+    }
 WITHOUT_SPARK = tuple(name for name in LIBRARIES if name != "Spark")
+EACH_WITHOUT_SPARK = [
+    *WITHOUT_SPARK,
+    *(
+        pytest.param(name, marks=pytest.mark.skip(reason=NO_POLARS))
+        for name in ("polars.DataFrame", "polars.LazyFrame")
+        if polars is None
+    ),
+]
+"""For `pytest.mark.parametrize`: what is not installed is skipped, and says why."""

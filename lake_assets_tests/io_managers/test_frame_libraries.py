@@ -5,12 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas
-import polars
 import pyarrow as pa
 import pyspark.sql
 import pytest
@@ -21,11 +19,10 @@ from lake_assets.frames.parquet import ParquetTarget, write_rows
 from lake_assets.frames.registry import LIBRARIES as REGISTERED
 from lake_assets.frames.registry import supported
 from lake_assets.frames.rows import StreamRows
-from lake_assets.frames.stored_types import RefusedColumn
 from lake_assets.io_managers.parquet import ParquetIOManager
 from lake_assets.resources.lake import EmbeddedLake
 from lake_assets_tests.io_managers.conftest import Workbench
-from lake_assets_tests.io_managers.libraries import LIBRARIES, WITHOUT_SPARK
+from lake_assets_tests.io_managers.libraries import EACH_WITHOUT_SPARK, LIBRARIES, NO_POLARS, WITHOUT_SPARK
 
 MANAGERS = ("parquet_io_manager", "lake_file_io_manager", "nosql_io_manager")
 ROWS = pa.table({"ISIN": ["CH0011075394", "DE0007164600"], "Price": [2.5, None], "Trades": [4, 3]})
@@ -55,6 +52,12 @@ def reading(name: str, seen: list[pa.Table], **options: Any) -> AssetsDefinition
     return asset(name=f"by_{name.replace('.', '_')}", **options)(reader)
 
 
+def annotated(function: Any, annotation: type) -> AssetsDefinition:
+    function.__annotations__["bars"] = annotation
+    return asset(function)
+
+
+@pytest.mark.skipif("polars.DataFrame" not in LIBRARIES, reason=NO_POLARS)
 def test_the_libraries_of_the_tests_are_those_of_the_registry() -> None:
     assert {library.frame_class for library in REGISTERED} == {library.annotation for library in LIBRARIES.values()}
 
@@ -70,7 +73,7 @@ def test_no_library_is_imported_before_somebody_uses_it() -> None:
 
 
 @pytest.mark.parametrize("manager", MANAGERS)
-@pytest.mark.parametrize("writer", WITHOUT_SPARK)
+@pytest.mark.parametrize("writer", EACH_WITHOUT_SPARK)
 def test_what_one_library_wrote_every_other_reads(workbench: Workbench, manager: str, writer: str) -> None:
     seen: list[pa.Table] = []
     readers = [reading(name, seen) for name in WITHOUT_SPARK]
@@ -79,7 +82,7 @@ def test_what_one_library_wrote_every_other_reads(workbench: Workbench, manager:
 
 
 @pytest.mark.parametrize("manager", MANAGERS)
-@pytest.mark.parametrize("name", WITHOUT_SPARK)
+@pytest.mark.parametrize("name", EACH_WITHOUT_SPARK)
 def test_a_frame_without_rows_keeps_its_columns(workbench: Workbench, manager: str, name: str) -> None:
     seen: list[pa.Table] = []
     assert workbench.run(bars(lambda: LIBRARIES[name].make(ROWS.slice(0, 0)), manager), reading(name, seen)).success
@@ -96,7 +99,7 @@ def test_the_same_rows_have_the_same_version_whichever_library_wrote_them(workbe
 
 
 @pytest.mark.parametrize("manager", MANAGERS[:2])
-@pytest.mark.parametrize("name", WITHOUT_SPARK)
+@pytest.mark.parametrize("name", EACH_WITHOUT_SPARK)
 def test_one_frame_over_several_partitions_is_taken_apart_and_put_together(
     workbench: Workbench, manager: str, name: str
 ) -> None:
@@ -107,7 +110,7 @@ def test_one_frame_over_several_partitions_is_taken_apart_and_put_together(
     assert seen[0].sort_by("number").to_pydict() == rows.to_pydict()
 
 
-@pytest.mark.parametrize("name", WITHOUT_SPARK)
+@pytest.mark.parametrize("name", EACH_WITHOUT_SPARK)
 def test_rows_of_another_partition_are_refused(workbench: Workbench, name: str) -> None:
     rows = pa.table({"number": [1, 2], "day": ["2017-07-27", "2017-07-30"]})
     made = bars(lambda: LIBRARIES[name].make(rows), partitions_def=DAYS)
@@ -141,92 +144,11 @@ def test_a_spark_frame_where_there_is_no_spark_is_one_clear_error(workbench: Wor
         workbench.run(bars(ROWS), asset(reader))
 
 
-REFUSED = {
-    "a time of day": polars.Series([time(1)]),
-    "an interval": polars.Series([timedelta(1)]),
-    "objects": polars.Series([object()], dtype=polars.Object),
-    "128 bits": polars.Series([1], dtype=polars.Int128),
-    "unsigned beyond int64": polars.Series([2**64 - 1], dtype=polars.UInt64),
-    "below the microsecond": polars.Series([1], dtype=polars.Datetime("ns")),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.parametrize("lazy", [False, True])
-def test_what_polars_has_and_the_lake_has_not_is_refused_by_name(workbench: Workbench, name: str, lazy: bool) -> None:
-    frame = polars.DataFrame({"bad": REFUSED[name]})
-    with pytest.raises(RefusedColumn, match=r"^column 'bad' "):
-        workbench.run(bars(frame.lazy() if lazy else frame))
-
-
-KEPT = {
-    "categories": (polars.Series(["a"], dtype=polars.Categorical), ["a"]),
-    "an enumeration in a list": (polars.Series([["a"]], dtype=polars.List(polars.Enum(["a"]))), [["a"]]),
-    "an array": (polars.Series([[1, 2]], dtype=polars.Array(polars.Int8, 2)), [[1, 2]]),
-    "a time of a zone": (
-        polars.Series([datetime(2024, 7, 1)]).dt.replace_time_zone("Europe/Berlin"),
-        [datetime.fromisoformat("2024-07-01T00:00:00+02:00")],
-    ),
-}
-
-
-@pytest.mark.parametrize("name", KEPT)
-@pytest.mark.parametrize("lazy", [False, True])
-def test_what_polars_spells_otherwise_is_stored_as_the_plain_type(workbench: Workbench, name: str, lazy: bool) -> None:
-    series, values = KEPT[name]
-    frame, seen = polars.DataFrame({"kept": series}), list[pa.Table]()
-    workbench.run(bars(frame.lazy() if lazy else frame), reading("pyarrow.Table", seen))
-    assert seen[0]["kept"].to_pylist() == values
-
-
 def test_a_table_of_runs_is_stored_as_its_values(workbench: Workbench) -> None:
     runs = pa.RunEndEncodedArray.from_arrays([2, 3], pa.array(["a", None]), pa.run_end_encoded(pa.int32(), pa.string()))
     seen: list[pa.Table] = []
     workbench.run(bars(pa.table({"kept": runs})), reading("pyarrow.Table", seen))
     assert seen[0].to_pydict() == {"kept": ["a", "a", None]}
-
-
-def test_a_lazy_frame_scans_files_and_reads_the_commit_that_it_was_given(workbench: Workbench) -> None:
-    frames: list[polars.LazyFrame] = []
-
-    @asset
-    def reader(bars: Any) -> None:
-        frames.append(bars)
-        assert "Parquet SCAN" in bars.explain()
-        # Somebody publishes something else meanwhile.
-        workbench.publish(workbench.run(_bars_of(ROWS.slice(1))))
-        assert len(bars.collect()) == 2
-        assert bars.filter(polars.col("Trades") == 4).select("ISIN").collect().rows() == [("CH0011075394",)]
-
-    reader = _annotated(reader.op.compute_fn.decorated_fn, polars.LazyFrame)  # type: ignore[union-attr]
-    workbench.publish(workbench.run(bars(ROWS)))
-    assert workbench.run(bars(ROWS), reader, selection=["reader"]).success
-
-
-def _bars_of(rows: pa.Table) -> AssetsDefinition:
-    return bars(rows)
-
-
-def _annotated(function: Any, annotation: type) -> AssetsDefinition:
-    function.__annotations__["bars"] = annotation
-    return asset(function)
-
-
-def test_a_lazy_frame_of_files_that_differ_reads_only_what_is_wanted(workbench: Workbench) -> None:
-    for day, rows in {
-        "27": pa.table({"a": pa.array([1], pa.int8())}),
-        "28": pa.table({"a": [2**40], "b": ["x"]}),
-    }.items():
-        workbench.publish(workbench.run(bars(rows, partitions_def=DAYS), partition_key=f"2017-07-{day}"))
-
-    def reader(bars: Any) -> None:
-        assert bars.collect().rows() == [(1, None, "2017-07-27"), (2**40, "x", "2017-07-28")]
-        assert bars.select(polars.len()).collect().item() == 2
-        assert bars.select("day").head(1).collect().rows() == [("2017-07-27",)]
-        assert bars.filter(polars.col("b").is_not_null()).select("a").collect().rows() == [(2**40,)]
-
-    made = bars(ROWS, partitions_def=DAYS)
-    assert workbench.run(made, _annotated(reader, polars.LazyFrame), selection=["reader"]).success
 
 
 def test_a_stream_is_written_and_read_in_bounded_memory(workbench: Workbench) -> None:
@@ -248,7 +170,7 @@ def test_a_stream_is_written_and_read_in_bounded_memory(workbench: Workbench) ->
             most = max(most, pa.total_allocated_bytes() - before)
         assert rows == batches * (1 << 17)
 
-    stream = _annotated(reader, pa.RecordBatchReader)
+    stream = annotated(reader, pa.RecordBatchReader)
     assert workbench.run(bars(lambda: pa.RecordBatchReader.from_batches(batch.schema, endless())), stream).success
     assert batches * batch.nbytes > 600 << 20
     assert most < 250 << 20

@@ -16,7 +16,10 @@ from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.runs.verification import Verification
 from lake_assets_tests.audits import TESTS
+from lake_assets_tests.lake.backends import BACKENDS
 from lake_assets_tests.small_graph import SmallGraph
+
+both_lakes = pytest.mark.parametrize("small", BACKENDS, indirect=True)
 
 
 def rolled_back(small: SmallGraph, lake: Lake, to: str, asset: str = "") -> Commit:
@@ -165,6 +168,7 @@ def test_a_commit_that_main_never_held_is_refused(small: SmallGraph, lake: Lake)
         plan_rollback(lake, MAIN, "nothing")
 
 
+@both_lakes
 def test_one_partition_goes_back_alone(small: SmallGraph, lake: Lake) -> None:
     small.publish_range("mon", "tue", 1.0)
     lake.tag("before", MAIN)
@@ -183,6 +187,7 @@ def test_one_partition_goes_back_alone(small: SmallGraph, lake: Lake) -> None:
     assert list(Verification(lake, small.instance, MAIN).problems(lambda _: None)) == []
 
 
+@both_lakes
 def test_a_partition_that_was_not_there_goes(small: SmallGraph, lake: Lake) -> None:
     small.publish("mon", 1.0)
     lake.tag("before", MAIN)
@@ -196,6 +201,7 @@ def test_a_partition_that_was_not_there_goes(small: SmallGraph, lake: Lake) -> N
     assert lake.fingerprint(MAIN, "prices/partition=tue") is not None
 
 
+@both_lakes
 def test_what_lies_beside_the_whole_asset_stays_where_one_partition_goes_back(small: SmallGraph, lake: Lake) -> None:
     small.publish("mon", 1.0)
     whole, of_monday = beside("prices"), beside("prices/partition=mon")
@@ -223,6 +229,7 @@ def test_what_lies_beside_the_whole_asset_stays_where_one_partition_goes_back(sm
     assert lake.fingerprint(MAIN, whole) == lake.fingerprint("before", whole)
 
 
+@both_lakes
 def test_a_part_of_what_was_written_as_a_whole_is_refused(small: SmallGraph, lake: Lake) -> None:
     small.publish("mon", 1.0)
     (part,) = [item.path for item in lake.list(MAIN, "prices/partition=mon") if item.path.endswith(".parquet")]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from lake_assets.kafka.address import TopicAddress
+from lake_assets.spark.compressed import any_name_but, cannot_decompress
 from lake_assets.spark.session import AS_NAMED, can_be_escaped, file_uri
 from lake_assets.streaming.query import Loss, StreamSource, StreamSourceError
 
@@ -174,11 +175,14 @@ class FolderSource:
             raise StreamSourceError(f"WORDS_SOURCE: {what}; rename it")
         # A file that was never read is new, even if its modification time is old.
         reader = session.readStream.option("recursiveFileLookup", "true").option("maxFileAge", "36500d")
+        if damaged := self._damaged():
+            reader = reader.option("pathGlobFilter", any_name_but(damaged))
         return _dated(reader.format("text").schema("value STRING").load(file_uri(self.folder)))
 
     def passed_over(self) -> Sequence[str]:
-        """Describe the files and folders that Spark ignores because of their names."""
-        return [f"{show(path)}: {why}; rename it" for path, why in self._walk() if why]
+        """Describe the files and folders that Spark ignores, and what to do about each."""
+        damaged = self._damaged()
+        return [f"{show(path)}: {why}" for path, why in self._walk(damaged) if why]
 
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
         """Return the lines of the files that were read."""
@@ -209,33 +213,48 @@ class FolderSource:
     def files(self) -> dict[str, float]:
         """Return the files that Spark would read, also in subfolders: path to modification time (s since 1970)."""
         found: dict[str, float] = {}
-        for path, why in self._walk():
+        for path, why in self._walk(self._damaged()):
             # A file may be deleted meanwhile.
             with suppress(OSError):
                 if not why:
                     found[str(path)] = path.stat().st_mtime
         return found
 
-    def _walk(self) -> Iterator[tuple[Path, str | None]]:
-        """Yield each file with the reason why Spark ignores it, or None. An ignored folder is yielded as a whole."""
+    def _damaged(self) -> dict[str, Path]:
+        """Return the names of the files whose bytes are not what their suffix says, each with one such file."""
+        files = (path for path, why in self._walk({}) if not why)
+        return {path.name: path for path in files if cannot_decompress(path)}
+
+    def _walk(self, damaged: Mapping[str, Path]) -> Iterator[tuple[Path, str | None]]:
+        """Yield each file with the reason why Spark ignores it, or None. An ignored folder is yielded as a whole.
+
+        Parameters
+        ----------
+        damaged
+            Names that Spark is told to ignore, in all folders.
+        """
         for root, folders, names in os.walk(self.folder):
             for name in sorted([*folders, *names]):
+                path = Path(root, name)
                 why = unread(name)
+                if not why and name in damaged and name not in folders:
+                    like = f"it has the name of {show(damaged[name])}, which Spark cannot read; rename either"
+                    why = cannot_decompress(path) or like
                 if why or name not in folders:
-                    yield Path(root, name), why
+                    yield path, why
             folders[:] = [name for name in folders if not unread(name)]
 
 
 def unread(name: str) -> str | None:
-    """Return why Spark ignores a file or folder of a name. None if Spark reads it."""
+    """Return why Spark ignores a file or folder of a name, and the remedy. None if Spark reads it."""
     if name.startswith(".") or (name.startswith("_") and "=" not in name):
-        return f"Spark passes over names that begin with {name[0]!r}"
+        return f"Spark passes over names that begin with {name[0]!r}; rename it"
     if name.endswith("._COPYING_"):
-        return "Spark takes it for a copy that has not ended"
+        return "Spark takes it for a copy that has not ended; rename it"
     try:
         name.encode()
     except UnicodeEncodeError:
-        return "its name is not UTF-8"
+        return "its name is not UTF-8; rename it"
     return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pygit2
 from pygit2 import Commit as GitCommit
 from pygit2.enums import SortMode
 
-from lake_assets.lake.contract import MAIN, Removable
+from lake_assets.lake.contract import MAIN, Holder, Removable
 from lake_assets.lake.embedded.commits import Commits
 from lake_assets.lake.embedded.gc import Collector, Reached
 from lake_assets.lake.embedded.objects import Objects
@@ -91,9 +91,10 @@ class Expiry:
         yes: bool,
     ) -> Removable:
         """Find the data that expire, and remove them if ``yes``; see :meth:`EmbeddedLake.expire`."""
-        survey = self._survey(before, list(keep), list(from_commits), list(prefixes))
+        keep, from_commits = list(keep), list(from_commits)
+        survey = self._survey(before, keep, from_commits, list(prefixes))
         if not yes:
-            return _summary(self._expired(survey))
+            return self._explained(_summary(self._expired(survey)), before, keep, from_commits)
         # No ref moves meanwhile, so none can start to need data that are about to be removed.
         with self._refs.frozen():
             self._update(survey, before)
@@ -101,7 +102,46 @@ class Expiry:
             self._record.note((path.name for path, _ in found), datetime.now(timezone.utc))
             for path, _ in found:
                 path.unlink(missing_ok=True)
-            return _summary(found)
+        return self._explained(_summary(found), before, keep, from_commits)
+
+    def _explained(
+        self, found: Removable, before: datetime, keep: list[GitCommit], from_commits: list[GitCommit]
+    ) -> Removable:
+        """Add what needs old data, where nothing expires."""
+        return found if found.count else replace(found, held_by=tuple(self._holders(before, keep, from_commits)))
+
+    def _holders(self, before: datetime, keep: list[GitCommit], from_commits: list[GitCommit]) -> Iterator[Holder]:
+        main = self._refs.branch(MAIN)
+        history = self._history([main], ())
+        needs: list[tuple[str, GitCommit, set[pygit2.Oid]]] = []
+        for name in self._refs.branches():
+            head = self._refs.branch(name)
+            needs.append((f"branch {name}", head, {head.id}))
+            began = self._merge_bases([head]) if name != MAIN else ()
+            needs += [(f"beginning of branch {name}", commit, {commit.id}) for commit in began]
+        for name, commit in self._refs.tags().items():
+            tagged = self._repository[commit].peel(GitCommit)
+            needs.append((f"tag {name}", tagged, {tagged.id}))
+        needs += [("--keep", commit, {commit.id}) for commit in keep]
+        for commit in from_commits:
+            older = {old.id for old in self._repository.walk(commit.id, SortMode.NONE)}
+            needs.append(("sink", commit, (history.keys() - older) | {commit.id}))
+        young = {name: commit for name, commit in history.items() if commit.commit_time >= before.timestamp()}
+        if young:
+            oldest = min(young.values(), key=lambda commit: commit.commit_time)
+            needs.append(("commits that are not older", oldest, set(young)))
+        current = self._data([main.id])
+        for what, commit, needed in sorted(needs, key=lambda need: need[1].commit_time):
+            if any(self._file(name).exists() for name in self._data(needed) - current):
+                yield Holder(what, str(commit.id))
+
+    def _data(self, commits: Iterable[pygit2.Oid]) -> set[str]:
+        reached = Reached()
+        self._collector.reach((self._tree(name) for name in commits), reached)
+        return reached.data
+
+    def _file(self, sha256: str) -> Path:
+        return self._objects.root / sha256[:2] / sha256[2:4] / sha256
 
     def _survey(
         self, before: datetime, keep: list[GitCommit], from_commits: list[GitCommit], prefixes: list[str]
@@ -134,7 +174,7 @@ class Expiry:
 
     def _expired(self, survey: _Survey) -> Iterator[tuple[Path, int]]:
         for sha256 in sorted(survey.held.data - survey.needed.data):
-            path = self._objects.root / sha256[:2] / sha256[2:4] / sha256
+            path = self._file(sha256)
             with suppress(FileNotFoundError):
                 yield path, path.stat().st_blocks * 512
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import re
 import unicodedata
+import zlib
 from pathlib import Path
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 from pyspark.sql import SparkSession
 
 from lake_assets.defs.words.source import FolderSource, files_read
+from lake_assets.spark.compressed import any_name_but
 from lake_assets.streaming.query import StreamSourceError
 
 READ = [
@@ -34,6 +41,30 @@ PASSED_OVER = {
 }
 
 
+COMPRESSED = {
+    "good.gz": gzip.compress(b"gzip\n"),
+    "two.gz": gzip.compress(b"one\n") + gzip.compress(b"two\n"),
+    "LOUD.GZ": gzip.compress(b"loud\n"),
+    "good.bz2": bz2.compress(b"bzip2\n"),
+    "good.deflate": zlib.compress(b"deflate\n"),
+    "hadoop.lz4": b"\0\0\0\6\0\0\0\7`hello\n",
+    "hadoop.snappy": b"\0\0\0\6\0\0\0\10\6\x14hello\n",
+    "empty.gz": b"",
+    "x.gz.txt": b"text\n",
+}
+"""Name and bytes of what Spark decompresses, or reads as it is."""
+ITS_LINES = ["gzip", "one", "two", "loud", "bzip2", "deflate", "hello", "hello", "text"]
+
+NOT_AS_NAMED = {
+    **{f"plain.{suffix}": b"some words\n" for suffix in ("gz", "bz2", "deflate", "lz4", "snappy")},
+    **dict.fromkeys(("[1].gz", "{a,b}.GZ", "a:b.gz", "new\nline.gz", "st*r?.gz", "Köln.gz", "\\d.gz"), b"some words\n"),
+    "short.gz": gzip.compress(b"short\n")[:-5],
+    "tail.gz": gzip.compress(b"tail\n") + b"more",
+    "frame.lz4": bytes.fromhex("04224d186040820600008068656c6c6f0a00000000"),
+    "in/plain.gz": b"some words\n",
+}
+
+
 def folder_of_names(folder: Path) -> FolderSource:
     """Write files of all these names, each with its own number."""
     for number, name in enumerate([*READ, *PASSED_OVER]):
@@ -42,6 +73,21 @@ def folder_of_names(folder: Path) -> FolderSource:
         path.write_text(f"{number}\n")
     (folder / "latin\udce9\n.txt").write_text("lost\n")
     return FolderSource(folder)
+
+
+def read(source: FolderSource, spark: SparkSession, checkpoint: Path) -> list[str]:
+    """Return the lines of a run of the stream."""
+    seen: list[str] = []
+    query = (
+        source.lines(spark, fail_on_data_loss=True)
+        .select("value")
+        .writeStream.option("checkpointLocation", f"file://{checkpoint}")
+        .trigger(availableNow=True)
+        .foreachBatch(lambda frame, _: seen.extend(row.value for row in frame.collect()))
+        .start()
+    )
+    query.awaitTermination()
+    return seen
 
 
 def test_the_files_that_spark_passes_over_are_named_in_a_line_each(tmp_path: Path) -> None:
@@ -63,18 +109,44 @@ def test_a_folder_that_spark_cannot_name_is_said_to_be(tmp_path: Path) -> None:
 def test_spark_reads_all_others_once_and_again_for_a_recount(spark: SparkSession, tmp_path: Path) -> None:
     source = folder_of_names(tmp_path / "[words] 1*2")
     checkpoint = tmp_path / "checkpoint"
-    seen: list[str] = []
-    for _ in range(2):
-        lines = source.lines(spark, fail_on_data_loss=True).select("value")
-        query = (
-            lines.writeStream.option("checkpointLocation", f"file://{checkpoint}")
-            .trigger(availableNow=True)
-            .foreachBatch(lambda frame, _: seen.extend(row.value for row in frame.collect()))
-            .start()
-        )
-        query.awaitTermination()
+    seen = [line for _ in range(2) for line in read(source, spark, checkpoint)]
     expected = sorted(str(number) for number in range(len(READ)))
     assert sorted(seen) == expected
     assert files_read(LocalFileSystem(), str(checkpoint / "sources/0")).keys() == source.files().keys()
     recount = source.all_lines(spark, None, checkpoint)  # type: ignore[arg-type]
     assert sorted(row.value for row in recount.select("value").collect()) == expected
+
+
+@given(st.lists(st.text(max_size=5), min_size=1, max_size=5), st.text(max_size=5))
+def test_a_glob_matches_all_names_but_some(names: list[str], other: str) -> None:
+    # As Hadoop makes a regular expression of a glob.
+    parts: list[str] = re.findall(r"\\.|.", any_name_but(names), re.DOTALL)
+    spelled = {"{": "(?:", "}": ")", ",": "|", "*": ".*", "?": "."}
+    glob = re.compile("".join(spelled.get(part, part) for part in parts), re.DOTALL)
+    assert not any(glob.fullmatch(name) for name in names)
+    assert bool(glob.fullmatch(other)) == (other not in names)
+
+
+def test_what_is_not_compressed_as_its_name_says_is_named_and_holds_up_nothing(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    source = FolderSource(tmp_path / "words")
+    (source.folder / "in").mkdir(parents=True)
+    for name, data in {**COMPRESSED, **NOT_AS_NAMED}.items():
+        (source.folder / name).write_bytes(data)
+    # A good file of the same name as a bad one waits until one of them is renamed.
+    (source.folder / "in/tail.gz").write_bytes(gzip.compress(b"waits\n"))
+    (source.folder / "new.zst").write_bytes(b"(\xb5/\xfd")
+
+    told = source.passed_over()
+    assert len(told) == len(NOT_AS_NAMED) + 2
+    assert all((line.isprintable() and "rename" in line) or line.endswith("decompress it") for line in told)
+    (waits,) = (line for line in told if "in/tail.gz" in line)
+    assert "has the name of" in waits
+    assert source.files().keys() == {str(source.folder / name) for name in COMPRESSED}
+
+    assert sorted(read(source, spark, tmp_path / "checkpoint")) == sorted(ITS_LINES)
+    (source.folder / "plain.gz").rename(source.folder / "plain.txt")
+    (source.folder / "in/plain.gz").unlink()
+    (source.folder / "tail.gz").unlink()
+    assert sorted(read(source, spark, tmp_path / "checkpoint")) == ["some words", "waits"]
