@@ -1,6 +1,6 @@
-"""What is used of Dagster beyond its public API, each with the reason why.
+"""The private parts of Dagster that are used, each with the reason.
 
-An upgrade of Dagster is looked at here first.
+When Dagster is upgraded, check this module first.
 """
 
 # No postponed annotations here: they are re-exported to modules whose annotations Dagster reads.
@@ -17,16 +17,16 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 # Type hints only: the assets of one job.
 from dagster._core.definitions.assets.job.asset_layer import AssetLayer
 
-# Keys of a dynamic definition are in the instance, and a definition asks for them through this context.
+# The keys of a dynamic partitions definition are in the instance. The definition reads them through this context.
 from dagster._core.definitions.partitions.context import partition_loading_context
 
-# Which partitions an input asks for, without a list of every possible hour.
+# The partitions that an input asks for, without a list of every possible hour.
 from dagster._core.definitions.partitions.subset import AllPartitionsSubset, PartitionsSubset
 
-# Type hints only: one execution of a check, as the event log's index has it.
+# Type hints only: one execution of a check in the event log's index.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
-# A key of a time window is read as Dagster reads it, at the change of the clocks, too.
+# To parse a time partition's key as Dagster does, also at a change of the clocks.
 from dagster._time import dst_safe_strptime, get_timezone
 from dagster._utils.schedules import CroniterShim
 
@@ -64,32 +64,62 @@ __all__ = [
     "source_file_of",
 ]
 
-# An IO manager's context has no public way to the run, its instance, or the assets of its job.
+# The context of an IO manager has no public access to the run, its instance, or the assets of its job.
 
 
 def run_of(context: "InputContext | OutputContext") -> "DagsterRun":
-    """Return the run that an input or output belongs to."""
+    """Return the run of an input or output.
+
+    Parameters
+    ----------
+    context
+        Context of the input or output.
+    """
     return context.step_context.dagster_run
 
 
 def instance_of(context: "InputContext | OutputContext") -> "DagsterInstance":
-    """Return the Dagster instance of an input's or output's run."""
+    """Return the Dagster instance of an input's or output's run.
+
+    Parameters
+    ----------
+    context
+        Context of the input or output.
+    """
     return context.step_context.instance
 
 
 def assets_of_job(context: "InputContext | OutputContext") -> AssetLayer:
-    """Return the assets of an input's or output's job."""
+    """Return the assets of an input's or output's job.
+
+    Parameters
+    ----------
+    context
+        Context of the input or output.
+    """
     return context.step_context.job_def.asset_layer
 
 
 def is_own_input(context: "InputContext") -> bool:
-    """Return whether a step reads an asset that it makes itself: other partitions of it."""
+    """Return whether a step reads other partitions of an asset that it makes itself.
+
+    Parameters
+    ----------
+    context
+        Context of the input.
+    """
     made = assets_made(context)
     return made is not None and context.asset_key in made.keys
 
 
 def assets_made(context: "InputContext") -> "AssetsDefinition | None":
-    """Return the assets that the step of an input makes; None where it makes none."""
+    """Return the assets that the step of an input makes; None if it makes no assets.
+
+    Parameters
+    ----------
+    context
+        Context of the input.
+    """
     step = context.step_context
     return step.job_def.asset_layer.get_assets_def_for_node(step.node_handle)
 
@@ -97,7 +127,12 @@ def assets_made(context: "InputContext") -> "AssetsDefinition | None":
 def partitions_subset(context: "InputContext") -> PartitionsSubset:
     """Return the partitions that an input asks for.
 
-    ``asset_partition_keys``, which is public, makes a list of every possible hour.
+    The public ``asset_partition_keys`` makes a list of every possible hour.
+
+    Parameters
+    ----------
+    context
+        Context of the input.
     """
     subset = context._asset_partitions_subset  # pyright: ignore[reportPrivateUsage]
     assert subset is not None
@@ -105,35 +140,73 @@ def partitions_subset(context: "InputContext") -> PartitionsSubset:
 
 
 def set_data_version(context: "OutputContext", version: str) -> None:
-    """Set the data version of an output. Only the context of an asset's function has it publicly."""
+    """Set the data version of an output. Publicly, only the context of an asset's function can do it.
+
+    Parameters
+    ----------
+    context
+        Context of the output.
+    version
+        The data version.
+    """
     context.step_context.set_data_version(context.asset_key, DataVersion(version))
 
 
 def add_partition_metadata(context: "OutputContext", metadata: Mapping[str, Any], partition: str) -> None:
-    """Add metadata to one partition of an output. `add_output_metadata` repeats them on every partition."""
+    """Add metadata to one partition of an output. The public `add_output_metadata` adds them to every partition.
+
+    Parameters
+    ----------
+    context
+        Context of the output.
+    metadata
+        The metadata.
+    partition
+        Partition key.
+    """
     context.step_context.add_asset_metadata(metadata, context.asset_key, partition)
 
 
 def add_input_metadata(context: "InputContext", metadata: Mapping[str, Any]) -> None:
     """Add metadata to the event of a loaded input.
 
-    `InputContext.add_input_metadata` observes the asset besides, and refuses an input of several partitions.
+    The public `InputContext.add_input_metadata` also records an observation, and refuses several partitions.
+
+    Parameters
+    ----------
+    context
+        Context of the input.
+    metadata
+        The metadata.
     """
     merged = {**context._user_generated_metadata, **metadata}  # pyright: ignore[reportPrivateUsage]
     context._user_generated_metadata = merged  # pyright: ignore[reportPrivateUsage]
 
 
 def graph_of(context: "AssetExecutionContext") -> AssetGraph:
-    """Return the graph of the whole code location, whatever the run's job selected of it.
+    """Return the graph of the whole code location, whatever the run's job selected.
 
-    A job's own graph lacks the checks that it did not select. It knows the graph that it was selected from, in a run
-    without a code location, too.
+    The job's own graph lacks the checks that the job did not select. But it knows the graph that it was selected from,
+    even in a run without a code location.
+
+    Parameters
+    ----------
+    context
+        Context of the asset.
     """
     return context.job_def.asset_layer.asset_graph.source_asset_graph
 
 
 def source_file_of(layer: AssetLayer, key: "AssetKey") -> str | None:
-    """Return the file of an asset's function; None where its function is of no file, or it is made by a graph."""
+    """Return the source file of an asset's function; None if the function has no file, or a graph makes the asset.
+
+    Parameters
+    ----------
+    layer
+        The assets of the job.
+    key
+        Key of the asset.
+    """
     function = getattr(getattr(layer.get(key).assets_def.node_def, "compute_fn", None), "decorated_fn", None)
     try:
         return inspect.getsourcefile(inspect.unwrap(function)) if function is not None else None

@@ -1,4 +1,4 @@
-"""The one code location: everything that stands in ``defs/``, what every lake needs, and the resources."""
+"""The code location: everything in ``defs/``, the sensors that every lake needs, and the resources."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lake_assets.settings import RetentionSettings
 
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
-    """Return the asset graph on these resources.
+    """Return the definitions of the code location.
 
     Parameters
     ----------
     resources
-        Every resource by its key, as :func:`lake_assets.environments.resources` returns them.
+        All resources by key, as :func:`lake_assets.environments.resources` returns them.
     """
     with warnings.catch_warnings():
         # `load_from_defs_folder` needs a pyproject.toml above the package, which an installed wheel does not have.

@@ -1,9 +1,9 @@
-"""The domains of the code location: every package in ``defs/``, found and never named.
+"""Discovery of the domains of the code location, which are the packages in ``defs/``.
 
-A module of a domain is found by its name. ``resources.py`` has ``resources(shared)``, which returns the
-domain's Dagster resources by key, and may have ``spark_reads_kafka()``, which tells whether the domain's
-streams need Spark's Kafka connector. ``settings.py`` has subclasses of
-:class:`~lake_assets.settings.Settings`. All other modules may hold assets, checks, jobs, schedules and sensors.
+A domain's modules are found by their names. ``resources.py`` has a function ``resources(shared)`` that returns the
+domain's Dagster resources by key. It may also have a function ``spark_reads_kafka()`` that tells whether the domain's
+streams need Spark's Kafka connector. ``settings.py`` has subclasses of :class:`~lake_assets.settings.Settings`. All
+other modules may contain assets, checks, jobs, schedules and sensors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def modules() -> list[ModuleType]:
 
 
 def all_settings() -> list[type[Settings]]:
-    """Return the classes of settings: the platform's, and each domain's."""
+    """Return the settings classes of the platform and of each domain."""
     return [
         *PLATFORM,
         *(
@@ -40,39 +40,39 @@ def all_settings() -> list[type[Settings]]:
 
 
 def all_variables() -> list[Variable]:
-    """Return every environment variable that is a setting."""
+    """Return the environment variables of all settings."""
     return [variable for settings in all_settings() for variable in settings.variables()]
 
 
 def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the shared resources, and each domain's, by key.
+    """Return the shared resources and those of each domain, by key.
 
     Parameters
     ----------
     shared
-        The platform's resources by key, for the domains to build theirs on.
+        The platform's resources by key, which the domains can use.
 
     Raises
     ------
     ValueError
-        Two have one key.
+        Two resources have the same key.
     """
     found = dict(shared)
     for module in _each("resources"):
         own: Mapping[str, Any] = module.resources(shared)
         if twice := sorted(own.keys() & found.keys()):
-            raise ValueError(f"{module.__name__} has resources of keys that are taken: {', '.join(twice)}; rename them")
+            raise ValueError(f"{module.__name__} has resource keys that are taken: {', '.join(twice)}; rename them")
         found |= own
     return found
 
 
 def spark_reads_kafka() -> bool:
-    """Tell whether a domain's streams need Spark's Kafka connector."""
+    """Tell whether the streams of any domain need Spark's Kafka connector."""
     return any(module.spark_reads_kafka() for module in _each("resources") if hasattr(module, "spark_reads_kafka"))
 
 
 def _each(name: str) -> Iterator[ModuleType]:
-    """Import and yield the module of that name of each domain that has one."""
+    """Import and yield the module of a name in each domain that has one."""
     package = importlib.import_module(DEFS)
     for domain in pkgutil.iter_modules(package.__path__, f"{DEFS}."):
         if domain.ispkg and importlib.util.find_spec(f"{domain.name}.{name}") is not None:

@@ -1,6 +1,6 @@
-"""The one place where `LAKE_ENV` picks the resources; assets and IO managers never ask which they run in.
+"""The resources of each environment. Only this module reads `LAKE_ENV`; assets and IO managers do not depend on it.
 
-Imports stand in the functions: the command line opens the stores here without loading Dagster.
+Imports are inside the functions, so that the command line can open the stores without loading Dagster.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 
 def lake_home() -> Path:
-    """Return the folder of the embedded stores, absolute."""
+    """Return the absolute path of the folder of the embedded stores."""
     return LakeSettings.read().home.expanduser().absolute()
 
 
 def has_server() -> bool:
-    """Tell whether the environment in force is `services`; the embedded one needs none."""
+    """Tell whether the current environment is `services`. The embedded environment needs no server."""
     return LakeSettings.read().env == "services"
 
 
 def lake_resource() -> LakeResource:
-    """Return the lake of the environment in force."""
+    """Return the lake of the current environment."""
     from dagster import EnvVar
 
     from lake_assets.resources.lake import EmbeddedLake, LakeFS
@@ -64,29 +64,29 @@ def lake_resource() -> LakeResource:
 
 
 def nosql_resource() -> NoSQLResource:
-    """Return the NoSQL store of the environment in force."""
+    """Return the NoSQL store of the current environment."""
     from lake_assets.resources.nosql import LMDBNoSQL
 
     return LMDBNoSQL(folder=str(nosql_home()))
 
 
 def nosql_home() -> Path:
-    """Return the folder of the embedded NoSQL store, absolute."""
+    """Return the absolute path of the embedded NoSQL store."""
     return lake_home() / "nosql"
 
 
 def open_lake(*, any_format: bool = False) -> Lake:
-    """Open the lake of the environment in force, outside of Dagster.
+    """Open the lake of the current environment, outside of Dagster.
 
     Parameters
     ----------
     any_format
-        Open a lake of another format than this program's, too: to migrate it.
+        Also open a lake of another format, in order to migrate it.
 
     Raises
     ------
     LakeError
-        It cannot be opened.
+        The lake cannot be opened.
     SettingError
         The server's credentials are not set.
     """
@@ -98,8 +98,8 @@ def open_lake(*, any_format: bool = False) -> Lake:
     return open_lake(
         "lakefs",
         endpoint=lakefs.endpoint,
-        access_key=lakefs.given("access_key_id"),
-        secret_key=lakefs.given("secret_access_key"),
+        access_key=lakefs.require("access_key_id"),
+        secret_key=lakefs.require("secret_access_key"),
         repository=lakefs.repository,
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
@@ -108,12 +108,17 @@ def open_lake(*, any_format: bool = False) -> Lake:
 
 
 def open_nosql(*, read_only: bool = False) -> NoSQLStore:
-    """Open the NoSQL store of the environment in force, outside of Dagster; made where it is absent.
+    """Open the NoSQL store of the current environment, outside of Dagster. It is created if it is missing.
+
+    Parameters
+    ----------
+    read_only
+        Whether the caller only reads. A missing store is created all the same.
 
     Raises
     ------
     NoSQLError
-        It cannot be opened.
+        The store cannot be opened.
     """
     from lake_assets.nosql.lmdb.store import LMDBStore
 
@@ -122,13 +127,13 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
 
 
 def kafka_resource() -> KafkaResource:
-    """Return how Kafka is reached; no server is asked before a cluster is used."""
+    """Return the connection settings of Kafka. Nothing is connected yet."""
     from dagster import EnvVar
 
     from lake_assets.resources.kafka import KafkaResource
 
     kafka = KafkaSettings.read()
-    # An EnvVar that is not set is an error, and only SASL needs them.
+    # An EnvVar must be set, and only SASL needs these.
     credentials = kafka.security_protocol.startswith("SASL_")
     return KafkaResource(
         security_protocol=kafka.security_protocol,
@@ -141,12 +146,17 @@ def kafka_resource() -> KafkaResource:
 
 
 def open_kafka(servers: str) -> KafkaCluster:
-    """Return a Kafka cluster by its bootstrap servers, outside of Dagster; nothing is connected to yet.
+    """Return a Kafka cluster, outside of Dagster. Nothing is connected yet.
+
+    Parameters
+    ----------
+    servers
+        Bootstrap servers: ``host:port[,host:port]``.
 
     Raises
     ------
     SettingError
-        The credentials that the protocol asks for are not set.
+        The protocol needs credentials, and they are not set.
     """
     from lake_assets.kafka.cluster import KafkaCluster
 
@@ -155,34 +165,34 @@ def open_kafka(servers: str) -> KafkaCluster:
     security = Security(
         kafka.security_protocol,
         kafka.sasl_mechanism,
-        kafka.given("sasl_username") if credentials else "",
-        kafka.given("sasl_password") if credentials else "",
+        kafka.require("sasl_username") if credentials else "",
+        kafka.require("sasl_password") if credentials else "",
         kafka.ssl_ca,
     )
     return KafkaCluster(servers, security, kafka.deadline)
 
 
 def stream_home() -> Path:
-    """Return the folder where checkpoints of streams are worked on, absolute."""
+    """Return the absolute path of the folder for checkpoints of streams during a run."""
     return (SparkSettings.read().stream_home or lake_home() / "streams").expanduser().absolute()
 
 
 def s3_settings() -> S3Settings:
-    """Return how a source in S3 is reached."""
+    """Return the connection settings of S3 sources."""
     from lake_assets.resources.s3 import S3Settings
 
     return S3Settings(endpoint_url=SourceSettings.read().s3_endpoint_url or None)
 
 
 def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> SparkResource:
-    """Return the compute.
+    """Return the Spark resource.
 
     Parameters
     ----------
     lake
-        The lake that it reads and writes; None where it touches no data of a lake.
+        The lake that Spark reads and writes. None if it uses no lake.
     kafka
-        Whether it needs the Kafka connector, though no domain's settings say so.
+        Whether to add the Kafka connector even if no domain needs it.
     """
     from lake_assets.resources.spark import SparkResource
 
@@ -197,12 +207,12 @@ def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> 
 
 
 def resources(spark: SparkResource | None = None) -> dict[str, Any]:
-    """Return every resource by its key, those of the domains included.
+    """Return all resources by key, including those of the domains.
 
     Parameters
     ----------
     spark
-        Takes the place of the environment's compute.
+        Replaces the environment's Spark resource.
     """
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
@@ -228,7 +238,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
 
 
 def executor() -> ExecutorDefinition:
-    """Return the executor of runs: by default this process, since a Spark session costs seconds to start."""
+    """Return the executor of runs. The default is in-process, since starting a Spark session takes seconds."""
     from dagster import in_process_executor, multiprocess_executor
 
     return in_process_executor if LakeSettings.read().executor == "in_process" else multiprocess_executor

@@ -1,4 +1,4 @@
-"""Factories of the sensors that a code location on a lake wants."""
+"""Factories of the sensors that a code location with a lake needs."""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -40,14 +40,14 @@ GC_GRACE = timedelta(days=14)
 
 
 def lake_sensors(*, sweep_after: timedelta = SWEEP_AFTER, gc_grace: timedelta = GC_GRACE) -> list[SensorDefinition]:
-    """Return the sensors that every code location on a lake wants; they need the resource ``lake`` alone.
+    """Return the sensors that every code location with a lake needs. They use only the resource ``lake``.
 
     Parameters
     ----------
     sweep_after
-        How long the branch of a failed run stays for inspection.
+        How long the branch of a failed run is kept for inspection.
     gc_grace
-        How long data that nothing needs any more stay in an embedded lake.
+        How long an embedded lake keeps data that nothing refers to any more.
     """
     return [
         publish_runs(),
@@ -60,7 +60,7 @@ def lake_sensors(*, sweep_after: timedelta = SWEEP_AFTER, gc_grace: timedelta = 
 
 
 def publish_runs() -> SensorDefinition:
-    """Return the sensor that publishes what a successful run left on its branch."""
+    """Return the sensor that publishes the branches of successful runs."""
 
     @run_status_sensor(
         name="publish_runs",
@@ -68,16 +68,16 @@ def publish_runs() -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         monitor_all_code_locations=False,
         description=(
-            "Publishes successful runs that did not select a `*_published` asset, when every blocking check of what "
-            "they materialized ran and passed; other branches wait for `lake-assets publish RUN`."
+            "Publishes successful runs that did not select a `*_published` asset, if every blocking check of what "
+            "they materialized has passed. Other branches wait for `lake-assets publish RUN`."
         ),
     )
     def evaluate(context: RunStatusSensorContext, lake: LakeResource) -> None:
         run = context.dagster_run
         if find_head(lake.lake, run.run_id) is None:
-            # Nobody publishes it any more: what is lost must be said here.
+            # Nothing else will publish this run, so lost data must be reported here.
             refuse_lost(lake.lake, context.instance, run)
-            # No SkipReason: it ends the tick, and a backfill's runs would keep the next one waiting for 30 s each.
+            # No SkipReason: it would end the tick, and each run of a backfill would delay the next by 30 s.
             context.log.debug("Run %s has no branch: published already, or nothing to publish", run.run_id)
             return
         repository = context.repository_def
@@ -98,16 +98,16 @@ def publish_runs() -> SensorDefinition:
 
 
 def lake_commits() -> SensorDefinition:
-    """Return the sensor that tells Dagster of commits on ``main`` that no run made."""
+    """Return the sensor that reports commits on ``main`` that no run made to Dagster."""
 
     @sensor(
         name="lake_commits",
         minimum_interval_seconds=60,
         default_status=DefaultSensorStatus.RUNNING,
         description=(
-            "Reports a commit on `main` that no run made as a materialization of the assets whose prefix it changed, "
-            "so that what is downstream becomes stale. Also makes up for a rollback, or a deletion, that was killed "
-            "before it told Dagster."
+            "Reports each commit on `main` that no run made as materializations of the assets that it changed, so that "
+            "downstream assets become stale. Also reports rollbacks and deletions that were killed before they "
+            "reported themselves."
         ),
     )
     def evaluate(context: SensorEvaluationContext, lake: LakeResource) -> SensorResult | SkipReason:
@@ -119,8 +119,8 @@ def lake_commits() -> SensorDefinition:
         # The cursor is the last commit seen.
         found = list(commits_since(lake.lake, head, context.cursor)) if context.cursor else None
         if found is None or not found or context.cursor not in found[-1].parents[:1]:
-            # The first look, or another lake than before: what is there is not news.
-            return SensorResult(skip_reason=f"{MAIN} is at {head.id}: watched from here on.", cursor=head.id)
+            # The first tick, or another lake than before: earlier commits are not reported.
+            return SensorResult(skip_reason=f"{MAIN} is at {head.id}: later commits are reported.", cursor=head.id)
         log = EventLog(context.instance)
         events: list[AssetMaterialization] = []
         for commit in reversed(found):
@@ -130,7 +130,7 @@ def lake_commits() -> SensorDefinition:
         return SensorResult(
             asset_events=events,
             cursor=head.id,
-            skip_reason=None if events else f"{len(found)} commit(s) since the last look, all of runs, or of no asset.",
+            skip_reason=None if events else f"{len(found)} new commit(s): runs made them, or they changed no asset.",
         )
 
     return evaluate
@@ -142,7 +142,7 @@ def sweep_branches(after: timedelta = SWEEP_AFTER) -> SensorDefinition:
     Parameters
     ----------
     after
-        How long a branch stays for inspection.
+        How long a branch is kept for inspection.
     """
 
     @sensor(
@@ -151,8 +151,8 @@ def sweep_branches(after: timedelta = SWEEP_AFTER) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description=(
             "Once a day: removes the branches of failed, cancelled and killed runs that are older than "
-            f"{_days(after)}, never one whose run still goes on. Their commits stay readable by id until garbage is "
-            "collected."
+            f"{_days(after)}. The branch of an unfinished run is kept. The commits stay readable by id until garbage "
+            "collection."
         ),
     )
     def evaluate(context: SensorEvaluationContext, lake: LakeResource) -> SkipReason:
@@ -166,12 +166,12 @@ def sweep_branches(after: timedelta = SWEEP_AFTER) -> SensorDefinition:
 
 
 def collect_garbage(grace: timedelta = GC_GRACE) -> SensorDefinition:
-    """Return the sensor that frees an embedded lake of data that nothing needs.
+    """Return the sensor that removes data that nothing refers to from an embedded lake.
 
     Parameters
     ----------
     grace
-        How long such data stay.
+        How long such data are kept.
     """
 
     @sensor(
@@ -179,7 +179,7 @@ def collect_garbage(grace: timedelta = GC_GRACE) -> SensorDefinition:
         minimum_interval_seconds=7 * 24 * 3600,
         default_status=DefaultSensorStatus.RUNNING,
         description=(
-            "Once a week: packs the lake's Git objects, and removes what no branch, tag or reader has needed for "
+            "Once a week: packs the lake's Git objects, and removes data that no branch, tag or reader has needed for "
             f"{_days(grace)}."
         ),
     )
@@ -196,14 +196,14 @@ def collect_garbage(grace: timedelta = GC_GRACE) -> SensorDefinition:
 
 
 def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
-    """Return the sensor that brings sinks to ``main``'s head where no run of their job does it.
+    """Return the sensor that updates sinks to ``main``'s head if no run of their job does it.
 
-    A sink is an asset with the tag ``layer: sink``. Each is asked by the resource that it writes to.
+    A sink is an asset with the tag ``layer: sink``. The resource that it writes to knows which commit it reflects.
 
     Parameters
     ----------
     resource_keys
-        Keys of the resources that sinks write to: each is a :class:`~lake_assets.runs.sinks.Sink`.
+        Keys of the resources that sinks write to. Each resource is a :class:`~lake_assets.runs.sinks.Sink`.
 
     Examples
     --------
@@ -217,8 +217,8 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         required_resource_keys={"lake", *resource_keys},
         description=(
-            "Runs a sink that is behind `main`: after a rollback, after a run that was published without its sinks, "
-            "after a commit that no run made."
+            "Materializes sinks that are behind `main`: after a rollback, after a run that was published without its "
+            "sinks, or after a commit that no run made."
         ),
     )
     def evaluate(context: SensorEvaluationContext) -> SensorResult | SkipReason:
@@ -230,30 +230,31 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
             return SkipReason(f"{MAIN} is still at {head.id}.")
         publisher = context.instance.get_run_by_id(CommitMetadata.parse(head.metadata).run_id or "")
         if publisher is not None and is_alive(context.instance, publisher):
-            return SkipReason(f"Run {publisher.run_id}, which published {head.id}, goes on: it feeds its sinks itself.")
+            name = f"Run {publisher.run_id}, which published {head.id},"
+            return SkipReason(f"{name} is still running: it updates its sinks itself.")
         requests: list[RunRequest] = []
         unknown: list[str] = []
         for asset, resource_key in sinks_of(repository.asset_graph, resource_keys):
             sink: Sink = getattr(context.resources, resource_key)
             try:
                 reflected = sink.reflected_commit(asset)
-            except Exception as error:  # noqa: BLE001 -- whatever is wrong with one sink, the others do not wait for it
+            except Exception as error:  # noqa: BLE001 -- an error of one sink must not stop the others
                 unknown.append(f"{asset.to_user_string()}: {error}")
                 continue
             requests += requests_for(lake, repository.asset_graph, asset, reflected, head)
-        return _brought(context, requests, unknown, head.id)
+        return _sinks_result(context, requests, unknown, head.id)
 
     return evaluate
 
 
-def _brought(
+def _sinks_result(
     context: SensorEvaluationContext, requests: Sequence[RunRequest], unknown: Sequence[str], head: str
 ) -> SensorResult:
     if len(requests) > RUNS_PER_TICK:
-        context.log.warning("%d runs would be wanted; the first %d are requested", len(requests), RUNS_PER_TICK)
+        context.log.warning("%d runs are needed; the first %d are requested", len(requests), RUNS_PER_TICK)
     for problem in unknown:
         context.log.warning("%s", problem)
-    # Asked again at the next tick, as long as one did not answer.
+    # If a sink did not answer, the next tick asks again.
     cursor = context.cursor if unknown else head
     skip = "; ".join(unknown) or f"Every sink holds what {MAIN} holds at {head}."
     return SensorResult(list(requests[:RUNS_PER_TICK]), skip_reason=None if requests else skip, cursor=cursor)

@@ -1,7 +1,7 @@
-"""Settings: environment variables, read and checked when they are asked for.
+"""Settings: environment variables, which are read and checked when they are needed.
 
-The platform's settings stand here, those of a domain in its ``defs/<domain>/settings.py``. `.env.example`,
-docs/settings.md and `lake-assets doctor` show them all.
+This module has the platform's settings. Those of a domain are in its ``defs/<domain>/settings.py``. `.env.example`,
+docs/settings.md and `lake-assets doctor` show all of them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from lake_assets.kafka.security import Mechanism, Protocol
 
 
 class SettingError(ValueError):
-    """A setting has a value that is not allowed, or is missing; one line says which, and what is allowed.
+    """A setting is missing, or its value is not allowed. The message names the setting and the allowed values.
 
     Parameters
     ----------
     wrong
-        Name of the environment variable to what is wrong with it.
+        Name of each environment variable to the description of its problem.
     """
 
     def __init__(self, wrong: Mapping[str, str]) -> None:
@@ -37,20 +37,20 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable, as text.
+    """An environment variable, with its values as text.
 
     Parameters
     ----------
     name
         Its name.
     default
-        Its value when it is not set.
+        Its value if it is not set.
     description
-        What it does.
+        Its description.
     allowed
-        The values that it may have, in words; empty for any text.
+        Description of the allowed values. Empty if any text is allowed.
     secret
-        Whether its value is never shown.
+        Whether its value must not be shown.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Variable:
 
     @property
     def value(self) -> str:
-        """The value in force, not checked; an empty variable counts as not set."""
+        """The current value, which is not checked. An empty variable counts as not set."""
         return os.environ.get(self.name) or self.default
 
 
 class Settings(BaseSettings):
-    """A group of settings: each field names its environment variable, and says what the variable may be.
+    """A group of settings. Each field defines an environment variable and its allowed values.
 
     Examples
     --------
@@ -80,20 +80,20 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """Return the settings as the environment has them now.
+        """Read the settings from the current environment.
 
         Raises
         ------
         SettingError
-            A value is not allowed. One line names the variable, its value and what is allowed.
+            A value is not allowed. The message names the variable, its value and the allowed values.
         """
         try:
             return cls()
         except ValidationError as error:
             found = error.errors(include_url=False)
-        # A union has an error for each of its members.
+        # A union type has an error for each of its members.
         parts = {str(part["loc"][0]): part for part in found}
-        # Not chained: pydantic's own error quotes values, a secret's too.
+        # Not chained, since pydantic's own error contains values, including secrets.
         raise SettingError(
             {
                 variable.name: _explain(variable, parts[variable.name])
@@ -107,18 +107,18 @@ class Settings(BaseSettings):
         """Return the environment variables of this group."""
         return [_variable(field) for field in cls.model_fields.values()]
 
-    def given(self, field: str) -> str:
-        """Return the value of a field that must be set, as text; a secret's, too.
+    def require(self, field: str) -> str:
+        """Return the value of a required field as text, including that of a secret.
 
         Parameters
         ----------
         field
-            The field's name.
+            Name of the field.
 
         Raises
         ------
         SettingError
-            It is not set.
+            The variable is not set.
         """
         value = getattr(self, field)
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
@@ -147,7 +147,7 @@ def _as_text(value: Any) -> str:
 
 
 def _allowed(annotation: Any, constraints: list[Any]) -> Iterator[str]:
-    """Yield what a type allows, in words."""
+    """Yield descriptions of the values that a type allows."""
     if get_origin(annotation) is Literal:
         choices: tuple[str, ...] = get_args(annotation)
         yield f"one of {', '.join(choices)}" if len(choices) > 1 else "".join(choices)
@@ -158,7 +158,7 @@ def _allowed(annotation: Any, constraints: list[Any]) -> Iterator[str]:
         highest = [f" to {item.le}" for item in constraints if hasattr(item, "le")]
         yield "".join(["a whole number" if annotation is int else "a number", *lowest, *highest])
     elif args := get_args(annotation):
-        # A union, or a type with constraints of its own.
+        # A union, or an annotated type.
         annotated = getattr(annotation, "__metadata__", None)
         for part in args[:1] if annotated else args:
             if part is not NoneType:
@@ -172,19 +172,19 @@ def _constraints(annotated: tuple[Any, ...] | None) -> Iterator[Any]:
 
 def _explain(variable: Variable, error: Any) -> str:
     shown = "***" if variable.secret else repr(variable.value)
-    # A validator of the class says in its own words what is allowed.
+    # The error of a validator of the class describes the allowed values.
     allowed = error["ctx"]["error"] if error["type"] == "value_error" else variable.allowed
     return f"{variable.name} is {shown}; " + (f"it must be {allowed}" if allowed else error["msg"])
 
 
 def project() -> Path:
-    """Return the checkout that this package runs from; the working folder where it is installed elsewhere."""
+    """Return the checkout that this package runs from, or the working folder if it is installed as a wheel."""
     checkout = Path(__file__).parent.parent
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
 
 
 class LakeSettings(Settings):
-    """The lake, and how its runs are executed."""
+    """The lake, and the execution of runs."""
 
     env: Literal["embedded", "services"] = Field(
         "embedded",
@@ -216,7 +216,7 @@ class LakeFSSettings(Settings):
         SecretStr(""), validation_alias="LAKEFS_SECRET_ACCESS_KEY", description="lakeFS secret key."
     )
     repository: str = Field(
-        "lake", validation_alias="LAKEFS_REPOSITORY", description="lakeFS repository; made where it is missing."
+        "lake", validation_alias="LAKEFS_REPOSITORY", description="lakeFS repository; created if it is missing."
     )
     storage: str = Field(
         "",
@@ -228,12 +228,12 @@ class LakeFSSettings(Settings):
         validation_alias="LAKEFS_DEADLINE",
         ge=1,
         le=3600,
-        description="Seconds after which a call of lakeFS that only fails gives up.",
+        description="Seconds after which a failing call to lakeFS is not tried again.",
     )
 
 
 class KafkaSettings(Settings):
-    """How Kafka is reached."""
+    """Connections to Kafka."""
 
     servers: str = Field(
         "127.0.0.1:9092",
@@ -241,10 +241,10 @@ class KafkaSettings(Settings):
         description="Kafka servers of the topic commands: host:port[,host:port].",
     )
     security_protocol: Protocol = Field(
-        "PLAINTEXT", validation_alias="KAFKA_SECURITY_PROTOCOL", description="Protocol that Kafka is reached by."
+        "PLAINTEXT", validation_alias="KAFKA_SECURITY_PROTOCOL", description="Security protocol of Kafka."
     )
     sasl_mechanism: Mechanism = Field(
-        "PLAIN", validation_alias="KAFKA_SASL_MECHANISM", description="Kafka's mechanism of SASL."
+        "PLAIN", validation_alias="KAFKA_SASL_MECHANISM", description="SASL mechanism of Kafka."
     )
     sasl_username: SecretStr = Field(SecretStr(""), validation_alias="KAFKA_SASL_USERNAME", description="Kafka user.")
     sasl_password: SecretStr = Field(
@@ -253,19 +253,19 @@ class KafkaSettings(Settings):
     ssl_ca: str = Field(
         "",
         validation_alias="KAFKA_SSL_CA",
-        description="PEM file of the certificates that Kafka is trusted by; the system's if empty.",
+        description="PEM file of trusted CA certificates for Kafka; the system's if empty.",
     )
     deadline: float = Field(
         30,
         validation_alias="KAFKA_DEADLINE",
         ge=1,
         le=3600,
-        description="Seconds after which a call of Kafka gives up.",
+        description="Seconds after which a call to Kafka fails.",
     )
 
 
 class SparkSettings(Settings):
-    """Where Spark runs, and what it is given."""
+    """Spark's master and resources."""
 
     master: str = Field(
         "local[*]", validation_alias="SPARK_MASTER", description="Any Spark master, such as spark://host:7077."
@@ -273,36 +273,36 @@ class SparkSettings(Settings):
     driver_memory: str = Field(
         "2g",
         validation_alias="SPARK_DRIVER_MEMORY",
-        description="Memory of Spark's driver; of all of Spark when local.",
+        description="Memory of Spark's driver; with a local master, of all of Spark.",
     )
     jars: Path = Field(
         Path("~/.cache/lake_assets/jars"),
         validation_alias="SPARK_JARS",
-        description="Folder of Spark's connectors, fetched once.",
+        description="Folder of Spark's connectors, which are fetched once.",
     )
     stream_home: Path | None = Field(
         None,
         validation_alias="STREAM_HOME",
-        description="Folder where checkpoints are worked on, which all of Spark must see; LAKE_HOME's if empty.",
+        description="Folder for checkpoints during a run; all machines of Spark must see it; in LAKE_HOME if empty.",
     )
 
 
 class RetentionSettings(Settings):
-    """How long what nobody uses any more is kept."""
+    """How long unused data are kept."""
 
     sweep_after_days: float = Field(
         7,
         validation_alias="SWEEP_AFTER_DAYS",
         ge=0,
         le=36_500,
-        description="Days that the branch of a failed run stays for inspection.",
+        description="Days for which the branch of a failed run is kept for inspection.",
     )
     gc_grace_days: float = Field(
         14,
         validation_alias="GC_GRACE_DAYS",
         ge=0,
         le=36_500,
-        description="Days that files and commits stay after nothing refers to them, until garbage collection.",
+        description="Days for which garbage collection keeps files and commits that nothing refers to any more.",
     )
 
 
@@ -317,7 +317,7 @@ class DagsterSettings(Settings):
 
 
 class SourceSettings(Settings):
-    """Sources of files, whichever domain reads them."""
+    """Sources of files, for all domains."""
 
     s3_endpoint_url: str = Field(
         "",
@@ -335,4 +335,4 @@ PLATFORM: tuple[type[Settings], ...] = (
     RetentionSettings,
     DagsterSettings,
 )
-"""The classes above; those of the domains are in :func:`lake_assets.domains.all_settings`."""
+"""The classes of this module. :func:`lake_assets.domains.all_settings` also returns those of the domains."""

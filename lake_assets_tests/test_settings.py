@@ -112,12 +112,12 @@ def test_a_secret_shows_in_no_repr_and_in_no_error(monkeypatch: pytest.MonkeyPat
         Login.read()
     assert error.value.__context__ is None
     assert "hunter2" not in f"{error.value}{LakeFSSettings.read()!r}{KafkaSettings.read()!r}"
-    assert LakeFSSettings.read().given("secret_access_key") == "hunter2"
+    assert LakeFSSettings.read().require("secret_access_key") == "hunter2"
 
 
 def test_what_must_be_set_is_asked_for_by_name() -> None:
     with pytest.raises(SettingError, match=r"^LAKEFS_ACCESS_KEY_ID is not set: lakeFS access key\.$"):
-        LakeFSSettings.read().given("access_key_id")
+        LakeFSSettings.read().require("access_key_id")
 
 
 def test_numbers_that_mean_the_same_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 def main() -> None:
-    """Run the command line and exit: 0; 1 with one line on stderr; 2 for wrong usage; 130 for Ctrl-C."""
+    """Run the command line and exit. Codes: 0, 1 (error, one line on stderr), 2 (wrong usage), 130 (Ctrl-C)."""
     import io
     import signal
     import sys
 
-    # As any Unix program: whoever closes our pipe (`| head`) ends us, without a word.
+    # Like any Unix program, end silently when the pipe is closed (`| head`).
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -1,4 +1,4 @@
-"""The commands of `lake-assets`, put together; each imports what it needs only when it runs."""
+"""The command `lake-assets` with all its subcommands. Each imports what it needs only when it runs."""
 
 from __future__ import annotations
 
@@ -32,15 +32,14 @@ from lake_assets.cli.errors import as_one_line
 app = typer.Typer(
     name="lake-assets",
     help=(
-        "Look at the lake and the tables fed from it, publish a run, clean up, and see whether all is "
-        "well.\n\nREF is a branch, a tag or a commit id. REF:PREFIX is a folder or file of the lake as REF "
-        "holds it, such as main:stocks_parquet; lake://COMMIT/PREFIX, as Dagster's UI shows it, means the "
-        "same. Settings are environment variables; .env in the working folder sets them, as it does for "
-        "the dagster commands."
+        "Inspect the lake and its tables, publish runs, clean up, and check the installation.\n\nREF is a "
+        "branch, a tag or a commit id. REF:PREFIX is a folder or file of the lake in REF, such as "
+        "main:stocks_parquet; lake://COMMIT/PREFIX, as Dagster's UI shows it, means the same. Settings are "
+        "environment variables; .env in the working folder sets them, as it does for the dagster commands."
     ),
     no_args_is_help=True,
     add_completion=False,
-    # Plain help and one-line errors, whatever they are written to.
+    # Plain help and one-line errors, on terminals and elsewhere.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,7 +71,7 @@ for command in (
 ):
     app.command()(as_one_line(command))
 
-topic = typer.Typer(help="Make Kafka topics, and look at them.", no_args_is_help=True, rich_markup_mode=None)
+topic = typer.Typer(help="Create and list Kafka topics.", no_args_is_help=True, rich_markup_mode=None)
 topic.command("create")(as_one_line(kafka.create_topic))
 topic.command("list")(as_one_line(kafka.list_topics))
 app.add_typer(topic, name="topic")
@@ -103,18 +102,18 @@ def root(
             "-m",
             metavar="MODULE",
             envvar="LAKE_ASSETS_MODULE",
-            help="Work on the code location of this Python module, as `dagster dev -m` names it: its lake, tables and "
-            "assets. Without it: lake_assets' own.",
+            help="Use the lake, tables and assets of this Python module's code location, as in `dagster dev -m`. "
+            "Default: lake_assets' own.",
         ),
     ] = "",
 ) -> None:
-    """Take the options that stand before a command."""
+    """Process the options before a command."""
     del version  # Its callback has printed it.
     choose(module)
 
 
 def load_env_file() -> None:
-    """Set the variables of the working folder's ``.env``, over those already set, as dagster's commands do."""
+    """Set the variables of the working folder's ``.env``. They override existing ones, as in dagster's commands."""
     from dotenv import load_dotenv
 
     load_dotenv(Path(".env"), override=True)

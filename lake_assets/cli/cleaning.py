@@ -1,4 +1,4 @@
-"""The command `clean`: the clean-up at the end of a trial."""
+"""The command `clean`: cleaning up after a trial."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from lake_assets.nosql.contract import TableNotFound
 
 
 def clean(
-    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only say what would be.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete. Default: only show what would be deleted.")] = False,
     tables: Annotated[bool, typer.Option(help="Tables of the NoSQL store.")] = True,
     branches: Annotated[bool, typer.Option(help="Branches of runs that have ended.")] = True,
-    caches: Annotated[bool, typer.Option(help="Snapshots, and what killed writers left.")] = True,
+    caches: Annotated[bool, typer.Option(help="Snapshots, and temporary files of killed writers.")] = True,
     json: Json = False,
 ) -> None:
     """Clean up after a trial.
 
-    That is: tables, run branches, snapshots, and what killed writers left. Says what it would delete, and deletes
-    with --yes.
+    This covers tables, run branches, snapshots, and temporary files of killed writers. Shows what would be deleted,
+    and deletes it with --yes.
 
-    What main holds stays, and so does any commit by its id; a table is filled anew from main by the next run
-    of its job. Kept as well: the branch of a run that is still going on, the tables while there is one, and
-    what another process is reading or writing. Nothing is stopped.
+    The data of main stay, and all commits stay readable by id. The next run of its job fills a table again from main.
+    Also kept are the branches of active runs, all tables while a run is active, and what other processes are reading
+    or writing. No process is stopped.
     """
     with ExitStack() as opened:
         lake = opened.enter_context(closing(open_lake()))
@@ -51,7 +51,7 @@ def clean(
         if yes:
             with progress("Deleting", len(leftovers)) as advance:
                 for item in leftovers:
-                    # Gone already: another process was quicker, and the end is the same.
+                    # Another process may have deleted it already.
                     with suppress(RefNotFound, TableNotFound):
                         item.remove()
                     advance(1)

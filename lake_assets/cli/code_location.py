@@ -1,7 +1,7 @@
-"""The code location that a command works on: lake_assets' own, or the one that ``--module`` names.
+"""The code location that a command uses: lake_assets' own, or that of ``--module``.
 
-Its lake, its tables and its asset graph are found here, and nowhere else. lake_assets' own lake and tables are opened
-from the settings, since Dagster takes seconds to load; those of another code location are its resources.
+All commands get the lake, the tables and the asset graph from here. lake_assets' own lake and tables are opened from
+the settings, since loading Dagster takes seconds. Those of another code location are its resources.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ _Resource = TypeVar("_Resource")
 
 
 class CodeLocation(Protocol):
-    """What commands ask of a code location."""
+    """A code location, as commands use it."""
 
     @property
     def is_own(self) -> bool:
-        """Whether it is lake_assets' own, whose settings are this program's."""
+        """Whether it is lake_assets' own, which is configured by settings."""
         ...
 
     def definitions(self) -> Definitions:
-        """Load its definitions."""
+        """Load the definitions."""
         ...
 
     def open_lake(self, any_format: bool) -> Lake:
-        """Open its lake, of another format than this program's if asked."""
+        """Open the lake, if ``any_format`` also one of another format."""
         ...
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
-        """Open its NoSQL store; None where it has none."""
+        """Open the NoSQL store. None if there is none."""
         ...
 
     def delivered_commits(self, lake: Lake) -> Iterator[str]:
-        """Yield the commits that its sinks reflect, but for those of its NoSQL store."""
+        """Yield the commits that the sinks reflect, except those in the NoSQL store."""
         ...
 
     def spark(self) -> SparkResource:
-        """Return its Spark resource, not started yet."""
+        """Return the Spark resource, which is not started yet."""
         ...
 
 
 class _Own:
-    """lake_assets' own code location, by the settings."""
+    """lake_assets' own code location, configured by settings."""
 
     is_own = True
 
@@ -86,7 +86,7 @@ class _Own:
 
 
 class _Module:
-    """The code location of a Python module, by its resources."""
+    """The code location of a Python module, with its resources."""
 
     is_own = False
 
@@ -105,7 +105,7 @@ class _Module:
         resource = self._find(LakeResource, "lake")
         if resource is None:
             raise CommandError(
-                f"the resources of {self._name} hold no lake: give its Definitions a lake of lake_assets, such as "
+                f"the resources of {self._name} include no lake: add a lake of lake_assets to its Definitions, such as "
                 "resources={'lake': EmbeddedLake(home='lake')}"
             )
         with _initialized(resource) as lake:
@@ -134,12 +134,12 @@ class _Module:
             return spark
 
     def _find(self, kind: type[_Resource], key: str) -> _Resource | None:
-        """Return the one resource of a kind; of several the one with the usual key."""
+        """Return the only resource of a kind. If there are several, the one with the usual key."""
         found = self._all(kind)
         if len(found) > 1 and key not in found:
             raise CommandError(
-                f"{self._name} has several resources of one kind, {', '.join(sorted(found))}: give the one that "
-                f"is meant here the key {key!r}"
+                f"{self._name} has several resources of one kind, {', '.join(sorted(found))}: give the one to use "
+                f"the key {key!r}"
             )
         return found.get(key) or next(iter(found.values()), None)
 
@@ -152,33 +152,44 @@ _chosen: CodeLocation = _Own()
 
 
 def choose(module: str) -> None:
-    """Let commands work on a module's code location; on lake_assets' own where the name is empty."""
+    """Select the code location of a module. If the name is empty, select lake_assets' own.
+
+    Parameters
+    ----------
+    module
+        Name of the module.
+    """
     global _chosen
     _chosen = _Module(module) if module else _Own()
 
 
 def is_own() -> bool:
-    """Tell whether the chosen code location is lake_assets' own."""
+    """Tell whether the selected code location is lake_assets' own."""
     return _chosen.is_own
 
 
 def open_lake(*, any_format: bool = False) -> Lake:
-    """Open the lake of the chosen code location, of another format than this program's if asked."""
+    """Open the lake of the selected code location, if ``any_format`` also one of another format."""
     return _chosen.open_lake(any_format)
 
 
 def find_nosql(*, read_only: bool = False) -> NoSQLStore | None:
-    """Open the NoSQL store of the chosen code location; None where it has none."""
+    """Open the NoSQL store of the selected code location. None if there is none."""
     return _chosen.find_nosql(read_only)
 
 
 def open_nosql(*, read_only: bool = False) -> NoSQLStore:
-    """Open the NoSQL store of the chosen code location.
+    """Open the NoSQL store of the selected code location.
+
+    Parameters
+    ----------
+    read_only
+        Whether the command only reads.
 
     Raises
     ------
     CommandError
-        It has none.
+        There is none.
     """
     store = find_nosql(read_only=read_only)
     if store is None:
@@ -187,14 +198,19 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
 
 
 def spark_resource() -> SparkResource:
-    """Return the Spark resource of the chosen code location, not started yet."""
+    """Return the Spark resource of the selected code location, which is not started yet."""
     return _chosen.spark()
 
 
 def reflected_commits(lake: Lake) -> Iterator[str]:
-    """Yield the commits that the sinks of the chosen code location reflect.
+    """Yield the commits that the sinks of the selected code location reflect.
 
-    A store that does not answer is an error: what it needs is not known.
+    It is an error if a store does not answer, since the commit that it needs is then not known.
+
+    Parameters
+    ----------
+    lake
+        The lake.
     """
     store = find_nosql()
     if store is not None:
@@ -206,9 +222,9 @@ def reflected_commits(lake: Lake) -> Iterator[str]:
 
 
 def sink_commits() -> Iterator[tuple[AssetKey, str | None]]:
-    """Yield the sinks of the chosen code location, each with the commit that it reflects; None: it was never fed.
+    """Yield each sink of the selected code location with the commit that it reflects, or None if it was never fed.
 
-    A store that does not answer is an error.
+    It is an error if a store does not answer.
     """
     from lake_assets.runs.sinks import sinks_of
 
@@ -219,12 +235,12 @@ def sink_commits() -> Iterator[tuple[AssetKey, str | None]]:
 
 
 def load_definitions() -> Definitions:
-    """Load the definitions of the chosen code location."""
+    """Load the definitions of the selected code location."""
     return _chosen.definitions()
 
 
 def load_graph() -> AssetGraph:
-    """Load the asset graph of the chosen code location, whose blocking checks decide what may be published."""
+    """Load the asset graph of the selected code location. Its blocking checks decide what may be published."""
     return load_definitions().resolve_asset_graph()
 
 
@@ -240,8 +256,8 @@ def _load(module: str) -> Definitions:
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             raise CommandError(
-                f"there is no module {module!r} in {here} or among the installed packages: run this in the folder "
-                "from which Python imports it, and name it as `dagster dev -m` does"
+                f"there is no module {module!r} in {here} or in the installed packages: run this in the folder "
+                "from which Python imports it, and give its name as for `dagster dev -m`"
             ) from error
         raise CommandError(f"{module} does not load: {error}") from error
     except Exception as error:
@@ -255,22 +271,22 @@ def _load(module: str) -> Definitions:
         return found
     every = [value for value in vars(loaded).values() if isinstance(value, Definitions)]
     if len(every) != 1:
-        what = "no Definitions" if not every else f"{len(every)} Definitions, and none of them is called defs"
-        raise CommandError(f"{module} holds {what}: it should say `defs = Definitions(…)`")
+        what = "no Definitions" if not every else f"{len(every)} Definitions, none of which is named defs"
+        raise CommandError(f"{module} has {what}: it should have `defs = Definitions(…)`")
     return every[0]
 
 
 def _initialized(resource: Any) -> AbstractContextManager[Any]:
-    """Return a context of a resource with its environment variables looked up, as a run has it.
+    """Return a context of a resource whose environment variables are resolved, as in a run.
 
-    Leaving it closes what the resource opened for itself, and not what was opened for the caller.
+    At its end, the context closes what the resource opened for itself, but not what it opened for the caller.
     """
     return resource.process_config_and_initialize_cm()
 
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Leave out Dagster's notes for developers."""
+    """Suppress Dagster's warnings for developers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

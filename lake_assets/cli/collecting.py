@@ -14,16 +14,16 @@ from lake_assets.settings import RetentionSettings
 
 
 def gc(
-    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what would be.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove. Default: only show what would be removed.")] = False,
     grace: Annotated[
-        float | None, typer.Option(metavar="DAYS", min=0, help="Grace time; GC_GRACE_DAYS unless given.")
+        float | None, typer.Option(metavar="DAYS", min=0, help="Grace time. Default: GC_GRACE_DAYS.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Pack Git's objects, and remove what no branch, tag or reader needs.
+    """Pack Git's objects, and remove objects that no branch, tag or reader needs.
 
-    What a deleted branch held, and what was written and never committed, stays for the grace time. Runs may go on
-    meanwhile. Says what it would free, and frees it with --yes.
+    The data of deleted branches, and data that were written but never committed, are kept for the grace time. Runs may
+    be active meanwhile. Shows what would be freed, and frees it with --yes.
     """
     limit = timedelta(days=RetentionSettings.read().gc_grace_days if grace is None else grace)
     with closing(open_lake()) as lake:

@@ -1,4 +1,4 @@
-"""What stands at a place of the lake, read as it is needed: rows of Parquet, or lines of text."""
+"""The content of a place in the lake, read lazily: rows of Parquet files, or lines of a text file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _BATCH = 1024
 _SNIFFED = 8000
-"""Bytes of a file's beginning that tell text from binary, by Git's rule: binary holds a NUL."""
+"""Number of bytes that are checked for a NUL byte. As in Git, a file with one is binary."""
 
 
 class Content(Protocol):
@@ -29,23 +29,28 @@ class Content(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """Columns of the first file's rows; None for lines."""
+        """Columns of the first file. None for lines."""
         ...
 
     def rows(self, limit: int | None) -> Iterator[Any]:
-        """Yield rows as column name to value, or lines; no more is read than ``limit`` of them need."""
+        """Yield rows as column name to value, or lines. No more is read than ``limit`` requires."""
         ...
 
 
 def open_content(lake: Lake, ref: str, prefix: str) -> Content:
-    """Return what stands at a prefix.
+    """Open the content of a prefix.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        The place.
 
     Raises
     ------
     PathNotFound
-        Nothing does.
+        The prefix does not exist.
     CommandError
-        Several files that are no Parquet, or a binary file.
+        There are several files that are not Parquet, or a binary file.
     """
     commit = lake.head(ref).id
     files = (item.path for item in lake.list(commit, prefix) if item.path == prefix or _is_data(item.path))
@@ -63,13 +68,13 @@ def open_content(lake: Lake, ref: str, prefix: str) -> Content:
     if not count:
         if lake.fingerprint(commit, prefix) is None:
             raise PathNotFound("nothing is there", repository=lake.repository, ref=ref, path=prefix)
-        raise CommandError(f"{prefix!r} holds no data file; `lake-assets ls` shows what there is")
+        raise CommandError(f"{prefix!r} contains no data file; `lake-assets ls` lists its files")
     some = ", ".join(others) + (", …" if count > len(others) else "")
-    raise CommandError(f"{prefix!r} holds {count} files, and no Parquet: name one of them ({some})")
+    raise CommandError(f"{prefix!r} contains {count} files, none of them Parquet: name one of them ({some})")
 
 
 def _is_data(path: str) -> bool:
-    """Tell whether a file holds rows or lines, and is not one that engines leave out."""
+    """Tell whether a file contains data. Engines ignore the other ones."""
     return not path.rpartition("/")[2].startswith(("_", "."))
 
 
@@ -80,11 +85,11 @@ class _Parquet:
     Parameters
     ----------
     lake, commit
-        Where the files are read.
+        The commit that holds the files.
     first
-        The first of them.
+        The first file.
     rest
-        The others, listed as they are needed.
+        The other files, which are listed lazily.
     """
 
     lake: Lake
@@ -129,7 +134,7 @@ class _Parquet:
 
 
 def folder_columns(path: str) -> dict[str, str | None]:
-    """Return the columns that a file's folders name, in Hive's manner: ``date=2017-07-28/hour=08/…``."""
+    """Return the columns in the Hive partition folders of a file's path, as in ``date=2017-07-28/hour=08/…``."""
     pairs = (part.partition("=") for part in path.split("/")[:-1])
     return {
         name: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
@@ -152,7 +157,7 @@ class _Text:
         with self.lake.open_file(self.commit, self.path) as stream:
             if b"\0" in stream.read(_SNIFFED):
                 raise CommandError(
-                    f"{self.path!r} is a binary file, and only text is shown: `lake-assets path` says where it is"
+                    f"{self.path!r} is a binary file, and only text can be shown: `lake-assets path` prints its path"
                 )
 
     def rows(self, limit: int | None) -> Iterator[str]:

@@ -28,20 +28,21 @@ def delete(
     asset: Annotated[
         str, typer.Argument(metavar="ASSET[/PARTITION]", help="An asset, or a partition by its key or folder.")
     ],
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who deletes; you, unless given.")] = "",
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the commit for ever.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who deletes. Default: your user name.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason, which is stored in the commit.")] = "",
     sinks: WithSinks = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     json: Json = False,
 ) -> None:
-    """Take an asset's data off main.
+    """Delete an asset's data from main.
 
-    Commits of before keep it, and `rollback` brings it back. Shows what will go and asks first; with --json it only
-    shows, unless --yes is given. Dagster is told of each partition. Tables and topics stay as they are until Dagster's
-    daemon runs (sensor sinks_follow_main); --sinks brings them along at once. A stream begins anew with its next run.
+    Earlier commits keep the data, and `rollback` restores them. Shows what will be deleted and asks for confirmation;
+    with --json it only shows, unless --yes is given. Each partition is reported to Dagster. Tables and topics follow
+    when Dagster's daemon runs (sensor sinks_follow_main), or at once with --sinks. A stream starts over with its next
+    run.
     """
     if yes and not reason.strip():
-        raise typer.BadParameter("a deletion says why: give --reason TEXT")
+        raise typer.BadParameter("a deletion needs a reason: give --reason TEXT")
     with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs.deleting import delete as take_off
         from lake_assets.runs.deleting import deletion_events, plan_deletion

@@ -1,4 +1,4 @@
-"""The command `doctor`: whether all is well, one line each."""
+"""The command `doctor`: checks of the installation, one line for each."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
 
 LEAST_FREE = 1_000_000_000
-"""Bytes of free disk space below which a run is likely to fail."""
+"""Minimal free disk space in bytes. With less, a run is likely to fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: what was found, or what to do."""
+    """The result of a check: its detail is what was found, or the remedy."""
 
     name: str
     ok: bool
@@ -44,9 +44,10 @@ def doctor(
     mend: Annotated[bool, typer.Option("--mend", help="Drop uncommitted changes of main (lakeFS).")] = False,
     json: Json = False,
 ) -> None:
-    """See whether all is well.
+    """Check the installation.
 
-    Versions, Java, lake, store and settings: ok or what to do, a line each. The exit code is 1 if anything is not ok.
+    Checks versions, Java, lake, store and settings, and prints one line for each: ok, or the remedy. The exit code is
+    1 if anything is not ok.
     """
     checks: list[Check] = []
 
@@ -92,7 +93,7 @@ def _checks(verify: bool, mend: bool) -> Iterator[Check]:
     yield from _lake(verify, mend)
     yield _check("nosql", _nosql)
     yield _check("definitions", _definitions)
-    # Another code location says in its resources what ours takes from settings.
+    # Another code location is configured by its resources, not by settings.
     for settings in domains.all_settings() if is_own() else ():
         yield from _settings(settings)
 
@@ -100,7 +101,7 @@ def _checks(verify: bool, mend: bool) -> Iterator[Check]:
 def _check(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name, True, look())
-    except Exception as error:  # noqa: BLE001 - whatever is wrong is what was asked for
+    except Exception as error:  # noqa: BLE001 - every error is a result of the check
         return Check(name, False, describe(error))
 
 
@@ -127,7 +128,7 @@ def _dagster_home() -> str:
     home = dagster_home()
     _try_to_write(str(home))
     if not (home / "dagster.yaml").is_file():
-        raise CommandError(f"{home} holds no dagster.yaml: `make setup` puts the project's there")
+        raise CommandError(f"{home} contains no dagster.yaml: `make setup` copies the project's file there")
     return str(home)
 
 
@@ -138,12 +139,12 @@ def _disk() -> str:
         _try_to_write(str(home))
     except OSError as error:
         raise CommandError(
-            f"LAKE_HOME {home} may not be written ({error.strerror}): choose another folder, or give this "
+            f"LAKE_HOME {home} is not writable ({error.strerror}): choose another folder, or give this "
             "user write permission"
         ) from error
     free = shutil.disk_usage(home).free
     if free < LEAST_FREE:
-        raise CommandError(f"only {amount(free)} free at {home}: free some, such as by `lake-assets clean`")
+        raise CommandError(f"only {amount(free)} free at {home}: free disk space, such as by `lake-assets clean`")
     return f"{home} is writable, {amount(free)} free"
 
 
@@ -173,7 +174,7 @@ def _head(lake: Lake, mend: bool) -> str:
         return f"{MAIN} at {head.id}; dropped {len(uncommitted)} uncommitted change(s), such as {uncommitted[0]}"
     if uncommitted:
         raise CommandError(
-            f"{MAIN} holds {len(uncommitted)} uncommitted change(s), such as {uncommitted[0]}, which stop every "
+            f"{MAIN} has {len(uncommitted)} uncommitted change(s), such as {uncommitted[0]}, which block every "
             "publication: `lake-assets doctor --mend` drops them"
         )
     return f"{MAIN} at {head.id}, {len(lake.branches())} branch(es), no uncommitted change"
@@ -181,7 +182,7 @@ def _head(lake: Lake, mend: bool) -> str:
 
 def _leftovers(lake: Lake) -> str:
     left = lake.leftovers()
-    return f"{left}: `lake-assets clean` or `sweep` removes what nobody uses" if left else "none"
+    return f"{left}: `lake-assets clean` or `sweep` removes unused ones" if left else "none"
 
 
 def _verified(lake: Lake) -> str:
@@ -196,7 +197,7 @@ def _verified(lake: Lake) -> str:
     if faults:
         some = "; ".join(faults[:3]) + ("; …" if len(faults) > 3 else "")
         raise CommandError(f"{len(faults)} of {len(objects)} are damaged: {some}. Publish them again from their source")
-    return f"{len(objects)} object(s) of {MAIN}, {amount(total)}: every checksum is right"
+    return f"{len(objects)} object(s) of {MAIN}, {amount(total)}: all checksums match"
 
 
 def _nosql() -> str:
@@ -212,7 +213,7 @@ def _definitions() -> str:
 
 
 def _settings(settings: type[Settings]) -> Iterator[Check]:
-    """Yield a check for each variable: its value, or what is wrong with it."""
+    """Yield a check for each variable: its value, or its problem."""
     wrong: dict[str, str] = {}
     try:
         settings.read()
@@ -223,12 +224,12 @@ def _settings(settings: type[Settings]) -> Iterator[Check]:
 
 
 def shown(variable: Variable) -> str:
-    """Return a variable's value, secrets masked, and whether it is the default."""
+    """Return a variable's value, with secrets masked, and whether it is the default."""
     value = "***" if variable.secret and variable.value else _without_credentials(variable.value)
     return cell(value) + (" (default)" if not os.environ.get(variable.name) else "")
 
 
 def _without_credentials(value: str) -> str:
-    """Mask what a URL holds of user names, passwords and query values."""
+    """Mask user names, passwords and query values in a URL."""
     value = re.sub(r"//[^/@]*@", "//***@", value)
     return re.sub(r"([?&][^=&]*=)[^&{]*(?=&|$)", r"\1***", value) if "://" in value else value

@@ -1,4 +1,4 @@
-"""Errors on the command line: one line on stderr and exit code 1, never a traceback."""
+"""Errors of the command line: one line on stderr and exit code 1, without a traceback."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import typer
 
 
 class CommandError(Exception):
-    """What a command cannot do; the message says what to do about it."""
+    """A command failed. The message contains the remedy."""
 
 
 def as_one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command whose every error ends as one line."""
+    """Wrap a command so that every error is printed as one line."""
 
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> None:
@@ -24,7 +24,7 @@ def as_one_line(command: Callable[..., None]) -> Callable[..., None]:
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except Exception as error:
-            # The last stop: the stores' own errors say all; of any other one, its kind is worth a word.
+            # Errors of the stores explain themselves. For other errors describe() adds the type.
             print(f"lake-assets: {describe(error)}", file=sys.stderr)
             raise typer.Exit(1) from error
 
@@ -50,6 +50,6 @@ def describe(error: Exception) -> str:
 
 
 def _is_dagsters(error: Exception) -> bool:
-    # An error of Dagster's can only come where Dagster is loaded; asking must not load it.
+    # Dagster's errors can only occur if Dagster is loaded. This check must not load it.
     dagster = sys.modules.get("dagster")
     return dagster is not None and isinstance(error, (dagster.Failure, dagster.DagsterError))

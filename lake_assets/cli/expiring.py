@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 def expire(
-    older_than: Annotated[str, typer.Option(metavar="AGE", help="Age of a commit, such as 90d or 12h.")],
-    keep: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Keep this ref, too; once for each.")] = None,
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="Minimal age of a commit, such as 90d or 12h.")],
+    keep: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Also keep this ref. Repeatable.")] = None,
     keep_prefix: Annotated[
-        list[str] | None, typer.Option(metavar="PREFIX", help="Keep this folder in all commits; once for each.")
+        list[str] | None, typer.Option(metavar="PREFIX", help="Keep this folder in all commits. Repeatable.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what would be.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove. Default: only show what would be removed.")] = False,
     json: Json = False,
 ) -> None:
-    """Free the data that only old commits hold.
+    """Remove data that only old commits hold.
 
-    Commits, their ids and what they say stay; reading their data is an error that says so. Kept are heads of branches,
-    tags, what unpublished runs began at, and everything since the oldest commit that a sink reflects. Says what it
-    would free, and frees it with --yes. On lakeFS it sets the retention rule; lakeFS's own job frees.
+    The commits stay, with their ids and metadata. Reading their data is then an error. Kept are heads of branches,
+    tags, the commits at which unpublished runs began, and everything since the oldest commit that a sink reflects.
+    Shows what would be freed, and frees it with --yes. On lakeFS it sets the retention rule of lakeFS's own job.
     """
     before = datetime.now(timezone.utc) - _age(older_than)
     with closing(open_lake()) as lake:
@@ -48,12 +48,12 @@ def _say_found(found: Removable, before: datetime, yes: bool, json: bool) -> Non
     if json:
         emit({"removed": yes, "before": before, "found": removable(found)})
     elif not found.count:
-        print(f"Nothing to expire: what is older than {moment(before)} is kept, or gone already.")
+        print(f"Nothing to expire: data older than {moment(before)} are needed, or were removed already.")
     else:
         print("Freed:" if yes else "Would be freed:")
         show([{"kind": found.kind, "count": found.count, "frees": amount(found.frees)}], right=("count",))
         if not yes:
-            print("Nothing was removed. With --yes it is, for ever.")
+            print("Nothing was removed. `--yes` removes it permanently.")
 
 
 def _say_rule(rule: RetentionRule, yes: bool, json: bool) -> None:
@@ -62,12 +62,13 @@ def _say_rule(rule: RetentionRule, yes: bool, json: bool) -> None:
         return
     what = "The rule is set" if yes else "With --yes the rule is set"
     print(
-        f"{what}: what only commits older than {rule.days} day(s) hold may go. lakeFS's own job removes it: {rule.job}"
+        f"{what}: data that only commits older than {rule.days} day(s) hold may be removed. lakeFS's own job removes "
+        f"them: {rule.job}"
     )
 
 
 def _age(text: str) -> timedelta:
     match = re.fullmatch(r"(\d{1,5})([hdw])", text)
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no age: a number and h, d or w, such as 90d")
+        raise typer.BadParameter(f"{text!r} is not an age: give a number and h, d or w, such as 90d")
     return int(match[1]) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]

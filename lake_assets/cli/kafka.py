@@ -1,4 +1,4 @@
-"""Commands that try Kafka: `topic create`, `topic list`, `produce` and `consume`."""
+"""Commands for Kafka: `topic create`, `topic list`, `produce` and `consume`."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 Server = Annotated[
     str | None,
-    typer.Option("--server", metavar="HOST:PORT[,…]", help="Kafka's servers; KAFKA_SERVERS unless given."),
+    typer.Option("--server", metavar="HOST:PORT[,…]", help="Kafka's servers. Default: KAFKA_SERVERS."),
 ]
 TopicName = Annotated[str, typer.Option("--topic", metavar="TOPIC", help="Name of the topic.")]
 
 _AT_ONCE = 1000
-"""Records that are taken from the client together."""
+"""Maximal number of records in one call of the client."""
 
 _IDLE = 0.1
-"""Seconds that a call of the client waits for more, before signals and output have their turn."""
+"""Maximal seconds that a call of the client waits for records, before signals and output are handled."""
 
 
 class Start(str, Enum):
-    """Where reading begins."""
+    """Start of reading."""
 
     EARLIEST = "earliest"
     LATEST = "latest"
@@ -61,7 +61,7 @@ def create_topic(
     server: Server = None,
     json: Json = False,
 ) -> None:
-    """Make a topic."""
+    """Create a topic."""
     from lake_assets.kafka.address import topic_name_problem
 
     if problem := topic_name_problem(name):
@@ -70,7 +70,7 @@ def create_topic(
     for setting in config or ():
         key, separator, value = setting.partition("=")
         if not separator or not key:
-            raise CommandError(f"{setting!r} is no setting of a topic: give NAME=VALUE")
+            raise CommandError(f"{setting!r} is not a setting of a topic: give NAME=VALUE")
         values[key] = value
     _cluster(server).create_topic(name, partitions, config=values)
     if json:
@@ -80,7 +80,7 @@ def create_topic(
 
 
 def list_topics(server: Server = None, json: Json = False) -> None:
-    """List topics, with the id that a recreated topic does not share."""
+    """List topics with their ids. A topic that is created again gets another id."""
     records = [asdict(topic) for topic in _cluster(server).topics()]
     if json:
         emit_all(records)
@@ -98,8 +98,8 @@ def produce(
 ) -> None:
     """Send the lines of a file to a topic.
 
-    Each line is one record, without its newline: the bytes as they are. Every line is stored once, or the exit code
-    is 1 and the error says how many were acknowledged.
+    Each line, without its newline, becomes one record with the same bytes. Every line is stored exactly once.
+    Otherwise the exit code is 1, and the error has the number of acknowledged lines.
     """
     with _opened(file) as lines:
         _produce(lines, topic, _cluster(server))
@@ -120,7 +120,7 @@ def _opened(file: str) -> Generator[BinaryIO]:
 def _produce(lines: BinaryIO, topic: str, cluster: KafkaCluster) -> None:
     from lake_assets.kafka import KafkaFailure
 
-    cluster.topic(topic)  # Where a broker makes topics by itself, a slip of the pen would.
+    cluster.topic(topic)  # Otherwise a broker that creates topics automatically would create a misspelt one.
     delivered = _Delivered()
     try:
         _send(lines, topic, cluster, delivered)
@@ -130,7 +130,7 @@ def _produce(lines: BinaryIO, topic: str, cluster: KafkaCluster) -> None:
 
 
 class _Delivered:
-    """Counts what the servers say to have, and keeps the first refusal."""
+    """Counts acknowledged records, and keeps the first error."""
 
     def __init__(self) -> None:
         self.lines = 0
@@ -151,7 +151,7 @@ def _send(lines: Iterable[bytes], topic: str, cluster: KafkaCluster, delivered: 
             "enable.idempotence": True,
             "acks": "all",
             "delivery.timeout.ms": int(cluster.deadline * 1000),
-            # The topic's limit counts, not the client's.
+            # The topic's setting limits the size of records.
             "message.max.bytes": 1_000_000_000,
             "queue.buffering.max.kbytes": 64 * 1024,
             "on_delivery": delivered,
@@ -184,31 +184,31 @@ def _send(lines: Iterable[bytes], topic: str, cluster: KafkaCluster, delivered: 
 def consume(
     topic: TopicName,
     start: Annotated[
-        Start | None, typer.Option("--from", help="Where to begin in every partition.", show_default="earliest")
+        Start | None, typer.Option("--from", help="Where to start in every partition.", show_default="earliest")
     ] = None,
-    partition: Annotated[int | None, typer.Option(min=0, metavar="N", help="Read this partition alone.")] = None,
+    partition: Annotated[int | None, typer.Option(min=0, metavar="N", help="Read only this partition.")] = None,
     offset: Annotated[
         str | None,
         typer.Option(metavar="OFFSET", help="With --partition: earliest, latest or a number."),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until stopped.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Continue with new records until stopped.")] = False,
     with_key: Annotated[bool, typer.Option("--with-key", help="Print key, tab, value.")] = False,
     server: Server = None,
 ) -> None:
-    """Print the records of a topic, a line each.
+    """Print the records of a topic, one line for each.
 
-    The bytes as they are; a missing key or value is printed as null. Only what is committed is read. The command ends
-    where the topic ended when it began, unless it follows.
+    The bytes are printed unchanged, and a missing key or value as null. Only committed records are read. The command
+    stops at the end that the topic had at the start, unless --follow is given.
     """
     if offset is not None and partition is None:
-        raise typer.BadParameter("--offset says where to begin in one partition: give --partition N, too")
+        raise typer.BadParameter("--offset is the start in one partition: also give --partition N")
     if offset is not None and start is not None:
-        raise typer.BadParameter("--from and --offset both say where to begin: give one of them")
+        raise typer.BadParameter("--from and --offset cannot be combined: give one of them")
     begin = _parse_offset(offset or (start or Start.EARLIEST).value)
     cluster = _cluster(server)
     state = cluster.topic(topic)
     first = _beginnings(state, partition, begin)
-    # That there is no more is told when the broker has waited for more.
+    # The end of a partition is reported after the broker has waited for more records.
     options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"} | (
         {} if follow else {"fetch.wait.max.ms": 20}
     )
@@ -245,7 +245,7 @@ def _beginnings(state: TopicState, partition: int | None, begin: Start | int) ->
     for number in wanted:
         if not state.earliest[number] <= begin <= state.latest[number]:
             raise CommandError(
-                f"partition {number} of topic {state.name} has no offset {begin}: it begins at "
+                f"partition {number} of topic {state.name} has no offset {begin}: it starts at "
                 f"{state.earliest[number]} and ends before {state.latest[number]}"
             )
     return dict.fromkeys(wanted, begin)
@@ -260,17 +260,19 @@ def _records(
     from lake_assets.kafka.translation import failure, translated
 
     open_ends = {number: state.latest[number] for number in first if follow or first[number] < state.latest[number]}
-    heard = time.monotonic()
+    last_received = time.monotonic()
     with translated(cluster.servers, state.name):
         consumer.assign([TopicPartition(state.name, number, first[number]) for number in open_ends])
         while open_ends:
             messages = consumer.consume(_AT_ONCE, _IDLE)
             cluster.check(state.name)
             if messages:
-                heard = time.monotonic()
-            elif not follow and time.monotonic() - heard > cluster.deadline:
+                last_received = time.monotonic()
+            elif not follow and time.monotonic() - last_received > cluster.deadline:
                 raise KafkaUnavailable(
-                    f"nothing came for {cluster.deadline:g} s: see whether the servers run", cluster.servers, state.name
+                    f"no records received for {cluster.deadline:g} s: check that the servers are running",
+                    cluster.servers,
+                    state.name,
                 )
             for message in messages:
                 error = message.error()
@@ -282,7 +284,7 @@ def _records(
                 assert offset is not None
                 if error is None and (follow or offset < open_ends.get(number, 0)):
                     yield message
-                # What an open transaction holds back is not waited for: the end is where the committed ends.
+                # Records of open transactions are not waited for: stop at the end of the committed ones.
                 if not follow and (at_end or offset >= open_ends.get(number, 0) - 1):
                     open_ends.pop(number, None)
             if follow:
@@ -295,7 +297,7 @@ def _text(content: bytes | None) -> bytes:
 
 @contextmanager
 def _ended_by_sigterm() -> Generator[None]:
-    """Let SIGTERM end the command as Ctrl-C does: what was read is printed, connections are closed."""
+    """Handle SIGTERM like Ctrl-C: print what was read, and close connections."""
 
     def end(number: int, _: object) -> None:
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""Commands that look at the lake's history: `ls`, `log`, `branches`, `diff`."""
+"""Commands for the lake's content and history: `ls`, `log`, `branches`, `diff`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import PathNotFound
 
 SHORT = 12
-"""Characters of a commit id or checksum in a table; JSON has all of them."""
+"""Characters of a commit id or checksum in a table. JSON has the full value."""
 
 
 def ls(
     place: Annotated[str, typer.Argument(metavar="REF[:PREFIX]", help="What to list.")] = MAIN,
     json: Json = False,
 ) -> None:
-    """List files. With --json also the whole checksums, and where the bytes lie."""
+    """List files. With --json also full checksums and physical addresses."""
     wanted = parse_place(place, whole=True)
     with closing(open_lake()) as lake:
         prefix = wanted.path(lake)
@@ -46,19 +46,19 @@ def _file(item: LakeObject) -> dict[str, str]:
 
 
 def log(
-    ref: Annotated[str, typer.Argument(metavar="REF", help="Where to begin.")] = MAIN,
-    limit: Annotated[int, typer.Option(min=1, help="Commits at most.")] = 20,
+    ref: Annotated[str, typer.Argument(metavar="REF", help="Where to start.")] = MAIN,
+    limit: Annotated[int, typer.Option(min=1, help="Maximal number of commits.")] = 20,
     prefix: Annotated[
         str | None, typer.Option(metavar="PREFIX", help="Only commits that changed this folder or file.")
     ] = None,
     first_parent: Annotated[
-        bool, typer.Option("--first-parent", help="Only what REF itself was: no commit of a branch that was merged.")
+        bool, typer.Option("--first-parent", help="Leave out commits of branches that were merged into REF.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """List commits, newest first. Each says who made it, of what, with how many rows.
+    """List commits, newest first, each with its asset, run and number of rows.
 
-    A commit of main says what let it in: how many checks passed, or who overrode them.
+    For commits of main, the audit is shown: how many checks passed, or who overrode them.
     """
     with closing(open_lake()) as lake:
         below = path_of(lake, prefix, ref) if prefix else None
@@ -130,18 +130,18 @@ def diff(
     left: Annotated[str, typer.Argument(metavar="A", help="A ref.")],
     right: Annotated[str, typer.Argument(metavar="B", help="The ref to compare with it.")],
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only this folder or file.")] = "",
-    rows: Annotated[str, typer.Option(metavar="PREFIX", help="Compare the rows of Parquet there, by --key.")] = "",
-    key: Annotated[str, typer.Option(metavar="COL[,COL]", help="With --rows: the columns that name a row.")] = "",
+    rows: Annotated[str, typer.Option(metavar="PREFIX", help="Compare the rows of this Parquet by --key.")] = "",
+    key: Annotated[str, typer.Option(metavar="COL[,COL]", help="With --rows: the key columns.")] = "",
     limit: Annotated[int, typer.Option(min=0, help="With --rows: rows to show; 0 for all. All are counted.")] = 20,
     json: Json = False,
 ) -> None:
-    """Compare two refs. Files, or rows by key, are added (in B only), removed (in A only) or changed.
+    """Compare two refs. Files, or rows by key, are added (only in B), removed (only in A) or changed.
 
-    With --rows, any number of rows in bounded memory: what differs is read, sorted by key, and shown with the columns
-    that changed.
+    With --rows, only files that differ are read, in bounded memory. The rows are sorted by key, and shown with their
+    changed columns.
     """
     if bool(rows) != bool(key) or (rows and prefix):
-        raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no PREFIX besides")
+        raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no further PREFIX")
     with closing(open_lake()) as lake:
         if rows:
             _diff_rows(lake, left, right, path_of(lake, rows, left, right), key.split(","), limit or None, json)

@@ -1,4 +1,4 @@
-"""What a trial leaves behind: what may be deleted, and what is kept and why."""
+"""The leftovers of a trial: what may be deleted, and what is kept and why."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Leftover:
     Parameters
     ----------
     kind, name, detail
-        What it is.
+        Description.
     remove
         Deletes it.
     frees
-        Bytes of disk space that deleting it frees; None where the store does not tell.
+        Disk space in bytes that is freed by deleting it. None if this is not known.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Something that is not deleted, and why."""
+    """Something that is kept, and why."""
 
     kind: str
     name: str
@@ -46,25 +46,25 @@ class Kept:
 
 
 def find_tables(store: NoSQLStore, runs: Runs) -> Iterator[Leftover | Kept]:
-    """Yield every table; all are kept while a run goes on, which may be about to write one."""
+    """Yield every table. All are kept while a run is active, since it may write one."""
     for name in store.tables():
         if runs.unknown or runs.going_on:
-            reason = runs.unknown or f"run {min(runs.going_on)} is still going on, and may write it"
+            reason = runs.unknown or f"run {min(runs.going_on)} is still active, and may write it"
             yield Kept("table", name, reason)
         else:
             yield Leftover("table", name, f"{store.row_count(name)} rows", partial(store.drop, name))
 
 
 def find_branches(lake: Lake, runs: Runs) -> Iterator[Leftover | Kept]:
-    """Yield every run branch; kept are those of runs that go on, and of the runs they were re-executed from."""
+    """Yield every run branch. Those of active runs, and of the runs that these re-execute, are kept."""
     for run_id, name in runs.branches.items():
         if runs.unknown:
             yield Kept("branch", name, runs.unknown)
         elif run_id in runs.going_on:
-            reason = f"its run is {runs.status(run_id)}; was its process killed, terminate it in Dagster's UI"
+            reason = f"its run is {runs.status(run_id)}; if its process was killed, terminate it in Dagster's UI"
             yield Kept("branch", name, reason)
         elif run_id in runs.needed:
-            yield Kept("branch", name, "a run that is still going on was re-executed from it")
+            yield Kept("branch", name, "a run that is still active re-executes it")
         else:
             changed = len(lake.diff(MAIN, name).paths)
             detail = f"run {runs.status(run_id)}, {changed} path(s) differ from {MAIN}"
@@ -72,10 +72,10 @@ def find_branches(lake: Lake, runs: Runs) -> Iterator[Leftover | Kept]:
 
 
 def find_caches(store: Lake | NoSQLStore) -> Iterator[Leftover | Kept]:
-    """Yield the folders that a store keeps beside its data, a line a kind; a live process's are kept."""
+    """Yield the temporary folders of a store, by kind. Those that a running process uses are kept."""
     for cache in store.caches():
         if cache.unused:
-            detail = f"{cache.unused} folder(s) that nobody uses"
+            detail = f"{cache.unused} unused folder(s)"
             yield Leftover("cache", cache.kind, detail, store.clean, cache.frees)
         if cache.in_use:
-            yield Kept("cache", cache.kind, f"{cache.in_use} folder(s) that a live process uses")
+            yield Kept("cache", cache.kind, f"{cache.in_use} folder(s) that a running process uses")

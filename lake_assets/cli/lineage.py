@@ -1,4 +1,4 @@
-"""The command `lineage`: what made what the lake holds."""
+"""The command `lineage`: the origin of data in the lake."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def lineage(
 ) -> None:
     """Show the commits, runs, code versions and sources that made an asset.
 
-    As a tree: below each commit stand those that it read. A partition was made from the same partition of an input
-    that has it, else from all of the input. REF is main unless given.
+    The tree shows below each commit the commits that it read. A partition was made from the same partition of an input
+    if the input has it, otherwise from the whole input. The default of REF is main.
     """
     from lake_assets.runs.provenance import origins
 
@@ -59,19 +59,19 @@ def lineage(
 
 
 def _asked(place: str) -> tuple[str, str]:
-    """Return the prefix and the ref that a user means."""
+    """Parse the argument into prefix and ref."""
     if place.startswith(URI):
         asked = parse_place(place)
         return asked.prefix, asked.ref
     prefix, at, ref = place.rpartition("@")
-    # No ref has a slash: that is a path with an @ in it.
+    # A ref has no slash, so this is a path that contains an @.
     if not at or "/" in ref:
         prefix, ref = place, MAIN
     return prefix.strip("/"), ref or MAIN
 
 
 def _publication(lake: Lake, at: str, origin: Origin) -> dict[str, Any] | None:
-    """Return the commit that let an asset's newest place in, and by which audit; None: it is not published."""
+    """Return the commit that published an asset's newest place, and its audit. None if it is not published."""
     from lake_assets.runs.commit_metadata import CommitMetadata
 
     commit = next(lake.first_parents(at, origin.places[0]), None)
@@ -87,8 +87,8 @@ def _publication(lake: Lake, at: str, origin: Origin) -> dict[str, Any] | None:
 def _published(publication: dict[str, Any] | None) -> str:
     if publication is None:
         return "not published"
-    told = "not recorded" if publication["audit"] is None else describe(publication["audit"])
-    return f"published by {publication['commit'][:SHORT]}: {told}"
+    audit = "not recorded" if publication["audit"] is None else describe(publication["audit"])
+    return f"published by {publication['commit'][:SHORT]}: {audit}"
 
 
 def _documents(found: Sequence[Origin], seen: set[tuple[str, tuple[str, ...]]]) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ def _documents(found: Sequence[Origin], seen: set[tuple[str, tuple[str, ...]]]) 
 
 def _document(origin: Origin, seen: set[tuple[str, tuple[str, ...]]]) -> dict[str, Any]:
     document: dict[str, Any] = {"asset": origin.asset, "places": origin.places, **_facts(origin)}
-    # What several commits read is told once: a graph written out as a tree may be endless.
+    # An input of several commits is expanded once, since a graph as a tree could be huge.
     if _is_new(origin, seen):
         document["inputs"] = _documents(origin.inputs, seen)
     return document
@@ -141,7 +141,7 @@ def _print(
     at = commit[:SHORT] if commit.startswith(ref) else f"{ref} ({commit[:SHORT]})"
     tree = Tree(Text(f"{prefix} at {at}"), guide_style="dim")
     _grow(tree, found, set(), publications)
-    # Wide enough for any line: a terminal wraps what it must, and nothing is cut.
+    # Wide enough for any line, so that nothing is cut. A terminal wraps long lines.
     Console(highlight=False, emoji=False, width=100_000).print(tree)
 
 

@@ -16,14 +16,16 @@ from lake_assets.lake.format import FORMAT, check_format
 
 
 def migrate(
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; else only say what would be done.")] = False,
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who; it stands in the commit. You unless given.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Migrate. Default: only show what would be done.")] = False,
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="Who migrates, for the commit. Default: your user name.")
+    ] = "",
 ) -> None:
-    """Bring a lake of an older format to that of this program.
+    """Migrate a lake of an older format to the format of this program.
 
-    Moves, in a commit of its own, what lies elsewhere now: assets whose keys have prefixes, partitions in other zones
-    than UTC, and what a stream goes on from. The bytes, data versions and lineage stay. The branches of runs are moved
-    as well. Stop the daemon and running jobs first. Running it again does no harm.
+    One commit moves the files whose path has changed: those of assets whose keys have prefixes, of partitions in time
+    zones other than UTC, and of the state of streams. Bytes, data versions and lineage stay the same. The branches of
+    runs are migrated, too. Stop the daemon and running jobs first. It is safe to run this again.
     """
     with closing(open_lake(any_format=True)) as lake:
         from lake_assets.runs.migration import apply, migrate_main, plan
@@ -41,9 +43,7 @@ def migrate(
                 new, old = next(iter(move.places.items()))
                 print(f"    {old} -> {new}")
         if not yes:
-            print(
-                f"{lake.repository} has format {lake.format} and would get {FORMAT}: lake-assets migrate --yes does it"
-            )
+            print(f"{lake.repository} has format {lake.format}: `lake-assets migrate --yes` migrates it to {FORMAT}")
             return
         for branch, moves in wanted.items():
             if branch == MAIN and moves:
@@ -51,9 +51,9 @@ def migrate(
                 print(f"Moved on {MAIN}: commit {commit.id}")
             elif moves:
                 apply(lake, branch, moves)
-                note(f"Moved on {branch}: what it holds of {', '.join(move.asset for move in moves)} is checked anew.")
+                note(f"Moved on {branch}: the data of {', '.join(move.asset for move in moves)} must be checked again.")
         left = [branch for branch in lake.branches() if plan(lake, graph, branch)]
         if left:
-            raise CommandError(f"{', '.join(left)} got data meanwhile: stop what writes there, and run this again")
+            raise CommandError(f"{', '.join(left)} got new data meanwhile: stop all writers, and run this again")
         lake.set_format(FORMAT)
         print(f"{lake.repository} has format {FORMAT} now")

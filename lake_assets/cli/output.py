@@ -1,4 +1,4 @@
-"""What commands print: one JSON document, or records as a table, plain wherever no terminal reads it."""
+"""The output of commands: one JSON document, or a table of records, which is plain text if not on a terminal."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 Record = Mapping[str, Any]
 
 _BLOCK = 1000
-"""Records that are laid out together, so that memory stays flat."""
+"""Number of records that are formatted together, which bounds the memory."""
 
 _WAIT = 0.5
-"""Seconds after which a block that is not full yet is printed all the same, where its source is slow."""
+"""Seconds after which an incomplete block is printed, if the source is slow."""
 
 _Item = TypeVar("_Item")
 
 
 def blocks(items: Iterable[_Item]) -> Iterator[list[_Item]]:
-    """Yield items some at a time, as they come; what was printed of one block is flushed before the next one is read.
+    """Yield items in blocks. Output is flushed before the next block is read.
 
     Parameters
     ----------
     items
-        Any number; no more than one block of them is held.
+        The items, of which only one block is in memory.
     """
     block: list[_Item] = []
     began = time.monotonic()
@@ -61,7 +61,7 @@ def emit(document: object) -> None:
 
 
 def emit_all(documents: Iterable[object]) -> None:
-    """Print one JSON array, each element as it comes; nothing is printed before the first one has."""
+    """Print a JSON array, streaming its elements. Nothing is printed before the first element is available."""
     separator = "["
     for block in blocks(documents):
         for document in block:
@@ -71,7 +71,7 @@ def emit_all(documents: Iterable[object]) -> None:
 
 
 def emit_stream(known: Mapping[str, object], name: str, documents: Iterable[object]) -> None:
-    """Print one JSON object: what is known already, then ``name``, an array, each element as it comes."""
+    """Print a JSON object with the ``known`` fields, and then the field ``name`` as a streamed array."""
     print("{", *(f"{json.dumps(key)}: {_encoded(value)}," for key, value in known.items()), sep="\n")
     print(f"{json.dumps(name)}:", end=" ")
     emit_all(documents)
@@ -100,24 +100,24 @@ def _jsonable(value: Any) -> Any:
 
 
 def show(records: Iterable[Record], columns: Sequence[str] = (), right: Sequence[str] = ()) -> None:
-    """Print records as a table, a line each.
+    """Print records as a table, one line for each.
 
-    On a terminal that is too narrow each record becomes a block of ``column  value`` lines; elsewhere lines
-    are as long as they must be. No value is ever cut.
+    If a terminal is too narrow, each record is printed as a block of ``column  value`` lines. Elsewhere lines are as
+    long as necessary. Values are never cut.
 
     Parameters
     ----------
     records
         Column name to value.
     columns
-        Columns to begin with, shown even where there is no record.
+        The first columns. They are shown even if there are no records.
     right
-        Columns aligned to the right.
+        Right-aligned columns.
     """
     names: list[str] = []
     lay_out = _on_terminal if sys.stdout.isatty() else _plainly
     widths: dict[str, int] = {}
-    # Where there is no record, the columns are shown all the same.
+    # The empty block shows the columns even if there are no records.
     for block in chain(blocks(records), [[]]):
         found = list(dict.fromkeys(chain(names or columns, *block)))
         header = found != names
@@ -173,7 +173,7 @@ def _on_terminal(
 
 
 def cell(value: Any) -> str:
-    """Return a value as one line of printable text; ``-`` for none."""
+    """Return a value as one line of printable text, or ``-`` if it is empty."""
     if value is None or value == "":
         return "-"
     if isinstance(value, (Mapping, list, tuple, bytes)):
@@ -195,7 +195,7 @@ def moment(value: datetime) -> str:
 
 
 def amount(size: int) -> str:
-    """Return bytes in the decimal unit that suits them."""
+    """Return a size in bytes with a suitable decimal unit."""
     number = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
@@ -205,18 +205,18 @@ def amount(size: int) -> str:
 
 
 def removable(found: Removable) -> dict[str, Any]:
-    """Return what JSON says of data that may be removed."""
+    """Return removable data as a JSON object."""
     return {"kind": found.kind, "count": found.count, "frees": found.frees}
 
 
 def note(text: str) -> None:
-    """Say something beside the result."""
+    """Print a note to stderr, separate from the result."""
     print(text, file=sys.stderr)
 
 
 @contextmanager
 def progress(label: str, total: int) -> Generator[Callable[[int], None]]:
-    """Yield what advances a bar of ``total`` steps; there is a bar only where a terminal reads stderr."""
+    """Yield a function that advances a progress bar of ``total`` steps. The bar is shown only on a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

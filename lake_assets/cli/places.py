@@ -1,6 +1,6 @@
-"""How places of the lake are written on the command line: ``REF:ASSET``, or ``lake://COMMIT/PREFIX``.
+"""The syntax of places in the lake on the command line: ``REF:ASSET``, or ``lake://COMMIT/PREFIX``.
 
-An asset is written as Dagster shows it (``sales/daily``), a partition's folder or key, or a file, behind it.
+An asset is written as Dagster shows it (``sales/daily``). A partition's folder or key, or a file, may follow.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ URI = "lake://"
 
 
 class Place(NamedTuple):
-    """A prefix as a ref holds it; the empty prefix is the whole lake."""
+    """A prefix in a ref. The empty prefix is the whole lake."""
 
     ref: str
     prefix: str
     literal: bool = False
-    """Whether it is written as a path of the lake, and not as an asset."""
+    """Whether the prefix is a path of the lake and not an asset."""
 
     def path(self, lake: Lake) -> str:
         """Return the path in the lake."""
         return self.prefix if self.literal or not self.prefix else path_of(lake, self.prefix, self.ref)
 
     def rows(self, lake: Lake) -> str:
-        """Return the path of the rows: commits of format 1 keep those of a stream in a folder of its prefix."""
+        """Return the path of the rows. In commits of format 1, a stream's rows are in a subfolder of its prefix."""
         return places_at(lake, self.ref, self.path(lake)).counts
 
 
 def parse_place(text: str, *, whole: bool = False) -> Place:
-    """Read a place.
+    """Parse a place.
 
     Parameters
     ----------
     text
-        What the user wrote.
+        The user's input.
     whole
-        Whether a ref alone will do, for all it holds.
+        Whether a ref without a prefix is allowed, which stands for the whole lake.
 
     Raises
     ------
     typer.BadParameter
-        It is none.
+        It is not a valid place.
     """
     if text.startswith(URI):
         ref, slash, prefix = text.removeprefix(URI).partition("/")
@@ -61,16 +61,25 @@ def parse_place(text: str, *, whole: bool = False) -> Place:
     if not ref or prefix.startswith("/") or not (separated or whole):
         wanted = "REF, REF:PREFIX" if whole else "REF:PREFIX"
         raise typer.BadParameter(
-            f"{text!r} is no place of the lake: write {wanted} or lake://COMMIT/PREFIX, such as main:stocks_parquet"
+            f"{text!r} is not a place in the lake: write {wanted} or lake://COMMIT/PREFIX, such as main:stocks_parquet"
         )
     return Place(ref, prefix.removesuffix("/"), literal)
 
 
 def path_of(lake: Lake, text: str, *refs: str) -> str:
-    """Return the path in the lake that a user means.
+    """Return the path in the lake for a user's input.
 
-    Of several assets that the text may begin with, the one with the longest key that any of the refs holds is meant;
-    where there is none, the text is a path of the lake itself.
+    The input may begin with the key of an asset. If several keys match, the longest one that exists in any of the refs
+    is used. If there is none, the input is a path of the lake.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    text
+        The user's input.
+    refs
+        The refs in which to look.
     """
     parts = components_of(text.strip("/"))
     for length in range(len(parts), 0, -1):
@@ -86,7 +95,7 @@ def _is_there(lake: Lake, refs: Sequence[str], path: str) -> bool:
 
 
 def _partition(folder: str, key: str) -> str | None:
-    """Return the folder of a partition that is written by its key."""
+    """Return the folder of a partition by its key, or None if the asset has no such partition."""
     from dagster import DagsterError
 
     from lake_assets.layout.partitions import folders
@@ -98,4 +107,4 @@ def _partition(folder: str, key: str) -> str | None:
     try:
         return f"{folder}/{folders(definition, [key])[key]}"
     except (DagsterError, ValueError, KeyError):
-        return None  # It is none of its keys.
+        return None  # Not a key of this asset.

@@ -21,19 +21,21 @@ if TYPE_CHECKING:
 
 
 def publish(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of one that has a branch.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's id. It may be abbreviated if the run has a branch.")
+    ],
     override: Annotated[
         list[str] | None,
-        typer.Option(metavar="CHECK", help="A check to override, such as prices:positive; may be given again."),
+        typer.Option(metavar="CHECK", help="A check to override, such as prices:positive. Repeatable."),
     ] = None,
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who overrides; you, unless given.")] = "",
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the commit for ever.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who overrides. Default: your user name.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason, which is stored in the commit.")] = "",
     json: Json = False,
 ) -> None:
     """Merge a run's branch into main.
 
-    Every blocking check of what it carries must have passed on it, in any run, or is overridden by name. Publishing a
-    run twice is one merge.
+    Every blocking check of the run's data must have passed on these data, in any run, or be overridden by name.
+    Publishing a run again does nothing.
     """
     overridden = an_override(override or [], by, reason)
     with closing(open_lake()) as lake, open_instance() as instance:
@@ -45,9 +47,9 @@ def publish(
         record = instance.get_run_by_id(run_id)
         if record is None:
             raise CommandError(
-                f"no branch and no run is called {run!r}; `lake-assets branches` lists those that wait"
+                f"there is no branch or run {run!r}; `lake-assets branches` lists unpublished runs"
                 if find_head(lake, run_id) is None
-                else f"Dagster in {dagster_home()} knows no run {run_id}: set DAGSTER_HOME to where it was launched"
+                else f"Dagster in {dagster_home()} does not know run {run_id}: set DAGSTER_HOME to that of its launch"
             )
         if not record.is_finished:
             raise CommandError(
@@ -75,22 +77,22 @@ def publish(
 
 
 def an_override(checks: list[str], by: str, reason: str) -> Override | None:
-    """Return who overrides which checks, as the options say; None where none is named."""
+    """Return the override that the options describe. None if they name no check."""
     if not checks:
         return None
     if not reason.strip():
-        raise typer.BadParameter("an override says why: give --reason TEXT")
+        raise typer.BadParameter("an override needs a reason: give --reason TEXT")
     return Override(by.strip() or getpass.getuser(), reason, tuple(checks))
 
 
 def _run_id(lake: Lake, run: str) -> str:
-    """Return the id of the one run whose branch begins so; what was given where none does."""
+    """Return the full id of the run whose branch matches an abbreviated id, or the input if none matches."""
     from lake_assets.runs.branch import branch_name
 
-    given = run.removeprefix(branch_name(""))
-    found = [run_id for run_id in Runs(lake).branches if run_id.startswith(given)]
-    if given in found or not found:
-        return given
+    beginning = run.removeprefix(branch_name(""))
+    found = [run_id for run_id in Runs(lake).branches if run_id.startswith(beginning)]
+    if beginning in found or not found:
+        return beginning
     if len(found) > 1:
-        raise CommandError(f"{run!r} begins the ids of {len(found)} runs: {', '.join(found[:5])}; write more of it")
+        raise CommandError(f"{run!r} matches the ids of {len(found)} runs: {', '.join(found[:5])}; give more of the id")
     return found[0]

@@ -1,4 +1,4 @@
-"""Commands that open what the lake holds: `path` and `cat`."""
+"""Commands that read data of the lake: `path` and `cat`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lake_assets.lake.contract import Snapshot
 
 
 class Reader(str, Enum):
-    """Who opens a path."""
+    """The program that opens a path."""
 
     ANY = "any"
     SPARK = "spark"
@@ -27,14 +27,14 @@ class Reader(str, Enum):
 
 def path(
     place: Annotated[str, typer.Argument(metavar="REF:ASSET", help="What to open.")],
-    reader: Annotated[Reader, typer.Option("--for", help="Who opens it.")] = Reader.ANY,
+    reader: Annotated[Reader, typer.Option("--for", help="The program that opens it.")] = Reader.ANY,
     json: Json = False,
 ) -> None:
-    """Print the path that a reader opens.
+    """Print a path for opening data of the lake.
 
-    pandas, PyArrow and DuckDB open it as it is printed, Spark with --for spark. What is there is what the commit
-    holds, for ever, and must not be written to. It outlives this command, and stays until `lake-assets clean` removes
-    it; this command makes it anew.
+    The path is for pandas, PyArrow and DuckDB, or with --for spark for Spark. Its content is that of the commit. It
+    never changes and must not be written to. The path stays after this command until `lake-assets clean` removes it.
+    This command then creates it again.
     """
     wanted = parse_place(place)
     with closing(open_lake()) as lake:
@@ -42,8 +42,8 @@ def path(
     local = snapshot.uri.startswith("file://")
     if local and not Path(snapshot.root).exists():
         raise CommandError(
-            f"the lake {lake.repository!r} may not be written, so no folder of it outlives this command: "
-            "use `lake-assets cat`, or `ls --json` for where the bytes lie"
+            f"the lake {lake.repository!r} is not writable, so its folders cannot be kept after this command: "
+            "use `lake-assets cat`, or `ls --json` for the physical addresses"
         )
     if json:
         document = {name: getattr(snapshot, name) for name in ("commit", "prefix", "uri", "root")}
@@ -60,12 +60,12 @@ def _for(reader: Reader, snapshot: Snapshot) -> str:
 
 def cat(
     place: Annotated[str, typer.Argument(metavar="REF:ASSET", help="A folder of Parquet, or a text file.")],
-    limit: Annotated[int, typer.Option(min=0, help="Rows or lines at most; 0 for all.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="Maximal number of rows or lines; 0 for all.")] = 20,
     json: Json = False,
 ) -> None:
     """Print rows of Parquet or lines of text.
 
-    Rows have the columns of their folders, too. No more is read than is printed, and no Spark is needed.
+    Rows include the columns of their partition folders. No more is read than is printed, and Spark is not needed.
     """
     asked = parse_place(place)
     with closing(open_lake()) as lake:

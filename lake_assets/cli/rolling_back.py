@@ -29,17 +29,17 @@ def rollback(
     asset: Annotated[
         str, typer.Argument(metavar="[ASSET[/PARTITION]]", help="An asset, or a partition by its key or folder.")
     ] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Put back all that main holds.")] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the commit.")] = "by hand",
+    everything: Annotated[bool, typer.Option("--all", help="Roll back all of main.")] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason, which is stored in the commit.")] = "by hand",
     sinks: WithSinks = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     json: Json = False,
 ) -> None:
-    """Put an asset, or one partition of it, back as it was.
+    """Restore an asset, or one of its partitions, to an earlier state.
 
-    Its files are restored on a branch and merged into main. The command shows what will change and asks first; with
-    --json it only shows, unless --yes is given. Dagster is told of each partition. Tables and topics stay as they are
-    until Dagster's daemon runs (sensor sinks_follow_main); --sinks brings them along at once.
+    Its files are restored on a branch and merged into main. Shows what will change and asks for confirmation; with
+    --json it only shows, unless --yes is given. Each partition is reported to Dagster. Tables and topics follow when
+    Dagster's daemon runs (sensor sinks_follow_main), or at once with --sinks.
     """
     if bool(asset) == everything:
         raise typer.BadParameter("name an asset, or --all")

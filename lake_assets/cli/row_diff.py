@@ -1,4 +1,4 @@
-"""Rows that differ between two commits, by key: DuckDB over the Parquet files that differ, in bounded memory."""
+"""The rows that differ between two commits, by key. DuckDB reads the Parquet files that differ, in bounded memory."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class RowChange:
     Parameters
     ----------
     change
-        Whether it is in the right commit alone (added), in the left alone (removed), or in both.
+        Whether the row is only in the right commit (added), only in the left (removed), or in both (changed).
     key
         Key column to value.
     before, after
-        Column to value: of an added or removed row the other columns, of a changed one those that changed.
+        Column to value. For an added or removed row all other columns, for a changed row the changed columns.
     """
 
     change: Change
@@ -44,14 +44,14 @@ class RowChange:
 
 @dataclass(frozen=True, slots=True)
 class RowDiff:
-    """Rows that differ, and how many.
+    """The rows that differ, and their number.
 
     Parameters
     ----------
     key, columns
-        Key columns, and the others of either side.
+        The key columns, and all other columns of both sides.
     counts
-        Change to rows.
+        Number of rows by kind of change.
     """
 
     key: Sequence[str]
@@ -60,7 +60,7 @@ class RowDiff:
     _connection: DuckDBPyConnection = field(repr=False)
 
     def rows(self, limit: int | None) -> Iterator[RowChange]:
-        """Yield rows in the order of their key, at most ``limit``."""
+        """Yield up to ``limit`` rows, sorted by key."""
         if not any(self.counts.values()):
             return
         ordered = ", ".join(f"k{at}" for at in range(len(self.key)))
@@ -88,18 +88,24 @@ class RowDiff:
 def row_diff(lake: Lake, left: str, right: str, prefix: str, key: Sequence[str]) -> Generator[RowDiff]:
     """Compare the rows of two commits by key.
 
-    Only files that differ are read: what lies in the same file on both sides is equal. Folder names such as
+    Only files that differ are read, since rows in unchanged files are equal. Partition folders such as
     ``day=2017-07-28`` are columns, too.
 
     Parameters
     ----------
+    lake
+        The lake.
+    left, right
+        The two refs.
+    prefix
+        The folder to compare.
     key
-        Columns that name a row.
+        The key columns.
 
     Raises
     ------
     CommandError
-        A key column is missing, or does not name one row; or there is no Parquet.
+        A key column is missing, the key is not unique, or there is no Parquet file.
     """
     import duckdb
     from pyarrow import ArrowException
@@ -164,7 +170,7 @@ def _refuse_without_parquet(lake: Lake, commits: Sequence[str], prefix: str) -> 
     if not objects:
         raise PathNotFound("nothing is there", repository=lake.repository, ref=" and ".join(commits), path=prefix)
     if not any(map(is_data, objects)):
-        raise CommandError(f"{prefix!r} holds no Parquet, and only rows of Parquet can be compared")
+        raise CommandError(f"{prefix!r} contains no Parquet, and only rows of Parquet can be compared")
 
 
 def _refuse_ambiguous(
@@ -182,7 +188,7 @@ def _refuse_ambiguous(
 
 
 def _query(sides: tuple[Columns, Columns], key: Sequence[str], others: Sequence[str]) -> str:
-    """Return the query of the rows that differ; all values are named by their place, whatever the columns' names."""
+    """Return the query for the rows that differ. Columns are named by position, so that any column name works."""
     left, right = (
         _rows(side, here, there, key, others) for side, here, there in (("l", *sides), ("r", *reversed(sides)))
     )

@@ -1,4 +1,4 @@
-"""What Dagster says of runs, asked only where there is something to ask about."""
+"""The state of runs in Dagster, looked up only if it is needed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Runs:
-    """The runs that go on, and how those of a lake's run branches ended.
+    """The active runs, and the states of the runs that have a branch in a lake.
 
     Parameters
     ----------
     lake
-        Where the run branches are.
+        The lake with the run branches.
     """
 
     def __init__(self, lake: Lake) -> None:
@@ -26,7 +26,7 @@ class Runs:
 
     @cached_property
     def branches(self) -> dict[str, str]:
-        """Id of a run to the name of its branch."""
+        """Run id to the name of its branch."""
         from lake_assets.runs.branch import branch_name
 
         prefix = branch_name("")
@@ -34,7 +34,7 @@ class Runs:
 
     @cached_property
     def unknown(self) -> str | None:
-        """Why nothing can be said of runs; None where it can."""
+        """The reason why runs cannot be looked up. None if they can."""
         try:
             self._asked  # noqa: B018 - asking is what may fail
         except CommandError as error:
@@ -43,12 +43,12 @@ class Runs:
 
     @property
     def going_on(self) -> frozenset[str]:
-        """Ids of the runs that have not ended, and whose process is not known to have died."""
+        """Ids of the runs that have not ended and whose process is not known to be dead."""
         return self._asked[1]
 
     @property
     def needed(self) -> frozenset[str]:
-        """Ids of the runs that have not ended, and of those they were re-executed from."""
+        """Ids of the active runs, and of the runs that they re-execute."""
         return self._asked[2]
 
     def status(self, run_id: str) -> str:
@@ -59,10 +59,10 @@ class Runs:
     def _asked(self) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
         from dagster import RunsFilter
 
-        from lake_assets.runs.lock import living
+        from lake_assets.runs.lock import live_runs
 
         with open_instance() as instance:
-            found = living(instance)
-            wanted = sorted({*found.going_on, *self.branches})
+            found = live_runs(instance)
+            wanted = sorted({*found.alive, *self.branches})
             runs = instance.get_runs(RunsFilter(run_ids=wanted)) if wanted else []
-        return {run.run_id: run.status.value for run in runs}, found.going_on, found.needed
+        return {run.run_id: run.status.value for run in runs}, found.alive, found.needed

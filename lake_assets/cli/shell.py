@@ -27,7 +27,7 @@ class LazySpark:
         self._started = False
 
     def __getattr__(self, name: str) -> Any:
-        # Python, and whoever completes names, ask for many of these.
+        # Python itself and completion look up many of these names.
         if name.startswith("__"):
             raise AttributeError(name)
         self._started = True
@@ -45,7 +45,7 @@ class LazySpark:
 def shell() -> None:
     """Open a Python prompt with the lake, the tables and a Spark session ready.
 
-    IPython where it is installed, else Python's own prompt. The Spark session starts when it is first used.
+    Uses IPython if it is installed, otherwise Python's own prompt. The Spark session starts when it is first used.
     """
     with ExitStack() as opened:
         lake = opened.enter_context(closing(open_lake()))
@@ -84,7 +84,7 @@ def _prompt(names: dict[str, Any], banner: str) -> None:
 
 
 def _complete_names(names: dict[str, Any]) -> None:
-    """Let Tab complete names, where Python was built with readline."""
+    """Complete names with Tab, if Python was built with readline."""
     if not sys.stdin.isatty():
         return
     try:

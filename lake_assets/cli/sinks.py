@@ -1,4 +1,4 @@
-"""What a change of main by hand means for Dagster and for the sinks, the stores that are fed from main."""
+"""Reporting manual changes of main to Dagster, and updating the sinks, which are the stores fed from main."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
 
 WithSinks = Annotated[
-    bool, typer.Option("--sinks", help="Bring the tables and topics fed from main along at once, in this process.")
+    bool, typer.Option("--sinks", help="Update the tables and topics fed from main at once, in this process.")
 ]
 
 
 def describe_events(graph: AssetGraph, events: Sequence[AssetMaterialization]) -> str:
-    """Return one line that says which assets and publications Dagster was told of."""
+    """Describe, in one line, the assets and publications that were reported to Dagster."""
     from lake_assets.runs.publishing import LAYER, PUBLISHED
 
     partitions: dict[AssetKey, list[str]] = {}
@@ -36,12 +36,12 @@ def describe_events(graph: AssetGraph, events: Sequence[AssetMaterialization]) -
         which = f" ({len(keys)} partitions)" if len(keys) > 1 else "".join(f" {partition}" for partition in keys)
         kind = "Publications" if graph.get(key).tags.get(LAYER) == PUBLISHED else "Assets"
         named[kind].append(f"{key.to_user_string()}{which}")
-    told = f"Dagster was told of {len(events)} materialization(s)."
-    return " ".join([told, *(f"{kind}: {', '.join(names)}." for kind, names in named.items() if names)])
+    summary = f"{len(events)} materialization(s) reported to Dagster."
+    return " ".join([summary, *(f"{kind}: {', '.join(names)}." for kind, names in named.items() if names)])
 
 
 def sinks_below(graph: AssetGraph, events: Iterable[AssetMaterialization]) -> list[str]:
-    """Return the names of the sinks that read what Dagster was told of, sorted."""
+    """Return the names of the sinks that read the reported assets, sorted."""
     from lake_assets.runs.publishing import LAYER
     from lake_assets.runs.sinks import SINK
 
@@ -51,25 +51,30 @@ def sinks_below(graph: AssetGraph, events: Iterable[AssetMaterialization]) -> li
 
 
 def describe_behind(sinks: Sequence[str]) -> str:
-    """Return one line that says which sinks are behind main, and how they follow."""
+    """Describe, in one line, which sinks are behind main, and how they are updated."""
     return (
-        f"{', '.join(sinks)}: as before. Sinks follow when Dagster's daemon runs (sensor sinks_follow_main); "
-        "the same command with --sinks brings them along at once."
+        f"Not updated yet: {', '.join(sinks)}. Sinks follow when Dagster's daemon runs (sensor sinks_follow_main); "
+        "the same command with --sinks updates them at once."
     )
 
 
 def describe_brought(sinks: Sequence[str]) -> str:
-    """Return one line that says which sinks were brought to main."""
-    return f"Brought to {MAIN}: {', '.join(sinks)}" if sinks else f"Every sink is at {MAIN} already."
+    """Describe, in one line, which sinks were updated."""
+    return f"Updated to {MAIN}: {', '.join(sinks)}" if sinks else f"Every sink is up to date with {MAIN} already."
 
 
 def with_sinks(asked: bool, brought: Sequence[str]) -> dict[str, Sequence[str]]:
-    """Return what JSON says of sinks; nothing where --sinks was not given."""
+    """Return the sinks for the JSON document. Empty without --sinks."""
     return {"sinks": brought} if asked else {}
 
 
 def bring_along(lake: Lake, instance: DagsterInstance) -> list[str]:
-    """Materialize every sink that is behind main, in this process; return their names.
+    """Materialize every sink that is behind main, in this process, and return their names.
+
+    Parameters
+    ----------
+    lake, instance
+        The lake, and Dagster's instance.
 
     Raises
     ------
@@ -89,13 +94,13 @@ def bring_along(lake: Lake, instance: DagsterInstance) -> list[str]:
                 raise_on_error=False,
             )
         if not result.success:
-            raise CommandError(f"{names} did not follow main: see run {result.run_id} in Dagster's UI, and try again")
+            raise CommandError(f"{names} was not updated: see run {result.run_id} in Dagster's UI, and try again")
         brought.append(names)
     return sorted(set(brought))
 
 
 def _requests(lake: Lake) -> list[RunRequest]:
-    """Return the runs that bring the sinks to main."""
+    """Return the runs that update the sinks."""
     from lake_assets.runs.sinks import requests_for
 
     head, graph = lake.head(MAIN), load_graph()
@@ -106,7 +111,7 @@ def _requests(lake: Lake) -> list[RunRequest]:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Leave out what a run logs; its errors stay, and Dagster's UI shows all of it."""
+    """Suppress a run's log except errors. Dagster's UI shows all of it."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Command `stream words`: the query of the asset kept running, with outputs of Spark's own."""
+"""The command `stream words`: runs the query of the asset continuously, with Spark's own outputs."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from lake_assets.streaming.kept_running import Progress
     from lake_assets.streaming.query import StreamSource
 
-_PATIENCE = 9
+_STOP_TIMEOUT = 9
 """Seconds after which a stop does not wait for Spark any more."""
 
 _LAG_DEADLINE = 5.0
-"""Seconds that Kafka may take to tell how far a topic has got."""
+"""Seconds that Kafka may take for the end offsets of a topic."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGPIPE)
 
 
 class Kind(str, Enum):
-    """What is written to."""
+    """Kind of output."""
 
     CONSOLE = "console"
     PARQUET = "parquet"
@@ -48,34 +48,34 @@ class Kind(str, Enum):
 
 def words(
     source: Annotated[
-        str, typer.Option(metavar="ADDRESS|FOLDER", help="kafka://host:port/topic or a folder; WORDS_SOURCE if empty.")
+        str, typer.Option(metavar="ADDRESS|FOLDER", help="kafka://host:port/topic or a folder. Default: WORDS_SOURCE.")
     ] = "",
-    output: Annotated[Kind, typer.Option(help="What is written to.")] = Kind.CONSOLE,
+    output: Annotated[Kind, typer.Option(help="Kind of output.")] = Kind.CONSOLE,
     to: Annotated[
-        str, typer.Option(metavar="ADDRESS|FOLDER", help="Where to: kafka://host:port/topic, or a folder.")
+        str, typer.Option(metavar="ADDRESS|FOLDER", help="Output: kafka://host:port/topic, or a folder.")
     ] = "",
     mode: Annotated[
         Mode,
         typer.Option(
             "--output-mode",
-            help="Rows that each micro-batch puts out: those that changed (update) or are final (append), or all.",
+            help="Rows that each micro-batch writes: changed rows (update), final rows (append), or all.",
         ),
     ] = Mode.UPDATE,
     windowed: Annotated[
         bool, typer.Option("--windowed", help="Count by windows of event time, as word_counts_windowed does.")
     ] = False,
-    trigger: Annotated[float, typer.Option(min=0, help="Seconds from one micro-batch to the next; 0: at once.")] = 1.0,
+    trigger: Annotated[float, typer.Option(min=0, help="Seconds between micro-batches; 0 for no pause.")] = 1.0,
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where it goes on from; one of its own unless given.")
+        Path | None, typer.Option(metavar="FOLDER", help="Checkpoint folder. Default: one for these options.")
     ] = None,
     fail_on_data_loss: Annotated[
-        bool, typer.Option(help="Fail where the source has lost lines that were not read.")
+        bool, typer.Option(help="Fail if the source has lost lines that were not read.")
     ] = True,
 ) -> None:
-    """Count words until stopped: Ctrl-C or SIGTERM, within 10 s.
+    """Count words until stopped by Ctrl-C or SIGTERM, which takes up to 10 s.
 
-    The same query as the asset's, but its counts go to an output of Spark's and not to the lake. Started again with
-    the same options it goes on where it stopped. A line on stderr tells of each micro-batch.
+    This is the query of the asset, but the counts go to one of Spark's outputs and not to the lake. When it is started
+    again with the same options, it continues where it stopped. For each micro-batch a line is printed to stderr.
     """
     if reason := refusal(mode, windowed):
         raise CommandError(reason)
@@ -84,12 +84,19 @@ def words(
 
 
 def refusal(mode: Mode, windowed: bool) -> str | None:
-    """Return why Spark cannot put the counts out in a mode; None where it can."""
+    """Return why Spark cannot write the counts in a mode. None if it can.
+
+    Parameters
+    ----------
+    mode
+        The output mode.
+    windowed
+        Whether counts are by window.
+    """
     if mode is Mode.APPEND and not windowed:
         return (
-            "--output-mode append puts out rows that never change again, and a count over all time may always "
-            "change: add --windowed, whose counts are final when the watermark has passed their window; or take "
-            "update or complete"
+            "--output-mode append writes only final rows, and a count over all time is never final: add --windowed, "
+            "whose counts are final when the watermark has passed their window, or use update or complete"
         )
     return None
 
@@ -125,19 +132,19 @@ def _run(
             kafka = isinstance(target, Topic) or lines.name.startswith("kafka:")
             session = streaming_session(environments.spark_resource(kafka=kafka).session, store)
             rows = build(lines.lines(session, fail_on_data_loss=fail_on_data_loss))
-            query = start(rows, target, mode, folder, trigger, lambda progress: _tell(progress, lines))
-            # Again: pyspark has put a handler of its own for Ctrl-C.
+            query = start(rows, target, mode, folder, trigger, lambda progress: _report(progress, lines))
+            # Again, since pyspark has installed its own handler for Ctrl-C.
             asked.listen(runs=True)
-            for told in lines.passed_over()[:20]:
-                note(f"not counted: {told}")
-            note(f"{lines.name} is counted, {mode.value} mode, to {target.name}; checkpoint {folder}")
+            for skipped in lines.passed_over()[:20]:
+                note(f"not counted: {skipped}")
+            note(f"counting {lines.name} in {mode.value} mode to {target.name}; checkpoint {folder}")
             _wait(query, session, asked)
     except CheckpointTaken as error:
         raise CommandError(str(error)) from error
 
 
 def _wait(query: StreamingQuery, session: SparkSession, asked: _Asked) -> None:
-    """Wait until somebody asks for the end, or the query fails."""
+    """Wait until the command is stopped, or the query fails."""
     from lake_assets.streaming.kept_running import stop
 
     try:
@@ -148,15 +155,15 @@ def _wait(query: StreamingQuery, session: SparkSession, asked: _Asked) -> None:
         else:
             query.awaitTermination()
     except Exception as error:
-        # Who stops a group of processes stops Spark's, too: then it has ended in the middle of whatever it did.
+        # If the whole process group was stopped, Spark's process was stopped, too, and errors are expected.
         if not asked.event.is_set():
             text = str(error).partition("JVM stacktrace")[0]
             raise CommandError(f"the stream ended: {text}") from error
     if asked.event.is_set():
-        note("Stopped. The same command goes on from here.")
+        note("Stopped. The same command continues from here.")
 
 
-def _tell(progress: Progress, source: StreamSource) -> None:
+def _report(progress: Progress, source: StreamSource) -> None:
     late = f", {progress.late} dropped as late" if progress.late else ""
     line = (
         f"batch {progress.batch}: {progress.rows} rows, {progress.rows_per_second:.1f} rows/s, "
@@ -166,9 +173,9 @@ def _tell(progress: Progress, source: StreamSource) -> None:
 
 
 def _lag(progress: Progress, source: StreamSource) -> str:
-    """Return what the source has got by now and the query has not read.
+    """Return the number of records in the source that the query has not read.
 
-    Spark's own number is of the micro-batch's beginning, when it took all that there was.
+    Spark's own number is that at the start of the micro-batch, when it took all available records.
     """
     from lake_assets.defs.words.source import KafkaSource
     from lake_assets.streaming.query import StreamSourceError
@@ -187,13 +194,13 @@ def _source(text: str) -> StreamSource:
     from lake_assets.defs.words.settings import WordsSettings
     from lake_assets.defs.words.source import open_source
 
-    # Outside of a run nobody else looks up the credentials.
+    # Outside of a run, the environment variables of the credentials must be resolved here.
     kafka = environments.kafka_resource().process_config_and_initialize()
     return open_source(text or WordsSettings.read().source, kafka)
 
 
 def _output(kind: Kind, to: str, source: StreamSource) -> Output:
-    """Return the output that the options name; it is never what is read."""
+    """Return the output of the options. It must differ from the source."""
     from lake_assets.defs.words.source import FolderSource
     from lake_assets.kafka.address import TopicAddress
 
@@ -210,59 +217,61 @@ def _output(kind: Kind, to: str, source: StreamSource) -> Output:
         except ValueError as error:
             raise CommandError(f"--to: {error}") from error
         if str(address) == source.name:
-            raise CommandError(f"{address} is what is read: what is written to it would be counted, too")
+            raise CommandError(f"{address} is also the source, so the output would be counted, too: give another --to")
         cluster = environments.open_kafka(address.servers)
-        cluster.topic(address.topic)  # Where a broker makes topics by itself, a slip of the pen would.
+        cluster.topic(
+            address.topic
+        )  # Otherwise a broker that creates topics automatically would create a misspelt one.
         return Topic(cluster, address.topic, "word")
     if "://" in to:
         raise CommandError(f"--to {to}: --output {kind.value} writes to a folder")
     folder = Path(to).expanduser().absolute()
     if isinstance(source, FolderSource) and folder.is_relative_to(source.folder):
-        raise CommandError(f"{folder} is in the folder that is read: what is written to it would be counted, too")
+        raise CommandError(f"{folder} is in the source folder, so the output would be counted, too: give another --to")
     return Files(folder, kind.value)
 
 
 def _query(windowed: bool) -> tuple[str, Callable[[DataFrame], DataFrame]]:
-    """Return the query's name and what builds it, as the assets have them."""
+    """Return the name of the assets' query, and the function that builds it."""
     from lake_assets.defs.words import queries
 
     if not windowed:
         return queries.NAME, queries.word_counts
     windows = queries.Windows.from_settings()
-    # The watermark is Spark's own: this query sees all of the stream.
+    # Spark's own watermark is enough, since this query sees the whole stream.
     return windows.query, lambda lines: queries.word_counts_windowed(lines, None, windows)
 
 
 class _Asked:
-    """Whether somebody has asked for the end, by SIGTERM or Ctrl-C; which comes in good time, whatever Spark is at."""
+    """Whether SIGTERM or Ctrl-C asked the command to stop. It then stops in time, whatever Spark is doing."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self._runs = False
 
     def listen(self, *, runs: bool) -> None:
-        """Heed signals from now on; once the query runs, it has an end of its own."""
+        """Handle signals from now on. While the query runs, it is stopped first; before that, the command exits."""
         self._runs = runs
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGINT, self._end)
         signal.signal(signal.SIGALRM, self._end_at_once)
-        # A Java process that is gone is an error to deal with, not our end.
+        # A dead Java process is an error to handle and must not end this process.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
     def _end(self, *_: object) -> None:
         self.event.set()
-        signal.alarm(_PATIENCE)
+        signal.alarm(_STOP_TIMEOUT)
         if not self._runs:
             raise SystemExit(0)
 
     def _end_at_once(self, *_: object) -> None:
-        # Spark's own process ends with ours. What was not finished is dropped, as by a crash.
+        # Spark's process ends with this one. Unfinished work is dropped, as in a crash.
         os._exit(0)
 
 
 @contextmanager
 def _stopping() -> Generator[_Asked]:
-    """Yield what listens to signals; who had listened before does so again afterwards."""
+    """Yield the signal handlers' state. Previous handlers are restored afterwards."""
     asked = _Asked()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     asked.listen(runs=False)

@@ -16,15 +16,15 @@ from lake_assets.settings import RetentionSettings
 
 def sweep(
     older_than: Annotated[
-        float | None, typer.Option(metavar="DAYS", min=0, help="Age limit; SWEEP_AFTER_DAYS unless given.")
+        float | None, typer.Option(metavar="DAYS", min=0, help="Minimal age. Default: SWEEP_AFTER_DAYS.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove the branches that failed runs left.
+    """Remove old branches of failed runs.
 
-    Those of failed and cancelled runs, and of runs whose process was killed, past the age limit; never one whose run
-    goes on. Their commits stay readable by id for GC_GRACE_DAYS more.
+    Removes the branches of failed and cancelled runs, and of runs whose process was killed, if they are older than the
+    limit. The branch of an active run is kept. The commits stay readable by id for another GC_GRACE_DAYS.
     """
     with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs import sweeping

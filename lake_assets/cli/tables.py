@@ -1,4 +1,4 @@
-"""Commands that look at the NoSQL store: `tables` and `get`."""
+"""Commands for the NoSQL store: `tables` and `get`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def tables(json: Json = False) -> None:
-    """List tables, and what each reflects.
-
-    That is the lake commit that the table was last brought to.
-    """
+    """List tables, each with the lake commit that it reflects."""
     with closing(open_nosql(read_only=True)) as store:
         records = [_table(store, name) for name in store.tables()]
     if json:
@@ -53,35 +50,35 @@ def get(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The partition key.")],
     sort_key: Annotated[
         list[str] | None,
-        typer.Option(metavar="VALUE", help="A sort key; given once for each that the table has."),
+        typer.Option(metavar="VALUE", help="A sort key. Repeat it for each sort key of the table."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Print one item of a table."""
-    given = [key, *(sort_key or ())]
+    parts = [key, *(sort_key or ())]
     with closing(open_nosql(read_only=True)) as store:
         if table not in (names := store.tables()):
             raise CommandError(f"no table {table!r}; there are {', '.join(names) or 'none'}")
-        item = store.get(table, _key(store, table, given))
+        item = store.get(table, _key(store, table, parts))
     if item is None:
-        raise CommandError(f"table {table!r} has no item with the key {', '.join(given)}")
+        raise CommandError(f"table {table!r} has no item with the key {', '.join(parts)}")
     if json:
         emit(item)
     else:
         show({"column": name, "value": value} for name, value in item.items())
 
 
-def _key(store: NoSQLStore, table: str, given: list[str]) -> Key:
+def _key(store: NoSQLStore, table: str, parts: list[str]) -> Key:
     names = store.key(table)
-    if len(given) != len(names):
+    if len(parts) != len(names):
         raise CommandError(
-            f"the key of table {table!r} is {', '.join(names)}: give {len(names)} value(s), not {len(given)}, "
+            f"the key of table {table!r} is {', '.join(names)}: give {len(names)} value(s), not {len(parts)}, "
             "sort keys by --sort-key"
         )
     schema = store.schema(table)
     values = [
         text if str(schema.field(name).type) == "string" else _integer(name, text)
-        for name, text in zip(names, given, strict=True)
+        for name, text in zip(names, parts, strict=True)
     ]
     return values[0] if len(values) == 1 else tuple(values)
 
@@ -90,4 +87,4 @@ def _integer(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise CommandError(f"key column {name!r} is an integer, and {text!r} is none") from None
+        raise CommandError(f"key column {name!r} is an integer, but {text!r} is not an integer") from None

@@ -18,10 +18,10 @@ def verify(
     ref: Annotated[str, typer.Argument(metavar="REF", help="A branch, a tag or a commit id.")] = MAIN,
     json: Json = False,
 ) -> None:
-    """Compare what a ref holds with what was recorded of it.
+    """Compare the data of a ref with the recorded metadata.
 
-    Each partition's commit with Dagster's event log (run, asset, partition, rows, data version), and each file with its
-    size and checksum. A line a problem; the exit code is 1 if there is one.
+    Compares each partition's commit with Dagster's event log (run, asset, partition, rows, data version), and each file
+    with its size and checksum. Prints one line for each problem. The exit code is 1 if there are any.
     """
     with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs.verification import Verification

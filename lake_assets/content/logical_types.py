@@ -1,8 +1,9 @@
-"""The lake's own types: what a column is, whichever library or engine wrote it.
+"""Logical types: the types of columns, independent of the library or engine that wrote them.
 
-Arrow has several types for one thing (a text is ``string``, ``large_string``, ``string_view`` or a dictionary of them),
-and each engine prefers another. A logical type is the thing. Two columns of one logical type that hold the same values
-hold the same data; widths of numbers are part of it, since pandas and Spark both keep them.
+Arrow has several types for the same kind of value, and each engine prefers another one. For example, a text may be
+``string``, ``large_string``, ``string_view`` or a dictionary of them. They all have the logical type ``text``. Columns
+with the same logical type and the same values are the same data. The width of a number is part of its logical type,
+since pandas and Spark both keep it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ _NAMES = {
     "int16": "int16",
     "int32": "int32",
     "int64": "int64",
-    # Neither Spark nor SQL has unsigned numbers: the next wider type holds them all.
+    # Neither Spark nor SQL has unsigned numbers. The next wider type holds them all.
     "uint8": "int16",
     "uint16": "int32",
     "uint32": "int64",
     "uint64": "uint64",
-    # Nor numbers of two bytes with a fraction.
+    # Neither Spark nor SQL has floats of 16 bits.
     "halffloat": "float32",
     "float": "float32",
     "double": "float64",
@@ -38,23 +39,28 @@ _NAMES = {
     "date32[day]": "date",
     "date64[ms]": "date",
 }
-"""Arrow's types without parameters, as Arrow spells them, to logical types."""
+"""Name of an Arrow type without parameters to logical type."""
 
 
 class NoLogicalType(TypeError):
-    """A column has a type that the lake does not know."""
+    """A column has an Arrow type without a logical type."""
 
 
 def logical_type(kind: pyarrow.DataType) -> str:
-    """Return the name of the logical type that an Arrow type stands for.
+    """Return the name of the logical type of an Arrow type.
 
-    A time zone is not part of it, only whether there is one: ``instant`` is a point in time, ``timestamp`` what a clock
-    on the wall shows. Neither is the unit, nor the order of a struct's fields, nor whether null is allowed.
+    A timestamp with a time zone is an ``instant``, and one without is a ``timestamp``. The time zone itself, the unit,
+    the order of a struct's fields, and whether nulls are allowed are not part of the logical type.
+
+    Parameters
+    ----------
+    kind
+        An Arrow type.
 
     Raises
     ------
     NoLogicalType
-        Arrow's unions and intervals.
+        The type is a union or an interval.
     """
     import pyarrow
     from pyarrow import types
@@ -84,20 +90,31 @@ def logical_type(kind: pyarrow.DataType) -> str:
 
 
 def logical_schema(schema: pyarrow.Schema) -> str:
-    """Return the columns of a schema with their logical types, by name, as one text.
+    """Return the columns of a schema with their logical types, sorted by name, as one text.
+
+    Parameters
+    ----------
+    schema
+        The schema.
 
     Raises
     ------
     NoLogicalType
-        A column has none; it is named.
+        A column has no logical type. The message names it.
     ValueError
-        Two columns have one name.
+        Two columns have the same name.
     """
     return _columns(list(schema))
 
 
 def storage_type(kind: pyarrow.DataType) -> pyarrow.DataType:
-    """Return what a type's values are: without dictionaries, run lengths and extensions."""
+    """Return the type of the values: without dictionary encoding, run-length encoding and extensions.
+
+    Parameters
+    ----------
+    kind
+        An Arrow type.
+    """
     import pyarrow
     from pyarrow import types
 
@@ -111,7 +128,13 @@ def storage_type(kind: pyarrow.DataType) -> pyarrow.DataType:
 
 
 def is_any_list(kind: pyarrow.DataType) -> bool:
-    """Return whether a type is one of Arrow's five lists."""
+    """Return whether a type is one of Arrow's five list types.
+
+    Parameters
+    ----------
+    kind
+        An Arrow type.
+    """
     from pyarrow import types
 
     return (
@@ -127,7 +150,7 @@ def _columns(fields: list[pyarrow.Field]) -> str:
     names = [field.name for field in fields]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"several columns are named {', '.join(map(repr, twice))}: give each a name of its own")
+        raise ValueError(f"several columns are named {', '.join(map(repr, twice))}: rename them")
     described: list[str] = []
     for field in sorted(fields, key=lambda field: field.name):
         try:

@@ -1,12 +1,15 @@
-"""Two 64-bit hashes of every value of an Arrow array, computed by numpy on whole arrays.
+"""Two 64-bit hashes for each value of an Arrow array. NumPy computes them for whole arrays.
 
-They depend on the value alone: not on Arrow's variant of the type, offsets, slices, dictionaries, or what lies under a
-null. Of values of a fixed width both hashes are one bijection of the bits, and null has a pair of two different
-numbers, so that no two of them are taken for each other.
+The hashes depend only on the values. Arrow's variant of a type, offsets, slices, dictionaries and the bytes under a
+null do not matter. For values of a fixed width, both hashes are the same bijection of the bits, and a null has two
+different hashes. So two different values of a fixed width never have the same pair of hashes.
 
-Where a value has several spellings: all NaNs are one value; -0.0 and 0.0 are two, since their signs and texts differ; a
-timestamp is its microseconds, in UTC if it has a zone, and what it has of nanoseconds beyond them; the fields of a
-struct go by name; the entries of a map have no order.
+Which values are equal:
+
+- All NaNs are equal. -0.0 and 0.0 differ, since their signs and texts differ.
+- Timestamps are compared by their microseconds, in UTC if they have a time zone, and by any further nanoseconds.
+- Structs are compared by the names of their fields. The order of the fields does not matter.
+- Maps are compared without the order of their entries.
 """
 
 from __future__ import annotations
@@ -25,18 +28,26 @@ if TYPE_CHECKING:
 Words: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
-# The C library returns the memory of freed arrays at once, and paging in that of each new array took half of all time.
-# Once a larger array was freed, it keeps the memory.
+# The C library returns the memory of a freed array to the system at once, and half of the time was spent on paging in
+# new arrays. After a larger array was freed, it keeps the memory.
 np.empty(16 << 20, np.uint8)
 
 _SHORT = 64
-"""Texts of more bytes are hashed one by one, by BLAKE2."""
+"""Longer texts, in bytes, are hashed one by one with BLAKE2."""
 _SAMPLE = 1024
-"""Values that are looked at to see whether a column repeats its texts."""
+"""The number of values that are examined to find out whether the texts of a column repeat."""
 
 
 class Hashes(NamedTuple):
-    """Two hashes of each value of an array."""
+    """Two hashes for each value of an array.
+
+    Parameters
+    ----------
+    first
+        The first hashes.
+    second
+        The second hashes.
+    """
 
     first: Words
     second: Words
@@ -44,7 +55,7 @@ class Hashes(NamedTuple):
 
 @cache
 def _salt(*names: str) -> np.uint64:
-    """Return an odd number that stands for these names."""
+    """Return an odd number that is derived from some names."""
     digest = hashlib.blake2b(json.dumps(names).encode(), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "little") | 1)
 
@@ -59,12 +70,17 @@ _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 
 
 def value_hashes(array: pyarrow.Array) -> Hashes:
-    """Return two hashes of each value of an array.
+    """Return two hashes for each value of an array.
+
+    Parameters
+    ----------
+    array
+        The values.
 
     Raises
     ------
     NoLogicalType
-        The array's type is one that the lake does not know.
+        The type of the array has no logical type.
     """
     from pyarrow import types
 
@@ -81,9 +97,14 @@ def value_hashes(array: pyarrow.Array) -> Hashes:
 
 
 def hashes_by_part(array: pyarrow.Array) -> Callable[[int, int], Hashes]:
-    """Return a function that returns the hashes of a part of an array, by its start and length.
+    """Return a function that hashes a part of an array, given its start and length.
 
-    Texts that repeat are hashed once.
+    Repeated texts are hashed once.
+
+    Parameters
+    ----------
+    array
+        The values.
     """
     from pyarrow import types
 
@@ -96,7 +117,17 @@ def hashes_by_part(array: pyarrow.Array) -> Callable[[int, int], Hashes]:
 
 
 def row_hashes(names: Iterable[str], columns: Iterable[Hashes], rows: int) -> Hashes:
-    """Return two hashes of each row from those of its values, whatever the order of its columns."""
+    """Return two hashes for each row. The order of the columns does not matter.
+
+    Parameters
+    ----------
+    names
+        The column names.
+    columns
+        The hashes of the values of each column.
+    rows
+        The number of rows.
+    """
     first, second = np.full(rows, _START[0]), np.full(rows, _START[1])
     scratch = np.empty(rows, np.uint64)
     for name, hashes in zip(names, columns, strict=True):
@@ -106,7 +137,7 @@ def row_hashes(names: Iterable[str], columns: Iterable[Hashes], rows: int) -> Ha
 
 
 def _of_values(array: pyarrow.Array) -> Hashes:
-    """Return the hashes of a plain array; those under a null are of anything."""
+    """Return the hashes of a plain array. The hashes of nulls are arbitrary."""
     import pyarrow
     from pyarrow import types
 
@@ -131,7 +162,7 @@ def _of_values(array: pyarrow.Array) -> Hashes:
 
 
 def _spread(words: Words) -> Words:
-    """Scramble words in place, each to one that no other word becomes, well enough to be multiplied and summed."""
+    """Scramble words in place by a bijection, well enough for the products and sums that follow."""
     scratch = words >> np.uint64(32)
     words ^= scratch
     words *= np.uint64(0xFF51AFD7ED558CCD)
@@ -140,7 +171,7 @@ def _spread(words: Words) -> Words:
 
 
 def _mix(words: Words) -> Words:
-    """Scramble words in place, each to one that no other word becomes (MurmurHash3's finalizer)."""
+    """Scramble words in place by a bijection: MurmurHash3's finalizer."""
     scratch = words >> np.uint64(33)
     words ^= scratch
     words *= np.uint64(0xFF51AFD7ED558CCD)
@@ -151,7 +182,7 @@ def _mix(words: Words) -> Words:
 
 
 def _plain(array: pyarrow.Array) -> pyarrow.Array:
-    """Return the same values as the plainest of Arrow's types for them."""
+    """Return the same values in the simplest of Arrow's types for them."""
     import pyarrow
     from pyarrow import compute, types
 
@@ -171,7 +202,7 @@ def _plain(array: pyarrow.Array) -> pyarrow.Array:
     if types.is_date64(kind):
         return array.cast(pyarrow.date32())
     if types.is_list_view(kind) or types.is_large_list_view(kind):
-        # Arrow's own cast gives wrong values where a list is null.
+        # Arrow's own cast returns wrong values if a list is null.
         lengths = array.value_lengths().fill_null(0).to_numpy()
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return pyarrow.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())
@@ -187,7 +218,7 @@ def _of_dictionary(array: pyarrow.DictionaryArray) -> Hashes:
 
 
 def _with_null(values: pyarrow.Array) -> Hashes:
-    """Return the hashes of a dictionary's values, and those of null behind them."""
+    """Return the hashes of a dictionary's values, followed by those of null."""
     first, second = value_hashes(values)
     return Hashes(np.append(first, _NULL[0]), np.append(second, _NULL[1]))
 
@@ -207,12 +238,12 @@ def _repeats(array: pyarrow.Array) -> bool:
 
 
 def _buffer(array: pyarrow.Array, number: int, dtype: str, extra: int = 0) -> np.ndarray[Any, Any]:
-    """Return one of an array's buffers, as long as the array is."""
+    """Return the part of a buffer that belongs to an array."""
     return np.frombuffer(array.buffers()[number], dtype)[array.offset : array.offset + len(array) + extra]
 
 
 def _words(array: pyarrow.Array) -> Words:
-    """Return numbers and dates as words of 64 bits, of our own."""
+    """Return numbers and dates as new words of 64 bits."""
     from pyarrow import types
 
     kind, size = array.type, array.type.bit_width // 8
@@ -226,7 +257,7 @@ def _words(array: pyarrow.Array) -> Words:
             bits[nan] = np.array(np.nan, f"<f{size}").view(f"<u{size}")
         return bits
     numbers = _buffer(array, 1, f"<{'u' if types.is_unsigned_integer(kind) else 'i'}{size}")
-    # Of a negative number of any width the word is that of the same number in 64 bits.
+    # A negative number of any width has the same word as the same number in 64 bits.
     return numbers.astype(np.uint64)
 
 
@@ -265,7 +296,7 @@ def _of_decimals(array: pyarrow.Array) -> Hashes:
 
 
 def _absorb(first: Words, second: Words, words: Words) -> Hashes:
-    """Take one more word of each value into its hashes, in place: what was different stays so."""
+    """Add the next word of each value to its hashes, in place. Different hashes stay different for equal words."""
     first ^= words
     first *= _STEP[0]
     first ^= first >> np.uint64(32)
@@ -286,7 +317,7 @@ def _of_bytes(array: pyarrow.Array) -> Hashes:
     data = (texts.slice(int(offsets[0]), size).to_pybytes() if size else b"") + bytes(8)
     sizes = lengths.astype(np.uint64)
     first, second = sizes * _START[0], sizes * _START[1]
-    # A word at each byte: numpy reads those that are not aligned, too.
+    # A view with a word at each byte. NumPy can read unaligned words.
     loads = np.ndarray((size + 1,), "<u8", data, strides=(1,))
     shortest, longest = int(lengths.min()), int(lengths.max())
     for place in range(0, min(longest, _SHORT), 8):
@@ -320,7 +351,7 @@ def _of_maps(array: pyarrow.MapArray) -> Hashes:
 
 
 def _offsets(array: pyarrow.ListArray) -> tuple[Places, Places]:
-    """Return where each list begins and the last ends, and their lengths."""
+    """Return the offsets of the lists, and their lengths."""
     from pyarrow import types
 
     offsets = _buffer(array, 1, "<i8" if types.is_large_list(array.type) else "<i4", extra=1).astype(np.int64)

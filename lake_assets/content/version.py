@@ -1,7 +1,7 @@
-"""Content versions: a digest of typed rows, the same for the same rows whichever library or engine wrote them.
+"""Content versions: a digest of typed rows. Equal rows have equal versions, whichever library or engine wrote them.
 
-Each row has two 64-bit hashes that bind all its columns. A version is made of the two sums of these hashes, the number
-of rows, and the columns. So the order of rows and columns, files, batches and Arrow's variants of a type do not matter.
+Each row has two 64-bit hashes of all its columns. A version is computed from the two sums of the hashes, the number of
+rows, and the columns. So the order of rows and columns, files, batches and Arrow's variants of a type do not matter.
 Everything else does: names, logical types, each value, which values are together in a row, and how often a row occurs.
 """
 
@@ -19,41 +19,49 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 ALGORITHM = "rows1"
-"""The name in front of a version. Whatever changes what equal rows hash to takes another."""
+"""The name in front of a version. A change of the algorithm that changes versions needs a new name."""
 
 _ROWS = 16_384
 _BYTES = 8 << 20
-"""As many rows are hashed at a time as a processor's cache holds; of large rows, as many as take up so many bytes."""
+"""Rows are hashed in parts that fit into a processor's cache: at most so many rows, and so many bytes."""
 
 
 class Content(NamedTuple):
-    """The number of some rows, and their version."""
+    """The number of rows, and their version.
+
+    Parameters
+    ----------
+    rows
+        The number of rows.
+    version
+        The version, with the name of the algorithm.
+    """
 
     rows: int
     version: str
 
 
 class ContentDigest:
-    """The digest of rows that are seen a batch at a time.
+    """The digest of rows that are added in batches.
 
     Parameters
     ----------
     schema
-        Of all batches.
+        The schema of all batches.
 
     Attributes
     ----------
     rows
-        Rows seen so far.
+        The number of rows that were added.
     names
-        The columns, in the order that batches have.
+        The column names, in the order of the batches.
 
     Raises
     ------
     NoLogicalType
-        A column has a type that the lake does not know; it is named.
+        A column has no logical type. The message names it.
     ValueError
-        Two columns have one name.
+        Two columns have the same name.
 
     Examples
     --------
@@ -71,7 +79,13 @@ class ContentDigest:
         self._sums = [0, 0]
 
     def update(self, batch: pyarrow.RecordBatch) -> None:
-        """Take in the rows of a batch."""
+        """Add the rows of a batch.
+
+        Parameters
+        ----------
+        batch
+            The rows.
+        """
         from lake_assets.content.value_hashes import hashes_by_part, row_hashes
 
         if batch.schema.names != self.names:
@@ -86,18 +100,31 @@ class ContentDigest:
                 self._sums[index] = (self._sums[index] + int(hashes.sum())) % 2**64
 
     def version(self) -> str:
-        """Return the version of the rows seen so far, with the name of the algorithm."""
+        """Return the version of the rows that were added, with the name of the algorithm."""
         described = f"{self._schema}\n{self.rows}\n{self._sums[0]}\n{self._sums[1]}"
         return f"{ALGORITHM}:{hashlib.sha256(described.encode()).hexdigest()[:32]}"
 
 
 def algorithm(version: str) -> str:
-    """Return the name of the algorithm that made a version; those of before there were names have none."""
+    """Return the name of a version's algorithm; empty for old versions, which have no name.
+
+    Parameters
+    ----------
+    version
+        The version.
+    """
     return version.rpartition(":")[0]
 
 
 def version_of_files(paths: Iterable[str], filesystem: FileSystem) -> Content:
-    """Return the rows and the version of what Parquet files hold together, read in bounded memory.
+    """Return the number and version of the rows in Parquet files. They are read in bounded memory.
+
+    Parameters
+    ----------
+    paths
+        Paths of the files.
+    filesystem
+        File system of the files.
 
     Raises
     ------
@@ -110,7 +137,7 @@ def version_of_files(paths: Iterable[str], filesystem: FileSystem) -> Content:
     columns = ""
     for path in paths:
         metadata = pq.read_metadata(path, filesystem=filesystem)
-        # INT96 reaches from the year 1 to 9999 in microseconds only. What is a dictionary in the file stays one.
+        # In microseconds, INT96 timestamps may be from the year 1 to 9999. Dictionary columns stay encoded.
         with pq.ParquetFile(
             path,
             filesystem=filesystem,
@@ -123,13 +150,13 @@ def version_of_files(paths: Iterable[str], filesystem: FileSystem) -> Content:
             if digest is None:
                 digest, columns = ContentDigest(schema), described
             elif described != columns:
-                raise ValueError(f"{path} has the columns {described}, the files before it {columns}")
+                raise ValueError(f"{path} has the columns {described}, but the files before it have {columns}")
             size = sum(group.total_byte_size for group in _groups(metadata))
             step = max(1, min(4 * _ROWS, metadata.num_rows * 4 * _BYTES // max(1, size)))
             for batch in file.iter_batches(batch_size=step):
                 digest.update(batch.select(digest.names))
     if digest is None:
-        raise ValueError("there are no files, so that there is no version")
+        raise ValueError("there are no files to compute a version of")
     return Content(digest.rows, digest.version())
 
 
@@ -138,7 +165,7 @@ def _groups(metadata: pq.FileMetaData) -> list[pq.RowGroupMetaData]:
 
 
 def _dictionaries(metadata: pq.FileMetaData) -> list[str]:
-    """Return the columns of texts that have a dictionary in all of a file."""
+    """Return the text columns that have a dictionary in every row group of a file."""
     columns = [(index, metadata.schema.column(index)) for index in range(metadata.num_columns)]
     return [
         column.path
@@ -149,7 +176,7 @@ def _dictionaries(metadata: pq.FileMetaData) -> list[str]:
 
 
 def _with_instants(file: pq.ParquetFile) -> pyarrow.Schema:
-    """Return a file's schema, with instants where it has INT96: only Spark writes it, and only for instants."""
+    """Return a file's schema with INT96 columns as instants. Only Spark writes INT96, and only for instants."""
     import pyarrow
 
     physical = [file.schema.column(index).physical_type for index in range(len(file.schema))]
@@ -161,7 +188,7 @@ def _with_instants(file: pq.ParquetFile) -> pyarrow.Schema:
 
 
 def _instants(kind: pyarrow.DataType, leaves: Iterator[str]) -> pyarrow.DataType:
-    """Return a type with instants where the physical type of a leaf, from left to right, is INT96."""
+    """Return a type with instants for the leaves of the physical type INT96. ``leaves`` are in depth-first order."""
     import pyarrow
 
     if isinstance(kind, pyarrow.StructType):

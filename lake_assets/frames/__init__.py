@@ -1,1 +1,1 @@
-"""Frames of pandas and Spark: recognised, written to the lake and read from it."""
+"""Frame libraries and file formats: how frames are recognised, written to the lake and read from it."""

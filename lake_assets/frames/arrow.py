@@ -1,4 +1,4 @@
-"""Frames of PyArrow: tables, and streams of record batches that are never in memory as a whole."""
+"""PyArrow's tables, and its streams of record batches, which are never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -21,11 +21,23 @@ class ArrowTables(ArrowLibrary):
     module, class_name = "pyarrow", "Table"
 
     def rows(self, frame: pyarrow.Table) -> Rows:
-        """Return the rows of a table."""
+        """Return the rows of a table.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        """
         return stored_rows(frame)
 
     def from_rows(self, rows: Rows) -> pyarrow.Table:
-        """Return rows as a table."""
+        """Return rows as a table.
+
+        Parameters
+        ----------
+        rows
+            The rows.
+        """
         return rows.table()
 
 
@@ -35,13 +47,25 @@ class ArrowStreams(ArrowLibrary):
     module, class_name = "pyarrow", "RecordBatchReader"
 
     def rows(self, frame: pyarrow.RecordBatchReader) -> Rows:
-        """Return the rows that a stream has left."""
+        """Return the remaining rows of a stream.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        """
         import pyarrow as pa
 
         return stored_stream(frame.schema, (pa.Table.from_batches([batch]) for batch in frame))
 
     def from_rows(self, rows: Rows) -> pyarrow.RecordBatchReader:
-        """Return rows as a stream, which opens a file when it comes to it."""
+        """Return rows as a stream. It opens each file only when it reads it.
+
+        Parameters
+        ----------
+        rows
+            The rows.
+        """
         import pyarrow as pa
 
         def batches() -> Iterator[pa.RecordBatch]:
@@ -51,5 +75,13 @@ class ArrowStreams(ArrowLibrary):
         return pa.RecordBatchReader.from_batches(rows.schema, batches())
 
     def items(self, frame: Any, scratch: Path) -> pyarrow.Table:
-        """Return the rows as a table that lies on disk."""
+        """Return the rows as a table on disk.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        scratch
+            A folder for temporary files. It exists until the items are written.
+        """
         return spooled(self.rows(frame), scratch)

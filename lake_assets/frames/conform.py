@@ -1,4 +1,4 @@
-"""Arrow tables, cast to the types that are stored."""
+"""Casts Arrow tables to the stored types."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ _DAY_AFTER_LAST = date.max.toordinal() + 1 - date(1970, 1, 1).toordinal()
 
 
 def stored_rows(table: pyarrow.Table) -> Rows:
-    """Return the rows of a table in the types that are stored.
+    """Return the rows of a table in the stored types.
+
+    Parameters
+    ----------
+    table
+        The rows.
 
     Raises
     ------
     RefusedColumn
-        A column has no type that is stored, or a value that the type does not hold.
+        A column has no stored type, or a value does not fit its stored type.
     """
     return TableRows(_stored(table, stored_schema(table.schema)))
 
 
 def stored_stream(schema: pyarrow.Schema, tables: Iterable[pyarrow.Table]) -> Rows:
-    """Return the rows of a stream of tables as :func:`stored_rows` does; each table is cast when it is read.
+    """Return the rows of a stream of tables in the stored types. Each table is cast when it is read.
 
     Parameters
     ----------
@@ -40,7 +45,7 @@ def stored_stream(schema: pyarrow.Schema, tables: Iterable[pyarrow.Table]) -> Ro
     Raises
     ------
     RefusedColumn
-        A column has no type that is stored. One whose value does not fit is refused when it is read.
+        A column has no stored type. A value that does not fit is refused when it is read.
     """
     stored = stored_schema(schema)
     return StreamRows(stored, (_stored(table, stored) for table in tables))
@@ -53,12 +58,19 @@ def _stored(table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
 
 
 def conform(table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
-    """Return rows in a schema: columns by name, missing ones null.
+    """Cast a table to a schema. Columns are matched by name, and missing columns become null.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    schema
+        The wanted schema.
 
     Raises
     ------
     RefusedColumn
-        A value has no equal in the column's type.
+        A value cannot be represented exactly in the column's type.
     """
     import pyarrow as pa
 
@@ -71,19 +83,24 @@ def conform(table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
         try:
             columns.append(column if column.type == field.type else _cast(column, field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise RefusedColumn(f"column {field.name!r} {_misfit(column.type, field.type, error)}") from error
+            raise RefusedColumn(f"column {field.name!r} {_cast_error(column.type, field.type, error)}") from error
     if not columns:
         return table.select([])
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 def refuse_beyond_calendar(table: pyarrow.Table) -> None:
-    """Refuse dates and times before the year 1 or after 9999: Python and CSV cannot express them.
+    """Refuse dates and times before the year 1 or after 9999, which Python and CSV cannot represent.
+
+    Parameters
+    ----------
+    table
+        The rows, in the stored types.
 
     Raises
     ------
     RefusedColumn
-        A column holds such a value, at the top or inside a list, struct or map.
+        A column holds such a value, directly or inside a list, struct or map.
     """
     import pyarrow.compute
 
@@ -96,19 +113,30 @@ def refuse_beyond_calendar(table: pyarrow.Table) -> None:
 
 
 def _is_of_calendar(kind: pyarrow.DataType) -> bool:
-    """Return whether a type is of dates, or of timestamps as they are stored."""
+    """Return whether a type is the stored type of dates or timestamps."""
     import pyarrow as pa
 
     return pa.types.is_date32(kind) or (pa.types.is_timestamp(kind) and kind.unit == "us")
 
 
 def refuse_years(name: str, kind: pyarrow.DataType, least: int | None, greatest: int | None) -> None:
-    """Refuse a column by its least and greatest value, in days or microseconds since 1970.
+    """Refuse a column by its smallest and largest value, in days or microseconds since 1970.
+
+    Parameters
+    ----------
+    name
+        Name of the column.
+    kind
+        Its type: dates or timestamps.
+    least
+        The smallest value; None if there are only nulls.
+    greatest
+        The largest value; None if there are only nulls.
 
     Raises
     ------
     RefusedColumn
-        One is outside of the years 1 to 9999.
+        A value is outside of the years 1 to 9999.
     """
     import pyarrow as pa
 
@@ -120,7 +148,15 @@ def refuse_years(name: str, kind: pyarrow.DataType, least: int | None, greatest:
 
 
 def with_nulls(array: pyarrow.Array, kind: pyarrow.DataType) -> pyarrow.Array:
-    """Return an array as ``kind``, where some parts have the type null that another type stands in for."""
+    """Convert an array to a type that has null where the array has a placeholder type.
+
+    Parameters
+    ----------
+    array
+        An array, as Spark wrote it.
+    kind
+        The wanted type. It differs from the array's only where it is null.
+    """
     import pyarrow as pa
 
     if pa.types.is_null(kind):
@@ -138,14 +174,20 @@ def with_nulls(array: pyarrow.Array, kind: pyarrow.DataType) -> pyarrow.Array:
 
 
 def has_null_type(kind: pyarrow.DataType) -> bool:
-    """Return whether a type is null, or has null inside."""
+    """Return whether a type is null, or contains the type null.
+
+    Parameters
+    ----------
+    kind
+        An Arrow type.
+    """
     import pyarrow as pa
 
     return pa.types.is_null(kind) or any(has_null_type(kind.field(at).type) for at in range(kind.num_fields))
 
 
 def _leaves(array: pyarrow.Array) -> Iterator[pyarrow.Array]:
-    """Yield the arrays of plain values that an array is made of, without what lies under a null."""
+    """Yield the arrays of plain values inside an array. Values under a null are left out."""
     import pyarrow as pa
 
     if isinstance(array, pa.StructArray):
@@ -174,7 +216,7 @@ def _cast(column: pyarrow.ChunkedArray, kind: pyarrow.DataType) -> pyarrow.Chunk
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     elif isinstance(column.type, pa.TimestampType) and isinstance(kind, pa.TimestampType):
-        # First the unit: a zone is put on as it is read, in UTC.
+        # Change the unit first. The second cast adds or drops the time zone.
         column = column.cast(pa.timestamp(kind.unit, column.type.tz))
     return column.cast(kind)
 
@@ -185,7 +227,7 @@ def _decoded(array: pyarrow.Array) -> pyarrow.Array:
     return pyarrow.compute.call_function("run_end_decode", [array])
 
 
-def _misfit(kind: pyarrow.DataType, wanted: pyarrow.DataType, error: Exception) -> str:
+def _cast_error(kind: pyarrow.DataType, wanted: pyarrow.DataType, error: Exception) -> str:
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):

@@ -1,7 +1,7 @@
-"""What a frame library does for the lake: recognise its frames, turn them into stored rows, and make them from those.
+"""The contract of a frame library: it recognises its frames, converts them to stored rows, and makes frames from rows.
 
-A library is one file in this folder and one line in :mod:`.registry`. It must not be imported before somebody uses it:
-import it inside of functions.
+A frame library is one file in this folder and one line in :mod:`.registry`. The file must import the library inside of
+functions, so that it is not imported before somebody uses it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ if TYPE_CHECKING:
     from lake_assets.content.version import Content
 
 OpenSession: TypeAlias = "Callable[[], SparkSession]"
-"""Starts the Spark session of a run at its first call."""
+"""Returns the Spark session of a run. The first call starts it."""
 
 
 class FrameLibrary(ABC):
     """One kind of frame.
 
-    Most libraries take and give Arrow tables: they are an :class:`ArrowLibrary`. One that reads and writes files
-    itself, as Spark does, is a subclass of this.
+    Most libraries convert from and to Arrow tables. They are subclasses of :class:`ArrowLibrary`. A library that reads
+    and writes files itself, as Spark does, is a subclass of this class.
 
     Attributes
     ----------
-    module, class_name
-        Where users find the class of the frames: the module that they import it from, and its name there.
+    module
+        The module from which users import the class of the frames.
+    class_name
+        The name of the class in that module.
     """
 
     module: ClassVar[str]
@@ -44,26 +46,43 @@ class FrameLibrary(ABC):
 
     @property
     def name(self) -> str:
-        """The class of the frames as users write it."""
+        """The full name of the class of the frames."""
         return f"{self.module}.{self.class_name}"
 
     @property
     def frame_class(self) -> type | None:
-        """The class of the frames; None where nobody has imported the library, so that no frame of it exists."""
+        """The class of the frames; None if the library is not imported, so that none of its frames exists."""
         return getattr(sys.modules.get(self.module), self.class_name, None)
 
     def is_frame(self, value: object) -> bool:
-        """Return whether a value is a frame of this library."""
+        """Return whether a value is a frame of this library.
+
+        Parameters
+        ----------
+        value
+            Any object.
+        """
         frames = self.frame_class
         return frames is not None and isinstance(value, frames)
 
     def is_annotation(self, annotation: object) -> bool:
-        """Return whether an annotation asks for a frame of this library. A subclass is something else."""
+        """Return whether an annotation asks for a frame of this library. Subclasses of the frame class do not count.
+
+        Parameters
+        ----------
+        annotation
+            The annotation of an input.
+        """
         return annotation is not None and annotation is self.frame_class
 
     @abstractmethod
     def rows(self, frame: Any) -> Rows:
-        """Return the rows of a frame in the types that are stored.
+        """Return the rows of a frame in the stored types.
+
+        Parameters
+        ----------
+        frame
+            The frame.
 
         Raises
         ------
@@ -78,14 +97,14 @@ class FrameLibrary(ABC):
         Parameters
         ----------
         frame
-            The rows. Where there are several partitions, their columns must be in it.
+            The rows. For several partitions, it must have the partition columns.
         target
             Where the files of each partition go.
 
         Returns
         -------
         tuple
-            The columns of the files, and partition key to what was written.
+            The schema of the files, and for each partition key what was written.
 
         Raises
         ------
@@ -97,14 +116,14 @@ class FrameLibrary(ABC):
 
     @abstractmethod
     def items(self, frame: Any, scratch: Path) -> Any:
-        """Return the rows of a frame as the NoSQL stores take them: a `pyarrow.Table`, or a frame of Spark.
+        """Return the rows of a frame in a form that the NoSQL stores accept: a `pyarrow.Table` or a Spark frame.
 
         Parameters
         ----------
         frame
             The rows.
         scratch
-            A folder for what does not fit into memory. It stays until the items are written.
+            A folder for rows that do not fit into memory. It exists until the items are written.
         """
 
     @abstractmethod
@@ -140,7 +159,7 @@ class FrameLibrary(ABC):
         rows
             The items.
         scratch
-            A folder for a copy, for an engine that does not read the store itself. It stays as long as the step runs.
+            A folder for a copy, if the engine cannot read the store itself. It exists until the step ends.
         session
             Starts the Spark session, for a library that needs it.
         """
@@ -152,14 +171,14 @@ class FrameLibrary(ABC):
         Parameters
         ----------
         columns
-            Column to the name that the asset's definition gives its type; text where no library knows it.
+            Column name to type name in the asset's definition. Unknown type names become text.
         session
             Starts the Spark session, for a library that needs it.
         """
 
 
 class ArrowLibrary(FrameLibrary):
-    """A library whose frames are made from Arrow tables and turned into them.
+    """A library whose frames are converted from and to Arrow tables.
 
     A subclass implements :meth:`rows` and :meth:`from_rows`. The other methods use these two.
 
@@ -177,34 +196,90 @@ class ArrowLibrary(FrameLibrary):
 
     @abstractmethod
     def from_rows(self, rows: Rows) -> Any:
-        """Return stored rows as a frame."""
+        """Return stored rows as a frame.
+
+        Parameters
+        ----------
+        rows
+            The rows.
+        """
 
     def write_parquet(self, frame: Any, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-        """Write the rows a table at a time, and hash them on the way."""
+        """Write and hash the rows, table by table.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        target
+            Where the files of each partition go.
+        """
         return write_rows(self.rows(frame), target)
 
     def items(self, frame: Any, scratch: Path) -> Any:
-        """Return the rows as one table in memory."""
+        """Return the rows as one table in memory.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        scratch
+            A folder for temporary files. It exists until the items are written.
+        """
         del scratch
         return self.rows(frame).table()
 
     def read_parquet(self, rows: ParquetRows, session: OpenSession) -> Any:
-        """Return the rows that PyArrow reads."""
+        """Return the rows as a frame. PyArrow reads them.
+
+        Parameters
+        ----------
+        rows
+            The files.
+        session
+            Starts the Spark session, for a library that needs it.
+        """
         del session
         return self.from_rows(rows)
 
     def read_csv(self, rows: CsvRows, session: OpenSession) -> Any:
-        """Return the rows that :mod:`.csv` reads."""
+        """Return the rows as a frame. :mod:`.csv` reads them.
+
+        Parameters
+        ----------
+        rows
+            The files.
+        session
+            Starts the Spark session, for a library that needs it.
+        """
         del session
         return self.from_rows(rows)
 
     def read_items(self, rows: Rows, scratch: Path, session: OpenSession) -> Any:
-        """Return the items that the store reads."""
+        """Return the items as a frame.
+
+        Parameters
+        ----------
+        rows
+            The items.
+        scratch
+            A folder for temporary files. It exists until the step ends.
+        session
+            Starts the Spark session, for a library that needs it.
+        """
         del scratch, session
         return self.from_rows(rows)
 
     def empty(self, columns: Mapping[str, str], session: OpenSession) -> Any:
-        """Return a frame of the types that :func:`.stored_types.type_named` knows."""
+        """Return a frame without rows. Its types are those that :func:`.stored_types.type_named` returns.
+
+        Parameters
+        ----------
+        columns
+            Column name to type name in the asset's definition.
+        session
+            Starts the Spark session, for a library that needs it.
+        """
         import pyarrow as pa
 
         del session

@@ -1,7 +1,6 @@
-"""Frames as CSV and back: RFC 4180, read by column name and by the types that the manifest keeps.
+"""Writes and reads frames as CSV (RFC 4180). Columns are matched by name and have the types that the manifest records.
 
-Null is written as nothing between two commas. So is an empty text, in a column that has no null. A column that has both
-is refused.
+A null is written as an empty field. In a column without nulls, so is an empty text. A column that has both is refused.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 16
 _HEAD = 1 << 20
-"""Bytes that hold a file's first record."""
+"""The number of bytes in which a file's first record must end."""
 _LONGEST = 1 << 30
-"""Characters of a field."""
+"""The maximal number of characters of a field."""
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 
 
@@ -44,10 +43,12 @@ class CsvColumn:
 
     Parameters
     ----------
-    name, type
-        Its name, and the name of its logical type.
+    name
+        Name of the column.
+    type
+        Name of its logical type.
     nulls
-        Whether nothing between two commas is null; else it is an empty text.
+        Whether an empty field is null. Otherwise, it is an empty text.
     """
 
     name: str
@@ -56,7 +57,7 @@ class CsvColumn:
 
     @property
     def arrow_type(self) -> pyarrow.DataType:
-        """The type it is stored in."""
+        """The stored type of the column."""
         import pyarrow as pa
 
         found = _DECIMAL.fullmatch(self.type)
@@ -78,20 +79,22 @@ class CsvColumn:
 
 @dataclass(frozen=True, slots=True)
 class CsvSource:
-    """A file to be read.
+    """A CSV file to be read.
 
     Parameters
     ----------
     name
         File name, for errors.
-    path, uri
-        Where it lies, and the same for Spark.
+    path
+        Path of the file.
+    uri
+        URI of the file, for Spark.
     columns
-        The columns with their types; or names alone, where no frame was stored as this file, and all of it is text.
+        The columns with their types; or names only for a raw file, whose columns are all text.
     partition
-        The columns of its partition.
+        The partition columns, with their values.
     line_end
-        What ends its records.
+        The line end of its records.
     """
 
     name: str
@@ -102,8 +105,14 @@ class CsvSource:
     line_end: str = "\n"
 
 
-def schema_of(file: CsvSource) -> pyarrow.Schema:
-    """Return the columns of a file in the types that are stored, without the partition's."""
+def csv_schema(file: CsvSource) -> pyarrow.Schema:
+    """Return the schema of a file in the stored types, without the partition columns.
+
+    Parameters
+    ----------
+    file
+        The file.
+    """
     import pyarrow as pa
 
     columns = (
@@ -114,45 +123,57 @@ def schema_of(file: CsvSource) -> pyarrow.Schema:
 
 
 def typed_schema(columns: Iterable[CsvColumn]) -> pyarrow.Schema:
-    """Return columns in the types that they are stored in."""
+    """Return the schema of columns in the stored types.
+
+    Parameters
+    ----------
+    columns
+        The columns.
+    """
     import pyarrow as pa
 
     return pa.schema([(column.name, column.arrow_type) for column in columns])
 
 
 class CsvRows(Rows):
-    """The rows of CSV files: columns by name, with the partitions' columns at the end, as text.
+    """The rows of CSV files. Columns are matched by name. The partition columns come last, as text.
 
     Parameters
     ----------
     filesystem
-        What the files lie on.
+        File system of the files.
     files
-        One a partition; at least one.
+        One file per partition; at least one.
     base
-        URI of the folder above those of several partitions; None where there is only one.
+        URI of the folder that contains several partitions; None for a single file.
 
     Raises
     ------
     RefusedColumn
-        The files have columns that no schema holds.
+        The files have no common schema.
     """
 
     def __init__(self, filesystem: FileSystem, files: Sequence[CsvSource], base: str | None) -> None:
         self.filesystem = filesystem
         self.files = files
         self.base = base
-        self.data_schema = common_schema({file.uri: schema_of(file) for file in files})
+        self.data_schema = common_schema({file.uri: csv_schema(file) for file in files})
 
     @property
     def schema(self) -> pyarrow.Schema:
-        """The columns of the files, then those of the partitions."""
+        """The columns of the files, then the partition columns."""
         import pyarrow as pa
 
         return pa.schema([*self.data_schema, *((name, pa.string()) for name in self.files[0].partition)])
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
-        """Yield the rows of each file in turn, some ten thousand at a time."""
+        """Yield the rows of each file in turn, some ten thousand at a time.
+
+        Parameters
+        ----------
+        columns
+            The wanted columns, in their order; all columns by default.
+        """
         import pyarrow as pa
 
         for file in self.files:
@@ -165,7 +186,17 @@ class CsvRows(Rows):
 
 
 class CsvFile(NamedTuple):
-    """A file that was written: its content, SHA-256, and columns."""
+    """A CSV file that was written.
+
+    Parameters
+    ----------
+    content
+        Number of rows and version of the content.
+    sha256
+        SHA-256 of the file, in hexadecimal.
+    columns
+        The columns.
+    """
 
     content: Content
     sha256: str
@@ -178,25 +209,25 @@ def write_csv(
     places: Mapping[str, str],
     partitions: Mapping[str, PartitionValues] | None,
 ) -> dict[str, CsvFile]:
-    """Write rows as one CSV file a partition.
+    """Write rows as one CSV file per partition.
 
     Parameters
     ----------
     rows
-        The rows; the partitions' columns may be among theirs.
+        The rows. They may have the partition columns.
     filesystem
-        What the files are to lie on.
+        File system of the files.
     places
-        Partition key to the file; the key ``""`` for an unpartitioned frame.
+        Partition key to path of the file. The key is ``""`` for an unpartitioned frame.
     partitions
-        Partition key to its columns; None for an unpartitioned frame.
+        Partition key to its partition columns; None for an unpartitioned frame.
 
     Raises
     ------
     RefusedColumn
-        CSV cannot hold a column.
+        CSV cannot represent a column.
     ValueError
-        Rows are left over that belong to none of the partitions, or a partition column is missing.
+        Some rows belong to none of the partitions, or a partition column is missing.
     """
     _refuse_types(rows.schema)
     parts = split(rows.schema.empty_table(), partitions)
@@ -233,8 +264,8 @@ class _Writer:
         for name in self._schema.names:
             if name in self._nulls & self._empties:
                 raise RefusedColumn(
-                    f"column {name!r} holds null and empty text, which are one in CSV: make them one of them, or use "
-                    "parquet_io_manager"
+                    f"column {name!r} holds null and empty text, which CSV cannot tell apart: use only one of them, or "
+                    "use parquet_io_manager"
                 )
         columns = tuple(CsvColumn(f.name, logical_type(f.type), f.name not in self._empties) for f in self._schema)
         return CsvFile(Content(self._digest.rows, self._digest.version()), self._sha256.hexdigest(), columns)
@@ -256,7 +287,7 @@ class _Writer:
                 quotes = pa.scalar('"')
                 escaped = pc.replace_substring(text, '"', '""')
                 text = pc.if_else(special, pc.binary_join_element_wise(quotes, escaped, quotes, ""), text)
-            # Readers skip empty lines.
+            # In a file of one column, an empty field would make an empty line, which readers skip.
             cells.append(text.fill_null('""' if len(self._schema) == 1 else ""))
         return pc.binary_join_element_wise(*cells, ",").to_pylist() if cells else []
 
@@ -267,7 +298,14 @@ class _Writer:
 
 
 def read_header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
-    """Return the columns that a file's first record names, and its line end. An empty name at its end is no column.
+    """Return the column names in a file's first record, and the line end. Empty names at its end are dropped.
+
+    Parameters
+    ----------
+    stream
+        The file, opened for reading.
+    name
+        File name, for errors.
 
     Raises
     ------
@@ -279,7 +317,7 @@ def read_header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise ValueError(f"{name} has no header that names columns: read it as a StoredFile")
+        raise ValueError(f"{name} has no header with column names: read it as a StoredFile")
     try:
         refuse_repeated(names)
     except RefusedColumn as error:
@@ -290,17 +328,23 @@ def read_header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
 
 
 def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
-    """Yield a file's rows, some ten thousand at a time, without the partition's columns.
+    """Yield a file's rows, some ten thousand at a time, without the partition columns.
 
-    A field that a record lacks is empty.
+    Fields that a record lacks are empty.
+
+    Parameters
+    ----------
+    stream
+        The file, opened for reading.
+    file
+        Describes the file.
 
     Raises
     ------
     ValueError
-        A record has more fields than the header, and they are not empty; or a partition's column says something else
-        than the folder.
+        A record has more fields than the header, and they are not empty; or a partition column differs from the folder.
     """
-    schema = schema_of(file)
+    schema = csv_schema(file)
     records = _records(stream)
     next(records, None)
     while block := list(islice(records, _BLOCK)):
@@ -308,7 +352,7 @@ def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
 
 
 def _records(stream: BinaryIO) -> Iterator[list[str]]:
-    """Yield records, without the empty lines."""
+    """Yield the records. Empty lines are skipped."""
     csv.field_size_limit(_LONGEST)
     text = io.TextIOWrapper(io.BufferedReader(cast(Any, stream)), "utf-8-sig", newline="")
     return (record for record in csv.reader(text) if record)
@@ -331,7 +375,7 @@ def _table(records: list[list[str]], file: CsvSource, schema: pyarrow.Schema) ->
         if name in file.partition:
             if not pc.all(pc.equal(text, file.partition[name])).as_py():
                 folder = file.partition[name]
-                raise ValueError(f"{file.name}: column {name!r} says something else than its folder, {folder!r}")
+                raise ValueError(f"{file.name}: column {name!r} has other values than its folder, {folder!r}")
         else:
             arrays[name] = text if isinstance(column, str) else _typed_or_refused(text, column, file.name)
     return pa.table(arrays, schema)
@@ -345,7 +389,8 @@ def _typed_or_refused(text: pyarrow.Array, column: CsvColumn, file: str) -> pyar
     except pa.ArrowInvalid as error:
         cause = str(error).partition("\n")[0]
         raise RefusedColumn(
-            f"{file}: column {column.name!r} holds what is not of type {column.type} ({cause}): write it again"
+            f"{file}: column {column.name!r} has a value that is not of type {column.type} ({cause}): write the file "
+            "again"
         ) from error
 
 

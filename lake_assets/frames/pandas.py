@@ -1,7 +1,7 @@
-"""pandas frames to Arrow tables in the types that are stored, and back.
+"""Converts pandas frames to Arrow tables in the stored types, and back.
 
-What a reader gets is one rule, whatever the data: each column is a `pandas.ArrowDtype` of the type that is stored. So
-integers stay integers beside nulls, a null differs from NaN, and dates and timestamps reach from year 1 to 9999.
+Every column that is read is a `pandas.ArrowDtype` of the stored type. So integers stay integers even if the column has
+nulls, null differs from NaN, and dates and timestamps may be from the year 1 to 9999.
 """
 
 from __future__ import annotations
@@ -29,15 +29,35 @@ class PandasFrames(ArrowLibrary):
     module, class_name = "pandas", "DataFrame"
 
     def rows(self, frame: pandas.DataFrame) -> Rows:
-        """Return the rows of a frame, and its index where it has a name."""
+        """Return the rows of a frame. A named index becomes columns.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        """
         return TableRows(to_arrow(frame))
 
     def from_rows(self, rows: Rows) -> pandas.DataFrame:
-        """Return rows as a frame whose columns are of Arrow's own types."""
+        """Return rows as a frame whose columns have Arrow types.
+
+        Parameters
+        ----------
+        rows
+            The rows.
+        """
         return to_pandas(rows.table())
 
     def empty(self, columns: Mapping[str, str], session: OpenSession) -> pandas.DataFrame:
-        """Return a frame without rows: its columns become of the type of what is added to them."""
+        """Return a frame without rows. Its columns take the types of the rows that are added to it.
+
+        Parameters
+        ----------
+        columns
+            Column name to type name in the asset's definition.
+        session
+            Starts the Spark session, for a library that needs it.
+        """
         import pandas
 
         del session
@@ -45,16 +65,21 @@ class PandasFrames(ArrowLibrary):
 
 
 def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
-    """Return a frame's rows in the types that are stored.
+    """Return the rows of a frame in the stored types.
 
-    A named index is stored as columns. An index without a name is stored as pandas' ``reset_index`` calls it; one of
-    integers only numbers the rows, and is left out. In a column of NumPy, NaN is how pandas writes null: it is stored
-    as null.
+    A named index is stored as columns. An index without a name is stored under the name that pandas' ``reset_index``
+    gives it. An integer index without a name only numbers the rows, so it is not stored. In a NumPy column, NaN means
+    null in pandas, so it is stored as null.
+
+    Parameters
+    ----------
+    frame
+        The frame.
 
     Raises
     ------
     RefusedColumn
-        A column has no type that is stored, or a value that the type does not hold; or two columns have the same name.
+        A column has no stored type, or a value does not fit its stored type, or two columns have the same name.
     """
     import pyarrow as pa
 
@@ -66,7 +91,13 @@ def to_arrow(frame: pandas.DataFrame) -> pyarrow.Table:
 
 
 def to_pandas(table: pyarrow.Table) -> pandas.DataFrame:
-    """Return rows as a frame whose columns are of Arrow's own types."""
+    """Return rows as a frame whose columns have Arrow types.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    """
     import pandas
 
     return table.to_pandas(types_mapper=pandas.ArrowDtype)
@@ -76,17 +107,17 @@ def _with_index(frame: pandas.DataFrame) -> pandas.DataFrame:
     import pandas
 
     given = list(frame.index.names)
-    # An empty frame may have an index of objects that nobody gave it.
+    # The default index of an empty frame may have the dtype object.
     numbers = pandas.api.types.is_integer_dtype(frame.index.dtype)
     if given == [None] and (numbers or (not len(frame) and frame.index.dtype == object)):
         if len(frame) and not len(frame.columns):
-            raise RefusedColumn("a frame has rows and no column: give it one, or name its index")
+            raise RefusedColumn("a frame has rows but no column: add a column, or name its index")
         return frame
     names = [f"level_{at}" if name is None else name for at, name in enumerate(given)] if given != [None] else ["index"]
     for name in names:
         if name in frame.columns:
             raise RefusedColumn(
-                f"column {name!r} is the name of an index, too: `.reset_index(drop=True)` drops the index, "
+                f"column {name!r} is also the name of an index: `.reset_index(drop=True)` drops the index, "
                 "`.rename_axis(...)` gives it another name"
             )
     return frame.reset_index(names=names)
@@ -95,11 +126,11 @@ def _with_index(frame: pandas.DataFrame) -> pandas.DataFrame:
 def _name(label: Hashable) -> str:
     if isinstance(label, str):
         if not _is_unicode(label):
-            raise RefusedColumn(f"column {label!r} has a lone surrogate in its name, which is no text: rename it")
+            raise RefusedColumn(f"column {label!r} has a lone surrogate in its name, which is not Unicode: rename it")
         return label
     if isinstance(label, int):
         return str(label)
-    raise RefusedColumn(f"column {label!r} is named by a {type(label).__name__}: name it by a text")
+    raise RefusedColumn(f"column {label!r} has a {type(label).__name__} as its name: use a text")
 
 
 def _is_unicode(text: str) -> bool:
@@ -130,9 +161,9 @@ def _array(name: str, column: pandas.Series) -> pyarrow.Array | pyarrow.ChunkedA
 
 
 def _refuse_mixed(name: str, column: pandas.Series) -> None:
-    """Refuse objects that Arrow converts silently: a text to bytes, a time to its day, nanoseconds to nothing.
+    """Refuse objects that Arrow would change silently: texts to bytes, times to days, nanoseconds dropped.
 
-    A column of objects takes the type of its values, including those in lists and dicts.
+    The type of an object column follows from its values, including those in lists and dicts.
     """
     for kinds in _kinds_of(column[column.notna()]):
         if _BELOW_MICROSECOND in kinds:
@@ -144,7 +175,7 @@ def _refuse_mixed(name: str, column: pandas.Series) -> None:
 
 
 def _kinds_of(values: Iterable[Any]) -> Iterator[set[str]]:
-    """Yield the kinds of values, then the kinds of what lists and dicts hold, one set a place."""
+    """Yield the set of kinds of some values, then a set for the items of lists and for each key of dicts."""
     import numpy
 
     values = list(values)
@@ -163,7 +194,7 @@ def _kinds_of(values: Iterable[Any]) -> Iterator[set[str]]:
             for key, item in value.items():
                 fields.setdefault(key, []).append(item)
         elif isinstance(value, numpy.ndarray):
-            # In an array of NumPy all values have the type of the first.
+            # All values of a typed NumPy array have the type of the first one.
             items.extend(value if value.dtype == object or value.ndim > 1 else value[:1])
         elif isinstance(value, (list, tuple, set, frozenset)):
             items.extend(value)
@@ -194,7 +225,7 @@ def _kinds() -> dict[str, tuple[type, ...]]:
 def _kind_of_time(value: datetime) -> str:
     if getattr(value, "nanosecond", 0):
         return _BELOW_MICROSECOND
-    return "times of a zone" if value.tzinfo else "times of none"
+    return "times with a zone" if value.tzinfo else "times without a zone"
 
 
 def _is_null(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Parquet files of an asset: written from Arrow tables, found, and read in the types that are stored."""
+"""Writes, finds and reads the Parquet files of an asset, in the stored types."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _FOOTERS_AT_ONCE = 8
 _ROWS = 1 << 16
 _MOST_OPEN = 64
-"""Files that a write has open at once, however many partitions there are."""
+"""The maximal number of files that a write has open at once, however many partitions there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Folder:
     Parameters
     ----------
     root
-        Where they lie.
+        Path of the folder.
     uri
-        The same, for Spark.
+        URI of the folder, for Spark.
     values
-        The partition's columns, which are in no file.
+        The partition columns, with their values. They are not in the files.
     files
-        File name to the columns of the file.
+        File name to schema of the file.
     """
 
     root: str
@@ -56,19 +56,29 @@ class Folder:
     files: Mapping[str, pyarrow.Schema]
 
     def path(self, name: str) -> str:
-        """Return where a file lies."""
+        """Return the path of a file.
+
+        Parameters
+        ----------
+        name
+            File name.
+        """
         return f"{self.root}/{name}"
 
 
 class FolderPlace(NamedTuple):
-    """Where the Parquet files of one partition are looked for.
+    """A folder in which Parquet files are searched.
 
     Parameters
     ----------
-    root, uri, values
-        As in :class:`Folder`.
+    root
+        Path of the folder.
+    uri
+        URI of the folder, for Spark.
+    values
+        The partition columns, with their values.
     names
-        The files, where they are known; None to list the folder.
+        The file names, if they are known; None to list the folder.
     """
 
     root: str
@@ -78,58 +88,64 @@ class FolderPlace(NamedTuple):
 
 
 class ParquetRows(Rows):
-    """The rows of Parquet folders: columns by name, with the partitions' columns at the end, as text.
+    """The rows of Parquet folders. Columns are matched by name. The partition columns come last, as text.
 
     Parameters
     ----------
     filesystem
-        What the folders lie on.
+        File system of the folders.
     folders
-        One a partition; at least one.
+        One folder per partition; at least one.
     base
-        URI of the folder above those of several partitions; None where there is only one.
+        URI of the folder that contains several partitions; None for a single folder.
 
     Raises
     ------
     RefusedColumn
-        The folders have columns that no schema holds.
+        The files have no common schema.
     """
 
     def __init__(self, filesystem: FileSystem, folders: Sequence[Folder], base: str | None) -> None:
         self.filesystem = filesystem
         self.folders = folders
         self.base = base
-        self.data_schema = schema_of(folders)
+        self.data_schema = parquet_schema(folders)
 
     @property
     def schema(self) -> pyarrow.Schema:
-        """The columns of the files, then those of the partitions."""
+        """The columns of the files, then the partition columns."""
         import pyarrow as pa
 
         return pa.schema([*self.data_schema, *((name, pa.string()) for name in self.folders[0].values)])
 
     @property
     def is_local(self) -> bool:
-        """Whether the files lie on a local disk."""
+        """Whether the files are on a local disk."""
         from pyarrow.fs import LocalFileSystem
 
         return isinstance(self.filesystem, LocalFileSystem)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
-        """Yield the rows of each file in turn, some ten thousand at a time."""
+        """Yield the rows of each file in turn, some ten thousand at a time.
+
+        Parameters
+        ----------
+        columns
+            The wanted columns, in their order; all columns by default.
+        """
         import pyarrow as pa
 
         wanted = list(self.schema.names) if columns is None else list(columns)
         for part, name in self._files():
-            held = part.files[name]
-            # One at least: without a column nobody knows how many rows there are.
-            read = [column for column in held.names if column in wanted] or held.names[:1]
+            stored = part.files[name]
+            # Read at least one column, since a table without columns has no number of rows.
+            read = [column for column in stored.names if column in wanted] or stored.names[:1]
             with open_parquet(part.path(name), self.filesystem) as file:
                 for batch in file.iter_batches(_ROWS, columns=read):
-                    yield self._typed(pa.Table.from_batches([batch]), part, held, wanted)
+                    yield self._typed(pa.Table.from_batches([batch]), part, stored, wanted)
 
     def table(self) -> pyarrow.Table:
-        """Return the rows of all files, each read at once."""
+        """Return the rows of all files. Each file is read as a whole."""
         import pyarrow as pa
 
         tables: list[pa.Table] = []
@@ -141,12 +157,14 @@ class ParquetRows(Rows):
     def _files(self) -> Iterator[tuple[Folder, str]]:
         return ((part, name) for part in self.folders for name in part.files)
 
-    def _typed(self, table: pyarrow.Table, part: Folder, held: pyarrow.Schema, columns: Sequence[str]) -> pyarrow.Table:
-        """Return some columns of rows of a file, which has the schema ``held``."""
+    def _typed(
+        self, table: pyarrow.Table, part: Folder, stored: pyarrow.Schema, columns: Sequence[str]
+    ) -> pyarrow.Table:
+        """Return some columns of rows from a file with the schema ``stored``."""
         import pyarrow as pa
 
         names = [name for name in columns if name not in part.values]
-        read = conform(table, pa.schema([field for field in held if field.name in names]))
+        read = conform(table, pa.schema([field for field in stored if field.name in names]))
         data = conform(read, pa.schema([self.data_schema.field(name) for name in names]))
         arrays = [
             pa.repeat(pa.scalar(part.values[name], pa.string()), table.num_rows)
@@ -158,37 +176,49 @@ class ParquetRows(Rows):
 
 
 def find_folders(filesystem: FileSystem, places: Sequence[FolderPlace]) -> list[Folder]:
-    """Return the Parquet files that lie in folders themselves, with their columns.
+    """Return the Parquet files in folders, with their schemas. Subfolders are not searched.
+
+    Parameters
+    ----------
+    filesystem
+        File system of the folders.
+    places
+        The folders.
 
     Raises
     ------
     FileNotFoundError
-        A folder has none.
+        A folder has no Parquet file.
     """
     found = [(place, place.names or parquet_files(filesystem, place.root)) for place in places]
     for place, names in found:
         if not names:
             raise FileNotFoundError(f"{place.root} holds no Parquet file")
 
-    def columns_of(path: str) -> pyarrow.Schema:
+    def read_schema(path: str) -> pyarrow.Schema:
         with open_parquet(path, filesystem) as file:
             return file_schema(file)
 
     with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
-        schemas = pool.map(columns_of, [f"{place.root}/{name}" for place, names in found for name in names])
+        schemas = pool.map(read_schema, [f"{place.root}/{name}" for place, names in found for name in names])
         return [
             Folder(place.root, place.uri, place.values, {name: next(schemas) for name in names})
             for place, names in found
         ]
 
 
-def schema_of(folders: Sequence[Folder]) -> pyarrow.Schema:
-    """Return the schema that holds the rows of all folders, without the partitions' columns.
+def parquet_schema(folders: Sequence[Folder]) -> pyarrow.Schema:
+    """Return the common schema of all files, without the partition columns.
+
+    Parameters
+    ----------
+    folders
+        The folders of the files.
 
     Raises
     ------
     RefusedColumn
-        No schema holds the rows of all folders.
+        The files have no common schema.
     """
     return common_schema(
         {
@@ -201,16 +231,18 @@ def schema_of(folders: Sequence[Folder]) -> pyarrow.Schema:
 
 @dataclass(frozen=True, slots=True)
 class ParquetTarget:
-    """Where a frame is written as Parquet.
+    """The folder where a frame is written as Parquet.
 
     Parameters
     ----------
-    filesystem, root
-        An existing empty folder.
+    filesystem
+        File system of the folder.
+    root
+        Path of the folder. It exists and is empty.
     uri
-        The same, for Spark.
+        URI of the folder, for Spark.
     partitions
-        Partition key to its columns; None for an unpartitioned frame.
+        Partition key to its partition columns; None for an unpartitioned frame.
     """
 
     filesystem: FileSystem
@@ -227,17 +259,25 @@ class ParquetTarget:
 
 
 def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-    """Write rows as Parquet, one file a partition; several files where the rows of many partitions are mixed.
+    """Write rows as Parquet, with one file per partition, or several if the rows of many partitions are mixed.
+
+    Parameters
+    ----------
+    rows
+        The rows. For several partitions, they must have the partition columns.
+    target
+        Where the files go.
 
     Returns
     -------
     tuple
-        The columns of the files, and partition key to what was written; the key ``""`` for an unpartitioned frame.
+        The schema of the files, and for each partition key what was written. The key is ``""`` for an unpartitioned
+        frame.
 
     Raises
     ------
     ValueError
-        Rows are left over that belong to none of the partitions, or a partition column is missing.
+        Some rows belong to none of the partitions, or a partition column is missing.
     """
     parts = split(rows.schema.empty_table(), target.partitions)
     schema = next(iter(parts.values())).schema
@@ -260,7 +300,7 @@ def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[
 
 
 class _PartitionWriter:
-    """Writes the rows of one partition: one file, or another one for each time that it was closed meanwhile."""
+    """Writes the rows of one partition. After the file was closed, further rows go to another file."""
 
     def __init__(self, filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> None:
         self._filesystem = filesystem
@@ -280,7 +320,7 @@ class _PartitionWriter:
 
     @property
     def content(self) -> Content:
-        """What was written."""
+        """Number and version of the rows that were written."""
         return Content(self._digest.rows, self._digest.version())
 
     def write(self, table: pyarrow.Table) -> None:
@@ -292,7 +332,7 @@ class _PartitionWriter:
             self._digest.update(batch)
 
     def close_file(self) -> None:
-        """Finish the file that is open, if one is."""
+        """Close the current file, if there is one."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -304,15 +344,24 @@ class _PartitionWriter:
             self._filesystem.create_dir(self._root, recursive=True)
         path = f"{self._root}/part-{self._files:05d}.parquet"
         self._files += 1
-        # Nothing of Arrow's own in the files: each engine's are alike.
+        # Without Arrow's own schema, so that the files of all engines are alike.
         self._file = pq.ParquetWriter(path, self._schema, filesystem=self._filesystem, store_schema=False)
         return self._file
 
 
 def finish_files(filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> Content:
-    """Count and hash the rows that Spark wrote to a folder. A folder without rows gets a file without rows.
+    """Count and hash the rows that Spark wrote to a folder. An empty folder gets a file without rows.
 
-    Spark cannot write a column of the type null, and got integers in its place: they become null here.
+    Spark cannot write columns of the type null. They were written as integers, and become null here.
+
+    Parameters
+    ----------
+    filesystem
+        File system of the folder.
+    root
+        Path of the folder.
+    schema
+        The stored schema of the rows.
     """
     import pyarrow.parquet as pq
     from pyarrow.fs import FileType
@@ -331,7 +380,15 @@ def finish_files(filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> C
 
 
 def parquet_files(filesystem: FileSystem, root: str) -> list[str]:
-    """Return the names of the Parquet files in a folder, sorted."""
+    """Return the names of the Parquet files in a folder, sorted.
+
+    Parameters
+    ----------
+    filesystem
+        File system of the folder.
+    root
+        Path of the folder.
+    """
     from pyarrow.fs import FileSelector, FileType
 
     infos = filesystem.get_file_info(FileSelector(root))
@@ -339,14 +396,27 @@ def parquet_files(filesystem: FileSystem, root: str) -> list[str]:
 
 
 def is_parquet(name: str) -> bool:
-    """Return whether a file of this name has rows, as engines see it."""
+    """Return whether engines read a file of this name as Parquet.
+
+    Parameters
+    ----------
+    name
+        File name.
+    """
     return name.endswith(".parquet") and name[0] not in "_."
 
 
 def open_parquet(source: str | NativeFile, filesystem: FileSystem | None = None) -> pq.ParquetFile:
-    """Open a Parquet file by its path, or one that is open already.
+    """Open a Parquet file.
 
-    The timestamps of old Spark files (INT96) are read in microseconds, which reach to year 9999.
+    The timestamps of old Spark files (INT96) are read in microseconds, so that they may be up to the year 9999.
+
+    Parameters
+    ----------
+    source
+        Path of the file, or an opened file.
+    filesystem
+        File system of the path.
     """
     import pyarrow.parquet as pq
 
@@ -354,7 +424,13 @@ def open_parquet(source: str | NativeFile, filesystem: FileSystem | None = None)
 
 
 def file_schema(file: pq.ParquetFile) -> pyarrow.Schema:
-    """Return the columns of a file in the types that are stored. A type that is not among them stays as it is."""
+    """Return the schema of a file in the stored types. Types that have no stored type stay as they are.
+
+    Parameters
+    ----------
+    file
+        The file.
+    """
     import pyarrow as pa
 
     leaves = (file.schema.column(index) for index in range(len(file.schema)))
@@ -362,7 +438,7 @@ def file_schema(file: pq.ParquetFile) -> pyarrow.Schema:
 
 
 def _refuse_years(path: str, filesystem: FileSystem) -> None:
-    """Refuse a file by the statistics in its footer, as :func:`.conform.refuse_beyond_calendar` refuses rows."""
+    """Refuse a file with dates before the year 1 or after 9999, by the statistics in its footer."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -378,7 +454,7 @@ def _refuse_years(path: str, filesystem: FileSystem) -> None:
 
 
 def _rewritten(filesystem: FileSystem, path: str, schema: pyarrow.Schema) -> str:
-    """Rewrite a file of Spark under another name: Spark keeps a checksum beside the old one."""
+    """Rewrite a file of Spark under another name, since Spark keeps a checksum of the old one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Partition columns in a frame: their values must be those of the folders, and no file keeps them."""
+"""Partition columns in a frame. Their values must match the folders, and they are not stored in the files."""
 
 from __future__ import annotations
 
@@ -13,18 +13,27 @@ if TYPE_CHECKING:
 
 
 def present_columns(names: Sequence[str], partitions: Mapping[str, PartitionValues] | None) -> list[str]:
-    """Return the partition columns that a frame has itself.
+    """Return the partition columns that a frame has.
+
+    Parameters
+    ----------
+    names
+        Column names of the frame.
+    partitions
+        Partition key to its partition columns; None for an unpartitioned frame.
 
     Raises
     ------
     ValueError
-        The frame is for several partitions and lacks one of their columns, or has one that differs in case only.
+        The frame is for several partitions and lacks a partition column.
+    RefusedColumn
+        A column differs from a partition column only in case.
     """
     wanted = list(next(iter(partitions.values()))) if partitions else []
     for name in names:
         other = next((column for column in wanted if column.lower() == name.lower()), name)
         if other != name:
-            raise RefusedColumn(f"column {name!r} and the partition's column {other!r} differ in case only: rename it")
+            raise RefusedColumn(f"column {name!r} and the partition column {other!r} differ in case only: rename it")
     present = [name for name in wanted if name in names]
     if partitions is not None and len(partitions) > 1 and present != wanted:
         raise ValueError(
@@ -33,24 +42,45 @@ def present_columns(names: Sequence[str], partitions: Mapping[str, PartitionValu
     return present
 
 
-def misplaced(rows: int, total: int, present: Sequence[str], partitions: Mapping[str, PartitionValues]) -> ValueError:
-    """Return the error of rows that belong to none of the partitions being written."""
+def misplaced_rows(
+    rows: int, total: int, present: Sequence[str], partitions: Mapping[str, PartitionValues]
+) -> ValueError:
+    """Return the error for rows that belong to none of the partitions being written.
+
+    Parameters
+    ----------
+    rows
+        The number of such rows.
+    total
+        The number of all rows.
+    present
+        The partition columns that the frame has.
+    partitions
+        Partition key to its partition columns.
+    """
     keys = sorted(partitions)
     shown = f"{keys}" if len(keys) <= 5 else f"{keys[0]!r} to {keys[-1]!r}"
     return ValueError(
-        f"{rows} of {total} rows belong to none of the partitions {shown} being written: what the columns "
-        f"{list(present)} hold must be as in the folder {folder(next(iter(partitions.values())))!r}; correct them, or "
+        f"{rows} of {total} rows belong to none of the partitions {shown} being written: the columns {list(present)} "
+        f"must have the values of the folder, such as {folder(next(iter(partitions.values())))!r}; correct them, or "
         "leave them out of a frame for one partition"
     )
 
 
 def split(table: pyarrow.Table, partitions: Mapping[str, PartitionValues] | None) -> dict[str, pyarrow.Table]:
-    """Return the rows of each partition, without its columns; the key ``""`` for an unpartitioned table.
+    """Return the rows of each partition, without the partition columns.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    partitions
+        Partition key to its partition columns; None for an unpartitioned table, whose key is ``""``.
 
     Raises
     ------
     ValueError
-        Rows are left over that belong to none of the partitions, or a partition column is missing.
+        Some rows belong to none of the partitions, or a partition column is missing.
     """
     present = present_columns(table.column_names, partitions)
     texts = {name: _as_text(table.column(name)) for name in present}
@@ -58,7 +88,7 @@ def split(table: pyarrow.Table, partitions: Mapping[str, PartitionValues] | None
     parts = {key: _rows_of(data, texts, columns) for key, columns in (partitions or {"": {}}).items()}
     placed = sum(part.num_rows for part in parts.values())
     if placed != table.num_rows:
-        raise misplaced(table.num_rows - placed, table.num_rows, present, partitions or {})
+        raise misplaced_rows(table.num_rows - placed, table.num_rows, present, partitions or {})
     return parts
 
 
@@ -74,7 +104,7 @@ def _rows_of(table: pyarrow.Table, texts: Mapping[str, Any], columns: PartitionV
 
 
 def _as_text(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
-    """Return a partition column as it is written in folders; a time at midnight is written as its day."""
+    """Return a partition column as text, as in the folders. If all times are midnight, only the days are written."""
     import pyarrow as pa
 
     if isinstance(column.type, pa.TimestampType):

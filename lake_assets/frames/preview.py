@@ -1,4 +1,4 @@
-"""A look into what was stored, as Markdown."""
+"""A preview of stored rows, as Markdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
 
 def preview(filesystem: FileSystem, path: str, rows: int = 5) -> pyarrow.Table:
-    """Return the first rows of one written Parquet file, as an Arrow table; reads one batch."""
+    """Return the first rows of a Parquet file.
+
+    Parameters
+    ----------
+    filesystem
+        File system of the file.
+    path
+        Path of the file.
+    rows
+        The number of rows.
+    """
     import pyarrow
 
     with open_parquet(path, filesystem) as file:
@@ -23,7 +33,13 @@ def preview(filesystem: FileSystem, path: str, rows: int = 5) -> pyarrow.Table:
 
 
 def markdown(table: pyarrow.Table) -> str:
-    """Return a small table as Markdown, cells cut at 80 characters."""
+    """Return a small table as Markdown. Cells are cut at 80 characters.
+
+    Parameters
+    ----------
+    table
+        The table.
+    """
     header = "| " + " | ".join(map(_cell, table.column_names)) + " |"
     rule = "|" + " --- |" * table.num_columns
     rows = ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in table.to_pylist()]

@@ -1,4 +1,4 @@
-"""Partitions whose columns differ, read as one: columns go by name, and types widen where no value can change."""
+"""The common schema of partitions with different columns. Types are widened only if no value changes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ if TYPE_CHECKING:
     import pyarrow
 
 _DIGITS = {8: 3, 16: 5, 32: 10, 64: 19}
-"""Bits of an integer to the decimal digits that hold it."""
+"""Number of bits of an integer to the number of decimal digits of its largest value."""
 
 
 def promoted(left: pyarrow.DataType, right: pyarrow.DataType) -> pyarrow.DataType | None:
-    """Return the type that holds all values of two stored types unchanged, or None.
+    """Return the type that holds all values of two stored types unchanged; None if there is no such type.
 
-    Null becomes any type, a number a wider one, a decimal one with more digits; an integer becomes a float that is
-    exact for all its values, or a decimal. Lists, maps and structs widen inside; a struct's fields go by name.
+    - Null becomes any type.
+    - A number becomes a wider one, and a decimal one with more digits.
+    - An integer becomes a decimal, or a float if the float is exact for all integers of its width.
+    - Lists, maps and structs are widened inside. Fields of structs are matched by name.
+
+    Parameters
+    ----------
+    left
+        A stored type.
+    right
+        Another stored type.
     """
     import pyarrow as pa
     from pyarrow import types
@@ -40,17 +49,17 @@ def promoted(left: pyarrow.DataType, right: pyarrow.DataType) -> pyarrow.DataTyp
 
 
 def common_schema(schemas: Mapping[str, pyarrow.Schema]) -> pyarrow.Schema:
-    """Return the schema that holds the rows of several.
+    """Return the schema that holds the rows of several schemas.
 
     Parameters
     ----------
     schemas
-        What has it, such as a folder or file, to the stored schema.
+        Name of a folder or file, for errors, to its stored schema.
 
     Raises
     ------
     RefusedColumn
-        A column has types that no third one holds, or two names differ in case only. The message says where.
+        No type holds all values of a column, or two column names differ in case only. The message says where.
     """
     import pyarrow as pa
 
@@ -61,17 +70,17 @@ def common_schema(schemas: Mapping[str, pyarrow.Schema]) -> pyarrow.Schema:
             name = first_names.setdefault(field.name.lower(), field.name)
             if name != field.name:
                 raise RefusedColumn(
-                    f"column {field.name!r} of {place} is {name!r} in {columns[name][1]}: write one of them again, "
-                    "with the name of the other"
+                    f"column {field.name!r} of {place} is called {name!r} in {columns[name][1]}: write one of them "
+                    "again, with the name of the other"
                 )
-            held, where = columns.get(name, (field.type, place))
-            kind = promoted(held, field.type)
+            known, where = columns.get(name, (field.type, place))
+            kind = promoted(known, field.type)
             if kind is None:
                 raise RefusedColumn(
-                    f"column {name!r} is {field.type} in {place} and {held} in {where}, and no type holds both "
+                    f"column {name!r} is {field.type} in {place} and {known} in {where}, and no type holds both "
                     "unchanged: cast one of them to the other's type, and write it again"
                 )
-            columns[name] = (kind, where if kind == held else place)
+            columns[name] = (kind, where if kind == known else place)
     return pa.schema([(name, kind) for name, (kind, _) in columns.items()])
 
 

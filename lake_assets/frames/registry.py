@@ -1,4 +1,4 @@
-"""The frame libraries that IO managers know. Asking imports none of them."""
+"""The frame libraries that IO managers know. None of them is imported to find out which one a frame is of."""
 
 from __future__ import annotations
 
@@ -16,20 +16,32 @@ LIBRARIES: tuple[FrameLibrary, ...] = (
     PandasFrames(),
     SparkFrames(),
 )
-"""One line a kind of frame."""
+"""One line per kind of frame."""
 
 
 def supported() -> str:
-    """Return the classes of all frames, as errors list them."""
+    """Return the names of all frame classes, for errors."""
     *names, last = (library.name for library in LIBRARIES)
     return f"{', '.join(names)} or {last}"
 
 
 def library_of_value(value: object) -> FrameLibrary | None:
-    """Return the library whose frame a value is; None where it is something else."""
+    """Return the library of a frame; None if the value is not a frame.
+
+    Parameters
+    ----------
+    value
+        Any object.
+    """
     return next((library for library in LIBRARIES if library.is_frame(value)), None)
 
 
 def library_of_annotation(annotation: object) -> FrameLibrary | None:
-    """Return the library whose frame an annotation asks for; None where it asks for something else."""
+    """Return the library whose frame an annotation asks for; None if it asks for no frame.
+
+    Parameters
+    ----------
+    annotation
+        The annotation of an input.
+    """
     return next((library for library in LIBRARIES if library.is_annotation(annotation)), None)

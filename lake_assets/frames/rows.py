@@ -1,4 +1,4 @@
-"""Rows on their way between a frame and what stores them: a schema, and Arrow tables that have it."""
+"""Rows between a frame and a store: a schema, and Arrow tables of that schema."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import pyarrow
 
 BLOCK_BYTES = 32 << 20
-"""Small tables are joined until they are as large: a row group of a Parquet file for each would be slow to read."""
+"""Small tables are joined up to this size, since a Parquet file with many small row groups is slow to read."""
 
 
 class Rows(ABC):
-    """Rows in the types that are stored."""
+    """Rows in the stored types."""
 
     @property
     @abstractmethod
@@ -23,12 +23,12 @@ class Rows(ABC):
 
     @abstractmethod
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
-        """Yield the rows, a table at a time.
+        """Yield the rows, table by table.
 
         Parameters
         ----------
         columns
-            The columns that are wanted, in their order; all of them where None.
+            The wanted columns, in their order; all columns by default.
         """
 
     def table(self) -> pyarrow.Table:
@@ -44,7 +44,7 @@ class TableRows(Rows):
     Parameters
     ----------
     table
-        The rows, in the types that are stored.
+        The rows, in the stored types.
     """
 
     def __init__(self, table: pyarrow.Table) -> None:
@@ -56,7 +56,13 @@ class TableRows(Rows):
         return self._table.schema
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
-        """Yield the table."""
+        """Yield the table.
+
+        Parameters
+        ----------
+        columns
+            The wanted columns, in their order; all columns by default.
+        """
         yield self._table if columns is None else self._table.select(list(columns))
 
     def table(self) -> pyarrow.Table:
@@ -65,14 +71,14 @@ class TableRows(Rows):
 
 
 class StreamRows(Rows):
-    """Rows that are read once, a table at a time.
+    """Rows that can be read once, table by table.
 
     Parameters
     ----------
     schema
-        The columns of every table.
+        The schema of every table.
     tables
-        The rows, in the types that are stored.
+        The rows, in the stored types.
     """
 
     def __init__(self, schema: pyarrow.Schema, tables: Iterable[pyarrow.Table]) -> None:
@@ -85,22 +91,34 @@ class StreamRows(Rows):
         return self._schema
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
-        """Yield the rows that were not read yet."""
+        """Yield the rows that were not read yet.
+
+        Parameters
+        ----------
+        columns
+            The wanted columns, in their order; all columns by default.
+        """
         for table in self._tables:
             yield table if columns is None else table.select(list(columns))
 
 
 def joined(tables: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
-    """Yield tables, small ones joined to one of :data:`BLOCK_BYTES`."""
+    """Join small tables to tables of at least :data:`BLOCK_BYTES`.
+
+    Parameters
+    ----------
+    tables
+        The tables.
+    """
     import pyarrow as pa
 
-    held: list[pa.Table] = []
+    block: list[pa.Table] = []
     size = 0
     for table in tables:
-        held.append(table)
+        block.append(table)
         size += table.nbytes
         if size >= BLOCK_BYTES:
-            yield pa.concat_tables(held)
-            held, size = [], 0
-    if held:
-        yield pa.concat_tables(held)
+            yield pa.concat_tables(block)
+            block, size = [], 0
+    if block:
+        yield pa.concat_tables(block)

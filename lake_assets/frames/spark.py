@@ -1,4 +1,4 @@
-"""Frames of Spark, which reads and writes Parquet and CSV itself, on all its machines."""
+"""Spark's frames. Spark reads and writes Parquet and CSV itself, on all its machines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from lake_assets.frames.conform import conform, has_null_type
 from lake_assets.frames.contract import FrameLibrary, OpenSession
 from lake_assets.frames.csv import CsvRows
-from lake_assets.frames.parquet import Folder, ParquetRows, ParquetTarget, finish_files, schema_of
-from lake_assets.frames.partition_columns import misplaced, present_columns
+from lake_assets.frames.parquet import Folder, ParquetRows, ParquetTarget, finish_files, parquet_schema
+from lake_assets.frames.partition_columns import misplaced_rows, present_columns
 from lake_assets.frames.rows import Rows, StreamRows
-from lake_assets.frames.spark_columns import converted_columns, quoted, readable, spark_type
+from lake_assets.frames.spark_columns import converted_columns, quoted, readable_type, spark_type
 from lake_assets.frames.stored_types import RefusedColumn, refuse_repeated, stored_schema
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from lake_assets.frames.hive_folders import PartitionValues
 
 _WRITING = {
-    # Spark's default is INT96, which other engines read as another century past the year 2262.
+    # Spark's default is INT96. After the year 2262, other engines read it as a wrong century.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.writeLegacyFormat": "false",
 }
-"""Set for the write itself: a session may be somebody else's."""
+"""Settings during a write only, since the session may belong to somebody else."""
 
 _READING = {"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECTED", "mergeSchema": "false"}
 
@@ -44,16 +44,36 @@ class SparkFrames(FrameLibrary):
     module, class_name = "pyspark.sql", "DataFrame"
 
     def is_annotation(self, annotation: object) -> bool:
-        """Return whether an annotation asks for a frame of Spark, be it by the class of one kind of session."""
+        """Return whether an annotation asks for a Spark frame. The subclasses for kinds of sessions count, too.
+
+        Parameters
+        ----------
+        annotation
+            The annotation of an input.
+        """
         frames = self.frame_class
         return frames is not None and isinstance(annotation, type) and issubclass(annotation, frames)
 
     def rows(self, frame: DataFrame) -> Rows:
-        """Return the rows of a frame, fetched from Spark a batch at a time."""
+        """Return the rows of a frame, which are fetched from Spark in batches.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        """
         return StreamRows(arrow_schema(frame), arrow_tables(frame))
 
     def write_parquet(self, frame: DataFrame, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-        """Write a frame in one job, then hash the files."""
+        """Write a frame in one Spark job, then hash the files.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        target
+            Where the files of each partition go.
+        """
         folders = target.folders
         one = next(iter(folders.values())) if len(folders) == 1 else ""
         if one:
@@ -66,22 +86,56 @@ class SparkFrames(FrameLibrary):
         return schema, contents
 
     def items(self, frame: DataFrame, scratch: Path) -> DataFrame:
-        """Return the frame: the workers write the items."""
+        """Return the frame itself, since Spark's workers write the items.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        scratch
+            A folder for temporary files. It exists until the items are written.
+        """
         del scratch
         return frame
 
     def read_parquet(self, rows: ParquetRows, session: OpenSession) -> DataFrame:
-        """Return a frame that Spark reads from the files."""
+        """Return a frame that Spark reads from the files.
+
+        Parameters
+        ----------
+        rows
+            The files.
+        session
+            Starts the Spark session, for a library that needs it.
+        """
         return read_spark(session(), rows.folders, rows.base)
 
     def read_csv(self, rows: CsvRows, session: OpenSession) -> DataFrame:
-        """Return a frame that Spark reads from the files."""
+        """Return a frame that Spark reads from the files.
+
+        Parameters
+        ----------
+        rows
+            The files.
+        session
+            Starts the Spark session, for a library that needs it.
+        """
         from lake_assets.frames.spark_csv import read_spark_csv
 
         return read_spark_csv(session(), rows.files, rows.base)
 
     def read_items(self, rows: Rows, scratch: Path, session: OpenSession) -> DataFrame:
-        """Return a frame of a copy on disk, so that a large table is never in the driver's memory."""
+        """Return a frame that reads a copy on disk, so that a large table is never in the driver's memory.
+
+        Parameters
+        ----------
+        rows
+            The items.
+        scratch
+            A folder for temporary files. It exists until the step ends.
+        session
+            Starts the Spark session, for a library that needs it.
+        """
         import pyarrow.parquet as pq
 
         path = Path(tempfile.mkdtemp(dir=scratch)) / "table.parquet"
@@ -91,7 +145,15 @@ class SparkFrames(FrameLibrary):
         return session().read.parquet(path.as_uri())
 
     def empty(self, columns: Mapping[str, str], session: OpenSession) -> DataFrame:
-        """Return a frame without rows, whose types may have any of Spark's names."""
+        """Return a frame without rows. Its types may be any that Spark knows by name.
+
+        Parameters
+        ----------
+        columns
+            Column name to type name in the asset's definition.
+        session
+            Starts the Spark session, for a library that needs it.
+        """
         from pyspark.sql.types import StructField, StructType
 
         fields = [StructField(name, _type_named(kind)) for name, kind in columns.items()]
@@ -99,12 +161,17 @@ class SparkFrames(FrameLibrary):
 
 
 def arrow_schema(frame: DataFrame) -> pyarrow.Schema:
-    """Return a frame's columns in the types that are stored.
+    """Return the schema of a frame in the stored types.
+
+    Parameters
+    ----------
+    frame
+        The frame.
 
     Raises
     ------
     RefusedColumn
-        A column has no such type, or two columns have the same name.
+        A column has no stored type, or two columns have the same name.
     """
     import pyarrow as pa
     from pyspark.errors import PySparkException
@@ -124,23 +191,23 @@ def arrow_schema(frame: DataFrame) -> pyarrow.Schema:
 
 
 def write_spark(frame: DataFrame, uri: str, partitions: Mapping[str, PartitionValues] | None) -> pyarrow.Schema:
-    """Write a frame as Parquet below ``uri`` in one job. Return its columns, without the partitions'.
+    """Write a frame as Parquet in one job, and return its schema without the partition columns.
 
     Parameters
     ----------
     frame
-        Where there are several partitions, their columns must be in it.
+        The rows. For several partitions, it must have the partition columns.
     uri
-        An existing folder; for one partition or none, the folder of its files.
+        An existing folder. For several partitions, their folders are created in it. Otherwise, the files go there.
     partitions
-        Partition key to its columns; None for an unpartitioned frame.
+        Partition key to its partition columns; None for an unpartitioned frame.
 
     Raises
     ------
     RefusedColumn
         A column cannot be stored.
     ValueError
-        Rows are left over that belong to none of the partitions, or a partition column is missing.
+        Some rows belong to none of the partitions, or a partition column is missing.
     """
     import pyarrow as pa
     from pyspark.sql import Observation
@@ -163,38 +230,48 @@ def write_spark(frame: DataFrame, uri: str, partitions: Mapping[str, PartitionVa
         else:
             frame.select(*columns).write.mode("append").parquet(uri)
     if partitions is not None and present and seen.get["left"]:
-        raise misplaced(seen.get["left"], seen.get["all"], present, partitions)
+        raise misplaced_rows(seen.get["left"], seen.get["all"], present, partitions)
     return pa.schema(data)
 
 
 def read_spark(session: SparkSession, folders: Sequence[Folder], base: str | None) -> DataFrame:
-    """Open Parquet folders as one frame, columns by name, with the partitions' columns at the end, as text.
+    """Open Parquet folders as one frame. Columns are matched by name. The partition columns come last, as text.
 
     Parameters
     ----------
+    session
+        The Spark session.
+    folders
+        The folders.
     base
-        The folder above those of several partitions, from whose names Spark reads their columns; None for a single one.
+        URI of the folder that contains several partitions. Spark reads the partition columns from the folder names
+        below it. None for a single folder.
     """
     from functools import reduce
 
     from pyspark.sql import DataFrame
 
-    schema = schema_of(folders)
+    schema = parquet_schema(folders)
     names = list(folders[0].values)
     groups: dict[str, tuple[pyarrow.Schema, list[str]]] = {}
     for part in folders:
-        for held, uris in _uris(part):
-            groups.setdefault(str(held), (held, []))[1].extend(uris)
+        for stored, uris in _uris(part):
+            groups.setdefault(str(stored), (stored, []))[1].extend(uris)
     frames: list[DataFrame] = []
-    for held, uris in groups.values():
-        reader = session.read.options(**_READING).schema(_read_schema(held, names if base is not None else []))
+    for stored, uris in groups.values():
+        reader = session.read.options(**_READING).schema(_read_schema(stored, names if base is not None else []))
         rows = (reader if base is None else reader.option("basePath", base)).parquet(*uris)
-        frames.append(rows.select(*converted_columns(held, schema), *_partition_columns(folders[0], base)))
+        frames.append(rows.select(*converted_columns(stored, schema), *_partition_columns(folders[0], base)))
     return reduce(DataFrame.union, frames)
 
 
 def arrow_tables(frame: DataFrame) -> Iterator[pyarrow.Table]:
-    """Yield a frame's rows in the types that are stored, ten thousand at a time: no more than a few are held at once.
+    """Yield the rows of a frame in the stored types, some ten thousand at a time, so that memory is bounded.
+
+    Parameters
+    ----------
+    frame
+        The frame.
 
     Raises
     ------
@@ -212,14 +289,14 @@ def arrow_tables(frame: DataFrame) -> Iterator[pyarrow.Table]:
                 writer.write_batch(batch)
             yield pa.record_batch({"batch": pa.array([sink.getvalue().to_pybytes()], pa.binary())})
 
-    # By their places: mapInArrow takes a name with a backtick for none.
+    # Name the columns by position, since mapInArrow does not accept names with backticks.
     numbered = frame.toDF(*(f"f{at}" for at in range(len(schema))))
     for row in numbered.mapInArrow(serialised, "batch binary").toLocalIterator(prefetchPartitions=True):
         yield conform(pa.ipc.open_stream(row[0]).read_all().rename_columns(schema.names), schema)
 
 
 def _type_named(name: str) -> DataType:
-    """Return Spark's type of this name; text where it knows none."""
+    """Return Spark's type of a name; text if Spark does not know the name."""
     from pyspark.errors import PySparkException
     from pyspark.sql.types import DataType, StringType
 
@@ -230,9 +307,9 @@ def _type_named(name: str) -> DataType:
 
 
 def _name_files(filesystem: FileSystem, root: str) -> None:
-    """Give Spark's files names without its random job id, so that equal rows are equal files and no new commit.
+    """Rename Spark's files to names without a random job id, so that equal rows have the same file names.
 
-    Only on a local disk, where a rename is free; in an object store it would be a copy.
+    This is done only on a local disk. In an object store, a rename is a copy.
     """
     from pyarrow.fs import FileSelector, LocalFileSystem
 
@@ -252,7 +329,7 @@ def _partition_columns(part: Folder, base: str | None) -> list[Column]:
 
 
 def _uris(part: Folder) -> list[tuple[pyarrow.Schema, list[str]]]:
-    """Return a folder's schema and itself; where its files differ, each one's."""
+    """Return the schema and the URI of a folder; of each file, if their schemas differ."""
     schemas = list(part.files.values())
     if all(schema.equals(schemas[0]) for schema in schemas):
         return [(schemas[0], [part.uri])]
@@ -267,7 +344,7 @@ def _literal(name: str) -> str:
 def _read_schema(schema: pyarrow.Schema, partition: Sequence[str]) -> StructType:
     from pyspark.sql import types
 
-    fields = [types.StructField(field.name, spark_type(readable(field.type))) for field in schema]
+    fields = [types.StructField(field.name, spark_type(readable_type(field.type))) for field in schema]
     return types.StructType([*fields, *(types.StructField(name, types.StringType()) for name in partition)])
 
 
@@ -276,12 +353,12 @@ def _writable(field: pyarrow.Field) -> Column:
 
     column = sf.col(quoted(field.name))
     if has_null_type(field.type):
-        column = column.cast(spark_type(readable(field.type)))
+        column = column.cast(spark_type(readable_type(field.type)))
     return column.alias(field.name)
 
 
 def _as_text(frame: DataFrame, name: str) -> Column:
-    """Return a partition column as it is written in folders; a time at midnight is written as its day."""
+    """Return a partition column as text, as in the folders. A time at midnight is written as its day."""
     from pyspark.sql import functions as sf
     from pyspark.sql.types import TimestampNTZType, TimestampType
 
@@ -292,7 +369,7 @@ def _as_text(frame: DataFrame, name: str) -> Column:
 
 
 def _place(values: Sequence[Column]) -> Column:
-    """Return one text of several, null where one is."""
+    """Join several texts to one, which is null if one of them is null."""
     from pyspark.sql import functions as sf
 
     return sf.concat(*(part for value in values for part in (value, sf.lit("\n"))))

@@ -1,4 +1,4 @@
-"""CSV files as Spark frames: see :mod:`.csv`."""
+"""Reads CSV files as Spark frames, in the format of :mod:`.csv`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from lake_assets.frames.csv import CsvColumn, CsvSource, schema_of
+from lake_assets.frames.csv import CsvColumn, CsvSource, csv_schema
 from lake_assets.frames.promotions import common_schema
 from lake_assets.frames.spark_columns import converted_columns, quoted, spark_type
 
@@ -18,21 +18,26 @@ _EXTRA = "beyond the header"
 
 
 def read_spark_csv(session: SparkSession, files: Sequence[CsvSource], base: str | None) -> DataFrame:
-    """Open files as one frame, columns by name, with the partitions' columns at the end, as text.
+    """Open CSV files as one frame. Columns are matched by name. The partition columns come last, as text.
 
-    A record that has more fields than its header, or other values in a partition's column than its folder, fails the
-    job that reads it.
+    A job that reads a record with more fields than the header fails. So does a job that reads a partition column with
+    other values than the folder.
 
     Parameters
     ----------
+    session
+        The Spark session.
+    files
+        The files.
     base
-        The folder above those of several partitions, from whose names Spark reads their columns; None for a single one.
+        URI of the folder that contains several partitions. Spark reads the partition columns from the folder names
+        below it. None for a single file.
     """
     from pyspark.sql import DataFrame
     from pyspark.sql import functions as sf
 
     partition = list(files[0].partition)
-    common = common_schema({file.uri: schema_of(file) for file in files})
+    common = common_schema({file.uri: csv_schema(file) for file in files})
     alike: dict[tuple[tuple[CsvColumn | str, ...], str], list[CsvSource]] = {}
     for file in files:
         alike.setdefault((file.columns, file.line_end), []).append(file)
@@ -43,19 +48,19 @@ def read_spark_csv(session: SparkSession, files: Sequence[CsvSource], base: str 
         folder = {name: sf.col(quoted(name)) if fixed is None else sf.lit(fixed[name]) for name in partition}
         data = _checked(rows, columns, folder)
         typed = data.select(
-            *converted_columns(schema_of(group[0]), common), *(sf.col(quoted(name)) for name in partition)
+            *converted_columns(csv_schema(group[0]), common), *(sf.col(quoted(name)) for name in partition)
         )
         frames.append(typed)
     return reduce(DataFrame.union, frames)
 
 
 def _open(session: SparkSession, files: Sequence[CsvSource], partition: Sequence[str], base: str | None) -> DataFrame:
-    """Open files of equal columns as texts, named by their places: a header may name a partition's column, too."""
+    """Open files with the same columns as texts. They are named by position: a header may have partition columns."""
     from pyspark.sql.types import StringType, StructField, StructType
 
     places = [*map(_place, range(len(files[0].columns))), _EXTRA, *(partition if base is not None else ())]
     reader = session.read.schema(StructType([StructField(name, StringType()) for name in places]))
-    # Spark guesses wrong where a field has another line end within quotes.
+    # Without it, Spark guesses the line end, and is wrong if a quoted field contains another line end.
     reader = reader.options(**_OPTIONS, lineSep=files[0].line_end)
     return (reader if base is None else reader.option("basePath", base)).csv([file.uri for file in files])
 
@@ -71,7 +76,7 @@ def _checked(rows: DataFrame, columns: Sequence[CsvColumn | str], folder: Mappin
     rows = rows.where(_assured(extra == "", f"a record has more fields than the header's {len(columns)}"))
     for name, value in folder.items():
         if name in texts:
-            rows = rows.where(_assured(texts[name] == value, f"column {name!r} says something else than its folder"))
+            rows = rows.where(_assured(texts[name] == value, f"column {name!r} has other values than its folder"))
     data = [
         (texts[column] if isinstance(column, str) else _typed(texts[column.name], column)).alias(name)
         for column, name in zip(columns, texts, strict=True)

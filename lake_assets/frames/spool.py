@@ -1,4 +1,4 @@
-"""Rows of a stream, put down on disk so that they can be read more than once."""
+"""Writes the rows of a stream to disk, so that they can be read several times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 
 def spooled(rows: Rows, folder: Path) -> pyarrow.Table:
-    """Write rows to a file in a folder; return them as a table whose columns lie in that file, not in memory."""
+    """Write rows to a file, and return them as a memory-mapped table of that file.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    folder
+        The folder for the file.
+    """
     import pyarrow as pa
 
     place = Path(tempfile.mkdtemp(dir=folder)) / "rows.arrow"

@@ -1,4 +1,4 @@
-"""The types that are stored: one spelling of each, whichever library a column comes from. See docs/types.md."""
+"""The stored types: one Arrow type for each kind of value, whichever library a column comes from. See docs/types.md."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ if TYPE_CHECKING:
 
 
 class RefusedColumn(ValueError):
-    """A column cannot be stored as it is; the message names it and says what to do."""
+    """A column cannot be stored. The message names it and says what to do."""
 
 
 def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
-    """Return the type that a column of an Arrow type is stored in: it holds every value that may be stored.
+    """Return the stored type for an Arrow type.
+
+    Parameters
+    ----------
+    kind
+        An Arrow type.
 
     Raises
     ------
     TypeError
-        No stored type holds the values of this one. The message says what to do.
+        The type cannot be stored. The message says what to do.
     """
     import pyarrow as pa
     from pyarrow import types
@@ -28,7 +33,7 @@ def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
     if any(test(kind) for test in unchanged):
         return kind
     if types.is_unsigned_integer(kind):
-        # Neither Spark nor SQL has unsigned numbers: the next wider type holds them all, but for those of 64 bits.
+        # Neither Spark nor SQL has unsigned numbers. The next wider type holds them all, except for 64 bits.
         return {8: pa.int16(), 16: pa.int32()}.get(kind.bit_width, pa.int64())
     if types.is_float16(kind):
         return pa.float32()
@@ -44,7 +49,7 @@ def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
     if types.is_date(kind):
         return pa.date32()
     if isinstance(kind, pa.TimestampType):
-        # The instant is stored, without the zone in which it was written.
+        # The instant is stored, in UTC. The original time zone is dropped.
         return pa.timestamp("us", "UTC" if kind.tz else None)
     if types.is_decimal(kind):
         return _decimal(kind)
@@ -64,7 +69,13 @@ def stored_type(kind: pyarrow.DataType) -> pyarrow.DataType:
 
 
 def type_named(name: str) -> pyarrow.DataType:
-    """Return the stored type that an asset's definition calls by a name of Arrow's or SQL's; text for any other."""
+    """Return the stored type for a type name in an asset's definition; text if the name is not known.
+
+    Parameters
+    ----------
+    name
+        A type name of Arrow or SQL.
+    """
     import pyarrow as pa
 
     sql = {
@@ -85,12 +96,17 @@ def type_named(name: str) -> pyarrow.DataType:
 
 
 def stored_schema(schema: pyarrow.Schema) -> pyarrow.Schema:
-    """Return the schema that columns are stored in.
+    """Return the schema in the stored types.
+
+    Parameters
+    ----------
+    schema
+        The schema of a frame.
 
     Raises
     ------
     RefusedColumn
-        A column has no type that is stored, or two of them have one name.
+        A column has no stored type, or two columns have the same name.
     """
     import pyarrow as pa
 
@@ -105,7 +121,14 @@ def stored_schema(schema: pyarrow.Schema) -> pyarrow.Schema:
 
 
 def refuse_repeated(names: Iterable[str], what: str = "column") -> None:
-    """Refuse names that differ in case only: Spark and DuckDB take them for one.
+    """Refuse names that differ in case only, since Spark and DuckDB cannot tell them apart.
+
+    Parameters
+    ----------
+    names
+        The names.
+    what
+        What has the names, for errors.
 
     Raises
     ------
@@ -117,8 +140,8 @@ def refuse_repeated(names: Iterable[str], what: str = "column") -> None:
         other = seen.get(name.lower())
         seen[name.lower()] = name
         if other is not None:
-            how = f"{name!r} stands twice" if other == name else f"{other!r} and {name!r} differ in case only"
-            raise RefusedColumn(f"{what} {how}, and Spark would not tell them apart: rename one")
+            how = f"{name!r} occurs twice" if other == name else f"{other!r} and {name!r} differ in case only"
+            raise RefusedColumn(f"{what} {how}, and Spark cannot tell them apart: rename one")
 
 
 def _decimal(kind: pyarrow.DataType) -> pyarrow.DataType:
@@ -136,7 +159,7 @@ def _struct(kind: pyarrow.StructType) -> pyarrow.DataType:
 
     fields = [kind.field(index) for index in range(kind.num_fields)]
     if not fields:
-        raise TypeError("is a struct without fields, which Parquet cannot hold: give it one, or store None")
+        raise TypeError("is a struct without fields, which Parquet cannot hold: add a field, or store None")
     if any(b"variant" in (field.metadata or {}) for field in fields):
         raise TypeError("is a variant, which has no type in the lake: store it as text, by `to_json`")
     try:

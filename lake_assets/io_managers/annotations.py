@@ -1,4 +1,4 @@
-"""What an input is annotated as, and what it gets where no partition is asked for."""
+"""The annotation of an input, and its value when no partition is asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def annotation_of(context: InputContext) -> tuple[Any, bool]:
-    """Return what an input is annotated as, without ``Optional`` or ``| None``, and whether it may be None."""
+    """Return an input's annotation without ``Optional`` or ``| None``, and whether the input may be None.
+
+    Parameters
+    ----------
+    context
+        The input.
+    """
     kind = context.dagster_type.typing_type
     if get_origin(kind) not in (Union, types.UnionType):
         return kind, False
@@ -34,12 +40,12 @@ def library_of_input(context: InputContext, what: str = "") -> FrameLibrary:
     context
         The input.
     what
-        What is loaded, as an error names it; the asset by default.
+        The name of what is loaded, for errors; by default the asset.
 
     Raises
     ------
     TypeError
-        It asks for no frame; the message lists those that there are.
+        The annotation is not of a known frame library. The message lists them.
     """
     library = library_of_annotation(annotation_of(context)[0])
     if library is None:
@@ -51,17 +57,17 @@ def library_of_input(context: InputContext, what: str = "") -> FrameLibrary:
 
 
 def no_partition(context: InputContext, session: OpenSession) -> Any:
-    """Return what an input of no partition is: None, an empty frame or an empty dict, as its annotation says.
+    """Return the value of an input without partitions: None, an empty frame or an empty dict, by its annotation.
 
-    That is the input of the first partition of an asset that reads its own previous one. A frame has the columns that
-    the asset's definition declares, and the partition columns.
+    An asset that reads its own previous partition gets it for the first partition. A frame has the columns that the
+    asset's definition declares, and the partition columns.
 
     Parameters
     ----------
     context
         The input.
     session
-        Starts the Spark session, for a Spark frame.
+        Starts the Spark session, if the input is a Spark frame.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Which of the partitions that an input asks for are in the lake, and what happens where some are not.
+"""Finds the partitions of an input that are in the lake, and handles missing ones.
 
-An asset may have 80,000 possible hours, of which ten were made. One listing of the asset's folder finds the ten; the
+An asset may have 80,000 possible hours, of which ten exist. One listing of the asset's folder finds the ten. The
 possible ones are not enumerated.
 """
 
@@ -28,7 +28,7 @@ from lake_assets.frames.hive_folders import PartitionValues, folder
 from lake_assets.io_managers.target import Target
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.layout.asset_folders import prefix_of
-from lake_assets.layout.partitions import key_of, partition_columns
+from lake_assets.layout.partitions import partition_columns, partition_key_of
 from lake_assets.runs.asset_metadata import COMMIT, FIRST_MISSING, MISSING_PARTITIONS, PARTITIONS, PREFIX
 
 if TYPE_CHECKING:
@@ -37,27 +37,29 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake, Snapshot
 
 ALLOW_MISSING = "allow_missing_partitions"
-"""Metadata of an input (`AssetIn`), of the asset that reads, or of the one that is read; the first that has it counts.
-True loads what exists, False refuses holes."""
+"""Metadata key: True loads the partitions that exist, False refuses missing ones.
+
+It is looked up in the metadata of the input (`AssetIn`), then of the asset that reads, then of the asset that is read.
+"""
 
 _SHOWN = 5
-"""Missing partitions that are named one by one."""
+"""The number of missing partitions that are named."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundInput:
-    """What of an input is in the lake.
+    """The partitions of an input that are in the lake.
 
     Parameters
     ----------
     snapshot
-        The folder of the one partition that is asked for, or the asset's folder.
+        The asset's folder, or the folder of the only partition that is asked for.
     target
-        The partitions that are there.
+        The partitions that exist.
     several
-        Whether several partitions are asked for, so that ``snapshot`` is the asset's folder.
+        Whether several partitions are asked for. Then ``snapshot`` is the asset's folder.
     files
-        Of several, folder below the prefix to the names of its files.
+        Folder below the prefix to the names of its files, if several partitions are asked for.
     """
 
     snapshot: Snapshot
@@ -66,27 +68,35 @@ class FoundInput:
     files: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
     def place(self, key: str) -> str:
-        """Return where a partition is below the snapshot."""
+        """Return the folder of a partition below the snapshot.
+
+        Parameters
+        ----------
+        key
+            Partition key.
+        """
         return self.target.folders[key] if self.several else ""
 
 
 def find_input(context: InputContext, lake: Lake, ref: str) -> FoundInput | None:
-    """Return what an input is to hold, as a commit has it; None where it is to hold no partition.
+    """Find the partitions of an input in a commit; None if there is no partition to load.
 
-    An input of all partitions gets those that exist. Of any other input each partition must exist.
-    :data:`ALLOW_MISSING` changes both. The event log gets the commit and the holes.
+    If the input asks for all partitions, those that exist are loaded. Otherwise each partition must exist.
+    :data:`ALLOW_MISSING` changes both. The commit and the missing partitions are written to the event log.
 
     Parameters
     ----------
     context
         The input.
-    lake, ref
+    lake
+        The lake.
+    ref
         The commit that the run reads.
 
     Raises
     ------
     PathNotFound
-        The asset, or a partition that must be there, was never materialized on what this run reads.
+        The asset, or a partition that must exist, is not in the commit.
     """
     prefix = prefix_of(context.asset_key)
     if not context.has_asset_partitions:
@@ -116,25 +126,25 @@ def _find_partitions(context: InputContext, lake: Lake, ref: str, prefix: str) -
             raise PathNotFound(what, repository=lake.repository, ref=ref, path=target.path(key))
         return None
     files = _files(lake, ref, prefix)
-    there = _present(definition, subset, number, files)
-    absent = number - len(there)
-    shown = list(islice((key for key in _keys(definition, subset) if key not in there), _SHOWN)) if absent else []
-    _record(context, ref, prefix, _holes(number, shown, absent))
+    present = _present(definition, subset, number, files)
+    absent = number - len(present)
+    shown = list(islice((key for key in _keys(definition, subset) if key not in present), _SHOWN)) if absent else []
+    _record(context, ref, prefix, _partition_counts(number, shown, absent))
     if absent:
         allowed = _allows_missing(context)
-        if not (allowed or (allowed is None and there and isinstance(subset, AllPartitionsSubset))):
+        if not (allowed or (allowed is None and present and isinstance(subset, AllPartitionsSubset))):
             what = _missing(context, number, shown, absent)
             raise PathNotFound(what, repository=lake.repository, ref=ref, path=prefix)
-    return FoundInput(lake.path(ref, prefix), Target(prefix, there), True, files) if there else None
+    return FoundInput(lake.path(ref, prefix), Target(prefix, present), True, files) if present else None
 
 
 def _size(definition: PartitionsDefinition[str], subset: PartitionsSubset) -> int:
-    """Return how many partitions are asked for."""
+    """Return the number of partitions that are asked for."""
     return definition.get_num_partitions() if isinstance(subset, AllPartitionsSubset) else len(subset)
 
 
 def _files(lake: Lake, ref: str, prefix: str) -> dict[str, list[str]]:
-    """Return each folder below an asset's that has files, with their names."""
+    """Return each folder below an asset's folder that has files, with the names of the files."""
     found: dict[str, list[str]] = {}
     for item in lake.list(ref, prefix):
         place, _, name = item.path[len(prefix) + 1 :].rpartition("/")
@@ -146,16 +156,16 @@ def _present(
     definition: PartitionsDefinition[str], subset: PartitionsSubset, number: int, files: Mapping[str, Sequence[str]]
 ) -> dict[str, PartitionValues]:
     """Return the partitions that are asked for and have files, with their columns."""
-    is_measured = isinstance(definition, (TimeWindowPartitionsDefinition, MultiPartitionsDefinition))
-    if number > len(files) and is_measured:
-        found = (key_of(definition, place) for place in files)
+    may_be_many = isinstance(definition, (TimeWindowPartitionsDefinition, MultiPartitionsDefinition))
+    if number > len(files) and may_be_many:
+        found = (partition_key_of(definition, place) for place in files)
         return {key: partition_columns(definition, key) for key in found if key is not None and key in subset}
     asked = {key: partition_columns(definition, key) for key in subset.get_partition_keys()}
     return {key: values for key, values in asked.items() if folder(values) in files}
 
 
 def _keys(definition: PartitionsDefinition[str], subset: PartitionsSubset) -> Iterator[str]:
-    """Yield the keys that are asked for, each when it is wanted."""
+    """Yield the keys that are asked for, lazily."""
     if not isinstance(definition, TimeWindowPartitionsDefinition):
         yield from subset.get_partition_keys()
         return
@@ -167,7 +177,7 @@ def _keys(definition: PartitionsDefinition[str], subset: PartitionsSubset) -> It
 
 
 def _allows_missing(context: InputContext) -> bool | None:
-    """Return whether metadata allow holes; None where they do not mention them."""
+    """Return whether the metadata allow missing partitions; None if they do not say."""
     places: list[Mapping[str, Any]] = [context.definition_metadata or {}]
     made = assets_made(context)
     places += made.metadata_by_key.values() if made is not None else ()
@@ -180,7 +190,7 @@ def _allows_missing(context: InputContext) -> bool | None:
 
 
 def _missing(context: InputContext, number: int, shown: Sequence[str], absent: int) -> str:
-    """Return, in one line, which partitions are not in the lake, and what to do."""
+    """Return an error message: which partitions are not in the lake, and what to do."""
     name = context.asset_key.to_user_string()
     keys = _list(shown, absent)
     if number == 1:
@@ -188,7 +198,7 @@ def _missing(context: InputContext, number: int, shown: Sequence[str], absent: i
     else:
         what = f"{name} {keys} ({absent} of {number} partitions) are not in the lake"
     if is_own_input(context):
-        return f"{what}: {name} reads its own earlier partitions, so make them first, one run each"
+        return f"{what}: {name} reads its own earlier partitions, so materialize them first, each in its own run"
     return (
         f"{what}: materialize {'it' if absent == 1 else 'them'} first or, to load what exists, give the input "
         f'AssetIn(metadata={{"{ALLOW_MISSING}": True}})'
@@ -199,8 +209,8 @@ def _list(shown: Sequence[str], absent: int) -> str:
     return ", ".join(shown) + (f" and {absent - len(shown)} more" if absent > len(shown) else "")
 
 
-def _holes(number: int, shown: Sequence[str], absent: int) -> dict[str, MetadataValue[Any]]:
-    """Return metadata of a loading: how many partitions there are, and which are missing."""
+def _partition_counts(number: int, shown: Sequence[str], absent: int) -> dict[str, MetadataValue[Any]]:
+    """Return the metadata of an input: how many partitions were loaded, and which are missing."""
     found: dict[str, MetadataValue[Any]] = {PARTITIONS: MetadataValue.int(number - absent)}
     if absent:
         found[MISSING_PARTITIONS] = MetadataValue.int(absent)
@@ -208,7 +218,7 @@ def _holes(number: int, shown: Sequence[str], absent: int) -> dict[str, Metadata
     return found
 
 
-def _record(context: InputContext, commit: str, prefix: str, holes: Mapping[str, MetadataValue[Any]]) -> None:
-    """Put into the event log which commit an input is read at: of a check's input, it is the commit that is checked."""
-    metadata = {COMMIT: MetadataValue.text(commit), PREFIX: MetadataValue.text(prefix), **holes}
+def _record(context: InputContext, commit: str, prefix: str, counts: Mapping[str, MetadataValue[Any]]) -> None:
+    """Write to the event log at which commit an input is read. For a check's input, that is the commit it checks."""
+    metadata = {COMMIT: MetadataValue.text(commit), PREFIX: MetadataValue.text(prefix), **counts}
     add_input_metadata(context, metadata)

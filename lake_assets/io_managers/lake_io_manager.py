@@ -1,9 +1,14 @@
-"""What every IO manager of the lake shares: where an output goes, its commit, and what Dagster records of it.
+"""The base class of the IO managers of the lake.
 
-The call chain of a step's output: Dagster calls :meth:`LakeIOManager.handle_output`; it opens ``lake.write`` on the
-run's branch, lets the subclass store the object (:meth:`LakeIOManager._store`), adds a manifest a partition folder,
-commits, and records commit, rows, bytes, data version and lineage. An input goes the other way:
-:meth:`LakeIOManager.load_input` finds its partitions (:mod:`.inputs`), and the subclass loads them
+Dagster calls :meth:`LakeIOManager.handle_output` for a step's output. This method
+
+1. opens ``lake.write`` on the run's branch,
+2. lets the subclass store the object (:meth:`LakeIOManager._store`),
+3. adds a manifest to each partition folder,
+4. commits, and
+5. records commit, rows, bytes, data version and lineage in Dagster.
+
+For an input, :meth:`LakeIOManager.load_input` finds the partitions (:mod:`.inputs`), and the subclass loads them
 (:meth:`LakeIOManager._load`).
 """
 
@@ -43,7 +48,7 @@ from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.layout.manifest import MANIFEST, read_manifest, write_manifest
-from lake_assets.layout.partitioning import columns_of, held_windows, unlike
+from lake_assets.layout.partitioning import columns_in_path, find_misplaced, recorded_windows
 from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource, session_of
@@ -59,7 +64,7 @@ if TYPE_CHECKING:
 
 
 class _EqualContentError(Exception):
-    """The rows that were written are those that the branch holds: the write ends without a commit."""
+    """The branch holds the same rows already, so the write ends without a commit."""
 
 
 class LakeIOManager(ConfigurableIOManager):
@@ -68,9 +73,9 @@ class LakeIOManager(ConfigurableIOManager):
     Parameters
     ----------
     lake
-        Where they store.
+        The lake.
     spark
-        What loads Spark frames; not needed where none is asked for.
+        Provides the Spark session. It is needed only to load Spark frames.
     """
 
     lake: ResourceDependency[LakeResource]
@@ -78,33 +83,41 @@ class LakeIOManager(ConfigurableIOManager):
 
     @abstractmethod
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
-        """Store an object below ``write``; return what was stored of each of the target's partitions."""
+        """Store an object in ``write``, and return for each partition of the target what was stored."""
 
     @abstractmethod
     def _load(self, context: InputContext, found: FoundInput) -> Any:
-        """Load an object from what was found of it."""
+        """Load an object from its partitions in the lake."""
 
     def _beside(self, prefix: str) -> Sequence[str]:
-        """Return the folders beside an asset's prefix that an output updates."""
+        """Return the folders beside the asset's prefix that an output updates."""
         del prefix
         return ()
 
     def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
-        """Clean up after an object was committed."""
+        """Clean up after the commit of an object."""
         del obj, lake, commit, prefix
 
-    def _version_of_held(
+    def _recomputed_version(
         self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
     ) -> str | None:
-        """Return today's version of what a commit holds at a path, where this storage's versions are of rows.
+        """Compute the version of stored rows again, with the current algorithm; None if that is not possible.
 
-        ``part`` is what is about to take its place, ``partition`` the columns of both.
+        ``part`` describes the rows that would replace them. ``partition`` has the partition columns.
         """
         del lake, commit, path, part, partition
         return None
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
-        """Store an output on the run's branch, as one commit."""
+        """Store an output on the run's branch, in one commit.
+
+        Parameters
+        ----------
+        context
+            The output.
+        obj
+            The object to store.
+        """
         lake = self.lake.lake
         target = _target(context)
         branch = self._branch(context)
@@ -126,9 +139,9 @@ class LakeIOManager(ConfigurableIOManager):
                 _refuse_other_layout(context, lake, commit, target)
                 with spark_errors():
                     stored = self._store(context, obj, write, target)
-                held = self._held(lake, commit, target, stored)
-                if held is not None:
-                    stored = held
+                unchanged = self._unchanged(lake, commit, target, stored)
+                if unchanged is not None:
+                    stored = unchanged
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
@@ -144,21 +157,26 @@ class LakeIOManager(ConfigurableIOManager):
             commit = write.commit_id
             self._committed(obj, lake, commit, target.prefix)
         except _EqualContentError:
-            # The files may differ where the rows do not; those that are published stay, and no sink has to follow.
+            # Files with the same rows may differ in bytes. The existing files stay, and no sink has to be updated.
             context.log.info("%s holds these rows already: no commit", target.prefix)
         self._record(context, lake, branch, commit, target, stored)
 
     def _branch(self, context: OutputContext) -> str:
-        """Return the branch that a run writes."""
+        """Return the branch that the run writes to."""
         return ensure_run_branch(self.lake.lake, instance_of(context), run_of(context))
 
     def load_input(self, context: InputContext) -> Any:
-        """Load an input as the run's branch holds it.
+        """Load an input from the run's branch.
+
+        Parameters
+        ----------
+        context
+            The input.
 
         Raises
         ------
         PathNotFound
-            The asset, or one of its partitions, was never materialized on what this run reads.
+            The asset, or one of its partitions, is not in the commit that this run reads.
         """
         lake = self.lake.lake
         found = find_input(context, lake, read_ref(lake, instance_of(context), run_of(context)))
@@ -169,12 +187,14 @@ class LakeIOManager(ConfigurableIOManager):
         """Start the Spark session, or return it."""
         return session_of(self.spark)
 
-    def _held(self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]) -> dict[str, Stored] | None:
+    def _unchanged(
+        self, lake: Lake, commit: str, target: Target, stored: Mapping[str, Stored]
+    ) -> dict[str, Stored] | None:
         """Return what was stored, with the versions in a commit's manifests; None if the commit holds other rows.
 
-        A version of another algorithm cannot be compared: what the commit holds is hashed again.
+        Versions of different algorithms cannot be compared. Then the rows of the commit are hashed again.
         """
-        held: dict[str, Stored] = {}
+        unchanged: dict[str, Stored] = {}
         for key, part in stored.items():
             path = target.path(key)
             try:
@@ -183,16 +203,16 @@ class LakeIOManager(ConfigurableIOManager):
                 return None
             version = manifest.data_version
             if manifest.rows == part.rows and algorithm(version) != algorithm(part.version):
-                version = self._version_of_held(lake, commit, path, part, target.values(key))
+                version = self._recomputed_version(lake, commit, path, part, target.values(key))
             if (manifest.rows, version) != (part.rows, part.version):
                 return None
             files = {item.path[len(path) + 1 :]: item.size for item in lake.list(commit, path)}
             files.pop(MANIFEST, None)
             if files != manifest.files:
-                # Somebody changed the files but not the manifest, which is wrong about the rows now.
+                # Somebody changed the files but not the manifest. So the manifest's version may be wrong.
                 return None
-            held[key] = replace(part, version=manifest.data_version)
-        return held
+            unchanged[key] = replace(part, version=manifest.data_version)
+        return unchanged
 
     def _record(
         self,
@@ -226,12 +246,12 @@ class LakeIOManager(ConfigurableIOManager):
     def _preview(
         self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
     ) -> Mapping[str, MetadataValue[Any]]:
-        """Return a look into the files just committed, for the Dagster UI."""
+        """Return a preview of the committed files, for the Dagster UI."""
         del lake, commit, path, files
         return {}
 
     def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:
-        """Return column name to type as stored, where this storage knows."""
+        """Return column name to stored type; None if the storage does not know them."""
         del lake, commit, target
         return None
 
@@ -248,21 +268,21 @@ def _target(context: OutputContext) -> Target:
 
 
 def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target: Target) -> None:
-    """Refuse a write beside files that are partitioned in another way: a reader would take both for the asset's."""
-    path = unlike(lake, commit, target.prefix, target.columns, target.windows)
+    """Refuse a write if the asset has files that are partitioned in another way. A reader would read both."""
+    path = find_misplaced(lake, commit, target.prefix, target.columns, target.windows)
     if path is not None:
         name = context.asset_key.to_user_string()
         below = path[len(target.prefix) + 1 :]
-        held = columns_of(below)
-        if not held and "/" in below:
+        stored = columns_in_path(below)
+        if not stored and "/" in below:
             raise Failure(
                 f"{path!r} lies in the folder of {name}, but is not one of its files: this lake was made by an older "
                 "program. Run `lake-assets migrate`, which moves each asset to a folder of its own.",
                 allow_retries=False,
             )
-        now, before = _layout(target.columns), _layout(held)
-        if held == target.columns:
-            now, before = (f"{now} ({windows})" for windows in (target.windows, held_windows(lake, commit, path)))
+        now, before = _layout(target.columns), _layout(stored)
+        if stored == target.columns:
+            now, before = (f"{now} ({windows})" for windows in (target.windows, recorded_windows(lake, commit, path)))
         raise Failure(
             f"{name} is {now} by its definition, and the lake holds it {before}, such as "
             f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
@@ -276,17 +296,20 @@ def _layout(columns: Sequence[str]) -> str:
 
 def _message(context: OutputContext) -> str:
     keys = sorted(context.asset_partition_keys) if context.has_asset_partitions else []
-    return f"Materialize {context.asset_key.to_user_string()} {_of(keys)}".strip()
+    return f"Materialize {context.asset_key.to_user_string()} {_key_range(keys)}".strip()
 
 
-def _of(keys: Sequence[str]) -> str:
+def _key_range(keys: Sequence[str]) -> str:
     if len(keys) > 1:
         return f"{keys[0]} to {keys[-1]} ({len(keys)} partitions) "
     return f"{keys[0]} " if keys and keys[0] else ""
 
 
 def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict[str, str]:
-    """Return who makes a commit, of what, from what: the commit that last changed each input's prefix by ``base``."""
+    """Return the metadata of a commit: its run, asset and inputs.
+
+    For each input it names the newest commit, as of ``base``, that changed the input's prefix.
+    """
     node = assets_of_job(context).get(context.asset_key)
     newest = {name_of(key): next(lake.log(base, 1, prefix_of(key)), None) for key in sorted(node.parent_keys)}
     return CommitMetadata(

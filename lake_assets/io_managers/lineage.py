@@ -1,4 +1,4 @@
-"""Column schema and column lineage of a materialization, from what is stored and what the assets declare."""
+"""The column schema and column lineage of a materialization, from the stored data and the assets' definitions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 
 
 def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return the metadata entries of an output's columns.
+    """Return the metadata entries about an output's columns.
 
-    Types are those stored (column name to type); descriptions and constraints those that the asset's definition
-    declares. A column comes from the columns of the same name of its inputs, unless the asset declares
-    ``dagster/column_lineage`` itself.
+    Types come from the stored data. Descriptions and constraints come from the asset's definition. Each column depends
+    on the columns of the same name in the asset's inputs, unless the asset declares ``dagster/column_lineage`` itself.
+
+    Parameters
+    ----------
+    context
+        The output.
+    stored
+        Column name to stored type; None if it is not known.
     """
     layer = assets_of_job(context)
     declared = _schema(layer, context.asset_key)
@@ -61,7 +67,15 @@ def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) ->
 
 
 def declared_columns(layer: AssetLayer, key: AssetKey) -> dict[str, str]:
-    """Return the columns that an asset's definition declares, by name, and what it calls their types."""
+    """Return the names and types of the columns that an asset's definition declares.
+
+    Parameters
+    ----------
+    layer
+        The assets of the job.
+    key
+        Key of the asset.
+    """
     schema = _schema(layer, key)
     return {column.name: column.type for column in schema.columns} if schema else {}
 

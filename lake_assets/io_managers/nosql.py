@@ -37,34 +37,36 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 KEY = "nosql/key"
-"""Definition metadata: the table's key columns, comma separated."""
+"""Definition metadata: the key columns of the table, comma separated."""
 MODE = "nosql/mode"
-"""Definition metadata: a save mode of Spark's DataFrameWriter; append by default."""
+"""Definition metadata: a save mode, as of Spark's DataFrameWriter; by default append."""
 NEWEST_BY = "nosql/newest_by"
-"""Definition metadata: with append, the columns (comma separated) by which the newer of two items stays."""
+"""Definition metadata: for append, the columns (comma separated) that say which of two items is newer and stays."""
 ALLOW_OVERWRITE_SCHEMA = "nosql/allow_overwrite_schema"
-"""Definition metadata: whether a new column is let in."""
+"""Definition metadata: whether new columns are allowed."""
 
 STALE_RETRIES = 10
-"""Times that a sink's step is tried again because another run wrote the table first."""
+"""The number of retries of a sink's step when another run wrote the table first."""
 
 
 @dataclass(frozen=True)
 class TableUpdate:
-    """What brings a sink's table from one published commit to another.
+    """An update of a sink's table from one published commit to another.
 
     Parameters
     ----------
-    from_commit, to_commit
-        Commit the table reflects now (None: it reflects none), and the one it reflects afterwards.
+    from_commit
+        The commit that the table reflects now; None if it reflects none.
+    to_commit
+        The commit that the table reflects afterwards.
     version
         Version of the content at ``to_commit``.
     items
-        Rows to put, as a frame of any library; None where nothing changed for this table.
+        Rows to put, as a frame of any library; None if nothing changed for this table.
     delete
-        Keys to delete first, as such a frame.
+        Keys to delete first, as a frame of any library.
     rebuild
-        Whether ``items`` is all the table is to hold.
+        Whether ``items`` replaces the whole table.
     """
 
     from_commit: str | None
@@ -79,16 +81,16 @@ class TableUpdate:
         if self.items is None:
             return f"nothing changed between {self.from_commit} and {self.to_commit}"
         if self.rebuild:
-            return f"built anew at {self.to_commit}"
-        how = "keys of rewritten partitions worked out anew" if self.delete is not None else "new partitions upserted"
+            return f"rebuilt at {self.to_commit}"
+        how = "keys of rewritten partitions recomputed" if self.delete is not None else "new partitions upserted"
         return f"from {self.from_commit} to {self.to_commit}, {how}"
 
 
 class NoSQLIOManager(ConfigurableIOManager):
-    """Stores frames of any library as tables of items by key.
+    """Stores frames of any library as tables in the NoSQL store.
 
     The asset's definition metadata name the key (``nosql/key``) and the save mode (``nosql/mode``). A sink returns a
-    :class:`TableUpdate`; its table keeps the lake commit it reflects, in the same transaction as its items.
+    :class:`TableUpdate`. Its table stores the lake commit that it reflects, in the same transaction as its items.
 
     Examples
     --------
@@ -102,15 +104,22 @@ class NoSQLIOManager(ConfigurableIOManager):
     _folder: tempfile.TemporaryDirectory[str] | None = PrivateAttr(default=None)
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
-        """Write a frame, or bring the table to a commit.
+        """Write a frame to the table, or update the table to a commit.
+
+        Parameters
+        ----------
+        context
+            The output.
+        obj
+            A frame, or a :class:`TableUpdate`.
 
         Raises
         ------
         SchemaMismatch
-            A column is new (without ``nosql/allow_overwrite_schema``), missing or of another type; the table is as
-            before.
+            A column is new (without ``nosql/allow_overwrite_schema``), missing or of another type. The table is
+            unchanged.
         TableExists
-            The mode is errorifexists and the table is there.
+            The mode is errorifexists and the table exists.
         """
         store = self.nosql.store
         table = table_name(context)
@@ -154,11 +163,17 @@ class NoSQLIOManager(ConfigurableIOManager):
                 **options,
             )
         except StaleWrite as error:
-            # Another run has written the table since this step read it: try again from the present state.
+            # Another run wrote the table since this step read it. Try again from the current state.
             raise RetryRequested(max_retries=STALE_RETRIES, seconds_to_wait=0.2) from error
 
     def load_input(self, context: InputContext) -> Any:
-        """Load a table as a frame."""
+        """Load a table as a frame.
+
+        Parameters
+        ----------
+        context
+            The input.
+        """
         store = self.nosql.store
         table = table_name(context)
         if context.has_asset_partitions and not context.asset_partition_keys and table not in store.tables():
@@ -167,7 +182,7 @@ class NoSQLIOManager(ConfigurableIOManager):
         return library.read_items(_Items(store, table), self._scratch(), self._session)
 
     def _items(self, table: str, frame: Any) -> Any:
-        """Return a frame's rows as the store takes them; what cannot be stored is named."""
+        """Return the rows of a frame for the store."""
         library = library_of_value(frame)
         if library is None:
             raise TypeError(
@@ -180,13 +195,19 @@ class NoSQLIOManager(ConfigurableIOManager):
         return session_of(self.spark)
 
     def _scratch(self) -> Path:
-        """Return a folder that is there until the step ends."""
+        """Return a folder that exists until the step ends."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="lake-assets-", ignore_cleanup_errors=True)
         return Path(self._folder.name)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
-        """Remove the copies of tables and streams."""
+        """Remove the temporary copies of tables and streams.
+
+        Parameters
+        ----------
+        context
+            Context of the resource.
+        """
         del context
         if self._folder is not None:
             self._folder.cleanup()
@@ -194,12 +215,24 @@ class NoSQLIOManager(ConfigurableIOManager):
 
 
 def table_of(asset: AssetKey) -> str:
-    """Return the name of an asset's table."""
+    """Return the name of an asset's table.
+
+    Parameters
+    ----------
+    asset
+        Key of the asset.
+    """
     return name_of(asset)
 
 
 def table_name(context: OutputContext | InputContext) -> str:
-    """Return the name of the table that a step writes or reads."""
+    """Return the name of the table that a step writes or reads.
+
+    Parameters
+    ----------
+    context
+        The output or input.
+    """
     return table_of(context.asset_key)
 
 
@@ -223,7 +256,7 @@ def _options(context: OutputContext) -> dict[str, Any]:
     metadata = _definition(context)
     key = _text(metadata, KEY)
     if not key:
-        raise ValueError(f"{table_name(context)} names no key: add {KEY!r} to its metadata, such as 'ISIN'")
+        raise ValueError(f"{table_name(context)} has no key: add {KEY!r} to its metadata, such as 'ISIN'")
     newest_by = _text(metadata, NEWEST_BY)
     return {
         "key": key.split(","),
@@ -233,7 +266,7 @@ def _options(context: OutputContext) -> dict[str, Any]:
 
 
 class _Items(Rows):
-    """The items of a table, read from the store each time."""
+    """The items of a table. Each iteration reads them from the store."""
 
     def __init__(self, store: NoSQLStore, table: str) -> None:
         self._store = store

@@ -27,17 +27,17 @@ from lake_assets.io_managers.lake_io_manager import LakeIOManager
 from lake_assets.io_managers.target import Stored, Target
 from lake_assets.lake.contract import Lake, LakeObject, Write
 from lake_assets.lake.names import join
-from lake_assets.layout.neighbours import refuse_unlike
+from lake_assets.layout.neighbours import refuse_incompatible
 
 if TYPE_CHECKING:
     import pyarrow
 
 
 class ParquetIOManager(LakeIOManager):
-    """Stores frames of any library as Parquet, one Hive-style folder a partition.
+    """Stores frames of any library as Parquet, with one Hive-style folder per partition.
 
-    A step that writes several partitions at once returns one frame that has the partition columns (``day`` and
-    ``hour`` of an hourly asset); for one partition they may be left out. They are the folders' names, and in no file.
+    A step that writes several partitions at once returns one frame with the partition columns (``day`` and ``hour`` for
+    an hourly asset). For a single partition they may be left out. They become folder names and are not in the files.
 
     Examples
     --------
@@ -57,10 +57,10 @@ class ParquetIOManager(LakeIOManager):
         schema, contents = library.write_parquet(obj, place)
         lake = self.lake.lake
         written = dict.fromkeys(target.folders.values(), schema)
-        refuse_unlike(lake, write.base, target.prefix, written, lambda path: _columns_of(lake, write.base, path))
+        refuse_incompatible(lake, write.base, target.prefix, written, lambda path: _schema_at(lake, write.base, path))
         return {key: Stored(content.rows, content.version) for key, content in contents.items()}
 
-    def _version_of_held(
+    def _recomputed_version(
         self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
     ) -> str | None:
         del part, partition
@@ -77,10 +77,10 @@ class ParquetIOManager(LakeIOManager):
         self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
     ) -> Mapping[str, MetadataValue[Any]]:
         del path
-        filled = next((item for item in files if item.path.endswith(".parquet")), None)
-        if filled is None:
+        first = next((item for item in files if item.path.endswith(".parquet")), None)
+        if first is None:
             return {}
-        snapshot = lake.path(commit, filled.path)
+        snapshot = lake.path(commit, first.path)
         table = preview(snapshot.filesystem, snapshot.root)
         return {"preview": MetadataValue.md(markdown(table))}
 
@@ -96,7 +96,8 @@ class ParquetIOManager(LakeIOManager):
         return None
 
 
-def _columns_of(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
+def _schema_at(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
+    """Return the schema of a Parquet file; None for other files."""
     if not path.endswith(".parquet"):
         return None
     snapshot = lake.path(commit, path)

@@ -20,9 +20,9 @@ from lake_assets.frames.csv import (
     CsvFile,
     CsvRows,
     CsvSource,
+    csv_schema,
     csv_tables,
     read_header,
-    schema_of,
     typed_schema,
     write_csv,
 )
@@ -37,7 +37,7 @@ from lake_assets.lake.contract import Lake, Snapshot, Write
 from lake_assets.lake.errors import InvalidName
 from lake_assets.lake.names import check_folder, join
 from lake_assets.layout.manifest import MANIFEST, manifest_in, read_manifest
-from lake_assets.layout.neighbours import refuse_unlike
+from lake_assets.layout.neighbours import refuse_incompatible
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.spark.session import can_be_escaped, literal
 
@@ -51,20 +51,21 @@ LOADS = f"StoredFile, dict[str, StoredFile] (partition key to file), {supported(
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """One file to be stored.
+    """A file to be stored.
 
     Parameters
     ----------
     name
         File name, without a folder.
     path
-        Where it lies now; it is moved away from there. None where its bytes are in place already.
+        Current path of the file. The file is moved away from there. None if its bytes are in place already.
     rows
-        Records in it.
+        The number of records in the file.
     sha256
-        Of its bytes, in hexadecimal.
+        SHA-256 of the file, in hexadecimal.
     metadata
-        Further materialization metadata. ``source``, where the file was fetched from, is in the commit's metadata, too.
+        Further materialization metadata. ``source``, the address that the file was fetched from, also becomes metadata
+        of the commit.
     """
 
     name: str
@@ -76,16 +77,18 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file as a commit holds it.
+    """A file in a commit.
 
     Parameters
     ----------
     name
         File name, without a folder.
     uri
-        Where Spark reads it; wildcards in the name are escaped.
-    filesystem, root
-        Where PyArrow and pandas read it.
+        URI for Spark. Wildcards in the name are escaped.
+    filesystem
+        File system for PyArrow and pandas.
+    root
+        Path in that file system.
     """
 
     name: str
@@ -94,15 +97,15 @@ class StoredFile:
     root: str
 
     def open(self) -> BinaryIO:
-        """Open it for reading."""
+        """Open the file for reading."""
         return self.filesystem.open_input_stream(self.root)
 
 
 class RawFileIOManager(LakeIOManager):
-    """Stores one raw file a partition; frames are stored as CSV with a header.
+    """Stores one raw file per partition. Frames are stored as CSV with a header.
 
-    Loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame. What was a frame has
-    its types again, from its manifest. All columns of a raw file are text, since nothing describes their types.
+    Inputs are loaded as ``StoredFile``, as ``dict[str, StoredFile]`` (partition key to file), or as a frame. A stored
+    frame gets its types back from its manifest. All columns of a raw file are text, since their types are not known.
 
     Examples
     --------
@@ -119,7 +122,8 @@ class RawFileIOManager(LakeIOManager):
             files = _write_frame(library, obj, f"{context.asset_key.path[-1]}.csv", write, target)
             lake = self.lake.lake
             written = {target.folders[key]: typed_schema(file.columns) for key, file in files.items()}
-            refuse_unlike(lake, write.base, target.prefix, written, lambda path: _columns_of(lake, write.base, path))
+            base = write.base
+            refuse_incompatible(lake, base, target.prefix, written, lambda path: _recorded_schema(lake, base, path))
             return {key: _stored(file) for key, file in files.items()}
         files = self._as_files(context, obj, write, target)
         for file in files.values():
@@ -142,21 +146,21 @@ class RawFileIOManager(LakeIOManager):
         write.metadata |= CommitMetadata(sources=sources).to_metadata()
         return stored
 
-    def _version_of_held(
+    def _recomputed_version(
         self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
     ) -> str | None:
-        # Older programs kept no types of a frame: its texts are compared as the types of today's.
+        # Older programs did not record the types of a frame. So its texts are read with the types of the new frame.
         wanted = [CsvColumn(**column) for column in part.columns]
         snapshot = lake.path(commit, path)
         with suppress(ValueError):
-            held = _source(_stored_file(snapshot, ""), partition)
-            # Spark's times had no zone there.
+            source = _source(_stored_file(snapshot, ""), partition)
+            # Older programs wrote Spark's timestamps without a time zone.
             for instant in ("instant", "timestamp"):
                 types = {c.name: replace(c, type=instant) if c.type == "instant" else c for c in wanted}
-                columns = tuple(types.get(name, name) for name in map(_name_of, held.columns))
+                columns = tuple(types.get(name, name) for name in map(_name_of, source.columns))
                 if set(types) == {_name_of(column) for column in columns} - set(partition):
                     with suppress(ValueError):
-                        return _version_of_csv(snapshot, replace(held, columns=columns), typed_schema(wanted))
+                        return _version_of_csv(snapshot, replace(source, columns=columns), typed_schema(wanted))
         return None
 
     def _as_files(self, context: OutputContext, obj: Any, write: Write, target: Target) -> Mapping[str, RawFile]:
@@ -187,7 +191,7 @@ class RawFileIOManager(LakeIOManager):
                 f"cannot load {context.asset_key.to_user_string()} ({len(files)} partition(s)) as "
                 f"{context.dagster_type.display_name}: annotate the input as {LOADS}"
             )
-        sources = _typed_alike([_source(file, found.target.values(key)) for key, file in files.items()])
+        sources = _with_types([_source(file, found.target.values(key)) for key, file in files.items()])
         rows = CsvRows(found.snapshot.filesystem, sources, found.snapshot.uri if found.several else None)
         return library.read_csv(rows, self._session)
 
@@ -206,25 +210,25 @@ def _version_of_csv(snapshot: Snapshot, file: CsvSource, schema: "pyarrow.Schema
 
 
 def _check_name(name: str, lake: Lake) -> None:
-    """Refuse a raw file's name that the lake or an engine would not give back.
+    """Refuse a raw file's name that the lake or an engine cannot read back.
 
     Raises
     ------
     InvalidName
-        Says what is wrong with it.
+        The message says what is wrong with the name.
     """
     reason = ""
     if "/" in name:
         reason = "has a folder in it"
     elif name.startswith(("_", ".")):
-        reason = f"begins with {name[0]!r}, which engines pass over"
+        reason = f"begins with {name[0]!r}, and engines ignore such files"
     elif not can_be_escaped(name):
         reason = "has both ':' and a wildcard in it, which Spark cannot tell apart"
     elif name.endswith("._COPYING_"):
-        reason = "ends with '._COPYING_', which Spark passes over"
+        reason = "ends with '._COPYING_', and Spark ignores such files"
     if reason:
         raise InvalidName(
-            f"a raw file's name {reason}: give its RawFile another", repository=lake.repository, path=name
+            f"a raw file's name {reason}: give its RawFile another name", repository=lake.repository, path=name
         )
     check_folder(name, lake.repository, "a raw file's name")
 
@@ -246,7 +250,7 @@ def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
 
 
 def _write_frame(library: FrameLibrary, frame: Any, name: str, write: Write, target: Target) -> dict[str, CsvFile]:
-    """Write a frame's rows as one CSV file a partition."""
+    """Write the rows of a frame as one CSV file per partition."""
     places: dict[str, str] = {}
     for key, folder in target.folders.items():
         place = join(write.root, folder)
@@ -264,8 +268,8 @@ def _stored(file: CsvFile) -> Stored:
     )
 
 
-def _columns_of(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
-    """Return the columns that a manifest keeps."""
+def _recorded_schema(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
+    """Return the schema that a manifest records; None for other files, or if it records none."""
     if not path.endswith(f"/{MANIFEST}"):
         return None
     columns = read_manifest(lake.path(commit, path)).columns
@@ -273,7 +277,7 @@ def _columns_of(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
 
 
 def _source(file: StoredFile, partition: PartitionValues) -> CsvSource:
-    """Return a file with its columns: by the manifest beside it, or else by its header."""
+    """Return a file with its columns, from the manifest in its folder, or else from its header."""
     manifest = manifest_in(file.filesystem, file.root.rpartition("/")[0])
     columns: tuple[CsvColumn | str, ...] = tuple(CsvColumn(**column) for column in manifest.columns)
     if columns:
@@ -283,9 +287,9 @@ def _source(file: StoredFile, partition: PartitionValues) -> CsvSource:
     return CsvSource(file.name, file.root, file.uri, tuple(names), partition, line_end)
 
 
-def _typed_alike(sources: Sequence[CsvSource]) -> Sequence[CsvSource]:
-    """Return files that have no types with those of the files beside them: older programs kept none of a frame."""
-    schema = common_schema({source.uri: schema_of(source) for source in sources if not _is_raw(source)})
+def _with_types(sources: Sequence[CsvSource]) -> Sequence[CsvSource]:
+    """Give files without recorded types the types of the other files. Older programs did not record a frame's types."""
+    schema = common_schema({source.uri: csv_schema(source) for source in sources if not _is_raw(source)})
     types = {field.name: logical_type(field.type) for field in schema if not has_null_type(field.type)}
 
     def typed(column: CsvColumn | str) -> CsvColumn | str:

@@ -1,4 +1,4 @@
-"""Streaming aggregations: what is new of a source, the whole result, and the checkpoint, in one commit."""
+"""Streaming aggregations: one commit holds the whole result, its latest changes, and the checkpoint."""
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
@@ -40,31 +40,31 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _SHOWN = 20
-"""Files and partitions that are named one by one."""
+"""The number of files and partitions that are named."""
 
 START_OVER = "To start over from the source's beginning, run it with `reset_checkpoint: true`"
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A query, and the folder its checkpoint is worked on in."""
+    """A query, and the working copy of its checkpoint."""
 
     query: StreamQuery
     checkout: Checkout
 
 
 class StreamIOManager(ParquetIOManager):
-    """Runs a streaming query to the end of what its source has, and stores what comes of it.
+    """Runs a streaming query until it has read all of its source, and stores the result.
 
-    An asset returns a :class:`~lake_assets.streaming.query.StreamQuery`. Its prefix holds all rows, as Parquet. Beside
-    it lie the rows that this run changed, the checkpoint, and the position: how far the source was read. All
-    are of one commit: a run starts from the checkpoint of the commit it reads, and what it read is in neither or in
-    both.
+    An asset returns a :class:`~lake_assets.streaming.query.StreamQuery`. The asset's prefix holds all rows, as Parquet.
+    The folder beside it holds the rows that this run changed, the checkpoint, and the position: how far the source was
+    read. One commit holds all of them. A run starts from the checkpoint of the commit that it reads. So the result and
+    the checkpoint always agree.
 
     Parameters
     ----------
     home
-        Folder where checkpoints are worked on; with a cluster, one that all its machines see.
+        Folder for the working copies of checkpoints. On a cluster, all machines must see it.
 
     Examples
     --------
@@ -73,16 +73,23 @@ class StreamIOManager(ParquetIOManager):
     ...     return StreamQuery("words 1", ("word",), {"word": "VARCHAR", "count": "BIGINT"}, build, source)
     """
 
-    home: str = Field(description="Folder where checkpoints are worked on")
+    home: str = Field(description="Folder for the working copies of checkpoints")
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
-        """Run a query, and store its result as one commit.
+        """Run a query, and store its result in one commit.
+
+        Parameters
+        ----------
+        context
+            The output.
+        obj
+            The query.
 
         Raises
         ------
         Failure
-            The source is not there, is another one than the checkpoint's, or has lost lines; or the checkpoint is of
-            another query.
+            The source does not exist, is not the source of the checkpoint, or has lost lines; or the checkpoint belongs
+            to another query.
         """
         if not isinstance(obj, StreamQuery):
             name = context.asset_key.to_user_string()
@@ -105,14 +112,14 @@ class StreamIOManager(ParquetIOManager):
         query: StreamQuery = obj.query
         place: Checkout = obj.checkout
         lake, prefix = self.lake.lake, target.prefix
-        held, places = places_at(lake, write.base, prefix), places_of(prefix)
+        current, places = places_at(lake, write.base, prefix), places_of(prefix)
         before = None if query.reset else read_position(lake, write.base, prefix)
         if before is None:
             place.clear()
         else:
-            place.restore(lake, write.base, held.checkpoint)
+            place.restore(lake, write.base, current.checkpoint)
         source_id = query.source.id
-        loss = _checked(query, before, source_id, place.folder)
+        loss = _check_source(query, before, source_id, place.folder)
         passed_over = query.source.passed_over()
         for skipped in passed_over[:_SHOWN]:
             context.log.warning("%s is not counted: %s", prefix, skipped)
@@ -122,13 +129,13 @@ class StreamIOManager(ParquetIOManager):
             consumed = _consume(query, before, session, place.folder, batches)
             if query.source.id != source_id:
                 raise StreamSourceError(
-                    f"{query.source.name} was deleted and made again while it was read: run it again"
+                    f"{query.source.name} was deleted and created again while it was read: run it again"
                 )
             if before is not None and consumed.batches == 0:
                 context.log.info("%s: nothing new at %s", prefix, query.source.name)
-                place.unchanged(lake, write.base, held.checkpoint)
+                place.unchanged(lake, write.base, current.checkpoint)
                 return {"": _as_before(lake, write.base, prefix, before)}
-            counts = lake.path(write.base, held.counts) if before is not None else None
+            counts = lake.path(write.base, current.counts) if before is not None else None
             digest = ContentDigest(query.arrow_schema())
             written = write_results(write, places, query, counts, batches, digest.update)
             stored = place.store(lake, write, places.checkpoint)
@@ -155,14 +162,14 @@ class StreamIOManager(ParquetIOManager):
             metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:_SHOWN]))
         files = {f"{places.checkpoint}/{name}": size for name, size in stored.files.items()}
         files |= _sizes(write, [places.position, *written])
-        beside_it = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}
-        return {"": Stored(digest.rows, _version(digest.version(), position), metadata, beside_it)}
+        files_beside = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}
+        return {"": Stored(digest.rows, _version(digest.version(), position), metadata, files_beside)}
 
-    def _version_of_held(
+    def _recomputed_version(
         self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
     ) -> str | None:
         position = read_position(lake, commit, path)
-        rows = super()._version_of_held(lake, commit, places_at(lake, commit, path).counts, part, partition)
+        rows = super()._recomputed_version(lake, commit, places_at(lake, commit, path).counts, part, partition)
         return _version(rows, position) if rows is not None and position is not None else None
 
     def _load(self, context: InputContext, found: FoundInput) -> Any:
@@ -171,27 +178,27 @@ class StreamIOManager(ParquetIOManager):
         return super()._load(context, replace(found, snapshot=lake.path(commit, counts)))
 
 
-def _checked(query: StreamQuery, before: Position | None, source_id: str, checkpoint: Path) -> Loss:
-    """Return what the source has lost; refuse to go on from another query's or another source's checkpoint."""
+def _check_source(query: StreamQuery, before: Position | None, source_id: str, checkpoint: Path) -> Loss:
+    """Return what the source has lost. Refuse to continue from the checkpoint of another query or source."""
     if before is None:
         return Loss()
     if before.query != query.name:
         raise CheckpointUnusable(
-            f"the checkpoint is of the query {before.query!r}, this is {query.name!r}, which cannot go on from it. "
+            f"the checkpoint belongs to the query {before.query!r}, and {query.name!r} cannot continue from it. "
             f"{START_OVER}"
         )
     if before.source_id != source_id:
-        how = "was deleted and made again" if before.source == query.source.name else f"is not {before.source}"
+        how = "was deleted and created again" if before.source == query.source.name else f"is not {before.source}"
         raise StreamSourceError(
-            f"{query.source.name} {how} (id {source_id}, read so far was {before.source_id}); lines would be lost or "
-            f"counted twice. {START_OVER}"
+            f"{query.source.name} {how} (its id is {source_id}, the checkpoint's source has {before.source_id}); "
+            f"lines would be lost or counted twice. {START_OVER}"
         )
     loss = query.source.loss(before, checkpoint)
     if loss.places and query.fail_on_data_loss:
         shown = "; ".join(loss.places[:5]) + (f"; and {len(loss.places) - 5} more" if len(loss.places) > 5 else "")
         raise StreamSourceError(
-            f"{query.source.name} has lost lines: {shown}. To go on without them, run it with `fail_on_data_loss: "
-            f"false`. {START_OVER}"
+            f"{query.source.name} has lost lines: {shown}. To continue without them, run it with "
+            f"`fail_on_data_loss: false`. {START_OVER}"
         )
     return loss
 
@@ -240,6 +247,6 @@ def _as_before(lake: Lake, ref: str, prefix: str, before: Position) -> Stored:
 
 
 def _version(rows: str, position: Position) -> str:
-    """Return the version of rows that were read up to a position; the same rows read from elsewhere have another."""
+    """Return the version of a result: of its rows and of the position up to which the source was read."""
     described = f"{rows}\n{sorted(position.metadata().items())}"
     return f"{algorithm(rows)}:{hashlib.sha256(described.encode()).hexdigest()[:32]}"

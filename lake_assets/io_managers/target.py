@@ -1,4 +1,4 @@
-"""Where an asset's partitions lie in the lake, and what was stored of each."""
+"""The folders of an asset's partitions in the lake, and what was stored in each."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from lake_assets.lake.names import join
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What was stored of one partition.
+    """What was stored in one partition.
 
     Parameters
     ----------
     rows
-        How many there are.
+        The number of rows.
     version
-        A version of the content.
+        Version of the content.
     metadata
         Further materialization metadata.
     beside
-        Files in the folder beside the prefix, whichever write made them: path below it to size in bytes.
+        The files in the folder beside the prefix, also those of earlier writes: path below it to size in bytes.
     columns
-        What the manifest is to keep of each column.
+        What the manifest records about each column.
     """
 
     rows: int
@@ -38,16 +38,16 @@ class Stored:
 
 @dataclass(frozen=True)
 class Target:
-    """Where an asset's partitions lie in the lake.
+    """The folders of an asset's partitions in the lake.
 
     Parameters
     ----------
     prefix
         The asset's folder.
     partitions
-        Partition key to its columns; None for an unpartitioned asset.
+        Partition key to its partition columns; None for an unpartitioned asset.
     windows
-        The time windows that are its partitions; empty where it has none.
+        The time windows of the partitions; empty if there are none.
     """
 
     prefix: str
@@ -67,9 +67,21 @@ class Target:
         return tuple(next(iter((self.partitions or {}).values()), ()))
 
     def values(self, key: str) -> PartitionValues:
-        """Return the columns of one partition; none of an unpartitioned asset."""
+        """Return the partition columns of a partition; empty for an unpartitioned asset.
+
+        Parameters
+        ----------
+        key
+            Partition key.
+        """
         return {} if self.partitions is None else self.partitions[key]
 
     def path(self, key: str) -> str:
-        """Return the path of one partition in the lake."""
+        """Return the path of a partition in the lake.
+
+        Parameters
+        ----------
+        key
+            Partition key; empty for an unpartitioned asset.
+        """
         return join(self.prefix, self.folders[key])

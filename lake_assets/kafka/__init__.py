@@ -1,4 +1,4 @@
-"""Kafka: addresses and state of topics, clients with the security settings in them, Spark's options."""
+"""Kafka: addresses and state of topics, configured clients, and options for Spark."""
 
 from lake_assets.kafka.address import TopicAddress
 from lake_assets.kafka.errors import (

@@ -1,4 +1,4 @@
-"""Where a topic is: servers and name, as one URL."""
+"""The address of a topic: servers and name in one URL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 @dataclass(frozen=True, slots=True)
 class TopicAddress:
-    """A topic and the servers to ask for it; as text, ``kafka://host:port[,host:port]/topic``.
+    """A topic and its bootstrap servers, written as ``kafka://host:port[,host:port]/topic``.
 
     Parameters
     ----------
@@ -27,24 +27,29 @@ class TopicAddress:
 
     @classmethod
     def parse(cls, url: str) -> TopicAddress:
-        """Return the address that a URL names.
+        """Parse a URL.
+
+        Parameters
+        ----------
+        url
+            The URL.
 
         Raises
         ------
         ValueError
-            It is none; the message says what is wrong and shows one that is right.
+            It is not a valid address. The message shows an example.
         """
 
         def wrong(what: str) -> ValueError:
-            return ValueError(f"{url!r} is no address of a topic: {what}; such as {_EXAMPLE}")
+            return ValueError(f"{url!r} is not the address of a topic: {what}; an example is {_EXAMPLE}")
 
         scheme, separator, rest = url.partition("://")
         if scheme != "kafka" or not separator:
             raise wrong("it does not begin with kafka://")
         if "@" in rest:
-            # Said without the URL, which holds a secret.
+            # The message leaves out the URL, which contains a secret.
             raise ValueError(
-                "an address of a topic takes no user or password: set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+                "the address of a topic cannot contain credentials: set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
             )
         servers, _, topic = rest.partition("/")
         for server in servers.split(","):
@@ -60,9 +65,9 @@ class TopicAddress:
 
 
 def topic_name_problem(name: str) -> str | None:
-    """Return why Kafka would not take a topic's name; None where it would."""
+    """Return why a name is not valid for a topic. None if it is valid."""
     if not name:
         return "the topic's name is missing"
     if name in {".", ".."} or _TOPIC.fullmatch(name) is None:
-        return f"{name!r} is no name of a topic: up to 249 ASCII letters, digits, '.', '_' and '-'"
+        return f"{name!r} is not a valid topic name: use up to 249 ASCII letters, digits, '.', '_' and '-'"
     return None

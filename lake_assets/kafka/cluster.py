@@ -1,6 +1,6 @@
-"""One Kafka cluster: what its topics hold, and clients for the rest. Plain: knows nothing of Dagster."""
+"""A Kafka cluster: the state of its topics, and clients. It does not know Dagster."""
 
-# The client's own documentation imports its administration's classes from where they are not declared public.
+# The documentation of confluent_kafka imports its admin classes from modules that do not declare them public.
 # pyright: reportPrivateImportUsage=false
 
 from __future__ import annotations
@@ -28,17 +28,27 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec, TopicDescri
 
 from lake_assets.kafka.errors import KafkaFailure, KafkaUnavailable, TopicExists, TopicMissing
 from lake_assets.kafka.security import Security
-from lake_assets.kafka.translation import failure, is_hopeless, translated
+from lake_assets.kafka.translation import failure, is_permanent, translated
 
 logger = logging.getLogger(__name__)
 
 _PAUSE = 0.02
-"""Seconds between two looks at what a cluster is about to know."""
+"""Seconds between two attempts while a cluster's metadata are not up to date yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic: name, number of partitions, and an id that a recreated topic does not share."""
+    """A topic.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    partitions
+        Number of partitions.
+    id
+        Its id. A topic that is deleted and created again gets another one.
+    """
 
     name: str
     partitions: int
@@ -47,18 +57,18 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """What a topic held when it was asked.
+    """The state of a topic at one moment.
 
     Parameters
     ----------
     name
         Name of the topic.
     id
-        Its id; a topic that was deleted and created again has another one.
+        Its id. A topic that is deleted and created again gets another one.
     earliest
-        Partition to the offset of its oldest record.
+        Offset of the oldest record by partition.
     latest
-        Partition to the offset after its newest record, whether committed or not (the high watermark).
+        Offset after the newest record by partition, also of open transactions (the high watermark).
     """
 
     name: str
@@ -67,8 +77,8 @@ class TopicState:
     latest: Mapping[int, int]
 
 
-class _Heard:
-    """What a cluster's clients were told last by their connections; apart, so that it keeps no cluster alive."""
+class _LastError:
+    """The last connection error of a cluster's clients. A class of its own, so that it keeps no cluster alive."""
 
     def __init__(self, servers: str) -> None:
         self.servers = servers
@@ -80,7 +90,7 @@ class _Heard:
 
 
 class KafkaCluster:
-    """A Kafka cluster. Calls are bounded: they answer or fail within the deadline.
+    """A Kafka cluster. Each call succeeds or fails within the deadline.
 
     Parameters
     ----------
@@ -89,14 +99,14 @@ class KafkaCluster:
     security
         Protocol and credentials.
     deadline
-        Seconds until a call gives up.
+        Seconds after which a call fails.
     """
 
     def __init__(self, servers: str, security: Security, deadline: float = 30.0) -> None:
         self.servers = servers
         self.deadline = deadline
         self._security = security
-        self._heard = _Heard(servers)
+        self._last_error = _LastError(servers)
 
     def __repr__(self) -> str:
         return f"KafkaCluster({self.servers!r})"
@@ -104,12 +114,17 @@ class KafkaCluster:
     # Topics
 
     def topic(self, name: str) -> TopicState:
-        """Return what a topic holds: two round trips, whatever its number of partitions.
+        """Return the state of a topic, in two round trips for any number of partitions.
+
+        Parameters
+        ----------
+        name
+            Name of the topic.
 
         Raises
         ------
         TopicMissing
-            There is none of that name.
+            There is no topic of that name.
         KafkaUnavailable
             The servers do not answer within the deadline.
         """
@@ -118,7 +133,7 @@ class KafkaCluster:
             try:
                 return self._state(name, end)
             except KafkaUnavailable:
-                # A partition's leader may be about to change, which takes no time.
+                # The leader of a partition may be changing, which is quick.
                 if time.monotonic() > end:
                     raise
                 time.sleep(_PAUSE)
@@ -126,7 +141,7 @@ class KafkaCluster:
     def _state(self, name: str, end: float) -> TopicState:
         described = self._describe([name], end)[0]
         partitions = [TopicPartition(name, partition.id) for partition in described.partitions]
-        # Both requests are under way at once.
+        # Both requests run at the same time.
         earliest = self._offsets(partitions, OffsetSpec.earliest(), end)
         latest = self._offsets(partitions, OffsetSpec.latest(), end)
         return TopicState(
@@ -137,7 +152,7 @@ class KafkaCluster:
         )
 
     def topics(self) -> tuple[Topic, ...]:
-        """Return every topic but Kafka's own, by name.
+        """Return all topics except Kafka's internal ones, sorted by name.
 
         Raises
         ------
@@ -161,23 +176,25 @@ class KafkaCluster:
         config: Mapping[str, str] | None = None,
         exist_ok: bool = False,
     ) -> None:
-        """Make a topic, and wait until its partitions answer.
+        """Create a topic, and wait until its partitions answer.
 
         Parameters
         ----------
         name
             Name of the topic.
-        partitions, replication
-            Their numbers.
+        partitions
+            Number of partitions.
+        replication
+            Number of replicas of each partition; -1 for the brokers' default.
         config
             The topic's settings, such as ``{"cleanup.policy": "compact"}``.
         exist_ok
-            Whether one that is there already, whatever its settings, is taken as it is.
+            Whether to accept an existing topic, whatever its settings.
 
         Raises
         ------
         TopicExists
-            There is one of that name.
+            A topic of that name exists, and ``exist_ok`` is not set.
         KafkaUnavailable
             The servers do not answer within the deadline.
         """
@@ -190,7 +207,7 @@ class KafkaCluster:
         except TopicExists:
             if not exist_ok:
                 raise
-        # The controller has it before every broker knows.
+        # The controller knows the topic before every broker does.
         while True:
             try:
                 self._state(name, end)
@@ -202,10 +219,19 @@ class KafkaCluster:
                 return
 
     def timestamp_at(self, topic: str, partition: int, offset: int) -> datetime | None:
-        """Return the time of the first record at or after an offset, in UTC; None where there is none.
+        """Return the time of the first record at or after an offset, in UTC.
 
-        None, too, where the record has no time, or one that no calendar has. An offset whose record is gone stands
-        for the oldest that there is. The record is read whether its transaction is committed or not.
+        It is None if there is no such record, or if its time is missing or out of range. If the record at the offset
+        was removed, the oldest record is read. Records of uncommitted transactions are read, too.
+
+        Parameters
+        ----------
+        topic
+            Name of the topic.
+        partition
+            Number of the partition.
+        offset
+            The offset.
 
         Raises
         ------
@@ -220,11 +246,11 @@ class KafkaCluster:
                 "isolation.level": "read_uncommitted",
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": True,
-                # One record is wanted, not what the client would read ahead.
+                # Only one record is needed, so the client should not read ahead.
                 "queued.min.messages": 1,
                 "fetch.message.max.bytes": 1024,
                 "fetch.wait.max.ms": 10,
-                # A topic that the servers do not know is not waited for.
+                # Do not wait for a topic that the servers do not know.
                 "topic.metadata.propagation.max.ms": 100,
             }
         )
@@ -243,51 +269,66 @@ class KafkaCluster:
                     raise failure(error, self.servers, topic)
             finally:
                 consumer.close()
-        raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._heard.error)
+        raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._last_error.error)
 
     # Clients
 
     def producer(self, **options: Any) -> Producer:
-        """Return a producer; ``options`` are librdkafka's, by ``**{"transactional.id": …}``, and win over ours.
+        """Return a producer.
+
+        Parameters
+        ----------
+        options
+            Options of librdkafka, as in ``**{"transactional.id": …}``. They override the defaults.
 
         Raises
         ------
         KafkaFailure
-            The options, or a file that they name, are not right.
+            An option, or a file that it names, is not valid.
         """
         with translated(self.servers):
             return Producer(self._options() | options)
 
     def consumer(self, **options: Any) -> Consumer:
-        """Return a consumer, which commits no offsets and by default reads what is committed only.
+        """Return a consumer. It commits no offsets, and by default reads only committed records.
 
-        ``options`` are librdkafka's, by ``**{"auto.offset.reset": …}``, and win over ours. Without a
-        ``group.id`` of one's own, use ``assign``: the group is never joined.
+        Parameters
+        ----------
+        options
+            Options of librdkafka, as in ``**{"auto.offset.reset": …}``. They override the defaults. Without a
+            ``group.id``, use ``assign``: the default group must not be joined.
 
         Raises
         ------
         KafkaFailure
-            The options, or a file that they name, are not right.
+            An option, or a file that it names, is not valid.
         """
-        ours = {"group.id": "lake_assets", "enable.auto.commit": False, "isolation.level": "read_committed"}
+        defaults = {"group.id": "lake_assets", "enable.auto.commit": False, "isolation.level": "read_committed"}
         with translated(self.servers):
-            return Consumer(self._options() | ours | options)
+            return Consumer(self._options() | defaults | options)
 
     def check(self, topic: str = "") -> None:
-        """Raise what the clients were told since the last was made, if waiting will not help; for loops of ``poll``.
+        """Raise the last connection error if it is permanent. For loops of ``poll``.
+
+        Errors before the last client was made do not count.
+
+        Parameters
+        ----------
+        topic
+            Name of the topic, for the message.
 
         Raises
         ------
         KafkaDenied
-            The servers do not let us in.
+            The servers deny access.
         TopicMissing
-            The topic is gone.
+            The topic was deleted.
         """
-        if self._heard.error is not None and is_hopeless(self._heard.error):
-            raise failure(self._heard.error, self.servers, topic)
+        if self._last_error.error is not None and is_permanent(self._last_error.error):
+            raise failure(self._last_error.error, self.servers, topic)
 
     def spark_options(self) -> dict[str, str]:
-        """Return the options of Spark's ``kafka`` source and output; they hold the password.
+        """Return the options of Spark's ``kafka`` source and output. They contain the password.
 
         Raises
         ------
@@ -301,15 +342,15 @@ class KafkaCluster:
     def _options(self) -> dict[str, Any]:
         with self._certificates_read():
             security = self._security.client_options()
-        self._heard.error = None
+        self._last_error.error = None
         return {
             "bootstrap.servers": self.servers,
             "client.id": "lake_assets",
-            # A server that comes back is found within a second.
+            # Reconnect to a restarted server within a second.
             "reconnect.backoff.max.ms": 1000,
-            # The client would write to stderr; what matters is raised, and the rest is logged below.
+            # Otherwise the client writes to stderr. Errors are raised, or logged by the callback.
             "log_level": 0,
-            "error_cb": self._heard,
+            "error_cb": self._last_error,
             **security,
         }
 
@@ -320,7 +361,7 @@ class KafkaCluster:
         except (OSError, UnicodeError) as error:
             raise KafkaFailure(f"KAFKA_SSL_CA cannot be read: {error}", self.servers) from error
 
-    # Requests of the administration
+    # Admin requests
 
     @cached_property
     def _admin(self) -> AdminClient:
@@ -340,7 +381,7 @@ class KafkaCluster:
         return self._answers(asked.values(), end, ", ".join(names))
 
     def _names(self, end: float) -> list[str]:
-        # Listing blocks until the deadline where we are not let in; this does not.
+        # If access is denied, list_topics blocks until its timeout. This request fails at once.
         with translated(self.servers):
             reached = self._admin.describe_cluster(request_timeout=self._left(end))
         self._answers([reached], end)
@@ -359,21 +400,21 @@ class KafkaCluster:
         return {place.partition: result.offset for place, result in found}
 
     def _answers(self, asked: Collection[Future[Any]], end: float, topic: str = "") -> list[Any]:
-        """Wait for requests under way, not longer than until ``end``; a refusal of our credentials is told at once."""
-        self._heard.error = None
+        """Wait for running requests until ``end``. Permanent errors, such as denied access, are raised at once."""
+        self._last_error.error = None
         while not_done := wait(asked, timeout=0.2).not_done:
             self._admin.poll(0)
             self.check(topic)
-            # The client keeps the deadline itself; a second more, and it does not.
+            # The client should stop at the deadline by itself. After one more second, stop waiting for it.
             if time.monotonic() > end + 1:
                 for request in not_done:
                     request.cancel()
-                raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._heard.error)
+                raise failure(KafkaError(KafkaError._TIMED_OUT), self.servers, topic, self._last_error.error)
         self._admin.poll(0)
         try:
             return [request.result() for request in asked]
         except KafkaException as error:
-            raise failure(error.args[0], self.servers, topic, self._heard.error) from error
+            raise failure(error.args[0], self.servers, topic, self._last_error.error) from error
 
 
 def _moment(kind: int, milliseconds: int) -> datetime | None:

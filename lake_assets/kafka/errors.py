@@ -1,19 +1,19 @@
-"""What can go wrong with Kafka: one family, each error naming the servers, the topic and what to do."""
+"""Kafka's errors. Each names the servers, the topic and the remedy."""
 
 from __future__ import annotations
 
 
 class KafkaFailure(Exception):
-    """A call of Kafka failed; the subclasses say how.
+    """A call to Kafka failed.
 
     Parameters
     ----------
     description
-        What happened and what to do about it.
+        What happened, and what to do about it.
     servers
-        The servers asked.
+        The servers.
     topic
-        The topic it was about; empty where about none.
+        The topic. Empty if the call was not about a topic.
     """
 
     def __init__(self, description: str, servers: str, topic: str = "") -> None:
@@ -24,20 +24,20 @@ class KafkaFailure(Exception):
 
 
 class KafkaUnavailable(KafkaFailure):
-    """The servers do not answer in time; trying again later may help."""
+    """The servers do not answer in time. Trying again later may help."""
 
 
 class KafkaDenied(KafkaFailure):
-    """The servers do not accept who we are, or do not let us do this."""
+    """The servers reject the credentials, or deny this operation."""
 
 
 class TopicMissing(KafkaFailure):
-    """There is no such topic, or no such partition of it."""
+    """There is no such topic or partition."""
 
 
 class TopicExists(KafkaFailure):
-    """A topic of that name is there already."""
+    """A topic of that name already exists."""
 
 
 class RecordRefused(KafkaFailure):
-    """A record cannot be stored, however often it is sent: it is larger than client or broker allow, say."""
+    """A record can never be stored, for example because it is too large."""

@@ -1,4 +1,4 @@
-"""How to reach the servers: protocol, credentials and certificates, for the client and for Spark."""
+"""Security settings of connections: protocol, credentials and certificates, for the client and for Spark."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _LOGIN_MODULES = {
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """Protocol and credentials; the credentials show in no repr.
+    """Protocol and credentials. The repr does not show the credentials.
 
     Parameters
     ----------
     protocol
         One of :data:`PROTOCOLS`.
     mechanism
-        One of :data:`MECHANISMS`; counts with a protocol of SASL.
+        One of :data:`MECHANISMS`. Only used by SASL protocols.
     username, password
-        Credentials of SASL.
+        SASL credentials.
     ca
-        Path of the certificates (PEM) that servers are trusted by; empty for the system's.
+        Path of the trusted CA certificates (PEM). Empty for the system's certificates.
     """
 
     protocol: str = "PLAINTEXT"
@@ -50,16 +50,16 @@ class Security:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether the protocol asks who we are."""
+        """Whether the protocol needs credentials."""
         return self.protocol.startswith("SASL_")
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether the protocol is TLS."""
+        """Whether the protocol uses TLS."""
         return self.protocol.endswith("SSL")
 
     def client_options(self) -> dict[str, str]:
-        """Return the options of librdkafka; they hold the password.
+        """Return the options of librdkafka. They contain the password.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Security:
         return options
 
     def java_options(self) -> dict[str, str]:
-        """Return the options of the Java client, which Spark runs; they hold the password.
+        """Return the options of the Java client, which Spark uses. They contain the password.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class Security:
                 "sasl.jaas.config": f"{module} required {credentials};",
             }
         if self.is_encrypted and self.ca:
-            # The text, not the path: executors elsewhere do not have the file.
+            # The text and not the path, since executors on other machines do not have the file.
             options |= {
                 "ssl.truststore.type": "PEM",
                 "ssl.truststore.certificates": self._certificates(),

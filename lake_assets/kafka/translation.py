@@ -1,4 +1,4 @@
-"""The client's errors as ours: one table."""
+"""Translating errors of confluent_kafka."""
 
 from __future__ import annotations
 
@@ -57,60 +57,65 @@ _DENIED = {
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.RECORD_LIST_TOO_LARGE}
 
 
-def is_hopeless(error: KafkaError) -> bool:
-    """Tell whether waiting will not help, as the client does: nobody lets us in, or there is no such topic."""
+def is_permanent(error: KafkaError) -> bool:
+    """Tell whether waiting, as the client does, cannot help: access is denied, or there is no such topic."""
     return error.code() in _DENIED or error.code() in _MISSING
 
 
 def failure(error: KafkaError, servers: str, topic: str = "", because: KafkaError | None = None) -> KafkaFailure:
-    """Return the client's error as ours.
+    """Translate an error of the client.
 
     Parameters
     ----------
     error
-        What the call answered.
+        The error of the call.
     servers, topic
-        What it was about.
+        For the message.
     because
-        What the connections said meanwhile, which a timeout does not tell.
+        The last connection error, which explains a timeout.
     """
-    if because is not None and is_hopeless(because):
+    if because is not None and is_permanent(because):
         error = because
-    code, said = error.code(), error.str()
+    code, text = error.code(), error.str()
     if code in _MISSING:
         return TopicMissing(
-            f"there is no such topic: make it, such as by `lake-assets topic create` ({said})", servers, topic
+            f"there is no such topic: create it, such as by `lake-assets topic create` ({text})", servers, topic
         )
     if code == KafkaError.TOPIC_ALREADY_EXISTS:
-        return TopicExists("a topic of that name is there already", servers, topic)
+        return TopicExists("a topic of that name already exists", servers, topic)
     if code in _DENIED:
         return KafkaDenied(
-            f"the servers do not let us in, or we do not trust them: {said}; check the KAFKA_SECURITY_PROTOCOL, "
-            "KAFKA_SASL_ and KAFKA_SSL_ settings, and the user's rights",
+            f"the servers deny access, or their certificate is not trusted: {text}; check the settings "
+            "KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_* and KAFKA_SSL_CA, and the user's permissions",
             servers,
             topic,
         )
     if code in _REFUSED:
         return RecordRefused(
-            f"a record is refused: {said}; the topic's max.message.bytes and the producer's message.max.bytes "
+            f"a record is refused: {text}; the topic's max.message.bytes and the producer's message.max.bytes "
             "limit its size",
             servers,
             topic,
         )
     if code in _AWAY:
         reason = (because or error).str()
-        return KafkaUnavailable(f"the servers do not answer: {reason}; see whether they run", servers, topic)
-    return KafkaFailure(said, servers, topic)
+        return KafkaUnavailable(f"the servers do not answer: {reason}; check that they are running", servers, topic)
+    return KafkaFailure(text, servers, topic)
 
 
 @contextmanager
 def translated(servers: str, topic: str = "") -> Generator[None]:
-    """Raise what the client raises inside as an error of ours.
+    """Translate errors of the client in this context.
+
+    Parameters
+    ----------
+    servers, topic
+        For the message.
 
     Raises
     ------
     KafkaFailure
-        Or a subclass of it.
+        The client raised an error.
     """
     try:
         yield

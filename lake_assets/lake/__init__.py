@@ -24,14 +24,14 @@ _LAKEFS = "lakefs://"
 
 
 def open(address: str | PathLike[str], **options: Any) -> Lake:  # noqa: A001 -- `lake.open(…)`, as people say it
-    """Open a lake; close it when it is done with.
+    """Open a lake. The caller closes it.
 
     Parameters
     ----------
     address
         A folder, for an embedded lake; ``lakefs://REPOSITORY`` for one on a lakeFS server.
     options
-        For lakeFS ``endpoint``, ``access_key`` and ``secret_key``; further ones as the backend's class takes them.
+        Keyword arguments of the backend's class. lakeFS needs ``endpoint``, ``access_key`` and ``secret_key``.
 
     Raises
     ------
@@ -51,5 +51,5 @@ def open(address: str | PathLike[str], **options: Any) -> Lake:  # noqa: A001 --
             raise ValueError(f"{place!r} does not name a repository: write lakefs://REPOSITORY")
         return open_lake("lakefs", repository=repository, **options)
     if "://" in place:
-        raise ValueError(f"{place!r} is no lake's address: give a folder, or lakefs://REPOSITORY")
+        raise ValueError(f"{place!r} is not the address of a lake: give a folder, or lakefs://REPOSITORY")
     return open_lake("embedded", home=place, **options)

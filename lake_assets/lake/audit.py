@@ -1,7 +1,7 @@
-"""What a merge into ``main`` states: which checks passed on what it brings, or who overrode them and why.
+"""The audit of a merge into ``main``: which checks passed on its data, or who overrode them and why.
 
-This folder knows no Dagster: whoever merges finds out what passed. The lake holds them to it. A path that no entry
-covers, or that the merge would leave in another state than was audited, does not reach ``main``.
+The caller of the merge collects the check results, because this folder does not know Dagster. The lake enforces the
+audit: a merge is refused if it changes a path that no entry covers, or a path that differs from the audited state.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from lake_assets.lake.errors import Unaudited
 from lake_assets.lake.names import ancestors, belongs_to
 
 RECORD = "audit"
-"""Commit metadata: what a merge into ``main`` stated, as JSON.
+"""Commit metadata key of a merge's audit, as JSON.
 
-It stands in a lake's first commit, too: a later commit of ``main`` without it went past the rule. Of a lake that is
-older than the record, commits before the first record are 'not recorded'.
+A lake's first commit has it, too. So a later commit of ``main`` without it bypassed the rule. In a lake that is older
+than this record, commits before the first record are shown as 'not recorded'.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A named person lets something reach ``main`` without its checks.
+    """A named person's decision to merge into ``main`` without passed checks.
 
     Parameters
     ----------
     by
-        Who. It is a statement, not a proof.
+        Name of the person. It is not verified.
     reason
         Why.
     checks
-        The checks that are overridden, such as ``prices:positive``; empty for what has none, such as a transaction.
+        The overridden checks, such as ``prices:positive``. Empty for data without checks, such as a transaction's.
     """
 
     by: str
@@ -44,7 +44,7 @@ class Override:
     def __post_init__(self) -> None:
         for name in ("by", "reason"):
             if not getattr(self, name).strip():
-                raise ValueError(f"an override says {name!r}: it stands in the commit for ever")
+                raise ValueError(f"an override needs {name!r}: it is stored in the commit for ever")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +54,15 @@ class Entry:
     Parameters
     ----------
     asset
-        As Dagster shows its key; empty where the files belong to no asset.
+        The asset key as Dagster shows it. Empty if the files belong to no asset.
     partition
-        Its partition; None where it has none.
+        Its partition key. None if the asset has no partitions.
     place
         The folder, or the file, that is covered.
     passed, warned, overridden
-        Checks by how they ended. None of them: the asset has no blocking checks.
+        Checks by result. All three are empty if the asset has no blocking checks.
     back_to
-        The commit of ``main`` that held the same; empty where the place does not go back.
+        The earlier commit of ``main`` with the same content, for a rollback. Empty otherwise.
     """
 
     asset: str
@@ -76,18 +76,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was audited, to be merged as it is.
+    """The audited state of a branch, which is what will be merged.
 
     Parameters
     ----------
     source
-        The commit that was looked at; no other is merged with this audit.
+        The audited commit. This audit allows no other commit to be merged.
     entries
-        What may change; nothing else may.
+        The places that may change. Nothing else may.
     override
-        By whom and why, where an entry has overridden checks.
+        Who overrode checks and why, if an entry has overridden checks.
     paths
-        The paths that are to change, as they were when they were looked at.
+        The paths that the merge would change, as determined during the audit.
     """
 
     source: str
@@ -96,7 +96,13 @@ class Audit:
     paths: tuple[str, ...] = ()
 
     def place_of(self, path: str) -> str | None:
-        """Return the place of the entry that covers a path; None where none does."""
+        """Return the place of the entry that covers a path, or None if no entry covers it.
+
+        Parameters
+        ----------
+        path
+            A path of the lake.
+        """
         places = {entry.place for entry in self.entries}
         mine = belongs_to(path)
         return next((folder for folder in (path, mine, *reversed(ancestors(mine))) if folder in places), None)
@@ -107,6 +113,17 @@ def recorded(
 ) -> dict[str, str]:
     """Return a merge's metadata with the record of its audit.
 
+    Parameters
+    ----------
+    into
+        The branch that is merged into.
+    metadata
+        The caller's commit metadata.
+    audit
+        The audit or override; only ``main`` needs one.
+    repository
+        Name of the lake, for errors.
+
     Raises
     ------
     Unaudited
@@ -114,28 +131,28 @@ def recorded(
     """
     if audit is None:
         if into == MAIN:
-            reason = f"a merge into {MAIN} states its audit, or who overrides it and why: give `audit`"
+            reason = f"a merge into {MAIN} needs an audit, or an override with name and reason: give `audit`"
             raise Unaudited(reason, repository=repository, ref=into)
         return dict(metadata or {})
     return {**(metadata or {}), RECORD: record(audit)}
 
 
 def refuse_uncovered(paths: Sequence[str], repository: str, ref: str) -> None:
-    """Raise :class:`Unaudited` for paths that would change, and that no entry covers."""
+    """Raise :class:`Unaudited` if there are paths that would change and that no entry covers."""
     if paths:
         reason = "the merge would change paths that its audit does not cover"
         raise Unaudited(reason, repository=repository, ref=ref, paths=paths)
 
 
 def refuse_mixed(paths: Sequence[str], repository: str, ref: str) -> None:
-    """Raise :class:`Unaudited` for paths whose place would hold what neither side was audited with."""
+    """Raise :class:`Unaudited` if there are paths where both sides changed the same place."""
     if paths:
-        reason = "both sides changed these places since they parted, and the mixture was never audited"
+        reason = "both sides changed these places since their merge base, and the combination was never audited"
         raise Unaudited(reason, repository=repository, ref=ref, paths=paths)
 
 
 def record(audit: Audit | Override) -> str:
-    """Return the commit metadata of an audit: one object an asset and range of partitions that share a verdict."""
+    """Return an audit as commit metadata: one JSON object for each asset and for its partitions with equal results."""
     if isinstance(audit, Override):
         overridden = list(audit.checks) or ["all"]
         return json.dumps([{"overridden": overridden, "by": audit.by, "reason": audit.reason}])
@@ -162,7 +179,7 @@ def _group(entries: list[Entry], override: Override | None) -> dict[str, Any]:
 
 
 def read_record(metadata: Mapping[str, str]) -> list[dict[str, Any]] | None:
-    """Return what a commit's metadata say of its audit; None where they say nothing that is ours."""
+    """Return the audit record in a commit's metadata, or None if there is no valid one."""
     try:
         found = json.loads(metadata[RECORD])
     except (KeyError, ValueError):
@@ -171,27 +188,27 @@ def read_record(metadata: Mapping[str, str]) -> list[dict[str, Any]] | None:
 
 
 def describe(entries: Iterable[Mapping[str, Any]]) -> str:
-    """Return a record in words, an asset after the other."""
+    """Return a full description of an audit record, asset by asset."""
     return "; ".join(map(_in_words, entries)) or "nothing changed"
 
 
 def summarize(entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return a record in few words: how many checks, and whether somebody overrode any or went back."""
-    told = [
+    """Return a short description of an audit record: numbers of checks, overrides and rollbacks."""
+    parts = [
         f"{count} {name}"
         for name in ("passed", "warned", "overridden")
         if (count := len({(entry.get("asset"), check) for entry in entries for check in entry.get(name, ())}))
     ]
-    told += sorted({f"by {entry['by']}" for entry in entries if "by" in entry})
-    told += sorted({f"back to {entry['back_to'][:12]}" for entry in entries if "back_to" in entry})
-    return ", ".join(told) or "no checks"
+    parts += sorted({f"by {entry['by']}" for entry in entries if "by" in entry})
+    parts += sorted({f"back to {entry['back_to'][:12]}" for entry in entries if "back_to" in entry})
+    return ", ".join(parts) or "no checks"
 
 
 def _in_words(entry: Mapping[str, Any]) -> str:
     what = " ".join(filter(None, [entry.get("asset") or ", ".join(entry.get("paths", ())), entry.get("partitions")]))
-    told = [f"{', '.join(entry[name])} {name}" for name in ("passed", "warned", "overridden") if entry.get(name)]
+    parts = [f"{', '.join(entry[name])} {name}" for name in ("passed", "warned", "overridden") if entry.get(name)]
     if "by" in entry:
-        told.append(f"by {entry['by']}: {entry['reason']}")
+        parts.append(f"by {entry['by']}: {entry['reason']}")
     if "back_to" in entry:
-        told.append(f"back to {entry['back_to'][:12]}")
-    return f"{what}: {', '.join(told) or 'no checks'}".removeprefix(": ")
+        parts.append(f"back to {entry['back_to'][:12]}")
+    return f"{what}: {', '.join(parts) or 'no checks'}".removeprefix(": ")

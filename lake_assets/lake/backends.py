@@ -1,4 +1,4 @@
-"""The lake backends by name. A new one is its own folder, and one line here."""
+"""The lake backends by name. A new backend is a folder of its own and one line here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BACKENDS = {
     "embedded": "lake_assets.lake.embedded:EmbeddedLake",
     "lakefs": "lake_assets.lake.lakefs:LakeFSLake",
 }
-"""Name of a backend to its class, which is imported where it is first opened."""
+"""Name of each backend to its class, which is imported when it is first opened."""
 
 
 def open_lake(backend: str, **options: Any) -> Lake:
@@ -22,8 +22,8 @@ def open_lake(backend: str, **options: Any) -> Lake:
     backend
         Name of the backend, one of :data:`BACKENDS`.
     options
-        What the backend's class takes: ``home`` for ``embedded``; ``endpoint``, ``access_key``, ``secret_key`` and
-        ``repository`` for ``lakefs``.
+        Keyword arguments of the backend's class: ``home`` for ``embedded``; ``endpoint``, ``access_key``,
+        ``secret_key`` and ``repository`` for ``lakefs``.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""The lake contract: one versioned store, whatever keeps it.
+"""The lake contract: the interface of a versioned store, independent of its backend.
 
-Every backend implements :class:`Lake` and passes the one contract suite in ``lake_assets_tests/lake``.
-This folder knows nothing of Dagster.
+Every backend implements :class:`Lake` and passes the contract suite in ``lake_assets_tests/lake``.
+This folder does not know Dagster.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from lake_assets.lake.audit import Audit, Override
 
 MAIN = "main"
-"""The protected branch: nothing but a merge moves it."""
+"""The protected branch: only a merge changes it."""
 
 WriteMode = Literal["overwrite", "append"]
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit: what the lake held at one moment, and who made it so.
+    """One commit: an immutable state of the lake, with its message and metadata.
 
     Parameters
     ----------
     id
-        The backend's commit id; stable for ever.
+        The backend's commit id. It never changes.
     parents
-        Ids of the commits it follows; two for a merge, the branch merged into first.
+        Ids of the parent commits. A merge has two; the first is that of the branch merged into.
     message
         First line and body, without the metadata.
     metadata
@@ -51,7 +51,15 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class PrivateBranch:
-    """A branch that one write or merge has for itself: the branch it works for, and when it began, in UTC."""
+    """A temporary branch that one write or merge uses internally.
+
+    Parameters
+    ----------
+    works_for
+        The branch that the write or merge will change.
+    since
+        When it was created, in UTC.
+    """
 
     works_for: str
     since: datetime
@@ -59,7 +67,19 @@ class PrivateBranch:
 
 @dataclass(frozen=True, slots=True)
 class LakeObject:
-    """One data file of a snapshot: path in the lake, size in bytes, checksum, and where its bytes lie."""
+    """One data file of a snapshot.
+
+    Parameters
+    ----------
+    path
+        Path in the lake.
+    size
+        Size in bytes.
+    checksum
+        Checksum, with the name of its algorithm.
+    physical_address
+        URI of the stored bytes.
+    """
 
     path: str
     size: int
@@ -69,7 +89,13 @@ class LakeObject:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """Paths that differ between two refs, each tuple sorted."""
+    """Paths that differ between two refs.
+
+    Parameters
+    ----------
+    added, removed, changed
+        The paths by kind of difference, each sorted.
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -86,7 +112,7 @@ class Diff:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A prefix as one commit holds it: what it holds never changes, and nothing may be written there.
+    """A read-only view of a prefix, pinned to one commit. Its content never changes.
 
     Parameters
     ----------
@@ -95,9 +121,9 @@ class Snapshot:
     prefix
         The folder (or single file) in the lake.
     uri
-        What Spark and DuckDB open, such as ``file:///…`` or ``s3a://repository/commit/prefix``.
+        URI for Spark and DuckDB, such as ``file:///…`` or ``s3a://repository/commit/prefix``.
     filesystem, root
-        What PyArrow and pandas open: ``pyarrow.parquet.read_table(root, filesystem=filesystem)``.
+        File system and path for PyArrow and pandas: ``pyarrow.parquet.read_table(root, filesystem=filesystem)``.
     """
 
     commit: str
@@ -109,7 +135,7 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Write:
-    """A writable place that becomes one commit when its context ends normally.
+    """A writable folder that becomes one commit when its context ends without an exception.
 
     Parameters
     ----------
@@ -118,15 +144,15 @@ class Write:
     filesystem, root
         The same folder, for PyArrow and pandas.
     base
-        Id of the commit that the branch was at when the write began.
+        Id of the branch's head when the write began.
     beside
-        The folders beside the prefix that are written, too, and for each where that is, for ``filesystem``.
+        Each further folder that the write updates, to its path on ``filesystem``.
     removed
-        Paths in folders beside the prefix which the commit is not to hold any more.
+        Paths in those further folders that the commit removes.
     metadata
-        Commit metadata; may be added to until the context ends, since row counts are known only after writing.
+        Commit metadata. Entries may be added until the context ends, since row counts are known only after writing.
     commit_id
-        Set when the context has ended normally: the id of the new commit, or of the head where nothing changed.
+        Set when the context has ended: the id of the new commit, or of the branch's head if nothing changed.
     """
 
     uri: str
@@ -141,33 +167,47 @@ class Write:
 
     @property
     def commit(self) -> Commit | None:
-        """The commit of :attr:`commit_id`, which a server may have to be asked for; None until there is one."""
+        """The commit of :attr:`commit_id`, which may need a call to the server. None until the write has ended."""
         return self._commit() if self._commit is not None else None
 
     def ended(self, commit_id: str, commit: Callable[[], Commit]) -> None:
-        """Set what the write became; for the lake that opened it."""
+        """Set the resulting commit. Only the lake that opened the write calls this.
+
+        Parameters
+        ----------
+        commit_id
+            Id of the commit.
+        commit
+            Called for the commit itself, when it is asked for.
+        """
         self.commit_id, self._commit = commit_id, commit
 
     def place(self, path: str) -> str:
-        """Return where a path of the lake that lies in a folder beside the prefix is written."""
+        """Return the path on ``filesystem`` for a path of the lake.
+
+        Parameters
+        ----------
+        path
+            A path in one of the folders of :attr:`beside`.
+        """
         folder = next(folder for folder in self.beside if path.startswith(f"{folder}/"))
         return self.beside[folder] + path[len(folder) :]
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Folders of one kind that a store keeps beside its data: copies for readers, or writes under way.
+    """Temporary folders of one kind that a store keeps: copies for readers, or writes in progress.
 
     Parameters
     ----------
     kind
-        Name of the folder that holds them.
+        Name of their parent folder.
     unused
-        How many no live process uses.
+        Number of folders that no running process uses.
     frees
-        Bytes that removing those frees.
+        Bytes that are freed by removing the unused ones.
     in_use
-        How many a live process uses.
+        Number of folders that a running process uses.
     """
 
     kind: str
@@ -178,7 +218,15 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class RetentionRule:
-    """How many days a server keeps what only old commits hold, and the page that describes its own job."""
+    """A server's retention rule.
+
+    Parameters
+    ----------
+    days
+        Days for which the server keeps data that only old commits hold.
+    job
+        URL of the page that describes the server's own garbage collection job.
+    """
 
     days: int
     job: str
@@ -191,13 +239,13 @@ class Removable:
     Parameters
     ----------
     kind
-        What they are.
+        Description of the kind.
     count
-        How many.
+        Number of them.
     frees
-        Bytes on disk that removing them frees.
+        Bytes on disk that are freed by removing them.
     rule
-        The rule by which the store's own job removes them, which is then what counts them; None: this program does.
+        The retention rule, if the store's own job removes the data. Then ``count`` and ``frees`` are 0.
     """
 
     kind: str
@@ -214,92 +262,189 @@ class Lake(Protocol):
 
     @property
     def repository(self) -> str:
-        """What names this lake in errors and metadata; never holds credentials."""
+        """Name of this lake in errors and metadata. It never contains credentials."""
         ...
 
     @property
     def format(self) -> int:
-        """Number of the lake's format; see :mod:`lake_assets.lake.format`."""
+        """Number of the lake's format. See :mod:`lake_assets.lake.format`."""
         ...
 
     def set_format(self, number: int) -> None:
-        """Record that the lake has this format now."""
+        """Record the lake's format.
+
+        Parameters
+        ----------
+        number
+            Number of the format.
+        """
         ...
 
     def branches(self) -> tuple[str, ...]:
-        """Names of all branches but the private ones, sorted."""
+        """Return the names of all branches except private ones, sorted."""
         ...
 
     def private_branches(self) -> Mapping[str, PrivateBranch]:
-        """Return the branches of writes and merges under way, or whose process was killed, by name."""
+        """Return, by name, the private branches of writes and merges that are in progress or were killed."""
         ...
 
     def create_branch(self, name: str, source: str) -> Commit:
-        """Make a branch at ``source``'s commit: metadata only, no byte is copied.
+        """Create a branch at ``source``'s commit. No data are copied.
+
+        Parameters
+        ----------
+        name
+            Name of the new branch.
+        source
+            The ref that it starts at.
 
         Raises
         ------
         AlreadyExists
-            A branch of that name is there already, wherever it points.
+            A branch of that name exists, at any commit.
         RefNotFound
-            ``source`` is no branch, tag or commit.
+            ``source`` is not a branch, tag or commit.
         """
         ...
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; ``main`` is refused (:class:`ProtectedBranch`).
+        """Delete a branch.
 
-        Its commits stay readable by id: for ever where another ref reaches them, else until garbage is collected
-        (`lake-assets gc`), which leaves them the grace time GC_GRACE_DAYS; on lakeFS until its own job removes them.
+        Its commits stay readable by id as long as another ref reaches them. Otherwise they stay until garbage
+        collection (`lake-assets gc`), which keeps them for at least GC_GRACE_DAYS, or until lakeFS's own job.
+
+        Parameters
+        ----------
+        name
+            Name of the branch.
+
+        Raises
+        ------
+        ProtectedBranch
+            The branch is ``main``.
         """
         ...
 
     def head(self, ref: str) -> Commit:
-        """Return the commit that ``ref`` names."""
+        """Return the commit of a ref.
+
+        Parameters
+        ----------
+        ref
+            A branch, a tag or a commit id.
+        """
         ...
 
     def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
-        """Yield commits reachable from ``ref``, newest first; with ``prefix`` only those that changed it."""
+        """Yield the commits that are reachable from a ref, newest first.
+
+        Parameters
+        ----------
+        ref
+            The ref to start at.
+        limit
+            Maximal number of commits. None for all.
+        prefix
+            Yield only commits that changed this folder or file.
+        """
         ...
 
     def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
-        """Yield what a branch itself was, newest first: no commit of a branch that was merged into it.
+        """Yield the first-parent history of a ref, newest first: no commits of branches that were merged into it.
 
-        With ``prefix`` only the commits that changed it.
+        Parameters
+        ----------
+        ref
+            The ref to start at.
+        prefix
+            Yield only commits that changed this folder or file.
         """
         ...
 
     def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the commit ids that none of the refs reaches, sorted."""
+        """Return the commits that are not reachable from any of the refs, sorted.
+
+        Parameters
+        ----------
+        refs
+            The refs.
+        commits
+            Ids of the commits to look for.
+        """
         ...
 
     def incoming(self, source: str, into: str) -> tuple[str, ...]:
-        """Return the paths that ``source`` changed since it and ``into`` parted, and that differ there, sorted."""
+        """Return the paths that a merge would change, sorted.
+
+        Those are the paths that ``source`` changed since the merge base and that differ in ``into``.
+
+        Parameters
+        ----------
+        source
+            The ref that would be merged.
+        into
+            The branch that would be merged into.
+        """
         ...
 
     def tag(self, name: str, ref: str) -> Commit:
-        """Name ``ref``'s commit for ever. A tag never moves: another commit under it is :class:`AlreadyExists`."""
+        """Tag a commit. Tagging the same commit again does nothing.
+
+        Parameters
+        ----------
+        name
+            Name of the tag.
+        ref
+            The ref whose commit is tagged.
+
+        Raises
+        ------
+        AlreadyExists
+            The tag exists at another commit. A tag never moves.
+        """
         ...
 
     def tags(self) -> Mapping[str, str]:
-        """Return tag name to commit id."""
+        """Return the commit id of each tag, by name."""
         ...
 
     def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
-        """Yield the objects under ``prefix``, sorted by path. A prefix matches whole folder names, or one file.
+        """Yield the objects under a prefix, sorted by path.
 
-        Only those whose path sorts behind ``after``: what comes before is not read.
+        Parameters
+        ----------
+        ref
+            The ref to read.
+        prefix
+            A folder or a file. It matches whole folder names only.
+        after
+            Yield only paths that sort after this one. Earlier ones are not read.
         """
         ...
 
     def fingerprint(self, ref: str, prefix: str) -> str | None:
-        """Return what names the exact files below ``prefix``, or None where there are none. No file is read."""
+        """Return a digest of the exact files under a prefix, or None if there are none. No file is read.
+
+        Parameters
+        ----------
+        ref
+            The ref to look at.
+        prefix
+            A folder or a file.
+        """
         ...
 
     def path(self, ref: str, prefix: str) -> Snapshot:
-        """Return a place Spark, pandas/PyArrow and DuckDB can read, pinned to ``ref``'s commit now.
+        """Return a snapshot for Spark, pandas, PyArrow and DuckDB, pinned to the ref's current commit.
 
-        It stays readable as long as this lake object is open, even where the branch is deleted meanwhile.
+        It stays readable as long as this lake object is open, even if the branch is deleted meanwhile.
+
+        Parameters
+        ----------
+        ref
+            The ref to read.
+        prefix
+            A folder or a file.
 
         Raises
         ------
@@ -309,7 +454,14 @@ class Lake(Protocol):
         ...
 
     def open_file(self, ref: str, path: str) -> NativeFile:
-        """Open one file for reading; nothing is copied or kept, so any number of files may be read one by one.
+        """Open one file for reading. Nothing is copied or cached, so any number of files may be read in turn.
+
+        Parameters
+        ----------
+        ref
+            The ref to read.
+        path
+            Path of the file in the lake.
 
         Raises
         ------
@@ -328,35 +480,63 @@ class Lake(Protocol):
         partitions: Sequence[str] | None = None,
         beside: Sequence[str] = (),
     ) -> AbstractContextManager[Write]:
-        """Open a writable place; leaving it normally makes one commit, by an exception leaves the branch as it was.
+        """Open a writable folder. It becomes one commit at the end; after an exception the branch is unchanged.
 
-        ``overwrite`` replaces all that is under ``prefix``, or, with ``partitions`` (folders below ``prefix``, such
-        as ``day=2017-07-28/hour=08``), just those folders; a file outside them is refused. ``append`` adds files and
-        refuses to replace one. Spark's markers (``_SUCCESS``, ``.crc``, zero-byte folder markers) are dropped;
-        an unfinished write (``_temporary``, ``__magic``) is refused. No reader ever sees part of it. A write that
-        changes no file returns the branch's head and makes no commit. Writers of disjoint prefixes on one branch
-        all land; a writer whose prefix changed under it since it began gets :class:`WriteConflict`.
+        Readers never see a part of a write. Spark's marker files (``_SUCCESS``, ``.crc``, empty folder markers) are
+        dropped. An unfinished Spark write (``_temporary``, ``__magic``) is refused. A write that changes no file
+        makes no commit. Concurrent writes of disjoint prefixes on one branch all succeed.
 
-        ``beside`` names folders of the lake, none at or in ``prefix`` or each other, that are updated in the same
-        commit, whatever the mode: what stands there stays, but for files written there again
-        (:attr:`Write.beside`) or named in :attr:`Write.removed`. Two writes of one of them conflict as those of a
-        prefix do.
+        Parameters
+        ----------
+        branch
+            The branch to commit to.
+        prefix
+            The folder to write.
+        mode
+            ``overwrite`` replaces everything under ``prefix``. ``append`` adds files and refuses to replace one.
+        message
+            Commit message.
+        metadata
+            Commit metadata.
+        partitions
+            Folders below ``prefix``, such as ``day=2017-07-28/hour=08``. Only these are replaced or extended, and a
+            file outside of them is refused. When no partitions are given, the whole prefix is written.
+        beside
+            Further folders that the same commit updates. None of them may contain ``prefix`` or another one, or lie
+            in it. Their files stay, except those that are written again (:attr:`Write.beside`) or listed in
+            :attr:`Write.removed`.
 
         Raises
         ------
         ProtectedBranch
             ``branch`` is ``main``.
         InvalidName
-            A folder ``beside`` lies in another one that is written, or the other way round.
+            One of the folders that are written lies in another.
+        WriteConflict
+            Another commit changed one of the folders since the write began. Raised at the end of the context.
         """
         ...
 
     def changes(self, branch: str) -> tuple[str, ...]:
-        """Return paths written but not yet committed (lakeFS staging); empty by construction when embedded."""
+        """Return the uncommitted paths of a branch (lakeFS staging). Always empty in the embedded lake.
+
+        Parameters
+        ----------
+        branch
+            The branch.
+        """
         ...
 
     def diff(self, left: str, right: str, prefix: str = "") -> Diff:
-        """Compare what two refs hold now: ``added`` is in ``right`` only, ``removed`` in ``left`` only."""
+        """Compare the content of two refs: ``added`` is only in ``right``, ``removed`` is only in ``left``.
+
+        Parameters
+        ----------
+        left, right
+            The two refs.
+        prefix
+            Compare only this folder or file.
+        """
         ...
 
     def merge(
@@ -367,61 +547,102 @@ class Lake(Protocol):
         metadata: Mapping[str, str] | None = None,
         audit: Audit | Override | None = None,
     ) -> Commit:
-        """Merge all of ``source`` into the branch ``into``, atomically, and return its new head.
+        """Merge a ref into a branch, atomically, and return the branch's new head.
 
-        Where ``into`` holds all of ``source`` already, its head is returned and nothing is written. A merge
-        always makes a merge commit (no fast-forward), so that ``metadata`` is kept.
+        If the branch already contains the ref, nothing is written. A merge always makes a merge commit, never a
+        fast-forward, so that its metadata are kept.
 
-        Into ``main`` goes only what an ``audit`` covers, in the very state that was audited; the merge commit records
-        it (:mod:`lake_assets.lake.audit`). An override alone covers all of ``source``.
+        Parameters
+        ----------
+        source
+            The ref to merge.
+        into
+            The branch to merge into.
+        message
+            Commit message.
+        metadata
+            Commit metadata.
+        audit
+            Required for ``main``: every changed path must be covered by the audit and be in the audited state. An
+            override alone covers all of ``source``. The merge commit records it (:mod:`lake_assets.lake.audit`).
 
         Raises
         ------
         Unaudited
-            ``into`` is ``main``, and there is no audit, or one that does not cover all that would change.
+            ``into`` is ``main``, and there is no audit, or it does not cover all changes.
         MergeConflict
-            Both sides changed the same path since they parted, or ``source`` overwrote a folder (a prefix or
-            partition) that ``into`` changed: engines name their files at random, and two sets of them would
-            mix unseen. Names the paths, and ``into`` is as before.
+            Both sides changed the same path since the merge base, or ``source`` overwrote a folder (a prefix or a
+            partition) that ``into`` changed. In the second case a merge by path would mix two sets of files, since
+            engines choose random file names. The error lists the paths, and ``into`` is unchanged.
         """
         ...
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
-        """Undo on ``branch`` what ``commit`` changed (a merge: against its first parent), as a new commit.
+        """Undo the changes of a commit, as a new commit on a branch. A merge is undone against its first parent.
 
-        ``main`` is refused: revert on a branch and merge it.
+        Parameters
+        ----------
+        commit
+            The commit to undo.
+        branch
+            The branch to commit to.
+        message
+            Commit message.
+        metadata
+            Commit metadata.
 
         Raises
         ------
+        ProtectedBranch
+            The branch is ``main``: revert on another branch and merge that.
         MergeConflict
             A later commit changed the same path, or a folder that ``commit`` overwrote.
         """
         ...
 
-    # Keeping house
+    # Maintenance
 
     def verify(self, ref: str, prefix: str = "") -> Iterator[str]:
-        """Check the stored bytes of every file under ``prefix`` and yield a line for each that is bad or missing."""
+        """Check the stored bytes of every file under a prefix, and yield one line for each damaged or missing file.
+
+        Parameters
+        ----------
+        ref
+            The ref to check.
+        prefix
+            Check only this folder or file.
+        """
         ...
 
     def leftovers(self) -> str:
-        """Describe in one line what finished or killed processes left behind; empty where there is nothing."""
+        """Describe in one line what finished or killed processes left behind. Empty if there is nothing."""
         ...
 
     def caches(self) -> tuple[Cache, ...]:
-        """Return the folders that the lake keeps beside its data; empty where it has none."""
+        """Return the lake's temporary folders, by kind. Empty if there are none."""
         ...
 
     def clean(self) -> None:
-        """Remove what no live process uses of :meth:`caches`. Data that any commit ever held stays."""
+        """Remove the folders of :meth:`caches` that no running process uses. Committed data stay."""
         ...
 
     def drop_changes(self, branch: str) -> None:
-        """Drop what :meth:`changes` names."""
+        """Drop the uncommitted changes of a branch; see :meth:`changes`.
+
+        Parameters
+        ----------
+        branch
+            The branch.
+        """
         ...
 
     def garbage(self, grace: timedelta) -> tuple[Removable, ...]:
         """Return what :meth:`collect_garbage` would remove now.
+
+        Parameters
+        ----------
+        grace
+            Data that were needed within this time stay.
 
         Raises
         ------
@@ -431,10 +652,15 @@ class Lake(Protocol):
         ...
 
     def collect_garbage(self, grace: timedelta) -> tuple[Removable, ...]:
-        """Remove what no branch, tag or reader has needed for the grace time, and return what went.
+        """Remove data that no branch, tag or reader has needed for the grace time, and return what was removed.
 
-        What a deleted branch held stays for that time, readable by its commits' ids. Writers and readers may go on
-        meanwhile.
+        The data of a deleted branch stay for that time, readable by the ids of its commits. Writers and readers may
+        run at the same time.
+
+        Parameters
+        ----------
+        grace
+            The grace time.
 
         Raises
         ------
@@ -447,36 +673,37 @@ class Lake(Protocol):
         self,
         before: datetime,
         keep: Sequence[str] = (),
-        since: Sequence[str] = (),
+        from_commits: Sequence[str] = (),
         prefixes: Sequence[str] = (),
         *,
         yes: bool = False,
     ) -> Removable:
-        """Find the data that only commits from before a time hold, and remove them if ``yes``.
+        """Find the data that only old commits hold, and remove them if ``yes``.
 
-        Commits, their ids and what they say stay; reading what is gone is :class:`Expired`. Heads of branches, tags,
-        and what branches began at are kept. Where the store's own job removes data, this sets its rule.
+        The commits stay, with their ids and metadata. Reading removed data raises :class:`Expired`. The heads of
+        branches, the commits at which branches began, and tags are kept. If the store's own job removes data, this
+        sets its retention rule.
 
         Parameters
         ----------
         before
-            Aware time.
+            Commits before this time are old. A time with a time zone.
         keep
             Further refs to keep.
-        since
-            Commits that are kept with all that is not older than them, such as those that sinks reflect.
+        from_commits
+            Commits that are kept together with everything newer, such as those that sinks reflect.
         prefixes
             Folders that are kept in all commits.
         yes
-            Do it.
+            Remove the data. Otherwise only report them.
 
         Raises
         ------
         NotSupported
-            The store's own job cannot keep what is asked for.
+            The store's own job cannot keep these refs or prefixes.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the snapshots handed out by :meth:`path`."""
+        """Release the snapshots that :meth:`path` returned."""
         ...

@@ -1,4 +1,4 @@
-"""The one exception family of every lake backend: each names repository, ref and path."""
+"""The exceptions of all lake backends. Each names repository, ref and path."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 
 class LakeError(Exception):
-    """Something the lake could not do.
+    """An operation of the lake failed.
 
     Parameters
     ----------
     reason
         What is wrong, and what to do about it.
     repository, ref, path
-        Where; empty where it does not apply.
+        Where it failed. Empty if not applicable.
     """
 
     def __init__(self, reason: str, *, repository: str, ref: str = "", path: str = "") -> None:
@@ -34,7 +34,7 @@ class PathNotFound(LakeError):
 
 
 class AlreadyExists(LakeError):
-    """A branch or tag of that name is there already."""
+    """A branch or tag of that name already exists."""
 
 
 class ProtectedBranch(LakeError):
@@ -42,11 +42,11 @@ class ProtectedBranch(LakeError):
 
 
 class InvalidName(LakeError):
-    """A branch, tag or path name that the lake cannot keep."""
+    """The name is not allowed for a branch, a tag or a path."""
 
 
 class WriteRefused(LakeError):
-    """What was written cannot be committed: unfinished, outside its prefix, or already there."""
+    """The written files cannot be committed: unfinished, outside of the prefix, or already there."""
 
 
 class WriteConflict(LakeError):
@@ -54,32 +54,34 @@ class WriteConflict(LakeError):
 
 
 class LakeUnavailable(LakeError):
-    """The store does not answer, is full, or may not be written."""
+    """The store does not answer, is full, or is not writable."""
 
 
 class FormatMismatch(LakeError):
-    """The lake is of another format than this program."""
+    """The lake has another format than this program supports."""
 
 
 class NotSupported(LakeError):
-    """A backend does not do that; the message says what does."""
+    """The backend does not support this operation. The message names the alternative."""
 
 
 class Expired(LakeError):
-    """The data of an old commit were removed by `expire`; the commit itself, and what it says, stay."""
+    """The data of an old commit were removed by `expire`. The commit and its metadata still exist."""
 
 
 class DataCorrupted(LakeError):
-    """Stored bytes are missing or are not what their checksum says."""
+    """Stored bytes are missing, or do not match their checksum."""
 
 
 class Unaudited(LakeError):
-    """A merge into ``main`` states no audit, or its audit does not cover all that it would change there.
+    """A merge into ``main`` has no audit, or its audit does not cover all changes.
 
     Parameters
     ----------
+    reason, repository, ref
+        As of :class:`LakeError`.
     paths
-        The paths that are not covered, sorted; each is in the message up to the first ten.
+        The paths that are not covered. The message lists the first ten.
     """
 
     def __init__(self, reason: str, *, repository: str, ref: str = "", paths: Sequence[str] = ()) -> None:
@@ -88,12 +90,14 @@ class Unaudited(LakeError):
 
 
 class MergeConflict(LakeError):
-    """Both sides changed the same paths; the destination is as it was.
+    """Both sides changed the same paths. The destination is unchanged.
 
     Parameters
     ----------
+    reason, repository, ref
+        As of :class:`LakeError`.
     paths
-        The conflicting paths, sorted; each is in the message up to the first ten.
+        The conflicting paths. The message lists the first ten.
     """
 
     def __init__(self, reason: str, *, repository: str, ref: str = "", paths: Sequence[str] = ()) -> None:

@@ -1,27 +1,35 @@
-"""The number of a lake's format: how what is in it is laid out. Whatever opens a lake compares it with its own."""
+"""The version number of a lake's layout. A program that opens a lake compares it with the version it supports."""
 
 from __future__ import annotations
 
 from lake_assets.lake.errors import FormatMismatch
 
 FORMAT = 2
-"""Of lakes that are made now.
+"""The format of new lakes.
 
 1
-    Had no number: folders of assets within those of others, partitions of every zone named in UTC, and all of a stream
-    in one folder.
+    Had no number. An asset's folder could lie in another asset's folder, partitions of all time zones were named in
+    UTC, and a stream's rows and state shared one folder.
 2
-    An asset's folder is its own, a partition's spells its key, and a stream's holds its rows alone.
+    No asset's folder lies in another's, a partition's folder spells its key, and a stream's folder holds only rows.
 """
 
 FIRST = 1
 
 
 def check_format(found: int, repository: str) -> None:
-    """Raise :class:`FormatMismatch` where a lake is older or newer than this program."""
+    """Raise :class:`FormatMismatch` if a lake's format is not the one that this program supports.
+
+    Parameters
+    ----------
+    found
+        The lake's format.
+    repository
+        Name of the lake, for errors.
+    """
     if found > FORMAT:
         reason = f"this lake has format {found}, and this program knows {FORMAT}: install a newer lake_assets"
         raise FormatMismatch(reason, repository=repository)
     if found < FORMAT:
         reason = f"this lake has format {found}, and this program's is {FORMAT}: run `lake-assets migrate`"
-        raise FormatMismatch(f"{reason}, which says what it will do", repository=repository)
+        raise FormatMismatch(f"{reason}, which first shows what it will do", repository=repository)

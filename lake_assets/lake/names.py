@@ -1,4 +1,4 @@
-"""Names that every backend keeps, and what engines leave beside their data."""
+"""The names that every backend allows, and the marker files that engines write beside their data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TAG = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_]|\.(?!\.|lock$|$)){0,199}")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 BESIDE = "_beside"
-"""Top folder of what belongs to a prefix and is none of its rows; engines pass over a name that begins so."""
+"""Top folder of files that belong to a prefix but are not its rows. Engines skip names that begin with ``_``."""
 
 _UNFINISHED = ("_temporary", "__magic", ".spark-staging")
 
@@ -36,27 +36,36 @@ def is_commit_id(name: str) -> bool:
 
 
 def check_branch(name: str, repository: str) -> None:
-    """Raise :class:`InvalidName` for what no branch can be called."""
+    """Raise :class:`InvalidName` if no branch may have this name."""
     if not is_branch(name):
-        reason = "a branch name is letters, digits, '-' and '_', and no commit id"
+        reason = "a branch name has letters, digits, '-' and '_' only, and is not a commit id"
         raise InvalidName(reason, repository=repository, ref=name)
 
 
 def check_tag(name: str, repository: str) -> None:
-    """Raise :class:`InvalidName` for what no tag can be called."""
+    """Raise :class:`InvalidName` if no tag may have this name."""
     if not is_tag(name):
-        reason = "a tag name is letters, digits, '-', '_' and single dots, and no commit id"
+        reason = "a tag name has letters, digits, '-', '_' and single dots only, and is not a commit id"
         raise InvalidName(reason, repository=repository, ref=name)
 
 
 def check_path(path: str, repository: str, what: str = "path") -> str:
-    """Return a path of the lake without its trailing slash; the empty one is the whole lake.
+    """Return a path of the lake without its trailing slash. The empty path is the whole lake.
+
+    Parameters
+    ----------
+    path
+        The path.
+    repository
+        Name of the lake, for errors.
+    what
+        Name of the argument, for errors.
 
     Raises
     ------
     InvalidName
-        A component is empty, ``.`` or ``..``, belongs to Git, holds a control character or backslash, is no
-        Unicode text, or is longer than 255 bytes; or the path is longer than 1,024 bytes.
+        A component is empty, ``.`` or ``..``, is reserved by Git, contains a control character or a backslash, is not
+        valid Unicode, or is longer than 255 bytes; or the path is longer than 1,024 bytes.
     """
     path = path.removesuffix("/") if path != "/" else path
     reason = _fault(path) if path else None
@@ -66,14 +75,14 @@ def check_path(path: str, repository: str, what: str = "path") -> str:
 
 
 def check_folder(path: str, repository: str, what: str) -> str:
-    """Return a folder's path as :func:`check_path` does; the whole lake is none."""
+    """Return a folder's path as :func:`check_path` does. The empty path is refused."""
     if not path:
         raise InvalidName(f"{what} is empty: name a folder such as 'stocks/csv'", repository=repository)
     return check_path(path, repository, what)
 
 
 def targets(folder: str, partitions: Sequence[str] | None, repository: str) -> list[str]:
-    """Return the folders that a write replaces or extends, none below another, sorted."""
+    """Return the folders that a write replaces or extends, sorted. None of them lies in another."""
     if partitions is None:
         return [folder]
     wanted = {f"{folder}/{check_folder(part, repository, 'partition')}" for part in partitions}
@@ -83,7 +92,16 @@ def targets(folder: str, partitions: Sequence[str] | None, repository: str) -> l
 
 
 def apart(folder: str, beside: Sequence[str], repository: str) -> list[str]:
-    """Return the folders that a write updates beside its prefix.
+    """Return the further folders that a write updates.
+
+    Parameters
+    ----------
+    folder
+        The prefix that is written.
+    beside
+        The further folders.
+    repository
+        Name of the lake, for errors.
 
     Raises
     ------
@@ -93,12 +111,13 @@ def apart(folder: str, beside: Sequence[str], repository: str) -> list[str]:
     found = [check_folder(path, repository, "folder beside") for path in beside]
     for number, path in enumerate(found):
         if any(is_within(path, other) or is_within(other, path) for other in (folder, *found[:number])):
-            raise InvalidName("a folder beside lies in no other one that is written", repository=repository, path=path)
+            reason = "a folder beside the prefix may not lie in another folder that is written"
+            raise InvalidName(reason, repository=repository, path=path)
     return found
 
 
 def ancestors(path: str) -> list[str]:
-    """Return the folders that a path lies in, the outermost first."""
+    """Return the parent folders of a path, outermost first."""
     parts = path.split("/")
     return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 
@@ -121,23 +140,23 @@ def _fault(path: str) -> str | None:
         if part in ("", ".", ".."):
             return "has an empty, '.' or '..' component; give it relative to the lake's root, as in 'stocks/csv'"
         if "\\" in part or any(unicodedata.category(character) == "Cc" for character in part):
-            return "holds a backslash or a control character: leave it out"
+            return "contains a backslash or a control character: remove it"
         if len(part.encode()) > 255:
             return "has a component longer than 255 bytes: shorten it"
-        # File systems that drop invisible characters or shorten names would read these as Git's own.
+        # Some file systems drop invisible characters or shorten names, and would take these for Git's own files.
         visible = "".join(character for character in part if unicodedata.category(character) != "Cf").lower()
         if visible.startswith((".git", "git~")):
-            return "has a component that belongs to Git: name it otherwise"
+            return "has a component that is reserved by Git: rename it"
     return None
 
 
 def beside(prefix: str) -> str:
-    """Return the folder for what belongs to a prefix and is none of its rows."""
+    """Return the folder of files that belong to a prefix but are not its rows."""
     return f"{BESIDE}/{prefix}"
 
 
 def belongs_to(path: str) -> str:
-    """Return a path at the prefix that it belongs to: of what lies beside one, where it would lie in it."""
+    """Return a path without the leading :data:`BESIDE`, so that it begins with the prefix that it belongs to."""
     return path.removeprefix(f"{BESIDE}/")
 
 
@@ -147,7 +166,7 @@ def is_within(path: str, folder: str) -> bool:
 
 
 def is_marker(name: str, size: int) -> bool:
-    """Tell whether a file is what Spark and Hadoop leave beside data: dropped from every commit."""
+    """Tell whether a file is a marker of Spark or Hadoop. Those are dropped from every commit."""
     return (
         name == "_SUCCESS"
         or (name.startswith(".") and name.endswith(".crc"))
@@ -156,10 +175,10 @@ def is_marker(name: str, size: int) -> bool:
 
 
 def is_unfinished(name: str) -> bool:
-    """Tell whether a folder is that of a write that has not ended: refused in every commit."""
+    """Tell whether a folder belongs to an unfinished write. Those are refused in every commit."""
     return name.startswith(_UNFINISHED)
 
 
 def join(*parts: str) -> str:
-    """Join path parts, leaving out empty ones."""
+    """Join path parts, without empty ones."""
     return "/".join(part for part in parts if part)

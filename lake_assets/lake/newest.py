@@ -1,8 +1,8 @@
 """Which commit changed a folder last, without reading all of history again.
 
-A run asks it of each input, and what changed last long ago, or never stood in the lake, would cost more with each
-publication. So a lake keeps answers: an answer for a commit holds for ever, and whoever asks of a later commit reads
-back to that one.
+Every run asks this for each of its inputs. For a folder that changed long ago, or never existed, the search would get
+slower with each publication. So a lake caches answers. An answer for a commit is valid for ever, and a search from a
+later commit stops at that commit.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ _LINE = re.compile("([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}|-)\n"
 
 
 class Answer(NamedTuple):
-    """The commit that had changed a folder last by another one; None where none had."""
+    """A cached answer: as of commit ``by``, the commit ``newest`` changed the folder last; None: no commit did."""
 
     by: str
     newest: str | None
 
     def render(self) -> str:
-        """Return a line that says it."""
+        """Return the answer as a line of text."""
         return f"{self.by} {self.newest or '-'}\n"
 
     @classmethod
     def parse(cls, line: str) -> Answer | None:
-        """Return what a line says; None of one that is half of a line, or none."""
+        """Parse a line of text. None if it is not a complete line."""
         match = _LINE.fullmatch(line)
         return cls(match[1], None if match[2] == "-" else match[2]) if match else None
 
 
 class Found(NamedTuple):
-    """An answer, and how many commits were compared for it."""
+    """An answer, and the number of commits that were compared to find it."""
 
     answer: Answer
     compared: int
@@ -43,14 +43,18 @@ class Found(NamedTuple):
 def newest_change(
     history: Iterable[tuple[str, Sequence[str], T]], changed: Callable[[T], bool], kept: Answer | None = None
 ) -> Found | None:
-    """Return the newest of a commit and what it descends from that changed something; None of no history.
+    """Return the newest commit of a history that changed something. None if the history is empty.
 
-    Of what the commit of a kept answer descends from nothing is compared: it is answered already.
+    Ancestors of a cached answer's commit are not compared, since the answer covers them.
 
     Parameters
     ----------
     history
-        Newest first, children before parents: the id of each commit, its parents, and what ``changed`` is asked of.
+        Id, parents and commit, newest first and children before parents.
+    changed
+        Tells whether a commit made a change.
+    kept
+        The cached answer.
     """
     by, compared = "", 0
     unknown, covered = set[str](), set[str]()

@@ -1,4 +1,4 @@
-"""Rows of Parquet files in a snapshot, as DuckDB reads them: from local disk itself, else through PyArrow."""
+"""Rows of Parquet files in a snapshot, read by DuckDB: directly from local disk, otherwise through PyArrow."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Columns = Mapping[str, str]
 """Column name to DuckDB's type."""
 
 MEMORY = "1GB"
-"""What DuckDB may hold; the rest goes to its temporary folder."""
+"""DuckDB's memory limit. Beyond it, DuckDB uses its temporary folder."""
 
 
 @contextmanager
 def bounded_connection() -> Generator[DuckDBPyConnection]:
-    """Open DuckDB in bounded memory, with a temporary folder of its own."""
+    """Open DuckDB with bounded memory and its own temporary folder."""
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder, duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '{MEMORY}'")
         connection.execute(f"SET temp_directory = {sql_text(folder)}")
         connection.execute("SET preserve_insertion_order = false")
-        # Rows are the same wherever the machine stands.
+        # Rows do not depend on the machine's time zone.
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
 
@@ -39,7 +39,7 @@ def is_data(path: str) -> bool:
 
 
 def place_in(snapshot: Snapshot, path: str) -> str:
-    """Return where a path of the lake is, for the snapshot's filesystem."""
+    """Return a path of the lake as a path on the snapshot's filesystem."""
     below = path[len(snapshot.prefix) :].lstrip("/")
     return f"{snapshot.root}/{below}" if below else snapshot.root
 
@@ -47,14 +47,20 @@ def place_in(snapshot: Snapshot, path: str) -> str:
 def open_rows(
     connection: DuckDBPyConnection, name: str, snapshot: Snapshot, files: Sequence[str], folders: Sequence[str] = ()
 ) -> Columns:
-    """Make a view ``<name>_files`` of the rows in Parquet files; return its columns.
+    """Create a view ``<name>_files`` of the rows in Parquet files, and return its columns.
 
     Parameters
     ----------
+    connection
+        Where the view is created.
+    name
+        Name of the view, without its suffix.
+    snapshot
+        The snapshot that holds the files.
     files
-        As :func:`place_in` returns them; one at least.
+        Paths as :func:`place_in` returns them; at least one.
     folders
-        Columns that their folders name, in Hive's manner.
+        Names of columns that are Hive partition folders.
     """
     from pyarrow.fs import LocalFileSystem
 
@@ -70,7 +76,7 @@ def open_rows(
         instants = _int96(snapshot, files[0])
     described = connection.execute(f"DESCRIBE FROM {rows}").fetchall()
     columns = {column[0]: column[1] for column in described}
-    # What Spark wrote as INT96 is an instant, though nothing in the file says so.
+    # Spark writes instants as INT96, which the file does not mark as UTC.
     zoned = [column for column, kind in columns.items() if column in instants and kind.startswith("TIMESTAMP")]
     casts = ", ".join(f"{sql_name(column)}::TIMESTAMPTZ AS {sql_name(column)}" for column in zoned)
     connection.execute(f"CREATE VIEW {name}_files AS FROM {rows} SELECT * {f'REPLACE ({casts})' if casts else ''}")
@@ -78,7 +84,7 @@ def open_rows(
 
 
 def _dataset(snapshot: Snapshot, files: Sequence[str], folders: Sequence[str]) -> Any:
-    """Return files that are not on a local disk, read through their own filesystem."""
+    """Return a dataset of files that are not on a local disk, read through the snapshot's filesystem."""
     import pyarrow
     import pyarrow.dataset as ds
 
@@ -97,10 +103,10 @@ def _int96(snapshot: Snapshot, file: str) -> set[str]:
 
 
 def sql_name(column: str) -> str:
-    """Return a column's name as SQL writes it."""
+    """Return a column's name, quoted for SQL."""
     return '"' + column.replace('"', '""') + '"'
 
 
 def sql_text(value: str) -> str:
-    """Return a text as SQL writes it."""
+    """Return a text, quoted for SQL."""
     return "'" + value.replace("'", "''") + "'"

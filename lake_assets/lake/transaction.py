@@ -1,4 +1,4 @@
-"""Several writes that are published together, or not at all: for what is no asset of a Dagster run."""
+"""Several writes that are published together or not at all, outside of Dagster runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lake_assets.lake.errors import LakeError
 
 @dataclass(slots=True)
 class Transaction:
-    """A branch of one's own, until its context ends.
+    """A temporary branch that collects writes until its context ends.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Transaction:
     branch
         The branch's name.
     commit
-        Set when the context has ended normally: the merge that published it.
+        The merge that published the writes. Set when the context has ended without an exception.
     """
 
     lake: Lake
@@ -38,11 +38,23 @@ class Transaction:
         metadata: Mapping[str, str] | None = None,
         partitions: Sequence[str] | None = None,
     ) -> AbstractContextManager[Write]:
-        """Open a writable place, as :meth:`Lake.write` does."""
+        """Open a writable folder, as :meth:`Lake.write` does.
+
+        Parameters
+        ----------
+        prefix, mode, message, metadata, partitions
+            As of :meth:`Lake.write`.
+        """
         return self.lake.write(self.branch, prefix, mode, message, metadata, partitions)
 
     def path(self, prefix: str) -> Snapshot:
-        """Return where a prefix is read as the transaction has it, its own writes included."""
+        """Return a snapshot of a prefix that includes the writes of this transaction.
+
+        Parameters
+        ----------
+        prefix
+            A folder or a file.
+        """
         return self.lake.path(self.branch, prefix)
 
 
@@ -55,21 +67,21 @@ def transaction(
     *,
     audit: Callable[[Commit], Audit] | Override | None = None,
 ) -> Generator[Transaction]:
-    """Begin at a branch's head; ending normally merges all writes into it at once, by an exception drops them.
+    """Open a transaction. At the end all writes are merged together; after an exception they are dropped.
 
     Parameters
     ----------
     lake, into, message, metadata
         As of :meth:`Lake.merge`.
     audit
-        What lets the writes into ``main``: a person's override, or what audits the commit that holds them all.
+        Required for ``main``: a person's override, or a function that audits the commit with all writes.
 
     Raises
     ------
     Unaudited
-        ``into`` is ``main``, and there is no audit, or it does not cover all writes; ``main`` is as it was.
+        ``into`` is ``main``, and there is no audit, or it does not cover all writes. ``main`` is unchanged.
     MergeConflict
-        ``into`` got other versions of the same folders meanwhile; it is as it was.
+        Another commit changed the same folders of ``into`` meanwhile. ``into`` is unchanged.
 
     Examples
     --------
@@ -86,9 +98,9 @@ def transaction(
         begun = Transaction(lake, branch)
         yield begun
         held = lake.head(branch)
-        told = audit(held) if callable(audit) else audit
-        begun.commit = lake.merge(branch, into, message or "Publish a transaction", metadata, told)
+        verdict = audit(held) if callable(audit) else audit
+        begun.commit = lake.merge(branch, into, message or "Publish a transaction", metadata, verdict)
     finally:
-        # What ended the work is what is to be reported.
+        # An error of the cleanup must not hide the error that ended the transaction.
         with suppress(LakeError):
             lake.delete_branch(branch)

@@ -1,6 +1,6 @@
-"""The manifest in every folder that an output replaces: its rows, data version and files.
+"""The manifest in every folder that an output replaces. It records the rows, data version and files of the folder.
 
-Two runs that write one partition differ in it, so that merging both is a conflict and never a mixture of their files.
+If two runs write the same partition, their manifests differ. So merging both is a conflict and never mixes their files.
 """
 
 from __future__ import annotations
@@ -23,11 +23,22 @@ MANIFEST = "_manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What was written to one folder: rows, version of the content, and file name to size in bytes.
+    """A description of what was written to one folder.
 
-    ``beside`` are the files in the folder beside it; ``columns`` says of each column what the file itself does not: of
-    CSV its type. ``windows`` are the time windows that are the asset's partitions, as :func:`.partitions.windows_of`
-    spells them.
+    Parameters
+    ----------
+    rows
+        The number of rows.
+    data_version
+        Version of the content.
+    files
+        File name to size in bytes.
+    beside
+        Name to size of the files in the folder beside it.
+    columns
+        What the files do not record about each column, such as the types of CSV columns.
+    windows
+        The time windows of the asset's partitions, as :func:`.partitions.windows_of` returns them.
     """
 
     rows: int
@@ -47,20 +58,24 @@ def write_manifest(
     columns: Sequence[Mapping[str, Any]] = (),
     windows: str = "",
 ) -> None:
-    """Write the manifest of the files that lie below ``root``.
+    """Write the manifest of the files in a folder.
 
     Parameters
     ----------
-    filesystem, root
+    filesystem
+        The file system.
+    root
         The folder.
-    rows, data_version
-        What it holds.
+    rows
+        The number of rows.
+    data_version
+        Version of the content.
     apart
-        The files in the folder beside it: not all of them are written anew.
+        Name to size of the files in the folder beside it.
     columns
-        What is to be known of each column.
+        What the files do not record about each column.
     windows
-        The time windows that are the asset's partitions.
+        The time windows of the asset's partitions.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -82,27 +97,48 @@ def write_manifest(
 
 
 def read_manifest(snapshot: Snapshot) -> Manifest:
-    """Read the manifest that a snapshot is, or of the folder that it holds."""
+    """Read the manifest of a snapshot.
+
+    Parameters
+    ----------
+    snapshot
+        A snapshot of a folder, or of the manifest itself.
+    """
     single = snapshot.prefix.endswith(f"/{MANIFEST}")
     return _read(snapshot.filesystem, snapshot.root if single else f"{snapshot.root}/{MANIFEST}")
 
 
 def manifest_in(filesystem: FileSystem, root: str) -> Manifest:
-    """Read the manifest of a folder."""
+    """Read the manifest of a folder.
+
+    Parameters
+    ----------
+    filesystem
+        The file system.
+    root
+        The folder.
+    """
     return _read(filesystem, f"{root}/{MANIFEST}")
 
 
 def _read(filesystem: FileSystem, path: str) -> Manifest:
     with filesystem.open_input_stream(path) as stream:
         content = json.loads(stream.readall())
-    held = content.get("beside", {}), content.get("columns", ()), content.get("windows", "")
-    return Manifest(content["rows"], content["data_version"], content["files"], *held)
+    optional = content.get("beside", {}), content.get("columns", ()), content.get("windows", "")
+    return Manifest(content["rows"], content["data_version"], content["files"], *optional)
 
 
 def moved_manifest(content: bytes, prefix: str) -> bytes:
-    """Return the manifest of a stream of format 1, all of which lay at its prefix, with its files where they lie now.
+    """Return the manifest of a stream of format 1 with the paths of format 2.
 
-    Rows and version stay: what moved is the same data.
+    In format 1 all files of a stream were at its prefix. Rows and version stay, since the data are the same.
+
+    Parameters
+    ----------
+    content
+        The manifest of format 1.
+    prefix
+        The asset's folder.
     """
     manifest = json.loads(content)
     folder = f"{beside(prefix)}/"

@@ -1,4 +1,4 @@
-"""Partitions of an asset that a write leaves alone: what is written must be readable together with them."""
+"""Compares a write with the asset's other partitions: readers must be able to read them together."""
 
 from __future__ import annotations
 
@@ -13,34 +13,38 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
 
 _FIRST = 16
-"""Partitions that a write is compared with, from the first on: its cost must not follow their number."""
+"""The number of partitions that a write is compared with, so that its cost does not grow with their number."""
 
 
-def refuse_unlike(
+def refuse_incompatible(
     lake: Lake,
     commit: str,
     prefix: str,
     written: Mapping[str, pyarrow.Schema],
     read: Callable[[str], pyarrow.Schema | None],
 ) -> None:
-    """Refuse a write whose columns no reader could bring together with those of the asset's other partitions.
+    """Refuse a write whose columns have no common type with those of the asset's other partitions.
 
-    It is compared with the first partitions and with the one written last. What two runs write at once is found by the
-    reader, which names column and partitions, too.
+    It is compared with the first partitions and with the one written last. If two runs write incompatible partitions at
+    the same time, the reader finds it, and also names the column and the partitions.
 
     Parameters
     ----------
+    lake
+        The lake.
     commit
-        What the write begins from.
+        The commit that the write starts from.
+    prefix
+        The asset's folder.
     written
         Folder below the prefix to the columns written there.
     read
-        Returns the columns of a file that the commit holds, by its path; None where it has none.
+        Returns the columns of a file of the commit, given its path; None if the file records none.
 
     Raises
     ------
     RefusedColumn
-        A column has types that no third one holds; names it and the partitions.
+        No type can hold the values of both types of a column. The message names the column and the partitions.
     """
     if "" in written:
         return
@@ -76,6 +80,6 @@ def _others(lake: Lake, commit: str, prefix: str, written: Collection[str]) -> I
 
 
 def _other(path: str, prefix: str, written: Collection[str]) -> str | None:
-    """Return the partition folder of a file, where the write leaves it alone."""
+    """Return the partition folder of a file; None if it has none, or the write replaces it."""
     folder = path.rpartition("/")[0]
     return None if "=" not in folder or folder[len(prefix) + 1 :] in written else folder

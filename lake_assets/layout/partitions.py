@@ -1,8 +1,8 @@
 """Partition keys as Hive-style folders: ``2017-07-28-08:00`` is ``day=2017-07-28/hour=08``.
 
-A folder spells its key: a time in the definition's own zone, with the UTC offset where the key has one. Engines take
-wall-clock times apart at the end of summer time no better than people do, so a window is never measured here: which
-columns there are follows from the cron schedule, and so all keys of a definition have the same.
+A folder contains the time of its key, in the time zone of the definition, and with the UTC offset if the key has one.
+The columns follow from the cron schedule, and not from the length of a window, which changes with daylight saving time.
+So all keys of a definition have the same columns.
 """
 
 from __future__ import annotations
@@ -26,29 +26,39 @@ from lake_assets._dagster import CroniterShim, dst_safe_strptime, get_timezone
 from lake_assets.frames.hive_folders import ESCAPED, PartitionValues, folder
 
 _LONGEST = 255
-"""Bytes of a folder's name that file systems take."""
+"""The longest folder name, in bytes, that file systems accept."""
 _NULL = "__HIVE_DEFAULT_PARTITION__"
-"""What engines read as null in a folder's name."""
+"""The partition value that engines read as null."""
 
 _UTC = frozenset({"utc", "uct", "gmt", "zulu", "universal", "greenwich"})
 _HOUR = re.compile(r"(?P<hour>\d\d)(?P<minute>\d\d)?(?P<offset>[+-]\d{4,6})?")
 
 
 class PartitionKeyError(ValueError):
-    """A partition key, or a dimension's name, that no folder can spell."""
+    """A partition key or dimension name that cannot be a folder's name."""
 
 
 def partition_columns(definition: PartitionsDefinition[str], key: str) -> PartitionValues:
-    """Return a partition's columns.
+    """Return the partition columns of a key, with their values.
 
-    A time window has the ``day`` of its start and, where several start on one day, ``hour`` and, within one hour,
-    ``minute``, in the zone of the definition. The hour has the offset that the key has: ``02+0100`` is the second
-    one at the end of summer time. A multi-partition has one column a dimension; any other key stands in ``partition``.
+    - A time window has the column ``day``: the day of its start, in the time zone of the definition.
+    - If several windows may start on one day, it also has ``hour``. If several may start in one hour, it also has
+      ``minute``. The hour has a UTC offset if the key has one: ``02+0100`` is the second hour 02 on the day when
+      daylight saving time ends.
+    - A multi-partition key has one column per dimension.
+    - Any other key has the column ``partition``.
+
+    Parameters
+    ----------
+    definition
+        The partitions definition.
+    key
+        Partition key.
 
     Raises
     ------
     PartitionKeyError
-        No folder can spell this key.
+        The key cannot be a folder's name.
     """
     if isinstance(definition, TimeWindowPartitionsDefinition):
         return _time_columns(definition, key)
@@ -59,7 +69,13 @@ def partition_columns(definition: PartitionsDefinition[str], key: str) -> Partit
 
 
 def column_names(definition: PartitionsDefinition[str]) -> list[str]:
-    """Return the names of a definition's partition columns, outermost folder first: all its partitions have them."""
+    """Return the names of the partition columns of a definition, outermost folder first.
+
+    Parameters
+    ----------
+    definition
+        The partitions definition.
+    """
     if isinstance(definition, TimeWindowPartitionsDefinition):
         cadence = _cadence(definition)
         return ["day", *["hour"] * cadence.hours, *["minute"] * cadence.minutes]
@@ -69,9 +85,14 @@ def column_names(definition: PartitionsDefinition[str]) -> list[str]:
 
 
 def windows_of(definition: PartitionsDefinition[str] | None) -> str:
-    """Return the time windows that are a definition's partitions: cron schedule and zone; empty where it has none.
+    """Return the time windows of a definition: cron schedule and time zone; empty if it has no time windows.
 
-    A weekly and a daily asset have the same folders, and what stands in them is not the same.
+    They tell apart definitions with folders of the same names, such as a weekly and a daily one.
+
+    Parameters
+    ----------
+    definition
+        The partitions definition; None for an unpartitioned asset.
     """
     if isinstance(definition, TimeWindowPartitionsDefinition):
         zone = "UTC" if _is_utc(definition.timezone) else definition.timezone
@@ -87,12 +108,28 @@ def _is_utc(zone: str) -> bool:
 
 
 def folders(definition: PartitionsDefinition[str], keys: Iterable[str]) -> dict[str, str]:
-    """Return partition key to folder."""
+    """Return the folder of each partition key.
+
+    Parameters
+    ----------
+    definition
+        The partitions definition.
+    keys
+        The partition keys.
+    """
     return {key: folder(partition_columns(definition, key)) for key in keys}
 
 
-def key_of(definition: PartitionsDefinition[str], place: str) -> str | None:
-    """Return the partition whose folder this is; None where it is no partition's."""
+def partition_key_of(definition: PartitionsDefinition[str], place: str) -> str | None:
+    """Return the partition key of a folder; None if the folder belongs to no partition.
+
+    Parameters
+    ----------
+    definition
+        The partitions definition.
+    place
+        The folder below the asset's.
+    """
     columns = {unquote(name): unquote(value) for name, _, value in (part.partition("=") for part in place.split("/"))}
     try:
         candidates = list(_keys(definition, columns))
@@ -102,7 +139,7 @@ def key_of(definition: PartitionsDefinition[str], place: str) -> str | None:
 
 
 def _keys(definition: PartitionsDefinition[str], columns: PartitionValues) -> Iterator[str]:
-    """Yield the keys that may have these columns."""
+    """Yield the keys that may have these partition columns."""
     if isinstance(definition, TimeWindowPartitionsDefinition):
         yield from _time_keys(definition, columns)
     elif isinstance(definition, MultiPartitionsDefinition):
@@ -112,7 +149,7 @@ def _keys(definition: PartitionsDefinition[str], columns: PartitionValues) -> It
 
 
 class _Cadence(NamedTuple):
-    """Whether several windows may start on one day and in one hour, and the minute where it is always the same."""
+    """Whether several windows may start on one day, and in one hour; and the minute, if it is always the same."""
 
     hours: bool
     minutes: bool
@@ -129,15 +166,15 @@ def _time_columns(definition: TimeWindowPartitionsDefinition, key: str) -> Parti
     start = definition.time_window_for_partition_key(key).start
     offset = _has_offset(definition, key)
     if _spelled(definition, start, offset) != key:
-        # Near a change of the clocks Dagster may find the next window, and two keys must not share a folder.
+        # Near a change of the clocks Dagster may return the next window. But two keys must not share a folder.
         start = dst_safe_strptime(key, definition.timezone, definition.fmt)
     cadence = _cadence(definition)
     columns = {"day": start.date().isoformat()}
     if cadence.hours:
-        # Where the clocks change by half an hour, Dagster's hours begin half an hour later from then on.
+        # After the clocks changed by half an hour, Dagster's hours begin half an hour later.
         minute = "" if cadence.minutes or start.minute == cadence.minute else f"{start:%M}"
-        told = offset and not _is_utc(definition.timezone)
-        columns["hour"] = f"{start:%H}{minute}" + (f"{start:%z}" if told else "")
+        shows_offset = offset and not _is_utc(definition.timezone)
+        columns["hour"] = f"{start:%H}{minute}" + (f"{start:%z}" if shows_offset else "")
     if cadence.minutes:
         columns["minute"] = f"{start:%M}"
     return columns
@@ -156,17 +193,17 @@ def _time_keys(definition: TimeWindowPartitionsDefinition, columns: PartitionVal
     if hour["minute"] is not None:
         yield _spelled(definition, start, hour["offset"] is not None)
         return
-    # A minute of this name may be there twice or, in a gap, not at all: both readings, each measured in UTC.
+    # At a change of the clocks, a local time may exist twice or not at all. Try both readings, each in UTC.
     moments = {start.timestamp(), start.replace(fold=1).timestamp()} if hour["offset"] is None else {start.timestamp()}
     span = timedelta(minutes=1) if cadence.minutes else timedelta(hours=1) if cadence.hours else timedelta(days=2)
     for moment in sorted(moments):
-        # Not in the zone: two times that differ in their fold alone are equal, and Dagster keeps answers by the window.
+        # Use UTC: two local times that differ only in `fold` are equal, and Dagster caches its answer by the window.
         window = (datetime.fromtimestamp(time, timezone.utc) for time in (moment, moment + span.total_seconds()))
         yield from definition.get_partition_keys_in_time_window(TimeWindow(*window))
 
 
 def _has_offset(definition: TimeWindowPartitionsDefinition, key: str) -> bool:
-    """Tell whether a key has its UTC offset: by the definition's format, or as the second of two hours of one name."""
+    """Return whether a key has a UTC offset: by the definition's format, or because its local hour exists twice."""
     if "%z" in definition.fmt:
         return True
     try:
@@ -183,22 +220,22 @@ def _spelled(definition: TimeWindowPartitionsDefinition, start: datetime, offset
 
 def _checked(key: str, columns: PartitionValues) -> PartitionValues:
     for name, value in columns.items():
-        fault = _fault(name, value)
-        if fault:
-            raise PartitionKeyError(f"partition key {str(key)!r} cannot be a folder: {fault}")
+        problem = _problem(name, value)
+        if problem:
+            raise PartitionKeyError(f"partition key {str(key)!r} cannot be a folder: {problem}")
     return columns
 
 
-def _fault(name: str, value: str) -> str | None:
+def _problem(name: str, value: str) -> str | None:
     if not value:
         return f"its {name} is empty; give it a name"
     if value == _NULL:
         return f"engines read {_NULL} as null; give it another name"
     if name.startswith(("_", ".")):
-        return f"engines pass over folders that begin with {name[0]!r}; name the dimension {name!r} otherwise"
+        return f"engines ignore folders that begin with {name[0]!r}; rename the dimension {name!r}"
     for text in (name, value):
         if "\0" in text or any(unicodedata.category(char) in ("Cc", "Cs") and char not in ESCAPED for char in text):
-            return f"{text!r} has characters that no file system keeps; leave out control characters and half ones"
+            return f"{text!r} has control characters or unpaired surrogates; leave them out"
     if len(folder({name: value}).encode()) > _LONGEST:
-        return f"a folder's name holds {_LONGEST} bytes, and {name}=… would have more; give it a shorter name"
+        return f"a folder's name can have {_LONGEST} bytes, and {name}=… would have more; give it a shorter name"
     return None

@@ -1,4 +1,4 @@
-"""The NoSQL store contract: tables of items by key, each table reflecting one published lake commit."""
+"""The NoSQL store contract: tables of items by key. Each table reflects one published commit of the lake."""
 
 from __future__ import annotations
 
@@ -17,12 +17,24 @@ SaveMode = Literal["append", "overwrite", "errorifexists", "ignore"]
 """Spark's DataFrameWriter modes; ``append`` upserts by key."""
 
 Key = str | int | tuple[str | int, ...]
-"""One value, or a partition key followed by sort keys."""
+"""A single value, or a partition key followed by sort keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What one write did: items put, items deleted, items left since a newer one was there, rows now."""
+    """The result of a write.
+
+    Parameters
+    ----------
+    put
+        Number of items written.
+    deleted
+        Number of items deleted.
+    kept
+        Number of items not written, because the stored item is newer.
+    row_count
+        Number of items in the table after the write.
+    """
 
     put: int
     deleted: int
@@ -31,56 +43,81 @@ class WriteResult:
 
 
 class NoSQLError(Exception):
-    """A store operation that failed; the message names store and table, and what to do."""
+    """An operation of the store failed. The message names the store, the table and the remedy."""
 
 
 class TableNotFound(NoSQLError):
-    """No table of that name."""
+    """There is no table of that name."""
 
 
 class TableExists(NoSQLError):
-    """``errorifexists``, and the table is there."""
+    """The mode is ``errorifexists``, and the table exists."""
 
 
 class SchemaMismatch(NoSQLError):
-    """The frame's columns or key are not the table's; nothing was written."""
+    """The frame's columns or key do not match the table. Nothing was written."""
 
 
 class StaleWrite(NoSQLError):
-    """The table no longer reflects the commit that the write was computed from; nothing was written."""
+    """The table no longer reflects the commit that the write was computed from. Nothing was written."""
 
 
 class NoSQLStore(Protocol):
-    """Tables of items. All of a write is visible at once, or nothing is, through a ``kill -9`` too."""
+    """Tables of items. A write is atomic, even if its process is killed."""
 
     def tables(self) -> tuple[str, ...]:
-        """Names of all tables, sorted."""
+        """Return the names of all tables, sorted."""
         ...
 
     def schema(self, table: str) -> pyarrow.Schema:
-        """Columns of a table, the key columns first and not nullable."""
+        """Return the columns of a table. The key columns come first and are not nullable."""
         ...
 
     def key(self, table: str) -> tuple[str, ...]:
-        """Names of the key columns: partition key, then sort keys."""
+        """Return the names of the key columns: the partition key, then the sort keys."""
         ...
 
     def source_commit(self, table: str) -> str | None:
-        """Return the lake commit the table reflects; None where the table is absent or never had one."""
+        """Return the lake commit that a table reflects. None if there is no table, or it reflects no commit."""
         ...
 
     def row_count(self, table: str) -> int:
-        """Return the number of items, without a scan where the store keeps it."""
+        """Return the number of items, without a scan if the store keeps this number."""
         ...
 
     def get(self, table: str, key: Key) -> dict[str, Any] | None:
-        """Return one item as column name to Python value, or None."""
+        """Return one item, or None.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        key
+            The item's key.
+
+        Returns
+        -------
+        dict
+            Column name to Python value.
+        """
         ...
 
     def scan(
         self, table: str, start: Key | None = None, end: Key | None = None, batch_size: int = 65_536
     ) -> Iterator[pyarrow.RecordBatch]:
-        """Yield items with ``start <= key < end`` in key order, from one consistent snapshot of the table."""
+        """Yield items in key order, from one consistent snapshot of the table.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        start
+            First key. None for the beginning of the table.
+        end
+            The key before which to stop. None for the end of the table.
+        batch_size
+            Maximal number of items in a batch.
+        """
         ...
 
     def write(
@@ -101,43 +138,47 @@ class NoSQLStore(Protocol):
 
         Parameters
         ----------
+        table
+            Name of the table. It is created if it does not exist.
         items
-            The rows; of two with the same key the one that is greatest by ``newest_by`` stays (without
-            ``newest_by`` such a frame is refused with :class:`SchemaMismatch` naming a key).
+            The rows. If two have the same key, the greater one by ``newest_by`` is written. Without ``newest_by``
+            such a frame is refused with :class:`SchemaMismatch`.
         key
-            Key columns, strings or integers, never null.
+            Names of the key columns. These contain strings or integers, and no nulls.
+        mode
+            What to do with existing items; see :data:`SaveMode`.
         newest_by
-            With ``append``: an item replaces the stored one only where its values of these columns are greater,
-            or equal and the rest of the row is greater in its encoded form: the outcome is the same in any order.
+            With ``append``, an item replaces the stored one only if it is greater by these columns. If it is equal,
+            the encoded rows are compared. So the result does not depend on the order of writes.
         delete
-            Keys (a frame of the key columns) that are deleted first, in the same transaction.
+            A frame of the key columns: keys of items that are deleted first, in the same transaction.
         allow_overwrite_schema
-            Lets a new column in; stored rows have null there. Without it such a write is refused. A column of
-            another type or a missing column is always refused except with ``overwrite``.
+            Allow new columns, which are null in stored rows. Otherwise such a write is refused. A missing column, or
+            a column of another type, is always refused, except with ``overwrite``.
         source_commit
-            The lake commit that the table reflects after this write, stored in the same transaction.
+            The lake commit that the table reflects after this write. It is stored in the same transaction.
         expected_commit, check_expected
-            With ``check_expected`` the table must reflect ``expected_commit`` (None: absent or none) when the
-            transaction begins, or :class:`StaleWrite` is raised.
+            With ``check_expected``, :class:`StaleWrite` is raised unless the table reflects ``expected_commit`` when
+            the transaction begins. None stands for no table or no commit.
         """
         ...
 
     def delete(self, table: str, keys: Sequence[Key]) -> int:
-        """Delete items by key and return how many there were."""
+        """Delete items by key, and return the number of deleted items."""
         ...
 
     def drop(self, table: str) -> None:
-        """Remove a table, its schema and its commit; an absent one is :class:`TableNotFound`."""
+        """Remove a table with its schema and its commit. Raise :class:`TableNotFound` if it does not exist."""
         ...
 
     def caches(self) -> tuple[Cache, ...]:
-        """Return the folders that the store keeps beside its data; empty where it has none."""
+        """Return the store's temporary folders, by kind. Empty if there are none."""
         ...
 
     def clean(self) -> None:
-        """Remove what no live process uses of :meth:`caches`."""
+        """Remove the folders of :meth:`caches` that no running process uses."""
         ...
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Release the store."""
         ...

@@ -1,8 +1,8 @@
-"""The outbox contract: updates leave the project once each, with the commit that they come from.
+"""The outbox contract: exactly-once delivery of updates to an external output, commit by commit.
 
-The marker of the last commit delivered changes in the same transaction as the updates, so whoever sends next knows
-where to go on, wherever the last sender was killed. Every outbox passes the one contract suite in
-``lake_assets_tests/outbox``. This folder knows nothing of Dagster.
+The marker of the last delivered commit changes in the same transaction as the updates. So the next sender knows where
+to continue, even if the last one was killed. Every outbox passes the contract suite in ``lake_assets_tests/outbox``.
+This folder does not know Dagster.
 """
 
 from __future__ import annotations
@@ -14,29 +14,31 @@ from typing import Any, Protocol
 
 
 class OutboxError(Exception):
-    """Something an outbox could not do; names the output and the remedy."""
+    """An operation of an outbox failed. The message names the output and the remedy."""
 
 
 class OutboxUnavailable(OutboxError):
-    """The output does not answer, is full or may not be written. Nothing is lost: the next sender goes on."""
+    """The output does not answer, is full, or is not writable. Nothing is lost: the next sender continues."""
 
 
 class OutboxTaken(OutboxError):
-    """Another sender is, or became, the only one."""
+    """Another sender is active, or has taken over."""
 
 
 class OutboxDamaged(OutboxError):
-    """The output or its marker is not as a sender left it."""
+    """The output or its marker was changed by another program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a key stands for from now on.
+    """The new value of a key.
 
     Parameters
     ----------
-    key, value
-        Anything that JSON can say; the keys of one outbox are of one type. The value None: the key is gone.
+    key
+        Any JSON value. The keys of one outbox have the same type.
+    value
+        Any JSON value. None means that the key was removed.
     """
 
     key: Any
@@ -44,58 +46,58 @@ class Update:
 
 
 class Outbox(Protocol):
-    """An output, by its address. Nothing is opened or made until it is used."""
+    """An output with an address. It is opened or created when it is first used."""
 
     @property
     def address(self) -> str:
-        """What names the output, in errors and metadata; never holds credentials."""
+        """Name of the output in errors and metadata. It never contains credentials."""
         ...
 
     def delivered(self) -> str | None:
-        """Return the last commit delivered; None where none was. Disturbs no sender.
+        """Return the last delivered commit, or None. This does not affect a sender.
 
         Raises
         ------
         OutboxError
-            It cannot be read within the deadline.
+            The marker cannot be read within the deadline.
         """
         ...
 
     def sender(self) -> AbstractContextManager[Sender]:
-        """Become the only sender, until the context ends.
+        """Become the only sender until the context ends.
 
-        What an earlier one left unfinished is undone first. One that still runs can commit nothing from now on, or is
-        waited for.
+        An unfinished delivery of an earlier sender is undone first. A sender that is still running cannot commit any
+        more, or is waited for, depending on the output.
 
         Raises
         ------
         OutboxError
-            That is not possible within the deadline.
+            This is not possible within the deadline.
         """
         ...
 
 
 class Sender(Protocol):
-    """The only sender of an outbox. After an error it sends no more: open another."""
+    """The only sender of an outbox. It cannot be used after an error: open another one."""
 
     @property
     def delivered(self) -> str | None:
-        """The last commit delivered, by this sender or an earlier one; None where none was."""
+        """The last commit delivered by this or an earlier sender, or None."""
         ...
 
     def deliver(self, commit: str, updates: Iterable[Update]) -> int:
-        """Send a commit's updates and its marker, in one transaction; return how many updates.
+        """Send a commit's updates and its marker in one transaction. Return the number of updates.
 
         Parameters
         ----------
         commit
-            A published commit, later than the last one delivered.
+            A published commit, later than the last delivered one.
         updates
-            Taken one by one, never collected. Where they raise, nothing is sent.
+            The updates. They are consumed one by one. If the iterator raises, nothing is sent.
 
         Raises
         ------
         OutboxError
-            It failed; the next sender's ``delivered`` tells whether the transaction was committed all the same.
+            The delivery failed. The transaction may still have been committed; see ``delivered`` of the next sender.
         """
         ...

@@ -1,14 +1,14 @@
-"""An outbox in a Kafka topic: one transaction for a commit's updates and the marker that it was delivered.
+"""An outbox in a Kafka topic: one transaction contains a commit's updates and its marker.
 
-The marker stands in a compacted topic of its own, as Kafka Connect keeps the offsets of an exactly-once source beside
-its records (KIP-618), and for the same reason a sender first becomes the only one (``init_transactions`` under a stable
-``transactional.id`` aborts what an earlier one left open, waits for what it was committing, and fences it), and only
-then reads the marker, with ``read_committed``. The calls are in the order of ``examples/eos-transactions.py`` of
-confluent-kafka-python. Unlike there, nothing is tried again after an error: librdkafka warns that its state may be
-wrong then, and the next sender finds out whether the transaction was committed.
+The marker is in a separate compacted topic, similar to the offsets of exactly-once sources in Kafka Connect (KIP-618).
+A sender first calls ``init_transactions`` with a stable ``transactional.id``. This fences an earlier sender: it aborts
+its open transaction, or waits for its running commit. Only then does the sender read the marker, with
+``read_committed``. The calls are in the order of ``examples/eos-transactions.py`` of confluent-kafka-python. Nothing
+is retried after an error, since librdkafka warns that its state may then be wrong. The next sender finds out whether
+the transaction was committed.
 """
 
-# The client's error codes begin with an underscore where they are its own and not the servers'.
+# The client's own error codes, as opposed to the servers', begin with an underscore.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -40,15 +40,20 @@ if TYPE_CHECKING:
     from lake_assets.kafka.cluster import KafkaCluster
 
 MARKERS = "-delivered"
-"""What the name of a topic of markers ends with."""
+"""Suffix of the name of a marker topic."""
 
 TRANSACTION_TIMEOUT = 15 * 60
-"""Seconds that one transaction may take: the most that a broker allows by default. The next sender waits for none of
-it; but what a killed one left open keeps readers of what comes after it waiting so long where no next one comes."""
+"""Maximal seconds of a transaction: the most that a broker allows by default.
+
+The next sender does not wait for it. But if a killed sender left a transaction open and there is no next sender,
+readers have to wait this long for later records.
+"""
 
 LARGEST = 8 << 20
-"""Bytes of the largest record of a topic that is made here: a key of 1 MiB, the longest line that a topic holds unless
-configured, and in its value each byte may be escaped."""
+"""Maximal size in bytes of a record in a topic that is created here.
+
+A key may have 1 MiB, the default limit of a topic's records, and each of its bytes may be escaped in the value.
+"""
 
 _BATCH = 4096
 _ABORT = 5.0
@@ -57,7 +62,7 @@ _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PR
 
 @dataclass(frozen=True, slots=True)
 class _Marker:
-    """The last commit delivered, the lake it is of, and the id of the topic it was delivered to."""
+    """The last delivered commit, its lake, and the id of the topic that it was delivered to."""
 
     commit: str
     repository: str
@@ -65,21 +70,21 @@ class _Marker:
 
 
 class KafkaOutbox:
-    """A topic of JSON records such as ``{"key":"dog","value":2}`` under their key; null for a key that is gone.
+    """A topic of JSON records such as ``{"key":"dog","value":2}``. The record of a removed key has a null value.
 
     Readers set ``isolation.level`` to ``read_committed``.
 
     Parameters
     ----------
     cluster
-        Where the topic is.
+        The Kafka cluster.
     topic
-        Its name. It (one partition) and the topic of its marker are made where they are missing. Deleted, it is
-        delivered anew.
+        Name of the topic. It is created with one partition if it is missing, and so is its marker topic. If it is
+        deleted, everything is delivered again.
     repository
-        The lake whose commits are delivered; kept in the marker, for people.
+        The lake whose commits are delivered. It is stored in the marker for information.
     fields
-        Names of key and value in a record.
+        Field names of key and value in a record.
 
     Examples
     --------
@@ -95,11 +100,11 @@ class KafkaOutbox:
 
     @property
     def address(self) -> str:
-        """The topic's address."""
+        """The URL of the topic."""
         return _address(self._cluster, self._topic)
 
     def delivered(self) -> str | None:
-        """Return the commit in the marker; None where there is no marker, or its topic was deleted."""
+        """Return the commit in the marker. None if there is no marker, or its topic was deleted."""
         with _translated(self._cluster, self._topic):
             try:
                 topic_id = self._cluster.topic(self._topic).id
@@ -110,7 +115,7 @@ class KafkaOutbox:
 
     @contextmanager
     def sender(self) -> Generator[KafkaSender]:
-        """Fence every earlier sender, then read the marker."""
+        """Fence earlier senders, then read the marker; see :meth:`Outbox.sender`."""
         with _translated(self._cluster, self._topic):
             topic_id = self._made(self._topic, {"max.message.bytes": str(LARGEST)})
             self._made(self._topic + MARKERS, {"cleanup.policy": "compact"})
@@ -118,9 +123,9 @@ class KafkaOutbox:
                 **{
                     "transactional.id": f"lake_assets.{self._topic}",
                     "transaction.timeout.ms": TRANSACTION_TIMEOUT * 1000,
-                    # How large a record may be is for the topic to say.
+                    # The topic's setting limits the size of records.
                     "message.max.bytes": 1_000_000_000,
-                    # Java's, so that a key has the same partition here and in what Spark writes.
+                    # Java's partitioner, so that Spark writes a key to the same partition.
                     "partitioner": "murmur2_random",
                 }
             )
@@ -130,7 +135,7 @@ class KafkaOutbox:
         yield KafkaSender(self._cluster, self._topic, producer, delivered, marker, self._fields)
 
     def _made(self, topic: str, config: dict[str, str]) -> str:
-        """Return a topic's id; make it where it is missing, with as many replicas as the brokers are set to."""
+        """Return a topic's id. Create a missing topic with the brokers' default number of replicas."""
         with suppress(TopicMissing):
             return self._cluster.topic(topic).id
         self._cluster.create_topic(topic, replication=-1, config=config, exist_ok=True)
@@ -138,7 +143,7 @@ class KafkaOutbox:
 
 
 class KafkaSender:
-    """The producer that fenced the earlier ones."""
+    """The producer that fenced earlier ones."""
 
     def __init__(
         self,
@@ -159,7 +164,7 @@ class KafkaSender:
 
     @property
     def delivered(self) -> str | None:
-        """The last commit delivered."""
+        """The last delivered commit."""
         return self._delivered
 
     def deliver(self, commit: str, updates: Iterable[Update]) -> int:
@@ -177,7 +182,7 @@ class KafkaSender:
                 self._producer.commit_transaction(self._cluster.deadline)
         except BaseException:
             self._failed = True
-            # Readers need not wait for the next sender to do it.
+            # So that readers need not wait for the next sender to abort it.
             with suppress(KafkaException):
                 self._producer.abort_transaction(min(_ABORT, self._cluster.deadline))
             raise
@@ -196,7 +201,7 @@ class KafkaSender:
         return sent
 
     def _produce(self, topic: str, key: bytes, value: bytes | None) -> None:
-        """Hand a record to the client; wait while its queue is full, as long as it gets shorter."""
+        """Pass a record to the client. If its queue is full, wait until the deadline."""
         end = time.monotonic() + self._cluster.deadline
         while True:
             try:
@@ -207,7 +212,7 @@ class KafkaSender:
                 self._producer.poll(0.1)
 
     def _flush(self) -> None:
-        """Wait until the servers have all records: not longer than the deadline for any of them."""
+        """Wait until the servers have all records. Fail if none is acknowledged within the deadline."""
         end, left = time.monotonic() + self._cluster.deadline, len(self._producer)
         while now := self._producer.flush(0.5):
             if now < left:
@@ -222,7 +227,7 @@ class KafkaSender:
                 yield
             except KafkaException as error:
                 if error.args[0].code() == KafkaError._FATAL:
-                    # Says only that the producer has failed for good; what comes next says why.
+                    # This error only says that the producer has failed. The next call's error has the reason.
                     self._producer.abort_transaction(min(_ABORT, self._cluster.deadline))
                 raise
 
@@ -232,27 +237,27 @@ def _address(cluster: KafkaCluster, topic: str) -> str:
 
 
 def _read_marker(cluster: KafkaCluster, topic: str, topic_id: str) -> str | None:
-    """Return the commit delivered to that very topic, by the topic of markers as far as it is committed now."""
+    """Return the commit that was last delivered to the topic with this id, according to the marker topic."""
     options = {"enable.partition.eof": True, "fetch.wait.max.ms": 10}
     consumer = cluster.consumer(**options)
-    to_commit = time.monotonic() + cluster.deadline
+    deadline = time.monotonic() + cluster.deadline
     found: bytes | None = None
     try:
-        # The end is asked for first: a sender at work would move it before it is reached, again and again.
+        # Read up to the current end. An active sender would move it again and again.
         _, end = consumer.get_watermark_offsets(TopicPartition(topic + MARKERS, 0), cluster.deadline)
         consumer.assign([TopicPartition(topic + MARKERS, 0, OFFSET_BEGINNING)])
         at = 0
         while at < end:
             message = consumer.poll(0.5)
             if message is None:
-                if time.monotonic() > to_commit:
+                if time.monotonic() > deadline:
                     raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
                 continue
             error = message.error()
             if error is None:
                 found, at = message.value(), (message.offset() or 0) + 1
             elif error.code() == KafkaError._PARTITION_EOF:
-                # What ends a transaction has an offset, too, but is no message.
+                # The end of a transaction has an offset, but is not delivered as a message.
                 break
             elif not error.retriable():
                 raise KafkaException(error)
@@ -268,8 +273,8 @@ def _commit_of(value: bytes | None, cluster: KafkaCluster, topic: str, topic_id:
         marker = msgspec.json.decode(value, type=_Marker)
     except msgspec.MsgspecError as error:
         raise OutboxDamaged(
-            f"the last record of topic {topic + MARKERS!r} is no marker ({error}): delete that topic to have every "
-            f"published commit delivered anew to {_address(cluster, topic)}"
+            f"the last record of topic {topic + MARKERS!r} is not a marker ({error}): delete that topic to deliver "
+            f"all published commits to {_address(cluster, topic)} again"
         ) from error
     return marker.commit if marker.topic_id == topic_id else None
 
@@ -282,14 +287,14 @@ def _translated(cluster: KafkaCluster, topic: str) -> Generator[None]:
         if error.args[0].code() in _FENCED:
             raise OutboxTaken(
                 f"another run took over {_address(cluster, topic)}, or one transaction took longer than "
-                f"{TRANSACTION_TIMEOUT} s: this one is not committed. Run again if no other run goes on"
+                f"{TRANSACTION_TIMEOUT} s: nothing was committed. Run again if no other run is active"
             ) from error
-        raise _told(failure(error.args[0], cluster.servers, topic)) from error
+        raise _outbox_error(failure(error.args[0], cluster.servers, topic)) from error
     except KafkaFailure as error:
-        raise _told(error) from error
+        raise _outbox_error(error) from error
 
 
-def _told(error: KafkaFailure) -> OutboxError:
+def _outbox_error(error: KafkaFailure) -> OutboxError:
     if isinstance(error, KafkaUnavailable):
-        return OutboxUnavailable(f"{error}. Nothing is lost: the next run goes on")
+        return OutboxUnavailable(f"{error}. Nothing is lost: the next run continues")
     return OutboxError(str(error))

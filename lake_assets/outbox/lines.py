@@ -1,8 +1,8 @@
-"""An outbox in a file: JSON lines, and beside it a marker that says how far they are committed.
+"""An outbox in a file of JSON lines, with a marker file that stores the committed size.
 
-Lines are appended and synced, then the marker replaces the old one in one rename: that is the commit. What stands past
-the marker's size belongs to a sender that was killed, and the next one cuts it off. Readers who want committed lines
-only use :func:`read_committed`.
+Lines are appended and synced. Then a new marker replaces the old one by a rename, which is the commit. Lines beyond the
+committed size were written by a sender that was killed, and the next sender removes them. To read committed lines only,
+use :func:`read_committed`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from lake_assets.outbox.contract import OutboxDamaged, OutboxError, OutboxTaken,
 from lake_assets.outbox.records import DEFAULT_FIELDS, Fields
 
 MARKER = ".delivered"
-"""What the marker's file name ends with."""
+"""Suffix of the marker's file name."""
 
 _BATCH = 4096
 _LOCK_TRIES = 0.05
-"""Seconds between tries; ``flock`` itself knows no deadline."""
+"""Seconds between attempts, since ``flock`` has no timeout."""
 
 _REMEDIES = {
     errno.ENOSPC: "free space, then run again",
@@ -37,14 +37,14 @@ _REMEDIES = {
     errno.EACCES: "give this user write permission",
     errno.EPERM: "give this user write permission",
     errno.EISDIR: "name a file, not a folder",
-    errno.EEXIST: "a file stands where its folder should be: choose another path",
-    errno.ENOTDIR: "a file stands where its folder should be: choose another path",
+    errno.EEXIST: "there is a file in place of its folder: choose another path",
+    errno.ENOTDIR: "there is a file in place of its folder: choose another path",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Marker:
-    """The last commit delivered, the lake it is of, and how many bytes of the output are committed."""
+    """The last delivered commit, its lake, and the committed size of the output in bytes."""
 
     commit: str | None = None
     repository: str = ""
@@ -52,18 +52,18 @@ class _Marker:
 
 
 class LinesOutbox:
-    """JSON lines such as ``{"key":"dog","value":2}``; the value of a key that is gone is null.
+    """JSON lines such as ``{"key":"dog","value":2}``. The value of a removed key is null.
 
     Parameters
     ----------
     path
-        The file. It and its folder are made where they are missing. Removed, it is delivered anew.
+        The file. It is created, with its folder, if it is missing. If it is removed, everything is delivered again.
     repository
-        The lake whose commits are delivered; kept in the marker, for people.
+        The lake whose commits are delivered. It is stored in the marker for information.
     deadline
         Seconds to wait for another sender.
     fields
-        Names of key and value in a line.
+        Field names of key and value in a line.
 
     Examples
     --------
@@ -83,13 +83,13 @@ class LinesOutbox:
         return str(self._path)
 
     def delivered(self) -> str | None:
-        """Return the commit in the marker; None where there is no marker, or its output was removed."""
+        """Return the commit in the marker. None if there is no marker, or its output was removed."""
         with _translated(self._path):
             return (_read_marker(self._path) or _Marker()).commit
 
     @contextmanager
     def sender(self) -> Generator[LinesSender]:
-        """Lock the file, waiting for another sender, and cut off what none committed."""
+        """Lock the file, waiting for another sender, and remove uncommitted lines; see :meth:`Outbox.sender`."""
         with _translated(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = _lock(self._path, time.monotonic() + self._deadline)
@@ -111,7 +111,7 @@ class LinesSender:
 
     @property
     def delivered(self) -> str | None:
-        """The last commit delivered."""
+        """The last delivered commit."""
         return self._marker.commit
 
     def deliver(self, commit: str, updates: Iterable[Update]) -> int:
@@ -121,7 +121,7 @@ class LinesSender:
         try:
             sent = self._append(updates)
         except BaseException:
-            # The next sender would do it; but a full disk wants its space back now.
+            # The next sender would also do this, but a full disk needs its space back now.
             with suppress(OSError):
                 self._file.truncate(self._marker.size)
             self._file.close()
@@ -131,7 +131,7 @@ class LinesSender:
             try:
                 _replace(_marker_of(self._path), msgspec.json.encode(marker))
             except BaseException:
-                # Whether it was replaced is for the next sender to see.
+                # It is not known whether the marker was replaced. The next sender will read it.
                 self._file.close()
                 raise
         self._marker = marker
@@ -149,19 +149,19 @@ class LinesSender:
 
 
 def read_committed(path: Path, fields: Fields = DEFAULT_FIELDS) -> Iterator[Update]:
-    """Yield the updates that are committed, oldest first; a sender may be at work meanwhile.
+    """Yield the committed updates, oldest first. A sender may be active at the same time.
 
     Parameters
     ----------
     path
         The file.
     fields
-        Names of key and value in a line.
+        Field names of key and value in a line.
 
     Raises
     ------
     OutboxDamaged
-        The file ends before its marker says.
+        The file is shorter than its committed size.
     """
     with _translated(path):
         left = (_read_marker(path) or _Marker()).size
@@ -171,26 +171,26 @@ def read_committed(path: Path, fields: Fields = DEFAULT_FIELDS) -> Iterator[Upda
         while left > 0:
             line = file.readline()
             if not line:
-                raise OutboxDamaged(f"{path} ends {left} bytes before what was delivered: something else wrote to it")
+                raise OutboxDamaged(f"{path} is {left} bytes shorter than delivered: another program wrote to it")
             left -= len(line)
             yield fields.decode(line)
 
 
 def _recover(path: Path, file: FileIO) -> _Marker:
-    """Return the marker of a locked file, from which what no sender committed is cut off."""
+    """Remove uncommitted lines from a locked file, and return its marker."""
     marker, size = _read_marker(path), os.fstat(file.fileno()).st_size
     if marker is None and size:
-        # Not of a killed sender, which leaves a marker before its first line: somebody's own file.
+        # A sender writes a marker before its first line. So this is a file of another program.
         raise OutboxDamaged(
-            f"{path} holds {size} bytes, and no marker says that they were delivered: choose another path, or move it"
+            f"{path} has {size} bytes, but no marker file, so it is not an outbox: choose another path, or move it"
         )
     if marker is None:
         marker = _Marker()
         _replace(_marker_of(path), msgspec.json.encode(marker))
     if size < marker.size:
         raise OutboxDamaged(
-            f"{path} holds {size} bytes, but {marker.size} were delivered: something else wrote to it. Put it back, "
-            "or remove it to have every published commit delivered anew"
+            f"{path} has {size} bytes, but {marker.size} were delivered: another program wrote to it. Restore it, "
+            "or remove it to deliver all published commits again"
         )
     file.truncate(marker.size)
     file.seek(marker.size)
@@ -202,7 +202,7 @@ def _marker_of(path: Path) -> Path:
 
 
 def _read_marker(path: Path) -> _Marker | None:
-    """Return the marker, or None: there is none, or the output that it speaks of was removed."""
+    """Return the marker. None if there is no marker, or its output was removed."""
     place = _marker_of(path)
     try:
         text = place.read_bytes()
@@ -212,12 +212,12 @@ def _read_marker(path: Path) -> _Marker | None:
         return None
     except msgspec.MsgspecError as error:
         raise OutboxDamaged(
-            f"{place} is no marker ({error}): remove it and {path} to have every published commit delivered anew"
+            f"{place} is not a marker ({error}): remove it and {path} to deliver all published commits again"
         ) from error
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Replace a file's bytes at once and for good, or not at all."""
+    """Replace a file's content atomically and durably."""
     aside = path.with_name(path.name + ".new")
     with aside.open("wb") as file:
         file.write(data)
@@ -237,19 +237,19 @@ def _write_all(file: FileIO, data: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _lock(path: Path, to_commit: float) -> FileIO:
-    """Return the file, open and locked; the kernel lets go of the lock when this process dies."""
+def _lock(path: Path, deadline: float) -> FileIO:
+    """Open and lock the file. The kernel releases the lock when this process dies."""
     while True:
-        # Unbuffered: what could not be written must not be tried again when it is closed.
+        # Unbuffered, so that a failed write is not repeated on closing.
         file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(path, file):
                 return file
         except BlockingIOError:
-            if time.monotonic() > to_commit:
+            if time.monotonic() > deadline:
                 file.close()
-                raise OutboxTaken(f"{path} is being written by another run: run again when that has ended") from None
+                raise OutboxTaken(f"another run is writing to {path}: run again when that has ended") from None
         except BaseException:
             file.close()
             raise
@@ -258,7 +258,7 @@ def _lock(path: Path, to_commit: float) -> FileIO:
 
 
 def _is_at(path: Path, file: FileIO) -> bool:
-    """Tell whether an open file is still the one of that name."""
+    """Tell whether an open file is still the file at a path."""
     try:
         return path.stat().st_ino == os.fstat(file.fileno()).st_ino
     except FileNotFoundError:
@@ -270,5 +270,5 @@ def _translated(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "see to it, then run again")
+        remedy = _REMEDIES.get(error.errno or 0, "fix this, then run again")
         raise OutboxUnavailable(f"{path} cannot be used: {error.strerror or error}: {remedy}") from error

@@ -1,4 +1,4 @@
-"""How an update is spelled: the JSON of a line or of a topic's record, and the key of that record."""
+"""The encoding of updates: the JSON of a line or of a topic's record, and the record's key."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _encode = msgspec.json.encode
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The names that an update's key and value have in its record, such as ``{"word":"dog","count":2}``.
+    """The field names of key and value in a record, such as in ``{"word":"dog","count":2}``.
 
     Parameters
     ----------
     key, value
-        The names.
+        The field names.
     """
 
     key: str = "key"
@@ -31,21 +31,34 @@ class Fields:
             raise ValueError(f"an update's key and its value are both called {self.key!r}: give them two names")
 
     def encode(self, update: Update) -> bytes:
-        """Return an update as JSON; the value of a key that is gone is null.
+        """Encode an update as JSON. The value of a removed key is null.
+
+        Parameters
+        ----------
+        update
+            The update.
 
         Raises
         ------
         TypeError
-            JSON has no such type.
+            Key or value has a type that JSON does not support.
         ValueError
-            The value is NaN or infinite: JSON would say that the key is gone.
+            The value is NaN or infinite, which JSON would encode as null.
         """
         if isinstance(update.value, float) and not isfinite(update.value):
-            raise ValueError(f"the value of {update.key!r} is {update.value}, which JSON cannot say: send it as text")
+            raise ValueError(
+                f"the value of {update.key!r} is {update.value}, which JSON does not have: send it as text"
+            )
         return _encode({self.key: update.key, self.value: update.value})
 
     def decode(self, record: bytes) -> Update:
-        """Return the update that JSON spells."""
+        """Decode an update from JSON.
+
+        Parameters
+        ----------
+        record
+            The JSON of a line or record.
+        """
         fields = msgspec.json.decode(record)
         return Update(fields[self.key], fields[self.value])
 
@@ -54,5 +67,5 @@ DEFAULT_FIELDS = Fields()
 
 
 def key_bytes(key: Any) -> bytes:
-    """Return a key as a topic's record has it: text as it is, anything else as JSON, equal keys as equal bytes."""
+    """Encode the key of a topic's record: text as UTF-8, anything else as JSON. Equal keys give equal bytes."""
     return key.encode() if isinstance(key, str) else _encode(key, order="deterministic")

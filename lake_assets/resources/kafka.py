@@ -1,4 +1,4 @@
-"""Kafka as a Dagster resource: settings only; a cluster is reached when one is asked for."""
+"""Kafka as a Dagster resource. It has only settings, and connects when a cluster is used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class KafkaResource(ConfigurableResource["KafkaResource"]):
-    """How Kafka is reached, whichever the servers.
+    """Connection settings of Kafka, for any servers.
 
     Parameters
     ----------
@@ -21,22 +21,28 @@ class KafkaResource(ConfigurableResource["KafkaResource"]):
     sasl_mechanism
         PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
     sasl_username, sasl_password
-        Credentials; give them as ``EnvVar``, so that no page shows them.
+        Credentials. Give them as ``EnvVar``, so that Dagster's UI does not show them.
     ssl_ca
-        Path of the certificates (PEM) that servers are trusted by; empty for the system's.
+        Path of the trusted CA certificates (PEM). Empty for the system's certificates.
     deadline
-        Seconds after which a call gives up.
+        Seconds after which a call fails.
     """
 
     security_protocol: str = Field(default="PLAINTEXT", description="Security protocol")
-    sasl_mechanism: str = Field(default="PLAIN", description="Mechanism of SASL")
-    sasl_username: str = Field(default="", description="User of SASL", repr=False)
-    sasl_password: str = Field(default="", description="Password of SASL", repr=False)
-    ssl_ca: str = Field(default="", description="PEM file of trusted certificates; the system's if empty")
-    deadline: float = Field(default=30.0, description="Seconds until a call gives up")
+    sasl_mechanism: str = Field(default="PLAIN", description="SASL mechanism")
+    sasl_username: str = Field(default="", description="SASL user", repr=False)
+    sasl_password: str = Field(default="", description="SASL password", repr=False)
+    ssl_ca: str = Field(default="", description="PEM file of trusted CA certificates; the system's if empty")
+    deadline: float = Field(default=30.0, description="Seconds after which a call fails")
 
     def cluster(self, servers: str) -> KafkaCluster:
-        """Return a cluster by its bootstrap servers; nothing is connected to yet."""
+        """Return a cluster. Nothing is connected yet.
+
+        Parameters
+        ----------
+        servers
+            Bootstrap servers: ``host:port[,host:port]``.
+        """
         from lake_assets.kafka.cluster import KafkaCluster
         from lake_assets.kafka.security import Security
 

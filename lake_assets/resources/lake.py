@@ -1,4 +1,4 @@
-"""The lake as a Dagster resource: opened when first used, closed with the run."""
+"""The lake as a Dagster resource. It is opened at first use and closed with the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SnapshotResource(ConfigurableResource["SnapshotResource"]):
-    """What of the lake a run reads: set by its run configuration alone.
+    """The state of the lake that a run reads. It is set in the run configuration.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ class SnapshotResource(ConfigurableResource["SnapshotResource"]):
 
 
 class LakeResource(ConfigurableResource["LakeResource"]):
-    """A versioned lake, whatever backend keeps it.
+    """A versioned lake of any backend.
 
     Parameters
     ----------
     dagster_url
-        Address of Dagster's web page: commits link to their runs there. No links if empty.
+        Address of Dagster's web page. Commits link to their runs there. No links if empty.
     """
 
     dagster_url: str = Field(default="", description="Address of Dagster's web page, for links from commits to runs")
@@ -44,12 +44,12 @@ class LakeResource(ConfigurableResource["LakeResource"]):
 
     @abstractmethod
     def open(self, *, any_format: bool = False) -> Lake:
-        """Open the lake for the caller, who closes it.
+        """Open the lake. The caller closes it.
 
         Parameters
         ----------
         any_format
-            Open a lake of another format than this program's, too: to migrate it.
+            Also open a lake of another format, in order to migrate it.
 
         Raises
         ------
@@ -59,24 +59,24 @@ class LakeResource(ConfigurableResource["LakeResource"]):
 
     @abstractmethod
     def scratch(self) -> AbstractContextManager[Path]:
-        """Return an empty folder that is gone afterwards; files move from it into an embedded lake without a copy.
+        """Return an empty folder that is removed afterwards. An embedded lake takes files from it without a copy.
 
         Raises
         ------
         LakeUnavailable
-            It cannot be made: the disk is full or read-only.
+            The folder cannot be created, because the disk is full or read-only.
         """
 
     def spark_conf(self) -> dict[str, str]:
-        """Return the settings with which Spark reaches the lake's data, credentials among them; none on a local disk.
+        """Return the Spark settings for access to the lake's data, including credentials. Empty on a local disk.
 
-        Pass them on as :func:`lake_assets.spark.session.without_credentials` tells.
+        Pass them on through :func:`lake_assets.spark.session.without_credentials`.
         """
         return {}
 
     @property
     def lake(self) -> Lake:
-        """The lake, opened at first use.
+        """The lake, which is opened at first use.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class LakeResource(ConfigurableResource["LakeResource"]):
         return self._lake
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
-        """Close the lake, if it was opened here."""
+        """Close the lake if this resource has opened it."""
         if self._lake is not None:
             self._lake.close()
             self._lake = None
@@ -113,7 +113,7 @@ class EmbeddedLake(LakeResource):
 
     @contextmanager
     def scratch(self) -> Generator[Path]:
-        """Yield a folder beside the lake; a killed process's is swept when the lake is opened next."""
+        """Yield a folder beside the lake. That of a killed process is removed when the lake is opened again."""
         from lake_assets.lake.embedded.failures import disk_full_translated, translated
         from lake_assets.lake.embedded.scratch import Scratch
 
@@ -132,13 +132,13 @@ class LakeFS(LakeResource):
     endpoint
         The server, such as ``http://127.0.0.1:8000``.
     access_key_id, secret_access_key
-        Credentials; give them as ``EnvVar``, so that no page shows them.
+        Credentials. Give them as ``EnvVar``, so that Dagster's UI does not show them.
     repository
-        Its id; made where it is missing.
+        Repository id. The repository is created if it is missing.
     storage_namespace
         Where a new repository keeps its objects, such as ``s3://bucket/lake``.
     deadline
-        Seconds after which a call that meets nothing but failures gives up.
+        Seconds after which a failing call is not tried again.
     """
 
     endpoint: str = Field(description="Address of the lakeFS server")
@@ -146,10 +146,10 @@ class LakeFS(LakeResource):
     secret_access_key: str = Field(description="lakeFS secret key", repr=False)
     repository: str = Field(default="lake", description="Repository id")
     storage_namespace: str = Field(default="", description="Where a new repository keeps its objects")
-    deadline: float = Field(default=60.0, description="Seconds until a call gives up")
+    deadline: float = Field(default=60.0, description="Seconds after which a failing call is not tried again")
 
     def spark_conf(self) -> dict[str, str]:
-        """Return the settings of S3A for the server's gateway, with this resource's credentials."""
+        """Return the S3A settings for the server's gateway, with this resource's credentials."""
         from lake_assets.spark.s3a import s3a_conf
 
         return s3a_conf(self.repository, self.endpoint, self.access_key_id, self.secret_access_key)

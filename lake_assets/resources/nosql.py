@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class NoSQLResource(ConfigurableResource["NoSQLResource"]):
-    """A NoSQL store, opened at first use and closed with the run."""
+    """A NoSQL store. It is opened at first use and closed with the run."""
 
     _store: NoSQLStore | None = PrivateAttr(default=None)
 
     @abstractmethod
     def open(self, *, read_only: bool = False) -> NoSQLStore:
-        """Open the store for the caller, who closes it.
+        """Open the store. The caller closes it.
 
         Parameters
         ----------
         read_only
-            For one who only reads; a store that is not there yet is made all the same.
+            Whether the caller only reads. A missing store is created all the same.
         """
 
     @abstractmethod
@@ -36,13 +36,13 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
 
     @property
     def store(self) -> NoSQLStore:
-        """The store, opened at first use."""
+        """The store, which is opened at first use."""
         if self._store is None:
             self._store = self.open()
         return self._store
 
     def reflected_commit(self, asset_key: AssetKey) -> str | None:
-        """Return the commit that an asset's table reflects; None where there is no table, or of no commit.
+        """Return the commit that an asset's table reflects. None if there is no table, or it reflects no commit.
 
         Parameters
         ----------
@@ -52,14 +52,14 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
         return self.store.source_commit(name_of(asset_key))
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
-        """Close the store, if it was opened here."""
+        """Close the store if this resource has opened it."""
         if self._store is not None:
             self._store.close()
             self._store = None
 
 
 class LMDBNoSQL(NoSQLResource):
-    """The store in LMDB, in a local folder.
+    """An LMDB store in a local folder.
 
     Parameters
     ----------

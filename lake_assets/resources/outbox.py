@@ -1,4 +1,4 @@
-"""An outbox as a Dagster resource: settings only; the output is opened when it is used."""
+"""An outbox as a Dagster resource. It has only settings, and opens the output when it is used."""
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 _DEADLINE = 10.0
-"""Seconds that a sensor waits for a server."""
+"""Seconds for which a sensor waits for a server."""
 
 
 class OutboxResource(ConfigurableResource["OutboxResource"]):
-    """Where updates are delivered to.
+    """The output to which updates are delivered.
 
     Parameters
     ----------
     address
         ``kafka://host:port/topic``, or the path of a file of JSON lines.
     kafka
-        How Kafka is reached; not needed for a file.
+        Connection settings of Kafka. Not needed for a file.
     key_field, value_field
-        Names of key and value in a record, such as ``{"key":"dog","value":2}``.
+        Field names of key and value in a record, such as in ``{"key":"dog","value":2}``.
     """
 
     address: str = Field(description="kafka://host:port/topic, or the path of a file")
@@ -38,7 +38,7 @@ class OutboxResource(ConfigurableResource["OutboxResource"]):
     value_field: str = Field(default="value", description="Name of the value in a record")
 
     def reflected_commit(self, asset_key: AssetKey) -> str | None:
-        """Return the last commit delivered; None where none was. An outbox is one asset's.
+        """Return the last delivered commit, or None. An outbox belongs to one asset.
 
         Parameters
         ----------
@@ -49,19 +49,19 @@ class OutboxResource(ConfigurableResource["OutboxResource"]):
         return self.outbox("", _DEADLINE).delivered()
 
     def outbox(self, repository: str, deadline: float | None = None) -> "Outbox":
-        """Return the outbox; nothing is connected to yet.
+        """Return the outbox. Nothing is connected yet.
 
         Parameters
         ----------
         repository
             The lake whose commits are delivered.
         deadline
-            Seconds, fewer than Kafka's own setting, for one who may not wait that long.
+            A shorter deadline than Kafka's own setting, in seconds.
 
         Raises
         ------
         ValueError
-            The address is neither a topic's nor a path.
+            The address is neither a topic nor a path.
         """
         from lake_assets.outbox.records import Fields
 

@@ -1,4 +1,4 @@
-"""How S3 is reached, as part of a resource's configuration."""
+"""Connection settings of S3, as part of a resource's configuration."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class S3Settings(Config):
-    """What dagster-aws's S3 resource is made with; what is not set comes from the AWS chain.
+    """The settings of dagster-aws's S3 resource. Settings that are not given come from the AWS chain.
 
-    Give secrets as :class:`dagster.EnvVar`, so that no configuration shows them.
+    Give secrets as :class:`dagster.EnvVar`, so that Dagster's UI does not show them.
     """
 
-    endpoint_url: str | None = Field(default=None, description="Another endpoint than AWS's")
+    endpoint_url: str | None = Field(default=None, description="Endpoint of an S3-compatible store; AWS if not set")
     region_name: str | None = Field(default=None, description="AWS region")
     profile_name: str | None = Field(default=None, description="Profile of the AWS configuration")
     use_unsigned_session: bool = Field(default=False, description="Read a public bucket without credentials")
@@ -26,7 +26,8 @@ class S3Settings(Config):
     aws_session_token: str | None = Field(default=None, repr=False, description="Session token")
 
     def client(self) -> S3Client:
-        """Make a client. It loads boto3, which takes seconds."""
-        from lake_assets.sources.s3 import aws_client
+        """Return the client of dagster-aws's S3 resource. This imports boto3, which takes seconds."""
+        from dagster_aws.s3 import S3Resource
 
-        return aws_client(**self.model_dump())
+        # Retries are done by RetryLimits only. (botocore's max_attempts does not count the first attempt.)
+        return S3Resource(**self.model_dump(), max_attempts=0).get_client()

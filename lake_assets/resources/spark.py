@@ -1,4 +1,4 @@
-"""The Spark session of a run: one, lazy, on dagster-pyspark's lazy resource."""
+"""The Spark session of a run, on dagster-pyspark's lazy resource."""
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
@@ -25,40 +25,40 @@ if TYPE_CHECKING:
 
 
 class SparkResource(ConfigurableResource["SparkResource"]):
-    """One lazy Spark session a run: nothing starts before :attr:`session` is read, and it stops with the run.
+    """The Spark session of a run. It starts when :attr:`session` is first read, and stops with the run.
 
     Parameters
     ----------
     master
         Any Spark master: ``local[*]``, ``spark://host:7077``, ``yarn``, ``k8s://…``.
     conf
-        Further Spark settings; they win over ours.
+        Further Spark settings. They override the defaults.
     lake
-        The lake whose data Spark reads and writes: it tells Spark its address and credentials. Not needed where they
-        are on a local disk.
+        The lake whose data Spark reads and writes. Spark gets address and credentials from it. Not needed for a lake
+        on a local disk.
     kafka
-        Whether streams of Kafka are read or written.
+        Whether Spark needs its Kafka connector.
     jars
-        Where connectors are kept.
+        Folder of Spark's connectors.
     """
 
     master: str = Field(default="local[*]", description="Spark master URL")
-    conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, winning over the defaults")
+    conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, which override the defaults")
     lake: ResourceDependency[LakeResource | None] = None  # pyright: ignore[reportAssignmentType]
-    kafka: bool = Field(default=False, description="Whether Spark is to have its Kafka connector")
+    kafka: bool = Field(default=False, description="Whether Spark needs its Kafka connector")
     jars: str = Field(
-        default="~/.cache/lake_assets/jars", description="Folder where connectors are kept, fetched when first needed"
+        default="~/.cache/lake_assets/jars", description="Folder of connectors, which are fetched when first needed"
     )
     _lazy: Optional["LazyPySparkResource"] = PrivateAttr(default=None)
 
     @property
     def session(self) -> "SparkSession":
-        """The session, started at first use.
+        """The session, which is started at first use.
 
         Raises
         ------
         RuntimeError
-            There is no Java to run it on.
+            There is no suitable Java.
         """
         if self._lazy is None:
             check_java()
@@ -83,22 +83,27 @@ class SparkResource(ConfigurableResource["SparkResource"]):
         return class_path(Path(self.jars).expanduser(), wanted)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
-        """Stop the session, if one was started here."""
+        """Stop the session if this resource has started it."""
         if self._lazy is not None:
             self._lazy.spark_session.stop()
             self._lazy = None
 
 
 def session_of(spark: SparkResource | None) -> "SparkSession":
-    """Return the session of an IO manager's ``spark``.
+    """Return the session of an IO manager's Spark resource.
+
+    Parameters
+    ----------
+    spark
+        The Spark resource, or None.
 
     Raises
     ------
     RuntimeError
-        The IO manager was given none, or there is no Java to run it on.
+        The IO manager has no Spark resource, or there is no suitable Java.
     """
     if spark is None:
         raise RuntimeError(
-            "a Spark frame is asked for, and the IO manager has no Spark: give it one (spark=SparkResource(lake=lake))"
+            "the asset needs Spark, but its IO manager has no Spark resource: add spark=SparkResource(lake=lake)"
         )
     return spark.session

@@ -1,4 +1,4 @@
-"""Keys of the metadata that Dagster shows of an asset: of its materializations, observations and check results."""
+"""Metadata keys of an asset's materializations, observations and check results in Dagster."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
 
 COMMIT = "lake/commit"
-"""The commit that holds the bytes. Of a check's result: the commit that it read."""
+"""The commit that holds the data. In a check's result: the commit that the check read."""
 SINCE = "lake/since"
-"""Of a sink: the commit that it reflected before."""
+"""The commit that a sink reflected before this materialization."""
 PREFIX = "lake/prefix"
-"""The asset's folder in the lake, or a partition's."""
+"""The folder of the asset, or of one partition, in the lake."""
 PARTITIONS = "lake/partitions"
-"""Of an input of several partitions: how many were loaded."""
+"""The number of partitions that an input loaded, where it asked for several."""
 MISSING_PARTITIONS = "lake/missing_partitions"
-"""Of such an input: how many of those that were asked for are not in the lake."""
+"""The number of partitions that such an input asked for and that are not in the lake."""
 FIRST_MISSING = "lake/first_missing"
-"""The first few of them."""
+"""The keys of the first missing partitions."""
 BRANCH = "lake/branch"
 """The branch that was written."""
 REPOSITORY = "lake/repository"
-"""The lake."""
+"""The lake that holds the data."""
 PUBLISHED = "lake/published"
-"""Whether ``main`` holds it: ``yes, by commit …``, or ``not published: …`` and why."""
+"""Whether the data are published: ``yes, by commit …``, or ``not published: …`` with the reason."""
 RUN = "lake/run"
-"""The run that an observation is about."""
+"""The run that wrote the data that an observation is about."""
 CODE_COMMIT = "lake/code_commit"
-"""The Git commit of the code that made it."""
+"""The Git commit of the code that made the data."""
 PREVIEW = "lake/preview"
-"""Of an asset's definition: False keeps rows of a sensitive asset out of Dagster's event log."""
+"""Definition metadata: False keeps the rows of a sensitive asset out of Dagster's event log."""
 
 ROLLBACK_TO = "rollback/to"
 ROLLBACK_REASON = "rollback/reason"
@@ -44,16 +44,17 @@ COLUMN_SCHEMA = "dagster/column_schema"
 COLUMN_LINEAGE = "dagster/column_lineage"
 
 DATA_VERSION = "dagster/data_version"
-"""A tag of a materialization; so are the next two."""
+"""Tag of a materialization: its data version."""
 CODE_VERSION = "dagster/code_version"
+"""Tag of a materialization: the asset's code version."""
 INPUT_VERSIONS = "dagster/input_"
-"""How the tags of the versions of a materialization's inputs begin."""
+"""Beginning of the tags that hold the versions of a materialization's inputs."""
 
 
 def place_metadata(
     lake: Lake, branch: str, commit: str, prefix: str | None = None, rows: int | None = None
 ) -> dict[str, str | int]:
-    """Return the metadata that say where in the lake an event's data are.
+    """Return the metadata that say where in the lake the data of an event are.
 
     Parameters
     ----------
@@ -64,9 +65,9 @@ def place_metadata(
     commit
         The commit that holds the data.
     prefix
-        The folder; None where the event is of a commit as a whole.
+        The folder; None if the event is about a whole commit.
     rows
-        The number of rows in the folder, where it is known.
+        The number of rows in the folder; None if it is not known.
     """
     metadata: dict[str, str | int] = {COMMIT: commit, BRANCH: branch, REPOSITORY: lake.repository}
     if prefix is not None:

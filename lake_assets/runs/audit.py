@@ -1,7 +1,10 @@
-"""What may reach ``main``: the one decision, which every way there asks.
+"""Decides what may be merged into ``main``. Every way of publishing asks this module.
 
-A place may change if every blocking check of its asset passed, in any run, on a commit that holds the place as it is to
-be merged; or if it goes back to what ``main`` itself once held; or if a named person overrides named checks.
+A place (the folder of an asset or a partition) may change in one of three cases:
+
+- Every blocking check of its asset passed on a commit that holds the same files at the place. Any run may have done so.
+- The place is restored to files that ``main`` itself once held.
+- A named person overrides named checks.
 """
 
 from __future__ import annotations
@@ -32,14 +35,14 @@ from lake_assets.layout.asset_folders import name_of
 from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
 from lake_assets.runs.branch import ancestors
 from lake_assets.runs.check_results import explain
-from lake_assets.runs.checked_commits import Evaluated, RunEvents
+from lake_assets.runs.checked_commits import CheckEvaluation, RunEvents
 from lake_assets.runs.commit_metadata import CommitMetadata
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetCheckExecutionRecord, AssetGraph
 
 NO_ASSET = "belongs_to_an_asset"
-"""The check that files of no asset fail: it can be overridden as others can."""
+"""The check that fails for files that belong to no asset. It can be overridden like other checks."""
 
 _PAGE = 20
 _SHOWN = 5
@@ -47,12 +50,12 @@ _PARTITION = "dagster/partition"
 
 
 class PublicationRefused(Failure):
-    """Something that is to reach ``main`` may not; ``main`` is as it was.
+    """A commit may not be merged into ``main``. ``main`` is unchanged.
 
     Parameters
     ----------
     description
-        The commits, the paths, and what to do.
+        Names the commits and the paths, and says what to do.
     """
 
     def __init__(self, description: str) -> None:
@@ -61,7 +64,7 @@ class PublicationRefused(Failure):
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """A place that may not change, and the checks that stand in its way, each with what it found last."""
+    """A place that may not change, and the checks that did not pass, each with its last result."""
 
     place: str
     checks: Mapping[str, str]
@@ -76,25 +79,27 @@ def audit_publication(
     override: Override | None = None,
     back_to: Commit | None = None,
 ) -> Audit:
-    """Decide whether a commit may be merged into ``main``, and say why.
+    """Decide whether a commit may be merged into ``main``, and return the reasons.
 
     Parameters
     ----------
-    lake, instance
-        Where the data lies, and whose event log tells what was checked.
+    lake
+        The lake.
+    instance
+        The Dagster instance whose event log holds the check results.
     graph
-        Of the whole code location: its blocking checks are asked, whatever a job selected.
+        The graph of the whole code location. All its blocking checks count, whatever a job selected.
     source
-        What is to be merged.
+        The commit to be merged.
     override
-        Checks that a person overrides; those that passed are recorded as passed.
+        Checks that a person overrides. Those that passed are recorded as passed.
     back_to
-        A commit of ``main`` that the places go back to; what it does not hold may go.
+        A commit of ``main`` that the places are restored to. What it does not hold may be removed.
 
     Raises
     ------
     PublicationRefused
-        A place may not change, or an override names no check, or by its short name several.
+        A place may not change, or an override names a check that does not exist, or a short name of several checks.
     """
     decision = _Decision(lake, instance, graph, source, override, back_to)
     paths = lake.incoming(source.id, MAIN)
@@ -129,17 +134,17 @@ class _Decision:
         found = {path: places.find(path) for path in paths}
         entries: list[Entry] = []
         refusals: list[_Refusal] = []
-        of_assets = sorted({place for place in found.values() if place is not None}, key=lambda place: place.path)
-        strangers = [path for path, place in found.items() if place is None]
-        passed = self._passed(of_assets)
-        for place in of_assets:
+        asset_places = sorted({place for place in found.values() if place is not None}, key=lambda place: place.path)
+        unowned = [path for path, place in found.items() if place is None]
+        passed = self._passed(asset_places)
+        for place in asset_places:
             checks = passed[place]
-            self._judge(name_of(place.asset), place.partition, place.path, checks, entries, refusals)
-        for path in strangers:
-            self._judge("", None, path, {NO_ASSET: None}, entries, refusals)
+            self._decide_place(name_of(place.asset), place.partition, place.path, checks, entries, refusals)
+        for path in unowned:
+            self._decide_place("", None, path, {NO_ASSET: None}, entries, refusals)
         return entries, refusals
 
-    def _judge(
+    def _decide_place(
         self,
         asset: str,
         partition: str | None,
@@ -148,16 +153,19 @@ class _Decision:
         entries: list[Entry],
         refusals: list[_Refusal],
     ) -> None:
-        """Enter a place, or refuse it. Of each check: False, it passed; True, it warned; None, it did neither."""
+        """Add an entry for a place, or a refusal.
+
+        ``checks`` has for each check: False if it passed, True if it warned, None if it did neither.
+        """
         passed = tuple(name for name, warned in checks.items() if warned is False)
         warned = tuple(name for name, warned in checks.items() if warned is True)
         missing = [name for name, warned in checks.items() if warned is None]
         overridden = tuple(name for name in missing if self._is_overridden(name))
         if len(overridden) < len(missing):
-            back_to = self._went_back(place)
+            back_to = self._restored_from(place)
             if back_to is None:
-                stand = {name: self._found.get((name, place), "") for name in missing if name not in overridden}
-                refusals.append(_Refusal(place, stand))
+                failed = {name: self._found.get((name, place), "") for name in missing if name not in overridden}
+                refusals.append(_Refusal(place, failed))
                 return
             entries.append(Entry(asset, partition, place, passed, warned, back_to=back_to))
             return
@@ -172,30 +180,30 @@ class _Decision:
                 f"No blocking check is called {', '.join(map(repr, unknown))}; there are {', '.join(sorted(known))}."
             )
         for name in self.override.checks if self.override else ():
-            meant = [key.to_user_string() for key in self._blocking if key.name == name]
-            if len(meant) > 1:
-                raise PublicationRefused(f"Several checks are called {name!r}: name {' or '.join(meant)}.")
+            matching = [key.to_user_string() for key in self._blocking if key.name == name]
+            if len(matching) > 1:
+                raise PublicationRefused(f"Several checks are called {name!r}: name {' or '.join(matching)}.")
 
     def _is_overridden(self, check: str) -> bool:
         names = self.override.checks if self.override is not None else ()
         return check in names or check.rpartition(":")[2] in names
 
-    def _went_back(self, place: str) -> str | None:
-        """Return the commit of ``main`` that held a place as it is to be merged; None where none did."""
+    def _restored_from(self, place: str) -> str | None:
+        """Return the commit of ``main`` that held the same files at a place; None if there is no such commit."""
         if self.back_to is not None:
             return self.back_to.id if self._is_as_at(self.back_to.id, place) else None
-        held = self._fingerprints(self.source.id, place)
-        if held[0] is None:
-            # What was not there before it was made: going back to that is a rollback, which names its commit.
+        fingerprints = self._fingerprints(self.source.id, place)
+        if fingerprints[0] is None:
+            # Every place was empty before its first commit. Only a rollback, which names its commit, may empty it.
             return None
-        line = self.lake.first_parents(MAIN, place)
-        return next((commit.id for commit in line if self._fingerprints(commit.id, place) == held), None)
+        history = self.lake.first_parents(MAIN, place)
+        return next((commit.id for commit in history if self._fingerprints(commit.id, place) == fingerprints), None)
 
     def _fingerprints(self, commit: str, place: str) -> tuple[str | None, ...]:
         return tuple(self.lake.fingerprint(commit, folder) for folder in (place, beside(place)))
 
     def _is_as_at(self, commit: str, place: str) -> bool:
-        """Tell whether a commit holds a place as it is to be merged."""
+        """Return whether a commit holds the same files at a place as the commit to be merged."""
         if commit == self.source.id:
             return True
         top = place.partition("/")[0]
@@ -208,38 +216,39 @@ class _Decision:
     # What passed
 
     def _passed(self, places: Iterable[AssetPlace]) -> dict[AssetPlace, dict[str, bool | None]]:
-        """Return by place and blocking check: False, it passed; True, it warned; None, it did neither."""
-        found: dict[AssetPlace, dict[str, bool | None]] = {}
+        """Return by place and blocking check: False if it passed, True if it warned, None if it did neither."""
+        results: dict[AssetPlace, dict[str, bool | None]] = {}
         for place in places:
             keys = [key for key in self._blocking if key.asset_key == place.asset]
-            found[place] = {key.to_user_string(): self._newest(key, place) for key in keys}
-        return found
+            results[place] = {key.to_user_string(): self._newest(key, place) for key in keys}
+        return results
 
     def _newest(self, key: AssetCheckKey, place: AssetPlace) -> bool | None:
-        """Return how the newest evaluation of a check on this very content ended; None where there is no content."""
+        """Return the result of the newest evaluation of a check on exactly these files, as :meth:`_passed` does."""
         if next(self.lake.list(self.source.id, place.path), None) is None:
-            # What a check has not read is absent from many a commit: that it goes is a deletion, or a rollback.
+            # Many commits do not hold the place, so an evaluation on one of them proves nothing. To remove a place
+            # takes a deletion or a rollback.
             return None
-        newest: Evaluated | None = None
+        newest: CheckEvaluation | None = None
         older = 0
-        for run_id, evaluated in self._evaluations(key, place):
-            if newest is not None and evaluated.at <= newest.at:
+        for run_id, evaluation in self._evaluations(key, place):
+            if newest is not None and evaluation.at <= newest.at:
                 older += 1
                 if older >= _PAGE:
                     break
                 continue
             events = self._events(run_id)
             before = [self._events(parent) for parent in ancestors(self.instance, run_id)]
-            commit = events.read_by(evaluated, place.partition, before)
+            commit = events.commit_read_by(evaluation, place.partition, before)
             if commit is not None and self._holds(commit, place):
-                newest, older = evaluated, 0
+                newest, older = evaluation, 0
         if newest is None:
             return None
-        if newest.evaluation.passed:
+        if newest.result.passed:
             return False
-        if newest.evaluation.severity == AssetCheckSeverity.WARN:
+        if newest.result.severity == AssetCheckSeverity.WARN:
             return True
-        found = explain(newest.evaluation.description, newest.evaluation.metadata)
+        found = explain(newest.result.description, newest.result.metadata)
         if found:
             self._found[key.to_user_string(), place.path] = f"did not pass: {found}"
         return None
@@ -248,24 +257,24 @@ class _Decision:
         try:
             return self._is_as_at(commit, place.path)
         except RefNotFound:
-            return False  # Of another lake.
+            return False  # The commit is in another lake.
 
-    def _evaluations(self, key: AssetCheckKey, place: AssetPlace) -> Iterator[tuple[str, Evaluated]]:
-        """Yield a check's evaluations of a place, in any run: by when each run planned it first, the newest first.
+    def _evaluations(self, key: AssetCheckKey, place: AssetPlace) -> Iterator[tuple[str, CheckEvaluation]]:
+        """Yield the evaluations of a check on a place, in any run. The run that planned it last comes first.
 
-        A run that planned it before another may end it after that one, so the clock decides which is the newest.
+        The run that planned a check first may evaluate it last. So the caller compares the times of the evaluations.
         """
         seen: set[str] = set()
         for execution in self._history(key):
             if execution.run_id in seen or execution.partition not in (place.partition, None):
                 continue
             seen.add(execution.run_id)
-            for evaluated in reversed(self._events(execution.run_id).evaluated):
-                if evaluated.evaluation.asset_check_key == key and self._covers(execution.run_id, evaluated, place):
-                    yield execution.run_id, evaluated
+            for evaluation in reversed(self._events(execution.run_id).evaluations):
+                if evaluation.result.asset_check_key == key and self._covers(execution.run_id, evaluation, place):
+                    yield execution.run_id, evaluation
 
     def _history(self, key: AssetCheckKey) -> Iterator[AssetCheckExecutionRecord]:
-        """Yield a check's executions, the newest first; each page is asked for once."""
+        """Yield a check's executions, the newest first. Each page is read once."""
         known = self._histories.setdefault(key, [])
         number = 0
         while True:
@@ -278,14 +287,14 @@ class _Decision:
                 return
             known.extend(page)
 
-    def _covers(self, run_id: str, evaluated: Evaluated, place: AssetPlace) -> bool:
-        """Tell whether an evaluation was of this partition, or of all."""
-        if place.partition is None or evaluated.evaluation.partition == place.partition:
+    def _covers(self, run_id: str, evaluation: CheckEvaluation, place: AssetPlace) -> bool:
+        """Return whether an evaluation was about this partition, or about all partitions."""
+        if place.partition is None or evaluation.result.partition == place.partition:
             return True
-        if evaluated.evaluation.partition is not None:
+        if evaluation.result.partition is not None:
             return False
-        key = evaluated.evaluation.asset_check_key
-        # As the run's definition had them when it began: a range means others once keys come and go.
+        key = evaluation.result.asset_check_key
+        # The plan has the partitions that existed when the run began. Later, a range may mean other partitions.
         planned = self._events(run_id).planned.get(key)
         if planned is not None:
             return place.partition in planned
@@ -306,28 +315,28 @@ class _Decision:
 
 
 def _partitions(run: DagsterRun, definition: PartitionsDefinition[str]) -> Sequence[str]:
-    """Return the partitions that the tags of a run without a plan name."""
+    """Return the partitions that the tags of a run name, for a run without a plan."""
     first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
     if first is not None and last is not None:
         with suppress(DagsterInvalidInvocationError):
             return definition.get_partition_keys_in_range(PartitionKeyRange(first, last))
-        return []  # An end of it has gone since.
+        return []  # The first or last key was removed since.
     return [run.tags[_PARTITION]] if _PARTITION in run.tags else []
 
 
 def _explained(lake: Lake, source: Commit, refusals: Sequence[_Refusal]) -> str:
-    lines = [f"{refusal.place!r} ({_blame(lake, source, refusal)})" for refusal in refusals[:_SHOWN]]
+    lines = [f"{refusal.place!r} ({_maker(lake, source, refusal)})" for refusal in refusals[:_SHOWN]]
     more = f" and {len(refusals) - _SHOWN} more" if len(refusals) > _SHOWN else ""
     checks = sorted({check for refusal in refusals for check in refusal.checks})
     return (
-        f"Commit {source.id} may not reach {MAIN}, which is as it was: no run's check has passed on "
-        f"{', '.join(lines)}{more}. Run the checks on it or write it anew, in a run that begins at {MAIN}; or override "
-        f"them by name: {' '.join(f'--override {check}' for check in checks)}."
+        f"Commit {source.id} cannot be merged into {MAIN}, which is unchanged: blocking checks have not passed on "
+        f"{', '.join(lines)}{more}. Run the checks or materialize the data again, in a run that starts from {MAIN}; "
+        f"or override the checks by name: {' '.join(f'--override {check}' for check in checks)}."
     )
 
 
-def _blame(lake: Lake, source: Commit, refusal: _Refusal) -> str:
-    """Return which commit and run left a place as it is, which checks it misses, and what those found."""
+def _maker(lake: Lake, source: Commit, refusal: _Refusal) -> str:
+    """Return which commit and run wrote a place, which checks did not pass on it, and their results."""
     maker = next((commit for commit in lake.log(source.id, None, refusal.place) if len(commit.parents) < 2), source)
     run_id = CommitMetadata.parse(maker.metadata).run_id
     by = f" of run {run_id}" if run_id else ""

@@ -1,4 +1,4 @@
-"""Which branch a run reads and writes, and whether it was published."""
+"""The branch that a run reads and writes, and whether it was published."""
 
 from __future__ import annotations
 
@@ -18,22 +18,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCE_REF = "source_ref"
-"""Run configuration of the resource ``snapshot``: what a run reads instead of ``main``'s head."""
+"""Run configuration of the resource ``snapshot``: the ref that a run reads instead of ``main``'s head."""
 
 _KNOWN: set[tuple[str, str]] = set()
-"""Repository and run of the branches that this process has seen: they are not looked for again at every output."""
+"""Repository and run of the branches that this process has seen, so that it does not ask again at every output."""
 
 CLOCK_SLACK = timedelta(minutes=5)
-"""How far the clocks of Dagster's database and the lake may be apart."""
+"""The largest expected difference between the clocks of Dagster's database and of the lake."""
 
 
 def branch_name(run_id: str) -> str:
-    """Return the name of a run's branch."""
+    """Return the name of a run's branch.
+
+    Parameters
+    ----------
+    run_id
+        Id of the run.
+    """
     return f"run-{run_id}"
 
 
 def find_head(lake: Lake, run_id: str) -> Commit | None:
-    """Return the head of a run's branch; None where it has none."""
+    """Return the head of a run's branch; None if the branch does not exist.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    run_id
+        Id of the run.
+    """
     try:
         return lake.head(branch_name(run_id))
     except RefNotFound:
@@ -41,9 +55,18 @@ def find_head(lake: Lake, run_id: str) -> Commit | None:
 
 
 def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Commit | None:
-    """Return the newest merge that published a run, or None.
+    """Return the newest merge that published a run; None if it was not published.
 
-    ``main``'s log is read back to the moment the run was created, no further.
+    It reads the log of ``main`` back to the moment when the run was created.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run_id
+        Id of the run.
     """
     record = instance.get_run_record_by_id(run_id)
     for commit in lake.log(MAIN):
@@ -55,38 +78,47 @@ def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Comm
 
 
 def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
-    """Return the run's branch, created at first use.
+    """Return the name of the run's branch. The branch is created at its first use.
 
-    It starts from ``main``'s head, or from the ref that its configuration ``source_ref`` names. A run that skips steps
-    starts from what its ancestors left: the nearest one that still has a branch, or ``main`` where an ancestor was
+    It starts from ``main``'s head, or from the ref that the run's configuration ``source_ref`` names. A run that skips
+    steps starts from the branch of its nearest ancestor that still has one, or from ``main`` if an ancestor was
     published.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run.
 
     Raises
     ------
     Failure
-        The run skips steps whose output is neither on an ancestor's branch nor published, or what it materialized is
-        gone, or ``source_ref`` names no ref.
+        The output of the skipped steps is neither on an ancestor's branch nor published, or what the run materialized
+        is lost, or ``source_ref`` names a ref that does not exist.
     """
     name = branch_name(run.run_id)
     known = (lake.repository, run.run_id)
     if known in _KNOWN:
         return name
     if not run.is_finished:
-        # Before there is a branch: whoever sweeps must never see one whose run seems to have no process.
+        # The lock comes before the branch. Else the sweeper could see a branch whose run seems to have no process.
         acquire_run_lock(instance, run.run_id)
     refuse_lost(lake, instance, run)
-    # What a run that skips steps starts from may be gone once it has a branch; another just begins one, if need be.
+    # Once a run that skips steps has its branch, the branch that it started from may be gone.
     skips = _skips_steps(instance, run)
     if skips and find_head(lake, run.run_id) is not None:
         _KNOWN.add(known)
         return name
     start = _starting_point(lake, instance, run) if skips else _source_ref(run)
-    # Another step of this run, in a process of its own, may be quicker.
+    # Another step of this run, in another process, may create the branch first.
     with suppress(AlreadyExists):
         try:
             lake.create_branch(name, start)
         except RefNotFound as error:
-            # What it began at may be published, and its branch be gone, once the run has a branch of its own.
+            # The starting point may be published and deleted as soon as another step has created this run's branch.
             if find_head(lake, run.run_id) is None:
                 raise Failure(
                     f"Run {run.run_id} cannot begin: its configuration {SOURCE_REF} names {start!r}, and the lake has "
@@ -98,10 +130,20 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
 
 
 def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
-    """Return the commit a step of this run reads: its branch's head, or what it published."""
+    """Return the commit that a step of this run reads: the head of its branch, or the merge that published it.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run.
+    """
     head = find_head(lake, run.run_id)
     if head is not None:
-        # A process that has not seen it makes sure that it still holds what the run wrote.
+        # At its first use in this process, check that the branch still holds what the run wrote.
         ensure_run_branch(lake, instance, run)
     else:
         head = published_commit(lake, instance, run.run_id)
@@ -111,47 +153,81 @@ def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
 
 
 def delete_run_branch(lake: Lake, run_id: str) -> None:
-    """Remove a run's branch; one that is gone already is :class:`RefNotFound`."""
+    """Delete a run's branch.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    run_id
+        Id of the run.
+
+    Raises
+    ------
+    RefNotFound
+        The branch does not exist.
+    """
     _KNOWN.discard((lake.repository, run_id))
     lake.delete_branch(branch_name(run_id))
 
 
 def materialized(lake: Lake, instance: DagsterInstance, run_id: str) -> dict[str, str]:
-    """Return the commits of a lake that a run's materializations name, and of which asset and partition each is."""
+    """Return each commit of a lake that a run's materializations name, with its asset and partition.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run_id
+        Id of the run.
+    """
     made: dict[str, str] = {}
     for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records:
         event = record.event_log_entry.asset_materialization
-        told = {name: str(entry.value) for name, entry in event.metadata.items()} if event is not None else {}
-        if event is not None and PREFIX in told and told.get(REPOSITORY) == lake.repository:
-            what = event.asset_key.to_user_string()
-            made[told.get(COMMIT, "")] = f"{what} {event.partition}" if event.partition else what
+        metadata = {name: str(entry.value) for name, entry in event.metadata.items()} if event is not None else {}
+        if event is not None and PREFIX in metadata and metadata.get(REPOSITORY) == lake.repository:
+            asset = event.asset_key.to_user_string()
+            made[metadata.get(COMMIT, "")] = f"{asset} {event.partition}" if event.partition else asset
     return made
 
 
 def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun, head: Commit | None = None) -> None:
-    """Make sure that what Dagster says a run, and those it goes on from, materialized is on its branch or on ``main``.
+    """Raise if something that a run materialized is neither on its branch nor on ``main``.
 
-    A branch that was deleted or reset meanwhile would else be made anew from ``main``, and the run end well. ``head``
-    is that of the run's branch, where the caller has asked for it already.
+    What the ancestors materialized that the run continues counts too. Without this check, a branch that was deleted or
+    reset would be created again from ``main``, and the run would succeed without its data.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run.
+    head
+        Head of the run's branch, if the caller knows it.
 
     Raises
     ------
     Failure
-        It is not. Says which assets are lost.
+        Something is lost. The message names the assets.
     """
     carried = carried_runs(lake, instance, run)
     if carried == [run.run_id] and not materialized(lake, instance, run.run_id):
         return
     found = (branch_name(run_id) for run_id in carried if find_head(lake, run_id) is not None)
-    held = head.id if head is not None else next(found, None)
+    branch_head = head.id if head is not None else next(found, None)
     made: dict[str, str] = {}
-    # Where no branch is left at all, what the ancestors wrote is missed where the run begins.
-    for run_id in carried if held is not None else [run.run_id]:
+    # If no branch is left at all, `_starting_point` reports what the ancestors wrote as lost.
+    for run_id in carried if branch_head is not None else [run.run_id]:
         made |= materialized(lake, instance, run_id)
     if not made:
         return
     name = branch_name(run.run_id)
-    refs = [MAIN] if held is None else [held, MAIN]
+    refs = [MAIN] if branch_head is None else [branch_head, MAIN]
     lost = lake.unreached(refs, made)
     if lost:
         shown = ", ".join(f"{made[commit]} (commit {commit})" for commit in lost[:5])
@@ -164,7 +240,17 @@ def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun, head: Co
 
 
 def carried_runs(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> list[str]:
-    """Return the runs whose writes a run's branch carries, newest first: itself, and the ancestors it went on from."""
+    """Return the runs whose commits are on a run's branch, newest first: the run, and the ancestors it continues.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run.
+    """
     carried = [run.run_id]
     if _skips_steps(instance, run):
         for ancestor in ancestors(instance, run.run_id):
@@ -175,7 +261,7 @@ def carried_runs(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> list
 
 
 def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
-    """Return what a run that skips steps starts from."""
+    """Return the ref that a run that skips steps starts from."""
     wrote = False
     for ancestor in ancestors(instance, run.run_id):
         head = find_head(lake, ancestor)
@@ -207,13 +293,21 @@ def _skips_steps(instance: DagsterInstance, run: DagsterRun) -> bool:
         return True
     if not run.step_keys_to_execute or run.execution_plan_snapshot_id is None:
         return bool(run.step_keys_to_execute)
-    # Dagster's Python API names the steps of a run that skips none, too.
+    # Dagster's Python API also names the steps of a run that skips no steps.
     plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
     return not {step.key for step in plan.steps} <= set(run.step_keys_to_execute)
 
 
 def ancestors(instance: DagsterInstance, run_id: str) -> Iterator[str]:
-    """Yield the runs that a run was re-executed from, the nearest first."""
+    """Yield the ids of the runs that a run was re-executed from, the nearest first.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    run_id
+        Id of the run.
+    """
     run = instance.get_run_by_id(run_id) if run_id else None
     while run is not None and run.parent_run_id is not None:
         yield run.parent_run_id

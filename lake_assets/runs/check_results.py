@@ -1,4 +1,4 @@
-"""What a check's result says in a log and in an error: its description and its numbers."""
+"""Describes a check's result for logs and errors: its description and its numbers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ if TYPE_CHECKING:
 
 
 def explain(description: str | None, metadata: Mapping[str, Any]) -> str:
-    """Return what a check found: its description, and the numbers among its metadata; empty where it has neither.
+    """Return a check's description and the numbers in its metadata; empty if it has neither.
 
-    Other metadata are left out: they may be long, or values that must not be repeated.
+    Other metadata are left out. They may be long, or hold values that must not be logged.
 
     Parameters
     ----------
-    description, metadata
-        Of an `AssetCheckResult`, or of the `AssetCheckEvaluation` that Dagster made of it.
+    description
+        Description of the `AssetCheckResult` or `AssetCheckEvaluation`.
+    metadata
+        Its metadata.
     """
     numbers = [
         f"{name} {value.value:g}" if isinstance(value, FloatMetadataValue) else f"{name} {value.value:,}"
@@ -30,28 +32,32 @@ def explain(description: str | None, metadata: Mapping[str, Any]) -> str:
 
 
 def outcome(*, passed: bool, description: str | None, metadata: Mapping[str, Any]) -> str:
-    """Return how a check ended, and what it found.
+    """Return whether a check passed, and what it found.
 
     Parameters
     ----------
-    passed, description, metadata
-        Of its result.
+    passed
+        Whether it passed.
+    description
+        Description of its result.
+    metadata
+        Metadata of its result.
     """
     found = explain(description, metadata)
     return ": ".join(filter(None, ["passed" if passed else "did not pass", found]))
 
 
 def logged(log: DagsterLogManager, result: AssetCheckResult) -> AssetCheckResult:
-    """Write a check's result to the run's log with its numbers, and return it.
+    """Write a check's result, with its numbers, to the run's log, and return the result.
 
     Dagster itself logs only that a check did not pass.
 
     Parameters
     ----------
     log
-        Of the check's context.
+        ``context.log`` of the check.
     result
-        What the check is about to return.
+        The result that the check is about to return.
     """
     asset = result.asset_key.to_user_string() if result.asset_key is not None else ""
     name = ":".join(filter(None, [asset, result.check_name]))

@@ -1,10 +1,11 @@
-"""What one run's events tell of its materializations, and of the commits that its checks read.
+"""Reads from a run's events what it materialized, and which commits its checks read.
 
-A check says which commit it read in its result's metadata (:data:`~lake_assets.runs.asset_metadata.COMMIT`), as a
-check that opens the lake itself does (:func:`checked_at`). A check in the very step that makes the asset looks at what
-that step has in hand: at what this attempt of it wrote, and at nothing else. Of another check it is the commit at which
-our IO manager loaded the asset for the check's step. Else it is what the run, or one that it went on from, wrote last
-before that step began.
+The commit that a check read is the first of these that is known:
+
+1. The commit that the check's result names (:func:`checked_at`). A check that opens the lake itself does so.
+2. For a check in the step that makes the asset: the commit that the same attempt of the step wrote, and no other.
+3. The commit at which our IO manager loaded the asset for the check's step.
+4. The last commit of the asset that the run, or an ancestor that it continues, wrote before the check's step began.
 """
 
 from __future__ import annotations
@@ -29,12 +30,26 @@ _KINDS = {
 _BEGINS = {DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED}
 
 _Attempt = tuple[str, int]
-"""A step, and which of its attempts."""
+"""A step, and the number of the attempt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wrote:
-    """One materialization: when in the run, by which attempt of a step, of what, and in which commit."""
+class WrittenPartition:
+    """One materialization.
+
+    Parameters
+    ----------
+    position
+        Number of the event in the run.
+    attempt
+        The attempt of a step that wrote it.
+    asset
+        Key of the asset.
+    partition
+        Partition key; None if the asset has no partitions.
+    commit
+        The commit that holds it.
+    """
 
     position: int
     attempt: _Attempt
@@ -44,13 +59,25 @@ class Wrote:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
-    """One evaluation of a check: when in the run, by which attempt of a step, and when by the clock."""
+class CheckEvaluation:
+    """One evaluation of a check.
+
+    Parameters
+    ----------
+    position
+        Number of the event in the run.
+    attempt
+        The attempt of a step that evaluated the check.
+    at
+        Time of the event, in seconds since the epoch.
+    result
+        The result.
+    """
 
     position: int
     attempt: _Attempt
     at: float
-    evaluation: AssetCheckEvaluation
+    result: AssetCheckEvaluation
 
 
 class RunEvents:
@@ -58,13 +85,15 @@ class RunEvents:
 
     Parameters
     ----------
-    instance, run_id
-        Whose log, and which run's.
+    instance
+        The Dagster instance.
+    run_id
+        Id of the run.
     """
 
     def __init__(self, instance: DagsterInstance, run_id: str) -> None:
-        self.wrote: list[Wrote] = []
-        self.evaluated: list[Evaluated] = []
+        self.written: list[WrittenPartition] = []
+        self.evaluations: list[CheckEvaluation] = []
         self.repositories: dict[str, str] = {}
         self.planned: dict[AssetCheckKey, Container[str]] = {}
         self._makes: set[tuple[str, AssetKey]] = set()
@@ -83,8 +112,8 @@ class RunEvents:
                 continue
             attempt = step, attempts.get(step, 0)
             if event.event_type == DagsterEventType.LOADED_INPUT:
-                told = event.event_specific_data.metadata  # pyright: ignore
-                commit, prefix = _value(told, COMMIT), _value(told, PREFIX)
+                metadata = event.event_specific_data.metadata  # pyright: ignore
+                commit, prefix = _value(metadata, COMMIT), _value(metadata, PREFIX)
                 if commit and prefix:
                     self._loaded[attempt, prefix] = commit
             elif event.event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
@@ -97,48 +126,60 @@ class RunEvents:
                 made = event.step_materialization_data.materialization
                 commit = _value(made.metadata, COMMIT)
                 if commit and PREFIX in made.metadata:
-                    self.wrote.append(Wrote(position, attempt, made.asset_key, made.partition, commit))
+                    self.written.append(WrittenPartition(position, attempt, made.asset_key, made.partition, commit))
                     self.repositories[commit] = _value(made.metadata, REPOSITORY) or ""
             else:
                 at = record.event_log_entry.timestamp
-                self.evaluated.append(Evaluated(position, attempt, at, event.asset_check_evaluation_data))
+                self.evaluations.append(CheckEvaluation(position, attempt, at, event.asset_check_evaluation_data))
 
-    def read_by(self, found: Evaluated, partition: str | None, before: Sequence[RunEvents]) -> str | None:
-        """Return the commit at which a check read a partition of its asset; None where nothing tells.
+    def commit_read_by(self, found: CheckEvaluation, partition: str | None, before: Sequence[RunEvents]) -> str | None:
+        """Return the commit at which a check read a partition of its asset; None if it is not known.
 
         Parameters
         ----------
+        found
+            The evaluation of the check.
+        partition
+            Partition key; None if the asset has no partitions.
         before
-            The runs that this one went on from, the nearest first.
+            The ancestors that this run continues, the nearest first.
         """
-        asset = found.evaluation.asset_key
-        told = _value(found.evaluation.metadata, COMMIT)
-        if told:
-            return told
-        mine = (wrote for wrote in reversed(self.wrote) if wrote.attempt == found.attempt and wrote.asset == asset)
+        asset = found.result.asset_key
+        named = _value(found.result.metadata, COMMIT)
+        if named:
+            return named
+        same_attempt = (
+            written for written in reversed(self.written) if written.attempt == found.attempt and written.asset == asset
+        )
         if any((found.attempt[0], asset) in run._makes for run in (self, *before)):
-            return next((wrote.commit for wrote in mine if wrote.partition in (partition, None)), None)
+            return next((written.commit for written in same_attempt if written.partition in (partition, None)), None)
         loaded = self._loaded.get((found.attempt, prefix_of(asset)))
         if loaded:
             return loaded
         began = self._began.get(found.attempt, found.position)
-        own = (wrote for wrote in reversed(self.wrote) if wrote.position < began)
-        earlier = (wrote for run in before for wrote in reversed(run.wrote))
-        return next((wrote.commit for wrote in _chain(own, earlier) if _is_of(wrote, asset, partition)), None)
+        own = (written for written in reversed(self.written) if written.position < began)
+        earlier = (written for run in before for written in reversed(run.written))
+        return next((written.commit for written in _chain(own, earlier) if _is_of(written, asset, partition)), None)
 
 
 def checked_at(commit: str) -> dict[str, str]:
-    """Return the metadata of a check's result that tell at which commit it read the lake."""
+    """Return the metadata by which a check's result names the commit that the check read.
+
+    Parameters
+    ----------
+    commit
+        Id of the commit.
+    """
     return {COMMIT: commit}
 
 
-def _chain(*groups: Iterator[Wrote]) -> Iterator[Wrote]:
+def _chain(*groups: Iterator[WrittenPartition]) -> Iterator[WrittenPartition]:
     for group in groups:
         yield from group
 
 
-def _is_of(wrote: Wrote, asset: AssetKey, partition: str | None) -> bool:
-    return wrote.asset == asset and wrote.partition == partition
+def _is_of(written: WrittenPartition, asset: AssetKey, partition: str | None) -> bool:
+    return written.asset == asset and written.partition == partition
 
 
 def _value(metadata: Mapping[str, object], name: str) -> str | None:

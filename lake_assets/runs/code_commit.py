@@ -7,20 +7,20 @@ from functools import cache
 from pathlib import Path
 
 VARIABLE = "LAKE_CODE_COMMIT"
-"""Environment variable that names the commit, for an image that is built without its checkout."""
+"""Environment variable that names the commit, for an image that is built without the Git checkout."""
 
 
 def code_commit(file: str | None) -> str | None:
-    """Return the commit of the checkout that a source file belongs to; None where nothing tells.
+    """Return the Git commit of the checkout that a source file belongs to; None if it is not known.
 
-    It ends with ``-dirty`` where a file of the checkout differs from the commit, as that of ``git describe`` does.
-    Read once a process, since a process executes the code that it has loaded. The variable ``LAKE_CODE_COMMIT`` comes
-    first.
+    The commit ends with ``-dirty``, like that of ``git describe``, if a file of the checkout was changed since. It is
+    read once per process, since a process executes the code that it has loaded. The environment variable
+    ``LAKE_CODE_COMMIT`` takes precedence.
 
     Parameters
     ----------
     file
-        The source file of an asset; None where it has none.
+        The source file of an asset; None if it has no source file.
     """
     return os.environ.get(VARIABLE, "").strip() or (_of_file(file) if file is not None else None)
 
@@ -37,7 +37,7 @@ def _of_file(file: str) -> str | None:
         if repository.is_bare or repository.head_is_unborn:
             return None
         name = Path(file).resolve().relative_to(Path(repository.workdir).resolve()).as_posix()
-        # An installed package may lie in a checkout, and be none of its files.
+        # An installed package may lie in a checkout without belonging to it, such as in an ignored .venv.
         if repository.path_is_ignored(name):
             return None
         commit = str(repository.head.target)

@@ -1,4 +1,4 @@
-"""What a commit says of itself: which run made it, of which asset and partitions, from which commits, and why."""
+"""The metadata of a commit: its run, asset, partitions and inputs, and the reason for it."""
 
 from __future__ import annotations
 
@@ -41,44 +41,48 @@ def _no_numbers() -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitMetadata:
-    """The metadata of one commit. A field that the commit does not have is None, or empty.
+    """The metadata of one commit. Fields that the commit lacks are None or empty.
 
     Parameters
     ----------
     run_id
-        The Dagster run that made the commit, or whose branch a merge published.
-    job, step
-        The job of that run, and its step.
+        The Dagster run that made the commit. For a merge: the run that it published.
+    job
+        The job of that run.
+    step
+        The step that made the commit.
     asset
-        The asset, as Dagster shows its key (``sales/daily``).
+        The asset's key as Dagster shows it (``sales/daily``).
     partition
-        Its partition key; ``<first>...<last>`` of several.
+        The partition key; ``<first>...<last>`` for several.
     rows
-        The number of rows in all partitions that the commit holds.
+        The number of rows in all partitions that were written.
     partition_rows
-        Partition key to its number of rows, where there are several partitions.
+        Partition key to number of rows, if there are several partitions.
     code_version
         Dagster's code version of the asset.
     code_commit
-        The Git commit of the code; it ends with ``-dirty`` where files were changed since.
+        The Git commit of the code. It ends with ``-dirty`` if files were changed since.
     data_version
-        Dagster's data version of what was written.
+        Dagster's data version of the data that were written.
     inputs
-        Asset name of each input to the lake's commit that was read.
+        Name of each input asset to the lake's commit that was read.
     sources
-        Partition key to the address a raw file was fetched from; the key is ``""`` where there is one file.
+        Partition key to the address that a raw file was fetched from. The key is ``""`` for a single file.
     branch_head
-        Of a publication: the head of the run's branch that was merged.
+        For a publication: the head of the run's branch that was merged.
     rollback_to
-        Of a rollback: the commit whose data it restored.
+        For a rollback: the commit whose data were restored.
     deleted
-        Of a deletion: the folder that was removed.
-    by, reason
-        Of a rollback or a deletion: who asked for it, and why.
+        For a deletion: the folder that was removed.
+    by
+        For a rollback or a deletion: the person who asked for it.
+    reason
+        For a rollback or a deletion: the reason.
     moved
-        Of a migration: each place to where it was before. It is stored packed, since there may be many.
+        For a migration: each new place to the old one. It is stored compressed, since there may be many.
     run_url
-        The page of the run in Dagster's web page.
+        The page of the run in the Dagster UI.
     """
 
     run_id: str | None = None
@@ -102,7 +106,7 @@ class CommitMetadata:
     run_url: str | None = None
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the commit metadata, ``str -> str``, without the fields that are None or empty."""
+        """Return the metadata of a commit, ``str -> str``. Fields that are None or empty are left out."""
         texts = {key: getattr(self, name) for name, key in _TEXTS.items()}
         metadata: dict[str, str] = {key: value for key, value in texts.items() if value is not None}
         if self.rows is not None:
@@ -117,14 +121,14 @@ class CommitMetadata:
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str]) -> CommitMetadata:
-        """Return what a commit's metadata say.
+        """Read the metadata of a commit.
 
-        It never fails: a value that is not of its field's type, or a key that is not known, is passed over.
+        It never fails. Values of a wrong type and unknown keys are ignored.
 
         Parameters
         ----------
         metadata
-            Of a commit by this program, an older one, or anybody.
+            The metadata of any commit, whoever made it.
         """
         texts = {name: metadata[key] for name, key in _TEXTS.items() if key in metadata}
         partition_rows: dict[str, int] = {}
@@ -151,22 +155,40 @@ class CommitMetadata:
         )
 
     def rows_of(self, partition: str | None) -> int | None:
-        """Return the number of rows of one partition; of all of them where the commit does not tell them apart."""
+        """Return the number of rows in one partition, or in all if the commit has no number for each.
+
+        Parameters
+        ----------
+        partition
+            Partition key; None if the asset has no partitions.
+        """
         return self.partition_rows.get(partition or "", self.rows)
 
     def covers(self, partition: str | None) -> bool:
-        """Return whether the commit holds this partition (None: of an asset without partitions)."""
+        """Return whether the commit wrote this partition.
+
+        Parameters
+        ----------
+        partition
+            Partition key; None if the asset has no partitions.
+        """
         return self.partition == partition or partition in self.partition_rows
 
 
 def partition_range(keys: Sequence[str]) -> str | None:
-    """Return what :attr:`CommitMetadata.partition` says of these partition keys; None where there are none."""
+    """Return the text of :attr:`CommitMetadata.partition` for these partition keys; None if there are no keys.
+
+    Parameters
+    ----------
+    keys
+        The partition keys.
+    """
     first, last = min(keys, default=None), max(keys, default=None)
     return first if first == last else f"{first}...{last}"
 
 
 def _number(text: str) -> int | None:
-    # Longer ones are no row counts, and Python refuses to read them.
+    # Python refuses to read numbers of thousands of digits. Such texts are not row counts.
     return int(text) if text.isdecimal() and len(text) < 20 else None
 
 

@@ -1,4 +1,4 @@
-"""A person's correction of ``main``: made on a branch of its own, audited, and merged."""
+"""Corrects ``main`` at a person's request: the change is made on its own branch, audited, and merged."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
 
 ROLLBACK = "rollback-"
-"""Beginning of the names of the branches that rollbacks are made on."""
+"""Prefix of the names of rollback branches."""
 DELETION = "delete-"
-"""Beginning of the names of the branches that deletions are made on."""
+"""Prefix of the names of deletion branches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +38,17 @@ class Correction:
     kind
         :data:`ROLLBACK` or :data:`DELETION`.
     head
-        ``main`` as it was when the change was planned.
+        Head of ``main`` when the change was planned.
     message
-        Of the merge.
+        Message of the merge.
     metadata
-        Of the merge: who, why, and what.
+        Metadata of the merge: who asked for what, and why.
     refused
-        The sentence that an error begins with, such as ``prices is not deleted``.
+        Beginning of an error message, such as ``prices is not deleted``.
     override
         The checks that the person overrides.
     back_to
-        The commit of ``main`` that the data go back to.
+        The commit of ``main`` whose data are restored.
     """
 
     kind: str
@@ -63,23 +63,25 @@ class Correction:
 def correct_main(
     lake: Lake, instance: DagsterInstance, graph: AssetGraph, correction: Correction, write: Callable[[str], None]
 ) -> Commit:
-    """Write a correction on a branch of its own, audit it, merge it into ``main``, and return the merge.
+    """Write a correction on its own branch, audit it, merge it into ``main``, and return the merge.
 
     Parameters
     ----------
-    lake, instance
-        Where the data are, and the event log that says what was checked.
+    lake
+        The lake.
+    instance
+        The Dagster instance whose event log holds the check results.
     graph
-        Of the code location: its blocking checks decide.
+        The graph of the code location, with its blocking checks.
     correction
         What is changed, and why.
     write
-        Writes the change on the branch of the name that it is given.
+        Writes the change on the branch whose name it gets.
 
     Raises
     ------
     Failure
-        Something else was published to the same places since the correction was planned; ``main`` is as it was.
+        Something else was published to the same places since the correction was planned. ``main`` is unchanged.
     """
     branch = f"{correction.kind}{secrets.token_hex(6)}"
     acquire_run_lock(instance, branch)
@@ -92,8 +94,8 @@ def correct_main(
         return lake.merge(audit.source, MAIN, correction.message, correction.metadata.to_metadata(), audit)
     except (MergeConflict, Unaudited) as error:
         raise Failure(
-            f"{correction.refused}: since it was looked at, {MAIN} got other versions of {conflicting(lake, error)}. "
-            f"{MAIN} is as it was. Look at it again, and start anew.",
+            f"{correction.refused}: since it was planned, {MAIN} got other versions of {conflicting(lake, error)}. "
+            f"{MAIN} is unchanged. Look at the new versions, then try again.",
             allow_retries=False,
         ) from error
     finally:
@@ -102,21 +104,23 @@ def correct_main(
 
 
 def refuse_part(lake: Lake, commit: str, place: str, remedy: str) -> None:
-    """Raise where a commit holds a place as a part of what one write made.
+    """Raise if a folder is only a part of a place, which one write replaces as a whole.
 
     Parameters
     ----------
-    lake, commit
-        What is looked at.
+    lake
+        The lake.
+    commit
+        The commit that is examined.
     place
-        A folder.
+        The folder.
     remedy
-        What to do instead of changing the part.
+        What to do instead.
 
     Raises
     ------
     Failure
-        It names the whole.
+        The folder is a part. The message names the whole.
     """
     whole = next((above for above in ancestors(place) if lake.fingerprint(commit, f"{above}/{MANIFEST}")), None)
     if whole is not None:

@@ -1,4 +1,4 @@
-"""Deleting: an asset's data, or those of one partition, taken off ``main`` by a named person, with a reason."""
+"""Deletes the data of an asset, or of one partition, from ``main``. A named person gives the reason."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What a deletion is to take away, as ``main`` was when it was planned.
+    """A planned deletion.
 
     Parameters
     ----------
     head
-        ``main`` then.
+        Head of ``main`` when the deletion was planned.
     place
         The folder: an asset's prefix, or a partition's folder.
     paths
-        The files in it, and those beside it.
+        The files in the folder, and in the folder beside it.
     """
 
     head: Commit
@@ -42,30 +42,52 @@ class Deletion:
 
 
 def plan_deletion(lake: Lake, place: str) -> Deletion:
-    """Look what ``main`` holds at a place.
+    """Find the files that a deletion removes.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    place
+        The folder: an asset's prefix, or a partition's folder.
 
     Raises
     ------
     Failure
-        Nothing, or no more than a part of what one write made.
+        ``main`` holds nothing there, or the folder is only a part of what one write made.
     """
     head = lake.head(MAIN)
     paths = [item.path for folder in (place, beside(place)) for item in lake.list(head.id, folder)]
     if not paths:
         raise Failure(f"{MAIN} holds nothing at {place!r}: there is nothing to delete.")
-    refuse_part(lake, head.id, place, "delete that, or write it anew")
+    refuse_part(lake, head.id, place, "delete that, or write it again")
     return Deletion(head, place, tuple(paths))
 
 
 def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Deletion, by: str, reason: str) -> Commit:
-    """Take the planned files away on a branch of their own, merge it into ``main``, and return the merge.
+    """Remove the planned files on a branch, merge it into ``main``, and return the merge.
 
-    Every commit before keeps them. :func:`deletion_events` is what Dagster is to be told afterwards.
+    Earlier commits keep the files. Afterwards, report :func:`deletion_events` to Dagster.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    graph
+        The graph of the code location.
+    plan
+        The deletion, from :func:`plan_deletion`.
+    by
+        The person who asks for it.
+    reason
+        The reason.
 
     Raises
     ------
     Failure
-        Something was published to the same place since it was planned; ``main`` is as it was.
+        Something was published to the same place since the deletion was planned. ``main`` is unchanged.
     """
     metadata = CommitMetadata(deleted=plan.place, by=by, reason=reason)
     message = f"Delete {plan.place}\n\n{reason}"
@@ -90,7 +112,7 @@ def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Delet
 
 
 def _checks(graph: AssetGraph, plan: Deletion) -> tuple[str, ...]:
-    """Return the checks that stand between a deletion and ``main``."""
+    """Return the checks that a deletion has to override."""
     places = AssetPlaces(graph)
     found = [places.find(path) for path in plan.paths]
     assets = {place.asset for place in found if place is not None}
@@ -101,37 +123,45 @@ def _checks(graph: AssetGraph, plan: Deletion) -> tuple[str, ...]:
 
 
 def deletion_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit) -> list[AssetMaterialization]:
-    """Return what Dagster is to be told of a deletion: of each partition, that it is absent; once.
+    """Return the events that report a deletion to Dagster: each partition is absent now.
+
+    Partitions that were reported already are left out.
 
     Parameters
     ----------
+    lake
+        The lake.
+    log
+        Dagster's event log.
+    graph
+        The graph of the code location.
     merge
         The commit on ``main``.
     """
     made = CommitMetadata.parse(merge.metadata)
     by, reason = made.by or "somebody", made.reason or ""
-    described = f"Deleted by {by}: {reason}"
-    about = {DELETION_BY: by, DELETION_REASON: reason}
+    description = f"Deleted by {by}: {reason}"
+    deletion = {DELETION_BY: by, DELETION_REASON: reason}
     changed = AssetPlaces(graph).of(lake.diff(merge.parents[0], merge.id).paths)
-    told = [
+    absent = [
         AssetMaterialization(
             place.asset,
-            description=described,
-            metadata={**place_metadata(lake, MAIN, merge.id, place.path, 0), **about},
+            description=description,
+            metadata={**place_metadata(lake, MAIN, merge.id, place.path, 0), **deletion},
             partition=place.partition,
             tags={DATA_VERSION: ABSENT},
         )
         for place in changed
-        if not any(event.commit == merge.id for event in log.all_of(RUNLESS, place.path))
+        if not any(event.commit == merge.id for event in log.events_of_run(RUNLESS, place.path))
     ]
     published = [
         AssetMaterialization(
             key,
-            description=described,
-            metadata={**place_metadata(lake, MAIN, merge.id), **about},
+            description=description,
+            metadata={**place_metadata(lake, MAIN, merge.id), **deletion},
             partition=partition,
             tags={DATA_VERSION: version},
         )
-        for key, partition, version in changed_publications(lake, graph, merge, told)
+        for key, partition, version in changed_publications(lake, graph, merge, absent)
     ]
-    return told + published
+    return absent + published

@@ -1,4 +1,4 @@
-"""What Dagster's event log says was materialized, found by the commit and the place it names."""
+"""Finds materializations in Dagster's event log by the commit and the place that they name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lake_assets.runs.asset_metadata import COMMIT, DATA_VERSION, PREFIX, ROW_CO
 from lake_assets.runs.commit_metadata import CommitMetadata
 
 RUNLESS = ""
-"""What Dagster files events under that no run of its made: reported by hand, or by a sensor."""
+"""The run id of events that no run made, but a person or a sensor reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,16 @@ class Materialized:
 
     Parameters
     ----------
-    asset, partition
-        Of what; None where the asset has no partitions.
-    commit, rows
-        As its metadata say; None where they do not.
+    asset
+        Key of the asset.
+    partition
+        Partition key; None if the asset has no partitions.
+    commit
+        The commit that the metadata name; None if they name none.
+    rows
+        The number of rows in the metadata; None if it is missing.
     tags
-        Dagster's: data version, code version, and those of its inputs.
+        Dagster's tags: data version, code version, and the versions of the inputs.
     """
 
     asset: AssetKey
@@ -42,28 +46,44 @@ class Materialized:
 
 
 class EventLog:
-    """Materializations by place; those of a run are read once.
+    """Materializations by place. The events of each run are read once.
 
     Parameters
     ----------
     instance
-        Whose log is read.
+        The Dagster instance.
     """
 
     def __init__(self, instance: DagsterInstance) -> None:
         self._instance = instance
         self._runs: dict[str, dict[str, list[Materialized]]] = {}
 
-    def of(self, commit: Commit, place: str) -> Materialized | None:
-        """Return the event that tells of a place that a commit made.
+    def event_of(self, commit: Commit, place: str) -> Materialized | None:
+        """Return the event that reports a place that a commit wrote; None if there is no event.
 
-        That is the one that names this commit; else the newest of its run and place, for others to say what differs.
+        If no event names this commit, return the newest event of the same run and place, so that the caller can say
+        what differs.
+
+        Parameters
+        ----------
+        commit
+            The commit.
+        place
+            The folder.
         """
-        events = self.all_of(CommitMetadata.parse(commit.metadata).run_id or RUNLESS, place)
+        events = self.events_of_run(CommitMetadata.parse(commit.metadata).run_id or RUNLESS, place)
         return next((event for event in events if event.commit == commit.id), events[0] if events else None)
 
-    def all_of(self, run_id: str, place: str) -> list[Materialized]:
-        """Return a run's events of a place, the newest first."""
+    def events_of_run(self, run_id: str, place: str) -> list[Materialized]:
+        """Return a run's events about a place, the newest first.
+
+        Parameters
+        ----------
+        run_id
+            Id of the run; :data:`RUNLESS` for events that no run made.
+        place
+            The folder.
+        """
         if run_id not in self._runs:
             self._runs[run_id] = self._read(run_id)
         return self._runs[run_id].get(place, [])
@@ -72,16 +92,16 @@ class EventLog:
         events: dict[str, list[Materialized]] = {}
         kind = DagsterEventType.ASSET_MATERIALIZATION
         for record in self._instance.get_records_for_run(run_id, of_type=kind, ascending=False).records:
-            told = record.event_log_entry.asset_materialization
-            if told is None or PREFIX not in told.metadata:
+            logged = record.event_log_entry.asset_materialization
+            if logged is None or PREFIX not in logged.metadata:
                 continue
-            commit, rows = (getattr(told.metadata.get(name), "value", None) for name in (COMMIT, ROW_COUNT))
+            commit, rows = (getattr(logged.metadata.get(name), "value", None) for name in (COMMIT, ROW_COUNT))
             event = Materialized(
-                told.asset_key,
-                told.partition,
+                logged.asset_key,
+                logged.partition,
                 str(commit) if commit is not None else None,
                 rows if isinstance(rows, int) else None,
-                dict(told.tags or {}),
+                dict(logged.tags or {}),
             )
-            events.setdefault(str(told.metadata[PREFIX].value), []).append(event)
+            events.setdefault(str(logged.metadata[PREFIX].value), []).append(event)
         return events

@@ -1,4 +1,4 @@
-"""What reached ``main`` by no run of Dagster's, as events for its log."""
+"""Reports commits on ``main`` that no Dagster run made, as events for Dagster's log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
 
 def commits_since(lake: Lake, head: Commit, seen: str) -> Iterator[Commit]:
-    """Yield what ``main`` itself became after ``seen``, newest first: first parents, none of a merged branch."""
+    """Yield the commits of ``main`` after ``seen``, newest first. Only first parents count, no commits of branches.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    head
+        Head of ``main``.
+    seen
+        Id of the last commit that was reported.
+    """
     expected = head.id
     for commit in lake.log(head.id):
         if commit.id == seen or expected == seen:
@@ -34,7 +44,19 @@ def commits_since(lake: Lake, head: Commit, seen: str) -> Iterator[Commit]:
 
 
 def events_of(lake: Lake, log: EventLog, graph: AssetGraph, commit: Commit) -> Sequence[AssetMaterialization]:
-    """Return what Dagster has not been told of a commit of ``main``: nothing of one that a run made."""
+    """Return the events of a commit of ``main`` that Dagster's log lacks. A run's commit needs none.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    log
+        Dagster's event log.
+    graph
+        The graph of the code location.
+    commit
+        The commit of ``main``.
+    """
     made = CommitMetadata.parse(commit.metadata)
     if made.rollback_to is not None:
         return list(rollback_events(lake, log, graph, commit))
@@ -44,18 +66,29 @@ def events_of(lake: Lake, log: EventLog, graph: AssetGraph, commit: Commit) -> S
 
 
 def external_events(lake: Lake, graph: AssetGraph, commit: Commit) -> Iterator[AssetMaterialization]:
-    """Yield a materialization for each partition that a commit changed."""
+    """Yield a materialization for each partition that a commit changed.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    graph
+        The graph of the code location.
+    commit
+        A commit that no run made.
+    """
     paths = lake.diff(commit.parents[0], commit.id).paths
     for place in AssetPlaces(graph).of(paths):
         version, rows = place_version(lake, commit.id, place.path), None
         if f"{place.path}/{MANIFEST}" in paths:
-            # Whoever replaced the manifest, too, wrote what it says: a branch of a run merged by hand, or a revert.
+            # The manifest was replaced too, so it describes the new files: a run's branch was merged by hand, or a
+            # commit was reverted.
             with suppress(PathNotFound, OSError, ValueError, KeyError):
                 manifest = read_manifest(lake.path(commit.id, place.path))
                 version, rows = manifest.data_version, manifest.rows
         yield AssetMaterialization(
             place.asset,
-            description=f"Commit {commit.id[:12]}, of no run: {commit.message.partition(chr(10))[0]}",
+            description=f"Commit {commit.id[:12]}, made by no run: {commit.message.partition(chr(10))[0]}",
             metadata=place_metadata(lake, MAIN, commit.id, place.path, rows),
             partition=place.partition,
             tags={DATA_VERSION: version},

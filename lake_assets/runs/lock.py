@@ -1,8 +1,9 @@
-"""Which runs have a living process: told by locks that the kernel lets go of when it dies, even by kill -9.
+"""Finds out which runs have a live process, by file locks. The kernel releases them when the process dies.
 
-Dagster's default launcher leaves the run of a killed process 'started' for ever. So every process that uses a run's
-branch holds a shared ``flock`` on the run's file below Dagster's local folder. With the multiprocess executor each step
-has a process of its own, and between two steps none lives: each writes down the run's own process, too.
+With Dagster's default launcher, the run of a killed process stays 'started' for ever. So every process that uses a
+run's branch holds a shared ``flock`` on the run's lock file in Dagster's local folder. With the multiprocess executor
+each step has its own process, and between two steps there is none. So each process also writes the run's main process
+into the lock file.
 """
 
 from __future__ import annotations
@@ -24,33 +25,58 @@ _mutex = threading.Lock()
 
 
 def acquire_run_lock(instance: DagsterInstance, name: str) -> None:
-    """Say until this process dies that the run (or rollback) of that name goes on.
+    """Mark a run, rollback or deletion as alive, until this process ends.
 
-    Where Dagster's local folder cannot be written there is no lock, and only Dagster tells.
+    If Dagster's local folder cannot be written, there is no lock, and only the run's status in Dagster counts.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    name
+        Id of the run, or name of the branch of a rollback or deletion.
     """
     path = _path(instance, name)
     with _mutex, suppress(OSError):
         if path in _held:
             return
         for other in list(_held):
-            # A process may execute one run after the other.
+            # A process may execute several runs, one after another.
             if _has_ended(instance, other.stem):
                 os.close(_held.pop(other))
                 other.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _take(path)
+        file = _open_locked(path)
         holder = {"host": socket.gethostname(), **_run_worker(instance, name)}
         os.write(file, f"{json.dumps(holder)}\n".encode())
         _held[path] = file
 
 
 def is_alive(instance: DagsterInstance, run: DagsterRun) -> bool:
-    """Return whether a run goes on: Dagster says so, and its process is not known to have died."""
+    """Return whether a run is alive: Dagster says that it is not finished, and its process is not known to be dead.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    run
+        The run.
+    """
     return not run.is_finished and is_held(instance, run.run_id) is not False
 
 
 def is_held(instance: DagsterInstance, name: str) -> bool | None:
-    """Return whether a process that holds that name lives; None where no process of this machine ever held it."""
+    """Return whether a live process holds the lock; None if it cannot be known.
+
+    That is so if no process of this machine ever held the lock.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    name
+        Id of the run, or name of the branch of a rollback or deletion.
+    """
     path = _path(instance, name)
     try:
         file = os.open(path, os.O_RDONLY)
@@ -68,18 +94,32 @@ def is_held(instance: DagsterInstance, name: str) -> bool | None:
         os.close(file)
     if not holders or any(holder["host"] != socket.gethostname() for holder in holders):
         return None
-    return any(_lives(holder["pid"], holder["started"]) for holder in holders if "pid" in holder)
+    return any(_is_running(holder["pid"], holder["started"]) for holder in holders if "pid" in holder)
 
 
-class Living(NamedTuple):
-    """Ids of the runs that go on, and of those with the runs they were re-executed from."""
+class LiveRuns(NamedTuple):
+    """Ids of the live runs, and ids of the live runs and their ancestors.
 
-    going_on: frozenset[str]
+    Parameters
+    ----------
+    alive
+        The live runs.
+    needed
+        The live runs, and the runs that they were re-executed from. Their branches may be in use.
+    """
+
+    alive: frozenset[str]
     needed: frozenset[str]
 
 
-def living(instance: DagsterInstance) -> Living:
-    """Return the runs that go on: whoever looks for a run's branch may be one of them."""
+def live_runs(instance: DagsterInstance) -> LiveRuns:
+    """Return the runs that are alive.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    """
     ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
     unfinished = instance.get_runs(RunsFilter(statuses=[status for status in DagsterRunStatus if status not in ended]))
     runs = [run for run in unfinished if is_alive(instance, run)]
@@ -90,11 +130,17 @@ def living(instance: DagsterInstance) -> Living:
             needed.add(parent)
             ancestor = instance.get_run_by_id(parent)
             parent = ancestor.parent_run_id if ancestor is not None else None
-    return Living(frozenset(run.run_id for run in runs), frozenset(needed))
+    return LiveRuns(frozenset(run.run_id for run in runs), frozenset(needed))
 
 
-def forget_ended(instance: DagsterInstance) -> None:
-    """Remove the locks that no process holds, of runs that have ended and of what Dagster knows nothing of."""
+def remove_stale_locks(instance: DagsterInstance) -> None:
+    """Remove the lock files that no process holds, of finished runs and of runs that Dagster does not know.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    """
     for path in _path(instance, "any").parent.glob("*.lock"):
         if is_held(instance, path.stem) is not True and _has_ended(instance, path.stem):
             path.unlink(missing_ok=True)
@@ -109,24 +155,24 @@ def _has_ended(instance: DagsterInstance, name: str) -> bool:
     return run is None or run.is_finished
 
 
-def _take(path: Path) -> int:
+def _open_locked(path: Path) -> int:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         fcntl.flock(file, fcntl.LOCK_SH)
         with suppress(FileNotFoundError):
             if path.stat().st_ino == os.fstat(file).st_ino:
                 return file
-        os.close(file)  # Removed between the two: a lock that nobody would see.
+        os.close(file)  # The file was removed between open and lock, so nobody would see this lock.
 
 
 def _run_worker(instance: DagsterInstance, run_id: str) -> dict[str, float]:
-    """Return the process that executes the run where this one executes a step for it, by Dagster's own word."""
+    """Return the run's main process, if this process executes one step of the run. Dagster's event log names it."""
     import psutil
 
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None:
         return {}
-    # A code server is a parent, too, and outlives the runs it starts.
+    # The parent may also be a code server, which outlives the runs that it starts.
     for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.ENGINE_EVENT).records:
         event = record.event_log_entry.dagster_event
         pid = event.engine_event_data.metadata.get("pid") if event is not None else None
@@ -136,7 +182,7 @@ def _run_worker(instance: DagsterInstance, run_id: str) -> dict[str, float]:
     return {}
 
 
-def _lives(pid: int, started: float) -> bool:
+def _is_running(pid: int, started: float) -> bool:
     import psutil
 
     try:

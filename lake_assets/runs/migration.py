@@ -1,7 +1,10 @@
-"""A lake of format 1 brought to format 2: what lies elsewhere now is moved, the same bytes, with versions and lineage.
+"""Migrates a lake from format 1 to format 2. Files move unchanged, and keep their versions and lineage.
 
-Format 1 laid an asset with the key ``a/b`` at ``a/b``, where format 2 has ``a.b``; it named the partitions of every
-zone in UTC, where format 2 spells their keys; and it kept all of a stream in one folder.
+The formats differ in three ways:
+
+- Format 1 stored the asset ``a/b`` in the folder ``a/b``. Format 2 stores it in ``a.b``.
+- Format 1 named time partitions in UTC. Format 2 names them by their partition keys.
+- Format 1 kept all files of a stream in one folder. Format 2 has a folder for its rows and one for the rest.
 """
 
 from __future__ import annotations
@@ -37,20 +40,22 @@ _POSITION = "position.json"
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What of one asset lies elsewhere in format 2.
+    """The files of one asset that move.
 
     Parameters
     ----------
     asset
-        As commits name it.
-    before, after
-        The asset's folders.
+        Name of the asset in commit metadata.
+    before
+        The asset's folder in format 1.
+    after
+        The asset's folder in format 2.
     files
-        Path to its new one; of files in the same folders that stay, the same.
+        Old path to new path. Files that stay in a folder that is replaced have the same path twice.
     places
-        Folders that one write made, where they will lie, and where they do.
+        New folder to old folder, for each folder that one write made.
     replaced
-        Folders below ``after`` that are written anew; none of them: the whole.
+        Folders below ``after`` to be replaced. If it is empty, the whole of ``after`` is replaced.
     """
 
     asset: str
@@ -62,12 +67,21 @@ class Move:
 
 
 def plan(lake: Lake, graph: AssetGraph, ref: str) -> list[Move]:
-    """Return what is to be moved at a ref, by asset.
+    """Return what has to move, asset by asset.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    graph
+        The graph of the code location.
+    ref
+        The ref whose files are examined.
 
     Raises
     ------
     WriteRefused
-        Two files would come to lie at one path, or a folder is that of two partitions.
+        Two files would move to the same path.
     """
     commit = lake.head(ref).id
     assets = {old_prefix_of(key): key for key in graph.toposorted_asset_keys}
@@ -76,13 +90,23 @@ def plan(lake: Lake, graph: AssetGraph, ref: str) -> list[Move]:
 
 
 def apply(lake: Lake, branch: str, wanted: list[Move]) -> None:
-    """Move on a branch that is not ``main``, an asset a commit."""
-    began = lake.head(branch).id
+    """Move files on a branch other than ``main``, with one commit per asset.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    branch
+        The branch.
+    wanted
+        The moves, from :func:`plan`.
+    """
+    start = lake.head(branch).id
     for move in wanted:
         targets = {*move.files.values()}
-        besides = [path for path in (beside(move.after),) if any(is_within(target, path) for target in targets)]
+        folders_beside = [path for path in (beside(move.after),) if any(is_within(target, path) for target in targets)]
         if move.before != move.after:
-            besides.append(move.before)
+            folders_beside.append(move.before)
         with lake.write(
             branch,
             move.after,
@@ -90,15 +114,25 @@ def apply(lake: Lake, branch: str, wanted: list[Move]) -> None:
             f"Move {move.asset} to where format 2 has it",
             CommitMetadata(moved=move.places).to_metadata(),
             move.replaced or None,
-            besides,
+            folders_beside,
         ) as write:
-            _copy(lake, began, move, write)
+            _copy(lake, start, move, write)
             if move.before != move.after:
                 write.removed |= {path for path in move.files if path.startswith(f"{move.before}/")}
 
 
 def migrate_main(lake: Lake, wanted: list[Move], by: str) -> Commit:
-    """Move what ``main`` holds: on a branch, which is merged at once."""
+    """Move files on a branch, merge it into ``main`` at once, and return the merge.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    wanted
+        The moves, from :func:`plan`.
+    by
+        The person who migrates the lake.
+    """
     branch = f"migration-{uuid4().hex}"
     lake.create_branch(branch, MAIN)
     try:
@@ -114,7 +148,7 @@ def _plan(
     lake: Lake, graph: AssetGraph, commit: str, before: str, key: AssetKey, assets: Mapping[str, AssetKey]
 ) -> Move | None:
     after, definition = prefix_of(key), graph.get(key).partitions_def
-    # What lies deeper may be another asset's.
+    # Deeper files may belong to another asset.
     paths = [item.path for item in lake.list(commit, before) if place_of(item.path, assets.keys()) == before]
     if f"{before}/{_POSITION}" in paths and definition is None:
         files = {path: moved(f"{after}/{path[len(before) + 1 :]}", after) for path in paths}
@@ -134,7 +168,7 @@ def _plan(
         return _move(key, before, after, files, places) if files else None
     changed = {place: name for place, name in names.items() if place != name}
     if changed and any(CommitMetadata.parse(found.metadata).moved for found in lake.log(commit, None, before)):
-        return None  # Each of these folders is its key's already, and would be another's by its old name.
+        return None  # Migrated already: read as an old name, each new folder would be that of another partition.
     touched = {*changed, *changed.values()}
     files = {path: new for path, new in files.items() if _place(path, before, definition) in touched}
     places = {f"{after}/{name}": f"{before}/{place}" for place, name in changed.items()}
@@ -150,13 +184,13 @@ def _move(
     replaced: tuple[str, ...] = (),
 ) -> Move:
     if len({*files.values()}) < len(files):
-        reason = "two files of this asset would come to lie at one path in format 2"
+        reason = "two files of this asset would have the same path in format 2"
         raise WriteRefused(f"{reason}: roll one of them back first", repository="", path=before)
     return Move(name_of(key), before, after, files, places, replaced)
 
 
 def _place(path: str, prefix: str, definition: PartitionsDefinition[str] | None) -> str:
-    """Return the folder of a file's partition, below its asset's; empty where it is in none."""
+    """Return the partition folder of a file, relative to the asset's folder; empty if it is in no partition."""
     parts = path[len(prefix) + 1 :].split("/")[:-1]
     depth = next((number for number, part in enumerate(parts) if "=" not in part), len(parts))
     return "/".join(parts[:depth]) if definition is not None else ""
@@ -165,15 +199,15 @@ def _place(path: str, prefix: str, definition: PartitionsDefinition[str] | None)
 def _new_folder(lake: Lake, commit: str, definition: TimeWindowPartitionsDefinition, prefix: str, place: str) -> str:
     keys = list(_old_keys(definition, place))
     if len(keys) > 1:
-        # Near a change of the clocks format 1 gave two partitions one folder: the last one written is there.
+        # Where the clocks change, format 1 gave two partitions the same folder. It holds the one written last.
         made = next(lake.log(commit, 1, f"{prefix}/{place}"), None)
         keys = [key for key in keys if made is not None and CommitMetadata.parse(made.metadata).partition == key]
-    # A folder of no partition stays.
+    # A folder that belongs to no partition stays.
     return folder(partition_columns(definition, keys[0])) if len(keys) == 1 else place
 
 
 def _old_keys(definition: TimeWindowPartitionsDefinition, place: str) -> Iterator[str]:
-    """Yield the keys whose folder this was in format 1."""
+    """Yield the partition keys that had this folder in format 1."""
     columns = {name: value for name, _, value in (part.partition("=") for part in place.split("/"))}
     try:
         moment = f"{columns['day']} {columns.get('hour', '00')}:{columns.get('minute', '00')}"
@@ -189,7 +223,15 @@ def _old_keys(definition: TimeWindowPartitionsDefinition, place: str) -> Iterato
 
 
 def old_folder(definition: TimeWindowPartitionsDefinition, key: str) -> str:
-    """Return the folder that a time window had in format 1: of its start in UTC, by its length on the wall clock."""
+    """Return the folder of a time window in format 1: its start in UTC, as exact as its length needs.
+
+    Parameters
+    ----------
+    definition
+        The asset's partitions.
+    key
+        Partition key.
+    """
     window = definition.time_window_for_partition_key(key)
     start = window.start.astimezone(timezone.utc)
     columns = {"day": f"{start:%Y-%m-%d}"}
@@ -201,21 +243,21 @@ def old_folder(definition: TimeWindowPartitionsDefinition, key: str) -> str:
 
 
 def _copy(lake: Lake, commit: str, move: Move, write: Write) -> None:
-    """Put files to where they belong: on a local disk by hard link, in an object store by its own copy."""
+    """Copy files to their new paths: by hard links on a local disk, by server-side copies in an object store."""
     from pyarrow.fs import LocalFileSystem
 
-    held = lake.path(commit, move.before)
-    made: set[str] = set()
+    snapshot = lake.path(commit, move.before)
+    created: set[str] = set()
     for path, target in move.files.items():
-        source = f"{held.root}/{path[len(move.before) + 1 :]}"
+        source = f"{snapshot.root}/{path[len(move.before) + 1 :]}"
         inside = target.startswith(f"{move.after}/")
         destination = f"{write.root}/{target[len(move.after) + 1 :]}" if inside else write.place(target)
-        above = destination.rpartition("/")[0]
-        if above not in made:
-            write.filesystem.create_dir(above, recursive=True)
-            made.add(above)
+        parent = destination.rpartition("/")[0]
+        if parent not in created:
+            write.filesystem.create_dir(parent, recursive=True)
+            created.add(parent)
         if path == f"{move.before}/{MANIFEST}" and any(is_within(new, BESIDE) for new in move.files.values()):
-            with held.filesystem.open_input_stream(source) as stream:
+            with snapshot.filesystem.open_input_stream(source) as stream:
                 content = json.loads(stream.readall())
             with write.filesystem.open_output_stream(destination) as stream:
                 stream.write(_manifest(content, move))
@@ -226,7 +268,7 @@ def _copy(lake: Lake, commit: str, move: Move, write: Write) -> None:
 
 
 def _manifest(content: dict[str, object], move: Move) -> bytes:
-    """Return a stream's manifest with its files by where they lie now."""
+    """Return a stream's manifest with the new paths of its files."""
     listed = content["files"]
     assert isinstance(listed, dict)
     sizes = {move.files.get(f"{move.before}/{name}", ""): size for name, size in listed.items()}

@@ -1,7 +1,8 @@
-"""The way back from what a ref holds to the commits, runs, inputs and sources that made it; no file is read.
+"""Traces data back to the commits, runs, inputs and sources that made them. No data file is read.
 
-A *place* is a folder that one write replaced as a whole, told by its manifest: a partition, or an unpartitioned asset's
-prefix. Each commit that an IO manager makes names the commit of each input; a rollback names the one it went back to.
+A *place* is a folder that one write replaces as a whole: a partition's folder, or the prefix of an unpartitioned asset.
+A place has a manifest. Each commit of an IO manager names the commit of each input. A rollback names the commit that it
+restored.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Places of one asset that one commit made, and what they were made from.
+    """Places of one asset that one commit made, and their inputs.
 
     Parameters
     ----------
     asset
-        The asset as Dagster shows it; the prefix where its commit names none.
+        The asset's key as Dagster shows it; the prefix if the commit names no asset.
     prefix
-        Its folder.
+        The asset's folder.
     places
-        The folders, sorted.
+        The places, sorted.
     commit
-        What made them.
+        The commit that made them.
     inputs
-        What that commit read, or what a rollback went back to.
+        The origins of what that commit read, or of what a rollback restored.
     """
 
     asset: str
@@ -43,9 +44,14 @@ class Origin:
 
 
 def parents(path: str) -> Iterator[str]:
-    """Yield the folders that a path lies in, the nearest first, at last the root ``""``.
+    """Yield the folders that contain a path, the nearest first. The last one is the root ``""``.
 
-    What lies beside a place belongs to it, and lies in its folders.
+    A path beside a place counts as a path in the place.
+
+    Parameters
+    ----------
+    path
+        The path.
     """
     path = belongs_to(path)
     while path:
@@ -54,52 +60,92 @@ def parents(path: str) -> Iterator[str]:
 
 
 def place_of(path: str, places: Collection[str]) -> str | None:
-    """Return the nearest place that a file lies in."""
+    """Return the nearest place that contains a file; None if there is none.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    places
+        The places to choose from.
+    """
     return next((folder for folder in parents(path) if folder in places), None)
 
 
 def places_of(objects: Iterable[LakeObject]) -> frozenset[str]:
-    """Return the places among a listing: the folders that hold a manifest."""
+    """Return the places in a listing: the folders that hold a manifest.
+
+    Parameters
+    ----------
+    objects
+        The listing.
+    """
     return frozenset(
         folder for folder, _, name in (item.path.rpartition("/") for item in objects) if folder and name == MANIFEST
     )
 
 
-class Made(NamedTuple):
-    """The commit that made what a place holds, and the place at which it did: what a migration moves stays made."""
+class Maker(NamedTuple):
+    """The commit that made the files of a place, and the place where it wrote them. A migration may have moved them.
+
+    Parameters
+    ----------
+    commit
+        The commit.
+    place
+        The place in that commit.
+    """
 
     commit: Commit
     place: str
 
 
 def makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Commit]:
-    """Return for each place the commit that made what ``ref`` holds there: the newest that changed it.
+    """Return for each place the commit that made its files: the newest one that changed it.
 
     Parameters
     ----------
+    lake
+        The lake.
+    ref
+        The ref that holds the places.
+    places
+        The places.
     prefix
-        A folder that all places lie in: only its history is walked.
+        A folder that contains all places. Only its history is read.
     """
-    return {place: made.commit for place, made in made_at(lake, ref, places, prefix).items()}
+    return {place: made.commit for place, made in trace_makers(lake, ref, places, prefix).items()}
 
 
-def made_at(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Made]:
-    """Return what :func:`makers` does, and where each place lay then."""
-    left = set(places)
-    found: dict[str, Made] = {}
-    if not left:
+def trace_makers(lake: Lake, ref: str, places: Iterable[str], prefix: str = "") -> dict[str, Maker]:
+    """Return for each place the commit that made its files, and the place where it wrote them.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    ref
+        The ref that holds the places.
+    places
+        The places.
+    prefix
+        A folder that contains all places. Only its history is read.
+    """
+    remaining = set(places)
+    found: dict[str, Maker] = {}
+    if not remaining:
         return found
     for commit in lake.log(ref, None, prefix or None):
         made = CommitMetadata.parse(commit.metadata)
         if len(commit.parents) > 1 and made.asset is None:
-            continue  # A merge brings what others made.
-        for place in _touched(lake, commit, prefix) & left:
-            found[place] = Made(commit, place)
+            continue  # A merge brings in what other commits made.
+        for place in _touched(lake, commit, prefix) & remaining:
+            found[place] = Maker(commit, place)
             if place in made.moved and commit.parents:
                 before = made.moved[place]
-                found[place] = made_at(lake, commit.parents[0], [before], before).get(before, found[place])
-        left -= found.keys()
-        if not left:
+                found[place] = trace_makers(lake, commit.parents[0], [before], before).get(before, found[place])
+        remaining -= found.keys()
+        if not remaining:
             break
     return found
 
@@ -113,10 +159,14 @@ def _touched(lake: Lake, commit: Commit, prefix: str) -> set[str]:
 
 
 def origins(lake: Lake, ref: str, prefix: str) -> tuple[Origin, ...]:
-    """Return what made all that ``ref`` holds at a prefix, newest first; empty where it holds nothing.
+    """Return the origins of everything that a ref holds at a prefix, newest first; empty if it holds nothing there.
 
     Parameters
     ----------
+    lake
+        The lake.
+    ref
+        A branch, tag or commit id.
     prefix
         An asset's prefix, or a folder or file in it.
     """
@@ -124,7 +174,7 @@ def origins(lake: Lake, ref: str, prefix: str) -> tuple[Origin, ...]:
 
 
 class _Walk:
-    """One walk; a commit that several others read is looked at once."""
+    """One search for origins. A commit that several others read is examined once."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -155,7 +205,7 @@ class _Walk:
             yield Origin(asset, mine, folders, commit, tuple(self._inputs(commit, mine, folders)))
 
     def _written_as_a_whole(self, at: Commit, prefix: str) -> str:
-        """Return the place that a file, or a folder in a place, was written with; what is given where there is none."""
+        """Return the place that contains a file or folder; the given path if no place contains it."""
         if self._lake.fingerprint(at.id, f"{prefix}/{MANIFEST}") is not None:
             return prefix
         manifests = (f"{folder}/{MANIFEST}" for folder in parents(prefix) if folder)
@@ -172,7 +222,7 @@ class _Walk:
             at = self._lake.head(read)
             folders = folders_of_name(asset)
             upstream = next((folder for folder in folders if self._lake.fingerprint(at.id, folder)), folders[0])
-            # The same partitions of the input, where it has them; else all of it may have been read.
+            # The input's partitions of the same names, if it has them. Else all of it may have been read.
             same = [f"{upstream}/{folder}" for folder in below]
             same = [place for place in same if self._lake.fingerprint(at.id, place) is not None]
             yield from self.origins(at, same or [upstream])

@@ -1,4 +1,4 @@
-"""Whether what a run wrote is published, on the asset's page in Dagster: one observation a partition and run."""
+"""Shows on an asset's page in Dagster whether a run's data are published: one observation per partition and run."""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
 
 _LONGEST = 1_000
-"""Characters of a reason; all of it stands in the run's log."""
+"""Maximal number of characters of a reason. The run's log has the full text."""
 
 _Partition = tuple[AssetKey, str | None]
 
@@ -38,19 +38,25 @@ _Partition = tuple[AssetKey, str | None]
 def published_observations(
     lake: Lake, instance: DagsterInstance, run: DagsterRun, graph: "AssetGraph", commit: Commit, paths: Iterable[str]
 ) -> Iterator[AssetObservation]:
-    """Yield an observation of each partition that a run published.
+    """Yield an observation for each partition that a run published.
 
-    A partition that the run wrote with the rows that ``main`` held already is among them: what is shown of it last may
-    be that another run was not published.
+    Partitions that the run wrote with the same rows that ``main`` held already are included, since the last
+    observation may say that another run was not published.
 
     Parameters
     ----------
-    lake, instance, run, graph
-        Whose run was published to which lake, and the assets of the code location.
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run that was published.
+    graph
+        The graph of the code location.
     commit
-        The commit of ``main`` that holds what the run wrote.
+        The commit of ``main`` that holds the run's data.
     paths
-        What it changed on ``main``.
+        The paths that it changed on ``main``.
     """
     changed: dict[_Partition, str] = {
         (place.asset, place.partition): f"yes, by commit {commit.id}" for place in AssetPlaces(graph).of(paths)
@@ -64,14 +70,18 @@ def published_observations(
 def unpublished_observations(
     lake: Lake, instance: DagsterInstance, run: DagsterRun, reason: str
 ) -> Iterator[AssetObservation]:
-    """Yield an observation of each partition that a run wrote and ``main`` does not hold.
+    """Yield an observation for each partition that a run wrote and ``main`` does not hold.
 
     Parameters
     ----------
-    lake, instance, run
-        Whose run was not published to which lake.
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run that was not published.
     reason
-        Why.
+        Why it was not published.
     """
     made = _materialized(lake, instance, run)
     missing = set(lake.unreached([MAIN], made.values()))
@@ -82,11 +92,19 @@ def unpublished_observations(
 
 
 def why_unpublished(instance: DagsterInstance, run: DagsterRun) -> str:
-    """Return why a run that has ended published nothing: the checks that did not pass, else its first error."""
+    """Return why a finished run published nothing: the checks that did not pass, or else its first error.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    run
+        The run.
+    """
     failed = [
         f"check {evaluation.asset_check_key.to_user_string()} "
         f"{outcome(passed=False, description=evaluation.description, metadata=evaluation.metadata)}"
-        for evaluation in (found.evaluation for found in RunEvents(instance, run.run_id).evaluated)
+        for evaluation in (found.result for found in RunEvents(instance, run.run_id).evaluations)
         if not evaluation.passed and evaluation.blocking and evaluation.severity == AssetCheckSeverity.ERROR
     ]
     if failed:
@@ -105,9 +123,9 @@ def _materialized(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> dic
     """Return the partitions that a run wrote to a lake, and the last commit of each."""
     events = RunEvents(instance, run.run_id)
     return {
-        (wrote.asset, wrote.partition): wrote.commit
-        for wrote in events.wrote
-        if events.repositories.get(wrote.commit) == lake.repository
+        (written.asset, written.partition): written.commit
+        for written in events.written
+        if events.repositories.get(written.commit) == lake.repository
     }
 
 
@@ -125,8 +143,8 @@ def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         monitor_all_code_locations=False,
         description=(
-            f"Says on the page of each asset that a {status.value} run wrote that it is not published, and why: which "
-            "check did not pass."
+            f"Shows on the pages of the assets that a {status.value} run wrote that its data are not published, and "
+            "why, such as which check did not pass."
         ),
     )
     def mark(context: RunStatusSensorContext, lake: LakeResource) -> None:

@@ -1,4 +1,4 @@
-"""Publishing: the merge of a run's branch into ``main``, as an asset, by a sensor, or by hand."""
+"""Publishes a run: its branch is merged into ``main``, by an asset, by a sensor, or by hand."""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -58,16 +58,16 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """How publishing a run ended.
+    """The result of publishing a run.
 
     Parameters
     ----------
     commit
-        The commit on ``main`` that holds what the run wrote; ``main``'s head where it wrote nothing.
+        The commit on ``main`` that holds the run's data; ``main``'s head if the run wrote nothing.
     merged
-        Whether this call made that merge.
+        Whether this call made that commit.
     changed
-        Paths it changed on ``main``.
+        The number of paths that it changed on ``main``.
     """
 
     commit: Commit
@@ -85,29 +85,33 @@ def publish(
     head: Commit | None = None,
     report: Callable[[AssetObservation], None] | None = None,
 ) -> Publication:
-    """Merge a run's branch into ``main`` and delete it; publishing a run twice is one merge.
+    """Merge a run's branch into ``main`` and delete the branch. Publishing a run twice makes one merge.
 
     Parameters
     ----------
-    lake, instance, run
-        Which run of which Dagster is published to which lake.
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run.
     graph
-        Of the whole code location: its blocking checks decide.
+        The graph of the whole code location, with its blocking checks.
     override
         Checks that a person overrides.
     head
-        That of the run's branch, where the caller has asked for it already.
+        Head of the run's branch, if the caller knows it.
     report
-        Writes an observation of each partition that is published to Dagster's event log. Unless given, the
-        observations are of no run.
+        Writes the observation of a published partition to Dagster's event log. By default, the observations belong to
+        no run.
 
     Raises
     ------
     PublicationRefused
-        The branch carries what no check has passed on, or what nobody committed.
+        A blocking check has not passed, or the branch has uncommitted changes.
     Failure
-        What the run materialized is lost. Or another run changed the same paths meanwhile; ``main`` and the run's
-        branch are as they were. Or the run skips steps of one whose branch is gone.
+        The run's data are lost, or another run changed the same paths on ``main``, or the run skips steps of a run
+        whose branch is gone. ``main`` and the run's branch are unchanged.
     """
     name = branch_name(run.run_id)
     head = head or find_head(lake, run.run_id)
@@ -116,18 +120,18 @@ def publish(
         published = published_commit(lake, instance, run.run_id)
         if published is not None:
             return Publication(published, merged=False)
-        # Re-executed from a failed publish, it wrote nothing itself: what is to be published is its parent's.
+        # Re-executed after a failed publication, the run wrote nothing itself. It publishes its parent's data.
         head = lake.head(ensure_run_branch(lake, instance, run))
     refuse_uncommitted(lake, name)
     audit = audit_publication(lake, instance, graph, head, override=override)
     metadata = CommitMetadata(run_id=run.run_id, job=run.job_name, branch_head=head.id).to_metadata()
     try:
-        # The commit that was audited, wherever the branch is by now.
+        # Merge exactly the commit that was audited, even if the branch has moved since.
         commit = lake.merge(head.id, MAIN, f"Publish run {run.run_id}", metadata, audit)
     except (MergeConflict, Unaudited) as error:
         raise Failure(
             f"Run {run.run_id} cannot be published: since it began, {MAIN} got other versions of "
-            f"{conflicting(lake, error)}. {MAIN} is as it was and the branch {name!r} is kept. Re-execute all steps "
+            f"{conflicting(lake, error)}. {MAIN} is unchanged and the branch {name!r} is kept. Re-execute all steps "
             f"to rebuild on the new {MAIN}; re-executing from failure would conflict again.",
             allow_retries=False,
         ) from error
@@ -136,7 +140,7 @@ def publish(
         with suppress(RefNotFound):
             delete_run_branch(lake, run.run_id)
     elif left is None:
-        # A second publisher of the same run was quicker; the merge is the same one.
+        # Another process published the same run first, with the same merge.
         return Publication(commit, merged=False)
     before = commit.parents[0] if len(commit.parents) > 1 else commit.id
     merged = before != commit.id and CommitMetadata.parse(commit.metadata).run_id == run.run_id
@@ -146,20 +150,41 @@ def publish(
 
 
 def refuse_uncommitted(lake: Lake, branch: str) -> None:
-    """Raise where somebody wrote to a branch past this program: no merge would bring it, and no check has read it."""
+    """Raise if a branch has uncommitted changes. They would not be merged, and no check has read them.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    branch
+        The branch.
+
+    Raises
+    ------
+    PublicationRefused
+        The branch has uncommitted changes.
+    """
     paths = lake.changes(branch)
     if paths:
         more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
         raise PublicationRefused(
-            f"The branch {branch!r} holds what nobody committed: {', '.join(paths[:5])}{more}. Drop it with lakeFS, or "
-            "write it in a run."
+            f"The branch {branch!r} has uncommitted changes: {', '.join(paths[:5])}{more}. Drop them with lakeFS, or "
+            "write the data in a run."
         )
 
 
 def conflicting(lake: Lake, error: MergeConflict | Unaudited) -> str:
-    """Return the paths of a conflict, each with the run and commit that wrote it last on ``main``."""
+    """Return the paths of a conflict, each with the run and commit that last wrote it on ``main``.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    error
+        The conflict.
+    """
     shown: list[str] = []
-    # What lies beside an asset says less than its rows.
+    # Paths of rows first: they say more than the files beside an asset.
     for path in sorted(error.paths, key=lambda path: belongs_to(path) != path)[:5]:
         writer = next(lake.log(MAIN, 1, path), None)
         by = f" (by run {_run_of(writer)}, commit {writer.id})" if writer else ""
@@ -173,7 +198,17 @@ def _run_of(commit: Commit) -> str:
 
 
 def published_version(lake: Lake, commit: str, prefixes: Iterable[str]) -> str:
-    """Return the data version of a publication: of the exact files that a commit holds at these prefixes."""
+    """Return the data version of a publication: a hash of the exact files at some prefixes.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    commit
+        The commit that holds the files.
+    prefixes
+        The folders.
+    """
     content = [lake.fingerprint(commit, prefix) or "" for prefix in sorted(prefixes)]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]
 
@@ -188,25 +223,27 @@ def published_asset(
 ) -> AssetsDefinition:
     """Return ``<group>_published``: the asset whose materialization publishes the run.
 
-    It stands downstream of the assets, so their blocking checks gate it. It finds these checks itself, in the graph of
-    the whole code location: a run that did not select them is refused.
+    It is downstream of the assets, and their blocking checks must pass first. It finds these checks itself, in the
+    graph of the whole code location. So a run that did not select them is refused.
 
     Parameters
     ----------
     group
-        Dagster's group.
+        Name of the asset group.
     assets
         The group's lake assets: their definitions, keys, or keys as Dagster shows them (``sales/daily``).
-    owners, freshness_policy
-        As of :func:`dagster.asset`.
+    owners
+        Owners of the asset, as in :func:`dagster.asset`.
     partitions_def
-        The group's partitions; by default those that its definitions share. A backfill would execute an unpartitioned
-        asset in another run than the partitioned ones.
+        Partitions of the asset. By default, those that the definitions share, so that a backfill runs all of the group
+        together.
+    freshness_policy
+        Freshness policy of the asset, as in :func:`dagster.asset`.
 
     Raises
     ------
     ValueError
-        The definitions have several partitions definitions.
+        The definitions differ in their partitions definitions or backfill policies.
 
     Examples
     --------
@@ -218,8 +255,8 @@ def published_asset(
     keys = list(dict.fromkeys(key for member in members for key in _keys_of(member)))
     definitions = [member for member in members if isinstance(member, AssetsDefinition)]
     specs = [spec for member in members for spec in _specs_of(member)]
-    partitions = partitions_def or _one(group, "partitions_def", [spec.partitions_def for spec in specs])
-    # Where policies differ, a backfill would execute the assets in other runs than this one.
+    partitions = partitions_def or _shared_value(group, "partitions_def", [spec.partitions_def for spec in specs])
+    # With different policies, a backfill would execute the assets and this one in different runs.
     policies = [definition.backfill_policy for definition in definitions]
 
     @asset(
@@ -227,11 +264,11 @@ def published_asset(
         group_name=group,
         deps=keys,
         partitions_def=partitions,
-        backfill_policy=_one(group, "backfill_policy", policies) if partitions is not None else None,
+        backfill_policy=_shared_value(group, "backfill_policy", policies) if partitions is not None else None,
         kinds={"lake"},
         description=(
             f"The audited data of group {group}, visible on `main`: one atomic merge of the run's branch. "
-            "Reached only when every blocking check has passed."
+            "It is materialized only when every blocking check has passed."
         ),
         owners=owners,
         tags={LAYER: PUBLISHED},
@@ -242,13 +279,13 @@ def published_asset(
         graph = graph_of(context)
         prefixes = [path for key in keys for path in _paths(graph, key, partitions, context)]
         head = find_head(lake.lake, context.run.run_id)
-        held = lake.lake.head(MAIN).id if head is None else head.id
+        commit = lake.lake.head(MAIN).id if head is None else head.id
         if head is None and context.run.parent_run_id is not None:
-            # Re-executed from a failed publish, it publishes what that run wrote.
-            held = read_ref(lake.lake, context.instance, context.run)
-        absent = [prefix for prefix in prefixes if lake.lake.fingerprint(held, prefix) is None]
+            # Re-executed after a failed publication, the run publishes its parent's data.
+            commit = read_ref(lake.lake, context.instance, context.run)
+        absent = [prefix for prefix in prefixes if lake.lake.fingerprint(commit, prefix) is None]
         if absent:
-            # Run alone for an hour that nobody fetched, it would claim to have published it.
+            # Without this check, the asset could be materialized alone for a partition that does not exist.
             more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
             raise Failure(
                 f"Run {context.run.run_id} is not published: neither its branch nor {MAIN} holds "
@@ -285,16 +322,16 @@ def _specs_of(member: AssetsDefinition | AssetSpec | AssetKey | str) -> Iterable
     return [member] if isinstance(member, AssetSpec) else []
 
 
-def _one(group: str, name: str, values: Iterable[_T | None]) -> _T | None:
-    """Return the one value that definitions share; None where none of them has one."""
+def _shared_value(group: str, name: str, values: Iterable[_T | None]) -> _T | None:
+    """Return the value that all definitions share; None if no definition has a value."""
     distinct: list[_T] = []
     for value in values:
         if value is not None and value not in distinct:
             distinct.append(value)
     if len(distinct) > 1:
         raise ValueError(
-            f"the assets of {group}_published have {len(distinct)} different values of {name}: publish each group of "
-            "equal ones by an asset of its own"
+            f"the assets of {group}_published have {len(distinct)} different values of {name}: call published_asset "
+            "once for the assets of each value"
         )
     return distinct[0] if distinct else None
 
@@ -305,9 +342,9 @@ def _paths(
     partitions_def: PartitionsDefinition[str] | None,
     context: AssetExecutionContext,
 ) -> Iterable[str]:
-    """Return the folders of an asset that a run publishes: those of its partitions, or the one it has."""
+    """Return the folders of an asset that a run publishes: those of the run's partitions, or the whole asset's."""
     prefix = prefix_of(key)
-    # An unpartitioned asset of a partitioned group is published with whichever partition comes next.
+    # An unpartitioned asset of a partitioned group is published together with any partition.
     if partitions_def is None or (graph.get(key).is_executable and graph.get(key).partitions_def is None):
         return [prefix]
     return [join(prefix, place) for place in folders(partitions_def, context.partition_keys).values()]

@@ -1,4 +1,4 @@
-"""Rollback: an asset, or all of the lake, put back as an earlier commit of ``main`` held it."""
+"""Rolls back an asset, a partition, or the whole lake to an earlier commit of ``main``."""
 
 from __future__ import annotations
 
@@ -34,26 +34,27 @@ if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
 
 ABSENT = "absent"
-"""Data version of a partition that a rollback took away."""
+"""Data version of a partition that a rollback or deletion removed."""
 
-# What Dagster compares to tell whether a materialization is stale.
+# The tags by which Dagster decides whether a materialization is stale.
 _VERSION_TAGS = (DATA_VERSION, CODE_VERSION, INPUT_VERSIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """What a rollback is to do, as ``main`` was when it was planned.
+    """A planned rollback.
 
     Parameters
     ----------
     head
-        ``main`` then: what is published after it conflicts, or stays.
+        Head of ``main`` when the rollback was planned. Later changes of the same places conflict with it. Other later
+        changes stay.
     target
-        What it goes back to.
+        The commit to go back to.
     prefix
-        The folder of an asset, or of one of its partitions; empty for all.
+        The folder of an asset, or of one of its partitions; empty for the whole lake.
     diff
-        From ``head`` to ``target``.
+        The changes from ``head`` to ``target``.
     """
 
     head: Commit
@@ -72,20 +73,20 @@ def plan_rollback(lake: Lake, to: str, prefix: str = "") -> Rollback:
     to
         A commit of ``main``, or a tag of one.
     prefix
-        The folder of an asset, or of one of its partitions (``stocks_parquet/day=2017-07-28/hour=08``); empty for all
-        that ``main`` holds. What lies beside an asset goes back with the asset as a whole, not with a partition.
+        The folder of an asset, or of one of its partitions (``stocks_parquet/day=2017-07-28/hour=08``); empty for the
+        whole lake. The files beside an asset are rolled back with the whole asset, but not with a partition.
 
     Raises
     ------
     Failure
-        ``main`` never held that commit, or neither holds anything at the prefix, or the prefix is a part of what one
-        write made.
+        ``main`` was never at that commit, or neither commit holds anything at the prefix, or the prefix is only a part
+        of what one write made.
     """
     head, target = lake.head(MAIN), lake.head(to)
     if not any(commit.id == target.id for commit in lake.first_parents(head.id)):
         raise Failure(
-            f"{to!r} is commit {target.id}, which was never published: {MAIN} goes back to what it was itself "
-            f"(`lake-assets log {MAIN} --first-parent`), not to a commit of a run's branch."
+            f"{to!r} is commit {target.id}, which was never published: {MAIN} can only go back to one of its own "
+            f"commits (`lake-assets log {MAIN} --first-parent`), not to a commit of a run's branch."
         )
     if prefix and all(lake.fingerprint(ref, prefix) is None for ref in (head.id, target.id)):
         raise Failure(f"Neither {MAIN} nor commit {target.id} holds anything at {prefix!r}.")
@@ -95,7 +96,7 @@ def plan_rollback(lake: Lake, to: str, prefix: str = "") -> Rollback:
 
 
 def _diff(lake: Lake, head: Commit, target: Commit, prefix: str) -> Diff:
-    """Compare what two commits hold at a prefix and beside it."""
+    """Compare two commits at a prefix, and in the folder beside it."""
     if not prefix:
         return lake.diff(head.id, target.id)
     sides = [lake.diff(head.id, target.id, place) for place in (prefix, beside(prefix))]
@@ -104,14 +105,27 @@ def _diff(lake: Lake, head: Commit, target: Commit, prefix: str) -> Diff:
 
 
 def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Rollback, reason: str) -> Commit:
-    """Restore the planned files on a branch of their own, merge it into ``main``, and return the merge.
+    """Restore the planned files on a branch, merge it into ``main``, and return the merge.
 
-    :func:`rollback_events` is what Dagster is to be told afterwards.
+    Afterwards, report :func:`rollback_events` to Dagster.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    graph
+        The graph of the code location.
+    plan
+        The rollback, from :func:`plan_rollback`.
+    reason
+        The reason.
 
     Raises
     ------
     Failure
-        Something else was published to the same places since it was planned; ``main`` is as it was.
+        Something else was published to the same places since the rollback was planned. ``main`` is unchanged.
     """
     what = plan.prefix or "all"
     metadata = CommitMetadata(rollback_to=plan.target.id, reason=reason)
@@ -127,17 +141,17 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
 
 
 def _restore(lake: Lake, graph: AssetGraph, plan: Rollback, metadata: CommitMetadata, branch: str) -> None:
-    """Write the planned files on a branch, an asset a commit."""
+    """Write the planned files on a branch, with one commit per asset."""
     places = AssetPlaces(graph)
     changed = places.of(plan.diff.paths)
     for prefix, touched in _by_prefix(plan, places).items():
-        of_asset = [place for place in changed if prefix_of(place.asset) == prefix]
-        about = _of_partitions(lake, plan.target, of_asset, metadata).to_metadata()
+        asset_places = [place for place in changed if prefix_of(place.asset) == prefix]
+        commit_metadata = _with_partitions(lake, plan.target, asset_places, metadata).to_metadata()
         message = f"Roll back {prefix} to {plan.target.id[:12]}\n\n{metadata.reason}"
-        # A file beside the folders of partitions: the prefix itself is what is replaced.
+        # If a file lies directly at the prefix, outside of the partition folders, the whole prefix is replaced.
         below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
         apart = [beside(prefix)] if any(is_within(path, beside(prefix)) for path in plan.diff.paths) else []
-        with lake.write(branch, prefix, "overwrite", message, about, below, apart) as write:
+        with lake.write(branch, prefix, "overwrite", message, commit_metadata, below, apart) as write:
             _restore_beside(lake, plan, beside(prefix), write)
             for folder in touched:
                 if place_of(folder, touched) is None:
@@ -145,7 +159,7 @@ def _restore(lake: Lake, graph: AssetGraph, plan: Rollback, metadata: CommitMeta
 
 
 def _by_prefix(plan: Rollback, places: AssetPlaces) -> dict[str, list[str]]:
-    """Return the folders to be replaced by the prefix they lie at: an asset's, else the outermost folder."""
+    """Return the folders to replace, grouped by prefix: the prefix of their asset, or else the outermost folder."""
     found: dict[str, set[str]] = {}
     for path in plan.diff.paths:
         prefix = places.prefix(path) or plan.prefix or path.partition("/")[0]
@@ -155,10 +169,10 @@ def _by_prefix(plan: Rollback, places: AssetPlaces) -> dict[str, list[str]]:
     return {prefix: sorted(touched) for prefix, touched in sorted(found.items())}
 
 
-def _of_partitions(
+def _with_partitions(
     lake: Lake, target: Commit, places: Sequence[AssetPlace], metadata: CommitMetadata
 ) -> CommitMetadata:
-    """Return the metadata with what they say of an asset's partitions, as a run's commit does."""
+    """Return the metadata with the asset, its partitions and its rows, as in a run's commit."""
     if not places:
         return metadata
     rows = {place.partition or "": _rows(lake, target.id, place.path) or 0 for place in places}
@@ -179,7 +193,7 @@ def _rows(lake: Lake, commit: str, place: str) -> int | None:
 
 
 def _copy(lake: Lake, target: Commit, folder: str, write: Write, below: str) -> None:
-    """Copy a folder as the target holds it; where it holds none the write leaves none, too."""
+    """Copy a folder of the target. If the target does not hold the folder, the write removes it."""
     from pyarrow.fs import copy_files
 
     try:
@@ -192,24 +206,31 @@ def _copy(lake: Lake, target: Commit, folder: str, write: Write, below: str) -> 
 
 
 def _restore_beside(lake: Lake, plan: Rollback, folder: str, write: Write) -> None:
-    """Put the files in the folder beside a prefix as the target holds them."""
+    """Restore the files in the folder beside a prefix."""
     from pyarrow.fs import copy_files
 
     write.removed |= {path for path in plan.diff.removed if is_within(path, folder)}
     for path in (*plan.diff.added, *plan.diff.changed):
         if is_within(path, folder):
-            held, place = lake.path(plan.target.id, path), write.place(path)
+            source, place = lake.path(plan.target.id, path), write.place(path)
             write.filesystem.create_dir(place.rpartition("/")[0], recursive=True)
-            copy_files(held.root, place, source_filesystem=held.filesystem, destination_filesystem=write.filesystem)
+            copy_files(source.root, place, source_filesystem=source.filesystem, destination_filesystem=write.filesystem)
 
 
 def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit) -> list[AssetMaterialization]:
-    """Return what Dagster is to be told of a rollback: of each partition, that it is what it was, versions and all.
+    """Return the events that report a rollback to Dagster: each partition has its earlier versions again.
 
-    Empty where it was told already, so whoever was killed in between is made up for by whoever asks next.
+    Partitions that were reported already are left out. So if a process was killed before it reported all, the next
+    caller reports the rest.
 
     Parameters
     ----------
+    lake
+        The lake.
+    log
+        Dagster's event log.
+    graph
+        The graph of the code location.
     merge
         The commit on ``main``.
     """
@@ -219,56 +240,77 @@ def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
     paths = [place.path for place in changed]
     holders = makers(lake, merge.id, [path for path in paths if lake.fingerprint(merge.id, path) is not None])
     origins = makers(lake, target, holders)
-    told: list[AssetMaterialization] = []
+    events: list[AssetMaterialization] = []
     for place in changed:
         holder = holders.get(place.path, merge)
-        if any(event.commit == holder.id for event in log.all_of(RUNLESS, place.path)):
+        if any(event.commit == holder.id for event in log.events_of_run(RUNLESS, place.path)):
             continue
         tags = {DATA_VERSION: ABSENT}
         if place.path in origins:
             tags = _version_tags(lake, log, origins[place.path], place.path, target)
-        told.append(_event(lake, merge, place.asset, place.partition, holder.id, place.path, tags))
-    publications = changed_publications(lake, graph, merge, told)
-    return told + [
+        events.append(_event(lake, merge, place.asset, place.partition, holder.id, place.path, tags))
+    publications = changed_publications(lake, graph, merge, events)
+    return events + [
         _event(lake, merge, key, partition, merge.id, None, {DATA_VERSION: version})
         for key, partition, version in publications
     ]
 
 
 def _version_tags(lake: Lake, log: EventLog, maker: Commit, place: str, at: str) -> dict[str, str]:
-    """Return the versions that Dagster knew of what a commit made; a rollback made nothing of its own."""
+    """Return the versions that Dagster recorded for what a commit made. For a rollback, follow what it restored."""
     made = CommitMetadata.parse(maker.metadata)
     while made.rollback_to is not None:
         at = made.rollback_to
         maker = makers(lake, at, [place], place)[place]
         made = CommitMetadata.parse(maker.metadata)
-    event = log.of(maker, place)
+    event = log.event_of(maker, place)
     if event is not None and event.data_version is not None:
         return {name: value for name, value in event.tags.items() if name.startswith(_VERSION_TAGS)}
     return {DATA_VERSION: made.data_version or place_version(lake, at, place)}
 
 
 def place_version(lake: Lake, commit: str, place: str) -> str:
-    """Return the data version of what no run of ours wrote: of its exact files."""
+    """Return the data version of files that no run wrote: a hash of the exact files.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    commit
+        The commit that holds the files.
+    place
+        The folder.
+    """
     return (lake.fingerprint(commit, place) or ABSENT)[:32]
 
 
 def changed_publications(
-    lake: Lake, graph: AssetGraph, merge: Commit, told: Iterable[AssetMaterialization]
+    lake: Lake, graph: AssetGraph, merge: Commit, events: Iterable[AssetMaterialization]
 ) -> Iterator[tuple[AssetKey, str | None, str]]:
-    """Yield publications of what Dagster is told of, with their new versions.
+    """Yield the publishing assets of changed assets: key, partition and new data version.
 
-    What stands downstream of them has other data to read now.
+    The assets downstream of them become stale.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    graph
+        The graph of the code location.
+    merge
+        The commit on ``main`` that changed the assets.
+    events
+        The materializations of the changed assets.
     """
     partitions: dict[AssetKey, set[str | None]] = {}
-    for event in told:
+    for event in events:
         partitions.setdefault(event.asset_key, set()).add(event.partition)
     for key in graph.toposorted_asset_keys:
         node = graph.get(key)
         if node.tags.get(LAYER) != PUBLISHED:
             continue
-        of_parents = {partition for parent in node.parent_keys for partition in partitions.get(parent, ())}
-        for partition in sorted(of_parents, key=str):
+        changed = {partition for parent in node.parent_keys for partition in partitions.get(parent, ())}
+        for partition in sorted(changed, key=str):
             below = ""
             if node.partitions_def is not None and partition is not None:
                 below = folders(node.partitions_def, [partition])[partition]

@@ -1,4 +1,4 @@
-"""Sinks: stores outside the lake that hold what ``main`` held at one commit, and which runs bring them to its head."""
+"""Sinks: stores outside the lake that hold the data of one commit of ``main``, and the runs that update them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,40 @@ if TYPE_CHECKING:
 SINK = "sink"
 
 RUNS_PER_TICK = 20
-"""The first run brings the sink to the head; the others tell Dagster so of further stretches of partitions."""
+"""The maximal number of runs per tick.
+
+The first run updates the sink to the head. Each further run records another range of partitions in Dagster.
+"""
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """A resource that assets tagged ``layer: sink`` write to; it keeps the commit that each of them reflects."""
+    """A resource that assets tagged ``layer: sink`` write to. It stores the commit that each of them reflects."""
 
     def reflected_commit(self, asset_key: AssetKey) -> str | None:
-        """Return the commit of ``main`` that an asset's data reflect; None where it was never fed.
+        """Return the commit of ``main`` that an asset's data reflect; None if the asset was never written.
 
-        Disturbs no run that feeds it, and returns or raises within seconds: a sensor waits for it.
+        A sensor calls this while runs may write the asset. So it must not disturb them, and must return or raise within
+        seconds.
+
+        Parameters
+        ----------
+        asset_key
+            Key of the sink asset.
         """
         ...
 
 
 def sinks_of(graph: AssetGraph, resource_keys: Sequence[str]) -> Iterator[tuple[AssetKey, str]]:
-    """Yield the sinks of a graph, each with the one of these resources that it writes to; one with none is left out."""
+    """Yield the sink assets of a graph, each with the resource that it writes to.
+
+    Parameters
+    ----------
+    graph
+        The graph of the code location.
+    resource_keys
+        Keys of the resources. Sinks that use none of them are left out.
+    """
     for key in sorted(key for key in graph.toposorted_asset_keys if graph.get(key).tags.get(LAYER) == SINK):
         used = graph.get(key).assets_def.required_resource_keys
         resource_key = next((resource_key for resource_key in resource_keys if resource_key in used), None)
@@ -46,28 +63,42 @@ def sinks_of(graph: AssetGraph, resource_keys: Sequence[str]) -> Iterator[tuple[
 def requests_for(
     lake: Lake, graph: AssetGraph, sink: AssetKey, reflected: str | None, head: Commit
 ) -> Sequence[RunRequest]:
-    """Return the runs that bring a sink from the commit that it reflects to ``main``'s head."""
+    """Return the runs that update a sink to ``main``'s head.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    graph
+        The graph of the code location.
+    sink
+        Key of the sink asset.
+    reflected
+        The commit that the sink reflects; None if it was never written.
+    head
+        Head of ``main``.
+    """
     if reflected is None:
-        return []  # Never fed: the next run of its job builds it.
+        return []  # Never written: the next run of its job builds it.
     inputs = [key for key in graph.get(sink).parent_keys if graph.get(key).tags.get(LAYER) != PUBLISHED]
     try:
         paths = [path for key in inputs for path in lake.diff(reflected, head.id, prefix_of(key)).paths]
     except RefNotFound:
-        return []  # Of another lake: built anew by the next run, too.
+        return []  # The commit is in another lake: the next run of the sink's job rebuilds it.
     return _requests(graph, sink, head.id, paths)
 
 
 def _requests(graph: AssetGraph, sink: AssetKey, head: str, paths: Sequence[str]) -> list[RunRequest]:
-    """Return a run for each stretch of adjacent partitions that changed, the newest first."""
+    """Return a run for each range of adjacent partitions that changed, the newest first."""
     if not paths:
         return []
     name, definition = sink.to_user_string(), graph.get(sink).partitions_def
     if definition is None:
         return [RunRequest(f"{name}:{head}", asset_selection=[sink])]
     keys = {place.partition for place in AssetPlaces(graph).of(paths) if place.partition is not None}
-    stretches = definition.subset_with_partition_keys(keys).get_partition_key_ranges(definition)
+    ranges = definition.subset_with_partition_keys(keys).get_partition_key_ranges(definition)
     requests: list[RunRequest] = []
-    for first, last in sorted((stretch.start, stretch.end) for stretch in stretches):
+    for first, last in sorted((span.start, span.end) for span in ranges):
         run_key = f"{name}:{head}:{first}"
         if first == last:
             requests.append(RunRequest(run_key, partition_key=first, asset_selection=[sink]))

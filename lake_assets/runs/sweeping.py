@@ -1,4 +1,4 @@
-"""Sweeping: the branches that failed runs left are removed once nobody is expected to look at them any more."""
+"""Removes the branches of failed runs once they are older than an age limit."""
 
 from __future__ import annotations
 
@@ -15,15 +15,25 @@ from lake_assets.lake.errors import RefNotFound
 from lake_assets.runs.branch import branch_name
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.correction import DELETION, ROLLBACK
-from lake_assets.runs.lock import forget_ended, is_alive, is_held, living
+from lake_assets.runs.lock import is_alive, is_held, live_runs, remove_stale_locks
 
-# A run's branch, and any further one that a backend makes for its steps.
+# The name of a run's branch, and of the private branches that a backend creates for its writes.
 _RUN_BRANCH = re.compile(re.escape(branch_name("")) + r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A branch that a run, a rollback or another writer left, whether it is to be removed, and why or why not."""
+    """A branch of a run, a rollback, a deletion or a killed writer.
+
+    Parameters
+    ----------
+    name
+        Name of the branch.
+    remove
+        Whether it is to be removed.
+    reason
+        Why it is removed or kept.
+    """
 
     name: str
     remove: bool
@@ -31,12 +41,22 @@ class Branch:
 
 
 def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> Iterator[Branch]:
-    """Yield the branches of runs, rollbacks, and killed writers.
+    """Yield the branches of runs, rollbacks, deletions and killed writers.
 
-    To be removed are those of failed and cancelled runs, and of what was killed, past the age limit.
+    A branch is to be removed if its run failed or was cancelled, or its process was killed, and it is older than the
+    limit.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    limit
+        The age limit.
     """
     now = datetime.now(timezone.utc)
-    needed = living(instance).needed
+    needed = live_runs(instance).needed
     private = lake.private_branches()
     for name in (*lake.branches(), *private):
         own = private.get(name)
@@ -49,7 +69,7 @@ def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> It
             elif own is not None:
                 yield _by_age(name, f"a write or merge of {own.works_for}", own.since, now - limit)
         except RefNotFound:
-            continue  # Published, or removed by somebody else, meanwhile.
+            continue  # The branch was published or removed meanwhile.
 
 
 def _run_branch(
@@ -57,12 +77,12 @@ def _run_branch(
 ) -> Branch:
     record = instance.get_run_record_by_id(run_id)
     if record is None:
-        return Branch(name, False, "Dagster knows no such run: it may be another Dagster's")
+        return Branch(name, False, "Dagster does not know its run: it may belong to another Dagster instance")
     run = record.dagster_run
     if is_alive(instance, run):
-        return Branch(name, False, f"its run goes on: it is {run.status.value}")
+        return Branch(name, False, f"its run is not finished: it is {run.status.value}")
     if needed:
-        return Branch(name, False, "a run that goes on was re-executed from it")
+        return Branch(name, False, "a run that is not finished was re-executed from it")
     if run.status == DagsterRunStatus.SUCCESS:
         return Branch(name, False, f"its run succeeded: it waits for `lake-assets publish {run_id}`")
     how = run.status.value if run.is_finished else f"{run.status.value}, its process was killed"
@@ -71,11 +91,11 @@ def _run_branch(
 
 def _branch_by_hand(name: str, head: Commit, instance: DagsterInstance, before: datetime) -> Branch:
     what = "rollback" if name.startswith(ROLLBACK) else "deletion"
-    held = is_held(instance, name)
+    locked = is_held(instance, name)
     made = CommitMetadata.parse(head.metadata)
-    if held or (held is None and made.rollback_to is None and made.deleted is None):
-        return Branch(name, False, f"the {what} may go on")
-    return _by_age(name, f"the {what} ended halfway", head.committed_at, before)
+    if locked or (locked is None and made.rollback_to is None and made.deleted is None):
+        return Branch(name, False, f"the {what} may still be running")
+    return _by_age(name, f"the {what} was interrupted", head.committed_at, before)
 
 
 def _by_age(name: str, what: str, since: datetime, before: datetime) -> Branch:
@@ -89,11 +109,21 @@ def _last_seen(record: RunRecord) -> datetime:
 
 
 def sweep(lake: Lake, instance: DagsterInstance, limit: timedelta) -> list[Branch]:
-    """Remove the branches that are to be removed, and the locks of ended runs; return all branches looked at."""
+    """Remove the branches that are to be removed and the lock files of finished runs, and return all branches.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    limit
+        The age limit.
+    """
     found = list(branches_left(lake, instance, limit))
     for branch in found:
         if branch.remove:
             with suppress(RefNotFound):
                 lake.delete_branch(branch.name)
-    forget_ended(instance)
+    remove_stale_locks(instance)
     return found

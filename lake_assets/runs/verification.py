@@ -1,4 +1,4 @@
-"""Whether what a ref holds is what was recorded of it: in commits, Dagster's event log, manifests and checksums."""
+"""Compares the files of a ref with what commits, Dagster's event log, manifests and checksums record."""
 
 from __future__ import annotations
 
@@ -20,28 +20,38 @@ from lake_assets.layout.manifest import MANIFEST, Manifest, read_manifest
 from lake_assets.runs.branch import find_head, materialized
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import RUNLESS, EventLog, Materialized
-from lake_assets.runs.provenance import Made, made_at, makers, place_of, places_of
+from lake_assets.runs.provenance import Maker, makers, place_of, places_of, trace_makers
 
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is not as recorded: the path of a file or place, and what is wrong with it."""
+    """Something that differs from what was recorded.
+
+    Parameters
+    ----------
+    path
+        Path of the file or place.
+    reason
+        What is wrong with it.
+    """
 
     path: str
     reason: str
 
 
 class Verification:
-    """What a ref holds, to be compared with what was recorded of it.
+    """Verifies one commit.
 
     Parameters
     ----------
-    lake, instance
-        Where the data lies, and whose event log tells of it.
+    lake
+        The lake.
+    instance
+        The Dagster instance.
     ref
-        A branch, tag or commit id; pinned to its commit now.
+        A branch, tag or commit id. Later changes of a branch do not count.
     """
 
     def __init__(self, lake: Lake, instance: DagsterInstance, ref: str) -> None:
@@ -54,27 +64,33 @@ class Verification:
 
     @property
     def size(self) -> int:
-        """Bytes that :meth:`problems` reads."""
+        """The number of bytes that :meth:`problems` reads."""
         return sum(item.size for item in self.objects)
 
     def problems(self, advance: Callable[[int], None]) -> Iterator[Problem]:
-        """Yield what is wrong; ``advance`` is told the bytes read."""
-        made = made_at(self._lake, self.commit.id, self.places)
+        """Yield the problems that are found.
+
+        Parameters
+        ----------
+        advance
+            Called with the size of each file that was read.
+        """
+        made = trace_makers(self._lake, self.commit.id, self.places)
         files: dict[str, list[LakeObject]] = {}
         others: list[LakeObject] = []
         for item in self.objects:
             place = place_of(item.path, self.places)
             (others if place is None else files.setdefault(place, [])).append(item)
-        yield from self._past_the_rule()
-        yield from self._lost()
-        yield from self._strangers(others)
+        yield from self._unaudited_commits()
+        yield from self._lost_materializations()
+        yield from self._unlisted_files(others)
         for place in sorted(self.places):
             manifest = self._manifest(place)
             if isinstance(manifest, Problem):
                 yield manifest
                 continue
-            yield from _unlike_manifest(place, manifest, files[place])
-            for reason in self._unlike_log(place, manifest, made.get(place)):
+            yield from _compare_with_manifest(place, manifest, files[place])
+            for reason in self._compare_with_log(place, manifest, made.get(place)):
                 yield Problem(place, reason)
         for item in self.objects:
             reason = self._damage(item)
@@ -82,13 +98,13 @@ class Verification:
                 yield Problem(item.path, reason)
             advance(item.size)
 
-    def _past_the_rule(self) -> Iterator[Problem]:
-        """Yield the commits of ``main`` that no audit let in, though the lake records them: merged by other means."""
+    def _unaudited_commits(self) -> Iterator[Problem]:
+        """Yield the commits of ``main`` without an audit record, which were merged with other tools."""
         unrecorded: list[Commit] = []
-        began = False
+        reached = False
         for commit in self._lake.first_parents(MAIN):
-            began = began or commit.id == self.commit.id
-            if not began:
+            reached = reached or commit.id == self.commit.id
+            if not reached:
                 continue
             if read_record(commit.metadata) is None:
                 unrecorded.append(commit)
@@ -98,12 +114,12 @@ class Verification:
                 changed = f"{', '.join(paths[:5]) or 'nothing'}{' …' if len(paths) > 5 else ''}"
                 yield Problem(
                     f"commit {found.id}",
-                    f"reached {MAIN} past the rule, with no record of an audit; it changed {changed}: look at it, "
-                    "and roll it back or publish it anew",
+                    f"reached {MAIN} without an audit; it changed {changed}: inspect it, then roll it back or publish "
+                    "it again",
                 )
             unrecorded.clear()
 
-    def _lost(self) -> Iterator[Problem]:
+    def _lost_materializations(self) -> Iterator[Problem]:
         """Yield what successful runs materialized and neither ``main`` nor their branch holds."""
         published = {commit.id for commit in self._lake.log(MAIN)}
         for run in self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.SUCCESS])):
@@ -111,16 +127,16 @@ class Verification:
             missing = made.keys() - published
             if not missing:
                 continue
-            waits = find_head(self._lake, run.run_id)
-            for commit in self._lake.unreached([waits.id], missing) if waits is not None else sorted(missing):
+            head = find_head(self._lake, run.run_id)
+            for commit in self._lake.unreached([head.id], missing) if head is not None else sorted(missing):
                 yield Problem(
                     made[commit],
                     f"run {run.run_id} succeeded and materialized it as commit {commit}, which {MAIN} does not reach: "
                     "its branch was deleted or reset; materialize it again",
                 )
 
-    def _strangers(self, files: Sequence[LakeObject]) -> Iterator[Problem]:
-        """Yield the files that lie at an asset's prefix, by the commits that ever wrote there, and in no manifest."""
+    def _unlisted_files(self, files: Sequence[LakeObject]) -> Iterator[Problem]:
+        """Yield the files that lie at an asset's prefix but in no manifest. The commits name the assets."""
         if not files:
             return
         assets = {CommitMetadata.parse(commit.metadata).asset for commit in self._lake.log(self.commit.id)}
@@ -136,34 +152,34 @@ class Verification:
         except (LakeError, OSError, ValueError, KeyError, TypeError) as error:
             return Problem(path, f"cannot be read: {type(error).__name__}: {error}")
 
-    def _unlike_log(self, place: str, manifest: Manifest, made: Made | None) -> Iterator[str]:
+    def _compare_with_log(self, place: str, manifest: Manifest, made: Maker | None) -> Iterator[str]:
         if made is None:
-            yield "no commit is known to have made it"
+            yield "the commit that made it was not found"
             return
         maker = made.commit
         metadata = CommitMetadata.parse(maker.metadata)
         if metadata.asset is None:
-            yield from self._unlike_report(place, maker)
+            yield from self._compare_with_report(place, maker)
             return
-        event = self._log.of(maker, made.place)
+        event = self._log.event_of(maker, made.place)
         run = f"run {metadata.run_id}" if metadata.run_id else "a rollback"
         if event is None:
-            yield f"commit {maker.id} says that {run} made it, and Dagster's event log knows of no such materialization"
+            yield f"commit {maker.id} says that {run} made it, but Dagster's event log has no such materialization"
             return
         yield from _differences(maker, event, manifest)
         expected = self._data_version(maker, made.place)
         if event.data_version != expected:
             yield f"commit {maker.id} has data version {expected}, the event log {event.data_version}"
 
-    def _unlike_report(self, place: str, maker: Commit) -> Iterator[str]:
-        """Yield why what no run of ours made is not what was last reported of it."""
-        reported = next(iter(self._log.all_of(RUNLESS, place)), None)
-        held = self._lake.fingerprint(self.commit.id, place)
-        if reported is None or reported.commit is None or self._lake.fingerprint(reported.commit, place) != held:
-            yield f"commit {maker.id}, of no run of ours, made it, and Dagster's event log was not told"
+    def _compare_with_report(self, place: str, maker: Commit) -> Iterator[str]:
+        """Yield how a place that no run made differs from what was last reported to Dagster."""
+        reported = next(iter(self._log.events_of_run(RUNLESS, place)), None)
+        current = self._lake.fingerprint(self.commit.id, place)
+        if reported is None or reported.commit is None or self._lake.fingerprint(reported.commit, place) != current:
+            yield f"commit {maker.id}, which no run made, is not reported in Dagster's event log"
 
     def _data_version(self, maker: Commit, place: str) -> str | None:
-        """Return the data version by the commit that first made a place; a rollback makes none of its own."""
+        """Return the data version from the commit that made a place. For a rollback, follow what it restored."""
         made = CommitMetadata.parse(maker.metadata)
         while made.rollback_to is not None:
             origin = makers(self._lake, made.rollback_to, [place], place).get(place)
@@ -175,7 +191,7 @@ class Verification:
     def _damage(self, item: LakeObject) -> str | None:
         """Return what is wrong with a file's bytes."""
         algorithm, _, recorded = item.checksum.partition(":")
-        # A checksum that is no hash of the bytes (the ETag of an upload in parts) is the store's own affair.
+        # Some checksums are not a hash of the bytes, such as the ETag of a multipart upload. They cannot be checked.
         digest = hashlib.new(algorithm) if algorithm in hashlib.algorithms_available else None
         size = 0
         try:
@@ -187,25 +203,25 @@ class Verification:
         except (LakeError, OSError) as error:
             return f"cannot be read: {error}"
         if size != item.size:
-            return f"{size} bytes, recorded are {item.size}"
+            return f"{size} bytes, but {item.size} are recorded"
         if digest is not None and digest.hexdigest() != recorded:
-            return f"its bytes have {algorithm} {digest.hexdigest()}, recorded is {recorded}"
+            return f"its bytes have {algorithm} {digest.hexdigest()}, but {recorded} is recorded"
         return None
 
     def _open(self, item: LakeObject) -> BinaryIO:
         from pyarrow.fs import FileSystem
 
         if item.physical_address.startswith("file://"):
-            # As it lies, so that no snapshot of all that there is has to be made first.
+            # Open the stored file itself, so that no snapshot of the whole commit is needed.
             filesystem, path = FileSystem.from_uri(item.physical_address)
-            # Where it is not there, the lake says why: it is lost, or it has expired.
+            # If the file does not exist, the lake says below why: it is lost, or it has expired.
             with suppress(FileNotFoundError):
                 return filesystem.open_input_stream(path)
         snapshot = self._lake.path(self.commit.id, item.path)
         return snapshot.filesystem.open_input_stream(snapshot.root)
 
 
-def _unlike_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]) -> Iterator[Problem]:
+def _compare_with_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]) -> Iterator[Problem]:
     found = {item.path: item.size for item in files if not item.path.endswith(f"/{MANIFEST}")}
     listed = {f"{place}/{name}": size for name, size in manifest.files.items()}
     listed |= {f"{beside(place)}/{name}": size for name, size in manifest.beside.items()}
@@ -213,9 +229,9 @@ def _unlike_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]
         if path not in listed:
             yield Problem(path, "no manifest lists it")
         elif path not in found:
-            yield Problem(path, "the manifest lists it, and it is missing")
+            yield Problem(path, "the manifest lists it, but it is missing")
         elif found[path] != listed[path]:
-            yield Problem(path, f"{found[path]} bytes, the manifest says {listed[path]}")
+            yield Problem(path, f"{found[path]} bytes, but the manifest says {listed[path]}")
 
 
 def _differences(maker: Commit, event: Materialized, manifest: Manifest) -> Iterator[str]:
@@ -225,9 +241,9 @@ def _differences(maker: Commit, event: Materialized, manifest: Manifest) -> Iter
         ("id", maker.id, event.commit),
         ("rows", made.rows_of(event.partition), event.rows),
     ]
-    for name, commits, logs in pairs:
-        if commits != logs:
-            yield f"commit {maker.id} has {name} {commits}, the event log {logs}"
+    for name, in_commit, in_log in pairs:
+        if in_commit != in_log:
+            yield f"commit {maker.id} has {name} {in_commit}, the event log {in_log}"
     if not made.covers(event.partition):
         yield f"commit {maker.id} has partition {made.partition}, the event log {event.partition}"
     if manifest.rows != event.rows:

@@ -1,4 +1,4 @@
-"""The contract of a source: where the files of a domain come from, whatever keeps them."""
+"""The contract of a source of files, which may be a folder, a web server or a bucket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Key = TypeVar("Key", bound=Ordered)
 
 
 class SourceError(Exception):
-    """A source that cannot be used as it is configured, or that refused. Never holds credentials."""
+    """The source is not configured correctly, or refused the request. The message never contains credentials."""
 
 
 class SourceFileMissing(SourceError):
@@ -29,12 +29,14 @@ class SourceFileMissing(SourceError):
 
 
 class SourceUnavailable(SourceError):
-    """The source did not answer, or asked to come back later; worth another try.
+    """The source did not answer, or asked to retry later. Another try may succeed.
 
     Parameters
     ----------
+    reason
+        The message.
     retry_after
-        Seconds the source asked to wait, where it did.
+        Seconds to wait, if the source asked for it.
     """
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
@@ -43,14 +45,16 @@ class SourceUnavailable(SourceError):
 
 
 class TruncatedDownload(SourceError):
-    """Fewer (or more) bytes arrived than the source announced.
+    """The number of received bytes differs from the announced length.
 
     Parameters
     ----------
+    url
+        The file.
     expected
-        Announced length in bytes, None where the source announced none.
+        Announced length in bytes. None if the source announced none.
     got
-        Bytes that arrived.
+        Number of received bytes.
     """
 
     def __init__(self, url: str, expected: int | None, got: int) -> None:
@@ -62,7 +66,19 @@ class TruncatedDownload(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file as its source announces it, unread: size in bytes, ETag, aware UTC time of change."""
+    """The description of a file by its source. The file is not read.
+
+    Parameters
+    ----------
+    url
+        Its URL, without credentials.
+    size
+        Size in bytes.
+    etag
+        ETag.
+    modified
+        Time of the last change, in UTC.
+    """
 
     url: str
     size: int | None
@@ -71,7 +87,7 @@ class SourceFile:
 
     @property
     def version(self) -> str:
-        """What stays the same while the file does: its ETag, otherwise its size and time of change."""
+        """A value that changes when the file changes: the ETag if there is one, otherwise size and time of change."""
         if self.etag:
             return self.etag
         return f"{self.size}@{self.modified.isoformat() if self.modified else ''}"
@@ -79,22 +95,22 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """One file as it was fetched.
+    """A fetched file.
 
     Parameters
     ----------
     path
-        Where it lies now.
+        Path of the local copy.
     url
-        Where it came from, without credentials.
+        Its URL, without credentials.
     etag
-        The version that the source announced with these bytes, equal to :attr:`SourceFile.etag`.
+        ETag of these bytes, as in :attr:`SourceFile.etag`.
     sha256
         Hex digest of the bytes.
     size
         Length in bytes.
     rows
-        Lines after the header; the last one counts with or without its newline.
+        Number of lines after the header. The last line counts with or without a newline.
     """
 
     path: Path
@@ -108,11 +124,17 @@ class FetchedFile:
 class Source(Protocol[Key]):
     """Files of a domain, one for each key, such as an hour.
 
-    Every failure of the source is a :class:`SourceError`; an ``OSError`` is the disk that is written to.
+    Every failure of the source is a :class:`SourceError`. An ``OSError`` comes from the local disk.
     """
 
     def url(self, key: Key) -> str:
-        """Return where the file of a key is, for metadata: without credentials, so not for opening."""
+        """Return the URL of a key's file, for metadata. It has no credentials, so it may not be usable for opening.
+
+        Parameters
+        ----------
+        key
+            Key of the file.
+        """
         ...
 
     def describe(self) -> str:
@@ -120,30 +142,36 @@ class Source(Protocol[Key]):
         ...
 
     def fetch(self, key: Key, into: Path) -> FetchedFile:
-        """Stream the file into the folder ``into``, in constant memory; a failed fetch leaves nothing there.
+        """Stream a file into a folder, in constant memory. A failed fetch leaves nothing there.
 
         Parameters
         ----------
         key
-            Which file.
+            Key of the file.
         into
-            The folder; made where it is missing.
+            The folder. It is created if it is missing.
 
         Raises
         ------
         SourceFileMissing
             There is no such file.
         SourceUnavailable, TruncatedDownload
-            Every try within the bounds failed.
+            All tries failed.
         SourceError
-            The source refused.
+            The source refused the request.
         """
         ...
 
     def head(self, key: Key) -> SourceFile | None:
-        """Return what the source says of a file, or None where there is no such file."""
+        """Return the source's description of a file, or None if there is no such file.
+
+        Parameters
+        ----------
+        key
+            Key of the file.
+        """
         ...
 
     def files(self) -> Iterator[tuple[Key, SourceFile]] | None:
-        """List what the source has, ordered by key; None where it cannot be listed (http)."""
+        """List the source's files, sorted by key. None if the source cannot be listed (http)."""
         ...

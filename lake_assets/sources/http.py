@@ -29,17 +29,17 @@ from lake_assets.sources.template import Naming, Template
 
 
 class HttpSource(Generic[Key]):
-    """An http(s) base or template. It cannot be listed.
+    """An http(s) base URL or template. It cannot be listed.
 
     Parameters
     ----------
     location
-        User and password in it are sent as basic authentication; neither they nor the values of its query
-        (but those that hold a placeholder) are ever shown.
+        The URL. User and password in it are sent as basic authentication. They are never shown, and neither are the
+        values in its query, except those with a placeholder.
     naming
-        How its files are named.
+        The naming of its files.
     limits
-        Bounds of tries and times.
+        Limits of tries and times.
     """
 
     def __init__(self, location: str, naming: Naming[Key], limits: RetryLimits) -> None:
@@ -66,18 +66,18 @@ class HttpSource(Generic[Key]):
         return self._shown.text
 
     def fetch(self, key: Key, into: Path) -> FetchedFile:
-        """Stream the file, from the start with every try."""
+        """Stream the file. Each try starts from the beginning."""
         return self._limits.keep_trying(lambda deadline: self._download(key, into, deadline))
 
     def head(self, key: Key) -> SourceFile | None:
-        """Ask for the file's headers; None where there is no such file."""
+        """Return the file's headers, or None if there is no such file."""
         try:
             return self._limits.keep_trying(lambda deadline: self._headers(key, deadline))
         except SourceFileMissing:
             return None
 
     def files(self) -> None:
-        """Return None: http has no listing; ask for the keys that you expect with :meth:`head`."""
+        """Return None, since http has no listing. Use :meth:`head` with the expected keys."""
 
     def _download(self, key: Key, into: Path, deadline: Deadline) -> FetchedFile:
         url = self.url(key)
@@ -86,7 +86,7 @@ class HttpSource(Generic[Key]):
                 raise error_for(response.status_code, url, response.headers.get("retry-after"))
             encoding = response.headers.get("content-encoding", "identity")
             if encoding != "identity":
-                raise SourceError(f"{url}: sent as {encoding}, although the plain file was asked for")
+                raise SourceError(f"{url}: sent as {encoding}, although the plain file was requested")
             length = _length(response)
             return save_stream(
                 deadline.watch(_chunks(response, url, length)),
@@ -107,7 +107,7 @@ class HttpSource(Generic[Key]):
 
     @contextmanager
     def _ask(self, method: Literal["GET", "HEAD"], key: Key, deadline: Deadline) -> Generator[httpx.Response]:
-        """Send one request; whatever keeps the answer from coming is one of our errors."""
+        """Send one request, and translate errors of the transport."""
         left = max(deadline.left, 0.001)
         timeout = httpx.Timeout(min(self._limits.read_timeout, left), connect=min(self._limits.connect_timeout, left))
         try:
@@ -117,14 +117,14 @@ class HttpSource(Generic[Key]):
                     timeout=timeout,
                     follow_redirects=True,
                     verify=self._tls,
-                    # The bytes as published: compressed, their length and checksum would be others.
+                    # The uncompressed bytes, whose length and checksum are known.
                     headers={"accept-encoding": "identity"},
                 ) as client,
                 client.stream(method, self._template.at(key)) as response,
             ):
                 yield response
         except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
-            raise SourceError(f"{self.url(key)}: cannot be asked ({type(error).__name__})") from error
+            raise SourceError(f"{self.url(key)}: the request failed ({type(error).__name__})") from error
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
             raise SourceUnavailable(f"{self.url(key)}: no answer ({reason})") from error
@@ -151,7 +151,7 @@ def _length(response: httpx.Response) -> int | None:
 
 
 def _masked(query: str) -> str:
-    """Hide the values of a query but those that hold a placeholder; a bare word may be a token, too."""
+    """Mask the values of a query, except those with a placeholder. A parameter without a value may be a token, too."""
     return "&".join(
         parameter
         if "{" in parameter or not parameter
@@ -163,7 +163,7 @@ def _masked(query: str) -> str:
 
 
 class _NoQueries(logging.Filter):
-    """httpx logs every address at level INFO: leave the query, which may hold a token, out of it."""
+    """Masks queries, which may contain a token, in the URLs that httpx logs at level INFO."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):

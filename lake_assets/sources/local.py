@@ -25,11 +25,11 @@ class LocalSource(Generic[Key]):
     Parameters
     ----------
     location
-        Base or template; a relative one is taken from the working folder of now.
+        Base folder or template. A relative path is resolved against the current working folder.
     naming
-        How its files are named.
+        The naming of its files.
     limits
-        Bounds of tries and times.
+        Limits of tries and times.
     """
 
     def __init__(self, location: str, naming: Naming[Key], limits: RetryLimits) -> None:
@@ -48,7 +48,7 @@ class LocalSource(Generic[Key]):
         return self._template.text
 
     def fetch(self, key: Key, into: Path) -> FetchedFile:
-        """Copy the file; one that changes meanwhile is copied anew, and refused when it goes on changing."""
+        """Copy the file. If it changes meanwhile, it is copied again, and refused if it keeps changing."""
         return self._limits.keep_trying(lambda deadline: self._copy(key, into, deadline))
 
     def head(self, key: Key) -> SourceFile | None:
@@ -60,12 +60,12 @@ class LocalSource(Generic[Key]):
             return None
 
     def files(self) -> Iterator[tuple[Key, SourceFile]]:
-        """List the folder; what is not named as the template says is passed over.
+        """List the folder. Files whose name does not match the template are skipped.
 
         Raises
         ------
         SourceError
-            The folder is not there or may not be read.
+            The folder does not exist or is not readable.
         """
         root, *names = _split(self._template.text)
         found: list[tuple[Key, SourceFile]] = []
@@ -106,7 +106,7 @@ class LocalSource(Generic[Key]):
 
 
 def _chunks(path: Path, status: os.stat_result) -> Iterator[bytes]:
-    left = status.st_size + 1  # One more than there should be: a file that grows is seen, and not followed.
+    left = status.st_size + 1  # One byte more than expected, to detect a growing file without reading all of it.
     try:
         with path.open("rb", buffering=0) as file:
             while left > 0 and (chunk := file.read(min(_CHUNK, left))):
@@ -130,7 +130,7 @@ def _unreadable(path: Path, error: OSError) -> SourceError:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return SourceFileMissing(f"{path}: there is no such file")
     if isinstance(error, PermissionError):
-        return SourceError(f"{path}: may not be read; check its permissions")
+        return SourceError(f"{path}: is not readable; check its permissions")
     return SourceUnavailable(f"{path}: cannot be read ({error.strerror})")
 
 
@@ -144,19 +144,19 @@ def _url(path: str) -> str:
 
 
 def _etag(status: os.stat_result) -> str:
-    # Cheap, and enough: whoever replaces or rewrites a file changes one of the three.
+    # Replacing or rewriting a file changes one of these.
     return f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
 
 
 def _split(template: str) -> list[str]:
-    """Split into the folder before the first placeholder and the names below it."""
+    """Split a template into the folder before the first placeholder, and the names below it."""
     names = template.split("/")
     first = next(index for index, name in enumerate(names) if "{" in name)
     return ["/".join(names[:first]) or "/", *names[first:]]
 
 
 def _walk(folder: str, names: list[re.Pattern[str]], top: bool = True) -> Iterator[os.DirEntry[str]]:
-    """Yield what is at the end of paths whose every name matches; nothing else is looked into."""
+    """Yield the entries whose path matches the patterns, name by name. Other folders are not read."""
     try:
         with os.scandir(folder) as entries:
             matching = [entry for entry in entries if names[0].fullmatch(entry.name)]

@@ -1,4 +1,4 @@
-"""From a source's specification to the source."""
+"""Opening a source by its specification."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def open_source(
     s3: Callable[[], S3Client] | None = None,
     limits: RetryLimits | None = None,
 ) -> Source[Key]:
-    """Return the source that ``spec`` names; nothing is read or connected to yet.
+    """Return the source of a specification. Nothing is read or connected yet.
 
     Parameters
     ----------
     spec
-        A base, or a template with the naming's placeholders: a local folder (or ``file://``), ``http(s)://``,
-        ``s3://bucket/prefix``.
+        A base, or a template with the naming's placeholders. It is a local folder (also as ``file://``), an
+        ``http(s)://`` URL or ``s3://bucket/prefix``.
     naming
-        How its files are named.
+        The naming of the files.
     s3
-        Makes the S3 client, at first use; by default dagster-aws's S3 resource with the AWS credential chain.
+        Makes the S3 client at first use. The default is dagster-aws's S3 resource with the AWS credential chain.
     limits
-        Bounds of tries and times; the default's where None.
+        Limits of tries and times. None for the defaults.
 
     Raises
     ------
     SourceError
-        ``spec`` names no source.
+        The specification is not valid.
     """
     spec = spec.strip()
     limits = limits or RetryLimits()
     if not spec.isprintable():
-        raise SourceError(f"{naming.source}: it holds control characters")
+        raise SourceError(f"{naming.source}: it contains control characters")
     match _scheme(spec):
         case "" | "file":
             from lake_assets.sources.local import LocalSource
@@ -57,9 +57,9 @@ def open_source(
 
             return HttpSource(spec, naming, limits)
         case "s3":
-            from lake_assets.sources.s3 import S3Source, aws_client
+            from lake_assets.sources.s3 import S3Source, default_client
 
-            return S3Source(spec, naming, s3 or aws_client, limits)
+            return S3Source(spec, naming, s3 or default_client, limits)
         case other:
             raise SourceError(
                 f"{naming.source}: {other}:// is not supported; give a folder, file://, http://, https:// or s3://"
@@ -67,7 +67,7 @@ def open_source(
 
 
 def is_local(spec: str) -> bool:
-    """Tell whether a source is a path or a ``file://`` address."""
+    """Tell whether a specification is a path or a ``file://`` URL."""
     return _scheme(spec.strip()) in ("", "file")
 
 
@@ -77,20 +77,20 @@ def local_path(spec: str, source: str) -> str:
     Parameters
     ----------
     spec
-        A path, or a ``file://`` address.
+        A path, or a ``file://`` URL.
     source
-        The source as messages call it.
+        Name of the source in messages.
 
     Raises
     ------
     SourceError
-        The address names another host.
+        The URL names another host.
     """
     if _scheme(spec) != "file":
         return spec
     parts = urlsplit(spec.replace("?", "%3F").replace("#", "%23"))
     if parts.netloc not in ("", "localhost"):
-        raise SourceError(f"{source}: a file address has an absolute path, as in file:///data")
+        raise SourceError(f"{source}: a file URL needs an absolute path, as in file:///data")
     return unquote(parts.path)
 
 

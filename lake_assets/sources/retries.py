@@ -1,4 +1,4 @@
-"""How long to wait for a source, and when to give up."""
+"""Retries and timeouts of operations on a source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class Deadline:
-    """The moment at which everything must be over."""
+    """The time at which an operation must be finished."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -31,11 +31,22 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds left; negative once it has passed."""
+        """Seconds left. Negative after the deadline."""
         return self._end - time.monotonic()
 
     def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass chunks on until the deadline, so that a slow source is not waited for without end."""
+        """Yield chunks until the deadline, so that a slow source cannot block for ever.
+
+        Parameters
+        ----------
+        chunks
+            The chunks.
+
+        Raises
+        ------
+        SourceUnavailable
+            The deadline has passed.
+        """
         for chunk in chunks:
             if self.left < 0:
                 raise SourceUnavailable(f"the source is too slow: not done in {self.seconds:g} s")
@@ -44,19 +55,19 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """Bounds of one operation on a source, all of its tries together. Times in seconds.
+    """Limits of an operation on a source. All times are in seconds.
 
     Parameters
     ----------
     tries
-        How often it is tried at most.
+        Maximal number of tries.
     first_wait, longest_wait
-        The wait after try n is drawn from up to ``first_wait * 2 ** (n - 1)``, at most ``longest_wait``;
-        longer where the source asks for it.
+        The wait after try n is random, up to ``first_wait * 2 ** (n - 1)`` and at most ``longest_wait``. It is longer
+        if the source asks for it.
     deadline
-        Bound of the whole operation.
+        Time limit of the whole operation with all tries.
     connect_timeout, read_timeout
-        Bounds of one connection attempt and of one silence.
+        Time limits of one connection attempt, and between two reads.
     """
 
     tries: int = 5
@@ -67,17 +78,17 @@ class RetryLimits:
     read_timeout: float = 60.0
 
     def keep_trying(self, attempt: Callable[[Deadline], Result]) -> Result:
-        """Call ``attempt`` until it succeeds, fails for good, or the bounds are reached.
+        """Call a function until it succeeds, fails with another error, or a limit is reached.
 
         Parameters
         ----------
         attempt
-            Is given the deadline of all tries.
+            Called with the deadline of the whole operation.
 
         Raises
         ------
         SourceUnavailable, TruncatedDownload
-            What the last try raised, with the number of tries. Other errors pass through at once.
+            The error of the last try, with the number of tries. Other errors are raised at once.
         """
         deadline = Deadline(self.deadline)
         retrying = Retrying(
@@ -89,7 +100,7 @@ class RetryLimits:
         return retrying(attempt, deadline)
 
     def _wait(self, state: RetryCallState) -> float:
-        # Full jitter: many readers that failed together do not come back together.
+        # Full jitter, so that readers that failed at the same time do not retry at the same time.
         wait = wait_random_exponential(self.first_wait, self.longest_wait)(state)
         error = state.outcome.exception() if state.outcome is not None else None
         asked = error.retry_after if isinstance(error, SourceUnavailable) else None
@@ -97,7 +108,7 @@ class RetryLimits:
 
 
 def _give_up(state: RetryCallState) -> NoReturn:
-    """Raise what the last try raised, with the number of tries."""
+    """Raise the error of the last try, with the number of tries."""
     error = state.outcome.exception() if state.outcome is not None else None
     assert error is not None
     tries = "1 try" if state.attempt_number == 1 else f"{state.attempt_number} tries"

@@ -34,7 +34,7 @@ _BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "Req
 
 
 class S3Client(Protocol):
-    """The three calls we need of a boto3 S3 client."""
+    """The calls of a boto3 S3 client that are used here."""
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]: ...  # noqa: D102, N803
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]: ...  # noqa: D102, N803
@@ -49,19 +49,19 @@ class S3Source(Generic[Key]):
     location
         ``s3://bucket`` or ``s3://bucket/prefix``, or a template.
     naming
-        How its files are named.
+        The naming of its files.
     client
-        Called once, at first use: boto3 takes seconds to import.
+        Makes the client. It is called at first use, since importing boto3 takes seconds.
     limits
-        Bounds of tries and times.
+        Limits of tries and times.
     """
 
     def __init__(self, location: str, naming: Naming[Key], client: Callable[[], S3Client], limits: RetryLimits) -> None:
         self._bucket, _, key = location.partition("://")[2].partition("/")
         if "@" in self._bucket:
             raise SourceError(
-                f"{naming.source}: an s3 address holds no credentials; give them as settings of the S3 resource "
-                "or leave them to the AWS credential chain"
+                f"{naming.source}: an s3 address cannot contain credentials; use the settings of the S3 resource "
+                "or the AWS credential chain"
             )
         if not self._bucket or "{" in self._bucket or "}" in self._bucket:
             raise SourceError(f"{naming.source}: an s3 address needs a bucket, without placeholders")
@@ -79,18 +79,18 @@ class S3Source(Generic[Key]):
         return self._url(self._template.text)
 
     def fetch(self, key: Key, into: Path) -> FetchedFile:
-        """Stream the object, from the start with every try."""
+        """Stream the object. Each try starts from the beginning."""
         return self._limits.keep_trying(lambda deadline: self._download(key, into, deadline))
 
     def head(self, key: Key) -> SourceFile | None:
-        """Ask for the object's size and ETag, or None where there is no such object."""
+        """Return the object's size and ETag, or None if there is no such object."""
         try:
             return self._limits.keep_trying(lambda _: self._head(key))
         except SourceFileMissing:
             return None
 
     def files(self) -> Iterator[tuple[Key, SourceFile]]:
-        """List the prefix, 1,000 keys a request; keys that are not as the template says are passed over."""
+        """List the prefix, 1,000 keys in a request. Keys that do not match the template are skipped."""
         found = self._limits.keep_trying(lambda deadline: self._list(deadline))
         return iter(sorted(found, key=lambda item: item[0]))
 
@@ -141,18 +141,14 @@ class S3Source(Generic[Key]):
         return found
 
 
-def aws_client(**settings: Any) -> S3Client:
-    """Return the client of dagster-aws's S3 resource, which takes what is not set from the AWS chain.
+def default_client() -> S3Client:
+    """Return a client whose address and credentials are those of the AWS chain."""
+    import boto3
+    from botocore.config import Config
 
-    Parameters
-    ----------
-    settings
-        Fields of :class:`dagster_aws.s3.S3Resource`.
-    """
-    from dagster_aws.s3 import S3Resource
-
-    # The tries are ours, and counted once. (botocore counts what comes after the first attempt.)
-    return S3Resource(**settings, max_attempts=0).get_client()
+    # Retries are done by RetryLimits only. (botocore does not count the first attempt.)
+    client: Any = boto3.client("s3", config=Config(retries={"max_attempts": 0}))
+    return client
 
 
 def _chunks(body: Any, url: str, size: int) -> Iterator[bytes]:
@@ -169,7 +165,7 @@ def _chunks(body: Any, url: str, size: int) -> Iterator[bytes]:
 
 @contextmanager
 def _errors_of(url: str) -> Generator[None]:
-    """Translate what botocore raises; its own messages name hosts and keys, never secrets."""
+    """Translate botocore's errors. Its messages contain hosts and keys, but no secrets."""
     try:
         yield
     except ClientError as error:
@@ -182,6 +178,6 @@ def _errors_of(url: str) -> Generator[None]:
     except HTTPClientError as error:
         raise SourceUnavailable(f"{url}: no answer ({type(error).__name__})") from error
     except BotoCoreError as error:
-        raise SourceError(f"{url}: cannot be asked: {error}") from error
+        raise SourceError(f"{url}: the request failed: {error}") from error
     except ValueError as error:
-        raise SourceError(f"{url}: cannot be asked, check the S3 settings: {error}") from error
+        raise SourceError(f"{url}: the request failed, check the S3 settings: {error}") from error

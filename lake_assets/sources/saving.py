@@ -1,4 +1,4 @@
-"""Bytes from a source into a folder, in one pass: written, hashed, counted, and there only when complete."""
+"""Saving the bytes of a source into a folder, in one pass: they are written, hashed and counted."""
 
 from __future__ import annotations
 
@@ -14,25 +14,31 @@ from lake_assets.sources.contract import FetchedFile, TruncatedDownload
 def save_stream(
     chunks: Iterable[bytes], into: Path, name: str, *, url: str, etag: str | None, expected: int | None
 ) -> FetchedFile:
-    """Write ``chunks`` to ``into/name``; whatever goes wrong, nothing of them stays in ``into``.
+    """Write chunks to a file. The file appears only when it is complete.
 
-    Only a process that is killed leaves something there: a hidden ``.part`` file, never ``name``.
+    After an error nothing is left in the folder. A killed process leaves a hidden ``.part`` file.
 
     Parameters
     ----------
     chunks
-        The bytes. What they raise passes through.
+        The bytes. Errors of the iterator are passed on.
+    into
+        The folder. It is created if it is missing.
+    name
+        Name of the file.
+    url, etag
+        For the result and for errors.
     expected
         Announced length in bytes, or None.
 
     Raises
     ------
     TruncatedDownload
-        The length is another than announced.
+        The length differs from the announced one.
     OSError
-        The disk is full, or ``into`` cannot be written.
+        The disk is full, or ``into`` is not writable.
     """
-    # A name of our own, so that two fetches into one folder do not mix; the dot hides it from readers.
+    # A unique name, so that two fetches into one folder do not conflict. The dot hides it from readers.
     part = into / f".{name}.{os.getpid()}-{secrets.token_hex(4)}.part"
     digest = hashlib.sha256()
     size = newlines = 0
@@ -52,7 +58,7 @@ def save_stream(
             raise TruncatedDownload(url, expected, size)
         part.replace(into / name)
     except OSError as error:
-        reason = f"cannot keep the file from {url}: {error.strerror}"
+        reason = f"cannot save the file from {url}: {error.strerror}"
         raise OSError(error.errno, reason, str(into / name)) from error
     finally:
         part.unlink(missing_ok=True)

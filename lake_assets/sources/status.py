@@ -1,4 +1,4 @@
-"""One table from an HTTP status to what it means for a fetch; S3 answers with the same statuses."""
+"""Translating HTTP statuses, which S3 uses, too, to errors of a source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ _COME_BACK_LATER = {408, 425, 429}
 
 
 def error_for(status: int, url: str, retry_after: str | None = None) -> SourceError:
-    """Return the error for an answer that is not the file."""
+    """Return the error for a status.
+
+    Parameters
+    ----------
+    status
+        The HTTP status.
+    url
+        The file, for the message.
+    retry_after
+        The header ``Retry-After``.
+    """
     if status in (404, 410):
         return SourceFileMissing(f"{url}: there is no such file (status {status})")
     if status in (401, 403):
@@ -23,7 +33,7 @@ def error_for(status: int, url: str, retry_after: str | None = None) -> SourceEr
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:
-    """Read a ``Retry-After`` header: seconds or an HTTP date; None where it is neither."""
+    """Parse a ``Retry-After`` header, which is a number of seconds or an HTTP date. None if it is neither."""
     text = (retry_after or "").strip()
     if re.fullmatch("[0-9]{1,9}", text):
         return float(text)
@@ -32,7 +42,7 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
 
 
 def http_date(text: str | None) -> datetime | None:
-    """Read an HTTP date as aware UTC time; None where it is not one."""
+    """Parse an HTTP date as a time in UTC. None if it is not a date."""
     try:
         moment = parsedate_to_datetime(text or "")
     except (ValueError, TypeError, OverflowError):

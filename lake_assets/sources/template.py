@@ -1,4 +1,4 @@
-"""Where a source keeps the file of a key: a pattern with placeholders, read both ways."""
+"""Templates that map keys to the paths of a source's files, and paths back to keys."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Naming(Protocol[Key]):
-    """How the files of a domain are named: one file for each key."""
+    """The naming of a domain's files, one for each key."""
 
     @property
     def source(self) -> str:
-        """The domain's source as messages call it, such as ``stocks source``."""
+        """Name of the domain's source in messages, such as ``stocks source``."""
         ...
 
     @property
@@ -27,34 +27,34 @@ class Naming(Protocol[Key]):
 
     @property
     def placeholders(self) -> Mapping[str, str]:
-        """Each placeholder, without braces, to a regular expression of what may stand in its place."""
+        """Each placeholder, without braces, and the regular expression of its values."""
         ...
 
     def values(self, key: Key) -> Mapping[str, str]:
-        """Return what stands in place of each placeholder in the path of a key's file."""
+        """Return the value of each placeholder for a key."""
         ...
 
     def key(self, values: Mapping[str, str]) -> Key | None:
-        """Return the key of these values; None where there is no such key."""
+        """Return the key for values of the placeholders, or None if there is no such key."""
         ...
 
 
 class Template(Generic[Key]):
-    """A pattern that holds every placeholder of a naming, each at least once.
+    """A text that contains every placeholder of a naming at least once.
 
     Parameters
     ----------
     text
-        A template, or (no brace in it) a base to which the layout is added.
+        A template. If it has no braces, it is a base to which the naming's layout is appended.
     naming
-        Which placeholders there are, and what they mean.
+        The naming, which defines the placeholders.
     escape
-        Applied to what takes a placeholder's place, such as quoting for a URL.
+        Applied to the values of placeholders, such as quoting for a URL.
 
     Raises
     ------
     SourceError
-        A placeholder is unknown or missing, or a brace stands alone.
+        A placeholder is unknown or missing, or a brace is not matched.
     """
 
     def __init__(self, text: str, naming: Naming[Key], escape: Callable[[str], str] = str) -> None:
@@ -77,26 +77,52 @@ class Template(Generic[Key]):
 
     @property
     def prefix(self) -> str:
-        """What stands before the first placeholder: every file's path begins with it."""
+        """The text before the first placeholder, with which every file's path begins."""
         return self.text.partition("{")[0]
 
     def at(self, key: Key) -> str:
-        """Return the text for a key."""
+        """Return the text for a key.
+
+        Parameters
+        ----------
+        key
+            The key.
+        """
         values = self._naming.values(key)
         return _BRACES.sub(lambda found: self._escape(values[found[0][1:-1]]), self.text)
 
     def parse(self, text: str) -> Key | None:
-        """Return the key whose text this is (as it is without escapes), or None."""
+        """Return the key of a text without escapes, or None if it does not match.
+
+        Parameters
+        ----------
+        text
+            The text.
+        """
         match = self._regex.fullmatch(text)
         return self._naming.key(match.groupdict()) if match is not None else None
 
     def file_name(self, location: str, key: Key) -> str:
-        """Return the name under which a file is kept: its own, or the layout's where that is not a plain name."""
+        """Return the local name of a file: its own name if that is a plain name, otherwise the layout's.
+
+        Parameters
+        ----------
+        location
+            Path or URL of the file.
+        key
+            Its key.
+        """
         name = location.rpartition("/")[2]
         return name if _PLAIN_NAME.fullmatch(name) else Template("", self._naming).at(key).rpartition("/")[2]
 
     def regex(self, text: str) -> re.Pattern[str]:
-        """Return what a text with placeholders, such as one folder's name in the template, can look like."""
+        """Return a regular expression for a text with placeholders, such as a folder's name in the template.
+
+        Parameters
+        ----------
+        text
+            The text.
+        """
         pattern, seen = "", set[str]()
         for part in re.split(r"(\{[^{}]*\})", text):
             name = part[1:-1]

@@ -1,4 +1,4 @@
-"""Spark's connectors that pyspark does not ship: fetched once by Spark's own resolver, kept in one folder."""
+"""Spark connectors that pyspark does not include. Spark's own resolver fetches them once into a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """What to fetch: Maven coordinates, and what of that is not wanted, as ``group:artifact``."""
+    """A connector to fetch.
+
+    Parameters
+    ----------
+    packages
+        Maven coordinates.
+    excluded
+        Dependencies that are not needed, as ``group:artifact``.
+    """
 
     packages: tuple[str, ...]
     excluded: tuple[str, ...] = ()
@@ -24,7 +32,7 @@ class Connector:
 
 S3A = Connector(
     ("org.apache.hadoop:hadoop-aws:3.4.1", "org.apache.spark:spark-hadoop-cloud_2.13:4.0.0"),
-    # Connectors of other clouds, which spark-hadoop-cloud brings with it, and what Spark has already.
+    # Connectors of other clouds, on which spark-hadoop-cloud depends, and jars that Spark includes.
     (
         "com.google.cloud.bigdataoss:gcs-connector",
         "org.apache.hadoop:hadoop-azure",
@@ -49,7 +57,7 @@ S3A = Connector(
 
 KAFKA = Connector(
     ("org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0",),
-    # What Spark has already.
+    # Jars that Spark includes.
     (
         "org.apache.hadoop:hadoop-client-runtime",
         "org.apache.hadoop:hadoop-client-api",
@@ -61,7 +69,7 @@ KAFKA = Connector(
         "org.xerial.snappy:snappy-java",
     ),
 )
-"""Spark's source and output for Kafka."""
+"""Spark's source and sink for Kafka."""
 
 _RESOLVE = "from pyspark.java_gateway import launch_gateway; launch_gateway().shutdown()"
 _DEADLINE = 1200
@@ -72,7 +80,13 @@ class JarsUnavailable(Exception):
 
 
 def class_path(folder: Path, connectors: Sequence[Connector]) -> dict[str, str]:
-    """Return the Spark settings that put connectors on its class path; none for none. Else as :func:`jars`."""
+    """Return the Spark settings that add connectors to the class path. Empty without connectors.
+
+    Parameters
+    ----------
+    folder, connectors
+        As of :func:`jars`, which also describes the errors.
+    """
     if not connectors:
         return {}
     entries = os.pathsep.join(f"{jars(folder, connector)}/*" for connector in connectors)
@@ -80,19 +94,19 @@ def class_path(folder: Path, connectors: Sequence[Connector]) -> dict[str, str]:
 
 
 def jars(folder: Path, connector: Connector) -> Path:
-    """Return the folder of a connector's jars, fetched there by the first who asks.
+    """Return the folder of a connector's jars. They are fetched on the first call.
 
     Parameters
     ----------
     folder
-        Where jars are kept, for any number of projects.
+        Folder for the jars, which any number of projects can share.
     connector
-        What to fetch.
+        The connector.
 
     Raises
     ------
     JarsUnavailable
-        They cannot be fetched, or the folder cannot be written.
+        The jars cannot be fetched, or the folder is not writable.
     """
     wanted = folder / "+".join(package.split(":", 1)[1].replace(":", "-") for package in connector.packages)
     if wanted.is_dir():
@@ -105,13 +119,13 @@ def jars(folder: Path, connector: Connector) -> Path:
                 _fetch(wanted, connector)
     except OSError as error:
         raise JarsUnavailable(
-            f"the folder of Spark's jars cannot be used: {error}; set SPARK_JARS to another"
+            f"the folder of Spark's jars cannot be used: {error}; set SPARK_JARS to another folder"
         ) from error
     return wanted
 
 
 def _fetch(wanted: Path, connector: Connector) -> None:
-    """Resolve in a JVM of its own, beside the folder, and rename into place."""
+    """Resolve the packages in a separate JVM, into a temporary folder, and rename it into place."""
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=wanted.parent) as place:
         arguments = ["--conf", f"spark.jars.ivy={place}", "--packages", ",".join(connector.packages)]
         if connector.excluded:
@@ -121,10 +135,12 @@ def _fetch(wanted: Path, connector: Connector) -> None:
         try:
             subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_DEADLINE, check=True)
         except subprocess.SubprocessError as error:
-            said = [line.strip() for line in str(getattr(error, "stderr", "")).splitlines() if "unresolved" in line]
-            reason = (said or [type(error).__name__])[0]
+            unresolved = [
+                line.strip() for line in str(getattr(error, "stderr", "")).splitlines() if "unresolved" in line
+            ]
+            reason = (unresolved or [type(error).__name__])[0]
             raise JarsUnavailable(
                 f"Spark's resolver could not fetch {', '.join(connector.packages)} ({reason}): "
-                f"check the connection to Maven Central, or put the jars and what they need into {wanted}"
+                f"check the connection to Maven Central, or put the jars and their dependencies into {wanted}"
             ) from error
         shutil.move(Path(place) / "jars", wanted)

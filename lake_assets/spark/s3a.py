@@ -1,4 +1,4 @@
-"""Spark on an S3-compatible gateway: settings of one bucket, and of a committer that does not rename."""
+"""Spark on an S3-compatible gateway: the settings of one bucket, and of a committer that does not rename."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 PREFIX = "spark.hadoop.fs.s3a."
-"""What the names of S3A's settings begin with."""
+"""Prefix of the names of S3A's settings."""
 
 _COMMITTER = {
-    # A rename is a copy there: parts are uploaded to where they will be, and completed when the job commits.
+    # In S3 a rename is a copy. So parts are uploaded to their final place, and completed when the job commits.
     f"{PREFIX}committer.name": "magic",
     f"{PREFIX}committer.magic.enabled": "true",
     "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory",
@@ -19,12 +19,12 @@ _COMMITTER = {
 
 
 def s3a_conf(bucket: str, endpoint: str, access_key: str, secret_key: str) -> dict[str, str]:
-    """Return the Spark settings that reach one bucket.
+    """Return the Spark settings for access to one bucket.
 
     Parameters
     ----------
     bucket
-        Bucket name, for lakeFS the repository.
+        Name of the bucket. For lakeFS it is the repository.
     endpoint
         Address of the gateway.
     access_key, secret_key
@@ -38,10 +38,10 @@ def s3a_conf(bucket: str, endpoint: str, access_key: str, secret_key: str) -> di
         "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         "access.key": access_key,
         "secret.key": secret_key,
-        # lakeFS answers a change at once, and knows no bucket that is not there.
+        # In lakeFS changes are visible at once, and a bucket that does not exist is an error anyway.
         "change.detection.mode": "none",
         "bucket.probe": "0",
-        # A server that is away for half a minute is waited for.
+        # Wait about half a minute for a server that does not answer.
         "attempts.maximum": "10",
         "retry.limit": "12",
         "connection.timeout": "60s",
@@ -51,5 +51,5 @@ def s3a_conf(bucket: str, endpoint: str, access_key: str, secret_key: str) -> di
 
 
 def is_needed(conf: Mapping[str, str]) -> bool:
-    """Tell whether settings are of S3A, which needs its connector."""
+    """Tell whether Spark settings include any of S3A, which needs its connector."""
     return any(name.startswith(PREFIX) for name in conf)

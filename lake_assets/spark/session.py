@@ -1,4 +1,4 @@
-"""The settings of every Spark session, the Java that it needs, and how Spark spells a path."""
+"""The settings of every Spark session, the required Java version, and paths for Spark."""
 
 from __future__ import annotations
 
@@ -16,39 +16,44 @@ if TYPE_CHECKING:
 SUPPORTED_JAVA = (17, 21)
 
 AS_NAMED = {"__globPaths__": "false"}
-"""Option of Spark's readers that are no streams: one path is one file or folder, whatever wildcards are in its name."""
+"""Option of Spark's batch readers: wildcard characters in a path are part of the name."""
 _HADOOP = "spark.hadoop."
 _SECRET = re.compile("secret|password|token|access[.]?key", re.IGNORECASE)
-"""Spark's own rule (`spark.redaction.regex`) for names of settings that it shows no value of."""
+"""Spark's own pattern (`spark.redaction.regex`) for the names of settings whose values are secret."""
 
 _WILDCARDS = frozenset("\\*?{}[]")
 
 
 def session_conf() -> dict[str, str]:
-    """Return the settings every session of ours has, whatever its master."""
+    """Return the settings of every session, independent of its master."""
     return {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.session.timeZone": "UTC",
-        # Loopback unless configured: nothing on this machine listens on an outer address.
+        # Only loopback unless configured otherwise, so that no port is open to other machines.
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
         "spark.sql.shuffle.partitions": "8",
-        # Partition values are strings, as their keys are: hour "08" is not 8.
+        # Partition values are strings, like partition keys: hour "08" is not 8.
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-        # Not INT96, which other engines read as another century past the year 2262.
+        # Not INT96, from which other engines read wrong times after the year 2262.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.log.level": "ERROR",
     }
 
 
 def without_credentials(conf: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the settings that a session may start with, and Hadoop's credentials, for :func:`give_credentials`.
+    """Split settings into those that a session can start with, and Hadoop credentials for :func:`give_credentials`.
 
-    What a session starts with stands on the command line of its JVM, which every user of the machine can read.
+    The settings that a session starts with are on the command line of its JVM, which all users of the machine can read.
+
+    Parameters
+    ----------
+    conf
+        The settings.
     """
     secret = {name for name in conf if name.startswith(_HADOOP) and _SECRET.search(name)}
     public = {name: value for name, value in conf.items() if name not in secret}
@@ -56,8 +61,16 @@ def without_credentials(conf: Mapping[str, str]) -> tuple[dict[str, str], dict[s
 
 
 def give_credentials(session: SparkSession, credentials: Mapping[str, str]) -> None:
-    """Set Hadoop's credentials in a running session; its executors get them with what they are to read and write."""
-    # Spark has no public way to its JVM.
+    """Set Hadoop credentials in a running session. Executors get them together with their tasks.
+
+    Parameters
+    ----------
+    session
+        The session.
+    credentials
+        Name to value, from :func:`without_credentials`.
+    """
+    # Spark has no public API for its JVM.
     context: Any = session._jsc  # pyright: ignore[reportPrivateUsage]
     configuration = context.hadoopConfiguration()
     for name, value in credentials.items():
@@ -65,49 +78,49 @@ def give_credentials(session: SparkSession, credentials: Mapping[str, str]) -> N
 
 
 def prepare_process() -> None:
-    """Set what Spark reads from the process's environment when its JVM starts."""
-    # Workers would otherwise run the system's Python.
+    """Set the environment variables that Spark reads when its JVM starts."""
+    # Otherwise workers use the system's Python.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    # In a locale without UTF-8 a JVM finds no file whose name is more than ASCII.
+    # In a locale without UTF-8, a JVM does not find files with non-ASCII names.
     locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")
     if not locale.lower().replace("-", "").endswith("utf8"):
         os.environ["LC_ALL"] = "C.UTF-8"
-    # A site's own configuration wins; without one, the log is quiet from the first line on.
+    # A site's own configuration takes precedence. Ours keeps the log quiet from the first line on.
     os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "conf"))
 
 
 def read_any_file_name(session: SparkSession) -> None:
-    """Have Hadoop look for no checksum beside a local file: its name cannot be spelled where there is a ``:``.
+    """Make Hadoop ignore checksum files of local files, because it cannot handle their names if there is a ``:``.
 
-    By the setting ``fs.file.impl`` another class would do without, but the S3A connector refuses that one.
+    The setting ``fs.file.impl`` could select a file system without checksums, but the S3A connector refuses that.
     """
-    # Spark has no public way to its JVM.
+    # Spark has no public API for its JVM.
     java: Any = session._jvm  # pyright: ignore[reportPrivateUsage]
     context: Any = session._jsc  # pyright: ignore[reportPrivateUsage]
-    # One file system for the whole JVM.
+    # The JVM has a single local file system.
     local = java.org.apache.hadoop.fs.FileSystem.getLocal(context.hadoopConfiguration())
     local.setVerifyChecksum(False)
     local.setWriteChecksum(False)
 
 
 def file_uri(path: str | Path) -> str:
-    """Return what Spark reads as this very file or folder: wildcards in its name stand for themselves."""
+    """Return the URI of a file or folder for Spark, with wildcard characters escaped."""
     return literal(f"file://{path}")
 
 
 def literal(uri: str) -> str:
-    """Return what Spark reads as this very URI: it takes wildcards in it for themselves."""
+    """Escape the wildcard characters in a URI for Spark."""
     return re.sub(r"([\\*?{}\[\]])", r"\\\1", uri)
 
 
 def can_be_escaped(path: str) -> bool:
-    """Tell whether Spark finds a path as :func:`file_uri` spells it: not where there is a ':' beside a wildcard."""
+    """Tell whether Spark finds a path that :func:`file_uri` escaped: it may not have both ':' and wildcards."""
     return ":" not in path or not _WILDCARDS & set(path)
 
 
 def java_version() -> tuple[str, int | None]:
-    """Return the java program that Spark would start, and its major version; None where it does not run."""
+    """Return the Java program that Spark would start, and its major version. The version is None if it fails."""
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else "java"
     try:
@@ -119,12 +132,12 @@ def java_version() -> tuple[str, int | None]:
 
 
 def check_java() -> None:
-    """Refuse to start without a Java that Spark 4.0 runs on.
+    """Check that there is a Java for Spark 4.0.
 
     Raises
     ------
     RuntimeError
-        There is none, or of another version than 17 or 21.
+        Java is missing, or its version is not 17 or 21.
     """
     java, major = java_version()
     if major not in SUPPORTED_JAVA:

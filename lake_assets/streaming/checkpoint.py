@@ -1,12 +1,11 @@
-"""A checkpoint that lives in the lake, on disk while a run works on it.
+"""A streaming checkpoint that is stored in the lake, and checked out to a local folder during a run.
 
-Structured Streaming wants a folder that it can rename files in. What a commit holds is copied there, and what the run
-added to it is copied back: only files that are new, in both directions. A checkpoint that was copied to another
-folder goes on from there; Spark never rewrites one of its files.
+Structured Streaming needs a folder in which it can rename files. A run copies the checkpoint of a commit there, and
+copies new files back. In both directions only new files are copied, since Spark never rewrites a checkpoint's files.
 
-The folder stays for the next run, with a list of what it holds. While a run is at work there is no such list, so that
-what a killed one left is never taken for what the lake holds. Its folder is not used again either: the Spark of a
-killed run goes on writing for a moment.
+The folder stays for the next run, with an index of its files. During a run there is no index. So the files that a
+killed run left are never taken for those of the lake. Its folder is not used again, since the Spark process of a killed
+run continues to write for a moment.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _BLOCK = 4 << 20
 
 
 class _Stamp(NamedTuple):
-    """What tells that a file on disk is still the one that was put there."""
+    """The state of a file on disk, to detect later changes."""
 
     checksum: str
     size: int
@@ -39,14 +38,14 @@ class _Stamp(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """What a run put into the lake of its checkpoint.
+    """A checkpoint after a run has stored it in the lake.
 
     Parameters
     ----------
     files
-        Path below the checkpoint to size in bytes, of all files.
+        All files: path below the checkpoint to size in bytes.
     new_files, new_bytes
-        Those that were copied.
+        Number and size of the files that were copied.
     """
 
     files: Mapping[str, int]
@@ -55,25 +54,25 @@ class StoredCheckpoint:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Total size of all files in bytes."""
         return sum(self.files.values())
 
     @property
     def state_size(self) -> int:
-        """Bytes of the state store's files."""
+        """Total size of the state store's files in bytes."""
         return sum(size for path, size in self.files.items() if path.startswith("state/"))
 
 
 @dataclass(slots=True)
 class Checkout:
-    """A checkpoint on disk.
+    """A checkpoint in a local folder.
 
     Parameters
     ----------
     folder
-        What Spark is given as ``checkpointLocation``.
+        The folder, for Spark's option ``checkpointLocation``.
     scratch
-        For folders of this run's own; what a killed one left there is gone.
+        Parent for temporary folders of this run. Those of killed runs have been removed.
     """
 
     folder: Path
@@ -82,7 +81,13 @@ class Checkout:
     _held: dict[str, _Stamp] = field(default_factory=dict[str, _Stamp])
 
     def restore(self, lake: Lake, ref: str, path: str) -> None:
-        """Make the folder what a ref holds of the checkpoint at a path; empty where it holds none."""
+        """Restore the folder to a ref's checkpoint. It is empty if the ref has none.
+
+        Parameters
+        ----------
+        lake, ref, path
+            Where the checkpoint is.
+        """
         known = self._known()
         held = _held_by(lake, ref, path)
         self._index.unlink(missing_ok=True)
@@ -111,20 +116,28 @@ class Checkout:
                 self._held[name] = _stamp(target, held[name].checksum)
 
     def clear(self) -> None:
-        """Make the folder empty: what the lake holds is to be removed, too."""
+        """Empty the folder. The next :meth:`store` then removes the checkpoint's files from the lake."""
         self._index.unlink(missing_ok=True)
         for name in _files(self.folder):
             (self.folder / name).unlink()
 
     def store(self, lake: Lake, write: Write, path: str) -> StoredCheckpoint:
-        """Put what is new at a path beside a write's prefix, and take out what is gone."""
+        """Add new files to a write, and remove files that do not exist any more.
+
+        Parameters
+        ----------
+        lake, write
+            The lake, and the write that is open.
+        path
+            The checkpoint's folder in the lake, in one of the folders beside the write's prefix.
+        """
         before = _held_by(lake, write.base, path)
         files: dict[str, int] = {}
         new_files = new_bytes = 0
         for name in sorted(_files(self.folder)):
             source = self.folder / name
             if source.name.startswith("."):
-                continue  # Hadoop's checksums, and what a crash left half-written.
+                continue  # Hadoop's checksums, and unfinished files of a crash.
             held = self._held.get(name) if name in before else None
             try:
                 if held is None or not _is_still(source, held):
@@ -140,11 +153,23 @@ class Checkout:
         return StoredCheckpoint(files, new_files, new_bytes)
 
     def committed(self, lake: Lake, ref: str, path: str) -> None:
-        """Write down that the folder holds what a ref holds, after :meth:`store` was committed there."""
+        """Record, after :meth:`store` was committed, that the folder matches a ref's checkpoint.
+
+        Parameters
+        ----------
+        lake, ref, path
+            Where the checkpoint is.
+        """
         self._keep(_held_by(lake, ref, path))
 
     def unchanged(self, lake: Lake, ref: str, path: str) -> None:
-        """Write down that the folder still holds what it was restored to."""
+        """Record that the folder still matches the checkpoint that it was restored from.
+
+        Parameters
+        ----------
+        lake, ref, path
+            Where the checkpoint is.
+        """
         held = _held_by(lake, ref, path)
         same = (name for name, stamp in self._held.items() if _is_still(self.folder / name, stamp))
         self._keep({name: held[name] for name in same})
@@ -163,14 +188,14 @@ class Checkout:
 
 @contextmanager
 def checkout(home: Path, lake: Lake, prefix: str) -> Generator[Checkout]:
-    """Yield a folder for a stream's checkpoint, which no other process has; the one of the run before where it can.
+    """Yield a local folder for a stream's checkpoint that no other process uses. If possible, reuse the last run's.
 
     Parameters
     ----------
     home
-        Where such folders are kept; with a cluster, one that all its machines see.
+        Parent of these folders. All machines of a Spark cluster must see it.
     lake, prefix
-        Whose, and of which stream.
+        The lake, and the stream's prefix.
     """
     mine = home / sha256(f"{lake.repository}\n{prefix}".encode()).hexdigest()[:16]
     mine.mkdir(parents=True, exist_ok=True)
@@ -180,32 +205,32 @@ def checkout(home: Path, lake: Lake, prefix: str) -> Generator[Checkout]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                number += 1  # Another run is at work, and will publish first or conflict.
+                number += 1  # Another run is active. It will publish first, or conflict.
                 continue
             yield _opened(mine / f"{number}")
             return
 
 
 def _opened(place: Path) -> Checkout:
-    """Return the folder that the last run left with its list, or a new one; remove what others left."""
+    """Return the folder that the last run left with an index, or a new one. Remove other folders."""
     place.mkdir(exist_ok=True)
     index = next(place.glob("*.json"), place / f"{uuid4().hex[:8]}.json")
     folder = index.with_suffix("")
     for other in place.iterdir():
         if other not in (folder, index):
-            # What is still being written to goes next time.
+            # Folders that are still being written are removed next time.
             shutil.rmtree(other, ignore_errors=True)
     folder.mkdir(exist_ok=True)
     return Checkout(folder, place, index)
 
 
 def _held_by(lake: Lake, ref: str, folder: str) -> dict[str, LakeObject]:
-    """Return the files of the checkpoint that a ref holds, by their path below it."""
+    """Return the files of a ref's checkpoint, by their path below it."""
     return {item.path[len(folder) + 1 :]: item for item in lake.list(ref, folder)}
 
 
 def _files(folder: Path) -> set[str]:
-    """Return the files of a checkpoint by their path below it, those included that Spark or a crash left beside."""
+    """Return the paths of all files below a checkpoint's folder, including temporary ones."""
     return {str(Path(root, name).relative_to(folder)) for root, _, names in os.walk(folder) for name in names}
 
 

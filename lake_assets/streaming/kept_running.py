@@ -1,4 +1,4 @@
-"""A streaming query that is kept running: its checkpoint in a folder, its progress, and how it is stopped."""
+"""A streaming query that runs until it is stopped: its checkpoint folder, its progress, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
 FINISHING, STOPPING = 4.0, 3.0
-"""Seconds that a micro-batch under way is given to finish, and that Spark is given to drop it."""
+"""Seconds for a running micro-batch to finish, and then for Spark to cancel it."""
 
 
 class CheckpointTaken(Exception):
-    """A checkpoint is in use, or is of another query."""
+    """A checkpoint is in use, or belongs to another query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a checkpoint is of; it is good for nothing else.
+    """The query that a checkpoint belongs to. A checkpoint cannot be used for another one.
 
     Parameters
     ----------
     query
         Name, version and parameters of the query.
     source, source_id
-        What is read, and what makes it this one and no other of its name.
+        Name of the source, and an id that distinguishes it from another source of the same name.
     output, mode
-        What is written to, and how.
+        Name of the output, and the output mode.
     """
 
     query: str
@@ -49,19 +49,28 @@ class Identity:
 
     @property
     def folder(self) -> str:
-        """Name of a folder for it, the same for a source that was made anew: which then is told from the old one."""
+        """Name of the checkpoint's folder. It does not depend on ``source_id``, so a recreated source is detected."""
         known = (self.query, self.source, self.output, self.mode)
         return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 
 @contextmanager
 def held(checkpoint: Path, identity: Identity, output: Output) -> Generator[None]:
-    """Hold the folder of a checkpoint, which no other process may use.
+    """Lock the folder of a checkpoint for this process.
+
+    Parameters
+    ----------
+    checkpoint
+        The folder.
+    identity
+        The query that will use it.
+    output
+        The query's output.
 
     Raises
     ------
     CheckpointTaken
-        One does; or it is of another query; or the output has rows of which a new checkpoint knows nothing.
+        Another process uses the checkpoint, it belongs to another query, or it is new and the output already has rows.
     """
     checkpoint.mkdir(parents=True, exist_ok=True)
     note = checkpoint / "identity.json"
@@ -76,8 +85,8 @@ def held(checkpoint: Path, identity: Identity, output: Output) -> Generator[None
         except FileNotFoundError:
             if isinstance(output, Files) and output.holds_any():
                 raise CheckpointTaken(
-                    f"{output.folder} has the output of another checkpoint than {checkpoint}, which is new: give the "
-                    "one that belongs to it, or another folder"
+                    f"{output.folder} has output already, but the checkpoint {checkpoint} is new: give the checkpoint "
+                    "that belongs to this output, or another output folder"
                 ) from None
             note.write_text(json.dumps(wanted, indent=1) + "\n")
         else:
@@ -86,28 +95,28 @@ def held(checkpoint: Path, identity: Identity, output: Output) -> Generator[None
             ]
             if differs:
                 raise CheckpointTaken(
-                    f"the checkpoint {checkpoint} is of {'; of '.join(differs)}: give another folder as --checkpoint, "
-                    "or delete it to start over"
+                    f"the checkpoint {checkpoint} belongs to {'; '.join(differs)}: give another folder as "
+                    "--checkpoint, or delete it to start over"
                 )
         yield
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One micro-batch that is done.
+    """The progress of a query after a micro-batch.
 
     Parameters
     ----------
     batch
-        Its number.
+        Number of the micro-batch.
     rows, rows_per_second
-        What it read, and how quickly.
+        Rows read, and the rate.
     seconds
-        How long it took.
+        Duration of the micro-batch.
     offsets
-        Per partition of a topic the offset that is read next; of a folder nothing.
+        Next offset to read by partition of a topic. Empty for a folder.
     late
-        Rows of the aggregation that came behind the watermark and were dropped.
+        Number of rows of the aggregation that were dropped because they were behind the watermark.
     """
 
     batch: int
@@ -124,40 +133,52 @@ def start(
     mode: Mode,
     checkpoint: Path,
     trigger: float,
-    told: Callable[[Progress], None],
+    on_progress: Callable[[Progress], None],
 ) -> StreamingQuery:
     """Start a query.
 
     Parameters
     ----------
     rows
-        What it puts out; of a session that is used for nothing else.
+        The result of the query. Its session must not be used for anything else.
+    output, mode
+        The output, and the output mode.
+    checkpoint
+        Folder of the checkpoint.
     trigger
-        Seconds from one micro-batch's beginning to the next's; 0 for at once.
-    told
-        Called after every micro-batch that had anything to do, from another thread.
+        Seconds between the starts of two micro-batches. 0 starts the next one at once.
+    on_progress
+        Called after every micro-batch that processed data, from another thread.
     """
     session = rows.sparkSession
     session.conf.set("spark.sql.streaming.stopTimeout", str(round(STOPPING * 1000)))
-    session.streams.addListener(_listener(told))
+    session.streams.addListener(_listener(on_progress))
     writer = output.writer(rows, mode).option("checkpointLocation", f"file://{checkpoint}")
     return writer.trigger(processingTime=f"{round(trigger * 1000)} milliseconds").start()
 
 
 def stop(query: StreamingQuery, session: SparkSession) -> None:
-    """Stop a query, then Spark: the micro-batch under way is finished where that is quick, else run again next time."""
-    until = time.monotonic() + FINISHING
-    # Spark tells of the end of a micro-batch only when it is asked.
-    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < until:
+    """Stop a query, then Spark. A running micro-batch is finished if it is fast. Otherwise it is repeated next time.
+
+    Parameters
+    ----------
+    query
+        The query.
+    session
+        Its session.
+    """
+    deadline = time.monotonic() + FINISHING
+    # Spark has no callback for the end of a micro-batch.
+    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
         time.sleep(0.05)
-    # What Spark says of a micro-batch that is dropped is no news.
+    # Spark logs errors about a cancelled micro-batch, which are expected.
     session.sparkContext.setLogLevel("OFF")
     query.stop()
     session.stop()
 
 
-def _listener(told: Callable[[Progress], None]) -> Any:
-    # The class is made here: pyspark is loaded where it is used.
+def _listener(on_progress: Callable[[Progress], None]) -> Any:
+    # The class is defined here, so that pyspark is imported only when it is used.
     from pyspark.sql.streaming.listener import StreamingQueryListener
 
     class Listener(StreamingQueryListener):
@@ -167,7 +188,7 @@ def _listener(told: Callable[[Progress], None]) -> Any:
         def onQueryProgress(self, event: Any) -> None:
             document = json.loads(event.progress.json)
             if "addBatch" in document["durationMs"]:
-                told(_progress(document))
+                on_progress(_progress(document))
 
         def onQueryTerminated(self, event: Any) -> None:
             del event
@@ -175,14 +196,14 @@ def _listener(told: Callable[[Progress], None]) -> Any:
     return Listener()
 
 
-def _progress(told: Mapping[str, Any]) -> Progress:
-    (source,) = told["sources"]
+def _progress(document: Mapping[str, Any]) -> Progress:
+    (source,) = document["sources"]
     end = source["endOffset"]
     return Progress(
-        told["batchId"],
-        told["numInputRows"],
-        float(told.get("processedRowsPerSecond", 0.0)),
-        told["batchDuration"] / 1000,
+        document["batchId"],
+        document["numInputRows"],
+        float(document.get("processedRowsPerSecond", 0.0)),
+        document["batchDuration"] / 1000,
         topic_offsets(json.loads(end) if isinstance(end, str) else end),
-        sum(operator["numRowsDroppedByWatermark"] for operator in told["stateOperators"]),
+        sum(operator["numRowsDroppedByWatermark"] for operator in document["stateOperators"]),
     )

@@ -1,4 +1,4 @@
-"""A streaming query run to the end of what there is, and what it said of itself."""
+"""Running a streaming query until it has processed all available data, and its reported metrics."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 LATEST = "latest"
-"""Of what a query observes, the one that is no sum: the newest event time, in milliseconds since 1970."""
+"""The observed metric that is a maximum and not a sum: the newest event time, in milliseconds since 1970."""
 
 _CONF = {
-    # Two batches can be gone back from; what is older is removed, at once and not in the background.
+    # Keep two batches for recovery. Remove older files at once, not in the background.
     "spark.sql.streaming.minBatchesToRetain": "2",
     "spark.sql.streaming.asyncLogPurge.enabled": "false",
-    # Runs are short: without this, deltas would pile up, and every run would read all of them.
+    # Runs are short. Without this, deltas would accumulate, and every run would read all of them.
     "spark.sql.streaming.stateStore.maintenanceInterval": "1s",
     "spark.sql.streaming.stateStore.minDeltasForSnapshot": "5",
-    # A moment, which other engines read as one, too.
+    # A UTC timestamp, which other engines also read as one.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 
@@ -35,19 +35,19 @@ STATE_STORES = {
 
 
 class CheckpointUnusable(Exception):
-    """A query cannot go on from its checkpoint."""
+    """A query cannot continue from its checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Consumed:
-    """What a run of a query consumed.
+    """The metrics of a query's run.
 
     Parameters
     ----------
     batches
-        Micro-batches that were run; 0 where there was nothing new.
+        Number of micro-batches; 0 if there was nothing new.
     observed
-        Sums of what the query observed; of :data:`LATEST` the greatest.
+        Sum of each observed metric over all micro-batches. For :data:`LATEST` it is the maximum.
     """
 
     batches: int
@@ -55,12 +55,14 @@ class Consumed:
 
 
 def streaming_session(spark: SparkSession, state_store: str) -> SparkSession:
-    """Return a session for streaming queries, whose settings touch no other one.
+    """Return a session for streaming queries. Its settings do not affect other sessions.
 
     Parameters
     ----------
+    spark
+        Any session of the application.
     state_store
-        ``hdfs`` or ``rocksdb``; a checkpoint that was made with one stays with it.
+        ``hdfs`` or ``rocksdb``. An existing checkpoint keeps its own.
     """
     session = spark.newSession()
     for name, value in _CONF.items():
@@ -70,27 +72,27 @@ def streaming_session(spark: SparkSession, state_store: str) -> SparkSession:
 
 
 def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int], None], after: int) -> Consumed:
-    """Run a query over all that is new, in update mode, and return when it has ended.
+    """Run a query over all new data, in update mode, and wait for its end.
 
     Parameters
     ----------
     frame
         The streaming query.
     checkpoint
-        Its folder.
+        Folder of the checkpoint.
     batch
-        Called with the rows that a micro-batch changed, and its number.
+        Called with the changed rows of a micro-batch, and with its number.
     after
-        Number of the last micro-batch whose observations were summed: one that is run once more counts no second time.
+        Number of the last micro-batch whose metrics were counted already. A repeated micro-batch is not counted again.
 
     Raises
     ------
     CheckpointUnusable
-        The checkpoint is of another query.
+        The checkpoint belongs to another query.
     StreamSourceError
         The source does not answer.
     pyspark.errors.StreamingQueryException
-        It failed.
+        The query failed.
     """
     from pyspark.errors import StreamingQueryException
 
@@ -106,9 +108,9 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
     except StreamingQueryException as error:
         if any(sign in str(error) for sign in _INCOMPATIBLE):
             raise CheckpointUnusable(str(error).partition("\n")[0]) from error
-        if (away := _AWAY.search(str(error))) is not None:
+        if (unavailable := _UNAVAILABLE.search(str(error))) is not None:
             raise StreamSourceError(
-                f"the source does not answer any more: {away[0]}; run it again when it does"
+                f"the source stopped answering: {unavailable[0]}; run again when it is available"
             ) from error
         raise
     finally:
@@ -116,14 +118,14 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
     batches = 0
     observed: dict[str, int] = {}
     for progress in query.recentProgress:
-        told = json.loads(progress.json)
-        if "addBatch" not in told["durationMs"]:
-            continue  # Nothing was new.
+        document = json.loads(progress.json)
+        if "addBatch" not in document["durationMs"]:
+            continue  # There were no new data.
         batches += 1
-        if told["batchId"] <= after:
+        if document["batchId"] <= after:
             continue
-        for seen in told.get("observedMetrics", {}).values():
-            for name, value in seen.items():
+        for metrics in document.get("observedMetrics", {}).values():
+            for name, value in metrics.items():
                 if value is not None and name == LATEST:
                     observed[name] = max(observed.get(name, value), value)
                 elif value is not None:
@@ -139,17 +141,19 @@ _INCOMPATIBLE = (
     "state schema",
 )
 
-_AWAY = re.compile(r"org\.apache\.kafka\.common\.errors\.TimeoutException.*|TimeoutException: Cannot fetch record.*")
+_UNAVAILABLE = re.compile(
+    r"org\.apache\.kafka\.common\.errors\.TimeoutException.*|TimeoutException: Cannot fetch record.*"
+)
 
 
 def last_batch(checkpoint: Path) -> int:
-    """Return the number of the last micro-batch that was committed; -1 for none."""
+    """Return the number of the last committed micro-batch, or -1."""
     numbers = [int(path.name) for path in (checkpoint / "commits").glob("[0-9]*") if path.name.isdigit()]
     return max(numbers, default=-1)
 
 
 def offsets(checkpoint: Path) -> Mapping[str, int]:
-    """Return the offset that follows the last micro-batch, per partition of a topic; of a folder nothing."""
+    """Return the next offset to read by partition of a topic. Empty for a folder."""
     number = last_batch(checkpoint)
     if number < 0:
         return {}
@@ -157,9 +161,9 @@ def offsets(checkpoint: Path) -> Mapping[str, int]:
 
 
 def topic_offsets(place: Any) -> Mapping[str, int]:
-    """Return the offsets of the one topic that a place in a stream is of.
+    """Return the offsets by partition in Spark's JSON of a position, which has a single topic.
 
-    A folder's place is the number of a listing, which says nothing: it has no topic.
+    It is empty for a folder, whose position is only the number of a listing.
     """
     topics = [parts for parts in place.values() if isinstance(parts, dict)] if isinstance(place, dict) else []
     return topics[0] if topics else {}

@@ -1,4 +1,4 @@
-"""Where a query that is kept running writes to: the console, a folder, or a Kafka topic."""
+"""Outputs of a query that runs until it is stopped: the console, a folder, or a Kafka topic."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from lake_assets.kafka.cluster import KafkaCluster
 
 SHOWN = 1000
-"""Rows of a micro-batch that the console shows."""
+"""Maximal number of rows of a micro-batch on the console."""
 
 
 class Mode(str, Enum):
-    """Which rows a micro-batch puts out."""
+    """The rows that a micro-batch writes: only final ones, all, or only changed ones."""
 
     APPEND = "append"
     COMPLETE = "complete"
@@ -27,15 +27,23 @@ class Mode(str, Enum):
 
 
 class Output(Protocol):
-    """What a query writes to."""
+    """The output of a query."""
 
     @property
     def name(self) -> str:
-        """The output as a user names it; holds no credentials."""
+        """Name of the output for users. It contains no credentials."""
         ...
 
     def writer(self, rows: DataFrame, mode: Mode) -> DataStreamWriter:
-        """Return what writes a streaming frame."""
+        """Return the writer of a streaming frame.
+
+        Parameters
+        ----------
+        rows
+            The streaming frame.
+        mode
+            The output mode.
+        """
         ...
 
 
@@ -45,11 +53,11 @@ class Console:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the output."""
         return "the console"
 
     def writer(self, rows: DataFrame, mode: Mode) -> DataStreamWriter:
-        """Return Spark's own output of that name."""
+        """Return Spark's console output; see :meth:`Output.writer`."""
         writer = rows.writeStream.outputMode(mode.value).format("console")
         return writer.option("truncate", "false").option("numRows", str(SHOWN))
 
@@ -58,14 +66,14 @@ class Console:
 class Files:
     """A folder of Parquet or CSV files.
 
-    In modes append and update each micro-batch is a folder ``batch=N``, which appears when it is complete; a batch
-    that is run again after a crash takes the place of itself. In mode complete there is one file,
-    ``counts.parquet`` or ``counts.csv``, which the next batch replaces in one step.
+    In the modes append and update each micro-batch is a folder ``batch=N``. It appears when it is complete. If a batch
+    is repeated after a crash, its folder is replaced. In the mode complete there is one file, ``counts.parquet`` or
+    ``counts.csv``, which each batch replaces atomically.
 
     Parameters
     ----------
     folder
-        Where to; all of Spark must see it.
+        The folder. All machines of Spark must see it.
     format
         ``parquet`` or ``csv``.
     """
@@ -79,11 +87,11 @@ class Files:
         return f"{self.format} {self.folder}"
 
     def holds_any(self) -> bool:
-        """Tell whether anything that this would write is there already."""
+        """Tell whether the folder contains output already."""
         return any(self.folder.glob("batch=*")) or (self.folder / f"counts.{self.format}").exists()
 
     def writer(self, rows: DataFrame, mode: Mode) -> DataStreamWriter:
-        """Return a writer that calls a function of ours for each micro-batch."""
+        """Return a writer that writes the files of each micro-batch; see :meth:`Output.writer`."""
         return rows.writeStream.outputMode(mode.value).foreachBatch(
             self._replace if mode is Mode.COMPLETE else self._add
         )
@@ -95,14 +103,14 @@ class Files:
         aside.rename(target)
 
     def _replace(self, rows: DataFrame, number: int) -> None:
-        # Not coalesce: all of the query's state would be worked on by one task.
+        # Not coalesce, with which a single task would process all of the query's state.
         aside = self._written_aside(rows.repartition(1), number)
         (file,) = aside.glob("part-*")
         file.replace(self.folder / f"counts.{self.format}")
         shutil.rmtree(aside)
 
     def _written_aside(self, rows: DataFrame, number: int) -> Path:
-        """Write where no reader looks; Spark leaves out what begins with a dot."""
+        """Write to a hidden folder, which readers ignore."""
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f".batch-{number}"
         rows.write.mode("overwrite").format(self.format).option("header", "true").save(f"file://{aside}")
@@ -111,14 +119,14 @@ class Files:
 
 @dataclass(frozen=True)
 class Topic:
-    """A Kafka topic, by Spark's own output: at least once, keyed by the row's key, the row as JSON.
+    """A Kafka topic, written by Spark at least once. Each record is a row as JSON, with a column as its key.
 
     Parameters
     ----------
     cluster, topic
-        Where to.
+        The Kafka cluster, and the name of the topic.
     key
-        Column that is the record's key.
+        Column for the record's key.
     """
 
     cluster: KafkaCluster
@@ -127,11 +135,11 @@ class Topic:
 
     @property
     def name(self) -> str:
-        """The topic's URL."""
+        """The URL of the topic."""
         return f"kafka://{self.cluster.servers}/{self.topic}"
 
     def writer(self, rows: DataFrame, mode: Mode) -> DataStreamWriter:
-        """Return Spark's own output of that name."""
+        """Return Spark's Kafka output; see :meth:`Output.writer`."""
         from pyspark.sql import functions as sf
 
         records = rows.select(sf.col(self.key).alias("key"), sf.to_json(sf.struct(*rows.columns)).alias("value"))

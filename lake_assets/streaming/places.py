@@ -1,4 +1,4 @@
-"""Where a stream lies in the lake: its rows at its prefix, and beside it what the next run goes on from."""
+"""The paths of a stream in the lake: its rows at its prefix, and beside it the state for the next run."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 class StreamPlaces(NamedTuple):
-    """Folders of a stream.
+    """The paths of a stream.
 
     Parameters
     ----------
     counts
-        All rows, as Parquet.
+        Folder of all rows, as Parquet.
     changes
-        The rows that the last run changed, as Parquet.
+        Folder of the rows that the last run changed, as Parquet.
     checkpoint
-        Spark's.
+        Folder of Spark's checkpoint.
     csv
-        All rows as CSV, where they are wanted so.
+        Folder of all rows as CSV, if this is configured.
     position
-        The file that says how far the source was read.
+        File with the position up to which the source was read.
     """
 
     counts: str
@@ -35,13 +35,19 @@ class StreamPlaces(NamedTuple):
 
 
 def places_of(prefix: str) -> StreamPlaces:
-    """Return where the stream of a prefix is written."""
+    """Return the paths to which the stream of a prefix is written."""
     folder = beside(prefix)
     return StreamPlaces(prefix, f"{folder}/changes", f"{folder}/checkpoint", f"{folder}/csv", f"{folder}/position.json")
 
 
 def places_at(lake: Lake, ref: str, prefix: str) -> StreamPlaces:
-    """Return where a ref holds the stream of a prefix: in commits of format 1, all of it at the prefix."""
+    """Return the paths of a stream in a ref. In commits of format 1 all of them are below the prefix.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        Where the stream is.
+    """
     position = f"{prefix}/position.json"
     if next(lake.list(ref, position), None) is None:
         return places_of(prefix)
@@ -49,7 +55,15 @@ def places_at(lake: Lake, ref: str, prefix: str) -> StreamPlaces:
 
 
 def moved(path: str, prefix: str) -> str:
-    """Return where a file of a stream lies now that lay at its prefix, or below it, in format 1."""
+    """Return the current path of a stream's file that was below its prefix in format 1.
+
+    Parameters
+    ----------
+    path
+        The path in format 1.
+    prefix
+        The stream's prefix.
+    """
     below = path[len(prefix) + 1 :]
     top = below.partition("/")[0]
     if top == "counts":

@@ -1,4 +1,4 @@
-"""How far a stream has been read: one small file, in the same commit as what was read and the checkpoint."""
+"""The position of a stream: a small file in the same commit as the rows and the checkpoint."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a stream has been read, from what, and by which query.
+    """The position up to which a query has read a source.
 
     Parameters
     ----------
     query
-        Name, version and parameters of the query: what its checkpoint can go on with.
+        Name, version and parameters of the query. The checkpoint belongs to this query.
     source
-        The source as a user names it; holds no credentials.
+        Name of the source for users. It contains no credentials.
     source_id
-        What makes the source this one and no other of its name: Kafka's topic id, or the folder.
+        Id that distinguishes the source from another one of the same name: Kafka's topic id, or the folder.
     batch
-        Number of the checkpoint's last micro-batch; -1 where nothing was ever read.
+        Number of the checkpoint's last micro-batch. It is -1 if nothing was ever read.
     offsets
-        Per partition of a topic the offset that is read next; of a folder nothing.
+        Next offset to read by partition of a topic. Empty for a folder.
     last
-        What the last run that read something counted, by name: ``lines``, ``words``, ``lost_offsets``, …
+        Counts of the last run that read data, by name: ``lines``, ``words``, ``lost_offsets``, …
     totals
-        The same of all runs of this checkpoint.
+        The same counts, summed over all runs of this checkpoint.
     watermark
-        Of an event-time query, the time behind which lines are late, in milliseconds since 1970; else None.
+        Time before which lines are late, in milliseconds since 1970. None if the query does not use event time.
     """
 
     query: str
@@ -48,8 +48,8 @@ class Position:
     watermark: int | None = None
 
     def metadata(self) -> dict[str, str]:
-        """Return what a commit's metadata tell of it."""
-        told = {
+        """Return the position as commit metadata."""
+        metadata = {
             "stream/query": self.query,
             "stream/source": self.source,
             "stream/source_id": self.source_id,
@@ -57,18 +57,34 @@ class Position:
             **{f"stream/{name}": str(value) for name, value in self.last.items()},
         }
         if self.offsets:
-            told["stream/offsets"] = json.dumps(dict(self.offsets))
-        return told
+            metadata["stream/offsets"] = json.dumps(dict(self.offsets))
+        return metadata
 
 
 def write_position(write: Write, path: str, position: Position) -> None:
-    """Put it into a write, as the file at a path."""
+    """Add a position's file to a write.
+
+    Parameters
+    ----------
+    write
+        The write.
+    path
+        Path of the file in the lake.
+    position
+        The position.
+    """
     with write.filesystem.open_output_stream(write.place(path)) as stream:
         stream.write((json.dumps(asdict(position), indent=1) + "\n").encode())
 
 
 def read_position(lake: Lake, ref: str, prefix: str) -> Position | None:
-    """Return how far the stream at a prefix has been read as a ref holds it; None where it never was."""
+    """Return the position of a stream in a ref, or None if it was never read.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        Where the stream is.
+    """
     try:
         snapshot = lake.path(ref, places_at(lake, ref, prefix).position)
     except PathNotFound:

@@ -1,4 +1,4 @@
-"""A query that counts: what it reads, what names a count, and how the counts are kept."""
+"""A streaming aggregation: its source, its key and its result."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class StreamSourceError(Exception):
-    """A source cannot be read, or is not the one that was read so far."""
+    """A source cannot be read, or is not the source that was read before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What a source does not have any more, or has in another form than when it was read.
+    """Data that a source has lost or changed.
 
     Parameters
     ----------
     offsets
-        Offsets that were never read and are gone.
+        Number of offsets that were removed before they were read.
     places
-        Partitions or files concerned, with what is wrong.
+        Affected partitions or files, each with a description of the problem.
     """
 
     offsets: int = 0
@@ -35,66 +35,91 @@ class Loss:
 
 
 class StreamSource(Protocol):
-    """What a query reads. Every method raises :class:`StreamSourceError` where the source is not there."""
+    """The source of a query. Every method raises :class:`StreamSourceError` if the source is not available."""
 
     @property
     def name(self) -> str:
-        """The source as a user names it; holds no credentials."""
+        """Name of the source for users. It contains no credentials."""
         ...
 
     @property
     def id(self) -> str:
-        """What makes it this source and no other of its name; asked anew at every call."""
+        """Id that distinguishes the source from another one of the same name. It is read from the source each time."""
         ...
 
     def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
         """Return all lines as a stream.
 
-        Columns are ``value`` (binary or string, null for a tombstone), ``timestamp`` and ``text``, which is the value
-        without the time in it.
+        The columns are ``value`` (binary or string, null for a tombstone), ``timestamp``, and ``text``, which is the
+        value without its time.
+
+        Parameters
+        ----------
+        session
+            The Spark session.
+        fail_on_data_loss
+            Whether the stream fails if the source has lost lines.
         """
         ...
 
     def passed_over(self) -> Sequence[str]:
-        """Return what of the source is not read, each with the reason and what to do about it."""
+        """Describe the parts of the source that are not read, each with reason and remedy."""
         ...
 
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
-        """Return the lines up to a position as a frame that is no stream, for a recount."""
+        """Return the lines up to a position as a batch frame, for a recount.
+
+        Parameters
+        ----------
+        session
+            The Spark session.
+        position
+            The position.
+        checkpoint
+            The checkpoint of that position.
+        """
         ...
 
     def loss(self, position: Position, checkpoint: Path) -> Loss:
-        """Return what is missing of what comes after a position, or was changed before it."""
+        """Return data that are lost after a position, or were changed before it.
+
+        Parameters
+        ----------
+        position
+            The position.
+        checkpoint
+            The checkpoint of that position.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class StreamQuery:
-    """A streaming aggregation whose result is kept whole.
+    """A streaming aggregation whose complete result is stored.
 
     Parameters
     ----------
     name
-        Its name, version and parameters; a checkpoint is good for the same name only.
+        Name, version and parameters of the query. A checkpoint can only be used with the same name.
     key
-        Columns that name a row of the result.
+        Key columns of the result.
     columns
-        The result's columns: name to ``VARCHAR``, ``BIGINT`` or ``TIMESTAMPTZ``.
+        All columns of the result: name to ``VARCHAR``, ``BIGINT`` or ``TIMESTAMPTZ``.
     build
-        From the source's lines, and the watermark (ms since 1970) of what was read so far, to the aggregation. What it
-        observes is summed and reported.
+        Builds the aggregation from the source's lines and the current watermark (ms since 1970). Its observed metrics
+        are summed and reported.
     source
-        What is read.
+        The source.
     fail_on_data_loss
-        Whether a source that has lost lines fails the run.
+        Whether the run fails if the source has lost lines.
     reset
-        Whether to start over: no checkpoint, no counts.
+        Whether to start over, without checkpoint and counts.
     delay
-        Of an event-time query, milliseconds that lines may be late.
+        Milliseconds by which lines may be late. None if the query does not use event time.
     state_store
-        Where Spark keeps the state.
+        Spark's state store: ``hdfs`` or ``rocksdb``.
     csv
-        Whether the counts are kept as CSV, too.
+        Whether to store the counts as CSV, too.
     """
 
     name: str
@@ -109,7 +134,7 @@ class StreamQuery:
     csv: bool = False
 
     def arrow_schema(self) -> pyarrow.Schema:
-        """Return the schema that the result is stored with."""
+        """Return the schema of the stored result."""
         import pyarrow
 
         kinds = {

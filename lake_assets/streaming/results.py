@@ -1,6 +1,7 @@
-"""What a run of a query leaves in the lake: the rows it changed, and all rows, merged from those of before.
+"""The result of a query's run in the lake: the changed rows, and all rows, merged with the previous ones.
 
-DuckDB merges, in bounded memory: it takes a tenth of the time of a Spark job, and rows are as few as there are words.
+DuckDB merges them in bounded memory. It takes a tenth of the time of a Spark job, and there are only as many rows as
+words.
 """
 
 from __future__ import annotations
@@ -33,18 +34,22 @@ def write_results(
     batches: Path,
     seen: Callable[[pyarrow.RecordBatch], None],
 ) -> list[str]:
-    """Write what changed and all rows, each as one Parquet file, sorted by key; return the files beside the rows.
+    """Write the changed rows and all rows, each as one Parquet file sorted by key. Return the files beside the rows.
 
     Parameters
     ----------
+    write
+        The open write, whose prefix is that of the rows.
     places
-        Those of the stream; its rows are the write's own.
+        The paths of the stream.
+    query
+        The query.
     before
-        All rows of before.
+        The previous rows, or None.
     batches
-        A folder with a folder ``batch=N`` of what each micro-batch changed.
+        A folder with one folder ``batch=N`` for the changed rows of each micro-batch.
     seen
-        Is handed all rows as they are written.
+        Called with all rows while they are written.
     """
     columns, key = (", ".join(map(sql_name, names)) for names in (query.columns, query.key))
     with bounded_connection() as connection:
@@ -66,12 +71,17 @@ def write_results(
 
 @contextmanager
 def open_counts(lake: Lake, ref: str, prefix: str) -> Generator[DuckDBPyConnection]:
-    """Open DuckDB with the view ``counts_files``: all rows of the stream at a prefix, as a ref holds them.
+    """Open DuckDB with the view ``counts_files``, which has all rows of a stream in a ref.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        Where the stream is.
 
     Raises
     ------
     PathNotFound
-        There are none.
+        The ref has no rows of the stream.
     """
     snapshot = lake.path(ref, places_at(lake, ref, prefix).counts)
     with bounded_connection() as connection:
@@ -80,7 +90,7 @@ def open_counts(lake: Lake, ref: str, prefix: str) -> Generator[DuckDBPyConnecti
 
 
 def _changed(connection: DuckDBPyConnection, query: StreamQuery, batches: Path) -> DuckDBPyRelation:
-    """Return the rows that any micro-batch changed, as the last one left them."""
+    """Return the rows that any micro-batch changed, each with its last value."""
     files = sorted(batches.glob("*/*.parquet"))
     if not files:
         nothing = ", ".join(f"NULL::{kind} AS {sql_name(name)}" for name, kind in query.columns.items())

@@ -82,7 +82,7 @@ def test_a_run_that_goes_on_keeps_its_branch_that_of_its_parent_and_the_tables(
     }
     assert lake.branches() == ("main", f"run-{parent}", f"run-{GOING_ON}")
     assert len(store.tables()) == 2
-    assert f"run {GOING_ON} is still going on" in command("clean").stdout
+    assert f"run {GOING_ON} is still active" in command("clean").stdout
 
 
 def test_without_dagster_branches_and_tables_are_kept_with_the_reason(

@@ -43,7 +43,7 @@ def test_it_shows_what_goes_asks_who_and_why_and_deletes(graph: SmallGraph, comm
     assert done.exit_code == 0, done.output
     assert (main().metadata["by"], main().metadata["reason"]) == (getpass.getuser(), "personal data")
     assert f"Deleted prices/mon: 2 path(s) removed from main, commit {main().id}\n" in done.stdout
-    assert "Dagster was told of 2 materialization(s)." in done.stdout
+    assert "2 materialization(s) reported to Dagster." in done.stdout
     assert command("verify").exit_code == 0
     assert "prices/partition=mon" not in command("ls").stdout
 
@@ -63,7 +63,7 @@ def test_json_only_shows_unless_yes_is_given(graph: SmallGraph, answer: Answer) 
 def test_a_deletion_says_why_and_what(graph: SmallGraph, command: Command, refused: Refused) -> None:
     graph.publish("mon", 1.0)
     head = main()
-    assert "a deletion says why: give --reason TEXT" in command("delete", "prices", "--yes").stderr
+    assert "a deletion needs a reason: give --reason TEXT" in command("delete", "prices", "--yes").stderr
     assert refused("delete", "nothing", "--yes", "--reason", "x") == (
         "main holds nothing at 'nothing': there is nothing to delete."
     )

@@ -51,7 +51,7 @@ def test_what_is_not_ok_is_said_with_the_remedy_and_exit_code_1(
     wrong = {name: detail for name, (ok, detail) in found.items() if not ok}
     assert wrong.keys() >= {"java", "DAGSTER_HOME", "disk", "lake", "nosql"}
     assert "install it" in wrong["java"]
-    assert "may not be written" in wrong["disk"]
+    assert "is not writable" in wrong["disk"]
     assert "NOT OK" in command("doctor").stdout
 
 

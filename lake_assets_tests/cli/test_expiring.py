@@ -60,7 +60,7 @@ def test_a_prefix_that_nothing_ever_lay_at_is_refused(
     refused: Callable[..., str], lake: EmbeddedLake, replaced: str, yes: list[str]
 ) -> None:
     told = refused("expire", "--older-than", "0d", "--keep-prefix", "stocks_csv", "--keep-prefix", "stock_csv", *yes)
-    assert "no commit has ever held anything there" in told
+    assert "no commit has ever had data there" in told
     assert "'stock_csv'" in told
     lake.close()
     assert lake.path(replaced, "stocks_csv")

@@ -63,8 +63,8 @@ def test_a_topic_is_made_and_listed(command: Command, servers: str, kafka: Kafka
 @services
 def test_what_cannot_be_made_is_explained(refused: Callable[..., str], servers: str, kafka: KafkaBroker) -> None:
     topic = kafka.fresh_topic()
-    assert refused("topic", "create", topic).startswith("a topic of that name is there already")
-    assert "is no name of a topic" in refused("topic", "create", "a/b")
+    assert refused("topic", "create", topic).startswith("a topic of that name already exists")
+    assert "is not a valid topic name" in refused("topic", "create", "a/b")
     assert "give NAME=VALUE" in refused("topic", "create", "another", "--config", "retention.ms")
 
 
@@ -335,13 +335,13 @@ def test_one_partition_is_read_from_an_offset_on(run: Run, kafka: KafkaBroker) -
         run("consume", "--topic", topic, "--partition", "2")
     )
     beyond = one_line(run("consume", "--topic", topic, "--partition", "0", "--offset", "4"))
-    assert beyond == f"partition 0 of topic {topic} has no offset 4: it begins at 0 and ends before 3"
+    assert beyond == f"partition 0 of topic {topic} has no offset 4: it starts at 0 and ends before 3"
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--offset", "1"], "give --partition N, too"),
+        (["--offset", "1"], "also give --partition N"),
         (["--partition", "0", "--offset", "1", "--from", "latest"], "give one of them"),
         (["--partition", "0", "--offset", "-1"], "a number that is not negative"),
         (["--partition", "0", "--offset", "soon"], "earliest, latest, or a number"),

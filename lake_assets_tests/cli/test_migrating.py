@@ -31,7 +31,7 @@ def test_an_older_lake_is_refused_until_it_is_migrated(lake_home: Path) -> None:
     with pytest.raises(FormatMismatch, match="run `lake-assets migrate`"):
         numbered(lake_home, 1)
     asked = CliRunner().invoke(app, ["migrate"])
-    assert "has format 1 and would get 2" in asked.stdout
+    assert "has format 1: `lake-assets migrate --yes` migrates it to 2" in asked.stdout
     assert "run `lake-assets migrate`" in CliRunner().invoke(app, ["branches"]).stderr
     assert "has format 2 now" in CliRunner().invoke(app, ["migrate", "--yes"]).stdout
     assert CliRunner().invoke(app, ["branches"]).exit_code == 0

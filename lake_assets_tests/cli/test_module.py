@@ -97,7 +97,7 @@ def test_lake_tables_graph_and_sinks_are_those_of_the_module(project: Path) -> N
     assert answer(project, "get", "trades_table", "DE1") == {"isin": "DE1", "price": 2.5}
     done = run(project, "-m", "my.definitions", "rollback", "trades", "--to", first, "--yes", "--sinks")
     assert done.returncode == 0, done.stderr
-    assert "Assets: trades. Publications: desk_published.\nBrought to main: trades_table\n" in done.stdout
+    assert "Assets: trades. Publications: desk_published.\nUpdated to main: trades_table\n" in done.stdout
     assert answer(project, "get", "trades_table", "DE1")["price"] == 1.5
     reason = ("--yes", "--reason", "the end")
     deleted = run(project, "delete", "trades", *reason, LAKE_ASSETS_MODULE="my.definitions")
@@ -115,16 +115,16 @@ def test_lake_tables_graph_and_sinks_are_those_of_the_module(project: Path) -> N
         ("mine", None, "there is no module 'mine' in "),
         ("broken", "import nothing_of_that_name", "broken does not load: No module named 'nothing_of_that_name'"),
         ("raising", "raise ValueError('a\\nb')", "raising does not load: ValueError: a b"),
-        ("empty", "", "empty holds no Definitions: it should say `defs = Definitions(…)`"),
+        ("empty", "", "empty has no Definitions: it should have `defs = Definitions(…)`"),
         (
             "two",
             "from dagster import Definitions\na, b = Definitions(), Definitions()",
-            "two holds 2 Definitions, and none of them is called defs: it should say `defs = Definitions(…)`",
+            "two has 2 Definitions, none of which is named defs: it should have `defs = Definitions(…)`",
         ),
         (
             "lakeless",
             "from dagster import Definitions\ndefs = Definitions(resources={'a': 1})",
-            "the resources of lakeless hold no lake: give its Definitions a lake of lake_assets, such as ",
+            "the resources of lakeless include no lake: add a lake of lake_assets to its Definitions, such as ",
         ),
     ],
 )

@@ -86,7 +86,7 @@ def test_a_run_without_a_branch_has_nothing_to_publish(command: Command, lake: E
 def test_an_ambiguous_beginning_is_refused(refused: Refused, add_run: AddRun) -> None:
     add_run(RUN, DagsterRunStatus.SUCCESS)
     add_run(OTHER, DagsterRunStatus.SUCCESS)
-    assert refused("publish", "bb") == f"'bb' begins the ids of 2 runs: {RUN}, {OTHER}; write more of it"
+    assert refused("publish", "bb") == f"'bb' matches the ids of 2 runs: {RUN}, {OTHER}; give more of the id"
 
 
 def test_a_run_that_may_still_write_is_refused(refused: Refused, lake: EmbeddedLake, add_run: AddRun) -> None:
@@ -108,14 +108,14 @@ def test_a_conflict_is_one_line_that_names_the_path(refused: Refused, lake: Embe
 
 
 def test_an_unknown_run_is_refused(refused: Refused, lake: EmbeddedLake, instance: DagsterInstance) -> None:
-    assert refused("publish", "dddd").startswith("no branch and no run is called 'dddd'")
+    assert refused("publish", "dddd").startswith("there is no branch or run 'dddd'")
 
 
 def test_a_branch_of_another_dagsters_run_names_dagster_home(
     refused: Refused, lake: EmbeddedLake, instance: DagsterInstance
 ) -> None:
     lake.create_branch(f"run-{RUN}", "main")
-    assert f"knows no run {RUN}: set DAGSTER_HOME to where it was launched" in refused("publish", "bbbb")
+    assert f"does not know run {RUN}: set DAGSTER_HOME to that of its launch" in refused("publish", "bbbb")
 
 
 def test_a_dagster_that_does_not_open_is_one_short_line(
@@ -123,7 +123,7 @@ def test_a_dagster_that_does_not_open_is_one_short_line(
 ) -> None:
     Path(instance.root_directory, "dagster.yaml").write_text("nothing: known\n")
     line = refused("publish", RUN)
-    assert line.startswith(f"Dagster's instance in DAGSTER_HOME {instance.root_directory} does not open: ")
+    assert line.startswith(f"Dagster's instance in DAGSTER_HOME {instance.root_directory} cannot be opened: ")
     assert len(line) < 500
 
 

@@ -46,9 +46,12 @@ def test_it_shows_the_diff_asks_and_rolls_back(graph: SmallGraph, command: Comma
     assert (main().metadata["rollback_to"], main().metadata["reason"]) == (before, "a mistake")
     assert read_record(main().metadata) == [{"asset": "prices", "partitions": "mon", "count": 1, "back_to": before}]
     assert f"Rolled back prices to {before}: 2 path(s) changed on main, commit {main().id}\n" in done.stdout
-    assert "Dagster was told of 2 materialization(s)." in done.stdout
+    assert "2 materialization(s) reported to Dagster." in done.stdout
     assert "Assets: prices mon. Publications: prices_published mon.\n" in done.stdout
-    assert "prices_table: as before. Sinks follow when Dagster's daemon runs (sensor sinks_follow_main)" in done.stdout
+    assert (
+        "Not updated yet: prices_table. Sinks follow when Dagster's daemon runs (sensor sinks_follow_main)"
+        in done.stdout
+    )
     again = command("rollback", "prices", "--to", before).stdout
     assert again == f"prices is as it was at {before} already: nothing to roll back\n"
     lineage = command("lineage", "prices").stdout.splitlines()
@@ -86,11 +89,11 @@ def test_with_sinks_the_tables_are_brought_along_at_once(graph: SmallGraph, comm
     assert answer("get", "prices_table", "DE0")["price"] == 2.0
     done = command("rollback", "prices", "--to", before, "--yes", "--sinks")
     assert done.exit_code == 0, done.output
-    assert done.stdout.endswith("Brought to main: prices_table\n")
+    assert done.stdout.endswith("Updated to main: prices_table\n")
     assert "as before" not in done.stdout
     assert answer("get", "prices_table", "DE0")["price"] == 1.0
     again = command("rollback", "prices", "--to", before, "--yes", "--sinks").stdout
-    assert again.endswith("nothing to roll back\nEvery sink is at main already.\n")
+    assert again.endswith("nothing to roll back\nEvery sink is up to date with main already.\n")
 
 
 def test_a_rollback_whose_sinks_were_left_is_finished_by_asking_again(graph: SmallGraph, answer: Answer) -> None:

@@ -117,7 +117,7 @@ def test_what_cannot_be_compared_is_one_line(refused: Refused, command: Command,
     assert f"2 rows of commit {after} have ISIN DE1: name more columns" in refused(*diff, "bars", "--key", "ISIN")
     assert "no column 'Isin'; there are ISIN, Price" in refused(*diff, "bars", "--key", "Isin")
     assert "nothing is there" in refused(*diff, "nothing", "--key", "ISIN")
-    assert "holds no Parquet" in refused(*diff, "blob", "--key", "ISIN")
+    assert "contains no Parquet" in refused(*diff, "blob", "--key", "ISIN")
     for wrong in (["--rows", "bars"], ["--key", "ISIN"], ["bars", "--rows", "bars", "--key", "ISIN"]):
         assert command("diff", before, after, *wrong).exit_code == 2
     lake.create_branch("broken", "main")

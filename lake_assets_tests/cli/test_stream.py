@@ -30,7 +30,7 @@ STOPPED_WITHIN = 10
 
 def test_append_of_counts_that_may_change_is_refused_with_its_reason(refused: Callable[..., str]) -> None:
     said = refused("stream", "words", "--output-mode", "append")
-    assert "a count over all time may always change: add --windowed" in said
+    assert "a count over all time is never final: add --windowed" in said
 
 
 def test_outputs_that_are_not_right_are_refused(refused: Callable[..., str], lake_home: Path, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_the_topic_that_is_read_is_not_written_to_and_one_that_is_missing_not_ma
     refused: Callable[..., str], lake_home: Path, kafka: KafkaBroker
 ) -> None:
     topic = f"kafka://{kafka.servers}/{kafka.fresh_topic()}"
-    assert "is what is read" in refused("stream", "words", "--source", topic, "--output", "kafka", "--to", topic)
+    assert "is also the source" in refused("stream", "words", "--source", topic, "--output", "kafka", "--to", topic)
     missing = f"kafka://{kafka.servers}/missing"
     assert "topic 'missing'" in refused("stream", "words", "--source", topic, "--output", "kafka", "--to", missing)
 
@@ -75,8 +75,8 @@ def test_a_checkpoint_is_used_by_one_process_for_one_query_alone(tmp_path: Path)
     with held(checkpoint, identity, Console()):
         pass
     for other, told in (
-        (replace(identity, mode="complete"), "of mode 'update', not 'complete'"),
-        (replace(identity, source_id="made anew"), "of source_id 'an id', not 'made anew'"),
+        (replace(identity, mode="complete"), "belongs to mode 'update', not 'complete'"),
+        (replace(identity, source_id="made anew"), "belongs to source_id 'an id', not 'made anew'"),
     ):
         with pytest.raises(CheckpointTaken, match=told), held(checkpoint, other, Console()):
             pass
@@ -89,7 +89,7 @@ def test_a_new_checkpoint_does_not_write_into_the_output_of_another(tmp_path: Pa
     (folder / left).touch()
     output = Files(folder, "parquet")
     identity = Identity("word_counts 1", "lines", "lines", output.name, "update")
-    with pytest.raises(CheckpointTaken, match="output of another checkpoint"), held(tmp_path / "new", identity, output):
+    with pytest.raises(CheckpointTaken, match="has output already"), held(tmp_path / "new", identity, output):
         pass
 
 

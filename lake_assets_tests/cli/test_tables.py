@@ -58,4 +58,7 @@ def test_a_key_that_is_not_there_is_named(refused: Refused, store: NoSQLStore) -
 
 def test_a_key_that_does_not_fit_the_table_is_explained(refused: Refused, store: NoSQLStore) -> None:
     assert "is ISIN, Minute: give 2 value(s), not 1" in refused("get", "bars", "DE1")
-    assert refused("get", "bars", "DE1", "--sort-key", "x") == "key column 'Minute' is an integer, and 'x' is none"
+    assert (
+        refused("get", "bars", "DE1", "--sort-key", "x")
+        == "key column 'Minute' is an integer, but 'x' is not an integer"
+    )

@@ -77,7 +77,7 @@ def test_what_no_run_of_ours_wrote_is_named(command: Command, published: SmallGr
     found = dict(problems(command))
     assert found.pop("prices/partition=mon/more/mine.txt") == "no manifest lists it"
     (reason,) = found.values()
-    assert "of no run of ours" in reason
+    assert "which no run made" in reason
     assert list(found) == ["prices/partition=mon"]
     lake = environments.open_lake()
     change(lake, {}, name="raw")
@@ -129,7 +129,7 @@ def test_a_file_of_another_size_than_its_manifest_says_and_a_missing_one_are_nam
     lake.merge("mine", "main", audit=TESTS)
     lake.close()
     found = problems(command)
-    assert ("raw/partition=tue/other.csv", "the manifest lists it, and it is missing") in found
+    assert ("raw/partition=tue/other.csv", "the manifest lists it, but it is missing") in found
     assert ("raw/partition=tue/tue.csv", "no manifest lists it") in found
 
 

@@ -137,9 +137,7 @@ def test_a_spark_frame_where_there_is_no_spark_is_one_clear_error(workbench: Wor
     def reader(bars: Any) -> None: ...
 
     reader.__annotations__["bars"] = pyspark.sql.DataFrame
-    with pytest.raises(
-        RuntimeError, match=r"^a Spark frame is asked for, and the IO manager has no Spark: give it one"
-    ):
+    with pytest.raises(RuntimeError, match=r"^the asset needs Spark, but its IO manager has no Spark resource: add"):
         workbench.run(bars(ROWS), asset(reader))
 
 

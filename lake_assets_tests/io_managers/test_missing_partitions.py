@@ -155,5 +155,5 @@ def test_a_missing_partition_and_a_missing_asset_are_named(workbench: Workbench)
 
 
 def test_partitions_that_need_each_other_are_not_made_in_one_run(workbench: Workbench) -> None:
-    with pytest.raises(PathNotFound, match="total reads its own earlier partitions, so make them first, one run each"):
+    with pytest.raises(PathNotFound, match="own earlier partitions, so materialize them first, each in its own run"):
         workbench.run(running_total(pandas.DataFrame, []), tags=ranged("2024-01-01", "2024-01-03"))

@@ -93,7 +93,7 @@ def test_an_unknown_mode_and_a_missing_key_are_named(workbench: Workbench) -> No
     def keyless() -> pandas.DataFrame:
         return pandas.DataFrame({"ISIN": ["a"]})
 
-    with pytest.raises(Exception, match="prices names no key: add 'nosql/key'"):
+    with pytest.raises(Exception, match="prices has no key: add 'nosql/key'"):
         workbench.run(keyless)
 
 

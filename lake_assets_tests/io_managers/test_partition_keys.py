@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_assets.frames.hive_folders import folder
-from lake_assets.layout.partitions import PartitionKeyError, folders, key_of, partition_columns
+from lake_assets.layout.partitions import PartitionKeyError, folders, partition_columns, partition_key_of
 from lake_assets_tests.io_managers.conftest import Workbench
 
 KEPT = [
@@ -84,10 +84,10 @@ def several(keys: list[str]) -> MultiPartitionsDefinition:
 def test_a_key_has_a_folder_of_its_own_that_leads_back_to_it(key: str) -> None:
     place = folders(DYNAMIC, [key])[key]
     assert place.count("/") == 0
-    assert key_of(DYNAMIC, place) == key
+    assert partition_key_of(DYNAMIC, place) == key
     if not set("|[],") & set(key):
         pair = MultiPartitionKey({"kind": key, "at": "one"})
-        assert key_of(several([key]), folder(partition_columns(several([key]), pair))) == pair
+        assert partition_key_of(several([key]), folder(partition_columns(several([key]), pair))) == pair
     assert len(set(folders(DYNAMIC, KEPT).values())) == len(KEPT)
 
 
@@ -101,7 +101,7 @@ def test_any_keys_have_folders_of_their_own_or_are_refused(keys: list[str]) -> N
         except PartitionKeyError as error:
             refused.append((key, str(error)))
         else:
-            assert key_of(DYNAMIC, places[key]) == key
+            assert partition_key_of(DYNAMIC, places[key]) == key
     assert all(repr(key) in told and len(told.splitlines()) == 1 for key, told in refused)
     assert len(set(places.values())) == len(places)
 
@@ -120,13 +120,13 @@ def test_a_dimension_of_any_name_is_a_folder(dimension: str) -> None:
     (key,) = definition.get_partition_keys()
     place = folders(definition, [key])[key]
     assert place.count("/") == 1
-    assert key_of(definition, place) == key
+    assert partition_key_of(definition, place) == key
 
 
 @pytest.mark.parametrize("dimension", [".a", "_a"])
 def test_a_dimension_whose_folder_engines_would_pass_over_is_refused(dimension: str) -> None:
     definition = MultiPartitionsDefinition({dimension: StaticPartitionsDefinition(["x"]), "zz": ONE})
-    with pytest.raises(PartitionKeyError, match="pass over"):
+    with pytest.raises(PartitionKeyError, match="engines ignore folders"):
         folders(definition, definition.get_partition_keys())
 
 

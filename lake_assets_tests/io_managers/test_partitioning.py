@@ -19,7 +19,7 @@ from dagster import (
 )
 
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.layout.partitioning import unlike
+from lake_assets.layout.partitioning import find_misplaced
 from lake_assets.layout.partitions import windows_of
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.io_managers.conftest import Workbench
@@ -120,7 +120,7 @@ def test_what_lies_before_behind_or_between_the_partitions_is_found(lake: Lake, 
     }
     put(lake, "work", "t", days)
     put(lake, "work", "t2", {"month=1/a": "1"})
-    assert unlike(lake, "work", "t", ("day", "hour")) is None
-    assert unlike(lake, "work", "u", ("day", "hour")) is None
+    assert find_misplaced(lake, "work", "t", ("day", "hour")) is None
+    assert find_misplaced(lake, "work", "u", ("day", "hour")) is None
     put(lake, "work", "t", {stray: "1"}, mode="append")
-    assert unlike(lake, "work", "t", ("day", "hour")) == f"t/{stray}"
+    assert find_misplaced(lake, "work", "t", ("day", "hour")) == f"t/{stray}"

@@ -30,20 +30,20 @@ NAMES = [
     *(unicodedata.normalize("NFD", "Köln.csv"), "dot.", "a=b", ":x", "C:", "~x", "a+b&c;d.csv", "'\".csv", "x" * 255),
 ]
 REFUSED = {
-    "_x.csv": "begins with '_', which engines pass over: give its RawFile another",
-    ".x.csv": "begins with '.', which engines pass over: give its RawFile another",
+    "_x.csv": "begins with '_', and engines ignore such files: give its RawFile another name",
+    ".x.csv": "begins with '.', and engines ignore such files: give its RawFile another name",
     "_manifest.json": "begins with '_'",
     "..": "begins with '.'",
     "a:[b].csv": "both ':' and a wildcard",
-    "a/b.csv": "has a folder in it: give its RawFile another",
-    "x._COPYING_": "Spark passes over",
+    "a/b.csv": "has a folder in it: give its RawFile another name",
+    "x._COPYING_": "Spark ignores such files",
     "": "is empty",
-    "a\nb.csv": "control character: leave it out",
-    "a\\b.csv": "backslash or a control character: leave it out",
+    "a\nb.csv": "control character: remove it",
+    "a\\b.csv": "backslash or a control character: remove it",
     "latin\udce9.csv": "not valid Unicode: rename it to UTF-8",
     "x" * 256: "longer than 255 bytes: shorten it",
     ".git": "begins with '.'",
-    "git~1": "belongs to Git: name it otherwise",
+    "git~1": "is reserved by Git: rename it",
 }
 
 

@@ -165,8 +165,8 @@ def test_a_file_of_somebody_elses_is_text_by_column_name(spark: Any, workbench: 
     ("text", "reason"),
     [
         ("a,b\n1,2,3\n", "more fields than the header's 2"),
-        ("a,partition\n1,sunday\n", "column 'partition' says something else than its folder"),
-        ("a,a\n1,2\n", "column 'a' stands twice"),
+        ("a,partition\n1,sunday\n", "column 'partition' has other values than its folder"),
+        ("a,a\n1,2\n", "column 'a' occurs twice"),
     ],
 )
 def test_a_file_of_somebody_elses_is_not_read_wrong(

@@ -109,7 +109,7 @@ def test_what_somebody_needs_stays(lake: EmbeddedLake, kept_by: str) -> None:
     elif kept_by == "ref":
         keep = {"keep": [old]}
     elif kept_by == "sink":
-        keep = {"since": [old]}
+        keep = {"from_commits": [old]}
     else:
         keep = {"prefixes": ["users"]}
     publish(lake, {"a": "2"})
@@ -130,7 +130,7 @@ def test_what_comes_to_be_needed_while_it_looks_stays(
     publish(lake, {"a": "2"})
     lake.create_branch("waiting", "main")
     publish(lake, {"a": "3"})
-    look = Expiry._look
+    look = Expiry._survey
 
     def and_then(expiry: Expiry, *arguments: Any) -> Any:
         looked = look(expiry, *arguments)
@@ -147,7 +147,7 @@ def test_what_comes_to_be_needed_while_it_looks_stays(
             put(other, "live", "users", {"a": "live"})
         return looked
 
-    monkeypatch.setattr(Expiry, "_look", and_then)
+    monkeypatch.setattr(Expiry, "_survey", and_then)
     assert lake.expire(later(), yes=True).count == 1
     assert read(lake, old, "users") == {"a": "1"}
     with pytest.raises(Expired):
@@ -167,7 +167,7 @@ def test_a_prefix_that_nothing_ever_lay_at_is_told(lake: EmbeddedLake) -> None:
 
 def test_everything_since_a_sinks_commit_stays(lake: EmbeddedLake) -> None:
     commits = [publish(lake, {"a": str(number)}) for number in range(5)]
-    lake.expire(later(), since=[commits[2]], yes=True)
+    lake.expire(later(), from_commits=[commits[2]], yes=True)
     for number, commit in enumerate(commits):
         if number < 2:
             with pytest.raises(Expired):

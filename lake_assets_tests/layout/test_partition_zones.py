@@ -20,7 +20,7 @@ from dagster import (
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.layout.partitions import folders, key_of
+from lake_assets.layout.partitions import folders, partition_key_of
 
 MINUTES = "%Y-%m-%d-%H:%M"
 # Cron schedule, format, and days after a change of the clocks that are looked at.
@@ -62,7 +62,7 @@ def check(definition: TimeWindowPartitionsDefinition, keys: list[str]) -> None:
     assert len(set(places.values())) == len(set(keys)), "two keys share a folder"
     assert len({place.count("/") for place in places.values()}) == 1, "not the same number of levels"
     for key, place in places.items():
-        assert key_of(definition, place) == key
+        assert partition_key_of(definition, place) == key
 
 
 @given(st.sampled_from(ZONES), st.sampled_from(CADENCES), st.integers(1975, 2035), st.integers(0, 1), st.booleans())
@@ -121,7 +121,7 @@ def test_offsets_stand_where_the_keys_have_them_and_never_in_utc() -> None:
             "2024-01-01-00:00+0000", MINUTES + "%z", cron_schedule="0 * * * *", timezone=zone
         )
         key = next(iter(definition.get_partition_keys(current_time=datetime(2024, 2, 1))))
-        assert key_of(definition, folders(definition, [key])[key]) == key
+        assert partition_key_of(definition, folders(definition, [key])[key]) == key
         return folders(definition, [key])[key]
 
     assert place("Europe/Berlin") == "day=2024-01-01/hour=01+0100"
@@ -133,7 +133,7 @@ def test_a_time_beside_another_dimension_stands_there_as_its_key() -> None:
     definition = MultiPartitionsDefinition({"at": hours, "where": StaticPartitionsDefinition(["a"])})
     places = folders(definition, definition.get_partition_keys(current_time=datetime(2024, 10, 27, 4)))
     for key, place in places.items():
-        assert key_of(definition, place) == key
+        assert partition_key_of(definition, place) == key
     assert places["2024-10-27-02:00+0100|a"] == "at=2024-10-27-02%3A00+0100/where=a"
 
 
@@ -165,4 +165,4 @@ def test_folders_in_utc_are_what_they_always_were(
     definition: TimeWindowPartitionsDefinition, key: str, place: str
 ) -> None:
     assert folders(definition, [key]) == {key: place}
-    assert key_of(definition, place) == key
+    assert partition_key_of(definition, place) == key

@@ -17,7 +17,7 @@ from dagster import (
 )
 
 from lake_assets.frames.hive_folders import folder
-from lake_assets.layout.partitions import key_of, partition_columns
+from lake_assets.layout.partitions import partition_columns, partition_key_of
 
 ODD = ["a/b", "c=d", "x y%", "Köln"]
 TIMES = [
@@ -36,18 +36,18 @@ SEVERAL = MultiPartitionsDefinition({"day": DailyPartitionsDefinition("2020-01-0
 def test_the_folder_of_a_time_window_leads_back_to_it(definition: TimeWindowPartitionsDefinition) -> None:
     keys = definition.get_partition_keys(current_time=datetime(2020, 4, 1))
     for key in [*keys[:30], *keys[-30:]]:
-        assert key_of(definition, folder(partition_columns(definition, key))) == key
+        assert partition_key_of(definition, folder(partition_columns(definition, key))) == key
 
 
 def test_the_folder_of_a_named_partition_leads_back_to_it() -> None:
     for definition in NAMED:
         for key in ODD:
-            assert key_of(definition, folder(partition_columns(definition, key))) == key
+            assert partition_key_of(definition, folder(partition_columns(definition, key))) == key
     for key in SEVERAL.get_partition_keys(current_time=datetime(2020, 1, 3)):
-        assert key_of(SEVERAL, folder(partition_columns(SEVERAL, key))) == key
+        assert partition_key_of(SEVERAL, folder(partition_columns(SEVERAL, key))) == key
 
 
 @pytest.mark.parametrize("place", ["", "x", "day=soon", "day=2020-02-30", "day=2020-01-01/hour=99", "other=1"])
 def test_another_folder_is_no_partitions(place: str) -> None:
     for definition in [*TIMES, *NAMED, SEVERAL]:
-        assert key_of(definition, place) is None
+        assert partition_key_of(definition, place) is None

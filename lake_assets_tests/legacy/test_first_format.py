@@ -19,7 +19,7 @@ from lake_assets.cli.app import app
 from lake_assets.defs.stocks.source import open_source
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import FormatMismatch
-from lake_assets.runs.provenance import made_at, places_of
+from lake_assets.runs.provenance import places_of, trace_makers
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.lake.backends import BACKENDS
 from lake_assets_tests.processes.conftest import StartJob, dagster_home, server, services, start_job
@@ -136,7 +136,7 @@ def _last(delivered: list[tuple[str, int]]) -> dict[str, int]:
 
 
 def _made(lake: Lake) -> dict[str, Any]:
-    return made_at(lake, MAIN, places_of(lake.list(MAIN)))
+    return trace_makers(lake, MAIN, places_of(lake.list(MAIN)))
 
 
 def _words(lake: Lake) -> dict[str, int]:

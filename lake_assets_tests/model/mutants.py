@@ -18,7 +18,7 @@ from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.runs import audit, publishing, rollback, sweeping, verification
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.checked_commits import RunEvents
-from lake_assets.runs.lock import Living
+from lake_assets.runs.lock import LiveRuns
 from lake_assets_tests.model import sink, world
 from lake_assets_tests.model.world import World
 
@@ -95,12 +95,12 @@ def transaction_ungated() -> Iterator[None]:
 def check_before_the_write() -> AbstractContextManager[Any]:
     """A check is taken to have read what its run had written when it ended, not when it began."""
 
-    def read_by(self: RunEvents, found: Any, partition: str | None, before: Any) -> str | None:
-        asset = found.evaluation.asset_key
-        made = [one for one in self.wrote if one.position < found.position]
+    def commit_read_by(self: RunEvents, found: Any, partition: str | None, before: Any) -> str | None:
+        asset = found.result.asset_key
+        made = [one for one in self.written if one.position < found.position]
         return next((one.commit for one in reversed(made) if (one.asset, one.partition) == (asset, partition)), None)
 
-    return patch.object(RunEvents, "read_by", read_by)
+    return patch.object(RunEvents, "commit_read_by", commit_read_by)
 
 
 def first_pass_decides() -> AbstractContextManager[Any]:
@@ -109,7 +109,7 @@ def first_pass_decides() -> AbstractContextManager[Any]:
 
     def passes_first(self: Any, key: Any, place: Any) -> Any:
         found = list(evaluations(self, key, place))
-        return [one for one in found if one[1].evaluation.passed] or found
+        return [one for one in found if one[1].result.passed] or found
 
     return patch.object(audit._Decision, "_evaluations", passes_first)
 
@@ -122,14 +122,14 @@ def checks_of_any_content() -> AbstractContextManager[Any]:
 @contextmanager
 def sweep_too_early() -> Iterator[None]:
     """Branches go whose runs go on, or are needed by some that do."""
-    nobody = Living(frozenset(), frozenset())
-    with patch.object(sweeping, "living", lambda _: nobody), patch.object(sweeping, "goes_on", lambda *_: False):
+    nobody = LiveRuns(frozenset(), frozenset())
+    with patch.object(sweeping, "live_runs", lambda _: nobody), patch.object(sweeping, "is_alive", lambda *_: False):
         yield
 
 
 def needed_branches_swept() -> AbstractContextManager[Any]:
     """Branches go that a run was re-executed from."""
-    return patch.object(sweeping, "living", lambda _: Living(frozenset(), frozenset()))
+    return patch.object(sweeping, "live_runs", lambda _: LiveRuns(frozenset(), frozenset()))
 
 
 def null_blind_digest() -> AbstractContextManager[Any]:
@@ -181,11 +181,11 @@ def lost_work_unnoticed() -> Iterator[None]:
 
 
 def lost_work_unreported() -> AbstractContextManager[Any]:
-    return patch.object(verification.Verification, "_lost", lambda self: iter(()))
+    return patch.object(verification.Verification, "_lost_materializations", lambda self: iter(()))
 
 
 def past_the_rule_unreported() -> AbstractContextManager[Any]:
-    return patch.object(verification.Verification, "_past_the_rule", lambda self: iter(()))
+    return patch.object(verification.Verification, "_unaudited_commits", lambda self: iter(()))
 
 
 MUTANTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {

@@ -77,6 +77,7 @@ class Step:
             _asset_partitions_subset=subset,
             instance=self.instance,
             step_context=self,
+            step_key=self.key,
             job_name=self.job_def.name,
             run_id=self.run_id,
             log=_LOG,

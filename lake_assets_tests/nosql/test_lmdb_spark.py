@@ -83,11 +83,11 @@ def test_a_spark_frame_upserts_by_newest_and_deletes_first(spark: SparkSession, 
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("select cast(null as string) as k, 1.0D as x", "'k' holds a null"),
-        ("select '' as k, 1.0D as x", "'k' holds an empty string"),
+        ("select cast(null as string) as k, 1.0D as x", "'k' contains a null"),
+        ("select '' as k, 1.0D as x", "'k' contains an empty string"),
         ("select 'a' as k, 1 as x", "'x' is stored as double, the frame has int32"),
         ("select explode(array('a', 'a')) as k, 1.0D as x", "'a' more than once"),
-        ("select 'a' as k, interval 1 month as x", "'x' is interval"),
+        ("select 'a' as k, interval 1 month as x", "'x' has type interval"),
     ],
 )
 def test_a_spark_frame_that_does_not_fit_is_refused_and_the_table_stays(

@@ -72,7 +72,7 @@ def test_a_record_that_is_no_marker_is_named_with_the_remedy(kafka: KafkaBroker,
     producer = kafka.cluster().producer()
     producer.produce(TopicAddress.parse(topic.address).topic + "-delivered", b"{", b"key")
     assert producer.flush(30) == 0
-    with pytest.raises(OutboxDamaged, match=r"is no marker .*: delete that topic"):
+    with pytest.raises(OutboxDamaged, match=r"is not a marker .*: delete that topic"):
         topic.open().delivered()
 
 
@@ -92,7 +92,7 @@ def test_a_server_that_goes_away_in_a_transaction_is_told_within_the_deadline_an
                 yield from numbered(20_000, 20_000)
 
             began = time.monotonic()
-            with pytest.raises(OutboxUnavailable, match="Nothing is lost: the next run goes on"):
+            with pytest.raises(OutboxUnavailable, match="Nothing is lost: the next run continues"):
                 sender.deliver("two", cut_off())
             assert time.monotonic() - began < 30
         broker.start()
@@ -110,6 +110,6 @@ def test_where_nobody_answers_that_is_said_within_the_deadline() -> None:
         outbox = OutboxSpec(f"kafka://127.0.0.1:{deaf.getsockname()[1]}/counts").open(deadline=1)
         for use in (outbox.delivered, outbox.sender().__enter__):
             began = time.monotonic()
-            with pytest.raises(OutboxUnavailable, match="see whether they run"):
+            with pytest.raises(OutboxUnavailable, match="check that they are running"):
                 use()
             assert time.monotonic() - began < 5

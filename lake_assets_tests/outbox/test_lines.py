@@ -59,7 +59,7 @@ def test_a_file_that_was_removed_is_delivered_anew(path: Path) -> None:
 
 def test_somebodys_own_file_is_left_as_it_is(path: Path) -> None:
     path.write_text("my notes\n")
-    with pytest.raises(OutboxDamaged, match="no marker says"), outbox(path).sender():
+    with pytest.raises(OutboxDamaged, match="no marker file"), outbox(path).sender():
         pass
     assert path.read_text() == "my notes\n"
 
@@ -67,9 +67,9 @@ def test_somebodys_own_file_is_left_as_it_is(path: Path) -> None:
 def test_a_file_that_lost_delivered_lines_is_refused(path: Path) -> None:
     deliver(path, "one", DOG, CAT)
     path.write_text('{"word":"dog","count":2}\n')
-    with pytest.raises(OutboxDamaged, match="something else wrote to it"), outbox(path).sender():
+    with pytest.raises(OutboxDamaged, match="another program wrote to it"), outbox(path).sender():
         pass
-    with pytest.raises(OutboxDamaged, match="something else wrote to it"):
+    with pytest.raises(OutboxDamaged, match="another program wrote to it"):
         list(read_committed(path, COUNTS))
 
 

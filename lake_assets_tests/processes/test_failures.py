@@ -270,7 +270,7 @@ def test_a_read_only_lake_says_so(make_graph: MakeGraph, tmp_path: Path) -> None
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         step, text = failure(graph.run(key_of("09")))
         assert step == "stocks_csv"
-        said = line_with(text, "may not be written")
+        said = line_with(text, "is not writable")
         assert "mount it read-write, or give this user write permission" in said
         assert str(graph.home) in said
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)

@@ -157,7 +157,7 @@ def test_what_cannot_be_deleted(small: SmallGraph, lake: Lake) -> None:
     plan = plan_deletion(lake, "prices/partition=mon")
     small.publish("mon", 2.0)
     head = lake.head(MAIN)
-    with pytest.raises(Failure, match="prices/partition=mon is not deleted: since it was looked at"):
+    with pytest.raises(Failure, match="prices/partition=mon is not deleted: since it was planned"):
         delete(lake, small.instance, graph_of(small), plan, "ada", "too late")
     assert lake.head(MAIN) == head
     assert lake.branches() == (MAIN,)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
-from lake_assets.runs.lock import acquire_run_lock, forget_ended, is_alive, is_held
+from lake_assets.runs.lock import acquire_run_lock, is_alive, is_held, remove_stale_locks
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 
 RUN = "aaaa0000-0000-4000-8000-000000000001"
@@ -88,7 +88,7 @@ def test_a_process_lets_go_of_runs_that_ended_and_their_locks_are_removed(instan
     acquire_run_lock(instance, RUN)
     acquire_run_lock(instance, OTHER)
     assert (is_held(instance, RUN), is_held(instance, OTHER)) == (True, True)
-    forget_ended(instance)
+    remove_stale_locks(instance)
     assert is_held(instance, RUN) is True
     instance.delete_run(RUN)
     instance.delete_run(OTHER)
@@ -96,5 +96,5 @@ def test_a_process_lets_go_of_runs_that_ended_and_their_locks_are_removed(instan
     folder = Path(instance.root_directory, "run_locks")
     assert [path.stem for path in folder.glob("*.lock")] == ["next"]
     (folder / f"{OTHER}.lock").write_text('{"host": "elsewhere"}\n')
-    forget_ended(instance)
+    remove_stale_locks(instance)
     assert [path.stem for path in folder.glob("*.lock")] == ["next"]

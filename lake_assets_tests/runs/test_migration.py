@@ -20,7 +20,7 @@ from dagster import (
 from lake_assets.lake.contract import Lake
 from lake_assets.layout.partitions import folders
 from lake_assets.runs.migration import apply, migrate_main, old_folder, plan
-from lake_assets.runs.provenance import made_at, places_of
+from lake_assets.runs.provenance import places_of, trace_makers
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place, paths, put, read
 
@@ -97,7 +97,7 @@ def test_each_file_is_moved_to_its_place_with_who_made_it(lake: Lake) -> None:
     expected |= {"counts/part-0.parquet", "counts/_manifest.json"}
     expected |= {"_beside/counts/checkpoint/offsets/0", "_beside/counts/position.json"}
     assert set(paths(lake, "main")) == expected
-    found = made_at(lake, "main", places_of(lake.list("main")))
+    found = trace_makers(lake, "main", places_of(lake.list("main")))
     assert {place: (made.commit.metadata["asset"], made.place) for place, made in found.items()} == {
         **{new: (_asset(old), old) for new, old in moved.items()},
         "counts": ("counts", "counts"),

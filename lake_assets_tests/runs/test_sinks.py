@@ -85,7 +85,7 @@ def test_while_the_run_that_published_goes_on_it_is_not_forestalled(small: Small
     lake.merge("mine", MAIN, metadata={"run_id": running.run_id}, audit=TESTS)
     ticked = small.tick(SENSOR, None)
     assert not ticked.run_requests
-    assert "goes on: it feeds its sinks itself" in (ticked.skip_message or "")
+    assert "is still running: it updates its sinks itself" in (ticked.skip_message or "")
     assert ticked.cursor != lake.head(MAIN).id
     small.instance.delete_run(running.run_id)
     assert small.tick(SENSOR, ticked.cursor).run_requests

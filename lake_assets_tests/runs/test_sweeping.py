@@ -61,7 +61,7 @@ def test_the_branch_of_a_run_that_goes_on_and_what_it_was_re_executed_from_stay(
     new = add(3, DagsterRunStatus.NOT_STARTED)
     found = swept(small, lake)
     assert not any(branch.remove for branch in found.values())
-    assert "goes on: it is STARTED" in found[child].reason
+    assert "is not finished: it is STARTED" in found[child].reason
     assert "re-executed from it" in found[parent].reason
     assert "NOT_STARTED" in found[new].reason
     assert len(lake.branches()) == 4
@@ -89,7 +89,7 @@ def test_branches_that_wait_for_a_decision_or_are_others_stay(small: SmallGraph,
     found = swept(small, lake)
     assert not any(branch.remove for branch in found.values())
     assert "lake-assets publish" in found[waiting].reason
-    assert "Dagster knows no such run" in found[unknown].reason
+    assert "Dagster does not know its run" in found[unknown].reason
     assert set(found) == {waiting, unknown}
 
 

@@ -45,6 +45,8 @@ def s3_server() -> Iterator[FaultyServer]:
 
 @pytest.fixture
 def s3_client(s3_server: FaultyServer) -> Callable[[], object]:
-    from lake_assets.sources.s3 import aws_client
+    from lake_assets.resources.s3 import S3Settings
 
-    return lambda: aws_client(endpoint_url=s3_server.address, aws_access_key_id="test", aws_secret_access_key="test")
+    return lambda: S3Settings(
+        endpoint_url=s3_server.address, aws_access_key_id="test", aws_secret_access_key="test"
+    ).client()

@@ -127,14 +127,14 @@ def test_a_bucket_that_does_not_exist_is_said_to(s3_client: Client, quick: Retry
 def test_without_credentials_the_remedy_is_botocores(
     monkeypatch: pytest.MonkeyPatch, s3_server: FaultyServer, tmp_path: Path, into: Path, quick: RetryLimits
 ) -> None:
-    from lake_assets.sources.s3 import aws_client
+    from lake_assets.resources.s3 import S3Settings
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    source = open_source("s3://exchange", s3=lambda: aws_client(endpoint_url=s3_server.address), limits=quick)
+    source = open_source("s3://exchange", s3=lambda: S3Settings(endpoint_url=s3_server.address).client(), limits=quick)
     with pytest.raises(SourceError, match="credentials"):
         source.fetch(HOUR, into)
 

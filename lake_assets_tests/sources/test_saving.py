@@ -69,7 +69,7 @@ except OSError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, check=True)
-    assert "cannot keep the file from generated:2017-07-28" in done.stdout
+    assert "cannot save the file from generated:2017-07-28" in done.stdout
     assert "2017-07-28_BINS_XETR08.csv" in done.stdout
     assert list(into.iterdir()) == []
 

@@ -37,7 +37,7 @@ JVM stacktrace:
 org.apache.spark.sql.AnalysisException: [PATH_NOT_FOUND] Path does not exist: file:/nowhere.
 {FRAMES}"""
 TRACES = {
-    REFUSED: "Spark: AccessDeniedException: s3a://lake/main/stocks: .*; the store refused it: see the credentials .*",
+    REFUSED: "Spark: AccessDeniedException: s3a://lake/main/stocks: .*; the store denied access: check .*credentials.*",
     FULL: "Spark: IOException: No space left on device; free some space .*",
     NO_CONNECTOR: "Spark: ClassNotFoundException: .*; a connector .*",
     NO_PATH: "Spark: AnalysisException: .*file:/nowhere.",

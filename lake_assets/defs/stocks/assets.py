@@ -48,17 +48,17 @@ def _backfill_policy() -> BackfillPolicy | None:
     hours = StocksSettings.read().partitions_per_run
     if hours == "all":
         return BackfillPolicy.single_run()
-    # Dagster's default is a run an hour, too, but tagged with its partition; a policy's runs are tagged with a range,
-    # and the job's page of partitions does not know them.
+    # Dagster's default is also one run for each hour, but tagged with its partition. The runs of a policy are tagged
+    # with a range, and the job's page of partitions does not show them.
     return BackfillPolicy.multi_run(hours) if hours > 1 else None
 
 
-# One policy for the whole group: where two differ, a backfill puts them in different runs.
+# One policy for the whole group, since a backfill puts assets with different policies into different runs.
 BACKFILL = _backfill_policy()
 
 
 class StocksSourceConfig(Config):
-    """Run configuration: another source than the environment's."""
+    """Run configuration: a source that replaces the environment's."""
 
     source: str = ""
 
@@ -81,7 +81,7 @@ def stocks_csv(
     stocks_source: StocksSourceResource,
     lake: LakeResource,
 ) -> Iterator[Output[Any]]:
-    """The exchange's file of one hour, as it was published, byte for byte."""
+    """The exchange's file of one hour, exactly as it was published."""
     source = stocks_source.open(config.source)
     with lake.scratch() as folder:
         files: dict[str, RawFile] = {}
@@ -89,7 +89,7 @@ def stocks_csv(
             try:
                 fetched = source.fetch(hour_of(key), folder)
             except SourceFileMissing as error:
-                # Asking again will not make it appear.
+                # A retry cannot help.
                 raise Failure(str(error), allow_retries=False) from error
             context.log.info("Fetched %s: %d bytes, %d rows", fetched.url, fetched.size, fetched.rows)
             files[key] = RawFile(
@@ -102,7 +102,7 @@ def stocks_csv(
                     "etag": fetched.etag or "",
                 },
             )
-        # Yielded, not returned: the IO manager moves the files while the scratch folder still stands.
+        # Yielded, not returned: the IO manager moves the files while the scratch folder still exists.
         yield Output(files)
 
 
@@ -123,7 +123,10 @@ def stocks_csv(
         ),
         "stocks_quarantine": AssetOut(
             io_manager_key="parquet_io_manager",
-            description="The rows of `stocks_csv` that do not parse, or whose ISIN is wrong: line, reason, raw line.",
+            description=(
+                "Lines of `stocks_csv` that could not be parsed, or whose ISIN is wrong, with line number, reason and "
+                "raw text."
+            ),
             kinds={"parquet", "spark", "lake"},
             owners=OWNERS,
             tags={"layer": "quarantine"},
@@ -135,7 +138,7 @@ def stocks_csv(
 def parse_stocks(
     context: AssetExecutionContext, spark: SparkResource, stocks_csv: dict[str, StoredFile]
 ) -> Iterator[Output[Any]]:
-    """Parse the raw files with an explicit schema, in one pass; a second one only where rows are bad."""
+    """Parse the raw files with an explicit schema, in one pass. A second pass is made only if there are bad rows."""
     several = len(stocks_csv) > 1
     files: list[StocksFile] = []
     for key, raw in stocks_csv.items():
@@ -145,7 +148,7 @@ def parse_stocks(
             raise Failure(f"{key}: {error}", allow_retries=False) from error
         files.append(StocksFile(raw.name, raw.uri, partition_columns(HOURS, key) if several else {}))
     parsed = parse(spark.session, files)
-    # The IO manager stores each output as it is yielded: the counts are there once the bars are written.
+    # The IO manager stores each output when it is yielded. So the counts are known once the bars are written.
     yield Output(parsed.bars, "stocks_parquet")
     counts = parsed.counts()
     for key, raw in stocks_csv.items():
@@ -188,7 +191,7 @@ stocks_published = published_asset(
 def stocks_table(
     context: AssetExecutionContext, spark: SparkResource, lake: LakeResource, nosql: NoSQLResource
 ) -> TableUpdate:
-    """The latest bar of each security over all published hours: a sink, fed from published commits only."""
+    """The latest bar of each security over all published hours. This sink is fed only from published commits."""
     from_commit = nosql.store.source_commit("stocks_table")
     # The head is read after the table's commit, so that it is never behind it.
     to_commit = lake.lake.head(MAIN).id

@@ -1,4 +1,4 @@
-"""The audit of `stocks_parquet`: blocking checks that stand between a run's branch and `main`."""
+"""The audit of `stocks_parquet`: the blocking checks before a run's branch is merged into `main`."""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -39,7 +39,7 @@ CHECKS = {
 
 def _specs() -> Sequence[AssetCheckSpec]:
     with warnings.catch_warnings():
-        # Without its partitions a check would be handed all of history.
+        # Without partitions a check would get the whole history.
         warnings.simplefilter("ignore", PreviewWarning)
         return [
             AssetCheckSpec(name, asset="stocks_parquet", description=text, blocking=True, partitions_def=HOURS)
@@ -51,7 +51,7 @@ def _specs() -> Sequence[AssetCheckSpec]:
 def stocks_audit(
     context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource
 ) -> Iterator[AssetCheckResult]:
-    """Audit what this run wrote, on its branch, in one Spark job."""
+    """Audit the data of this run, on its branch, in one Spark job."""
     ref = read_ref(lake.lake, context.instance, context.run)
     places = list(folders(HOURS, context.op_execution_context.partition_keys).values())
     counts = [_counts(lake.lake, ref, place) for place in places]
@@ -96,7 +96,7 @@ def stocks_audit(
 
 
 def _counts(lake: Lake, ref: str, place: str) -> tuple[int, int, int]:
-    """Return the rows of one hour's file as fetched, and those in its Parquet and quarantine files' footers."""
+    """Return the number of rows of an hour: in the fetched file, in its Parquet file, and in quarantine."""
     csv = read_manifest(lake.path(ref, join("stocks_csv", place))).rows
     parquet, quarantine = (
         _parquet_rows(lake.path(ref, join(prefix, place))) for prefix in ("stocks_parquet", "stocks_quarantine")

@@ -1,4 +1,4 @@
-"""Stock files made up on the spot: the default source, so that everything runs without one."""
+"""A source of generated stock files. It is the default, so that everything runs without a real source."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ _LONGEST_WINDOW = timedelta(days=366)
 
 
 class GeneratedSource:
-    """The project's generator as a source: it has a file for every hour, header-only without trading.
+    """The generator as a source. It has a file for every hour. Without trading the file has only a header.
 
-    Listing it would never end, so :meth:`files` yields nothing (a sensor finds nothing to do), unless a
-    window of days is asked for: ``generated:2017-07-24..2017-07-28`` lists the trading hours of those days,
-    both included.
+    Its files are infinite, so :meth:`files` yields nothing, unless there is a window of days:
+    ``generated:2017-07-24..2017-07-28`` lists the trading hours from the first to the last of these days.
 
     Parameters
     ----------
     window
         ``first..last`` (ISO dates, at most 366 days), one date, or nothing.
     rows
-        Rows of a trading hour.
+        Number of rows of a trading hour.
     """
 
     def __init__(self, window: str, rows: int) -> None:
@@ -37,7 +36,7 @@ class GeneratedSource:
         self._template = Template("", HOURLY_FILES)
 
     def url(self, key: datetime) -> str:
-        """Return a name that says all the file depends on."""
+        """Return a name that contains everything the file depends on."""
         return f"generated:{self._template.at(key)}?rows={self._rows}"
 
     def describe(self) -> str:
@@ -56,11 +55,11 @@ class GeneratedSource:
         )
 
     def head(self, key: datetime) -> SourceFile:
-        """Return the file's version; its size is not known before it is made."""
+        """Return the file's version. Its size is not known before it is generated."""
         return SourceFile(self.url(key), None, version_of(key, self._rows), None)
 
     def files(self) -> Iterator[tuple[datetime, SourceFile]]:
-        """Yield the trading hours of the window that was asked for; without one, nothing."""
+        """Yield the trading hours of the window. Without a window, yield nothing."""
         for day in self._days:
             for number in TRADING_HOURS:
                 hour = datetime(day.year, day.month, day.day, number, tzinfo=timezone.utc)

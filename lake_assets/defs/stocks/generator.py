@@ -1,10 +1,10 @@
-"""Stock files of the exchange's format, made up: the same bytes for one date, hour and size everywhere.
+"""Generated stock files in the exchange's format. Date, hour and size determine the bytes, on every machine.
 
 As a program: ``python -m lake_assets.defs.stocks.generator --date 2017-07-28 --hour 8
 --rows 10_000_000 --out FILE``
 
-Only integers and one hash (splitmix64) decide what is written: no random generator, no float, nothing that
-another Python, NumPy or machine would do otherwise. Rows are joined from pools of ready-made strings.
+The content depends only on integers and on one hash (splitmix64). There are no random generators and no floats, so
+other versions of Python and NumPy give the same bytes. Rows are joined from pools of prepared strings.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VERSION = 1
-"""Raise it with every change of the bytes: it is part of a generated file's ETag."""
+"""Increase it with every change of the bytes. It is part of a generated file's ETag."""
 
 DEFAULT_ROWS = 7_500
-"""Rows of a generated trading hour: about what a real one has."""
+"""Rows of a generated trading hour, similar to a real one."""
 
 TRADING_HOURS = range(7, 20)
 HEADER = (
@@ -35,7 +35,7 @@ HEADER = (
 )
 
 _SECURITIES = 750
-# Securities written together: bounds the memory. A file that needs several blocks is not in order of time.
+# Securities written together, which bounds the memory. A file with several blocks is not sorted by time.
 _BLOCK = 1 << 16
 _MINUTES = 60
 
@@ -50,7 +50,7 @@ _NAMES = (
 _FORMS = ("AG", "HLDG AG", "+ CO KGAA", "SE", "TECHNOL.AG", "GRP", "PHARMA", "BANK")
 _SHARES = ("O.N.", "NA O.N.", "NA SF-,10", "INH. EO 1", "GEN.SF0,05", "VZO O.N.", "RL-,025", "NAM. SF 1")
 _TYPES = ("Common stock",) * 54 + ("ETF",) * 7 + ("ETC", "ETN", "Other")
-# Prices in thousandths: first, end, tick. Each band has ticks of the size that the exchange has there.
+# Prices in thousandths: start, end, tick. Each band has the exchange's tick size.
 _PRICE_BANDS = (
     (500, 10_000, 1),
     (10_000, 50_000, 5),
@@ -80,19 +80,19 @@ def isin_check_digit(isin_without_check: str) -> str:
     try:
         digits = "".join([_VALUES[character] for character in isin_without_check])
     except KeyError as error:
-        raise ValueError(f"{isin_without_check!r} holds {error.args[0]!r}, not one of 0-9A-Z") from None
-    # Luhn: from the right every other digit counts twice, and both digits of what that gives.
+        raise ValueError(f"{isin_without_check!r} contains {error.args[0]!r}, not one of 0-9A-Z") from None
+    # Luhn: from the right every other digit is doubled, and the digits of the result are added.
     total = sum(map(int, digits[-2::-2])) + sum(int("0246813579"[int(digit)]) for digit in digits[::-2])
     return str(-total % 10)
 
 
 def is_trading(hour: datetime) -> bool:
-    """Whether the exchange trades in that UTC hour: weekdays, 07:00 to 19:59. Holidays are not known."""
+    """Tell whether the exchange trades in a UTC hour: on weekdays, 07:00 to 19:59. Holidays are ignored."""
     return hour.weekday() < 5 and hour.hour in TRADING_HOURS
 
 
 def version_of(hour: datetime, rows: int) -> str:
-    """Return what names the bytes of a generated file: all that they depend on."""
+    """Return the version of a generated file, which contains everything that its bytes depend on."""
     hour = partition_hour(hour)
     return f"generated-v{VERSION}-{hour.date().isoformat()}T{hour.hour:02d}-{rows}"
 
@@ -105,9 +105,9 @@ def generate(hour: datetime, rows: int = DEFAULT_ROWS, bad_rows: int = 0) -> Ite
     hour
         Aware whole hour. Outside trading hours the file is its header alone.
     rows
-        Good rows, exactly.
+        Number of valid rows.
     bad_rows
-        Rows that do not parse, or whose ISIN is not valid, mixed in on top of ``rows``.
+        Number of additional rows that cannot be parsed, or whose ISIN is not valid.
 
     Raises
     ------
@@ -140,7 +140,7 @@ class _Block:
 
 
 def _blocks(rows: int) -> Iterator[_Block]:
-    """Spread rows over as many securities as they need: one has at most 60 rows an hour."""
+    """Distribute the rows over securities. Each security has at most 60 rows in an hour."""
     first = 0
     while True:
         here = min(rows, _BLOCK * _MINUTES)
@@ -152,7 +152,7 @@ def _blocks(rows: int) -> Iterator[_Block]:
 
 
 def _block(hour: datetime, block: _Block) -> Iterator[bytes]:
-    """Yield the rows of a block, minute by minute, in order of securities."""
+    """Yield the rows of a block, sorted by minute and security."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -186,19 +186,19 @@ def _block(hour: datetime, block: _Block) -> Iterator[bytes]:
             volumes.take(pa.array(traded)),
             b"",
         )
-        # The joined rows lie one behind the other: their bytes are the file's.
+        # The buffer of the joined rows contains the bytes of the file.
         _, offsets, text = rows.buffers()
         yield memoryview(text)[: np.frombuffer(offsets, np.int32)[count]].tobytes() if count else b""
 
 
 def _bars(base: NDArray[np.int64], dice: NDArray[np.uint64]) -> tuple[NDArray[np.int64], ...]:
-    """Return places in the (sorted) price pool of start, highest, lowest and last price."""
+    """Return the positions of start, highest, lowest and last price in the sorted price pool."""
     import numpy as np
 
     def bits(shift: int, width: int) -> NDArray[np.int64]:
         return ((dice >> np.uint64(shift)) & np.uint64((1 << width) - 1)).astype(np.int64)
 
-    # Half of the bars are one trade's: all four prices the same.
+    # Half of the bars have a single trade, so that all four prices are equal.
     moved = bits(0, 1)
     start = base + bits(1, 5) - 16
     end = start + moved * (bits(6, 3) - 4)
@@ -208,7 +208,7 @@ def _bars(base: NDArray[np.int64], dice: NDArray[np.uint64]) -> tuple[NDArray[np
 
 
 def _prefix(number: int, day: date) -> str:
-    """Return a security's columns up to the date; they depend on its number alone."""
+    """Return a security's columns up to the date. They depend only on its number."""
     dice = _mix_one(number)
     currency = "USD" if dice >> 20 & 63 == 0 else "EUR"
     words = (_NAMES[dice % len(_NAMES)], _FORMS[dice >> 8 & 7], _SHARES[dice >> 12 & 7])
@@ -219,7 +219,7 @@ def _prefix(number: int, day: date) -> str:
 
 
 def _isin(number: int) -> str:
-    # Multiplying by a number coprime to the modulus visits every remainder once: no two securities share one.
+    # Multiplying by a number coprime to the modulus is a bijection, so no two securities have the same number.
     country = _COUNTRIES[_mix_one(number) >> 32 & 15]
     if country == "DE":
         body = "DE000" + _base36((number * 1_327_217_885 + 604_661_760) % 36**6, 6)
@@ -284,7 +284,7 @@ def _mix_one(value: int) -> int:
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Splitmix64: each number to one that looks random, always the same, no two numbers to the same one."""
+    """Splitmix64: map each number to a pseudo-random one, deterministically and without collisions."""
     import numpy as np
 
     values = (values + np.uint64(1)) * np.uint64(_PRIMES[0])
@@ -294,7 +294,7 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write one file, as the command line says."""
+    """Write one file with the options of the command line."""
     from lake_assets.sources.saving import save_stream
 
     parser = argparse.ArgumentParser(description="Write one hour's stock file of generated rows.")

@@ -1,4 +1,4 @@
-"""How the exchange names its files: one for each hour."""
+"""The exchange's file names. There is one file for each hour."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def partition_hour(hour: datetime) -> datetime:
     Raises
     ------
     ValueError
-        It has no time zone, or is not a whole hour.
+        The time has no time zone, or is not a whole hour.
     """
     if hour.tzinfo is None:
         raise ValueError(f"{hour.isoformat()} has no time zone: give the hour in UTC")
     hour = hour.astimezone(timezone.utc)
     if hour != hour.replace(minute=0, second=0, microsecond=0):
-        raise ValueError(f"{hour.isoformat()} is not a whole hour: one file holds one hour")
+        raise ValueError(f"{hour.isoformat()} is not a whole hour: each file contains one hour")
     return hour
 
 
 class HourlyFiles:
-    """Files named by ``{date}`` and ``{hour}``; the key is an aware whole hour, read in UTC."""
+    """Files named by ``{date}`` and ``{hour}`` in UTC. The key is a whole hour with a time zone."""
 
     source = "stocks source"
     layout = LAYOUT

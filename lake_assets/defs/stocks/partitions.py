@@ -1,4 +1,4 @@
-"""Hourly partitions: one is one file of the exchange's public data set."""
+"""Hourly partitions. Each is one file of the exchange's public data set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HOURS = HourlyPartitionsDefinition(start_date="2017-06-17-00:00")
 
 
 def hour_of(key: str) -> datetime:
-    """Return the start of a partition, aware, in UTC."""
+    """Return the start of a partition, as a time in UTC."""
     return HOURS.time_window_for_partition_key(key).start
 
 

@@ -1,4 +1,4 @@
-"""Resources of stocks."""
+"""The resources of the domain `stocks`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lake_assets.defs.stocks.source import StocksSourceResource
 
 
 def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where the stock files come from."""
+    """Return the source of the stock files."""
     del shared
     return {"stocks_source": stocks_source()}
 
 
 def stocks_source() -> StocksSourceResource:
-    """Return the source that the settings name."""
+    """Return the source of the settings."""
     settings = StocksSettings.read()
     return StocksSourceResource(source=settings.source, generator_rows=settings.rows, s3=environments.s3_settings())

@@ -1,4 +1,4 @@
-"""The columns of the exchange's file, in one list: every schema is made from it."""
+"""The columns of the exchange's files. All schemas are derived from one list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: name, Spark type, what it is, whether a row must have it, and what holds for its values."""
+    """A column: name, Spark type, description, whether it is required, and the constraints of its values."""
 
     name: str
     type: str
@@ -81,7 +81,7 @@ def quarantine_table_schema() -> TableSchema:
 def _spark_schema(columns: tuple[Column, ...]) -> StructType:
     from pyspark.sql import types
 
-    # Not from DDL, which only a running session can parse: a step may ask for the schema first.
+    # Not parsed from DDL, which needs a running session.
     kinds = {
         "string": types.StringType(),
         "date": types.DateType(),

@@ -1,4 +1,4 @@
-"""Sensor `new_stock_files`: one run per new or changed file of the source."""
+"""The sensor `new_stock_files`: one run for each new or changed file of the source."""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -24,9 +24,9 @@ from lake_assets.defs.stocks.source import StocksSourceResource
 from lake_assets.sources import RetryLimits, Source, SourceError, SourceFile
 
 RUNS_PER_TICK = 100
-"""The rest follows with the next ticks, so that a first look at years of files does not flood the queue."""
+"""Maximal number of runs requested in a tick, so that years of files do not flood the queue at once."""
 
-# Dagster gives a tick 60 s: the last probe begins within the first bound and ends within the second.
+# A tick of Dagster may take 60 s: PROBING_SECONDS limits the start of the last probe, SENSOR_LIMITS its duration.
 PROBING_SECONDS = 40.0
 SENSOR_LIMITS = RetryLimits(tries=2, deadline=12, connect_timeout=5)
 
@@ -36,12 +36,12 @@ SENSOR_LIMITS = RetryLimits(tries=2, deadline=12, connect_timeout=5)
     minimum_interval_seconds=60,
     default_status=DefaultSensorStatus.STOPPED,
     description=(
-        "Lists the source (or, where it cannot be listed, probes the last hours with HEAD) and requests one run per "
-        "new or changed file; the same version of a file never twice."
+        "Lists the source (or, if it cannot be listed, probes the last hours with HEAD) and requests one run for each "
+        "new or changed file. A version of a file is never requested twice."
     ),
 )
 def new_stock_files(context: SensorEvaluationContext, stocks_source: StocksSourceResource) -> SensorResult | SkipReason:
-    """Compare the source's files with those seen before, which the cursor keeps as partition key to version."""
+    """Compare the source's files with the known ones, which the cursor stores as partition key to version."""
     source = stocks_source.open(limits=SENSOR_LIMITS)
     now = datetime.now(timezone.utc)
     seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
@@ -50,7 +50,7 @@ def new_stock_files(context: SensorEvaluationContext, stocks_source: StocksSourc
     waiting = 0
     try:
         for hour, file in _files(source, now):
-            # A partition exists once its hour has ended; asking for another one would fail the tick, and all after it.
+            # A partition exists when its hour has ended. Requesting another one would fail this and all later ticks.
             if not first <= hour <= now - timedelta(hours=1):
                 continue
             key = partition_key(hour)
@@ -81,7 +81,7 @@ def _files(source: Source[datetime], now: datetime) -> Iterator[tuple[datetime, 
         return
     last = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     ends = time.monotonic() + PROBING_SECONDS
-    # The newest first: a slow source leaves out the oldest.
+    # The newest first, so that a slow source skips only the oldest.
     for back in range(StocksSettings.read().probe_hours + 1):
         hour = last - timedelta(hours=back)
         file = source.head(hour)

@@ -1,4 +1,4 @@
-"""Settings of stocks."""
+"""The settings of the domain `stocks`."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class StocksSettings(Settings):
     partitions_per_run: Literal["all"] | Annotated[int, Field(ge=1, le=100_000)] = Field(
         1,
         validation_alias="STOCKS_PARTITIONS_PER_RUN",
-        description="Hours that one run of an asset backfill takes; all for a single run.",
+        description="Hours processed by one run of an asset backfill; all for a single run.",
     )
     probe_hours: int = Field(
         24,
         validation_alias="STOCKS_PROBE_HOURS",
         ge=1,
         le=24 * 31,
-        description="Hours back from now that the sensor probes at a source that cannot be listed.",
+        description="Number of past hours that the sensor probes if the source cannot be listed.",
     )

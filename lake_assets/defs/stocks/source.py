@@ -1,4 +1,4 @@
-"""Where stock files come from, as a Dagster resource: any source of files, or the generator."""
+"""The source of stock files, as a Dagster resource: any source of files, or the generator."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def open_source(
     generator_rows: int = DEFAULT_ROWS,
     limits: RetryLimits | None = None,
 ) -> Source[datetime]:
-    """Return the source that ``spec`` names; nothing is read or connected to yet.
+    """Return the source of a specification. Nothing is read or connected yet.
 
     Parameters
     ----------
     spec
-        What :func:`lake_assets.sources.open_source` takes. Empty or ``generated``: the generator;
+        As of :func:`lake_assets.sources.open_source`. Empty or ``generated`` is the generator, and
         ``generated:2017-07-24..2017-07-28`` makes it list those days.
     s3, limits
-        As there.
+        As of :func:`lake_assets.sources.open_source`.
     generator_rows
-        Rows of a generated trading hour.
+        Number of rows of a generated trading hour.
 
     Raises
     ------
     SourceError
-        ``spec`` names no source.
+        The specification is not valid.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def open_source(
 
 
 class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
-    """Where the hourly stock files come from.
+    """The source of the hourly stock files.
 
     Examples
     --------
@@ -75,26 +75,26 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
         description="Folder, http(s):// or s3:// base, or template with {date} and {hour}; empty: generated",
     )
     generator_rows: int = Field(default=DEFAULT_ROWS, ge=0, description="Rows of a generated trading hour")
-    tries: int = Field(default=RetryLimits().tries, ge=1, description="Tries of one fetch")
+    tries: int = Field(default=RetryLimits().tries, ge=1, description="Maximal number of tries of a fetch")
     deadline_seconds: float = Field(
-        default=RetryLimits().deadline, gt=0, description="Bound of one fetch, all of its tries together"
+        default=RetryLimits().deadline, gt=0, description="Time limit of a fetch with all its tries"
     )
     s3: S3Settings = Field(default_factory=S3Settings, description="Settings of the S3 resource")
 
     def open(self, override: str | None = None, limits: RetryLimits | None = None) -> Source[datetime]:
-        """Return the source, or the one that a run's configuration names instead.
+        """Return the source, or the one of a run's configuration.
 
         Parameters
         ----------
         override
-            Another source.
+            A source that replaces the configured one.
         limits
-            Other bounds than those configured here, for one who may not wait that long.
+            Limits that replace the configured ones.
 
         Raises
         ------
         SourceError
-            It names no source.
+            The source is not valid.
         """
         return open_source(
             override or self.source,

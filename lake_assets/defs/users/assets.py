@@ -33,7 +33,7 @@ OWNERS = ["team:data-platform"]
     outs={
         "users": AssetOut(
             io_manager_key="parquet_io_manager",
-            description="Users as their file has them, personal data and all: one batch is one file of the source.",
+            description="Users as in the source, including personal data. Each batch is one file of the source.",
             kinds={"parquet", "spark", "lake"},
             owners=OWNERS,
             tags={"layer": "raw", "pii": "true"},
@@ -49,9 +49,9 @@ def read_users(context: AssetExecutionContext, config: UsersConfig, spark: Spark
         source = open_source(config.source or UsersSettings.read().source, s3=environments.s3_settings().client)
         batches = {key: source.read(spark.session, key) for key in keys}
     except UsersSourceError as error:
-        # Asking again will not make it another file.
+        # A retry cannot help.
         raise Failure(str(error), allow_retries=False) from error
-    # `dagster job execute` takes a batch that Dagster has not heard of, and its later steps would not find it.
+    # `dagster job execute` accepts a batch that is not registered, and its later steps would not find it.
     context.instance.add_dynamic_partitions(BATCHES_NAME, keys)
     for key in keys:
         url = MetadataValue.url(source.url(key))
@@ -73,7 +73,7 @@ def read_users(context: AssetExecutionContext, config: UsersConfig, spark: Spark
 def users_without_pii(
     context: AssetExecutionContext, config: WithoutPiiConfig, lake: LakeResource, spark: SparkResource
 ) -> Any:
-    """Users without what tells who they are: by default no IP address, birthdate, salary and e-mail."""
+    """Users without personal data: by default without IP address, birthdate, salary and e-mail."""
     names = [column.name for column in COLUMNS]
     unknown = [name for name in config.columns if name not in names]
     if unknown:
@@ -82,8 +82,8 @@ def users_without_pii(
             allow_retries=False,
         )
     if set(config.columns) == set(names):
-        raise Failure("Every column of users is to be dropped: nothing would be left", allow_retries=False)
-    # Not an input: its annotation would load Spark's library with the definitions.
+        raise Failure("All columns of users would be dropped: keep at least one", allow_retries=False)
+    # Not an input, since its annotation would import pyspark with the definitions.
     ref = read_ref(lake.lake, context.instance, context.run)
     batches: dict[str, Any] = {}
     for key, place in folders(BATCHES, context.partition_keys).items():

@@ -1,4 +1,4 @@
-"""The audit of `users_without_pii`: a blocking check that stands between a run's branch and `main`."""
+"""The audit of `users_without_pii`: the blocking check before a run's branch is merged into `main`."""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -33,14 +33,14 @@ _FILES_SHOWN = 20
 
 def _spec() -> AssetCheckSpec:
     with warnings.catch_warnings():
-        # Without its partitions a check would be handed all of history.
+        # Without partitions a check would get the whole history.
         warnings.simplefilter("ignore", PreviewWarning)
         return AssetCheckSpec(
             NO_PII.name,
             asset=NO_PII.asset_key,
             description=(
-                "No dropped column, and no value that looks like an e-mail or IP address, is left in any file of any "
-                "batch. Where older batches have one, run them and this one again as one range."
+                "No file of any batch contains a dropped column, or a value that looks like an e-mail or IP address. "
+                "If older batches contain one, run them and this one again as one range."
             ),
             blocking=True,
             partitions_def=BATCHES,
@@ -49,7 +49,7 @@ def _spec() -> AssetCheckSpec:
 
 @multi_asset_check(name="users_audit", specs=[_spec()])
 def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource) -> AssetCheckResult:
-    """Search all that the run's branch holds of the asset, whichever run wrote it."""
+    """Search all batches of the asset on the run's branch, including those of other runs."""
     ref = read_ref(lake.lake, context.instance, context.run)
     columns = dropped_columns(context.run.run_config)
     found = search(spark.session, lake.lake, ref, prefix_of(NO_PII.asset_key), columns)
@@ -57,7 +57,7 @@ def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: 
         check_name=NO_PII.name,
         passed=not found.columns and not found.values,
         description=_describe(found),
-        # Counts and places, never a value: this is what must not get out.
+        # Only counts and places, since the values must not become public.
         metadata={
             **checked_at(ref),
             "columns": columns,

@@ -14,7 +14,7 @@ WITHOUT_PII = "users_without_pii"
 
 
 class UsersConfig(Config):
-    """Another source than the environment's."""
+    """A source that replaces the environment's."""
 
     source: str = Field(
         default="", description="generated, a folder or URL (http, https, s3) of Parquet files; USERS_SOURCE if empty"
@@ -22,12 +22,12 @@ class UsersConfig(Config):
 
 
 class WithoutPiiConfig(Config):
-    """What is personal."""
+    """The columns with personal data."""
 
-    columns: list[str] = Field(default=list(PII), description="Columns to drop; none of them may be left in any file")
+    columns: list[str] = Field(default=list(PII), description="Columns to drop; no file may contain any of them")
 
 
 def dropped_columns(run_config: Mapping[str, Any]) -> list[str]:
-    """Return the columns that a run drops, for the check: whoever drops fewer says so once."""
+    """Return the columns that a run drops. The check uses them, too, so they are configured once."""
     op = (run_config.get("ops") or {}).get(WITHOUT_PII) or {}
     return WithoutPiiConfig(**(op.get("config") or {})).columns

@@ -1,7 +1,7 @@
-"""Users made up: the same thousand for one batch everywhere, in the schema of the sample file.
+"""Generated users in the schema of the sample file: a thousand for each batch, the same on every machine.
 
-One hash decides every value. Nobody is meant: the domains (RFC 2606) and addresses (RFC 5737) are those kept for
-documentation, and no card number begins with 9999.
+A hash determines every value. The users are fictitious: domains (RFC 2606) and addresses (RFC 5737) are reserved for
+documentation, and no real card number begins with 9999.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FIRST_BIRTHDAY = date(1955, 1, 1)
 
 
 def generate(batch: str) -> pyarrow.Table:
-    """Return the users of a batch: its key decides all of them.
+    """Return the users of a batch, which depend only on its key.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def generate(batch: str) -> pyarrow.Table:
 
 
 class _Dice:
-    """What one hash has to give, used up bit by bit."""
+    """The bits of a hash, used up one after the other."""
 
     def __init__(self, seed: str) -> None:
         self._left = int.from_bytes(hashlib.sha512(seed.encode()).digest(), "big")

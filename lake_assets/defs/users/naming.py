@@ -1,4 +1,4 @@
-"""How files of users are named: one for each batch."""
+"""The names of files of users. There is one file for each batch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ SUFFIX = ".parquet"
 
 
 class BatchFiles:
-    """Files named by ``{batch}``, which is the key."""
+    """Files named by ``{batch}``, the key."""
 
     source = "USERS_SOURCE"
     layout = "{batch}" + SUFFIX
-    # Names that begin with "." or "_" are those of hidden files: Spark passes over them in a folder.
+    # Spark ignores hidden files, whose names begin with "." or "_".
     placeholders: Mapping[str, str] = {"batch": "[^/._][^/]*"}
 
     def values(self, key: str) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Batches: one is one file of users, and becomes known when it is first seen."""
+"""Batches of users. Each is one file, and is registered when it is first seen."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BATCHES = DynamicPartitionsDefinition(name=BATCHES_NAME)
 
 
 def unusable(name: str) -> str | None:
-    """Return why no batch can have this name; None where one can."""
+    """Return why a name cannot be that of a batch. None if it can."""
     if not name or "..." in name or not name.isprintable():
-        return "Dagster cannot have a partition of this name"
+        return "Dagster does not allow this partition key"
     try:
         partition_columns(BATCHES, name)
     except PartitionKeyError as error:
@@ -29,7 +29,7 @@ def unusable(name: str) -> str | None:
 
 
 def one_frame(batches: Mapping[str, DataFrame]) -> DataFrame:
-    """Return the frames of batches as one; of several, each row names its batch in the partition's columns."""
+    """Combine the frames of batches. If there are several, the partition's columns name the batch of each row."""
     if len(batches) == 1:
         return next(iter(batches.values()))
     from pyspark.sql import DataFrame

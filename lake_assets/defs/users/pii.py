@@ -1,4 +1,4 @@
-"""What personal data looks like, and the search for it in every file of a prefix."""
+"""Patterns of personal data, and the search for them in all files of a prefix."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from lake_assets.lake.contract import Lake
 
-# Java's expressions, found anywhere in a value. Every repetition is bounded or can go one way only, so that time is
-# linear and no long value overflows the stack. A doubtful value counts: to publish is what cannot be undone.
+# Java's regular expressions, searched anywhere in a value. Repetitions are bounded or deterministic, so that the time
+# is linear and long values do not overflow the stack. A doubtful value counts, since publishing cannot be undone.
 EMAIL = r"[\p{L}\p{N}!#$%&'*+/=?^_`{|}~.\"-]@(?:[\p{L}\p{N}-]{1,63}\.){1,10}\p{L}{2,}"
-"""A sign, ``@`` and a domain whose last part are letters: ``lodash@4.17`` and ``@someone`` are none."""
+"""A character, ``@`` and a domain that ends in letters. ``lodash@4.17`` and ``@someone`` do not match."""
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"
 _V4 = rf"(?<!\d)(?<!\d\.)(?:{_BYTE}\.){{3}}{_BYTE}(?!\d|\.\d)"
@@ -30,14 +30,14 @@ _V6 = (
     rf"(?![0-9A-Za-z]|:[0-9A-Fa-f])"
 )
 IP_ADDRESS = f"{_V4}|{_V6}"
-"""Version 4 or 6, that in full or with ``::``: a time, a MAC address and ``std::vector`` are none."""
+"""IPv4, or IPv6 in full or with ``::``. A time, a MAC address and ``std::vector`` do not match."""
 
 _FOOTERS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Values of one column of one file that look personal."""
+    """Number of values that look personal, in a column of a file."""
 
     file: str
     column: str
@@ -47,16 +47,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was found below a prefix.
+    """The result of a search.
 
     Parameters
     ----------
     files
-        Number of files looked through.
+        Number of searched files.
     columns
-        Path in the lake to those of its columns that should not be there.
+        Path of each file with unwanted columns, to these columns.
     values
-        Counts of values that look personal, where there are any.
+        Counts of values that look personal, if there are any.
     """
 
     files: int
@@ -65,21 +65,23 @@ class Search:
 
 
 def search(spark: SparkSession, lake: Lake, ref: str, prefix: str, columns: Collection[str]) -> Search:
-    """Look for columns (by the files' footers) and for values (in one Spark job) in every file below a prefix.
+    """Search all files below a prefix for columns (in the files' footers) and for values (in one Spark job).
 
     Parameters
     ----------
-    ref
-        A commit.
+    spark
+        The Spark session.
+    lake, ref, prefix
+        Where to search. The ref must be a commit.
     columns
-        Names that no file's column may have, in whatever case.
+        Unwanted column names. Case is ignored.
 
     Raises
     ------
     PathNotFound
-        There is nothing below the prefix.
+        There are no files below the prefix.
     ArrowInvalid
-        A file is not Parquet, so that nobody knows what is in it.
+        A file is not Parquet, so it cannot be searched.
     """
     import pyarrow
     import pyarrow.parquet as pq
@@ -109,7 +111,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _values(spark: SparkSession, uri: str, prefix: str, texts: list[str]) -> Iterator[Found]:
-    """Count in one pass, a row for each file; only rows of files with findings come here."""
+    """Count in one pass, with a row for each file. Only rows of files with findings are collected."""
     from functools import reduce
     from operator import or_
 
@@ -122,13 +124,13 @@ def _values(spark: SparkSession, uri: str, prefix: str, texts: list[str]) -> Ite
         for index, text in enumerate(texts)
         for kind, pattern in kinds.items()
     }
-    # Its own schema: a column that only some of the files have would be passed over otherwise.
+    # An explicit schema, since otherwise a column that only some files have could be ignored.
     rows = spark.read.schema(StructType([StructField(text, StringType()) for text in texts])).parquet(uri)
     counts = rows.groupBy(sf.col("_metadata.file_path").alias("file path")).agg(
         *[count.alias(name) for name, count in measures.items()]
     )
     for row in counts.where(reduce(or_, [sf.col(name) > 0 for name in measures])).collect():
-        # A folder of one partition column and the file: what comes before names the commit.
+        # The partition's folder and the file name. The part before contains the commit.
         place = "/".join(unquote(row["file path"]).split("/")[-2:])
         for index, text in enumerate(texts):
             found = Found(f"{prefix}/{place}", text, *(int(row[f"{kind}{index}"]) for kind in kinds))

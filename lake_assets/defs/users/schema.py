@@ -1,4 +1,4 @@
-"""The columns of a file of users, in one list: every schema is made from it."""
+"""The columns of a file of users. All schemas are derived from one list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: name, Spark type, what it is. Any of them may be null."""
+    """A column: name, Spark type and description. All columns are nullable."""
 
     name: str
     type: str
@@ -38,7 +38,7 @@ COLUMNS = (
     Column("comments", "string", "What the user wrote"),
 )
 PII = ("ip_address", "birthdate", "salary", "email")
-"""Columns that `users_without_pii` drops unless it is told otherwise."""
+"""Columns that `users_without_pii` drops by default."""
 
 
 def spark_schema() -> StructType:
@@ -55,7 +55,7 @@ def spark_schema() -> StructType:
 
 
 def arrow_schema() -> pyarrow.Schema:
-    """Return the schema of a batch, as Arrow has it."""
+    """Return the Arrow schema of a batch."""
     import pyarrow
 
     kinds = {

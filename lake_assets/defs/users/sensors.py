@@ -1,4 +1,4 @@
-"""Sensor `new_user_files`: a batch, and one run of it, for each new or changed file of the source."""
+"""The sensor `new_user_files`: it registers a batch and requests a run for each new or changed file of the source."""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -18,7 +18,7 @@ from lake_assets.sources import RetryLimits
 SENSOR_LIMITS = RetryLimits(tries=2, deadline=40, connect_timeout=5)
 
 RUNS_PER_TICK = 100
-"""The rest follows with the next ticks, so that a first look at a full folder does not flood the queue."""
+"""Maximal number of runs requested in a tick, so that a full folder does not flood the queue at once."""
 
 
 @sensor(
@@ -26,12 +26,12 @@ RUNS_PER_TICK = 100
     minimum_interval_seconds=60,
     default_status=DefaultSensorStatus.STOPPED,
     description=(
-        "Lists USERS_SOURCE (a folder or S3), makes each file a batch, and requests one run per new or changed file; "
-        "the same version of a file never twice."
+        "Lists USERS_SOURCE (a folder or S3), registers each file as a batch, and requests one run for each new or "
+        "changed file. A version of a file is never requested twice."
     ),
 )
 def new_user_files(context: SensorEvaluationContext) -> SensorResult | SkipReason:
-    """Compare the source's files with those seen before, which the cursor keeps as batch to version."""
+    """Compare the source's files with the known ones, which the cursor stores as batch to version."""
     seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
     try:
         source = open_source(UsersSettings.read().source, s3=environments.s3_settings().client, limits=SENSOR_LIMITS)

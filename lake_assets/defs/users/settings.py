@@ -1,4 +1,4 @@
-"""Settings of users."""
+"""The settings of the domain `users`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lake_assets.settings import Settings
 
 
 class UsersSettings(Settings):
-    """Where users come from."""
+    """The source of users."""
 
     source: str = Field(
         "generated",

@@ -1,4 +1,4 @@
-"""Where batches of users come from: Parquet files in a folder, over http(s) or in S3, or the generator."""
+"""The source of batches of users: Parquet files in a folder, over http(s) or in S3, or the generator."""
 
 from __future__ import annotations
 
@@ -27,32 +27,39 @@ GENERATED = "generated"
 
 
 class UsersSourceError(Exception):
-    """A source, or a batch of it, that cannot be read; says what to do."""
+    """A source or a batch cannot be read. The message contains the remedy."""
 
 
 class UsersSource(Protocol):
-    """Batches of users, each by its key."""
+    """A source of batches of users."""
 
     def describe(self) -> str:
-        """Return the source's name for messages."""
+        """Return the name of the source for messages."""
         ...
 
     def url(self, batch: str) -> str:
-        """Return where a batch is, for metadata."""
+        """Return the URL of a batch, for metadata."""
         ...
 
     def read(self, spark: SparkSession, batch: str) -> DataFrame:
-        """Return a batch; its schema is checked, its rows are not read yet.
+        """Return a batch. Its schema is checked, but its rows need not be read yet.
+
+        Parameters
+        ----------
+        spark
+            The Spark session.
+        batch
+            Key of the batch.
 
         Raises
         ------
         UsersSourceError
-            There is no such batch, or it is not a Parquet file of this schema.
+            There is no such batch, or it is not a Parquet file with this schema.
         """
         ...
 
     def batches(self) -> Iterator[tuple[str, str]] | None:
-        """Yield key and version of each batch, sorted; None where they cannot be listed.
+        """Yield key and version of each batch, sorted by key. None if the source cannot be listed.
 
         Raises
         ------
@@ -62,33 +69,33 @@ class UsersSource(Protocol):
         ...
 
     def why_unlisted(self) -> str:
-        """Return why :meth:`batches` is None, and what to do instead."""
+        """Return why the source cannot be listed, and what to do instead."""
         ...
 
     def passed_over(self) -> Sequence[str]:
-        """Return the files that are not batches because of their names, each with the reason and the remedy."""
+        """Describe the files that are skipped because of their names, each with reason and remedy."""
         ...
 
 
 def open_source(
     spec: str, *, s3: Callable[[], S3Client] | None = None, limits: RetryLimits | None = None
 ) -> UsersSource:
-    """Return the source that ``spec`` names; nothing is read or connected to yet.
+    """Return the source of a specification. Nothing is read or connected yet.
 
     Parameters
     ----------
     spec
-        ``generated``; a folder (or ``file://``); or ``http(s)://`` or ``s3://``, as a base or as a template with
-        ``{batch}``.
+        ``generated``, a folder (also as ``file://``), or an ``http(s)://`` or ``s3://`` URL, which may be a template
+        with ``{batch}``.
     s3
-        Makes the S3 client, at first use.
+        Makes the S3 client at first use.
     limits
-        Bounds of tries and times of http(s) and S3; the default's where None.
+        Limits of tries and times for http(s) and S3. None for the defaults.
 
     Raises
     ------
     UsersSourceError
-        ``spec`` names no source.
+        The specification is not valid.
     """
     if spec == GENERATED:
         return GeneratedUsers()
@@ -101,14 +108,14 @@ def open_source(
 
 
 class GeneratedUsers:
-    """The generator as a source: it has every batch."""
+    """The generator as a source. It has a batch for every key."""
 
     def describe(self) -> str:
         """Return its name."""
         return GENERATED
 
     def url(self, batch: str) -> str:
-        """Return a name that says all the batch depends on."""
+        """Return a name that contains everything the batch depends on."""
         return f"{GENERATED}:{quote(batch)}"
 
     def read(self, spark: SparkSession, batch: str) -> DataFrame:
@@ -116,11 +123,11 @@ class GeneratedUsers:
         return spark.createDataFrame(generate(batch), spark_schema())
 
     def batches(self) -> None:
-        """Return None: listing would never end."""
+        """Return None, since there are infinitely many batches."""
 
     def why_unlisted(self) -> str:
         """Return the reason."""
-        return "it has every batch, so that none is new"
+        return "it has a batch for every key, so none is new"
 
     def passed_over(self) -> Sequence[str]:
         """Return nothing."""
@@ -130,12 +137,12 @@ class GeneratedUsers:
 class FetchedUsers:
     """Files over http(s) or in S3, by default ``BASE/userdata1.parquet`` for batch ``userdata1``.
 
-    A file is fetched and read into memory here, so that Spark's workers need not reach the source.
+    A file is fetched and read into the driver's memory, so that Spark's workers need no access to the source.
 
     Parameters
     ----------
     source
-        Where the files are.
+        The source of the files.
     """
 
     def __init__(self, source: Source[str]) -> None:
@@ -160,12 +167,12 @@ class FetchedUsers:
             except SourceError as error:
                 raise UsersSourceError(str(error)) from error
             _check_schema(fetched.path, fetched.url)
-            # Nanoseconds, which INT96 is read as otherwise, end in 2262.
+            # By default INT96 is read as nanoseconds, which end in 2262.
             table = pq.ParquetFile(fetched.path, coerce_int96_timestamp_unit="us").read()
         return spark.createDataFrame(table.select(arrow_schema().names).cast(arrow_schema()), spark_schema())
 
     def batches(self) -> Iterator[tuple[str, str]] | None:
-        """Yield what the source lists; None for http(s), which has no listing."""
+        """Yield the batches of the source. None for http(s), which has no listing."""
         try:
             listed = self._source.files()
         except SourceError as error:
@@ -177,14 +184,14 @@ class FetchedUsers:
         return "http cannot be listed; run a batch by its name instead"
 
     def passed_over(self) -> Sequence[str]:
-        """Return nothing: names that are not batches are not listed."""
+        """Return an empty tuple: files that are not batches are not listed."""
         return ()
 
 
 class FolderOfUsers:
-    """A folder: its file ``userdata1.parquet`` is batch ``userdata1``.
+    """A folder whose file ``userdata1.parquet`` is the batch ``userdata1``.
 
-    Spark opens the files where they lie, so that their size does not matter; its workers must see the folder.
+    Spark reads the files directly, so they can have any size. Its workers must see the folder.
     """
 
     def __init__(self, folder: str) -> None:
@@ -205,7 +212,7 @@ class FolderOfUsers:
         return spark.read.options(**AS_NAMED).schema(spark_schema()).parquet(f"file://{path}")
 
     def batches(self) -> Iterator[tuple[str, str]]:
-        """Yield what the folder has; a version changes with the file's size, time of change or identity."""
+        """Yield the batches of the folder. A version consists of the file's size, modification time and inode."""
         try:
             with os.scandir(self._folder) as entries:
                 found = sorted((entry for entry in entries if _is_batch(entry)), key=lambda entry: entry.name)
@@ -222,13 +229,13 @@ class FolderOfUsers:
             yield entry.name.removesuffix(SUFFIX), version
 
     def why_unlisted(self) -> str:
-        """Return the reason: there is none, a folder is always listed."""
+        """Return an empty text, since a folder can always be listed."""
         return ""
 
     def passed_over(self) -> Sequence[str]:
-        """Return the Parquet files that Spark would not read."""
+        """Describe the Parquet files that Spark would ignore."""
         hidden = sorted(path.name for path in self._folder.glob(f"[._]*{SUFFIX}"))
-        return [f"{self._folder}/{name!r} is no batch: Spark passes over such names; rename it" for name in hidden]
+        return [f"{self._folder}/{name!r} is not a batch: Spark ignores such names; rename it" for name in hidden]
 
     def _path(self, batch: str) -> Path:
         _check_name(batch)
@@ -236,10 +243,10 @@ class FolderOfUsers:
 
 
 def _check_name(batch: str) -> None:
-    # Spark passes over files that begin so, without a word.
+    # Spark silently ignores files whose names begin with these characters.
     if not batch or "/" in batch or batch.startswith((".", "_")):
         raise UsersSourceError(
-            f"batch {batch!r} cannot be a file's name: it may not be empty, hold '/', or begin with '.' or '_'"
+            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/', or begin with '.' or '_'"
         )
 
 
@@ -248,19 +255,19 @@ def _is_batch(entry: os.DirEntry[str]) -> bool:
 
 
 def _check_schema(path: Path, name: str) -> None:
-    """Compare a file's columns with ours, by its footer.
+    """Compare the columns in a file's footer with the schema.
 
     Parameters
     ----------
     path
         The file.
     name
-        What messages call it.
+        Name of the file in messages.
 
     Raises
     ------
     UsersSourceError
-        It is missing, cannot be opened, is not a Parquet file, or has other columns.
+        The file is missing, cannot be opened, is not a Parquet file, or has other columns.
     """
     import pyarrow
     import pyarrow.parquet as pq
@@ -273,7 +280,7 @@ def _check_schema(path: Path, name: str) -> None:
             schema: Any = file.schema
             stored = [schema.column(index) for index in range(len(schema))]
     except (pyarrow.ArrowException, OSError) as error:
-        # Arrow has an error of the system's kind, without its number, for a footer that it cannot decode.
+        # For a footer that it cannot decode, Arrow raises an OSError without errno.
         refused = isinstance(error, OSError) and error.errno is not None
         what = "cannot be read" if refused else "is not a complete Parquet file"
         raise UsersSourceError(f"{name} {what}: {error}") from error
@@ -291,11 +298,11 @@ def _check_schema(path: Path, name: str) -> None:
 
 
 def _type(column: Any) -> str:
-    """Return the Spark type of a stored column, or its Parquet type where that is none of those."""
+    """Return the Spark type of a stored column, or its Parquet type if there is no matching Spark type."""
     kind = json.loads(column.logical_type.to_json())
     stored = (column.physical_type, kind["Type"])
     if stored == ("INT64", "Timestamp") and kind["timeUnit"] == "nanoseconds":
-        # What pandas writes unless it is told `coerce_timestamps="us"`.
+        # pandas writes this unless `coerce_timestamps="us"` is given.
         return "timestamp in nanoseconds, which Spark cannot read"
     simple = {
         ("INT96", "None"): "timestamp",

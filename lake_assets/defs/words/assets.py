@@ -20,11 +20,11 @@ from lake_assets.streaming.query import StreamQuery, StreamSourceError
 GROUP = "words"
 OWNERS = ["team:data-platform"]
 POOL = "words"
-"""One run at a time: two would read the same lines, and only one could publish."""
+"""Only one run at a time, since two would read the same lines, and only one could publish."""
 
 
 def _stream(schema: TableSchema) -> Callable[[Callable[..., Any]], AssetsDefinition]:
-    """Return the decorator of an asset that is a stream."""
+    """Return the decorator of a streaming asset."""
     return asset(
         group_name=GROUP,
         pool=POOL,
@@ -39,7 +39,7 @@ def _stream(schema: TableSchema) -> Callable[[Callable[..., Any]], AssetsDefinit
 
 @_stream(counts_schema())
 def word_counts(config: StreamConfig, kafka: KafkaResource) -> Any:
-    """How often each word stood in any line, over all time; each run reads what is new, and exactly once."""
+    """The count of each word in all lines, over all time. Each run reads new lines exactly once."""
     return StreamQuery(
         name=queries.NAME,
         key=("word",),
@@ -51,10 +51,10 @@ def word_counts(config: StreamConfig, kafka: KafkaResource) -> Any:
 
 @_stream(windowed_schema())
 def word_counts_windowed(config: StreamConfig, kafka: KafkaResource) -> Any:
-    """How often each word stood in the lines of each window of time.
+    """The count of each word in the lines of each time window.
 
-    A line's time is that of its Kafka record, or the ISO time that it begins with in a file. Lines later than the
-    watermark are counted and reported, not counted in.
+    A line's time is that of its Kafka record, or in a file the ISO time at its beginning. Lines that are later than the
+    watermark are not included, but their number is reported.
     """
     windows = queries.Windows.from_settings()
     return StreamQuery(
@@ -68,7 +68,7 @@ def word_counts_windowed(config: StreamConfig, kafka: KafkaResource) -> Any:
 
 
 def _configured(config: StreamConfig, kafka: KafkaResource) -> dict[str, Any]:
-    """Return what settings and run configuration say of a query."""
+    """Return the parts of a query that come from settings and run configuration."""
     settings = WordsSettings.read()
     try:
         source = open_source(config.source or settings.source, kafka)

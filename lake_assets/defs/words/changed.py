@@ -1,4 +1,4 @@
-"""The words whose counts differ between two commits: a full join by DuckDB, in bounded memory."""
+"""The words whose counts differ between two commits, from a full join by DuckDB in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ _BATCH = 8192
 
 
 def changed_words(lake: Lake, before: str | None, after: str) -> Iterator[Update]:
-    """Yield the words whose count in ``after`` is another than in ``before``, sorted by their UTF-8 bytes.
+    """Yield the words whose counts differ, with their new counts, sorted by their UTF-8 bytes.
 
-    Only files that differ are read, and rows are handed out as they are taken.
+    Only files that differ are read. Rows are streamed.
 
     Parameters
     ----------
+    lake
+        The lake.
     before
-        A commit; None for nothing at all.
+        The old commit. None for an empty state.
     after
-        A commit. Words that only ``before`` holds have the count None.
+        The new commit. Words that only ``before`` has get the count None.
 
     Raises
     ------
     DataCorrupted
-        What is there are no counts.
+        The files are not word counts.
     """
     import duckdb
     from pyarrow import ArrowException
@@ -59,7 +61,7 @@ def changed_words(lake: Lake, before: str | None, after: str) -> Iterator[Update
 
 
 def _open(lake: Lake, connection: DuckDBPyConnection, name: str, commit: str | None, paths: list[str]) -> None:
-    """Make the view ``<name>_files`` of one commit's counts in these files."""
+    """Create the view ``<name>_files`` of a commit's counts in these files."""
     if commit is None or not paths:
         connection.sql("SELECT NULL::VARCHAR AS word, NULL::BIGINT AS count WHERE false").create_view(f"{name}_files")
         return

@@ -1,4 +1,4 @@
-"""Checks of the word counts: those that stand between a run's branch and `main`, what was lost, and a recount."""
+"""Checks of the word counts: blocking checks before the merge into `main`, data loss, and a recount."""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _STREAMS = {"word_counts": "word", "word_counts_windowed": "window_start, window_end, word"}
-"""Asset to the columns that name a row."""
+"""Asset to its key columns."""
 _CHECKS = {
-    "words_reconcile": "The counts add up to the words that were read, in all runs since the checkpoint began.",
-    "key_is_unique": "No word is counted in two rows.",
-    "counts_positive": "No word is empty, and each was counted at least once.",
+    "words_reconcile": "The counts add up to the number of words read in all runs of this checkpoint.",
+    "key_is_unique": "No two rows have the same key.",
+    "counts_positive": "No word is empty, and every count is positive.",
 }
 _NO_DATA_LOSS = "no_data_loss"
 _NONE_LATE = "none_late"
@@ -61,21 +61,19 @@ def _specs() -> list[AssetCheckSpec]:
         AssetCheckSpec(
             _NO_DATA_LOSS,
             asset=stream,
-            description="The source still had every line that was to be read.",
+            description="The source has lost no lines before they were read.",
         )
         for stream in _STREAMS
     ]
     specs.append(
-        AssetCheckSpec(
-            _NONE_LATE, asset="word_counts_windowed", description="No line came after the watermark of its window."
-        )
+        AssetCheckSpec(_NONE_LATE, asset="word_counts_windowed", description="No line was later than the watermark.")
     )
     return specs
 
 
 @multi_asset_check(name="words_checks", specs=_specs(), can_subset=True)
 def words_checks(context: AssetCheckExecutionContext, lake: LakeResource) -> Iterator[AssetCheckResult]:
-    """Audit what this run wrote, on its branch."""
+    """Audit the data of this run, on its branch."""
     ref = read_ref(lake.lake, context.instance, context.run)
     for stream, key in _STREAMS.items():
         asset = AssetKey(stream)
@@ -126,18 +124,17 @@ def words_checks(context: AssetCheckExecutionContext, lake: LakeResource) -> Ite
         AssetCheckSpec(
             AUDIT.name,
             asset=AUDIT.asset_key,
-            description="All lines ever read, counted anew with `reduceByKey`, give these counts: job `words_recount`.",
+            description="A recount of all lines with `reduceByKey` gives the same counts: job `words_recount`.",
         )
     ],
-    # It may be left out.
-    can_subset=True,
+    can_subset=True,  # so that a run can skip it
 )
 def word_counts_audit(
     context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource, kafka: KafkaResource
 ) -> Iterator[AssetCheckResult]:
-    """Compare what the stream counted with the batch answer over the same lines."""
+    """Compare the stream's counts with a batch count of the same lines."""
     if context.run.asset_selection:
-        context.log.info("Left out where an asset is materialized: it reads all of the source. Run job words_recount.")
+        context.log.info("Skipped, since it reads the whole source: run the job words_recount.")
         return
     ref = read_ref(lake.lake, context.instance, context.run)
     position = read_position(lake.lake, ref, "word_counts")
@@ -171,7 +168,7 @@ def _all_lines(
         gone = source.loss(replace(position, offsets=dict.fromkeys(position.offsets, 0)), folder).offsets
         if source.id != position.source_id or gone > lost:
             raise Failure(
-                f"{position.source} does not hold all lines any more that were counted: they cannot be counted anew",
+                f"{position.source} no longer has all counted lines, so they cannot be counted again",
                 allow_retries=False,
             )
         log = lake.path(ref, f"{places_at(lake, ref, 'word_counts').checkpoint}/sources")

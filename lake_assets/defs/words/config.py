@@ -7,12 +7,12 @@ from pydantic import Field
 
 
 class StreamConfig(Config):
-    """How one run reads its source."""
+    """Options of a run that reads a stream."""
 
     source: str = Field(default="", description="kafka://host:port/topic or a folder; WORDS_SOURCE if empty")
     fail_on_data_loss: bool = Field(
-        default=True, description="Fail where the source has lost lines; else report them and go on"
+        default=True, description="Fail if the source has lost lines; otherwise report them and continue"
     )
     reset_checkpoint: bool = Field(
-        default=False, description="Start over: forget checkpoint and counts, and read the source from its beginning"
+        default=False, description="Start over: drop checkpoint and counts, and read the source from its beginning"
     )

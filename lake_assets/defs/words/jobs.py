@@ -9,11 +9,11 @@ from lake_assets.defs.words.checks import AUDIT
 words = define_asset_job(
     "words",
     AssetSelection.groups("words") - AssetSelection.checks(AUDIT),
-    description="Read what is new of the source, count, audit, publish, and send what changed.",
+    description="Read new lines of the source, count, audit, publish, and send changed counts.",
 )
 
 words_recount = define_asset_job(
     "words_recount",
     AssetSelection.checks(AUDIT),
-    description="Count all lines that were ever read anew, and compare: it reads all of the source.",
+    description="Count all lines again and compare. This reads the whole source.",
 )

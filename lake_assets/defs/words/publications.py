@@ -1,4 +1,4 @@
-"""The published states of the word counts that an output has not got yet."""
+"""The published states of the word counts that are not delivered to an output yet."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from lake_assets.lake.rows import is_data
 from lake_assets.streaming.places import moved
 
 COUNTS = "word_counts"
-"""Where a commit keeps the complete counts, as Parquet: ``word`` (string), ``count`` (int64)."""
+"""Prefix of the complete counts, as Parquet: ``word`` (string), ``count`` (int64)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One commit of ``main`` that changed the counts.
+    """A commit of ``main`` that changed the counts.
 
     Parameters
     ----------
     commit
         Its id.
     before
-        The commit of ``main`` before it. None where that is not what the output holds, so that all counts are to be
-        sent, in one go.
+        The previous commit of ``main``, whose counts the output has. None if the content of the output is not known, so
+        that all counts must be sent.
     """
 
     commit: str
@@ -33,16 +33,18 @@ class Publication:
 
 
 def publications(lake: Lake, from_commit: str | None, to_commit: str) -> list[Publication]:
-    """Return what was published after ``from_commit``, oldest first.
+    """Return the publications after ``from_commit``, oldest first.
 
-    What ``main`` itself became counts, so its first parents are followed and no branch that was merged. The cost
-    follows these commits, not the history. Where ``from_commit`` is not one of them (of another lake, or of a run's
-    branch), what the output holds is unknown: the whole state at ``to_commit`` is the one publication.
+    Only first parents are followed, since only the states of ``main`` itself were published. The cost depends on the
+    number of these commits, not on the whole history. If ``from_commit`` is not one of them (but of another lake, or of
+    a run's branch), the content of the output is not known. Then the state at ``to_commit`` is the only publication.
 
     Parameters
     ----------
+    lake
+        The lake.
     from_commit
-        The last commit delivered; None to begin with the lake's first.
+        The last delivered commit. None to start with the lake's first commit.
     to_commit
         A commit of ``main``, not older than ``from_commit``.
     """
@@ -64,7 +66,7 @@ def publications(lake: Lake, from_commit: str | None, to_commit: str) -> list[Pu
 
 
 def counts_files(lake: Lake, commit: str) -> dict[str, LakeObject]:
-    """Return the files of a commit's counts by their paths of today, wherever it keeps them."""
+    """Return the files of a commit's counts by their current paths, also for commits of format 1."""
     files = {moved(item.path, COUNTS): item for item in lake.list(commit, COUNTS)}
     return {path: item for path, item in files.items() if is_within(path, COUNTS) and is_data(path)}
 
@@ -74,7 +76,7 @@ def _checksums(lake: Lake, commit: str) -> dict[str, str]:
 
 
 def _first_parents(lake: Lake, to_commit: str, from_commit: str | None) -> Iterator[Commit]:
-    """Yield commits that have parents, newest first. Asked for one by one: ``lake.log`` sorts all of the history."""
+    """Yield the commits that have parents, newest first, reading them one by one."""
     current = to_commit
     while current != from_commit:
         commit = lake.head(current)

@@ -1,4 +1,4 @@
-"""The queries over lines of text: words counted over all time, and by windows of event time."""
+"""The queries over lines of text: word counts over all time, and by windows of event time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 NAME = "word_counts 1"
-"""Name of the query :func:`word_counts` in its checkpoint; a new version has a new name."""
+"""Name of the query :func:`word_counts` in its checkpoint. A new version needs a new name."""
 
 COUNTS = {"word": "VARCHAR", "count": "BIGINT"}
 WINDOWED = {"window_start": "TIMESTAMPTZ", "window_end": "TIMESTAMPTZ", **COUNTS}
@@ -20,7 +20,7 @@ WINDOWED = {"window_start": "TIMESTAMPTZ", "window_end": "TIMESTAMPTZ", **COUNTS
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Windows of event time: length, distance of their beginnings, and how late lines may be; in seconds."""
+    """Windows of event time: their length, the distance of their starts, and how late lines may be, in seconds."""
 
     length: int
     slide: int
@@ -28,25 +28,25 @@ class Windows:
 
     @classmethod
     def from_settings(cls) -> Windows:
-        """Return those of WORDS_WINDOW, WORDS_SLIDE and WORDS_WATERMARK.
+        """Return the windows of WORDS_WINDOW, WORDS_SLIDE and WORDS_WATERMARK.
 
         Raises
         ------
         SettingError
-            One of them is not a number, or out of range.
+            A setting is not a number, or out of range.
         """
         settings = WordsSettings.read()
         return cls(settings.window, settings.slide or settings.window, settings.watermark)
 
     @property
     def query(self) -> str:
-        """What a checkpoint of :func:`word_counts_windowed` is good for."""
+        """Name of the query :func:`word_counts_windowed` with these windows in its checkpoint."""
         return f"word_counts_windowed 1: window {self.length} s, slide {self.slide} s, watermark {self.delay} s"
 
 
 def word_counts(lines: DataFrame) -> DataFrame:
-    """Return the count of every word; ``lines`` has ``value``, null for a tombstone."""
-    # What is observed is not pruned: without this, the time of each line would be worked out for nothing.
+    """Return the count of every word. ``lines`` has the column ``value``, which is null for a tombstone."""
+    # Observed columns are not pruned. Without this select, the unused time of each line would be parsed.
     return _counted(words(_observed(lines.select("value")), "value")).groupBy("word").count()
 
 
@@ -56,16 +56,16 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windo
     Parameters
     ----------
     lines
-        ``value``, and ``timestamp``, null where a line has no time.
+        The columns ``value``, ``text`` and ``timestamp``, which is null for a line without a time.
     watermark
-        Time (ms since 1970) up to which all lines were taken to be there, by what was read so far.
+        The watermark (ms since 1970) of the lines that were read before.
     windows
-        How they lie.
+        The windows.
 
     Notes
     -----
-    Late lines are found here and not by Spark, which counts what it drops after a partial aggregation: groups, not
-    lines. What is kept here Spark never drops, since its own watermark is never ahead of this one.
+    Late lines are dropped here and not by Spark. Spark counts dropped rows after a partial aggregation, so it would
+    count groups and not lines. Spark drops no further lines, since its own watermark is never ahead of this one.
     """
     from pyspark.sql import functions as sf
 
@@ -90,9 +90,9 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windo
 
 
 def words(lines: DataFrame, column: str) -> DataFrame:
-    """Return a row per word of a column: what stands between single spaces, empty ones dropped.
+    """Split a column at single spaces, and return a row for each word that is not empty.
 
-    Bytes that are no UTF-8 become U+FFFD, since no reader of the counts could read them.
+    Bytes that are not UTF-8 become U+FFFD, since readers of the counts could not read them.
     """
     from pyspark.sql import functions as sf
 
@@ -102,7 +102,7 @@ def words(lines: DataFrame, column: str) -> DataFrame:
 
 
 def _observed(lines: DataFrame, *more: Column) -> DataFrame:
-    """Count lines, those without a value, and those that are no UTF-8, in the pass itself."""
+    """Observe the numbers of lines, of lines without a value, and of lines that are not UTF-8."""
     from pyspark.sql import functions as sf
 
     return lines.observe(

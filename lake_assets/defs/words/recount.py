@@ -1,4 +1,4 @@
-"""The batch answer to what the stream counts: all lines up to a position, counted anew by Spark's RDD API."""
+"""A batch count, with Spark's RDD API, of the lines that the stream has counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def pairs(lines: DataFrame) -> RDD[tuple[str, int]]:
-    """Return each word of each line with a one."""
+    """Return each word of each line, paired with 1."""
     from pyspark.sql import functions as sf
 
     texts = lines.select(sf.make_valid_utf8(sf.col("value").cast("string"))).where(sf.col("value").isNotNull())
@@ -19,22 +19,31 @@ def pairs(lines: DataFrame) -> RDD[tuple[str, int]]:
 
 
 def by_reducing(lines: DataFrame) -> RDD[tuple[str, int]]:
-    """Count words with `reduceByKey`: each partition adds up its own, and what is shuffled is a row per word."""
+    """Count words with `reduceByKey`: each partition adds up its words, and one row per word is shuffled."""
     return pairs(lines).reduceByKey(add)
 
 
 def by_grouping(lines: DataFrame) -> RDD[tuple[str, int]]:
-    """Count words with `groupByKey`: every single one is shuffled, and a word's are held in memory at once."""
+    """Count words with `groupByKey`: every occurrence is shuffled, and all those of a word are in memory at once."""
     return pairs(lines).groupByKey().mapValues(sum)
 
 
 def differences(lines: DataFrame, counts: DataFrame, limit: int = 20) -> tuple[int, list[tuple[str, int, int]]]:
-    """Recount lines, and compare with counts that were kept.
+    """Count lines again, and compare the result with stored counts.
+
+    Parameters
+    ----------
+    lines
+        The lines.
+    counts
+        The stored counts.
+    limit
+        Maximal number of examples.
 
     Returns
     -------
     tuple
-        Number of words that differ, and some of them: word, as kept, as recounted.
+        Number of words that differ, and examples: word, stored count, new count.
     """
     from pyspark.sql import functions as sf
 

@@ -1,4 +1,4 @@
-"""Resources of words."""
+"""The resources of the domain `words`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lake_assets.settings import KafkaSettings
 
 
 def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what delivers published word counts."""
+    """Return the outbox of published word counts."""
     return {"words_outbox": words_outbox(shared["kafka"])}
 
 
@@ -24,18 +24,18 @@ def spark_reads_kafka() -> bool:
 
 
 def words_outbox(kafka: KafkaResource) -> OutboxResource:
-    """Return what delivers published word counts; nothing is opened before it is used.
+    """Return the outbox of published word counts. Nothing is opened yet.
 
     Parameters
     ----------
     kafka
-        How Kafka is reached.
+        Connection settings of Kafka.
     """
     return OutboxResource(address=words_outbox_address(), kafka=kafka, key_field="word", value_field="count")
 
 
 def words_outbox_address() -> str:
-    """Return where published word counts are delivered: a topic's address, or the path of a file."""
+    """Return the output of published word counts: the URL of a topic, or the path of a file."""
     address = WordsSettings.read().sink
     if not address and environments.has_server():
         return f"kafka://{KafkaSettings.read().servers}/testConsumer"

@@ -1,12 +1,12 @@
-"""Columns of the counts, as Dagster's UI shows them."""
+"""The columns of the counts for Dagster's UI."""
 
 from __future__ import annotations
 
 from dagster import TableColumn, TableColumnConstraints, TableSchema
 
 _KEY = TableColumnConstraints(nullable=False)
-_WORD = TableColumn("word", "string", "What stands between two spaces.", _KEY)
-_COUNT = TableColumn("count", "bigint", "How often it stood there.", _KEY)
+_WORD = TableColumn("word", "string", "A word, as separated by spaces.", _KEY)
+_COUNT = TableColumn("count", "bigint", "Number of its occurrences.", _KEY)
 
 
 def counts_schema() -> TableSchema:
@@ -18,8 +18,8 @@ def windowed_schema() -> TableSchema:
     """Return the columns of `word_counts_windowed`."""
     return TableSchema(
         [
-            TableColumn("window_start", "timestamp", "Beginning of the window, UTC.", _KEY),
-            TableColumn("window_end", "timestamp", "Its end, which is not in it.", _KEY),
+            TableColumn("window_start", "timestamp", "Start of the window, UTC.", _KEY),
+            TableColumn("window_end", "timestamp", "End of the window (exclusive), UTC.", _KEY),
             _WORD,
             _COUNT,
         ]

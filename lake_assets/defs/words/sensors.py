@@ -1,4 +1,4 @@
-"""Sensors of the stream of words: a run is requested when enough is unread, or has been for long enough."""
+"""The sensors of the stream of words. They request a run when there are enough unread lines, or old ones."""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -35,16 +35,16 @@ from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import StreamSource, StreamSourceError
 
 STREAM = "word_counts"
-"""The stream whose published position counts; that of the windows is published with it."""
+"""The stream whose published position is used. The windowed counts are published together with it."""
 
 DEADLINE = 5.0
-"""Seconds that Kafka may take for one answer; Dagster gives a tick 60."""
+"""Seconds for an answer of Kafka. A tick of Dagster may take 60 s."""
 
 AGES_UNTIL = 15.0
-"""Seconds after which no further partition is asked how old its oldest unread line is."""
+"""Seconds after which the oldest unread lines of further partitions are not looked up."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
-"""Seconds until a run is requested again that changed nothing: doubled each time, up to the second."""
+"""First and longest pause in seconds after a run that published nothing. The pause doubles each time."""
 
 INTERVAL = 5
 
@@ -96,16 +96,16 @@ def new_text_files(
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What a source has and the published counts lack.
+    """The unread data of a source.
 
     Parameters
     ----------
     number, what
-        How many lines, or files.
+        Number of unread lines or files, and which of the two.
     id
-        The source's id at the time it was asked.
+        The current id of the source.
     oldest
-        Asks for the time of the oldest; None where the source does not know it.
+        Returns the time of the oldest unread one, or None if it is not known.
     """
 
     number: int
@@ -116,16 +116,16 @@ class Unread:
 
 @dataclass(slots=True)
 class _Waiting:
-    """What the cursor remembers while the published position stays the same.
+    """The content of the cursor as long as the published position stays the same.
 
     Parameters
     ----------
     position
         Fingerprint of the published position.
     since
-        When something unread was first seen; seconds since 1970, as the next.
+        When unread data were first seen, in seconds since 1970.
     requests, requested
-        Runs requested since, and the time of the last request.
+        Number of runs requested since, and the time of the last request in seconds since 1970.
     """
 
     position: str
@@ -157,16 +157,16 @@ def _tick(
         waiting.since = None
         return _skipped(waiting, f"Every {unread.what} of {source.name} is published.")
     waiting.since = waiting.since or now
-    told = f"{unread.number} {unread.what}(s) of {source.name} are unread"
+    summary = f"{unread.number} {unread.what}(s) of {source.name} are unread"
     if waiting.requests:
-        # A run that failed, or found less than it seemed, is not asked for again at every tick.
+        # A run that failed, or found nothing to read, is not requested again at every tick.
         pause = min(FIRST_PAUSE * 2.0 ** (waiting.requests - 1), LONGEST_PAUSE)
         left = waiting.requested + pause - now
-        # A clock that was set back is no reason to wait longer.
+        # Do not wait longer if the clock was set back.
         if 0 < left <= pause:
             return _skipped(
                 waiting,
-                f"{told}, but {waiting.requests} run(s) requested since published nothing: see why. The next one is "
+                f"{summary}, but {waiting.requests} run(s) requested since published nothing: see why. The next one is "
                 f"requested in {left:.0f} s; at once when this sensor's cursor is reset.",
             )
     settings = WordsSettings.read()
@@ -176,17 +176,19 @@ def _tick(
         if age < limit and (oldest := unread.oldest(now - limit)) is not None:
             age = max(age, now - oldest.timestamp())
         if age < limit:
-            return _skipped(waiting, f"{told}, the oldest for {age:.0f} s: fewer and younger than a run is made for.")
+            return _skipped(
+                waiting, f"{summary}, the oldest for {age:.0f} s: fewer and younger than a run is made for."
+            )
     waiting.requests += 1
     waiting.requested = now
-    # No run key: after a run that failed another one may be requested for the same lines.
+    # No run key, since after a failed run another one may be requested for the same lines.
     return SensorResult([RunRequest(tags={"words/unread": str(unread.number)})], cursor=_cursor(waiting))
 
 
 def _in_flight(instance: DagsterInstance) -> str | None:
-    """Return a run that reads the stream, or is about to.
+    """Return an unfinished run that reads the stream, or None.
 
-    One whose process was killed Dagster would take for running for ever, and keep the pool for it: it is told.
+    A run whose process was killed is reported to Dagster as failed. Otherwise it would occupy the pool for ever.
     """
     ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
     unfinished = RunsFilter(statuses=[status for status in DagsterRunStatus if status not in ended])
@@ -218,7 +220,7 @@ def _skipped(waiting: _Waiting, why: str) -> SensorResult:
 def _unread_lines(source: KafkaSource, position: Position | None) -> Unread:
     state = source.state()
     read = position.offsets if position is not None else {}
-    # Of a partition that was never read all is unread; what was deleted unread is not there to be read any more.
+    # A new partition is read from its beginning. Records that were deleted before they were read are skipped.
     begins = {part: max(read.get(str(part), 0), earliest) for part, earliest in state.earliest.items()}
     lag = {part: state.latest[part] - begin for part, begin in begins.items() if state.latest[part] > begin}
 
@@ -229,23 +231,23 @@ def _unread_lines(source: KafkaSource, position: Position | None) -> Unread:
 
 
 def _oldest_line(source: KafkaSource, begins: dict[int, int], enough: float) -> datetime | None:
-    """Return the time of the oldest record at the given offsets; one partition after the other is asked.
+    """Return the time of the oldest record at the given offsets, looking up one partition after the other.
 
-    The first that is older than ``enough`` (seconds since 1970) is the answer. Where Kafka is slow, that of some
-    partitions must do: that something is unread the sensor itself remembers.
+    The first time that is older than ``enough`` (seconds since 1970) is returned. If Kafka is slow, only some
+    partitions are looked up, which is enough because the cursor stores since when there are unread lines.
     """
     from lake_assets.kafka.errors import KafkaFailure
 
-    until = time.monotonic() + AGES_UNTIL
+    deadline = time.monotonic() + AGES_UNTIL
     found: datetime | None = None
     for partition, offset in begins.items():
-        if time.monotonic() > until or (found is not None and found.timestamp() <= enough):
+        if time.monotonic() > deadline or (found is not None and found.timestamp() <= enough):
             break
         try:
-            told = source.cluster.timestamp_at(source.address.topic, partition, offset)
+            moment = source.cluster.timestamp_at(source.address.topic, partition, offset)
         except KafkaFailure as error:
             raise StreamSourceError(str(error)) from error
-        found = told if found is None or (told is not None and told < found) else found
+        found = moment if found is None or (moment is not None and moment < found) else found
     return found
 
 

@@ -1,4 +1,4 @@
-"""Settings of words."""
+"""The settings of the domain `words`."""
 
 from __future__ import annotations
 
@@ -20,53 +20,53 @@ class WordsSettings(Settings):
         description="Where lines of text come from: kafka://host:port/topic, or a folder; a small sample if empty.",
     )
     csv: bool = Field(
-        False, validation_alias="WORDS_CSV", description="Whether word counts are kept as CSV, too: true or false."
+        False, validation_alias="WORDS_CSV", description="Whether word counts are also stored as CSV: true or false."
     )
     state_store: Literal["hdfs", "rocksdb"] = Field(
         "hdfs",
         validation_alias="WORDS_STATE_STORE",
-        description="State of new word counts: hdfs (in Spark's memory, kept in files) or rocksdb.",
+        description="State store of new word counts: hdfs (in Spark's memory, saved to files) or rocksdb.",
     )
     window: int = Field(
         60,
         validation_alias="WORDS_WINDOW",
         ge=1,
         le=_YEAR,
-        description="Seconds of a window of word_counts_windowed.",
+        description="Length in seconds of the windows of word_counts_windowed.",
     )
     slide: int | None = Field(
         None,
         validation_alias="WORDS_SLIDE",
         ge=1,
         le=_YEAR,
-        description="Seconds from one window's beginning to the next's, at most WORDS_WINDOW; WORDS_WINDOW if empty.",
+        description="Seconds between the starts of two windows, at most WORDS_WINDOW; WORDS_WINDOW if empty.",
     )
     watermark: int = Field(
         600,
         validation_alias="WORDS_WATERMARK",
         ge=0,
         le=_YEAR,
-        description="Seconds that a line may be behind the newest and still count.",
+        description="Seconds by which a line may be older than the newest one and still be counted.",
     )
     lag_lines: int = Field(
         1,
         validation_alias="WORDS_LAG_LINES",
         ge=1,
         le=10**12,
-        description="Unread lines of a topic, or files of a folder, for which a sensor requests a run at once.",
+        description="Unread lines of a topic, or files of a folder, at which a sensor requests a run at once.",
     )
     lag_seconds: float = Field(
         10,
         validation_alias="WORDS_LAG_SECONDS",
         ge=0,
         le=_YEAR,
-        description="Age in seconds of the oldest unread line, or file, for which it requests one, too.",
+        description="Age in seconds of the oldest unread line or file at which a sensor requests a run.",
     )
     sink: str = Field(
         "",
         validation_alias="WORDS_SINK",
         description=(
-            "Where published word counts are delivered: kafka://host:port/topic, or a file; the environment's if empty."
+            "Output for published word counts: kafka://host:port/topic, or a file; the environment's if empty."
         ),
     )
 

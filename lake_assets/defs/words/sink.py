@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one run delivered.
+    """The deliveries of a run.
 
     Parameters
     ----------
     from_commit, to_commit
-        The commit that the output held before, and the one that it holds now.
+        The commit that the output reflected before, and the one that it reflects now.
     anew
-        Whether what the output held was unknown, so that all counts were sent.
+        Whether all counts were sent, because the content of the output was not known.
     commits, updates, gone
-        How many commits and updates; how many of these say that a word is gone.
+        Number of commits, of updates, and of updates for removed words.
     """
 
     from_commit: str | None
@@ -41,7 +41,7 @@ class Delivery:
     gone: int = 0
 
     def describe(self) -> str:
-        """Return it in words."""
+        """Return a description."""
         if self.from_commit == self.to_commit:
             return f"nothing to deliver: the output holds {self.to_commit} already"
         what = f"{self.updates} update(s) of {self.commits} commit(s), {self.gone} of words that are gone"
@@ -53,14 +53,21 @@ class Delivery:
 
 
 def deliver(lake: Lake, sender: "Sender") -> Delivery:
-    """Bring an output to ``main``'s head, a transaction for each commit that changed the counts.
+    """Update an output to ``main``'s head, with one transaction for each commit that changed the counts.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    sender
+        The sender of the output's outbox.
 
     Raises
     ------
     OutboxError
-        It failed; what was committed until then stays, and the next delivery goes on from there.
+        The delivery failed. Committed transactions stay, and the next delivery continues after them.
     """
-    # DuckDB is loaded here only.
+    # Imported here, since DuckDB takes time to load.
     from lake_assets.defs.words.changed import changed_words
 
     from_commit = sender.delivered
@@ -71,7 +78,7 @@ def deliver(lake: Lake, sender: "Sender") -> Delivery:
     for publication in found:
         sender.deliver(publication.commit, tally.counted(changed_words(lake, publication.before, publication.commit)))
     if sender.delivered != to_commit:
-        # Nothing to send, but the next delivery needs not look at these commits again.
+        # Nothing to send, but the marker saves the next delivery from comparing these commits again.
         sender.deliver(to_commit, ())
     anew = from_commit is not None and any(publication.before is None for publication in found)
     return Delivery(from_commit, to_commit, anew, len(found), tally.updates, tally.gone)
@@ -100,9 +107,9 @@ class _Tally:
 def word_counts_topic(
     context: AssetExecutionContext, lake: LakeResource, words_outbox: OutboxResource
 ) -> MaterializeResult[Any]:
-    """Each published change of a word's count, sent once and in the order of commits: a sink.
+    """A sink that sends each published change of a word's count exactly once, in commit order.
 
-    After a rollback the restored counts are sent, and a null for a word that is gone.
+    After a rollback the restored counts are sent, and a null for each removed word.
     """
     from lake_assets.outbox.contract import OutboxError
 

@@ -1,4 +1,4 @@
-"""Where lines of text come from: a Kafka topic, or a folder of files that keeps growing."""
+"""The source of lines of text: a Kafka topic, or a growing folder of files."""
 
 from __future__ import annotations
 
@@ -25,16 +25,23 @@ if TYPE_CHECKING:
     from lake_assets.streaming.position import Position
 
 SAMPLE = Path(__file__).parent / "sample"
-"""The small text that the project ships."""
+"""The sample text of the project."""
 
 
 def open_source(text: str, kafka: KafkaResource) -> StreamSource:
-    """Return the source that a setting names.
+    """Return the source of a setting.
+
+    Parameters
+    ----------
+    text
+        ``kafka://host:port/topic``, or a folder. Empty for the sample text.
+    kafka
+        Connection settings of Kafka.
 
     Raises
     ------
     StreamSourceError
-        It is neither ``kafka://host:port/topic`` nor a folder.
+        The setting is neither the URL of a topic nor a folder.
     """
     if not text:
         return FolderSource(SAMPLE)
@@ -52,7 +59,7 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
 
 @dataclass(frozen=True)
 class KafkaSource:
-    """A topic; a record's value is a line, its time that of the record."""
+    """A topic. Each record is a line, with the record's value and time."""
 
     address: TopicAddress
     cluster: KafkaCluster
@@ -68,7 +75,7 @@ class KafkaSource:
         return self.state().id
 
     def state(self) -> TopicState:
-        """Ask the servers for the topic.
+        """Return the state of the topic.
 
         Raises
         ------
@@ -83,18 +90,18 @@ class KafkaSource:
             raise StreamSourceError(str(error)) from error
 
     def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
-        """Return the topic from its beginning as a stream; the checkpoint tells where to go on."""
+        """Return the topic as a stream. It starts at the beginning, or after the checkpoint's position."""
         options = {
             "startingOffsets": "earliest",
             "failOnDataLoss": str(fail_on_data_loss).lower(),
-            # A topic of one partition is read by all cores, too.
+            # So that all cores read a topic with a single partition, too.
             "minPartitions": str(session.sparkContext.defaultParallelism),
         }
         reader = session.readStream.format("kafka").options(**self._options, **options)
         return reader.load().selectExpr(*_COLUMNS)
 
     def passed_over(self) -> Sequence[str]:
-        """Return nothing: a record is a line, whatever is in it."""
+        """Return an empty tuple: every record is a line."""
         return ()
 
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
@@ -106,7 +113,7 @@ class KafkaSource:
         return session.read.format("kafka").options(**self._options, **options).load().selectExpr(*_COLUMNS)
 
     def loss(self, position: Position, checkpoint: Path) -> Loss:
-        """Return the offsets after a position that the topic has deleted unread."""
+        """Return the offsets after a position that the topic has deleted before they were read."""
         del checkpoint
         state = self.state()
         lost = {
@@ -114,7 +121,7 @@ class KafkaSource:
             for part, offset in position.offsets.items()
             if state.earliest.get(int(part), offset) > offset
         }
-        # A partition that appeared since is read from offset 0 on.
+        # A new partition is read from offset 0.
         lost |= {
             str(part): earliest
             for part, earliest in state.earliest.items()
@@ -128,12 +135,12 @@ class KafkaSource:
         deadline = round(self.cluster.deadline * 1000)
         return {
             **self.cluster.spark_options(),
-            # Spark asks three times before it fails, a minute each unless told, and waits two minutes for records.
+            # By default Spark tries three times, a minute each, and waits two minutes for records.
             "kafka.default.api.timeout.ms": str(deadline),
             "kafka.request.timeout.ms": str(deadline),
             "kafkaConsumer.pollTimeoutMs": str(3 * deadline),
             "subscribe": self.address.topic,
-            # What a producer aborted is no line.
+            # Records of aborted transactions are not lines.
             "kafka.isolation.level": "read_committed",
         }
 
@@ -143,7 +150,7 @@ _COLUMNS = ("value", "timestamp", "value AS text")
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of text files; each is read once, as a whole, and may not grow after that."""
+    """A folder of text files. Each file is read once and as a whole, and must not change afterwards."""
 
     folder: Path
 
@@ -154,7 +161,7 @@ class FolderSource:
 
     @property
     def id(self) -> str:
-        """The folder: its files are known by their paths."""
+        """URL of the folder. Its files are identified by their paths."""
         if not self.folder.is_dir():
             raise StreamSourceError(f"WORDS_SOURCE: there is no folder {str(self.folder)!r}; make it, or name another")
         return f"file://{self.folder}"
@@ -165,12 +172,12 @@ class FolderSource:
         if not can_be_escaped(self.name):
             what = f"Spark reads no folder with both ':' and a wildcard in {self.name!r}"
             raise StreamSourceError(f"WORDS_SOURCE: {what}; rename it")
-        # A file is new if it was never read, however old it says that it is.
+        # A file that was never read is new, even if its modification time is old.
         reader = session.readStream.option("recursiveFileLookup", "true").option("maxFileAge", "36500d")
         return _dated(reader.format("text").schema("value STRING").load(file_uri(self.folder)))
 
     def passed_over(self) -> Sequence[str]:
-        """Return the files and folders whose names Spark does not read; all others it does."""
+        """Describe the files and folders that Spark ignores because of their names."""
         return [f"{show(path)}: {why}; rename it" for path, why in self._walk() if why]
 
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
@@ -179,7 +186,7 @@ class FolderSource:
 
         del position
         paths = list(_files_read(checkpoint))
-        # Given several paths as named, Spark reads each of them as often as there are paths.
+        # With this option and n paths, Spark would read each path n times. So these are read one by one.
         odd = [path for path in paths if not can_be_escaped(path)]
         frames = [session.read.options(**AS_NAMED).text(f"file://{path}") for path in odd]
         if len(odd) < len(paths):
@@ -187,30 +194,30 @@ class FolderSource:
         return _dated(reduce(DataFrame.union, frames, session.createDataFrame([], "value STRING")))
 
     def loss(self, position: Position, checkpoint: Path) -> Loss:
-        """Return the files that were written to after they were read: Spark would never see their new lines."""
+        """Return the files that were changed after they were read. Spark would never see their new lines."""
         del position
         changed: list[str] = []
         for path, modified in _files_read(checkpoint).items():
             try:
                 now = Path(path).stat().st_mtime_ns // 1_000_000
             except OSError:
-                continue  # Read and counted; nobody needs it any more.
+                continue  # It was read, and may be deleted.
             if now > modified:
                 changed.append(f"{path} was changed after it was read")
         return Loss(0, tuple(sorted(changed)))
 
     def files(self) -> dict[str, float]:
-        """Return the files that Spark would read, subfolders' included: path to time of change (s since 1970)."""
+        """Return the files that Spark would read, also in subfolders: path to modification time (s since 1970)."""
         found: dict[str, float] = {}
         for path, why in self._walk():
-            # What goes away meanwhile is not there.
+            # A file may be deleted meanwhile.
             with suppress(OSError):
                 if not why:
                     found[str(path)] = path.stat().st_mtime
         return found
 
     def _walk(self) -> Iterator[tuple[Path, str | None]]:
-        """Yield files, and why Spark does not read each; of a folder that it does not read, the folder alone."""
+        """Yield each file with the reason why Spark ignores it, or None. An ignored folder is yielded as a whole."""
         for root, folders, names in os.walk(self.folder):
             for name in sorted([*folders, *names]):
                 why = unread(name)
@@ -220,7 +227,7 @@ class FolderSource:
 
 
 def unread(name: str) -> str | None:
-    """Return why Spark does not read a file or folder of that name; None where it does."""
+    """Return why Spark ignores a file or folder of a name. None if Spark reads it."""
     if name.startswith(".") or (name.startswith("_") and "=" not in name):
         return f"Spark passes over names that begin with {name[0]!r}"
     if name.endswith("._COPYING_"):
@@ -233,12 +240,12 @@ def unread(name: str) -> str | None:
 
 
 def show(path: Path) -> str:
-    """Return a path as one line of text, whatever bytes are in it."""
+    """Return a path as one line of printable text."""
     return repr(os.fsencode(path).decode(errors="backslashreplace"))
 
 
 def _dated(frame: DataFrame) -> DataFrame:
-    """Add the time that a line begins with, null where it begins with none, and its text after that."""
+    """Add the time at the beginning of a line, or null, and the rest of the line as text."""
     from pyspark.sql import functions as sf
 
     time = sf.regexp_extract("value", _ISO_TIME, 1)
@@ -252,12 +259,12 @@ _ISO_TIME = r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+
 
 
 def files_read(filesystem: FileSystem, log: str) -> dict[str, int]:
-    """Return the files that a folder's stream has read: path to the time (ms since 1970) they had then.
+    """Return the files that a folder's stream has read: path to the modification time (ms since 1970) at that moment.
 
     Parameters
     ----------
     filesystem, log
-        Where the checkpoint's ``sources/0`` is; there may be none yet.
+        Place of the checkpoint's folder ``sources/0``, which may not exist yet.
     """
     from pyarrow.fs import FileSelector
 
@@ -265,7 +272,7 @@ def files_read(filesystem: FileSystem, log: str) -> dict[str, int]:
     newest = -1
     for file in filesystem.get_file_info(FileSelector(log, allow_not_found=True)):
         number, _, suffix = file.base_name.partition(".")
-        # Every tenth file of the log holds all before it.
+        # Every tenth file of the log contains all entries before it.
         if number.isdigit() and suffix in ("", "compact"):
             batches[int(number)] = file.path
             newest = max(newest, int(number)) if suffix else newest

@@ -1,4 +1,4 @@
-"""The embedded lake backend; imported where it is used, since pygit2 is not free."""
+"""The embedded lake backend. Import it only when it is used, since importing pygit2 takes time."""
 
 from lake_assets.lake.embedded.repository import EmbeddedLake
 

@@ -1,4 +1,4 @@
-"""Commits: made, read, and asked for what they hold."""
+"""Git commits: creating and reading them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.trees import Node, Trees
 
 ATTRIBUTES = ".gitattributes"
-"""Stands in the root of every commit, so that git-lfs knows the data files; no path of the lake."""
+"""A file in the root of every commit that marks the data files for git-lfs. It is not part of the lake."""
 
 
 def describe(commit: GitCommit) -> Commit:
-    """Return a Git commit as the contract has it."""
+    """Return a Git commit as a :class:`Commit` of the contract."""
     text = trailers.parse(commit.message)
     when = datetime.fromtimestamp(commit.commit_time, timezone.utc)
     return Commit(str(commit.id), tuple(map(str, commit.parent_ids)), text.message, text.metadata, when)
@@ -42,9 +42,9 @@ class Commits:
         metadata: Mapping[str, str],
         replaces: Iterable[str] = (),
     ) -> GitCommit:
-        """Store a commit; no branch moves."""
-        # The project's own identity: the lake must not depend on somebody's Git configuration.
-        # No commit is dated before its parents, whatever the clock does: history is read in the order of its dates.
+        """Store a commit. No branch moves."""
+        # A fixed author, so that the lake does not depend on a user's Git configuration.
+        # A commit is never dated before its parents, even if the clock is wrong: history is read in order of dates.
         now = max([int(time.time()), *(parent.commit_time for parent in parents)])
         author = pygit2.Signature("lake_assets", "lake_assets@localhost", now, 0)
         text = trailers.render(message, metadata, replaces)
@@ -53,18 +53,18 @@ class Commits:
         return self._objects.write_commit(author, text, tree, ids)
 
     def root(self, commit: GitCommit) -> Node:
-        """Return the whole tree of a commit."""
+        """Return the root tree of a commit."""
         return Node(commit.tree_id.raw, is_folder=True)
 
     def node(self, commit: GitCommit, path: str) -> Node | None:
-        """Return what a commit holds at a path, or None; a lake without data holds nothing at ``""``."""
+        """Return a commit's node at a path, or None. A lake without data has no node at ``""``."""
         root = self.root(commit)
         if not path and self._trees.entries(root).keys() <= {ATTRIBUTES}:
             return None
         return self._trees.find(root, path)
 
-    def replaced(self, since: GitCommit, until: GitCommit) -> set[str]:
-        """Return the folders that commits in ``until`` but not in ``since`` replaced as wholes."""
-        walker = self._repository.walk(until.id, SortMode.NONE)
-        walker.hide(since.id)
+    def replaced(self, from_commit: GitCommit, to_commit: GitCommit) -> set[str]:
+        """Return the folders that were replaced as a whole by commits of ``to_commit`` but not of ``from_commit``."""
+        walker = self._repository.walk(to_commit.id, SortMode.NONE)
+        walker.hide(from_commit.id)
         return {folder for commit in walker for folder in trailers.parse(commit.message).replaces}

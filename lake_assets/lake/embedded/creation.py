@@ -1,4 +1,4 @@
-"""Opening the lake's Git repository, and making it where there is none."""
+"""Opening the lake's Git repository, and creating it if it does not exist."""
 
 from __future__ import annotations
 
@@ -22,20 +22,27 @@ _LFS = b"* filter=lfs diff=lfs merge=lfs -text\n"
 
 
 def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
-    """Open the repository at ``git_dir``; where there is none, make one with ``main`` and its root commit.
+    """Open the repository at ``git_dir``. If it does not exist, create it with ``main`` and its root commit.
 
-    It is built aside, synced and renamed into place, so another process sees a whole repository or none, and of
-    two that make it at once both open the first.
+    A new repository is built in a temporary folder, synced and renamed into place. So other processes see a complete
+    repository or none. If two processes create it at once, both open the one that was renamed first.
+
+    Parameters
+    ----------
+    git_dir
+        The folder of the repository.
+    scratch
+        Where it is built.
 
     Raises
     ------
     OSError
         The folder cannot be made.
     pygit2.GitError
-        What stands there is no repository.
+        The folder is not a Git repository.
     """
     _ignore_user_settings()
-    # Objects and refs: libgit2 syncs a file before it names it, and the folder that it names it in after.
+    # For objects and refs, libgit2 then syncs a file before it renames it, and the folder afterwards.
     pygit2.settings.enable_fsync_gitdir(True)
     if not git_dir.exists():
         sync_names = new_names(git_dir.parent)
@@ -55,7 +62,7 @@ def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
 
 
 def format_of(repository: pygit2.Repository) -> int:
-    """Return the number of a lake's format, which stands in the repository's configuration."""
+    """Return the number of a lake's format, which is stored in the repository's configuration."""
     for entry in repository.config:
         if entry.name == _FORMAT:
             return int(entry.value or FIRST)
@@ -63,25 +70,25 @@ def format_of(repository: pygit2.Repository) -> int:
 
 
 def set_format(repository: pygit2.Repository, number: int) -> None:
-    """Say that a lake has this format."""
+    """Store the number of a lake's format."""
     repository.config[_FORMAT] = number
 
 
 def _ignore_user_settings() -> None:
-    """Let nothing in a user's or machine's Git configuration change what the lake does, or break it."""
+    """Ignore the user's and the machine's Git configuration, which could change or break the lake."""
     for level in (ConfigLevel.GLOBAL, ConfigLevel.XDG, ConfigLevel.SYSTEM):
         pygit2.settings.search_path[level] = ""
-    # A lake in a container or on a shared mount often belongs to another user.
+    # A lake in a container or on a shared mount often has another owner.
     pygit2.settings.owner_validation = False
 
 
 def _create(git_dir: Path) -> None:
     repository = pygit2.init_repository(str(git_dir), bare=True, initial_head=MAIN)
-    # Commits of deleted branches stay readable by id, whatever maintenance somebody runs.
+    # Commits of deleted branches stay readable by id, even if somebody runs Git's own maintenance.
     repository.config["gc.auto"] = 0
     repository.config["gc.pruneExpire"] = "never"
     set_format(repository, FORMAT)
-    # What somebody writes here by plain Git is synced as ours is.
+    # What somebody writes here with plain Git is synced, too.
     repository.config["core.fsync"] = "all"
     make_folder(git_dir / "lfs" / "objects")
     objects = GitObjects(repository)

@@ -1,8 +1,8 @@
-"""Syncing: what is to outlive a power loss is on disk, files and the folders that name them.
+"""Syncing to disk, so that committed data survive a power loss.
 
-The order is the same everywhere: the bytes of a file are synced before it gets its name, its folders before a
-ref that reaches it moves, the ref's own file and folder before the call returns. So no name ever stands for
-half of a file, and no ref for what is not there.
+The order is the same everywhere. The bytes of a file are synced before it is renamed to its final name. Its folders are
+synced before a ref that reaches it moves. The ref's own file and folder are synced before the call returns. So a name
+never refers to an incomplete file, and a ref never refers to a missing object.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 WORKERS = 16
-"""Threads that sync at once: they wait for the disk, which writes out together what is asked for together."""
+"""Threads that sync at the same time. They only wait for the disk, which combines concurrent requests."""
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Do work that waits for the disk on several items at once; the results in their order."""
+    """Call a function that waits for the disk for several items in parallel. Results keep the order of the items."""
     items = list(items)
     if len(items) <= 1:
         return [work(item) for item in items]
@@ -31,7 +31,7 @@ def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on disk."""
+    """Wait until a file's bytes, or a folder's entries, are on disk."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
@@ -40,17 +40,17 @@ def sync(path: Path) -> None:
 
 
 def sync_all(paths: Iterable[Path]) -> None:
-    """Sync files and folders, each once."""
+    """Sync files and folders, each of them once."""
     in_parallel(sync, dict.fromkeys(paths))
 
 
 def sync_tree(folder: Path, *, files: bool) -> None:
-    """Sync a folder with all folders below it, and its files, too, if they may be new."""
+    """Sync a folder with all folders below it, and with their files if ``files``."""
     found = [(Path(root), names) for root, _, names in os.walk(folder)]
     sync_all([path / name for path, names in found for name in names if files] + [path for path, _ in found])
 
 
 def new_names(folder: Path) -> Callable[[], None]:
-    """Return what syncs the names of a folder that is about to be made, and of its parents as far as they are new."""
+    """Return a function that syncs the entries of a folder that is about to be created, and of its new parents."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     return partial(sync_all, [folder.parent, *(path.parent for path in missing)])

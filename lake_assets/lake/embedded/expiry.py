@@ -1,7 +1,7 @@
-"""Expiring: data objects that only old commits hold are removed; the commits, their trees and pointers stay.
+"""Expiry: data objects that only old commits hold are removed. The commits, their trees and pointers stay.
 
-What was removed is written down first, so that it is told from what is damaged ever after. Bytes that are written
-again are there again, in every commit that holds them.
+Removed objects are recorded first, so that they can be distinguished from damage later. If the same bytes are written
+again, they are available again in every commit that holds them.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from lake_assets.lake.embedded.refs import Refs
 
 
 class ExpiryRecord:
-    """The record of what expired: a line a data object, with the time."""
+    """The record of expired data objects: one line for each, with the time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def when(self, sha256: str) -> str | None:
-        """Return when an object expired last, or None where it never did."""
+        """Return when an object last expired, or None if it never did."""
         with suppress(FileNotFoundError), self._path.open() as lines:
             found = [line.split() for line in lines if line.startswith(sha256)]
             return found[-1][1] if found else None
         return None
 
     def note(self, objects: Iterable[str], now: datetime) -> None:
-        """Write down objects that are about to be removed; synced when it returns."""
+        """Record objects that are about to be removed. The record is synced on return."""
         with self._path.open("ab") as file:
             file.write("".join(f"\n{name} {now:%Y-%m-%dT%H:%M:%SZ}\n" for name in objects).encode())
             file.flush()
@@ -46,7 +46,7 @@ class ExpiryRecord:
 
 
 class UnknownPrefixError(Exception):
-    """Nothing that the lake has ever held lies at prefixes that are to be kept: what was meant would go for ever."""
+    """No commit has ever had data at a prefix that is to be kept. It may be misspelt, so nothing is removed."""
 
     def __init__(self, prefixes: Sequence[str]) -> None:
         self.prefixes = prefixes
@@ -54,8 +54,8 @@ class UnknownPrefixError(Exception):
 
 
 @dataclass(slots=True)
-class _Looked:
-    """What a look found: where refs were, all commits, and what those hold and what of it is needed."""
+class _Survey:
+    """The state of the lake: the heads of refs, all commits, the objects they hold, and those that are needed."""
 
     heads: set[pygit2.Oid]
     history: set[pygit2.Oid]
@@ -64,7 +64,7 @@ class _Looked:
 
 
 class Expiry:
-    """What expires the data of one lake."""
+    """Expires the data of one lake."""
 
     def __init__(
         self,
@@ -86,52 +86,54 @@ class Expiry:
         self,
         before: datetime,
         keep: Iterable[GitCommit],
-        since: Iterable[GitCommit],
+        from_commits: Iterable[GitCommit],
         prefixes: Iterable[str],
         yes: bool,
     ) -> Removable:
-        """Find what expires, and remove it if ``yes``; see :meth:`EmbeddedLake.expire`."""
-        looked = self._look(before, list(keep), list(since), list(prefixes))
+        """Find the data that expire, and remove them if ``yes``; see :meth:`EmbeddedLake.expire`."""
+        survey = self._survey(before, list(keep), list(from_commits), list(prefixes))
         if not yes:
-            return _summary(self._found(looked))
-        # No ref moves meanwhile, so that none comes to need what is about to go.
-        with self._refs.still():
-            self._look_again(looked, before)
-            found = list(self._found(looked))
+            return _summary(self._expired(survey))
+        # No ref moves meanwhile, so none can start to need data that are about to be removed.
+        with self._refs.frozen():
+            self._update(survey, before)
+            found = list(self._expired(survey))
             self._record.note((path.name for path, _ in found), datetime.now(timezone.utc))
             for path, _ in found:
                 path.unlink(missing_ok=True)
             return _summary(found)
 
-    def _look(self, before: datetime, keep: list[GitCommit], since: list[GitCommit], prefixes: list[str]) -> _Looked:
-        """Find what is held, and what of it is needed, while runs go on."""
+    def _survey(
+        self, before: datetime, keep: list[GitCommit], from_commits: list[GitCommit], prefixes: list[str]
+    ) -> _Survey:
+        """Find the objects that commits hold, and those that are needed. Runs may continue meanwhile."""
         heads = self._heads(before)
         history = self._history(heads, ())
-        kept = {commit.id for commit in [*heads, *keep, *since, *self._beginnings(heads)]}
+        kept = {commit.id for commit in [*heads, *keep, *from_commits, *self._merge_bases(heads)]}
         kept |= {name for name, commit in history.items() if commit.commit_time >= before.timestamp()}
-        for sink in since:
+        for sink in from_commits:
             kept |= history.keys() - {commit.id for commit in self._repository.walk(sink.id, SortMode.NONE)}
-        looked = _Looked({head.id for head in heads}, set(history))
-        self._collector.reach((self._tree(name) for name in kept), looked.needed)
+        survey = _Survey({head.id for head in heads}, set(history))
+        self._collector.reach((self._tree(name) for name in kept), survey.needed)
         known = set[str]()
         for commit in history.values() if prefixes else ():
             nodes = {prefix: node for prefix in prefixes if (node := self._commits.node(commit, prefix))}
             known |= nodes.keys()
-            self._collector.reach((node.id for node in nodes.values()), looked.needed)
+            self._collector.reach((node.id for node in nodes.values()), survey.needed)
         if unknown := [prefix for prefix in prefixes if prefix not in known]:
             raise UnknownPrefixError(unknown)
-        self._collector.reach((commit.tree_id.raw for commit in history.values()), looked.held)
-        return looked
+        self._collector.reach((commit.tree_id.raw for commit in history.values()), survey.held)
+        return survey
 
-    def _look_again(self, looked: _Looked, before: datetime) -> None:
-        """Add what refs that came or moved since need: where they are, what they began at, and all that is new."""
-        heads = [head for head in self._heads(before) if head.id not in looked.heads]
-        new = self._history(heads, looked.history).keys()
-        kept = {commit.id for commit in [*heads, *self._beginnings(heads)]} | new
-        self._collector.reach((self._tree(name) for name in kept), looked.needed)
+    def _update(self, survey: _Survey, before: datetime) -> None:
+        """Add the objects that new or moved refs need: of their heads, their merge bases and all new commits."""
+        heads = [head for head in self._heads(before) if head.id not in survey.heads]
+        new = self._history(heads, survey.history).keys()
+        kept = {commit.id for commit in [*heads, *self._merge_bases(heads)]} | new
+        self._collector.reach((self._tree(name) for name in kept), survey.needed)
 
-    def _found(self, looked: _Looked) -> Iterator[tuple[Path, int]]:
-        for sha256 in sorted(looked.held.data - looked.needed.data):
+    def _expired(self, survey: _Survey) -> Iterator[tuple[Path, int]]:
+        for sha256 in sorted(survey.held.data - survey.needed.data):
             path = self._objects.root / sha256[:2] / sha256[2:4] / sha256
             with suppress(FileNotFoundError):
                 yield path, path.stat().st_blocks * 512
@@ -141,7 +143,7 @@ class Expiry:
         return [self._repository[pygit2.Oid(raw=root)].peel(GitCommit) for root in roots]
 
     def _history(self, heads: Iterable[GitCommit], hidden: Iterable[pygit2.Oid]) -> dict[pygit2.Oid, GitCommit]:
-        """Return the commits that heads descend from, but for those that the hidden ones do."""
+        """Return the heads and their ancestors, without the hidden commits and their ancestors."""
         found: dict[pygit2.Oid, GitCommit] = {}
         waiting = list(heads)
         seen = set(hidden)
@@ -153,12 +155,12 @@ class Expiry:
                 waiting += commit.parents
         return found
 
-    def _beginnings(self, heads: Iterable[GitCommit]) -> Iterator[GitCommit]:
-        """Yield what the branches of live runs began at."""
+    def _merge_bases(self, heads: Iterable[GitCommit]) -> Iterator[GitCommit]:
+        """Yield the commits of ``main`` at which the branches began."""
         main = self._refs.branch(MAIN)
         for head in heads:
-            if parted := self._repository.merge_base(main.id, head.id):
-                yield self._repository[parted].peel(GitCommit)
+            if base := self._repository.merge_base(main.id, head.id):
+                yield self._repository[base].peel(GitCommit)
 
     def _is_commit(self, name: bytes) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What the disk and Git report, as errors of the lake: one table from errno to what to do."""
+"""Errors of the disk and of Git as errors of the lake, with one table from errno to remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pygit2
 
 from lake_assets.lake.errors import LakeError, LakeUnavailable
 
-_NOT_WRITABLE = "the lake's folder may not be written: mount it read-write, or give this user write permission"
+_NOT_WRITABLE = "the lake's folder is not writable: mount it read-write, or give this user write permission"
 REMEDIES = {
     errno.ENOSPC: "the disk of the lake is full: free space (`lake-assets clean`), then run again",
     errno.EDQUOT: "the disk quota of the lake is used up: free space (`lake-assets clean`), then run again",
@@ -25,34 +25,34 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_read_only(error: OSError) -> bool:
-    """Tell whether the place may be read but not written."""
+    """Tell whether an error means that a place is not writable."""
     return error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def _reason(error: Exception) -> str:
-    # libgit2 passes the system's message on, but not its number.
+    # libgit2 passes on the system's message, but not the errno.
     number = error.errno if isinstance(error, OSError) else None
     for known, remedy in REMEDIES.items():
         if number == known or (number is None and os.strerror(known) in str(error)):
             return f"{remedy} ({_line_with(os.strerror(known), str(error))})"
-    return f"the lake's folder does not work as it should: {error}"
+    return f"the lake's folder cannot be read or written: {error}"
 
 
 def _line_with(words: str, text: str) -> str:
-    """Return the one line that says it, of an engine's many; all of a text that does not."""
+    """Return the first line that contains the words, or the whole text if no line does."""
     return next((line.strip() for line in text.splitlines() if words in line), text)
 
 
 def _is_disk_full(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in DISK_FULL
-    # An engine such as Spark says it in the words of the system, deep in a text of its own.
+    # An engine such as Spark has the system's message somewhere in its own text.
     return any(os.strerror(number) in str(error) for number in DISK_FULL)
 
 
 @contextmanager
 def translated(repository: str, ref: str = "", path: str = "") -> Generator[None]:
-    """Raise what the disk or Git reports inside as :class:`LakeUnavailable`."""
+    """Translate errors of the disk and of Git to :class:`LakeUnavailable`."""
     try:
         yield
     except (OSError, pygit2.GitError) as error:
@@ -61,7 +61,7 @@ def translated(repository: str, ref: str = "", path: str = "") -> Generator[None
 
 @contextmanager
 def disk_full_translated(repository: str, ref: str, path: str) -> Generator[None]:
-    """Raise only a full disk as :class:`LakeUnavailable`: for the caller's code, whose errors are its own."""
+    """Translate only the error of a full disk to :class:`LakeUnavailable`. For code of the caller."""
     try:
         yield
     except LakeError:

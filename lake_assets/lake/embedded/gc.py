@@ -1,13 +1,13 @@
-"""Collecting garbage: Git's loose objects go into packs, and what nothing reaches any more is removed.
+"""Garbage collection: loose Git objects are packed, and unreachable objects are removed.
 
-Reached is what a branch, a tag or any other ref reaches, what a branch reached that was deleted less than the
-grace time ago, and what a reader has a link to. Of the rest goes what nobody wrote, or found there and relied
-on, for the grace time: both renew a file's date.
+An object is reachable from a branch, a tag or any other ref, and from a branch that was deleted less than the grace
+time ago. A data object that a reader has linked is kept, too. An unreachable object is removed if nobody wrote or
+reused it for the grace time. Writing and reusing a file both renew its modification time.
 
-Writers go on meanwhile. What may go is found beside them; it is removed under the lock under which refs move. There,
-refs that have moved since are followed first, and each file is looked at once more. A writer looks, before it
-moves its ref, whether all that it relies on is still there, and else puts it back. So whatever the grace time, no ref
-comes to reach what is gone.
+Writers may run at the same time. Candidates are searched without a lock, and removed under the lock that is needed to
+move a ref. Under the lock, the refs that have moved since are followed, and each file is checked again. Before a writer
+moves its ref, it checks that all objects that it needs exist, and writes missing ones again. So no ref ever reaches a
+removed object, whatever the grace time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from lake_assets.lake.embedded.objects import Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
 
 MANY_PACKS = 10
-"""Packs that are made one at the next time."""
+"""Number of packs from which on the next collection combines them into one."""
 
 _LINKS = re.compile(rb"^(?:tree|parent|object) ([0-9a-f]{40})$", re.MULTILINE)
 _ENTRY = re.compile(rb"([0-7]+) [^\0]+\0(.{20})", re.DOTALL)
@@ -45,21 +45,21 @@ _LONGEST_WRITE = 3600.0
 class _File(NamedTuple):
     path: Path
     size: int
-    """On disk, which is more than the file's length where it is short."""
+    """Size on disk. It can be larger than the file's length."""
     date: float
     links: int
 
 
 @dataclass(slots=True)
 class Reached:
-    """What refs reach: ids of Git objects, and SHA-256 of data objects."""
+    """Reachable objects: ids of Git objects, and SHA-256 of data objects."""
 
     git: set[bytes] = field(default_factory=set[bytes])
     data: set[str] = field(default_factory=set[str])
 
 
 class Collector:
-    """What collects the garbage of one lake."""
+    """Collects the garbage of one lake."""
 
     def __init__(
         self, repository: pygit2.Repository, git_objects: GitObjects, objects: Objects, refs: Refs, answers: Path
@@ -88,7 +88,7 @@ class Collector:
         )
 
     def collect(self, grace: timedelta) -> tuple[Removable, ...]:
-        """Pack, remove, and return what was removed."""
+        """Pack reachable objects, remove unreachable ones, and return what was removed."""
         with locked(self._git_dir / "lake_assets.gc"):
             before = time.time() - grace.total_seconds()
             reached = Reached()
@@ -96,12 +96,12 @@ class Collector:
             superseded, packed = self._pack(reached, before)
             left = {pack: ids_of(pack) - packed for pack in superseded}
             freed = _removed(file for name, file in self._loose().items() if name in packed)
-            # Those that nobody has asked for as long.
+            # Cached answers that were not used for the grace time.
             _removed(file for file in _files(self._answers) if file.date <= before)
             loose = {name: file for name, file in self._loose().items() if file.date <= before}
             stored = self._unreached_data(reached, before)
             temporary = self._temporary(before)
-            with self._refs.still():
+            with self._refs.frozen():
                 self.reach(self._refs.roots(before), reached)
                 unreached = (file for name, file in loose.items() if name not in reached.git)
                 git = _removed(_still_old(unreached, before))
@@ -116,7 +116,15 @@ class Collector:
         return _summary(freed, git, data, temporary)
 
     def reach(self, roots: Iterable[bytes], reached: Reached) -> None:
-        """Add what ``roots`` reach."""
+        """Add the objects that are reachable from the roots.
+
+        Parameters
+        ----------
+        roots
+            Ids of Git objects.
+        reached
+            What they reach is added here.
+        """
         waiting = [root for root in roots if root not in reached.git]
         while waiting:
             name = waiting.pop()
@@ -137,7 +145,7 @@ class Collector:
     # Git's own objects
 
     def _pack(self, reached: Reached, before: float) -> tuple[list[Path], set[bytes]]:
-        """Pack the loose objects that are reached; return the packs that this makes needless, and what is packed."""
+        """Pack the reachable loose objects. Return the superseded packs, and the ids of all packed objects."""
         packs = {pack: ids_of(pack) for pack in self._packs()}
         superseded = [pack for pack, ids in packs.items() if ids - reached.git and _date(pack) <= before]
         if len(packs) - len(superseded) >= MANY_PACKS:
@@ -150,7 +158,7 @@ class Collector:
                 builder.add(pygit2.Oid(raw=name))
             folder = self._folder / "pack"
             builder.write(folder)
-            # Only now that it will be there for ever may anything go that it takes the place of.
+            # Sync the new pack before anything that it replaces is removed.
             made = [path for path in self._packs() if path not in packs]
             sync_all([*made, *(path.with_suffix(".idx") for path in made), folder, self._folder])
             packs |= {path: ids_of(path) for path in made}
@@ -168,7 +176,7 @@ class Collector:
         return found
 
     def _temporary(self, before: float) -> list[_File]:
-        """Return what killed writers left unfinished: no writer comes to it again once it is an hour old."""
+        """Return unfinished files of killed writers. No write takes longer than an hour."""
         before = min(before, time.time() - _LONGEST_WRITE)
         folders = (self._folder, self._folder / "pack")
         files = (file for folder in folders for file in _files(folder) if file.path.match(_TEMPORARY))
@@ -178,14 +186,14 @@ class Collector:
 
     def _unreached_data(self, reached: Reached, before: float) -> list[_File]:
         files = (file for folder in self._objects.root.glob("??/??") for file in _files(folder))
-        # What has another name is a live reader's, or a writer's that is about to use it.
+        # A file with another hard link is in use by a reader or a writer.
         return [
             file for file in files if file.path.name not in reached.data and file.date <= before and file.links == 1
         ]
 
 
 def ids_of(pack: Path) -> set[bytes]:
-    """Return the ids of the objects in a pack, by its index (format 2)."""
+    """Return the ids of the objects in a pack, read from its index (format 2)."""
     try:
         data = pack.with_suffix(".idx").read_bytes()
     except FileNotFoundError:
@@ -196,10 +204,10 @@ def ids_of(pack: Path) -> set[bytes]:
 
 
 def _remove_pack(pack: Path) -> None:
-    # What plain Git made of several packs names this one; it is a shortcut alone.
+    # Plain Git's index of several packs may refer to this one. It is only an optimization.
     for path in pack.parent.glob("multi-pack-index*"):
         path.unlink(missing_ok=True)
-    # The index last: a reader that still finds it looks in other packs; one that finds none reads all anew.
+    # The index is removed last: a reader that still finds it also looks in other packs.
     for path in (pack, *(path for path in pack.parent.glob(f"{pack.stem}.*") if path != pack)):
         path.unlink(missing_ok=True)
 
@@ -224,7 +232,7 @@ def _files(folder: Path) -> Iterator[_File]:
 
 
 def _still_old(files: Iterable[_File], before: float) -> Iterator[_File]:
-    """Yield files that nobody has written, or found there and relied on, since they were looked at."""
+    """Yield the files that nobody has written or reused since they were listed."""
     for file in files:
         with suppress(FileNotFoundError):
             status = file.path.lstat()

@@ -1,4 +1,4 @@
-"""Git's own objects: pointers, trees and commits, each synced by libgit2 before it gets its name."""
+"""Git objects: pointers, trees and commits. libgit2 syncs each of them before renaming it into place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lake_assets.lake.embedded.durability import sync_all
 
 
 class ObjectMissingError(Exception):
-    """Git does not hold, or cannot read, an object that a commit names."""
+    """A Git object that a commit refers to is missing or unreadable."""
 
 
 @dataclass(eq=False, slots=True)
@@ -26,16 +26,16 @@ class _Written:
 
 
 class GitObjects:
-    """The object database of a repository, which remembers what a ref is about to reach.
+    """The object database of a repository. It remembers written objects until a ref reaches them.
 
-    What is written may be there already, by a process that has not come to its sync yet, or as garbage that is
-    about to be collected: before a ref moves it is looked for once more, and synced.
+    An object that is written may exist already: another process may not have synced it yet, or it may be garbage that
+    is about to be collected. So before a ref moves, each object is checked again and synced.
     """
 
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
         self._folder = Path(repository.path) / "objects"
-        # Another process may have made the repository just now.
+        # Another process may just have created the repository.
         home = Path(repository.path).parent
         self._new_folders = {self._folder, home, home.parent}
         self._pending: dict[str, _Written] = {}
@@ -63,7 +63,7 @@ class GitObjects:
             raise ObjectMissingError(object_id.hex()) from error
 
     def _entry(self, folder: bytes, name: str) -> tuple[bytes, bool] | None:
-        """Return the id of what a tree holds by that name, and whether it is a tree, without reading the rest of it."""
+        """Return the id of a tree's entry, and whether it is a tree. The rest of the tree is not parsed."""
         try:
             found = self._repository[pygit2.Oid(raw=folder)].peel(pygit2.Tree)[name]
         except KeyError as error:
@@ -81,7 +81,7 @@ class GitObjects:
     def write_commit(
         self, author: pygit2.Signature, text: str, tree: bytes, parents: Sequence[pygit2.Oid]
     ) -> GitCommit:
-        """Store a commit; no branch moves."""
+        """Store a commit. No branch moves."""
         made = self._repository.create_commit(None, author, author, text, pygit2.Oid(raw=tree), list(parents))
         commit = self._repository[made].peel(GitCommit)
         self._written(made, ObjectType.COMMIT, commit.read_raw())
@@ -93,34 +93,34 @@ class GitObjects:
         return made.raw
 
     def put_back(self) -> None:
-        """Write what was collected since it was written; while the lock of refs is held nothing is collected."""
+        """Write objects again that were collected meanwhile. The caller holds the lock of refs, so none goes after."""
         with self._mutex:
             waiting = dict(self._pending)
         for name, written in waiting.items():
             if not (self._folder / name[:2] / name[2:]).exists():
-                # Or it is in a pack, and this writes nothing.
+                # If the object is in a pack, this writes nothing.
                 self._repository.odb.write(written.kind, written.data)
 
     def sync(self) -> None:
-        """Sync the folders of all that was written since the last time."""
+        """Sync the folders of all objects that were written since the last sync."""
         with self._mutex:
             waiting = dict(self._pending)
         folders = {self._folder / name[:2] for name in waiting}
         sync_all(folder for folder in [*self._new_folders, self._folder, *folders] if folder.is_dir())
         self._new_folders = set()
-        # Only now, and not what was written again meanwhile: other threads rely on it as well.
+        # Forget the objects only after the sync, except those that another thread has written again meanwhile.
         with self._mutex:
             self._pending = {
                 name: written for name, written in self._pending.items() if written is not waiting.get(name)
             }
 
     def forget_all(self) -> None:
-        """Let every process forget what it has read: some of it has just been collected."""
+        """Make every process drop its caches, since some cached objects have just been collected."""
         self._collected.touch()
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget what was read, if something was collected since."""
+        """Drop the caches if garbage was collected since they were filled."""
         if (last := self._last_collection()) != self._known_collection:
             self._known_collection = last
             self._repository.free()

@@ -1,4 +1,4 @@
-"""The commits that a commit descends from, newest first, and no more of them read than are asked for."""
+"""The ancestors of a commit, newest first, read lazily."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from pygit2 import Commit as GitCommit
 
 
 def newest_first(start: GitCommit) -> Iterator[GitCommit]:
-    """Yield a commit and what it descends from, newest first, children before their parents.
+    """Yield a commit and its ancestors, newest first, children before their parents.
 
-    It reads as far back as it is asked. Git's own such order reads all of history first: it allows for children
-    that are dated before their parents, which no commit of the lake is. A parent that is (plain Git's, made where
-    clocks disagree) counts as old as the child that led to it.
+    Commits are read only as they are consumed. Git's own topological order reads all of history first, because a child
+    may be dated before its parent. No commit of the lake is. A parent that is newer than its child (made with plain
+    Git on a machine with another clock) counts as old as the child.
+
+    Parameters
+    ----------
+    start
+        The commit.
     """
     waiting = [(-start.commit_time, str(start.id))]
     commits = {str(start.id): start}
@@ -32,7 +37,7 @@ def newest_first(start: GitCommit) -> Iterator[GitCommit]:
 
 
 def _children_first(group: dict[str, GitCommit]) -> Iterator[GitCommit]:
-    """Yield commits of one second, children before their parents, what a merge brought before what it met."""
+    """Yield commits of the same second, children before their parents, a merge's second parent before its first."""
     if len(group) == 1:
         yield from group.values()
         return

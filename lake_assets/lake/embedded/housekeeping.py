@@ -1,4 +1,4 @@
-"""What removing a folder would free."""
+"""Disk space of folders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def freed_by_removing(folder: Path) -> int:
-    """Return the bytes of the files below a folder that have no other name."""
+    """Return the total size of the files below a folder that have no other hard link."""
     freed = 0
     for path in folder.rglob("*"):
         try:

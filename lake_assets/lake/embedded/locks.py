@@ -1,7 +1,7 @@
-"""Locks that the kernel lets go of when their process dies.
+"""Locks that the kernel releases when their process dies.
 
-A ``flock`` belongs to an open file, so each acquisition opens its own: threads exclude each other as
-processes do. Nothing is ever unlocked but by closing, since a forked child shares its parent's open file.
+A ``flock`` belongs to an open file. Each acquisition opens the file anew, so that threads exclude each other as
+processes do. A lock is released only by closing the file, since a forked child shares its parent's open files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path) -> Generator[None]:
-    """Hold the lock of a file, made where it is missing; wait for whoever holds it."""
+    """Hold the lock of a file, and wait for it if necessary. The file is created if it is missing."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -25,7 +25,7 @@ def locked(path: Path) -> Generator[None]:
 
 
 def try_lock(path: Path) -> int | None:
-    """Return an open file that holds the lock of a file or folder, or None: held, or the path is gone."""
+    """Return an open file that holds the lock of a path. None if the lock is held, or the path does not exist."""
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

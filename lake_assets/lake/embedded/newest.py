@@ -1,4 +1,4 @@
-"""The answers of one lake to which commit changed a folder last: a small file a folder, made anew where it is lost."""
+"""The cache of which commit changed a folder last: a small file for each folder, rebuilt if it is lost."""
 
 from __future__ import annotations
 
@@ -16,25 +16,35 @@ from lake_assets.lake.embedded.scratch import make_folder
 from lake_assets.lake.newest import Answer, newest_change
 
 MANY = 50
-"""Commits that are compared rather than anything is written down."""
+"""Number of compared commits from which on an answer is cached."""
 
 
 class Newest:
-    """The answers of one lake."""
+    """The cached answers of one lake."""
 
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
         self.folder = Path(repository.path) / "lake_assets.newest"
 
     def find(self, start: GitCommit, prefix: str, changed: Callable[[GitCommit], bool]) -> GitCommit | None:
-        """Return the newest commit that ``changed`` a prefix, of a commit and what it descends from."""
+        """Return the newest commit that changed a prefix, among a commit and its ancestors.
+
+        Parameters
+        ----------
+        start
+            The commit to start at.
+        prefix
+            The prefix.
+        changed
+            Tells whether a commit changed the prefix.
+        """
         path = self.folder / sha256(prefix.encode()).hexdigest()
         history = ((str(commit.id), list(map(str, commit.parent_ids)), commit) for commit in newest_first(start))
         found = newest_change(history, changed, self._kept(path))
         if found is None:
             return None
         if found.compared > MANY:
-            # A lake that may only be read, or a full disk: the next one reads as much.
+            # On a read-only lake or a full disk the answer is not cached, and the next search repeats the work.
             with suppress(OSError):
                 make_folder(self.folder)
                 new = self.folder / f".{secrets.token_hex(8)}"

@@ -1,4 +1,4 @@
-"""Data files as Git-LFS objects: hashed, synced, hard-linked in, read-only, and never changed."""
+"""Data files as Git-LFS objects: hashed, synced, added by hard link, read-only, and never changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _POINTER = re.compile(re.escape(_VERSION) + r"\noid sha256:([0-9a-f]{64})\nsize 
 
 
 class Pointer(NamedTuple):
-    """What stands in Git for a data file: its SHA-256 and its size in bytes."""
+    """Git's pointer to a data file: its SHA-256 and its size in bytes."""
 
     sha256: str
     size: int
@@ -33,7 +33,7 @@ class Pointer(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes) -> Pointer | None:
-        """Return what a pointer file says, or None where it is none."""
+        """Parse a pointer file. None if the bytes are not a pointer file."""
         match = _POINTER.fullmatch(data.decode("ascii", "replace"))
         return cls(match[1], int(match[2])) if match else None
 
@@ -60,12 +60,17 @@ class Objects:
         self.root = root
 
     def path(self, pointer: Pointer) -> Path:
-        """Return where the bytes of a pointer lie."""
+        """Return the path of a pointer's object."""
         sha256 = pointer.sha256
         return self.root / sha256[:2] / sha256[2:4] / sha256
 
     def put_all(self, files: Mapping[str, Path]) -> dict[str, Pointer]:
-        """Take files in, several at once (hashing lets go of the interpreter lock); name -> pointer.
+        """Add files in parallel (hashing releases the interpreter lock), and return their pointers by name.
+
+        Parameters
+        ----------
+        files
+            Name to path of each file.
 
         Raises
         ------
@@ -78,10 +83,10 @@ class Objects:
         return dict(zip(files, pointers, strict=True))
 
     def _put(self, path: Path) -> Pointer:
-        """Take one file in by hard link; it becomes read-only. Its name is not synced yet."""
+        """Add one file by hard link, and make it read-only. Its folder is not synced yet."""
         before = path.stat()
         if before.st_nlink > 1:
-            # Another name for these bytes stands outside the lake, and might be written through.
+            # Another hard link to these bytes exists outside of the lake, and they might be changed through it.
             copy = path.with_name(f"{secrets.token_hex(8)}.copy")
             shutil.copyfile(path, copy)
             copy.replace(path)
@@ -102,54 +107,61 @@ class Objects:
             os.link(path, target)
             return
         try:
-            # Who finds it relies on it: its age begins anew. Another user's cannot be dated; keep() looks again.
+            # Reusing an object renews its age. That fails for another user's file, which keep() checks again.
             with suppress(PermissionError):
                 os.utime(target)
             if self.holds(pointer):
-                # A lake of before may not have synced it.
+                # An older version of this program may not have synced it.
                 sync(target)
                 return
         except FileNotFoundError:
             pass
-        # Left short by a power loss, or collected just now: these are the right bytes.
+        # The object is incomplete after a power loss, or was just collected: replace it by these bytes.
         copy = path.with_name(f"{secrets.token_hex(8)}.copy")
         os.link(path, copy)
         copy.replace(target)
 
     def keep(self, files: Mapping[str, Path], pointers: Mapping[str, Pointer]) -> None:
-        """Put back what was collected since :meth:`put_all`; nothing is collected while the lock of refs is held."""
+        """Add objects again that were collected since :meth:`put_all`. The caller holds the lock of refs."""
         missing = [name for name, pointer in pointers.items() if not self.holds(pointer)]
         for name in missing:
             self._name(files[name], pointers[name])
         sync_all({folder for name in missing for folder in self.path(pointers[name]).parents[:2]})
 
     def holds(self, pointer: Pointer) -> bool:
-        """Tell whether an object is there in full size; its bytes are not read."""
+        """Tell whether an object exists with the right size. Its bytes are not read."""
         try:
             return self.path(pointer).stat().st_size == pointer.size
         except FileNotFoundError:
             return False
 
     def link(self, pointer: Pointer, target: Path) -> None:
-        """Let an object appear at ``target``, without a copy.
+        """Link an object to ``target``, without a copy.
+
+        Parameters
+        ----------
+        pointer
+            The object.
+        target
+            Path of the new link.
 
         Raises
         ------
         FileNotFoundError
-            The object is missing, or is not of the pointer's size.
+            The object is missing, or has another size than the pointer.
         """
         if not self.holds(pointer):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path(pointer)))
         try:
             os.link(self.path(pointer), target)
         except OSError as error:
-            # Another file system (a read-only lake), or as many links as this one keeps (65,000 on ext4).
+            # Another file system (a read-only lake), or the limit of hard links is reached (65,000 on ext4).
             if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
                 raise
             target.symlink_to(self.path(pointer))
 
     def fault(self, pointer: Pointer) -> str | None:
-        """Hash an object again and say what is wrong with it, or None."""
+        """Hash an object again. Return what is wrong with it, or None."""
         path = self.path(pointer)
         try:
             found = sha256_of(path)
@@ -159,4 +171,4 @@ class Objects:
             return f"object {pointer.sha256} cannot be read: {error.strerror}"
         if found.size != pointer.size:
             return f"object {pointer.sha256} has {found.size} bytes instead of {pointer.size}"
-        return None if found == pointer else f"object {pointer.sha256} holds other bytes than its name says"
+        return None if found == pointer else f"object {pointer.sha256} has another checksum than its name"

@@ -1,7 +1,7 @@
 """Branches and tags: one lock for every change, and compare-and-swap under it.
 
-Whoever holds the lock also removes a ref ``.lock`` that a killed process left behind; refs are never forced.
-What a ref is about to reach is synced before it moves; libgit2 syncs the ref's own file and folder.
+The holder of the lock also removes a ref's ``.lock`` file that a killed process left behind. Refs are never forced.
+The objects that a ref will reach are synced before it moves. libgit2 syncs the ref's own file and folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lake_assets.lake.embedded.locks import locked
 from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, RefNotFound
 
 STALE_AFTER = 5.0
-"""Seconds after which a ref's ``.lock`` file is a dead process's: plain Git holds one for milliseconds."""
+"""Seconds after which a ref's ``.lock`` file counts as left behind. Plain Git holds one for milliseconds."""
 
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
 _SHORTEST_ID = 7
@@ -33,7 +33,7 @@ _ATTEMPTS = 100
 
 
 class Refs:
-    """The refs of the repository at ``git_dir``; ``name`` stands for the lake in errors."""
+    """The refs of the repository at ``git_dir``. ``name`` is the lake's name in errors."""
 
     def __init__(self, repository: pygit2.Repository, objects: GitObjects, git_dir: Path, name: str) -> None:
         self._repository = repository
@@ -43,18 +43,18 @@ class Refs:
         self._name = name
 
     def branches(self) -> tuple[str, ...]:
-        """Names of all branches, sorted."""
+        """Return the names of all branches, sorted."""
         refs = self._repository.references.iterator()
         return tuple(sorted(ref.name[len(_HEADS) :] for ref in refs if ref.name.startswith(_HEADS)))
 
     def tags(self) -> dict[str, str]:
-        """Tag name to commit id, sorted by name."""
+        """Return the commit id of each tag, sorted by name."""
         refs = self._repository.references.iterator()
         found = {ref.name[len(_TAGS) :]: str(ref.peel(GitCommit).id) for ref in refs if ref.name.startswith(_TAGS)}
         return dict(sorted(found.items()))
 
     def resolve(self, ref: str) -> GitCommit:
-        """Return the commit of a branch, a tag or a commit id (or its beginning), tried in this order."""
+        """Return the commit of a branch, a tag or a commit id (also abbreviated), tried in this order."""
         self._objects.refresh()
         for allowed, folder in ((names.is_branch, _HEADS), (names.is_tag, _TAGS)):
             if allowed(ref) and (found := self._repository.references.get(folder + ref)) is not None:
@@ -74,18 +74,18 @@ class Refs:
         return found.peel(GitCommit)
 
     def create_branch(self, name: str, commit: GitCommit) -> None:
-        """Make a branch; :class:`AlreadyExists` where there is one."""
+        """Create a branch. Raise :class:`AlreadyExists` if there is one."""
         with self._changing(_HEADS + name):
             self._create(_HEADS + name, commit)
 
     def create_tag(self, name: str, commit: GitCommit) -> None:
-        """Make a tag; :class:`AlreadyExists` where it names another commit."""
+        """Create a tag. Raise :class:`AlreadyExists` if it exists at another commit."""
         with self._changing(_TAGS + name):
             found = self._repository.references.get(_TAGS + name)
             if found is None:
                 self._create(_TAGS + name, commit)
             elif found.peel(GitCommit).id != commit.id:
-                reason = "a tag of this name stands at another commit, and tags never move: choose another name"
+                reason = "a tag of this name exists at another commit, and tags never move: choose another name"
                 raise AlreadyExists(reason, repository=self._name, ref=name)
 
     def _create(self, full_name: str, commit: GitCommit) -> None:
@@ -94,20 +94,25 @@ class Refs:
             self._repository.references.create(full_name, commit.id)
         except pygit2.AlreadyExistsError as error:
             name = full_name.split("/", 2)[2]
-            raise AlreadyExists("there is one of this name already", repository=self._name, ref=name) from error
+            raise AlreadyExists("this name is taken: choose another one", repository=self._name, ref=name) from error
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; :class:`RefNotFound` where there is none."""
+        """Delete a branch. Raise :class:`RefNotFound` if there is none."""
         with self._changing(_HEADS + name):
             self._note_deleted(self.branch(name))
             self._repository.references.delete(_HEADS + name)
             sync(self._git_dir / _HEADS)
 
     def advance(self, name: str, successor: Callable[[GitCommit], GitCommit | None]) -> GitCommit:
-        """Move a branch from its head to the commit that ``successor`` makes of it, and return the new head.
+        """Move a branch from its head to a new commit, and return the new head.
 
-        ``successor`` returns None to leave the branch. It is called again where plain Git, which does not
-        know our lock, moved the branch meanwhile.
+        Parameters
+        ----------
+        name
+            Name of the branch.
+        successor
+            Makes the new commit from the head. It returns None to leave the branch unchanged. It is called again if
+            plain Git, which does not use our lock, moved the branch meanwhile.
         """
         with self._changing(_HEADS + name):
             self._objects.put_back()
@@ -131,7 +136,7 @@ class Refs:
         raise LakeUnavailable(reason, repository=self._name, ref=name)
 
     def roots(self, deleted_after: float) -> set[bytes]:
-        """Return the ids that all refs name, their logs, and branches that were deleted after a time."""
+        """Return the commit ids in all refs, in their reflogs, and of branches that were deleted after a time."""
         found = {ref.resolve().target for ref in self._repository.references.iterator()}
         logs = (path.read_text(errors="replace") for path in (self._git_dir / "logs").rglob("*") if path.is_file())
         logged = {name for log in logs for line in log.splitlines() for name in line.split(" ", 2)[:2]}
@@ -148,15 +153,15 @@ class Refs:
             return []
 
     def _note_deleted(self, head: GitCommit) -> None:
-        """Write down what a branch reached: it stays for the grace time of garbage collection."""
-        # On lines of its own, whatever a full disk left of the one before.
+        """Record the head of a deleted branch. It stays for the grace time of garbage collection."""
+        # Begin a new line, since a full disk may have cut the one before.
         with self._graveyard.open("ab") as file:
             file.write(f"\n{time.time()} {head.id}\n".encode())
             file.flush()
             os.fsync(file.fileno())
 
     def forget_deleted(self, before: float) -> None:
-        """Forget the branches that were deleted until a time; the lock is held."""
+        """Forget the branches that were deleted before a time. The caller holds the lock."""
         kept = [f"{when} {name}\n" for when, name in self._deleted() if when > before]
         new = self._graveyard.with_suffix(".new")
         new.write_text("".join(kept))
@@ -164,21 +169,21 @@ class Refs:
         new.replace(self._graveyard)
 
     @contextmanager
-    def still(self) -> Generator[None]:
-        """Hold the lock of refs: none of the lake's processes moves one meanwhile."""
+    def frozen(self) -> Generator[None]:
+        """Hold the lock of refs. No process of the lake moves a ref meanwhile."""
         with locked(self._git_dir / "lake_assets.lock"):
             yield
 
     @contextmanager
     def _changing(self, full_name: str) -> Generator[None]:
-        with self.still():
+        with self.frozen():
             self._remove_stale(self._git_dir / f"{full_name}.lock")
             self._remove_stale(self._git_dir / "packed-refs.lock")
             yield
 
     @staticmethod
     def _remove_stale(path: Path) -> None:
-        # We hold the one lock that lake processes take, so this file is plain Git's, or a dead process's.
+        # We hold the lock of all lake processes. So this file belongs to plain Git or to a dead process.
         seen_since = time.monotonic()
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The embedded lake: an ordinary bare Git repository with its data as Git-LFS objects, all on local disk."""
+"""The embedded lake: a bare Git repository with its data as Git-LFS objects, on local disk."""
 
 from __future__ import annotations
 
@@ -58,24 +58,24 @@ if TYPE_CHECKING:
 
 
 class EmbeddedLake:
-    """A lake in a folder of one machine, shared by any number of its processes and threads.
+    """A lake in a local folder, which any number of processes and threads of the machine can share.
 
     Parameters
     ----------
     home
-        The folder: ``lake.git`` (the repository), ``snapshots`` (the cache of :meth:`path`) and ``staging``
-        (writes under way). It is made where it is missing. All of it lies on one file system.
+        The folder. It holds ``lake.git`` (the repository), ``snapshots`` (the cache of :meth:`path`) and ``staging``
+        (writes in progress). It is created if it is missing. All of it must be on one file system.
     any_format
-        Open a lake of another format, too: to migrate it.
+        Also open a lake of another format, in order to migrate it.
 
     Raises
     ------
     FormatMismatch
-        The lake is of another format than this program.
+        The lake has another format than this program supports.
     LakeUnavailable
-        The folder cannot be made or read, or its ``lake.git`` is no repository.
+        The folder cannot be created or read, or its ``lake.git`` is not a repository.
     InvalidName
-        Spark and DuckDB would take the folder's name for a pattern.
+        Spark and DuckDB would read the folder's name as a pattern.
 
     Examples
     --------
@@ -119,7 +119,7 @@ class EmbeddedLake:
         return self._name
 
     def set_format(self, number: int) -> None:
-        """Say that the lake has this format."""
+        """Record the lake's format; see :meth:`Lake.set_format`."""
         with self._translated():
             set_format(self._git, number)
         self.format = number
@@ -127,16 +127,16 @@ class EmbeddedLake:
     # Refs
 
     def branches(self) -> tuple[str, ...]:
-        """Names of all branches, sorted."""
+        """Return the names of all branches, sorted."""
         with self._translated():
             return self._refs.branches()
 
     def private_branches(self) -> Mapping[str, PrivateBranch]:
-        """Return nothing: a write needs no branch of its own."""
+        """Return an empty mapping: writes need no private branches here."""
         return {}
 
     def create_branch(self, name: str, source: str) -> Commit:
-        """Make a branch at ``source``'s commit; see :meth:`Lake.create_branch`."""
+        """Create a branch; see :meth:`Lake.create_branch`."""
         names.check_branch(name, self._name)
         with self._translated(name):
             commit = self._refs.resolve(source)
@@ -144,18 +144,18 @@ class EmbeddedLake:
             return describe(commit)
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; what it alone reached stays until garbage is collected; see :meth:`Lake.delete_branch`."""
+        """Delete a branch; see :meth:`Lake.delete_branch`."""
         names.refuse_main(name, self._name)
         with self._translated(name):
             self._refs.delete_branch(name)
 
     def head(self, ref: str) -> Commit:
-        """Return the commit that ``ref`` (also the beginning of a commit id) names."""
+        """Return the commit of a ref, which may also be an abbreviated commit id."""
         with self._translated(ref):
             return describe(self._refs.resolve(ref))
 
     def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
-        """Yield commits newest first, children before parents, reading no further; ``prefix`` compares ids only."""
+        """Yield commits, newest first and children before parents; see :meth:`Lake.log`. History is read lazily."""
         folder = names.check_path(prefix or "", self._name)
         with self._translated(ref, folder):
             found = 0
@@ -172,12 +172,12 @@ class EmbeddedLake:
                     found += 1
 
     def _changed(self, commit: GitCommit, folder: str) -> bool:
-        """Tell whether a commit holds at ``folder`` what none of its parents holds there."""
+        """Tell whether a commit's content at ``folder`` differs from that of each of its parents."""
         before = [self._commits.node(parent, folder) for parent in commit.parents]
         return self._commits.node(commit, folder) not in (before or [None])
 
     def tag(self, name: str, ref: str) -> Commit:
-        """Name a commit for ever; naming the same commit again is no error."""
+        """Tag a commit; see :meth:`Lake.tag`."""
         names.check_tag(name, self._name)
         with self._translated(name):
             commit = self._refs.resolve(ref)
@@ -185,12 +185,12 @@ class EmbeddedLake:
             return describe(commit)
 
     def tags(self) -> Mapping[str, str]:
-        """Return tag name to commit id, sorted by name."""
+        """Return the commit id of each tag, sorted by name."""
         with self._translated():
             return self._refs.tags()
 
     def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
-        """Yield what a branch itself was, newest first; with ``prefix`` the commits that changed it."""
+        """Yield the first-parent history of a ref; see :meth:`Lake.first_parents`."""
         folder = names.check_path(prefix or "", self._name)
         with self._translated(ref, folder):
             commit = self._refs.resolve(ref)
@@ -205,7 +205,7 @@ class EmbeddedLake:
                 yield describe(commit)
 
     def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the commit ids that none of the refs reaches, sorted."""
+        """Return the commits that no ref reaches; see :meth:`Lake.unreached`."""
         with self._translated(", ".join(refs)):
             heads = [self._refs.resolve(ref).id for ref in refs]
             return tuple(sorted(commit for commit in set(commits) if not self._is_reached(commit, heads)))
@@ -216,11 +216,11 @@ class EmbeddedLake:
         return any(str(head) == commit or self._git.descendant_of(head, commit) for head in heads)
 
     def incoming(self, source: str, into: str) -> tuple[str, ...]:
-        """Return the paths that merging ``source`` into a branch would change there, sorted."""
+        """Return the paths that a merge would change; see :meth:`Lake.incoming`."""
         with self._translated(f"{source} into {into}"):
             theirs, ours = self._refs.resolve(source), self._refs.resolve(into)
-            parted = self._git.merge_base(ours.id, theirs.id)
-            base = self._git[parted].peel(GitCommit) if parted else None
+            base_id = self._git.merge_base(ours.id, theirs.id)
+            base = self._git[base_id].peel(GitCommit) if base_id else None
             before = self._commits.root(base) if base else None
             theirs_root, ours_root = self._commits.root(theirs), self._commits.root(ours)
             changed = {path for path, _, _ in self._trees.differences(before, theirs_root)}
@@ -230,7 +230,7 @@ class EmbeddedLake:
     # Reading
 
     def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
-        """Yield the objects under ``prefix``, sorted by path; checksums are ``sha256:…``."""
+        """Yield the objects under a prefix; see :meth:`Lake.list`. Checksums are ``sha256:…``."""
         folder = names.check_path(prefix, self._name)
         with self._translated(ref, folder):
             for path, pointer in self._files(self._refs.resolve(ref), folder, after):
@@ -238,14 +238,14 @@ class EmbeddedLake:
                 yield LakeObject(path, pointer.size, f"sha256:{pointer.sha256}", address)
 
     def fingerprint(self, ref: str, prefix: str) -> str | None:
-        """Return the Git id of what stands at ``prefix``, or None."""
+        """Return the Git id of the tree or file at a prefix, or None; see :meth:`Lake.fingerprint`."""
         folder = names.check_path(prefix, self._name)
         with self._translated(ref, folder):
             node = self._commits.node(self._refs.resolve(ref), folder)
             return node.id.hex() if node else None
 
     def path(self, ref: str, prefix: str) -> Snapshot:
-        """Return a folder (or file) of hard links, cached by content, that stays until :meth:`close`."""
+        """Return a folder (or file) of hard links, cached by content; see :meth:`Lake.path`."""
         from pyarrow.fs import LocalFileSystem
 
         folder = names.check_path(prefix, self._name)
@@ -254,7 +254,7 @@ class EmbeddedLake:
             node = self._commits.node(commit, folder)
             if node is None:
                 raise PathNotFound("nothing is there", repository=self._name, ref=ref, path=folder)
-            # A single file stands in a folder of its own.
+            # A single file is linked in a folder of its own.
             name = "" if node.is_folder else folder.rpartition("/")[2]
             key = sha256(node.id + name.encode()).hexdigest() if name else node.id.hex()
             root = self._snapshots.folder(key, self._builder(commit, folder, name)) / name
@@ -287,15 +287,15 @@ class EmbeddedLake:
         return build
 
     def _gone(self, pointer: Pointer, ref: str, path: str) -> LakeError:
-        """Return the error of a data object that is not there."""
+        """Return the error for a missing data object."""
         if when := self._expired.when(pointer.sha256):
-            reason = f"its data expired at {when}: only what it says of them is left"
+            reason = f"its data expired at {when}: only the commit and its metadata are left"
             return Expired(reason, repository=self._name, ref=ref, path=path)
-        reason = f"object {pointer.sha256} is missing or short: write the file again"
+        reason = f"object {pointer.sha256} is missing or incomplete: write the file again"
         return DataCorrupted(reason, repository=self._name, ref=ref, path=path)
 
     def diff(self, left: str, right: str, prefix: str = "") -> Diff:
-        """Compare two refs; only folders that differ are read."""
+        """Compare two refs; see :meth:`Lake.diff`. Only folders that differ are read."""
         folder = names.check_path(prefix, self._name)
         added: list[str] = []
         removed: list[str] = []
@@ -309,7 +309,7 @@ class EmbeddedLake:
         return Diff(*(tuple(sorted(paths)) for paths in (added, removed, changed)))
 
     def changes(self, branch: str) -> tuple[str, ...]:
-        """Return nothing: what is not committed is in no branch."""
+        """Return an empty tuple: a branch has no uncommitted changes here."""
         with self._translated(branch):
             self._refs.branch(branch)
         return ()
@@ -329,13 +329,13 @@ class EmbeddedLake:
     ) -> Generator[Write]:
         """Open a writable folder that becomes one commit; see :meth:`Lake.write`.
 
-        Data files move in by hard link; the commit is made on the branch's head of that moment, so writers of
-        disjoint prefixes all land.
+        Data files are added by hard link. The commit follows the branch's head at the end of the write, so that
+        concurrent writes of disjoint prefixes all succeed.
         """
         from pyarrow.fs import LocalFileSystem
 
         if mode not in get_args(WriteMode):
-            raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
+            raise ValueError(f"mode must be 'overwrite' or 'append', not {mode!r}")
         folder = names.check_folder(prefix, self._name, "prefix")
         targets = names.targets(folder, partitions, self._name)
         updated = names.apart(folder, beside, self._name)
@@ -384,7 +384,7 @@ class EmbeddedLake:
         for folder in folders:
             found = self._commits.node(commit, folder)
             if found is not None and not found.is_folder:
-                reason = "a file stands where this write needs a folder: choose another one"
+                reason = "there is a file where this write needs a folder: choose another one"
                 raise WriteRefused(reason, repository=self._name, path=folder)
             held.update(self._trees.files(found, folder))
         return held
@@ -393,7 +393,7 @@ class EmbeddedLake:
         try:
             return self._objects.put_all(files)
         except FileChangedError as error:
-            reason = f"{error} was still being written: close every file before the write ends"
+            reason = f"{error} was changed while it was committed: close every file before the write ends"
             raise WriteRefused(reason, repository=self._name, ref=branch, path=folder) from error
 
     def _writing(
@@ -405,9 +405,9 @@ class EmbeddedLake:
         message: str,
         write: Write,
     ) -> Callable[[GitCommit], GitCommit | None]:
-        """Return what makes a branch's head the commit that has the staged files in place of the targets.
+        """Return a function that makes a new commit from a branch's head, with the targets replaced by staged files.
 
-        Those in ``added_to`` keep what they hold.
+        Targets in ``added_to`` also keep their files.
         """
 
         def successor(head: GitCommit) -> GitCommit | None:
@@ -420,13 +420,13 @@ class EmbeddedLake:
                 if target in added_to:
                     grafts[target], taken = self._trees.merge(None, before, grafts[target], target)
                     if taken:
-                        reason = f"append replaces no file, and {len(taken)} are there already: choose other names"
+                        reason = f"append cannot replace files, and {len(taken)} exist already: choose other names"
                         raise WriteRefused(reason, repository=self._name, ref=branch, path=min(taken))
             root = self._commits.root(head)
             try:
                 after = self._trees.graft(root, grafts)
             except FileInTheWayError as error:
-                reason = "a file stands where this write needs a folder: choose another prefix"
+                reason = "there is a file where this write needs a folder: choose another prefix"
                 raise WriteRefused(reason, repository=self._name, ref=branch, path=min(grafts)) from error
             if after == root:
                 return None
@@ -443,34 +443,34 @@ class EmbeddedLake:
         metadata: Mapping[str, str] | None = None,
         audit: Audit | Override | None = None,
     ) -> Commit:
-        """Merge ``source`` into a branch; see :meth:`Lake.merge`.
+        """Merge a ref into a branch; see :meth:`Lake.merge`.
 
-        Files merge by path, as wholes. A folder that ``source`` overwrote and that changed in ``into`` too
-        conflicts even where no single path does: two sets of files must not mix.
+        Files are merged by path, never line by line. A folder that ``source`` overwrote and that ``into`` changed is a
+        conflict even if no single path is, because the merge would mix two sets of files.
         """
 
         def successor(head: GitCommit) -> GitCommit | None:
-            # Under the lock: what it names must not be collected meanwhile.
+            # Under the lock, so that its objects are not collected meanwhile.
             theirs = self._refs.resolve(source)
-            parted = self._git.merge_base(head.id, theirs.id)
-            if parted == theirs.id:
+            base_id = self._git.merge_base(head.id, theirs.id)
+            if base_id == theirs.id:
                 return None
-            base = self._git[parted].peel(GitCommit) if parted else None
+            base = self._git[base_id].peel(GitCommit) if base_id else None
             root, conflicts = self._three_way(base, head, theirs, self._commits.replaced(head, theirs))
             if conflicts:
-                reason = "both sides changed the same paths since they parted; write them again on a new branch"
+                reason = "both sides changed the same paths since their merge base; write them again on a new branch"
                 raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=conflicts)
             if isinstance(audit, Audit):
                 self._refuse_unaudited(audit, head, root, theirs, f"{source} into {into}")
             text = trailers.clean_message(message) or f"Merge {source} into {into}"
-            return self._commits.make(root, [head, theirs], text, given)
+            return self._commits.make(root, [head, theirs], text, with_audit)
 
-        given = recorded(into, metadata, audit, self._name)
+        with_audit = recorded(into, metadata, audit, self._name)
         with self._translated(into):
             return describe(self._refs.advance(into, successor))
 
     def _refuse_unaudited(self, audit: Audit, head: GitCommit, root: Node | None, theirs: GitCommit, ref: str) -> None:
-        """Raise where a merge would change what its audit does not cover, or leave it as nobody audited it."""
+        """Raise if a merge would change paths that its audit does not cover, or combine them with other changes."""
         if str(theirs.id) != audit.source:
             reason = f"the audit is of commit {audit.source}, not of {theirs.id}"
             raise Unaudited(reason, repository=self._name, ref=ref)
@@ -488,7 +488,7 @@ class EmbeddedLake:
     def _three_way(
         self, base: GitCommit | None, ours: GitCommit, theirs: GitCommit, replaced: Collection[str]
     ) -> tuple[Node | None, tuple[str, ...]]:
-        """Return the merged tree and the conflicts; of ``replaced`` folders the files of two sides must not mix."""
+        """Return the merged tree and the conflicts. In ``replaced`` folders any change of both sides is a conflict."""
         sides = self._commits.root(base) if base else None, self._commits.root(ours), self._commits.root(theirs)
         root, paths = self._trees.merge(*sides)
         conflicts = set(paths)
@@ -499,7 +499,7 @@ class EmbeddedLake:
         return root, tuple(conflicts)
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
-        """Undo a commit on a branch; where nothing of it is left to undo, the head is returned."""
+        """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""
         names.refuse_main(branch, self._name)
 
         def successor(head: GitCommit) -> GitCommit | None:
@@ -522,10 +522,10 @@ class EmbeddedLake:
         with self._translated(branch):
             return describe(self._refs.advance(branch, successor))
 
-    # Keeping house
+    # Maintenance
 
     def verify(self, ref: str, prefix: str = "") -> Iterator[str]:
-        """Hash every object under ``prefix`` again and yield a line for each that is bad or missing."""
+        """Hash every object under a prefix again; see :meth:`Lake.verify`."""
         folder = names.check_path(prefix, self._name)
         try:
             with self._translated(ref, folder):
@@ -537,16 +537,16 @@ class EmbeddedLake:
             yield str(error)
 
     def stale(self) -> tuple[tuple[Path, int], ...]:
-        """Return what :meth:`clean` would remove, with the bytes that frees.
+        """Return the folders that :meth:`clean` would remove, with the bytes that this frees.
 
-        Those are folders of writers that died, and snapshots that no live reader keeps.
+        Those are the folders of killed writers, and snapshots that no running reader uses.
         """
         with self._translated():
             paths = [*self._scratch.abandoned(), *self._snapshots.unused()]
             return tuple((path, housekeeping.freed_by_removing(path)) for path in paths)
 
     def caches(self) -> tuple[Cache, ...]:
-        """Return the snapshots, and the folders of writes under way, that there are."""
+        """Return the snapshots, and the folders of writes in progress."""
         stale = self.stale()
         found: list[Cache] = []
         for folder in ("snapshots", "staging"):
@@ -556,22 +556,18 @@ class EmbeddedLake:
         return tuple(cache for cache in found if cache.unused or cache.in_use)
 
     def clean(self) -> None:
-        """Remove what :meth:`stale` names. Data that any commit ever held stays."""
+        """Remove the folders that :meth:`stale` returns. Committed data stay."""
         with self._translated():
             self._scratch.sweep()
             self._snapshots.clean()
 
     def garbage(self, grace: timedelta) -> tuple[Removable, ...]:
-        """Return what :meth:`collect_garbage` would remove now."""
+        """Return what :meth:`collect_garbage` would remove now; see :meth:`Lake.garbage`."""
         with self._translated():
             return self._collector.find(grace)
 
     def collect_garbage(self, grace: timedelta) -> tuple[Removable, ...]:
-        """Pack Git's objects, remove what nothing reached for the grace time, and return what went.
-
-        What a branch held that was deleted stays for that time, readable by its commits' ids. Writers and readers
-        may go on meanwhile.
-        """
+        """Pack Git objects and remove unreachable ones; see :meth:`Lake.collect_garbage`."""
         with self._translated():
             self._scratch.sweep()
             self._snapshots.clean()
@@ -581,54 +577,42 @@ class EmbeddedLake:
         self,
         before: datetime,
         keep: Sequence[str] = (),
-        since: Sequence[str] = (),
+        from_commits: Sequence[str] = (),
         prefixes: Sequence[str] = (),
         *,
         yes: bool = False,
     ) -> Removable:
-        """Find the data objects that only commits from before a time hold, and remove them if ``yes``.
-
-        Commits, their trees and pointers stay; reading what is gone is :class:`Expired`. Heads of branches, tags, and
-        what branches began at are kept, and an object that anything kept holds.
-
-        Parameters
-        ----------
-        keep
-            Further refs to keep.
-        since
-            Commits that are kept with all that is not older than them, such as those that sinks reflect.
-        prefixes
-            Folders that are kept in all commits.
+        """Find the data objects that only old commits hold, and remove them if ``yes``; see :meth:`Lake.expire`.
 
         Raises
         ------
         PathNotFound
-            Nothing that the lake has ever held lies in one of the folders; nothing was removed.
+            No commit has ever had data in one of the ``prefixes``. Nothing was removed.
         """
         with self._translated():
             expiry = Expiry(self._git, self._objects, self._commits, self._refs, self._collector, self._expired)
             folders = [names.check_path(prefix, self._name) for prefix in prefixes]
             if yes:
                 self._snapshots.clean()
-            kept, sinks = ([self._refs.resolve(ref) for ref in refs] for refs in (keep, since))
+            kept, sinks = ([self._refs.resolve(ref) for ref in refs] for refs in (keep, from_commits))
             try:
                 return expiry.run(before, kept, sinks, folders, yes)
             except UnknownPrefixError as error:
-                reason = "no commit has ever held anything there, so nothing was removed: see `lake-assets ls`"
+                reason = "no commit has ever had data there, so nothing was removed: see `lake-assets ls`"
                 raise PathNotFound(reason, repository=self._name, path=str(error)) from error
 
     def leftovers(self) -> str:
-        """Describe what :meth:`stale` names; empty where there is nothing."""
+        """Describe the folders that :meth:`stale` returns. Empty if there are none."""
         stale = self.stale()
         return (
             f"{len(stale)} unused snapshot(s) or folder(s), {sum(size for _, size in stale):,} bytes" if stale else ""
         )
 
     def drop_changes(self, branch: str) -> None:
-        """Do nothing: what is not committed is in no branch."""
+        """Do nothing: a branch has no uncommitted changes here."""
 
     def close(self) -> None:
-        """Let go of the snapshots handed out by :meth:`path`."""
+        """Release the snapshots that :meth:`path` returned."""
         self._snapshots.close()
 
     # Helpers
@@ -648,6 +632,6 @@ class EmbeddedLake:
                 continue
             pointer = Pointer.parse(self._trees.read(node))
             if pointer is None:
-                reason = "no Git-LFS pointer: committed by other means; remove it with a write"
+                reason = "not a Git-LFS pointer, so another program committed it: remove it with a write"
                 raise DataCorrupted(reason, repository=self._name, ref=str(commit.id), path=path)
             yield path, pointer

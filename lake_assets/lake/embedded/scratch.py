@@ -1,4 +1,4 @@
-"""Private folders beside the lake, each removed by its owner, or swept once its owner is dead."""
+"""Temporary folders of the lake, removed by their owner, or by another process if their owner is dead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lake_assets.lake.embedded.locks import try_lock
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder with its parents, readable by all whatever the umask; an existing one is left alone."""
+    """Create a folder and its parents, readable by all regardless of the umask. Existing ones are unchanged."""
     if path.is_dir():
         return
     make_folder(path.parent)
@@ -23,9 +23,9 @@ def make_folder(path: Path) -> None:
 
 
 class Scratch:
-    """Makes and sweeps private folders.
+    """Creates and sweeps temporary folders.
 
-    A folder belongs to whoever holds its lock; the kernel lets go of it when the process dies, however.
+    A folder belongs to the process that holds its lock. The kernel releases the lock when the process dies.
     """
 
     def __init__(self, root: Path) -> None:
@@ -33,12 +33,12 @@ class Scratch:
 
     @contextmanager
     def folder(self) -> Generator[Path]:
-        """Yield a fresh folder of this process's own; it is removed when the context ends."""
+        """Yield a new folder. It is removed when the context ends."""
         make_folder(self.root)
         while True:
             path = self.root / secrets.token_hex(8)
             path.mkdir()
-            # A sweeper may have come between; then this folder is gone, and the next one is tried.
+            # A sweeper may have removed it before it was locked. Then try another one.
             if (lock := try_lock(path)) is not None:
                 break
         path.chmod(0o755)
@@ -49,7 +49,7 @@ class Scratch:
             os.close(lock)
 
     def abandoned(self) -> Iterator[Path]:
-        """Yield the folders of dead processes, each held while the caller has it."""
+        """Yield the folders of dead processes. Each is locked until the next one is asked for."""
         try:
             entries = sorted(os.scandir(self.root), key=lambda entry: entry.name)
         except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Snapshots as folders of hard links, cached by content and kept while a reader has them.
+"""Snapshots as folders of hard links, cached by content and kept while a reader uses them.
 
-A reader writes down what it uses in a file of its own, whose lock it holds until it is closed or dies. A
-cleaner takes what no live reader wrote down. Both do so under one short lock, so neither comes between.
+A reader lists the snapshots that it uses in its own file, and holds the lock of this file until it is closed or dies. A
+cleaner removes the snapshots that no running reader lists. Both hold one short lock meanwhile.
 """
 
 from __future__ import annotations
@@ -38,7 +38,15 @@ class Snapshots:
         self._mutex = threading.Lock()
 
     def folder(self, key: str, build: Build) -> Path:
-        """Return the folder of that key, made by ``build`` if missing, and keep it until :meth:`close`."""
+        """Return the folder of a key, and keep it until :meth:`close`.
+
+        Parameters
+        ----------
+        key
+            Digest of the content.
+        build
+            Fills the folder if it is missing.
+        """
         with self._mutex:
             self._disown_after_fork()
             try:
@@ -46,7 +54,7 @@ class Snapshots:
             except OSError as error:
                 if not is_read_only(error):
                     raise
-                # A lake that may only be read: links in a folder of our own, outside it.
+                # The lake is read-only: make the links in a temporary folder outside of it.
                 return self._build_privately(key, build)
             path = self._root / key
             if not path.is_dir():
@@ -54,7 +62,7 @@ class Snapshots:
             return path
 
     def _disown_after_fork(self) -> None:
-        """Forget what belongs to the process that we were forked from."""
+        """Forget what belongs to the parent process."""
         if self._pid != os.getpid():
             self._pid, self._reader, self._private = os.getpid(), None, None
 
@@ -77,7 +85,7 @@ class Snapshots:
             built = folder / "snapshot"
             make_folder(built)
             build(built)
-            # After a power loss a snapshot is whole or not there: readers take what stands there for all there is.
+            # A snapshot must be complete or absent even after a power loss, since readers do not check it.
             sync_tree(built, files=False)
             try:
                 built.rename(path)
@@ -99,7 +107,7 @@ class Snapshots:
         return path
 
     def unused(self) -> list[Path]:
-        """Return the folders that no live reader keeps."""
+        """Return the folders that no running reader uses."""
         with self._exclusive():
             return self._unused()
 
@@ -114,13 +122,13 @@ class Snapshots:
         return [path for path in sorted(self._root.glob("[!.]*")) if path.name not in kept]
 
     def clean(self) -> None:
-        """Remove the folders that no live reader keeps."""
+        """Remove the folders that no running reader uses."""
         with self._scratch.folder() as trash, self._exclusive():
             for path in self._unused():
                 path.rename(trash / path.name)
 
     def close(self) -> None:
-        """Keep nothing any more."""
+        """Release all folders."""
         with self._mutex:
             self._disown_after_fork()
             if self._reader is not None:
@@ -131,7 +139,7 @@ class Snapshots:
 
 
 class _Reader:
-    """What one reader keeps: a file of keys, whose lock says that the reader lives."""
+    """The snapshots that one reader uses: a file of keys, whose lock shows that the reader is running."""
 
     def __init__(self, folder: Path) -> None:
         self.keys: set[str] = set()

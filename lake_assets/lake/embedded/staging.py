@@ -1,4 +1,4 @@
-"""What a writer left in its folder: the files to commit, or the reason why not."""
+"""Collecting the files of a write for its commit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,25 @@ from lake_assets.lake.errors import WriteRefused
 
 
 def collect(place: Path, prefix: str, partitions: Sequence[str] | None, repository: str) -> dict[str, Path]:
-    """Return the data files under ``place`` by their path in the lake; markers of engines are left out.
+    """Return the data files of a write by their path in the lake. Marker files of engines are left out.
+
+    Parameters
+    ----------
+    place
+        The folder that was written.
+    prefix
+        Path of this folder in the lake.
+    partitions
+        Folders below it that may have files. None for all.
+    repository
+        Name of the lake, for errors.
 
     Raises
     ------
     WriteRefused
-        An unfinished write, a file outside ``partitions``, or something that is neither file nor folder.
+        There is an unfinished write, a file outside of ``partitions``, or something that is not a file or folder.
     InvalidName
-        A name that the lake cannot keep.
+        A file name is not allowed in the lake.
     """
     found: dict[str, Path] = {}
     folders = [(place, "")]
@@ -37,7 +48,7 @@ def collect(place: Path, prefix: str, partitions: Sequence[str] | None, reposito
                     raise refuse("an unfinished write: let the engine commit its job before the write ends")
                 folders.append((Path(entry.path), path))
             elif not entry.is_file():
-                raise refuse("neither a file nor a folder")
+                raise refuse("not a file or folder: only those can be committed")
             elif not names.is_marker(entry.name, entry.stat().st_size):
                 names.check_path(f"{prefix}/{path}", repository)
                 if partitions is not None and not any(names.is_within(path, folder) for folder in partitions):

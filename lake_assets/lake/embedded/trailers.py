@@ -1,9 +1,8 @@
-"""A commit's message and metadata as the text of a Git commit, and back: Git trailers.
+"""A commit's message and metadata as the text of a Git commit with trailers.
 
-Metadata whose key is plain ``snake_case`` and whose value is one line stand as ``Run-id: …``, so that ``git
-log`` and ``git interpret-trailers`` read them; what a trailer cannot say is JSON under ``Lake-metadata``.
-Our block always stands, begins with ``Lake-format`` and is the last paragraph, so a message that itself ends
-in trailers is not mistaken for metadata.
+A key in plain ``snake_case`` with a value of one line is written as ``Run-id: …``, so that ``git log`` and ``git
+interpret-trailers`` can read it. Everything else is JSON in a ``Lake-metadata`` trailer. Our block is always the last
+paragraph and begins with ``Lake-format``, so that a message that ends in trailers is not taken for metadata.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _PLAIN_VALUE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 class CommitText(NamedTuple):
-    """What the text of a commit says.
+    """The parsed text of a commit.
 
     ``replaces`` are the folders that the commit's write replaced as a whole (see ``EmbeddedLake.merge``).
     """
@@ -37,13 +36,13 @@ def render(message: str, metadata: Mapping[str, str], replaces: Iterable[str] = 
     Raises
     ------
     TypeError
-        A metadata key or value is no string.
+        A metadata key or value is not a string.
     """
     lines = [_FORMAT]
     lines += (f"{_REPLACES}: {folder}" for folder in replaces)
     for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"commit metadata is str -> str; {key!r} has {value!r}")
+            raise TypeError(f"commit metadata must be strings: {key!r} has {value!r}")
         if _PLAIN_KEY.fullmatch(key) and _PLAIN_VALUE.fullmatch(value) and value == value.strip():
             lines.append(f"{key.replace('_', '-').capitalize()}: {value}")
         else:
@@ -52,12 +51,12 @@ def render(message: str, metadata: Mapping[str, str], replaces: Iterable[str] = 
 
 
 def clean_message(message: str) -> str:
-    """Return a message as Git can keep it: no blank ends, no NUL byte, valid Unicode."""
+    """Return a message that Git can store: stripped, without NUL bytes, valid Unicode."""
     return message.strip().replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def parse(text: str) -> CommitText:
-    """Return what the text of a commit says; one that is not ours is all message."""
+    """Parse the text of a commit. If it has no block of ours, the whole text is the message."""
     message, _, block = text.rpartition("\n\n")
     first, *lines = block.rstrip("\n").split("\n")
     if first != _FORMAT:

@@ -1,7 +1,7 @@
-"""Trees of a commit: find, list, graft, compare, merge; never more than what differs is read.
+"""Trees of a commit: find, list, graft, compare, merge. Only subtrees that differ are read.
 
-A node is a file (the blob of its LFS pointer) or a folder (a Git tree); None stands for nothing there. Files
-are compared and merged as wholes, by blob id: pointers are never merged line by line.
+A node is a file (the blob of its LFS pointer) or a folder (a Git tree). None means that nothing exists at a path. Files
+are compared and merged by blob id, and pointers are never merged line by line.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Node(NamedTuple):
 
 Entries = Mapping[str, Node]
 Change = tuple[str, Node | None, Node | None]
-"""Path, and the file that stands there left and right."""
+"""A path, and its file on the left and on the right side."""
 
 
 class FileInTheWayError(Exception):
-    """A folder was to be made where a file stands."""
+    """A folder cannot be created, because a file exists at its path."""
 
 
 class Trees:
@@ -51,7 +51,7 @@ class Trees:
         return Node(self._objects.write(ObjectType.BLOB, data), is_folder=False)
 
     def _entries(self, folder: Node | None) -> Entries:
-        """Return what stands directly in a folder, in path order; not to be changed, since it is cached."""
+        """Return the direct entries of a folder, in path order. They are cached, so do not change them."""
         if folder is None:
             return {}
         found = _ENTRY.findall(self.read(folder))
@@ -63,13 +63,13 @@ class Trees:
         if not entries:
             return None
         raw = [(name.encode("utf-8", "surrogateescape"), node) for name, node in entries.items()]
-        # Git's order: a folder sorts as if its name ended in a slash, which is the order of whole paths.
+        # Git sorts a folder as if its name ended in a slash, which is the order of whole paths.
         raw.sort(key=lambda item: item[0] + b"/" if item[1].is_folder else item[0])
         data = b"".join(b"%s %s\0%s" % (_FOLDER if node.is_folder else _FILE, name, node.id) for name, node in raw)
         return Node(self._objects.write(ObjectType.TREE, data), is_folder=True)
 
     def find(self, node: Node | None, path: str) -> Node | None:
-        """Return what stands at a path below a node; the empty path is the node itself."""
+        """Return the node at a path below a node. The empty path is the node itself."""
         for name in path.split("/") if path else ():
             if node is None or not node.is_folder:
                 return None
@@ -78,7 +78,7 @@ class Trees:
         return node
 
     def files(self, node: Node | None, path: str = "", after: str = "") -> Iterator[tuple[str, Node]]:
-        """Yield every file at or below a node with its path, in path order: those that sort behind ``after``."""
+        """Yield the files at or below a node that sort after ``after``, with their paths and in path order."""
         if node is None:
             return
         if not node.is_folder:
@@ -91,12 +91,19 @@ class Trees:
             yield from self.files(child, f"{path}/{name}" if path else name, after)
 
     def graft(self, node: Node | None, changes: Mapping[str, Node | None]) -> Node | None:
-        """Return ``node`` with other nodes at the given paths (None: removed); no path may lie below another.
+        """Return a node with changed entries.
+
+        Parameters
+        ----------
+        node
+            The node to change.
+        changes
+            New nodes by path; None removes a path. No path may lie below another.
 
         Raises
         ------
         FileInTheWayError
-            A path leads through a file.
+            A parent folder of a path is a file.
         """
         if "" in changes:
             return changes[""]
@@ -114,7 +121,7 @@ class Trees:
         return self._write(entries)
 
     def differences(self, left: Node | None, right: Node | None, path: str = "") -> Iterator[Change]:
-        """Yield every path whose file differs; equal folders are not opened."""
+        """Yield every path whose file differs. Equal folders are not read."""
         if left == right:
             return
         left_file, right_file = _as_file(left), _as_file(right)
@@ -128,10 +135,17 @@ class Trees:
     def merge(
         self, base: Node | None, ours: Node | None, theirs: Node | None, path: str = ""
     ) -> tuple[Node | None, list[str]]:
-        """Merge three ways and return the result with the conflicting paths.
+        """Do a three-way merge, and return the result and the conflicting paths.
 
-        A path conflicts where both sides changed it differently, one changed and the other removed it, or one
-        made it a file and the other a folder. The same change on both sides is no conflict.
+        A path is a conflict if both sides changed it differently, if one side changed and the other removed it, or if
+        it is a file on one side and a folder on the other. The same change on both sides is not a conflict.
+
+        Parameters
+        ----------
+        base, ours, theirs
+            The merge base and the two sides.
+        path
+            Path of these nodes in the lake.
         """
         conflicts: list[str] = []
         return self._merge(base, ours, theirs, path, conflicts), conflicts
@@ -143,7 +157,7 @@ class Trees:
             return ours
         if ours == base:
             return theirs
-        # A path is a file and a folder at once, either of them absent: each merges for itself.
+        # Treat a path as a file and a folder, one of which is absent, and merge both separately.
         file = self._merge_files(_as_file(base), _as_file(ours), _as_file(theirs), path, conflicts)
         folder = self._merge_folders(_as_folder(base), _as_folder(ours), _as_folder(theirs), path, conflicts)
         if file and folder:
@@ -176,7 +190,7 @@ class Trees:
 
 
 def _differing(left: Entries, right: Entries) -> set[str]:
-    """Return the names that do not stand for the same in two folders, which may hold years of days."""
+    """Return the names whose nodes differ in two folders. Fast for folders with thousands of entries."""
     return {name for name, _ in left.items() ^ right.items()}
 
 

@@ -1,4 +1,4 @@
-"""The lakeFS lake backend; imported where it is used, since its client is not free."""
+"""The lakeFS lake backend. Import it only when it is used, since importing its client takes time."""
 
 from lake_assets.lake.lakefs.repository import LakeFSLake
 

@@ -1,4 +1,4 @@
-"""Calls to a lakeFS server: deadline, retries, and errors as the lake's. Imports `lakefs_client`, alone."""
+"""Calls to a lakeFS server: deadline, retries and error translation. The only module that imports `lakefs_client`."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ from lake_assets.lake.errors import (
 )
 
 PAGE = 1000
-"""Most results of one listing; the server's own limit."""
+"""Maximal number of results in one page of a listing: the server's limit."""
 
 Query = Mapping[str, str | list[str]]
 
 _TRANSIENT = frozenset({408, 423, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 5.0
 
-# Status to what it means where the caller does not know better; 400 and 409 mean two things each.
+# HTTP status to error. The callers handle 400 and 409, whose meaning depends on the call.
 _ERRORS: Mapping[int, tuple[type[LakeError], str]] = {
     401: (LakeUnavailable, "lakeFS refuses these credentials: check LAKEFS_ACCESS_KEY_ID and LAKEFS_SECRET_ACCESS_KEY"),
     403: (ProtectedBranch, "lakeFS forbids this: the branch is protected, or this user lacks the permission"),
     404: (RefNotFound, "no branch, tag or commit of that name"),
-    409: (AlreadyExists, "it is there already"),
-    410: (LakeUnavailable, "the repository, or this object's data, is gone from lakeFS's store"),
+    409: (AlreadyExists, "it already exists"),
+    410: (LakeUnavailable, "the repository, or this object's data, was removed from lakeFS's store"),
     412: (WriteRefused, "a hook of the repository refused it; see the Actions tab of lakeFS"),
 }
 
 
 class StatusError(Exception):
-    """The server said no.
+    """The server answered with an error.
 
     Parameters
     ----------
     status
         HTTP status code.
     message
-        The server's own words.
+        The server's message.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -68,16 +68,16 @@ class Api:
     endpoint
         The server, such as ``http://127.0.0.1:8000``.
     access_key, secret_key
-        Credentials; in no repr, message or log.
+        Credentials. They never appear in a repr, message or log.
     repository
         Repository id.
     deadline
-        Seconds after which a call that meets nothing but failures gives up.
+        Seconds after which a failing call is not tried again.
     """
 
     def __init__(self, endpoint: str, access_key: str, secret_key: str, repository: str, deadline: float) -> None:
         configuration = Configuration(host=f"{endpoint}/api/v1/repositories", username=access_key, password=secret_key)
-        # Here alone it is known which call may be made twice.
+        # Retries are done in call(), which knows how to repeat a call safely.
         configuration.retries = False  # pyright: ignore[reportAttributeAccessIssue]
         configuration.connection_pool_maxsize = 16
         self._host: str = configuration.host
@@ -89,7 +89,7 @@ class Api:
         self._repository = repository
         self._root = f"/{quote(repository, safe='')}"
         self.calls: Counter[str] = Counter()
-        """How often each operation was asked for, retries included: ``{"POST branches": 2, …}``."""
+        """Number of calls by operation, including retries: ``{"POST branches": 2, …}``."""
 
     def __repr__(self) -> str:
         return f"Api({self.name!r})"
@@ -109,16 +109,28 @@ class Api:
     ) -> Any:
         """Make one call and return its JSON, or its bytes.
 
-        A failure that may pass is tried again, with jittered pauses, until the deadline. Two things make that safe for
-        what must not happen twice. ``recover`` is asked first whether the lost call had happened, and what it returns,
-        unless None, is the answer. ``done`` is a status that, given to a call made again, says that the lost one had.
+        Transient failures are retried with jittered pauses until the deadline. ``recover`` and ``done`` make that safe
+        for calls that must not take effect twice.
+
+        Parameters
+        ----------
+        method, path, query, body
+            The request. The path is relative to the repository.
+        ref, folder
+            For errors.
+        recover
+            Called before a retry. Returns the answer if the failed call took effect after all, otherwise None.
+        done
+            A status that means, when a retry gets it, that the failed call took effect.
+        parent
+            Send the request to the list of repositories, not to this one.
 
         Raises
         ------
         StatusError
-            400 or 409, which mean different things for different calls.
+            The status is 400 or 409, whose meaning depends on the call.
         LakeError
-            Any other refusal, or :class:`LakeUnavailable` past the deadline.
+            The status is another error. After the deadline it is :class:`LakeUnavailable`.
         """
         end = time.monotonic() + self._deadline
         pause = 0.1
@@ -151,12 +163,17 @@ class Api:
                 return answer
 
     def create_repository(self, storage_namespace: str) -> None:
-        """Make the repository, or wait for another process that is making it.
+        """Create the repository, or wait for another process that is creating it.
+
+        Parameters
+        ----------
+        storage_namespace
+            Where the repository will keep its objects.
 
         Raises
         ------
         LakeUnavailable
-            The server makes none, or other data lie in the storage namespace.
+            The server cannot create it, or the storage namespace contains other data.
         """
         body = {"name": self._repository, "storage_namespace": storage_namespace, "default_branch": "main"}
         end = time.monotonic() + self._deadline
@@ -166,9 +183,9 @@ class Api:
             except StatusError as error:
                 if error.status == 409:
                     return
-                # Another process's repository is there only after its first object is.
+                # While another process creates it, its first object exists before the repository does.
                 if "found lakeFS objects" not in error.message or time.monotonic() > end:
-                    reason = f"lakeFS makes no such repository; set LAKEFS_STORAGE to an unused place ({error})"
+                    reason = f"lakeFS cannot create the repository; set LAKEFS_STORAGE to an unused place ({error})"
                     raise LakeUnavailable(reason, repository=self.name) from error
                 time.sleep(random.uniform(0.05, 0.2))  # noqa: S311
             else:
@@ -177,7 +194,19 @@ class Api:
     def pages(
         self, path: str, query: Query, *, ref: str = "", folder: str = "", most: int | None = None, after: str = ""
     ) -> Iterator[dict[str, Any]]:
-        """Yield the results of a listing, a page at a time; no more than ``most``, rounded up to pages."""
+        """Yield the results of a listing, page by page.
+
+        Parameters
+        ----------
+        path, query
+            The request.
+        ref, folder
+            For errors.
+        most
+            Stop after the page that reaches this number of results.
+        after
+            Begin after this result.
+        """
         seen = 0
         while True:
             page = self.call("GET", path, {"amount": str(PAGE), **query, "after": after}, ref=ref, folder=folder)
@@ -221,7 +250,7 @@ class Api:
 
 
 def _operation(method: str, path: str) -> str:
-    """Return what a path asks for, without the names in it: ``GET refs/commits``."""
+    """Return the operation of a request, without names: ``GET refs/commits``."""
     parts = path.strip("/").split("/")
     # /<repository>/<kind>/<name>/<operation>…
     return " ".join([method, *parts[1:2], *parts[3:4]])

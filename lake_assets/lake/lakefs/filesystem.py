@@ -1,4 +1,4 @@
-"""The data of a lakeFS repository, through its S3 gateway, for PyArrow, pandas and DuckDB."""
+"""The data of a lakeFS repository for PyArrow, pandas and DuckDB, through lakeFS's S3 gateway."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pyarrow.fs import (
 from lake_assets.lake.lakefs.folders import is_marker
 
 _TRIES = 10
-"""With the pauses of the SDK in between, about half a minute."""
+"""About half a minute, with the SDK's pauses in between."""
 
 
 def gateway(endpoint: str, access_key: str, secret_key: str) -> FileSystem:
-    """Return the file system whose paths are ``repository/ref/path``; it lists no markers."""
+    """Return the file system whose paths are ``repository/ref/path``. It does not list the lake's marker objects."""
     url = urlsplit(endpoint)
     store = S3FileSystem(
         access_key=access_key,
@@ -38,7 +38,7 @@ def gateway(endpoint: str, access_key: str, secret_key: str) -> FileSystem:
 
 
 class _Gateway(FileSystemHandler):  # pyright: ignore[reportUntypedBaseClass]
-    """Hands every file to the S3 file system; folders are nothing but parts of names here."""
+    """Passes all calls on to the S3 file system. It creates no folders, which are only parts of names here."""
 
     def __init__(self, store: S3FileSystem) -> None:
         self._store = store
@@ -61,7 +61,7 @@ class _Gateway(FileSystemHandler):  # pyright: ignore[reportUntypedBaseClass]
         return [info for info in found if not is_marker(info.path.partition("/")[2].partition("/")[2])]
 
     def create_dir(self, path: str, recursive: bool) -> None:
-        # PyArrow would write an empty object for each folder above, the branch itself among them.
+        # PyArrow would write an empty object for each parent folder, including one for the branch.
         del path, recursive
 
     def delete_dir(self, path: str) -> None:
@@ -71,7 +71,7 @@ class _Gateway(FileSystemHandler):  # pyright: ignore[reportUntypedBaseClass]
         self._store.delete_dir_contents(path, missing_dir_ok=missing_dir_ok)
 
     def delete_root_dir_contents(self) -> None:
-        raise PermissionError("not all of a server's repositories at once")
+        raise PermissionError("all repositories of a server cannot be deleted at once")
 
     def delete_file(self, path: str) -> None:
         self._store.delete_file(path)

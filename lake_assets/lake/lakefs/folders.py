@@ -1,12 +1,13 @@
-"""What lets two writers of one folder collide: objects under `.lake/` that a write of the folder changes.
+"""Marker objects under `.lake/` that make two writes of the same folder a merge conflict in lakeFS.
 
-lakeFS merges by path, and engines name their files at random: two runs that replace one folder would merge into a
-mixture of both, unseen. So each write also changes ``.lake/changed/<folder>``, and one that replaces the folder
-``.lake/replaced/<folder>``. Two writes of a folder thus change one path, and lakeFS itself refuses, in the very moment
-of the merge, to put them together; whether they truly conflict is then worked out from what they changed.
+lakeFS merges by path, and engines choose random file names. So if two runs replace one folder, lakeFS would merge them
+without a conflict, and the folder would contain the files of both. To prevent this, each write also changes the object
+``.lake/changed/<folder>``, and a write that replaces the folder changes ``.lake/replaced/<folder>``. So two writes of a
+folder change the same path, and lakeFS refuses to merge them. Whether they really conflict is then determined from the
+changed data paths.
 
-A folder that was once written as a whole, not by partitions, has ``.lake/whole/<folder>``, too: what is written below
-it changes its marker besides.
+A folder that was once written as a whole, not by partitions, also has ``.lake/whole/<folder>``. A write below such a
+folder also changes the folder's markers.
 """
 
 from __future__ import annotations
@@ -25,12 +26,26 @@ _WHOLE = f"{ROOT}/whole/"
 
 
 def is_marker(path: str) -> bool:
-    """Tell whether a path is no data, but a marker."""
+    """Tell whether a path is a marker object and not data."""
     return path == END or is_within(path, ROOT)
 
 
 def touch(server: Server, branch: str, prefix: str, targets: Iterable[str], *, replaced: bool, whole: bool) -> None:
-    """Change, on a private branch, the markers of the folders at or below ``prefix`` that it writes."""
+    """Change the markers of written folders on a private branch.
+
+    Parameters
+    ----------
+    server, branch
+        Where the markers are changed.
+    prefix
+        The prefix of the write.
+    targets
+        The written folders, at or below the prefix.
+    replaced
+        Whether the write replaces these folders.
+    whole
+        Whether the write is of whole folders, not of partitions.
+    """
     token = uuid4().hex.encode()
     known = _folders(server, branch, _WHOLE, prefix.split("/")[0])
     for target in targets:
@@ -41,39 +56,39 @@ def touch(server: Server, branch: str, prefix: str, targets: Iterable[str], *, r
         for marker in markers:
             server.upload(branch, marker, token)
         if replaced:
-            # What is below is gone, and a write of it elsewhere must collide with that.
+            # Everything below is removed, which must conflict with a concurrent write below.
             below = paths_of(server.objects(branch, f"{_CHANGED}{target}/"))
             server.delete(branch, [*below, *[_REPLACED + path[len(_CHANGED) :] for path in below]])
 
 
 def renew(server: Server, branch: str, markers: Iterable[str]) -> None:
-    """Give markers a content that no other branch has."""
+    """Give markers new content, different from that on any other branch."""
     token = uuid4().hex.encode()
     for marker in markers:
         server.upload(branch, marker, token)
 
 
 def wholes(server: Server, ref: str) -> set[str]:
-    """Return the folders that a ref knows as written whole."""
+    """Return the folders that a ref's markers list as written as a whole."""
     return _folders(server, ref, _WHOLE)
 
 
 def replaced_in(changes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the folders that some changes replaced as wholes, or that they undid the replacing of."""
+    """Return the folders that some changes replaced as a whole, or whose replacement they undid."""
     return [item["path"][len(_REPLACED) :] for item in changes if item["path"].startswith(_REPLACED)]
 
 
 def conflicts(
     ours: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, Any]], between: Iterable[Mapping[str, Any]]
 ) -> set[str]:
-    """Return the paths at which two sides must not be merged.
+    """Return the paths at which two sides conflict.
 
     Parameters
     ----------
     ours, theirs
-        What each side changed since they parted.
+        The changes of each side since the merge base.
     between
-        What differs between the two sides.
+        The differences between the two sides.
     """
     theirs = list(theirs)
     replaced = replaced_in(theirs)
@@ -88,14 +103,14 @@ def conflicts(
 
 
 def _in_the_way(files: Mapping[str, str], others: Mapping[str, str]) -> set[str]:
-    """Return the files that one side has where the other has a folder."""
+    """Return the paths that are files on one side and folders on the other."""
     kept = {path for path, kind in files.items() if kind != "removed"}
     added = [path for path, kind in others.items() if kind != "removed"]
     return {folder for path in added for folder in ancestors(path) if folder in kept and folder not in others}
 
 
 def in_the_way(paths: Collection[str]) -> set[str]:
-    """Return those of the paths that others have as a folder."""
+    """Return those paths that are also a parent folder of another path."""
     held = set(paths)
     return {folder for path in held for folder in ancestors(path) if folder in held}
 

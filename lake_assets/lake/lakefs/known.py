@@ -1,7 +1,7 @@
-"""What this process has learnt of a lake and never changes: commits, and which folders its own writes changed.
+"""Cache of immutable facts about a lake, one for each process: commits, and the folders that its writes changed.
 
-A process opens a lake several times (each IO manager of a run does), so it is kept by the lake's name. A branch moves
-at any moment: where one points is never kept.
+A process opens a lake several times (each IO manager of a run does), so the cache is shared by the lake's name. The
+heads of branches are never cached, since they can move at any time.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from lake_assets.lake.names import is_within
 T = TypeVar("T")
 
 MOST = 2000
-"""Commits that are kept; two pages of a log."""
+"""Maximal number of cached commits: two pages of a log."""
 
 
 WROTE = ".lake.wrote"
-"""Commit metadata: what a write began at, and which folders it changed, as JSON."""
+"""Commit metadata key: the commit at which a write began, and the folders that it changed, as JSON."""
 
 
 class Written(NamedTuple):
-    """What a write's commit says of it: the commit that it began at, and the folders that it changed."""
+    """A write as its commit describes it: the commit at which it began, and the folders that it changed."""
 
     began: str
     folders: tuple[str, ...]
@@ -38,23 +38,31 @@ class Written(NamedTuple):
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str]) -> Written | None:
-        """Return what a commit's metadata say; None of a commit that is no write's."""
+        """Parse a commit's metadata. None if the commit was not made by a write."""
         if WROTE not in metadata:
             return None
         began, *folders = json.loads(metadata[WROTE])
         return cls(began, tuple(folders))
 
     def changed(self, prefix: str, parents: Sequence[str]) -> bool | None:
-        """Tell whether the commit, with these parents, changed a prefix; None where it does not say."""
+        """Tell whether the commit changed a prefix. None if that cannot be told.
+
+        Parameters
+        ----------
+        prefix
+            The prefix.
+        parents
+            The commit's parents.
+        """
         if not any(is_within(folder, prefix) or is_within(prefix, folder) for folder in self.folders):
             return False
-        # Landed on another's commit, it may have brought what that one had brought already.
+        # If another commit came in between, it may have made the same change already.
         landed = tuple(parents) == (self.began,)
         return True if landed and any(is_within(folder, prefix) for folder in self.folders) else None
 
 
 class Known:
-    """What is known of one lake."""
+    """The cache of one lake."""
 
     def __init__(self) -> None:
         self._commits: OrderedDict[str, Commit] = OrderedDict()
@@ -62,27 +70,27 @@ class Known:
         self._mutex = Lock()
 
     def learn(self, commit: Commit) -> Commit:
-        """Keep a commit, and return it."""
+        """Cache a commit, and return it."""
         with self._mutex:
             _keep(self._commits, commit.id, commit)
         return commit
 
     def learn_written(self, commit: str, written: Written) -> None:
-        """Keep what a write of this process became."""
+        """Cache a write of this process by the id of its commit."""
         with self._mutex:
             _keep(self._written, commit, written)
 
     def commit(self, name: str) -> Commit | None:
-        """Return a commit by its id."""
+        """Return a cached commit by its id, or None."""
         return self._commits.get(name)
 
     def changed(self, commit: str, prefix: str) -> bool:
-        """Tell whether a commit is known to have changed a prefix; False says nothing."""
+        """Tell whether a commit is known to have changed a prefix. False means that it is not known."""
         found, written = self._commits.get(commit), self._written.get(commit)
         return bool(found and written and written.changed(prefix, found.parents))
 
     def line(self, commit: str) -> Iterator[str]:
-        """Yield the ids of a commit and of what it is known to descend from."""
+        """Yield the ids of a commit and of its cached ancestors."""
         waiting, seen = [commit], {commit}
         while waiting:
             name = waiting.pop()
@@ -95,7 +103,7 @@ class Known:
 
 @cache
 def known_of(name: str) -> Known:
-    """Return what this process knows of a lake."""
+    """Return this process's cache of a lake."""
     del name
     return Known()
 

@@ -1,7 +1,8 @@
-"""Which commit changed a folder last, by what commits say of themselves: the server's log of a prefix compares each.
+"""Which commit changed a folder last, determined from commit metadata.
 
-A write's commit says which folders it changed, so pages of the plain log are enough, and few of them: the answer is
-kept in the repository's metadata, where it took more than one.
+The server's own log of a prefix is slow, since it compares each commit with its parent. A write's commit lists the
+folders that it changed, so the plain log is enough. An answer that took more than one page is cached in the
+repository's metadata.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from lake_assets.lake.names import is_within
 from lake_assets.lake.newest import Answer, Found, newest_change
 
 _KEPT = "newest_"
-"""How the keys of answers begin in the repository's metadata."""
+"""Prefix of the keys of cached answers in the repository's metadata."""
 _MOST = 500
-"""Answers that are kept; of more, such as a migration asks for, none is, and they are made anew."""
+"""Maximal number of cached answers. If there are more, such as after a migration, all are dropped."""
 _AT_ONCE = 200
-"""Commits of a page."""
+"""Commits in a page."""
 _COMPARED = 20
-"""Commits that do not say what they changed: of more, such as of an older program's, the server is asked at once."""
+"""Maximal number of commits that are compared because they do not list their folders. Then the server's log is used."""
 
 
-class _UntoldError(Exception):
-    """Too many commits do not say what they changed."""
+class _TooManyComparedError(Exception):
+    """Too many commits do not list the folders that they changed."""
 
 
 def find_newest(server: Server, ref: str, prefix: str) -> Commit | None:
-    """Return the newest commit that changed a prefix, of a ref and what it descends from."""
+    """Return the newest commit that changed a prefix, among a ref's commit and its ancestors. None if none did."""
     if server.known.changed(ref, prefix):
         return server.commit_at(ref)
     key = f"{_KEPT}{sha256(prefix.encode()).hexdigest()[:32]}"
     read = 0
-    untold = 0
+    compared = 0
 
     def history() -> Iterator[tuple[str, Sequence[str], Mapping[str, Any]]]:
         nonlocal read
@@ -48,16 +49,16 @@ def find_newest(server: Server, ref: str, prefix: str) -> Commit | None:
             yield item["id"], item["parents"], item
 
     def changed(item: Mapping[str, Any]) -> bool:
-        nonlocal untold
-        # As in the server's log of a prefix, a merge is none of its commits.
+        nonlocal compared
+        # Merges are skipped, as in the server's log of a prefix.
         if len(item["parents"]) != 1:
             return False
-        told = Written.parse(item["metadata"])
-        answer = told.changed(prefix, item["parents"]) if told is not None else None
+        written = Written.parse(item["metadata"])
+        answer = written.changed(prefix, item["parents"]) if written is not None else None
         if answer is None:
-            untold += 1
-            if untold > _COMPARED:
-                raise _UntoldError
+            compared += 1
+            if compared > _COMPARED:
+                raise _TooManyComparedError
             differing = server.diff(item["parents"][0], item["id"], prefix)
             answer = any(is_within(found["path"], prefix) for found in differing)
         if answer:
@@ -66,14 +67,14 @@ def find_newest(server: Server, ref: str, prefix: str) -> Commit | None:
 
     try:
         found = newest_change(history(), changed, Answer.parse(server.note(key)))
-    except _UntoldError:
+    except _TooManyComparedError:
         head = server.head(ref).id
         newest = next(server.log(head, 1, prefix), None)
-        found, read = Found(Answer(head, newest.id if newest else None), untold), _AT_ONCE + 1
+        found, read = Found(Answer(head, newest.id if newest else None), compared), _AT_ONCE + 1
     if found is None:
         return None
     if read > _AT_ONCE:
-        # Where this user may not, the next one reads as much.
+        # If this user may not write metadata, the answer is not cached, and the next search repeats the work.
         with suppress(LakeError, StatusError):
             server.forget_notes(_KEPT, _MOST)
             server.set_note(key, found.answer.render())

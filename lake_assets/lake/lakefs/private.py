@@ -1,4 +1,4 @@
-"""Branches that one write or one merge has for itself: shown nowhere, swept when their maker is gone."""
+"""Private branches: temporary branches of one write or merge. They are hidden, and swept if their process died."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _NAME = re.compile(r"_private-(?P<works_for>.+)--(?P<since>\d{8}T\d{6}Z)-[0-9a-f
 
 
 def name_for(source: str) -> str:
-    """Return a new name for a branch that works for ``source``."""
-    # A tag may have dots, which a branch may not.
+    """Return a new name for a private branch that works for ``source``."""
+    # The source may be a tag with dots, which are not allowed in a branch name.
     return f"_private-{source.replace('.', '_')}--{datetime.now(timezone.utc):{_TIME}}-{uuid4().hex}"
 
 
 def parse_name(name: str) -> PrivateBranch | None:
-    """Return what a branch's name tells; None where it is nobody's own."""
+    """Parse the name of a private branch. None if it is not a private branch."""
     found = _NAME.fullmatch(name)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""The lake on a lakeFS server: refs through its API, data through its S3 gateway."""
+"""The lake on a lakeFS server: refs through the API, data through the S3 gateway."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ if TYPE_CHECKING:
     from pyarrow import NativeFile
 
 GARBAGE_JOB = "https://docs.lakefs.io/howto/garbage-collection/"
-"""The page that describes the job by which lakeFS removes data."""
+"""The page that describes lakeFS's garbage collection job."""
 
 _ROUNDS = 30
-"""How often a merge is made anew because others were quicker."""
+"""How often a merge is repeated because the branch has moved."""
 
 _COMPARED = 3
-"""Pairs of commits whose difference is kept: both sides of a merge, and what they parted from."""
+"""Number of cached differences between commits: each side with the merge base, and the two sides."""
 _LONGEST_KEPT = 10_000
 
 
@@ -76,21 +76,20 @@ class LakeFSLake:
     endpoint
         The server, such as ``http://127.0.0.1:8000``.
     access_key, secret_key
-        Credentials; in no repr, message or log.
+        Credentials. They never appear in a repr, message or log.
     repository
-        Its id; it is made where it is missing, and its ``main`` protected.
+        Repository id. The repository is created if it is missing, with a protected ``main``.
     storage_namespace
         Where a new repository keeps its objects, such as ``s3://bucket/lake`` or ``local://lake``.
     deadline
-        Seconds after which a call that meets nothing but failures gives up.
-
+        Seconds after which a failing call is not tried again.
     any_format
-        Open a lake of another format, too: to migrate it.
+        Also open a lake of another format, in order to migrate it.
 
     Raises
     ------
     FormatMismatch
-        The lake is of another format than this program.
+        The lake has another format than this program supports.
     LakeUnavailable
         The server does not answer, or refuses the credentials.
     """
@@ -128,40 +127,40 @@ class LakeFSLake:
         return self._name
 
     def set_format(self, number: int) -> None:
-        """Say that the lake has this format."""
+        """Record the lake's format; see :meth:`Lake.set_format`."""
         self._server.set_format(number)
         self.format = number
 
     # Refs
 
     def branches(self) -> tuple[str, ...]:
-        """Names of all branches, sorted."""
+        """Return the names of all branches except private ones, sorted."""
         return tuple(sorted(name for name, _ in self._server.branches() if private.parse_name(name) is None))
 
     def private_branches(self) -> Mapping[str, PrivateBranch]:
-        """Return the branches of writes and merges under way, or whose process was killed, by name."""
+        """Return the private branches by name; see :meth:`Lake.private_branches`."""
         found = ((name, private.parse_name(name)) for name, _ in self._server.branches())
         return {name: branch for name, branch in found if branch is not None}
 
     def create_branch(self, name: str, source: str) -> Commit:
-        """Make a branch at ``source``'s commit; see :meth:`Lake.create_branch`."""
+        """Create a branch; see :meth:`Lake.create_branch`."""
         names.check_branch(name, self._name)
         self._check_ref(source)
         return self._server.commit_at(self._server.create_branch(name, source))
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; its commits stay readable by id."""
+        """Delete a branch; see :meth:`Lake.delete_branch`."""
         names.refuse_main(name, self._name)
         self._check_ref(name)
         self._server.delete_branch(name)
 
     def head(self, ref: str) -> Commit:
-        """Return the commit that ``ref`` (also the beginning of a commit id) names."""
+        """Return the commit of a ref, which may also be an abbreviated commit id."""
         self._check_ref(ref)
         return self._server.head(ref)
 
     def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
-        """Yield commits newest first; with ``prefix`` the server compares only what each changed."""
+        """Yield commits, newest first; see :meth:`Lake.log`."""
         self._check_ref(ref)
         folder = self._check_path(prefix or "")
         if limit == 0:
@@ -174,12 +173,12 @@ class LakeFSLake:
         yield from self._server.log(ref, limit, folder)
 
     def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
-        """Yield what a branch itself was, newest first; with ``prefix`` the commits that changed it."""
+        """Yield the first-parent history of a ref; see :meth:`Lake.first_parents`."""
         self._check_ref(ref)
         yield from self._server.log(ref, None, self._check_path(prefix or ""), first_parent=True)
 
     def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the commit ids that none of the refs reaches, sorted."""
+        """Return the commits that no ref reaches; see :meth:`Lake.unreached`."""
         left = set(commits)
         for ref in refs:
             self._check_ref(ref)
@@ -190,21 +189,21 @@ class LakeFSLake:
         return tuple(sorted(left))
 
     def incoming(self, source: str, into: str) -> tuple[str, ...]:
-        """Return the paths that ``source`` changed since it and ``into`` parted, and that differ there, sorted."""
+        """Return the paths that a merge would change; see :meth:`Lake.incoming`."""
         for ref in (source, into):
             self._check_ref(ref)
         return self._incoming(*self._server.merge_base(source, into))
 
     def _incoming(self, theirs: str, ours: str, base: str) -> tuple[str, ...]:
         changed = {item["path"] for item in self._between(base, theirs) if not folders.is_marker(item["path"])}
-        # Where the branch is still what both parted from, what differs there is what the source changed.
+        # If the branch is still at the merge base, the differences are the source's changes.
         differing = changed if base == ours else paths_of(self._between(ours, theirs))
         return tuple(sorted(changed.intersection(differing)))
 
     def _between(self, left: str, right: str) -> Sequence[Mapping[str, Any]]:
-        """Return what differs between two commits, which never changes: what was asked for last is kept.
+        """Return the differences between two commits. The last few results are cached.
 
-        A merge compares what its audit has compared a moment before.
+        A merge needs the same comparisons as its audit just before.
         """
         kept = self._compared.get((left, right))
         if kept is None:
@@ -214,7 +213,7 @@ class LakeFSLake:
         return kept
 
     def tag(self, name: str, ref: str) -> Commit:
-        """Name a commit for ever; naming the same commit again is no error."""
+        """Tag a commit; see :meth:`Lake.tag`."""
         names.check_tag(name, self._name)
         commit = self.head(ref)
         try:
@@ -225,13 +224,13 @@ class LakeFSLake:
         return commit
 
     def tags(self) -> Mapping[str, str]:
-        """Return tag name to commit id, sorted by name."""
+        """Return the commit id of each tag, sorted by name."""
         return dict(sorted(self._server.tags()))
 
     # Reading
 
     def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
-        """Yield the objects under ``prefix``, sorted by path; checksums are the store's ETags."""
+        """Yield the objects under a prefix; see :meth:`Lake.list`. Checksums are the store's ETags."""
         self._check_ref(ref)
         folder = self._check_path(prefix)
         for item in self._objects(ref, folder, after=after):
@@ -239,7 +238,7 @@ class LakeFSLake:
             yield LakeObject(item["path"], item["size_bytes"], f"etag:{item['checksum']}", address)
 
     def fingerprint(self, ref: str, prefix: str) -> str | None:
-        """Return a digest of paths, sizes and checksums, or None."""
+        """Return a digest of paths, sizes and checksums, or None; see :meth:`Lake.fingerprint`."""
         folder = self._check_path(prefix)
         digest = sha256()
         found = False
@@ -249,7 +248,7 @@ class LakeFSLake:
         return digest.hexdigest() if found else None
 
     def path(self, ref: str, prefix: str) -> Snapshot:
-        """Return where ``ref``'s commit of now is read: it is the commit that is named there."""
+        """Return a snapshot of the ref's current commit; see :meth:`Lake.path`."""
         folder = self._check_path(prefix)
         commit = ref if names.is_commit_id(ref) else self.head(ref).id
         if next(self._objects(commit, folder, limit=1), None) is None:
@@ -258,7 +257,7 @@ class LakeFSLake:
         return Snapshot(commit, folder, f"s3a://{root}", self._filesystem, root)
 
     def open_file(self, ref: str, path: str) -> NativeFile:
-        """Open a file at ``ref``'s commit of now; see :meth:`Lake.open_file`."""
+        """Open a file of the ref's current commit; see :meth:`Lake.open_file`."""
         place = self._check_path(path)
         commit = ref if names.is_commit_id(ref) else self.head(ref).id
         try:
@@ -267,7 +266,7 @@ class LakeFSLake:
             raise PathNotFound("no file is there", repository=self._name, ref=ref, path=place) from error
 
     def diff(self, left: str, right: str, prefix: str = "") -> Diff:
-        """Compare two refs; the server reads only ranges that differ."""
+        """Compare two refs; see :meth:`Lake.diff`. The server reads only ranges that differ."""
         for ref in (left, right):
             self._check_ref(ref)
         folder = self._check_path(prefix)
@@ -278,7 +277,7 @@ class LakeFSLake:
         return Diff(*(tuple(sorted(found[kind])) for kind in ("added", "removed", "changed")))
 
     def changes(self, branch: str) -> tuple[str, ...]:
-        """Return paths that were written to a branch past this program, and are not committed."""
+        """Return the uncommitted paths of a branch, which another program wrote."""
         self._check_ref(branch)
         return tuple(sorted(paths_of(self._server.uncommitted(branch))))
 
@@ -295,13 +294,13 @@ class LakeFSLake:
         partitions: Sequence[str] | None = None,
         beside: Sequence[str] = (),
     ) -> Generator[Write]:
-        """Open a writable place that becomes one commit; see :meth:`Lake.write`.
+        """Open a writable folder that becomes one commit; see :meth:`Lake.write`.
 
-        A commit of lakeFS takes all that is staged on its branch, so each write has a branch of its own, committed
-        and merged into ``branch`` as one commit.
+        lakeFS commits everything that is staged on a branch. So each write uses a private branch, which is committed
+        and then merged into ``branch`` as one commit.
         """
         if mode not in get_args(WriteMode):
-            raise ValueError(f"mode is 'overwrite' or 'append', not {mode!r}")
+            raise ValueError(f"mode must be 'overwrite' or 'append', not {mode!r}")
         folder = names.check_folder(self._check_path(prefix), self._name, "prefix")
         targets = names.targets(folder, partitions, self._name)
         updated = names.apart(folder, [self._check_path(path) for path in beside], self._name)
@@ -327,7 +326,7 @@ class LakeFSLake:
                 return
             kept = [*held, *stays] if mode == "append" else stays
             if mixed := folders.in_the_way({*kept, *written} - set(gone)):
-                reason = "is a file where another path needs a folder: choose other names"
+                reason = "this path is a file, and another one needs it as a folder: choose other names"
                 raise WriteRefused(reason, repository=self._name, ref=branch, path=min(mixed))
             options = {"replaced": mode == "overwrite", "whole": partitions is None}
             folders.touch(self._server, place, folder, targets, **options)
@@ -337,8 +336,8 @@ class LakeFSLake:
             text = message.strip() or f"Write {folder}"
             self._server.commit(place, text, write.metadata, uuid4().hex)
             changed = [at for at in (folder, *updated) if any(names.is_within(path, at) for path in (*written, *gone))]
-            told = {**write.metadata, WROTE: Written(began, tuple(changed)).render()}
-            made = self._land(place, branch, began, [*targets, *updated], text, told)
+            with_folders = {**write.metadata, WROTE: Written(began, tuple(changed)).render()}
+            made = self._land(place, branch, began, [*targets, *updated], text, with_folders)
             self._server.known.learn_written(made, Written(began, tuple(changed)))
             write.ended(made, lambda: self._server.commit_at(made))
 
@@ -351,7 +350,7 @@ class LakeFSLake:
         mode: str,
         partitions: Sequence[str] | None,
     ) -> tuple[Sequence[str], Sequence[str]]:
-        """Return the data paths that a write has put and removed; drop engines' markers, refuse unfinished work."""
+        """Return the data paths that a write has put and removed. Drop marker files, and refuse unfinished writes."""
         dropped: list[str] = []
         written: list[str] = []
         gone: list[str] = []
@@ -376,7 +375,7 @@ class LakeFSLake:
                     where = ", ".join(partitions or [folder]) or "none"
                     raise refuse(f"outside the partitions being written: {where}")
                 if mode == "append" and item["type"] == "changed" and not beside:
-                    raise refuse("append replaces no file, and one is there already: choose other names")
+                    raise refuse("append cannot replace a file, and this one exists already: choose another name")
                 written.append(path)
         self._server.delete(place, dropped)
         return written, gone
@@ -390,7 +389,7 @@ class LakeFSLake:
         message: str,
         metadata: Mapping[str, str],
     ) -> str:
-        """Merge a committed private branch as one commit of one parent, and return its id."""
+        """Merge a committed private branch as one commit with one parent, and return its id."""
         for _ in range(_ROUNDS):
             try:
                 made = self._server.merge(place, branch, message, metadata, uuid4().hex, squash_merge=True)
@@ -406,7 +405,7 @@ class LakeFSLake:
         raise self._outrun(branch)
 
     def _take_up(self, place: str, head: str) -> None:
-        """Merge a branch's head, which no data conflicts with, into a private branch, and renew its markers."""
+        """Merge a commit without conflicting data into a private branch, and renew the markers of this branch."""
         before = self._server.head(place).id
         base = self._server.merge_base(place, head)[2]
         mine = {path for path in paths_of(self._server.diff(base, before, folders.ROOT)) if folders.is_marker(path)}
@@ -424,44 +423,44 @@ class LakeFSLake:
         metadata: Mapping[str, str] | None = None,
         audit: Audit | Override | None = None,
     ) -> Commit:
-        """Merge ``source`` into a branch; see :meth:`Lake.merge`.
+        """Merge a ref into a branch; see :meth:`Lake.merge`.
 
-        The server puts two sides together path by path, and knows of no replaced folder but by our markers, which
-        nobody else's commits change. So where ``into`` has moved, both sides are compared before.
+        The server merges path by path. It detects replaced folders only through our markers, and commits of other
+        programs do not change these. So if ``into`` has moved, both sides are compared before the merge.
         """
         for ref in (source, into):
             self._check_ref(ref)
         text = message.strip() or f"Merge {source} into {into}"
-        given = recorded(into, metadata, audit, self._name)
-        _check_metadata(given)
+        with_audit = recorded(into, metadata, audit, self._name)
+        _check_metadata(with_audit)
         if audit is not None:
             base, seen = self._refuse_unaudited(audit, source, into)
-            merged = self._merge_looking(source, into, text, given)
+            merged = self._merge_despite_markers(source, into, text, with_audit)
             if merged.id != seen and len(merged.parents) > 1 and merged.parents[0] != seen:
                 self._undo_mixture(merged, base, f"{source} into {into}")
             return merged
         if self._first_wholes(source, into):
             self._refuse_conflicts(source, into)
-        return self._merge_looking(source, into, text, given)
+        return self._merge_despite_markers(source, into, text, with_audit)
 
-    def _merge_looking(self, source: str, into: str, text: str, given: Mapping[str, str]) -> Commit:
-        """Merge; where the server sees a conflict of nothing but markers, merge all the same."""
+    def _merge_despite_markers(self, source: str, into: str, text: str, metadata: Mapping[str, str]) -> Commit:
+        """Merge. If the server reports a conflict, and only markers conflict, merge through a private branch."""
         try:
-            return self._merge(source, into, text, given)
+            return self._merge(source, into, text, metadata)
         except ConflictError:
             pass
         with self._private(source) as (place, _):
             for _ in range(_ROUNDS):
-                # The very commit that was looked at: in it nothing but markers collides.
+                # Merge exactly the checked commit, in which only markers conflict.
                 self._take_up(place, self._refuse_conflicts(place, into))
                 with suppress(ConflictError):
-                    return self._merge(place, into, text, given)
+                    return self._merge(place, into, text, metadata)
         raise self._outrun(into)
 
     def _undo_mixture(self, merged: Commit, base: str, ref: str) -> None:
-        """Undo a merge that mixed a folder with what somebody else's merge brought between the look and the merge.
+        """Undo a merge that mixed files in a folder, because another merge came between the check and the merge.
 
-        The server has no merge that is bound to the head that was looked at, and others' commits change no marker.
+        The server cannot bind a merge to the checked head, and commits of other programs change no markers.
         """
         ours, theirs = merged.parents
         sides = (self._between(base, ours), self._between(base, theirs), self._between(ours, theirs))
@@ -473,15 +472,13 @@ class LakeFSLake:
         with self._private(merged.id) as (place, _):
             self._server.revert(place, merged.id, text, back, uuid4().hex)
             self._merge(place, MAIN, text, back)
-        reason = (
-            "both sides changed the same folders in the same moment; it was undone: write them again on a new branch"
-        )
+        reason = "both sides changed the same folders at once; the merge was undone: write them again on a new branch"
         raise MergeConflict(reason, repository=self._name, ref=ref, paths=sorted(found))
 
     def _refuse_unaudited(self, audit: Audit | Override, source: str, into: str) -> tuple[str, str]:
-        """Raise where a merge would change what its audit does not cover, or mix what both sides changed.
+        """Raise if a merge would change paths that its audit does not cover, or mix changes of both sides.
 
-        Return the commit that both sides parted from, and the head of ``into`` that was looked at.
+        Return the merge base, and the checked head of ``into``.
         """
         theirs, ours, base = self._server.merge_base(source, into)
         if base == theirs:
@@ -507,42 +504,42 @@ class LakeFSLake:
             theirs, ours, base = self._server.merge_base(source, into)
             if base == theirs:
                 return self._server.head(ours)
-            # Both sides hold the same by now; the merge is made all the same, and its metadata kept.
+            # Both sides have the same content. Make an empty merge, so that its metadata are kept.
             made = self._server.merge(source, into, message, metadata, uuid4().hex, allow_empty=True)
         return self._server.head(made or into)
 
     def _first_wholes(self, source: str, into: str) -> bool:
-        """Tell whether one side wrote a folder as a whole for the first time: the other did not know to collide."""
+        """Tell whether only one side has written some folder as a whole, so that the markers show no conflict."""
         return folders.wholes(self._server, source) != folders.wholes(self._server, into)
 
     def _refuse_conflicts(self, source: str, into: str) -> str:
-        """Return the commit of ``into`` that ``source`` does not conflict with; raise where it does."""
+        """Raise if ``source`` conflicts with ``into``. Otherwise return the checked head of ``into``."""
         theirs, ours, base = self._server.merge_base(source, into)
         if base in (theirs, ours):
             return ours
         sides = (self._between(base, ours), self._between(base, theirs), self._between(ours, theirs))
         found = folders.conflicts(*sides)
         if found:
-            reason = "both sides changed the same paths since they parted; write them again on a new branch"
+            reason = "both sides changed the same paths since their merge base; write them again on a new branch"
             raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
         return ours
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
-        """Undo a commit on a branch; where nothing of it is left to undo, the head is returned."""
+        """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""
         names.refuse_main(branch, self._name)
         self._check_ref(branch)
         undone = self.head(commit)
         if not undone.parents:
             return self._server.head(branch)
         text = message.strip() or f"Revert {undone.id[:12]}"
-        given = dict(metadata or {})
+        own = dict(metadata or {})
         for _ in range(_ROUNDS):
             with self._private(branch) as (place, head):
-                self._undo(undone, place, head, branch, text, given)
+                self._undo(undone, place, head, branch, text, own)
                 if all(map(folders.is_marker, paths_of(self._server.diff(head, place)))):
                     return self._server.head(branch)
                 with suppress(ConflictError):
-                    made = self._server.merge(place, branch, text, given, uuid4().hex, squash_merge=True)
+                    made = self._server.merge(place, branch, text, own, uuid4().hex, squash_merge=True)
                     return self._server.head(made or branch)
         raise self._outrun(branch)
 
@@ -559,7 +556,7 @@ class LakeFSLake:
         with suppress(ConflictError):
             self._server.revert(place, undone.id, message, metadata, uuid4().hex)
             return
-        # Only markers are in the way: put them as the undone commit had them, and renew them afterwards.
+        # Only markers conflict: restore them as of the undone commit, and renew them afterwards.
         markers = [item for item in theirs if folders.is_marker(item["path"])]
         for item in markers:
             if item["type"] == "added":
@@ -571,10 +568,10 @@ class LakeFSLake:
         folders.renew(self._server, place, [item["path"] for item in markers])
         self._server.commit(place, "Renew markers", {}, uuid4().hex)
 
-    # Keeping house
+    # Maintenance
 
     def verify(self, ref: str, prefix: str = "") -> Iterator[str]:
-        """Read every object under ``prefix`` and yield a line for each that is missing or of another size."""
+        """Open every object under a prefix; see :meth:`Lake.verify`. Only existence and size are checked."""
         commit = self.head(ref).id
         for item in self.list(commit, prefix):
             try:
@@ -584,57 +581,59 @@ class LakeFSLake:
                 yield f"{item.path}: cannot be read: {error}"
             else:
                 if size != item.size:
-                    yield f"{item.path}: {size} bytes where {item.size} are recorded"
+                    yield f"{item.path}: has {size} bytes instead of {item.size}"
 
     def leftovers(self) -> str:
-        """Describe the branches of writes under way, or of killed writers; empty where there are none."""
+        """Describe the private branches. Empty if there are none."""
         number = len(self.private_branches())
-        return f"{number} branch(es) of writes under way, or of killed writers" if number else ""
+        return f"{number} private branch(es) of writes in progress, or of killed writers" if number else ""
 
     def caches(self) -> tuple[Cache, ...]:
-        """Return nothing: what is read stays on the server."""
+        """Return an empty tuple: nothing is cached locally."""
         return ()
 
     def clean(self) -> None:
-        """Do nothing: there is no cache."""
+        """Do nothing: nothing is cached locally."""
 
     def garbage(self, grace: timedelta) -> NoReturn:
-        """Refuse: lakeFS's own job collects its garbage."""
-        reason = "lakeFS collects its garbage itself: `lake-assets expire` sets the rules and names lakeFS's own job"
+        """Raise :class:`NotSupported`: lakeFS has its own garbage collection job."""
+        reason = "lakeFS has its own garbage collection job: `lake-assets expire` sets its rules and links to the job"
         raise NotSupported(reason, repository=self._name)
 
     def collect_garbage(self, grace: timedelta) -> NoReturn:
-        """Refuse: lakeFS's own job collects its garbage."""
+        """Raise :class:`NotSupported`: lakeFS has its own garbage collection job."""
         self.garbage(grace)
 
     def expire(
         self,
         before: datetime,
         keep: Sequence[str] = (),
-        since: Sequence[str] = (),
+        from_commits: Sequence[str] = (),
         prefixes: Sequence[str] = (),
         *,
         yes: bool = False,
     ) -> Removable:
-        """Set the server's retention rule, in whole days, by which its own job goes; see :meth:`Lake.expire`."""
+        """Set the retention rule of the server's own job, in whole days; see :meth:`Lake.expire`."""
         if keep or prefixes:
-            reason = "lakeFS keeps heads of branches, and by age alone: leave out what else is to be kept"
+            reason = (
+                "lakeFS keeps heads of branches and recent commits only: do not give further refs or prefixes to keep"
+            )
             raise NotSupported(reason, repository=self._name)
         now, day = datetime.now(timezone.utc), timedelta(days=1)
-        # The caller has counted back from a moment ago.
-        ages = [now - before - timedelta(minutes=1), *(now - self.head(commit).committed_at for commit in since)]
+        # The caller computed ``before`` a moment ago.
+        ages = [now - before - timedelta(minutes=1), *(now - self.head(commit).committed_at for commit in from_commits)]
         days = max(1, ceil(max(ages) / day))
         if yes:
             self._server.keep_days(days)
         return Removable("object that only expired commits hold", 0, 0, RetentionRule(days, GARBAGE_JOB))
 
     def drop_changes(self, branch: str) -> None:
-        """Drop what was written to a branch past this program, and is not committed."""
+        """Drop the uncommitted changes of a branch, which another program wrote."""
         self._check_ref(branch)
         self._server.reset(branch)
 
     def close(self) -> None:
-        """Let go of nothing: snapshots are read where they are."""
+        """Do nothing: snapshots are read from the server."""
 
     # Helpers
 
@@ -648,20 +647,20 @@ class LakeFSLake:
 
     @contextmanager
     def _private(self, source: str) -> Generator[tuple[str, str]]:
-        """Yield a branch of one's own and the commit it began at; it is gone afterwards."""
+        """Yield a new private branch and the commit at which it begins. It is deleted afterwards."""
         place = private.name_for(source)
         try:
             began = self._server.create_branch(place, source)
             yield place, began
         finally:
-            # What ended the work is what is to be reported; a branch left behind is the sweeper's.
+            # An error of the cleanup must not hide another error. The sweeper deletes a branch that is left behind.
             with suppress(LakeError):
                 self._server.delete_branch(place)
 
     def _objects(self, ref: str, folder: str, limit: int | None = None, after: str = "") -> Iterator[dict[str, Any]]:
-        """Yield the data objects in a folder, or the one at that very path."""
+        """Yield the data objects in a folder, or the single object at exactly this path."""
         found = False
-        # The markers come first in a listing of the whole lake.
+        # A listing of the whole lake begins with markers, so the limit does not apply to it.
         for item in self._server.objects(ref, f"{folder}/" if folder else "", None if not folder else limit, after):
             if not folders.is_marker(item["path"]):
                 found = True
@@ -674,26 +673,26 @@ class LakeFSLake:
     def _refuse_file_in_the_way(self, place: str, folder: str, held: Iterable[str]) -> None:
         ahead = [path for path in (*names.ancestors(folder), folder) if self._server.object(place, path)]
         if ahead or folder in held:
-            reason = "a file stands where this write needs a folder: choose another prefix"
+            reason = "there is a file where this write needs a folder: choose another prefix"
             raise WriteRefused(reason, repository=self._name, path=(ahead or [folder])[0])
 
     def _outrun(self, branch: str) -> LakeUnavailable:
-        reason = f"others changed the branch {_ROUNDS} times while this was being merged: run it again"
+        reason = f"the branch was changed {_ROUNDS} times during this merge: run it again"
         return LakeUnavailable(reason, repository=self._name, ref=branch)
 
     def _check_ref(self, ref: str) -> None:
-        # lakeFS has expressions such as main~1, which Git's lake has not.
+        # lakeFS allows expressions such as main~1, which the embedded lake does not.
         if not (names.is_branch(ref) or names.is_tag(ref) or names.is_commit_id(ref)):
             raise RefNotFound("no branch, tag or commit of that name", repository=self._name, ref=ref)
 
     def _check_path(self, path: str) -> str:
         folder = names.check_path(path, self._name)
         if folders.is_marker(folder):
-            raise InvalidName(f"path lies in {folders.ROOT}, which is the lake's own", repository=self._name, path=path)
+            raise InvalidName(f"path lies in {folders.ROOT}, which is reserved", repository=self._name, path=path)
         return folder
 
 
 def _check_metadata(metadata: Mapping[str, Any]) -> None:
     for key, value in metadata.items():
         if not isinstance(value, str):
-            raise TypeError(f"commit metadata is text: {key!r} is a {type(value).__name__}")
+            raise TypeError(f"commit metadata must be strings: {key!r} is a {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""The operations of one lakeFS repository that the lake needs, each a call or the pages of one."""
+"""The operations of a lakeFS repository that the lake needs, each as one call or as the pages of a listing."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from lake_assets.lake.lakefs.known import known_of
 from lake_assets.lake.names import is_commit_id
 
 KEY = ".lake.key"
-"""Commit metadata: what a commit or merge whose answer was lost is found by."""
+"""Commit metadata key: a unique value, by which a commit or merge is found whose answer was lost."""
 
 FORMAT = ".lake.format"
-"""Commit metadata of the first commit that is ours, and holds :data:`END`: to a reader, the lake begins there."""
+"""Commit metadata key of our first commit, which adds :data:`END`. Readers see the lake's history from there on."""
 
 END = "\U0010ffff.lake"
-"""An object that sorts behind all data of every commit.
+"""An object in every commit whose path sorts after all data. It works around a bug of lakeFS.
 
-lakeFS 1.84 merges by walking the sorted paths of both sides. Where one side has come to its end, it drops a file that
-only the other has if the next one of their base has the same content (`handleAll` in its merge.go compares contents,
-not paths). Neither side comes to its end before this.
+lakeFS 1.84 merges by walking the sorted paths of both sides. When it has reached the end of one side, it drops a file
+that only the other side has, if the next file of the merge base has the same content (`handleAll` in its merge.go
+compares contents, not paths). Because of this object, neither side ends before the data do.
 """
 
 _NUMBER = "format"
-"""Metadata of the repository: the lake's format."""
+"""Repository metadata key: the lake's format."""
 _NOTE = "lake_assets_"
-"""How our metadata of the repository begin."""
+"""Prefix of our keys in the repository's metadata."""
 
 _NOTES: dict[str, tuple[float, Mapping[str, str]]] = {}
-"""What repositories say of themselves, and when this process asked: each IO manager of a run opens its own lake."""
+"""Cache of repositories' metadata and their time. It is shared, as each IO manager of a run opens its own lake."""
 _NOTES_STAY = 60.0
-"""Seconds after which it is asked for again."""
+"""Seconds after which cached metadata are read again."""
 
 RECENT = 1000
-"""Commits looked through for a key: more than can land on a branch while a call is tried again."""
+"""Number of commits searched for a key: more than can be made on a branch while a call is retried."""
 
 
 class ConflictError(Exception):
-    """The server refuses a merge or revert: both sides changed a path. It does not say which."""
+    """The server refuses a merge or revert, since both sides changed a path. It does not say which path."""
 
 
 class Server:
@@ -59,7 +59,7 @@ class Server:
     Parameters
     ----------
     api
-        Its calls.
+        The API of the repository.
     """
 
     def __init__(self, api: Api) -> None:
@@ -70,9 +70,14 @@ class Server:
     # Repository
 
     def open(self, storage_namespace: str) -> None:
-        """Make the repository where it is missing: ``main`` protected before anything can be written, and :data:`END`.
+        """Create the repository if it is missing, with a protected ``main`` and with :data:`END`.
 
-        Any number of processes may do so at once.
+        Any number of processes may do this at the same time.
+
+        Parameters
+        ----------
+        storage_namespace
+            Where a new repository keeps its objects.
         """
         if self.object(MAIN, END) is not None:
             return
@@ -88,10 +93,10 @@ class Server:
         self.create_branch(place, MAIN)
         try:
             if self.object(place, END) is None:
-                # Of several who do this at once, one succeeds: their contents differ.
+                # If several processes do this, their contents differ, and only one merge succeeds.
                 self.upload(place, END, uuid4().hex.encode())
                 self.commit(place, "Format", {}, uuid4().hex)
-                # Before the lake is there for others, who would else take it for one of the first format.
+                # Set the format before other processes see the lake: without it, they assume the first format.
                 self.set_format(LAKE_FORMAT)
                 with suppress(ConflictError):
                     self.merge(place, MAIN, "Format", {FORMAT: "1", RECORD: "[]"}, uuid4().hex, squash_merge=True)
@@ -99,15 +104,15 @@ class Server:
             self.delete_branch(place)
 
     def format(self) -> int:
-        """Return the number of the lake's format, which stands in the repository's metadata."""
+        """Return the number of the lake's format, which is stored in the repository's metadata."""
         return int(self.note(_NUMBER) or FIRST)
 
     def set_format(self, number: int) -> None:
-        """Say that the lake has this format."""
+        """Store the number of the lake's format."""
         self.set_note(_NUMBER, str(number))
 
     def note(self, key: str) -> str:
-        """Return what stands in the repository's metadata; asked once in a while, and empty where there is nothing."""
+        """Return a value of the repository's metadata, cached for a minute. Empty if there is none."""
         asked, notes = _NOTES.get(self.name, (-_NOTES_STAY, {}))
         if time.monotonic() - asked > _NOTES_STAY:
             notes = self._api.call("GET", "/metadata")
@@ -115,53 +120,60 @@ class Server:
         return notes.get(_NOTE + key, "")
 
     def forget_notes(self, beginning: str, most: int) -> None:
-        """Remove what stands in the repository's metadata by keys that begin so, if it is more than so much."""
+        """Remove all repository metadata whose keys have a prefix, if there are more than ``most``."""
         keys = [key for key in self._api.call("GET", "/metadata") if key.startswith(_NOTE + beginning)]
         if len(keys) > most:
             self._api.call("DELETE", "/metadata", body={"keys": keys})
 
     def set_note(self, key: str, value: str) -> None:
-        """Write into the repository's metadata; what else stands there stays."""
+        """Set a value of the repository's metadata. Other keys are unchanged."""
         self._api.call("POST", "/metadata", body={"metadata": {_NOTE + key: value}})
         _NOTES.pop(self.name, None)
 
     # Refs
 
     def head(self, ref: str) -> Commit:
-        """Return the newest commit of any ref."""
+        """Return the commit of a ref."""
         query = {"amount": "1", "limit": "true"}
         page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)
         return self.learn(page["results"][0])
 
     def commit_at(self, name: str) -> Commit:
-        """Return the commit of an id that the server has just given; what is known is not asked for again."""
+        """Return a commit by its id, from the cache if it is there."""
         return self.known.commit(name) or self.head(name)
 
     def learn(self, item: Mapping[str, Any]) -> Commit:
-        """Return the server's own words of a commit as a commit, and keep it."""
+        """Convert the server's JSON of a commit to a commit, and cache it."""
         return self.known.learn(_commit(item))
 
     def branches(self) -> Iterator[tuple[str, str]]:
-        """Yield each branch and its commit, by name."""
+        """Yield the name and the commit id of each branch, sorted by name."""
         for item in self._api.pages("/branches", {}):
             yield item["id"], item["commit_id"]
 
     def tags(self) -> Iterator[tuple[str, str]]:
-        """Yield each tag and its commit, by name."""
+        """Yield the name and the commit id of each tag, sorted by name."""
         for item in self._api.pages("/tags", {}):
             yield item["id"], item["commit_id"]
 
     def create_branch(self, name: str, source: str) -> str:
-        """Make a branch and return its commit id.
+        """Create a branch and return its commit id.
+
+        Parameters
+        ----------
+        name
+            Name of the branch.
+        source
+            The ref that it starts at.
 
         Raises
         ------
         AlreadyExists
-            It was there before this call.
+            A branch of that name existed before this call.
         """
 
         def made() -> str | None:
-            # Another's branch of that name, somewhere else, is not what the lost call made.
+            # A branch of that name at another commit was not created by the failed call.
             commit = next((commit for branch, commit in self.branches() if branch == name), None)
             return commit if commit is not None and commit == self.head(source).id else None
 
@@ -170,27 +182,46 @@ class Server:
             made_at = self._api.call("POST", "/branches", body=body, ref=source, recover=made)
             return made_at.decode() if isinstance(made_at, bytes) else made_at
         except StatusError as error:
-            raise self._exists(error, "a branch of that name is there already", name) from error
+            raise self._exists(error, "a branch of that name already exists", name) from error
 
     def delete_branch(self, name: str) -> None:
-        """Remove a branch; one that is gone when a lost call is made again is no error."""
+        """Delete a branch. It is not an error if a retry finds it already deleted."""
         self._api.call("DELETE", f"/branches/{_quoted(name)}", ref=name, done=404)
 
     def create_tag(self, name: str, ref: str) -> None:
-        """Make a tag.
+        """Create a tag.
+
+        Parameters
+        ----------
+        name
+            Name of the tag.
+        ref
+            The ref whose commit is tagged.
 
         Raises
         ------
         AlreadyExists
-            There is one of that name.
+            A tag of that name exists.
         """
         try:
             self._api.call("POST", "/tags", body={"id": name, "ref": ref}, ref=ref)
         except StatusError as error:
-            raise self._exists(error, "a tag of that name is there already", name) from error
+            raise self._exists(error, "a tag of that name already exists", name) from error
 
     def log(self, ref: str, limit: int | None, prefix: str | None, *, first_parent: bool = False) -> Iterator[Commit]:
-        """Yield commits, newest first; ``first_parent``: none of a branch that was merged."""
+        """Yield commits, newest first.
+
+        Parameters
+        ----------
+        ref
+            The ref to start at.
+        limit
+            Maximal number of commits.
+        prefix
+            Yield only commits that changed this folder or file.
+        first_parent
+            Leave out commits of branches that were merged.
+        """
         query: dict[str, str | list[str]] = {}
         if prefix:
             query = {"prefixes": [f"{prefix}/"], "objects": [prefix]}
@@ -204,14 +235,14 @@ class Server:
         yield from map(self.learn, islice((item for item in found if item["parents"]), limit))
 
     def raw_log(self, ref: str, at_once: int) -> Iterator[dict[str, Any]]:
-        """Yield commits in the server's own words, newest first, so many a page."""
+        """Yield commits as the server's JSON, newest first, ``at_once`` in a page."""
         yield from self._api.pages(f"/refs/{_quoted(ref)}/commits", {"amount": str(at_once)}, ref=ref)
 
     def merge_base(self, source: str, destination: str) -> tuple[str, str, str]:
-        """Return the commits of both, and the one that they parted from."""
+        """Return the commit ids of both refs, and of their merge base."""
         path = f"/refs/{_quoted(source)}/merge/{_quoted(destination)}"
         found = self._api.call("GET", path, ref=f"{source} into {destination}")
-        # lakeFS 1.84 gives the two by each other's name: told apart here, so that either order is right.
+        # lakeFS 1.84 swaps the two ids in its answer. So find out which is which, in case a later version is right.
         both = {found["source_commit_id"], found["destination_commit_id"]}
         theirs = source if is_commit_id(source) else self.head(source).id
         return theirs, next(iter(both - {theirs}), theirs), found["base_commit_id"]
@@ -219,7 +250,15 @@ class Server:
     # Changing branches
 
     def commit(self, branch: str, message: str, metadata: Mapping[str, str], key: str) -> str:
-        """Commit what is staged on a branch and return the commit's id."""
+        """Commit the staged changes of a branch, and return the commit's id.
+
+        Parameters
+        ----------
+        branch, message, metadata
+            Of the commit.
+        key
+            Unique value; see :data:`KEY`.
+        """
         body = {"message": message, "metadata": {**metadata, KEY: key}}
         path = f"/branches/{_quoted(branch)}/commits"
         made = self._api.call("POST", path, body=body, ref=branch, recover=lambda: self._commit_of(branch, key))
@@ -228,7 +267,18 @@ class Server:
     def merge(
         self, source: str, into: str, message: str, metadata: Mapping[str, str], key: str, **options: Any
     ) -> str | None:
-        """Merge, and return the new head's id; None where there is nothing to merge.
+        """Merge, and return the id of the new head. None if there is nothing to merge.
+
+        Parameters
+        ----------
+        source, into
+            The ref to merge, and the branch to merge into.
+        message, metadata
+            Of the merge commit.
+        key
+            Unique value; see :data:`KEY`.
+        options
+            Further options of the server's call.
 
         Raises
         ------
@@ -240,12 +290,21 @@ class Server:
         return self._change(path, body, f"{source} into {into}", into, key, "reference")
 
     def revert(self, branch: str, commit: str, message: str, metadata: Mapping[str, str], key: str) -> str | None:
-        """Undo a commit on a branch, against its first parent; None where nothing is left to undo.
+        """Undo a commit on a branch, against its first parent. None if nothing is left to undo.
+
+        Parameters
+        ----------
+        branch, commit
+            The branch, and the commit to undo.
+        message, metadata
+            Of the new commit.
+        key
+            Unique value; see :data:`KEY`.
 
         Raises
         ------
         ConflictError
-            A later commit changed one of its paths.
+            A later commit changed one of the paths.
         """
         overrides = {"message": message, "metadata": {**metadata, KEY: key}}
         body = {"ref": commit, "parent_number": 1, "commit_overrides": overrides}
@@ -267,24 +326,24 @@ class Server:
         return made[answer] if isinstance(made, dict) and answer in made else self.head(branch).id
 
     def _commit_of(self, branch: str, key: str) -> dict[str, str] | None:
-        """Return the commit that bears a key, if it landed on a branch."""
+        """Return the commit of a branch that has a key, or None."""
         for commit in self._api.pages(f"/refs/{_quoted(branch)}/commits", {}, ref=branch, most=RECENT):
             if commit["metadata"].get(KEY) == key:
                 return commit
         return None
 
     def reset(self, branch: str) -> None:
-        """Drop what is staged on a branch."""
+        """Drop the staged changes of a branch."""
         self._api.call("PUT", f"/branches/{_quoted(branch)}", body={"type": "reset"}, ref=branch)
 
     def keep_days(self, days: int) -> None:
-        """Set how many days the garbage collection of the server keeps what old commits hold."""
+        """Set for how many days the server's garbage collection keeps the data of old commits."""
         self._api.call("PUT", "/settings/gc_rules", body={"default_retention_days": days, "branches": []})
 
     # Objects
 
     def objects(self, ref: str, prefix: str, limit: int | None = None, after: str = "") -> Iterator[dict[str, Any]]:
-        """Yield the objects whose path begins with ``prefix`` and sorts behind ``after``, by path."""
+        """Yield the objects whose path begins with ``prefix`` and sorts after ``after``, sorted by path."""
         path = f"/refs/{_quoted(ref)}/objects/ls"
         if limit is not None:
             query = {"prefix": prefix, "amount": str(limit), "after": after}
@@ -293,7 +352,7 @@ class Server:
         yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix, after=after)
 
     def object(self, ref: str, path: str) -> dict[str, Any] | None:
-        """Return one object, or None where there is none at that very path."""
+        """Return the object at exactly this path, or None."""
         try:
             return self._api.call("GET", f"/refs/{_quoted(ref)}/objects/stat", {"path": path}, ref=ref, folder=path)
         except RefNotFound:
@@ -309,12 +368,19 @@ class Server:
         self._api.call("POST", where, {"path": path}, content, ref=branch, folder=path)
 
     def delete(self, branch: str, paths: Sequence[str]) -> None:
-        """Remove objects, a thousand a call.
+        """Delete objects, a thousand with each call.
+
+        Parameters
+        ----------
+        branch
+            The branch.
+        paths
+            Paths of the objects.
 
         Raises
         ------
         LakeUnavailable
-            Of one of them the server says, in an answer that is else a success, that it could not.
+            The server's answer lists objects that it could not delete.
         """
         for start in range(0, len(paths), PAGE):
             body = {"paths": list(paths[start : start + PAGE])}
@@ -327,16 +393,21 @@ class Server:
     # Differences
 
     def uncommitted(self, branch: str) -> Iterator[dict[str, Any]]:
-        """Yield what is staged on a branch: ``type`` (added, removed, changed), ``path`` and ``size_bytes``."""
+        """Yield the staged changes of a branch: ``type`` (added, removed, changed), ``path`` and ``size_bytes``."""
         return self._api.pages(f"/branches/{_quoted(branch)}/diff", {}, ref=branch)
 
-    def diff(self, left: str, right: str, prefix: str = "", *, since_parted: bool = False) -> Iterator[dict[str, Any]]:
-        """Yield what differs between two refs, as :meth:`uncommitted` does.
+    def diff(self, left: str, right: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+        """Yield the differences between two refs, in the form of :meth:`uncommitted`.
 
-        ``since_parted``: what ``right`` changed since the two parted.
+        Parameters
+        ----------
+        left, right
+            The refs.
+        prefix
+            Compare only paths with this prefix.
         """
         path = f"/refs/{_quoted(left)}/diff/{_quoted(right)}"
-        query = {"type": "three_dot" if since_parted else "two_dot", "prefix": prefix}
+        query = {"type": "two_dot", "prefix": prefix}
         return self._api.pages(path, query, ref=f"{left}..{right}", folder=prefix)
 
     # Errors
@@ -348,12 +419,14 @@ class Server:
 
     def _refused(self, error: StatusError, ref: str) -> Exception:
         if "dirty" in error.message.lower() or "uncommitted" in error.message.lower():
-            reason = "the branch has uncommitted changes, written past this program: `lake-assets doctor` mends it"
+            reason = (
+                "the branch has uncommitted changes of another program: `lake-assets doctor --mend` drops those of main"
+            )
             return LakeUnavailable(f"{reason} ({error})", repository=self.name, ref=ref)
         return LakeUnavailable(f"lakeFS refuses this ({error})", repository=self.name, ref=ref)
 
     def missing(self, ref: str, path: str) -> PathNotFound:
-        """Return the error of a path that is not there."""
+        """Return the error for a missing path."""
         return PathNotFound("nothing is there", repository=self.name, ref=ref, path=path)
 
 
@@ -362,7 +435,7 @@ def _quoted(ref: str) -> str:
 
 
 def _commit(item: Mapping[str, Any]) -> Commit:
-    # Keys that begin with a dot are lakeFS's own, and ours.
+    # Keys that begin with a dot are internal to lakeFS or to this program.
     metadata = {key: value for key, value in item["metadata"].items() if not key.startswith(".")}
     when = datetime.fromtimestamp(item["creation_date"], timezone.utc)
     parents = () if FORMAT in item["metadata"] else tuple(item["parents"])

@@ -1,8 +1,8 @@
-"""From an Arrow table, or a frame of Spark or pandas, to sorted runs of encoded items.
+"""Encoding an Arrow table, or a frame of Spark or pandas, into sorted runs of items.
 
-Spark's workers encode and write the runs themselves (``mapInArrow``: Arrow columns in, names of runs out), so
-the driver collects a few names and no rows. A task that is tried again writes other runs; only those of the
-attempts that succeeded are named. The workers must see the store's folder: LMDB is for one machine.
+Spark's workers encode and write the runs themselves (``mapInArrow``: Arrow columns in, names of runs out). So the
+driver collects a few names and no rows. A retried task writes new runs, and only the runs of successful attempts are
+returned. The workers must see the store's folder, since LMDB works on one machine only.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _BATCH_ROWS = 65_536
 
 
 def frame_schema(frame: Frame) -> pa.Schema:
-    """Return a frame's columns as Arrow sees them.
+    """Return a frame's columns as an Arrow schema.
 
     Raises
     ------
     NoSQLError
-        The store does not take this kind of frame, or a column has no Arrow type.
+        The store does not support this kind of frame, or a column has no Arrow type.
     """
     if isinstance(frame, pa.Table):
         return frame.schema
@@ -49,14 +49,27 @@ def frame_schema(frame: Frame) -> pa.Schema:
                 fields.append((field.name, to_arrow_type(field.dataType)))
             except PySparkException as error:
                 raise SchemaMismatch(
-                    f"column {field.name!r} is {field.dataType.simpleString()}, which the store does not keep"
+                    f"column {field.name!r} has type {field.dataType.simpleString()}, which the store does not support"
                 ) from error
         return pa.schema(fields)
     return pa.Schema.from_pandas(_pandas(frame), preserve_index=False)
 
 
 def write_frame(name: str, frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path) -> list[str]:
-    """Encode a frame against a table's schema into sorted runs below ``folder``; return their names.
+    """Encode a frame into sorted runs, and return their names.
+
+    Parameters
+    ----------
+    name
+        Name of the table, for errors.
+    frame
+        The rows.
+    schema
+        The table's schema.
+    key
+        Names of the key columns.
+    folder
+        Where the runs are written.
 
     Raises
     ------
@@ -68,9 +81,9 @@ def write_frame(name: str, frame: Frame, schema: pa.Schema, key: Sequence[str], 
     names = frame_schema(frame).names
     encode = _encoder(schema, key, folder, names)
     if _is_spark(frame):
-        # By their places: mapInArrow takes a name with a dot or backtick for none.
+        # Rename the columns by position, since mapInArrow does not find names with a dot or backtick.
         frame = frame.toDF(*(f"f{at}" for at in range(len(names))))
-        # Two columns: the name of a run, or why there is none. An exception would be logged and tried again.
+        # One column has the name of a run, the other one a problem. Spark would retry and log an exception.
         outcomes = frame.mapInArrow(encode, "run string, problem string").collect()
     else:
         table: pa.Table = frame if isinstance(frame, pa.Table) else _from_pandas(frame, schema)
@@ -84,7 +97,7 @@ def write_frame(name: str, frame: Frame, schema: pa.Schema, key: Sequence[str], 
 
 
 def encode_batch(batch: pa.RecordBatch, schema: pa.Schema, key: Sequence[str]) -> tuple[pa.Array, pa.Array]:
-    """Encode a batch of a frame's rows, its columns in any order, into keys and rows of a table's schema."""
+    """Encode a batch of rows, with columns in any order, into keys and rows of a table's schema."""
     columns: dict[str, pa.Array] = {}
     for field in schema:
         column = batch.column(batch.schema.get_field_index(field.name))
@@ -138,16 +151,16 @@ def _pandas(frame: Frame) -> pandas.DataFrame:
 
     if not isinstance(frame, pandas.DataFrame):
         raise NoSQLError(
-            f"a {type(frame).__name__} was given; the store takes Spark and pandas frames, and tables of PyArrow"
+            f"cannot write a {type(frame).__name__}: give a Spark frame, a pandas frame or a PyArrow table"
         )
     return frame
 
 
 def _from_pandas(frame: Frame, schema: pa.Schema) -> pa.Table:
-    """Return a frame in its own types where it has any: conversions are checked later, column by column."""
-    given = [
+    """Convert a pandas frame with its own types where known. Conversions are checked later, column by column."""
+    fields = [
         schema.field(field.name) if pa.types.is_null(field.type) else field
         for field in frame_schema(frame)
         if field.name in schema.names
     ]
-    return pa.Table.from_pandas(_pandas(frame), schema=pa.schema(given), preserve_index=False)
+    return pa.Table.from_pandas(_pandas(frame), schema=pa.schema(fields), preserve_index=False)

@@ -1,4 +1,4 @@
-"""The LMDB environment of a folder: one a process, however many stores there are, and it grows by itself."""
+"""The LMDB environment of a folder: shared by all stores of a process, and growing automatically."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ T = TypeVar("T")
 MAX_TABLES = 1024
 _MAX_READERS = 512
 _SECONDS_FOR_READERS = 30.0
-"""How long growing the map waits for this process's own readers, which it would cut off."""
+"""How long growing the map waits for readers of this process, which it would interrupt."""
 
 
 class Environment:
     """An open LMDB environment, shared by all stores and threads of this process.
 
-    A named database's handle, once opened, stays: databases are emptied, never removed. Handles are opened in
-    write transactions, of which LMDB has one at a time, as it demands (two transactions must not open handles
-    at once); so the first use of a table waits for a running write, unless the environment is read-only.
+    The handle of a named database stays valid, because databases are emptied but never removed. LMDB requires that no
+    two transactions open handles at the same time. So handles are opened in write transactions, of which LMDB allows
+    only one. Therefore the first use of a table waits for a running write, unless the environment is read-only.
     """
 
     def __init__(self, folder: Path, *, read_only: bool, map_size: int) -> None:
@@ -58,23 +58,23 @@ class Environment:
 
     @property
     def idle(self) -> bool:
-        """Whether no transaction is under way in this process."""
+        """Whether this process has no open transaction."""
         return self._active == 0
 
     def make_writable(self) -> None:
-        """Open anew for writing, where it was opened read-only."""
+        """Reopen a read-only environment for writing."""
         with self._alone():
             if self.read_only:
                 self._lmdb.close()
                 self._open(read_only=False)
 
     def close(self) -> None:
-        """Close; an iterator still reading ends with an error."""
+        """Close the environment. An iterator that is still reading ends with an error."""
         self._lmdb.close()
 
     @contextmanager
     def reading(self) -> Generator[lmdb.Transaction[bytes], None, None]:
-        """Yield a read transaction: one consistent snapshot, which no writer waits for."""
+        """Yield a read transaction, which is a consistent snapshot. It does not block writers."""
         with self._translated():
             transaction = self._begin(write=False)
             try:
@@ -84,12 +84,12 @@ class Environment:
                 self._end()
 
     def write(self, work: Callable[[lmdb.Transaction[bytes]], T]) -> T:
-        """Run ``work`` in a write transaction and commit it; done anew where the map was full."""
+        """Run ``work`` in a write transaction and commit it. It is run again if the map was full."""
         with self._translated():
             while True:
                 try:
                     with self._begin(write=True) as transaction:
-                        # Slots that killed readers left would keep old pages from being used again.
+                        # Slots of killed readers would prevent the reuse of old pages.
                         self._lmdb.reader_check()
                         self._pending = dict(self._handles)
                         result = work(transaction)
@@ -103,13 +103,13 @@ class Environment:
                 self._resize(size)
 
     def create(self, transaction: lmdb.Transaction[bytes], name: str) -> Any:
-        """Return the handle of a named database within a write transaction, made where it is absent."""
+        """Return the handle of a named database within a write transaction. It is created if it is missing."""
         if name not in self._pending:
             self._pending[name] = self._lmdb.open_db(name.encode(), txn=transaction)
         return self._pending[name]
 
     def handle(self, name: str) -> Any | None:
-        """Return the handle of a named database for the transactions that begin hereafter, or None."""
+        """Return the handle of a named database for later transactions, or None."""
         if name not in self._handles:
             try:
                 if self.read_only:
@@ -147,24 +147,24 @@ class Environment:
             self._quiet.notify_all()
 
     def _resize(self, size: int) -> None:
-        """Set the map's size; 0 takes over what another process has set."""
+        """Set the map's size; 0 adopts the size that another process has set."""
         with self._alone():
             self._lmdb.set_mapsize(size)
 
     @contextmanager
     def _alone(self) -> Generator[None, None, None]:
-        """Wait until no transaction of this process is open, and keep others from beginning."""
+        """Wait until this process has no open transaction, and block new ones."""
         with self._quiet:
             if not self._quiet.wait_for(lambda: self._active == 0, _SECONDS_FOR_READERS):
                 raise NoSQLError(
-                    f"store {self.folder}: its map must be opened anew, but {self._active} scans or writes "
-                    "of this process are still under way: finish the scans, then write"
+                    f"store {self.folder}: its map must be reopened, but {self._active} scans or writes "
+                    "of this process are still open: finish the scans, then write"
                 )
             yield
 
     @contextmanager
     def _translated(self) -> Generator[None, None, None]:
-        """Turn LMDB's errors into ours, naming the folder."""
+        """Translate LMDB's errors to :class:`NoSQLError`."""
         try:
             yield
         except (lmdb.MapFullError, lmdb.NotFoundError):
@@ -174,22 +174,22 @@ class Environment:
 
 
 def remedy(error: Exception) -> str:
-    """Return what to do about an error of the disk, to be added to its message; nothing where that is not known."""
+    """Return the remedy for an error of the disk, to be appended to its message. Empty if none is known."""
     text = str(error)
     if "No space left" in text:
         return "; nothing was written: free some disk space and write again"
     if "Permission denied" in text or "Read-only file system" in text:
-        return "; it may not be written here: open it read-only, or make the folder writable"
+        return "; the folder is not writable: open the store read-only, or make the folder writable"
     return ""
 
 
 def sync_folders(folders: Iterable[Path]) -> None:
-    """Wait until the names that stand in folders are on disk.
+    """Wait until the entries of folders are on disk.
 
     Raises
     ------
     NoSQLError
-        The disk refuses.
+        The disk reports an error.
     """
     for folder in dict.fromkeys(folders):
         try:
@@ -207,7 +207,7 @@ _registry_lock = threading.Lock()
 
 
 def _forget_in_child() -> None:
-    """After a fork: LMDB forbids the use of the parent's environments; idle ones may be closed and opened anew."""
+    """Close idle environments after a fork. LMDB forbids using the parent's environments, so they are reopened."""
     global _registry_lock
     _registry_lock = threading.Lock()
     for folder, environment in list(_open_environments.items()):
@@ -220,12 +220,21 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def acquire(folder: Path, *, read_only: bool, map_size: int) -> Environment:
-    """Return this process's environment of ``folder``, opened if need be; LMDB forbids opening it twice.
+    """Return this process's environment of a folder. It is opened if necessary, but only once, as LMDB requires.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    read_only
+        Whether the caller only reads.
+    map_size
+        Initial size of the map in bytes.
 
     Raises
     ------
     NoSQLError
-        The folder is absent (read-only), or may not be read or written.
+        The folder does not exist (read-only), or cannot be read or written.
     """
     with _registry_lock:
         environment = _open_environments.get(folder)
@@ -244,7 +253,7 @@ def acquire(folder: Path, *, read_only: bool, map_size: int) -> Environment:
 
 
 def release(environment: Environment) -> None:
-    """Give an environment back; the last user closes it."""
+    """Release an environment. It is closed when nobody uses it any more."""
     with _registry_lock:
         if _open_environments.get(environment.folder) is not environment:
             return

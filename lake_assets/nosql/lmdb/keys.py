@@ -1,7 +1,8 @@
-"""Keys as bytes whose order is the order of the values: strings by code point, integers by sign and size.
+"""Encoding keys as bytes that sort like the values: strings by code point, integers by value.
 
-An integer is eight big-endian bytes with the sign bit flipped. A string is its UTF-8; where another component
-follows, NUL becomes ``00 FF`` and ``00 00`` ends it, so that a shorter string sorts before every longer one.
+An integer is encoded as eight big-endian bytes with the sign bit flipped. A string is encoded as UTF-8. If another
+component follows, NUL is escaped as ``00 FF``, and ``00 00`` ends the string, so that a prefix sorts before any longer
+string.
 """
 
 from __future__ import annotations
@@ -18,18 +19,25 @@ from lake_assets.nosql.contract import Key, NoSQLError
 pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
 
 MAX_KEY_BYTES = 511
-"""LMDB's bound."""
+"""LMDB's limit."""
 
 _SIGN = 1 << 63
 _ESCAPED, _END = b"\x00\xff", b"\x00\x00"
 
 
 class RefusedValueError(ValueError):
-    """A key that cannot be stored; says which column and why."""
+    """A value cannot be stored. The message names the column and the reason."""
 
 
 def encode_columns(columns: Sequence[pa.Array], names: Sequence[str]) -> pa.Array:
-    """Encode key columns (int8 to int64, string) of a batch into one binary array.
+    """Encode the key columns (int8 to int64, string) of a batch into one binary array.
+
+    Parameters
+    ----------
+    columns
+        The columns.
+    names
+        Their names, for errors.
 
     Raises
     ------
@@ -38,14 +46,14 @@ def encode_columns(columns: Sequence[pa.Array], names: Sequence[str]) -> pa.Arra
     """
     for column, name in zip(columns, names, strict=True):
         if column.null_count:
-            raise RefusedValueError(f"key column {name!r} holds a null")
+            raise RefusedValueError(f"key column {name!r} contains a null")
         if pa.types.is_string(column.type) and pc.any(pc.equal(pc.binary_length(column), 0)).as_py():
-            raise RefusedValueError(f"key column {name!r} holds an empty string")
+            raise RefusedValueError(f"key column {name!r} contains an empty string")
     last = len(columns) - 1
     parts = [_encode_column(column, ends=at == last) for at, column in enumerate(columns)]
     encoded = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, b"")
     if len(encoded) and pc.max(pc.binary_length(encoded)).as_py() > MAX_KEY_BYTES:
-        raise RefusedValueError(f"key {tuple(names)} holds a value of more than {MAX_KEY_BYTES} bytes")
+        raise RefusedValueError(f"key {tuple(names)} has a value of more than {MAX_KEY_BYTES} bytes")
     return encoded
 
 
@@ -62,12 +70,23 @@ def _encode_column(column: pa.Array, *, ends: bool) -> pa.Array:
 
 
 def encode_key(key: Key, schema: pa.Schema, names: Sequence[str], *, prefix: bool = False) -> bytes:
-    """Encode one key of a table; with ``prefix`` the first components alone will do (a bound of a scan).
+    """Encode one key of a table.
+
+    Parameters
+    ----------
+    key
+        The key.
+    schema
+        The table's schema.
+    names
+        Names of the key columns.
+    prefix
+        Whether the first components are enough, as for a bound of a scan.
 
     Raises
     ------
     NoSQLError
-        The key has another number of components, or one is of another type, than the table's key.
+        The key has another number of components than the table's key, or a component has another type.
     """
     values = key if isinstance(key, tuple) else (key,)
     if len(values) > len(names) or (len(values) < len(names) and not (prefix and values)):
@@ -79,7 +98,7 @@ def encode_key(key: Key, schema: pa.Schema, names: Sequence[str], *, prefix: boo
             raise NoSQLError(f"key column {name!r} is {schema.field(name).type}, got {value!r}")
         if not isinstance(value, str):
             if not -_SIGN <= value < _SIGN:
-                raise NoSQLError(f"key column {name!r}: {value} is no 64-bit integer")
+                raise NoSQLError(f"key column {name!r}: {value} is not a 64-bit integer")
             encoded += (value + _SIGN).to_bytes(8, "big")
         elif name == names[-1]:
             encoded += value.encode()
@@ -110,7 +129,7 @@ def decode_columns(keys: Sequence[bytes], types: Sequence[pa.DataType]) -> list[
 
 
 def _end_of_string(key: bytes, at: int) -> int:
-    """Return where the string's terminator stands: an escaped NUL before it is no terminator."""
+    """Return the position of a string's terminator. Escaped NULs are skipped."""
     at = key.index(b"\x00", at)
     while key[at + 1] != 0:
         at = key.index(b"\x00", at + 2)

@@ -1,7 +1,7 @@
-"""Rows as bytes: a msgpack array of the columns that are not in the key, in the order of the stored schema.
+"""Encoding rows as msgpack arrays of the columns that are not in the key, in the order of the stored schema.
 
-No field name and no type is stored with a row. Columns are converted whole, then zipped: about 1 µs a row of
-14 columns. A row written before a column was added is a shorter array; what it lacks is null.
+A row has no field names and no types. Whole columns are converted and then zipped, which takes about 1 µs for a row of
+14 columns. A row that was written before a column was added is a shorter array, and its missing values are null.
 """
 
 from __future__ import annotations
@@ -31,12 +31,19 @@ Rank = tuple[tuple[Any, ...], bytes]
 
 
 def encode_rows(columns: Mapping[str, pa.Array], row_count: int) -> list[bytes]:
-    """Encode ``row_count`` rows of stored columns, given in schema order.
+    """Encode the rows of a batch.
+
+    Parameters
+    ----------
+    columns
+        Name to values, in the order of the schema.
+    row_count
+        Number of rows.
 
     Raises
     ------
     RefusedValueError
-        A column has a time of a year that Python does not have; it is named.
+        A column has a time outside of the years 1 to 9999.
     """
     if not columns:
         return [_encode(())] * row_count
@@ -59,9 +66,16 @@ def decode_rows(rows: Sequence[bytes], types: Sequence[pa.DataType]) -> list[pa.
 
 
 def ranking(types: Sequence[pa.DataType], positions: Sequence[int]) -> Callable[[bytes], Rank]:
-    """Return what orders encoded rows of one key: by the columns at ``positions``, then by their bytes.
+    """Return a sort key for encoded rows: the columns at ``positions``, then the bytes.
 
-    Null is less than every value, NaN greater, as in Spark.
+    As in Spark, null is less than every value, and NaN is greater.
+
+    Parameters
+    ----------
+    types
+        Types of the rows' columns.
+    positions
+        Positions of the columns to sort by.
     """
     width = len(types)
 
@@ -84,7 +98,7 @@ def _comparable(value: Any, kind: pa.DataType) -> tuple[Any, ...]:
 
 
 def _to_msgpack(column: pa.Array) -> list[Any]:
-    """Return a column's values as what msgpack has: dates as days, timestamps as µs, decimals as text."""
+    """Convert a column to types of msgpack: dates to days, timestamps to µs, decimals to text."""
     kind = column.type
     if pa.types.is_date32(kind):
         return _within(column.view(pa.int32()), 1)
@@ -107,7 +121,7 @@ def _to_msgpack(column: pa.Array) -> list[Any]:
 
 
 def _within(numbers: pa.Array, day: int) -> list[Any]:
-    """Return days or microseconds since 1970, or refuse those of years that Python does not have."""
+    """Return days or microseconds since 1970. Refuse those outside of the years that Python supports."""
     found = pc.min_max(numbers)
     least, greatest = found["min"].as_py(), found["max"].as_py()
     if least is not None and not _FIRST * day <= least <= greatest < (_LAST + 1) * day:

@@ -1,9 +1,8 @@
-"""Sorted runs: how encoded items go from a frame to the store in key order with memory that stays flat.
+"""Sorted runs: an external merge sort of encoded items, in bounded memory.
 
-An external merge sort. Whoever encodes (Spark's workers, or this process for pandas) writes runs of some
-hundred thousand items, each sorted by key, as Arrow streams into a spool folder; the writing transaction
-merges them. So the table is filled in key order, which is several times quicker than in random order;
-duplicates meet each other; and the transaction can be done again, since runs can be read again.
+The encoder (Spark's workers, or this process for pandas) writes runs of some hundred thousand items, each sorted by
+key, as Arrow streams into a spool folder. The write transaction merges them. So the table is filled in key order, which
+is several times faster than in random order. Duplicate keys are adjacent, and a transaction can be repeated.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ pc: Any = pyarrow.compute  # its functions are made at import: no checker knows 
 Item = tuple[bytes, bytes]
 
 RUN_BYTES = 32 << 20
-"""Encoded bytes at which a run is closed."""
+"""Maximal size of a run in encoded bytes."""
 
 _BATCH_BYTES, _BATCH_ROWS = 512 << 10, 2048
 _FAN_IN = 64
@@ -37,10 +36,10 @@ _key_of = itemgetter(0)
 
 @contextmanager
 def spool(folder: Path) -> Generator[Path, None, None]:
-    """Yield a new folder for runs below ``folder``; it is removed at the end.
+    """Yield a new folder for runs below ``folder``. It is removed at the end.
 
-    Its lock tells a living writer's folder from a killed one's, which is removed here as well. The lock of
-    ``folder`` keeps a new folder and its lock from being seen apart.
+    A running writer holds the lock of its folder. Folders of killed writers are removed here as well. The lock of
+    ``folder`` makes creating and locking a new folder one step.
     """
     folder.mkdir(exist_ok=True)
     mine = folder / uuid.uuid4().hex
@@ -74,7 +73,7 @@ def _remove_if_dead(folder: Path) -> None:
 
 
 def write_run(folder: Path, keys: pa.Array, rows: pa.Array) -> str:
-    """Sort items by key, write them as one run below ``folder`` and return its name."""
+    """Sort items by key, write them as one run into ``folder``, and return its name."""
     order = pc.sort_indices(keys)
     batch = pa.record_batch([keys.take(order), rows.take(order)], schema=_SCHEMA)
     size = max(1, min(_BATCH_ROWS, _BATCH_BYTES * len(keys) // max(1, batch.nbytes)))
@@ -86,7 +85,7 @@ def write_run(folder: Path, keys: pa.Array, rows: pa.Array) -> str:
 
 
 def write_runs(folder: Path, encoded: Iterable[tuple[pa.Array, pa.Array]]) -> Iterator[str]:
-    """Write batches of keys and rows as runs of about :data:`RUN_BYTES`, yielding their names."""
+    """Write batches of keys and rows as runs of about :data:`RUN_BYTES`, and yield the names of the runs."""
     keys: list[pa.Array] = []
     rows: list[pa.Array] = []
     size = 0
@@ -104,7 +103,7 @@ def write_runs(folder: Path, encoded: Iterable[tuple[pa.Array, pa.Array]]) -> It
 
 
 class _Reader:
-    """One run, a batch of items at a time; ``items`` is empty only at its end."""
+    """Reads one run batch by batch. ``items`` is the rest of the current batch, and empty only at the end."""
 
     def __init__(self, path: Path) -> None:
         self._source = pa.OSFile(str(path), "rb")
@@ -118,7 +117,7 @@ class _Reader:
             self.items = list(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
 
     def take_until(self, key: bytes) -> list[Item]:
-        """Remove and return the items at hand with a key up to ``key``."""
+        """Remove and return the current items with a key up to ``key``."""
         count = bisect_right(self.items, key, key=_key_of)
         taken, self.items = self.items[:count], self.items[count:]
         if not self.items:
@@ -130,9 +129,16 @@ class _Reader:
 
 
 def merge(folder: Path, runs: Sequence[str]) -> Iterator[list[Item]]:
-    """Yield the items of all runs in key order, a block at a time; equal keys stand beside each other.
+    """Yield the items of all runs in key order, in blocks. Equal keys are adjacent.
 
-    At most 64 runs are open at once: more are merged into longer ones first.
+    At most 64 runs are open at once. More runs are first merged into longer ones.
+
+    Parameters
+    ----------
+    folder
+        The folder of the runs.
+    runs
+        Names of the runs.
     """
     runs = list(runs)
     while len(runs) > _FAN_IN:
@@ -142,7 +148,7 @@ def merge(folder: Path, runs: Sequence[str]) -> Iterator[list[Item]]:
     try:
         readers.extend(_Reader(folder / name) for name in runs)
         while live := [reader for reader in readers if reader.items]:
-            # Up to the least of the last keys at hand, nothing smaller can still come.
+            # Up to the smallest of the batches' last keys, the order is final.
             bound = min(reader.items[-1][0] for reader in live)
             block: list[Item] = []
             for reader in live:

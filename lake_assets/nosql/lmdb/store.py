@@ -1,4 +1,4 @@
-"""The NoSQL store on LMDB: one environment a store, a named database a table, every write one transaction."""
+"""The NoSQL store on LMDB: a store is an environment, a table is a named database, a write is a transaction."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _META, _SPOOL = "meta", "spool"
 _NAME_BYTES = 400
 _MAP_SIZE = 1 << 36
-"""64 GiB of address space; the file takes what its pages need."""
+"""64 GiB of address space. The file is only as large as its pages."""
 
 _MODES: tuple[SaveMode, ...] = ("append", "overwrite", "errorifexists", "ignore")
 _key_of = itemgetter(0)
@@ -54,22 +54,23 @@ _key_of = itemgetter(0)
 class LMDBStore:
     """Tables of items by key in one folder; see :class:`~lake_assets.nosql.contract.NoSQLStore`.
 
-    Any number of threads and processes may read while one writes; writers take turns. A process's first use
-    of a table waits for a running write; a ``read_only`` store never does. It may be used on after a fork.
+    Any number of threads and processes can read while one writes. Writers wait for each other. In each process the
+    first use of a table waits for a running write, except in a ``read_only`` store. A store can be used after a fork.
 
     Parameters
     ----------
     folder
-        Where the store lies; made where it is absent, unless ``read_only``. Not on a network file system.
+        Folder of the store. It is created if it is missing, unless ``read_only``. It must not be on a network file
+        system.
     read_only
-        Refuse every write, and need no right to write the data.
+        Refuse writes. Then the data need not be writable.
     map_size
-        Bytes of address space to begin with; doubled whenever the data need it.
+        Initial bytes of address space. It is doubled when the data need more.
 
     Raises
     ------
     NoSQLError
-        The folder cannot be made, read or written.
+        The folder cannot be created, read or written.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False, map_size: int = _MAP_SIZE) -> None:
@@ -81,13 +82,13 @@ class LMDBStore:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise NoSQLError(f"store {self.folder}: the folder cannot be made: {error}") from error
+                raise NoSQLError(f"store {self.folder}: the folder cannot be created: {error}") from error
         self.folder = self.folder.resolve()
         self._acquired: environments.Environment | None = None
         self._closed = False
-        self._environment  # noqa: B018 - a folder that will not do is refused here, not at first use
+        self._environment  # noqa: B018 - an unusable folder is refused here, not at first use
         if not read_only:
-            # LMDB syncs each commit's bytes, but not the names of files and folders that it made.
+            # LMDB syncs the bytes of each commit, but not the entries of its files and folders.
             environments.sync_folders([self.folder, self.folder.parent, *(path.parent for path in missing)])
 
     def __repr__(self) -> str:
@@ -102,20 +103,20 @@ class LMDBStore:
         return self._acquired
 
     def caches(self) -> tuple[Cache, ...]:
-        """Return what writers spooled: of killed ones, and of those under way."""
+        """Return the spool folders of killed and of running writers."""
         root = self.folder / _SPOOL
         frees = {path: freed_by_removing(path) for path in Scratch(root).abandoned()}
         in_use = sum(path not in frees for path in root.glob("*"))
         return (Cache(_SPOOL, len(frees), sum(frees.values()), in_use),) if frees or in_use else ()
 
     def clean(self) -> None:
-        """Remove what killed writers spooled, as each new writer does."""
+        """Remove the spool folders of killed writers, as each new write does."""
         if (self.folder / _SPOOL).is_dir():
             with spool(self.folder / _SPOOL):
                 pass
 
     def close(self) -> None:
-        """Let go of the store; a scan still under way ends with an error."""
+        """Release the store. A running scan ends with an error."""
         if self._acquired is not None and not self._closed:
             environments.release(self._acquired)
         self._closed = True
@@ -123,7 +124,7 @@ class LMDBStore:
     # --- reading
 
     def tables(self) -> tuple[str, ...]:
-        """Names of all tables, sorted."""
+        """Return the names of all tables, sorted."""
         meta = self._environment.handle(_META)
         if meta is None:
             return ()
@@ -132,25 +133,25 @@ class LMDBStore:
             return tuple(sorted(name.decode() for name in names))
 
     def schema(self, table: str) -> pa.Schema:
-        """Columns of a table, the key columns first and not nullable."""
+        """Return the columns of a table; see :meth:`NoSQLStore.schema`."""
         return self._record(table).arrow_schema
 
     def key(self, table: str) -> tuple[str, ...]:
-        """Names of the key columns: partition key, then sort keys."""
+        """Return the names of the key columns; see :meth:`NoSQLStore.key`."""
         return self._record(table).key
 
     def source_commit(self, table: str) -> str | None:
-        """Return the lake commit the table reflects; None where the table is absent or never had one."""
+        """Return the lake commit that a table reflects; see :meth:`NoSQLStore.source_commit`."""
         record = self._find(table)
         return record.source_commit if record else None
 
     def row_count(self, table: str) -> int:
-        """Return the number of items, which LMDB keeps."""
+        """Return the number of items, without a scan."""
         with self._reading(table) as (transaction, _, items):
             return transaction.stat(items)["entries"]
 
     def get(self, table: str, key: Key) -> dict[str, Any] | None:
-        """Return one item as column name to Python value, or None."""
+        """Return one item, or None; see :meth:`NoSQLStore.get`."""
         with self._reading(table) as (transaction, record, items):
             layout = _Layout(record)
             encoded = encode_key(key, layout.schema, record.key)
@@ -160,10 +161,10 @@ class LMDBStore:
     def scan(
         self, table: str, start: Key | None = None, end: Key | None = None, batch_size: int = 65_536
     ) -> Iterator[pa.RecordBatch]:
-        """Yield items with ``start <= key < end`` in key order, from one consistent snapshot of the table.
+        """Yield items in key order; see :meth:`NoSQLStore.scan`.
 
-        The bounds may name the first components of the key alone. The snapshot is the table at the first
-        batch; it is let go when the iterator ends or is closed.
+        A bound may consist of the first components of the key only. The snapshot is taken at the first batch, and
+        released when the iterator ends or is closed.
         """
         record = self._record(table)
         for bound in (start, end):
@@ -204,38 +205,37 @@ class LMDBStore:
         expected_commit: str | None = None,
         check_expected: bool = False,
     ) -> WriteResult:
-        """Write items in one transaction; see the contract.
+        """Write items in one transaction; see :meth:`NoSQLStore.write`.
 
-        The frame is computed once, before the transaction, into sorted runs in a folder beside the data
-        (about as large as the items), which the transaction merges into the table.
-        LMDB keeps up to 512 MiB of changed pages in memory, until the store is closed; nothing else grows with
-        the items.
+        Before the transaction the frame is computed once, into sorted runs in a folder beside the data. These are about
+        as large as the items. The transaction merges them into the table. LMDB keeps up to 512 MiB of changed pages in
+        memory until the store is closed. No other memory grows with the number of items.
         """
         self._refuse_where_read_only()
         _check_name(table)
         if mode not in _MODES:
-            raise NoSQLError(f"table {table!r}: no save mode {mode!r}; there are {', '.join(_MODES)}")
-        came = frame_schema(items)
+            raise NoSQLError(f"table {table!r}: unknown save mode {mode!r}: choose one of {', '.join(_MODES)}")
+        incoming = frame_schema(items)
 
         def check(record: TableRecord | None) -> pa.Schema | None:
-            """Return the schema to write with, or None where there is nothing to do."""
+            """Return the schema to write with, or None if there is nothing to do."""
             reflects = record.source_commit if record else None
             if check_expected and reflects != expected_commit:
                 raise StaleWrite(
                     f"store {self.folder}: table {table!r} reflects commit {reflects}, "
-                    f"not {expected_commit}: compute the write anew"
+                    f"not {expected_commit}: compute the write again"
                 )
             if record is not None and mode == "errorifexists":
                 raise TableExists(f"store {self.folder}: table {table!r} exists already")
             if record is not None and mode == "ignore":
                 return None
-            schema = fit(table, record, came, key, mode, allow_overwrite_schema)
+            schema = fit(table, record, incoming, key, mode, allow_overwrite_schema)
             for name in newest_by:
                 check_comparable(table, schema, name)
             return schema
 
         def attempt(schema: pa.Schema) -> WriteResult | None:
-            """Write with ``schema``; None where the table is no longer one to write so."""
+            """Write with ``schema``. Return None if the table's schema was changed meanwhile."""
             with spool(self.folder / _SPOOL) as folder:
                 runs = write_frame(table, items, schema, key, folder)
                 gone = [] if delete is None else self._write_deletions(table, delete, schema, key, folder)
@@ -251,7 +251,7 @@ class LMDBStore:
                     deleted = target.empty() if kept_on is None else 0
                     deleted += target.delete(key for block in merge(folder, gone) for key, _ in block)
                     put, kept = target.put(merge(folder, runs))
-                    # A table keeps its commit until a write brings another, or makes it anew.
+                    # A table keeps its commit until a write sets another one, or overwrites the table.
                     commit = source_commit or (kept_on.source_commit if kept_on else None)
                     stored = msgspec.msgpack.encode(TableRecord.of(schema, key, commit))
                     transaction.put(table.encode(), stored, db=meta)
@@ -259,15 +259,15 @@ class LMDBStore:
 
                 return self._environment.write(apply)
 
-        # Checked before the frame is computed, which may take long, and again in the transaction; where
-        # another write came between and changed the columns, the rows are encoded anew.
+        # The check is made before the frame is computed, which can take long, and again in the transaction. If
+        # another write changed the columns in between, the rows are encoded again.
         while (schema := check(self._find(table))) is not None:
             if (result := attempt(schema)) is not None:
                 return result
         return WriteResult(put=0, deleted=0, kept=0, row_count=self.row_count(table))
 
     def delete(self, table: str, keys: Sequence[Key]) -> int:
-        """Delete items by key, in one transaction, and return how many there were."""
+        """Delete items in one transaction; see :meth:`NoSQLStore.delete`."""
         self._refuse_where_read_only()
 
         def apply(transaction: lmdb.Transaction[bytes]) -> int:
@@ -280,12 +280,12 @@ class LMDBStore:
         return self._environment.write(apply)
 
     def drop(self, table: str) -> None:
-        """Remove a table, its schema and its commit; an absent one is :class:`TableNotFound`."""
+        """Remove a table; see :meth:`NoSQLStore.drop`."""
         self._refuse_where_read_only()
 
         def apply(transaction: lmdb.Transaction[bytes]) -> None:
             _, handle = self._open_in(transaction, table)
-            # The empty database stays: other threads may hold its handle.
+            # The empty database stays, since other threads may have its handle.
             transaction.drop(handle, delete=False)
             transaction.delete(table.encode(), db=self._environment.create(transaction, _META))
 
@@ -342,7 +342,7 @@ class LMDBStore:
 
 
 class _Layout:
-    """How a table's stored items become Arrow columns."""
+    """Converts a table's stored items to Arrow columns."""
 
     def __init__(self, record: TableRecord) -> None:
         self.schema = record.arrow_schema
@@ -367,5 +367,5 @@ def _find_in(transaction: lmdb.Transaction[bytes], meta: Any, table: str) -> Tab
 def _check_name(table: str) -> None:
     if not table or not table.isprintable() or len(table.encode()) > _NAME_BYTES:
         raise NoSQLError(
-            f"no table may be named {table!r}: a name has 1 to {_NAME_BYTES} bytes and no control characters"
+            f"{table!r} is not a valid table name: a name has 1 to {_NAME_BYTES} bytes and no control characters"
         )

@@ -1,4 +1,4 @@
-"""What a table's columns are: which Arrow types are kept, and whether a frame fits what is stored."""
+"""A table's columns: the supported Arrow types, and whether a frame matches the stored schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lake_assets.nosql.contract import SaveMode, SchemaMismatch
 
 
 class TableRecord(msgspec.Struct, frozen=True):
-    """What the store keeps about one table, as msgpack; ``schema`` is an Arrow IPC schema message."""
+    """The stored description of a table, as msgpack. ``schema`` is an Arrow IPC schema message."""
 
     key: tuple[str, ...]
     schema: bytes
@@ -30,10 +30,15 @@ class TableRecord(msgspec.Struct, frozen=True):
 
 
 def stored_type(kind: pa.DataType) -> pa.DataType | None:
-    """Return the type in which a column of Arrow type ``kind`` is kept, or None where it cannot be.
+    """Return the type in which a column of an Arrow type is stored. None if the type is not supported.
 
-    pandas and Spark spell the same values differently (large strings, dictionaries, nanoseconds): one
-    spelling is stored, so that a table takes frames of both.
+    pandas and Spark use different types for the same values (large strings, dictionaries, nanoseconds). One type is
+    stored, so that frames of both can be written to a table.
+
+    Parameters
+    ----------
+    kind
+        The type of the frame's column.
     """
     same = (
         pa.types.is_boolean,
@@ -65,18 +70,18 @@ def stored_type(kind: pa.DataType) -> pa.DataType | None:
 
 
 def _new_columns(table: str, frame: pa.Schema, names: Sequence[str]) -> list[pa.Field]:
-    """Return the fields as they are stored, or refuse the first that cannot be."""
+    """Return the fields with their stored types. Refuse the first one with an unsupported type."""
     fields: list[pa.Field] = []
     for name in names:
         kind = frame.field(name).type
         stored = stored_type(kind)
         if pa.types.is_null(kind):
             raise SchemaMismatch(
-                f"table {table!r}: column {name!r} holds only nulls, so its type is unknown: cast it to one"
+                f"table {table!r}: column {name!r} contains only nulls, so its type is unknown: cast it to a type"
             )
         if stored is None:
             raise SchemaMismatch(
-                f"table {table!r}: column {name!r} is of type {kind}, which the store does not keep: cast it"
+                f"table {table!r}: column {name!r} has type {kind}, which the store does not support: cast it"
             )
         fields.append(pa.field(name, stored))
     return fields
@@ -92,8 +97,8 @@ def _check_key(table: str, frame: pa.Schema, key: Sequence[str]) -> None:
         stored = stored_type(frame.field(name).type)
         if stored is None or not (pa.types.is_string(stored) or pa.types.is_signed_integer(stored)):
             raise SchemaMismatch(
-                f"table {table!r}: key column {name!r} is of type {frame.field(name).type}; "
-                "a key is made of strings and integers"
+                f"table {table!r}: key column {name!r} has type {frame.field(name).type}: "
+                "key columns must be strings or integers"
             )
 
 
@@ -105,12 +110,23 @@ def fit(
     mode: SaveMode,
     allow_overwrite_schema: bool,
 ) -> pa.Schema:
-    """Return the schema that the table has after a write of ``frame``: key columns first, not nullable.
+    """Return the schema of the table after a write. Key columns come first and are not nullable.
+
+    Parameters
+    ----------
+    table
+        Name of the table.
+    record
+        Its stored description. None if there is no table.
+    frame
+        Schema of the frame.
+    key, mode, allow_overwrite_schema
+        As of :meth:`NoSQLStore.write`.
 
     Raises
     ------
     SchemaMismatch
-        The frame does not fit: every column that differs is named with what is stored and what came.
+        The frame does not match. The message names every column that differs, with its stored and its new type.
     """
     repeated = [name for name, count in Counter(frame.names).items() if count > 1]
     if repeated:
@@ -121,14 +137,14 @@ def fit(
         fields = _new_columns(table, frame, names)
         return pa.schema([field.with_nullable(field.name not in key) for field in fields])
     if tuple(key) != record.key:
-        raise SchemaMismatch(f"table {table!r} is keyed by {record.key}, the write says {tuple(key)}")
+        raise SchemaMismatch(f"table {table!r} has the key {record.key}, but the write has {tuple(key)}")
     stored = record.arrow_schema
     problems = differences(stored, frame)
     added = [name for name in frame.names if name not in stored.names]
     if added and not allow_overwrite_schema:
         problems += [
             f"column {name!r} is not stored, the frame has it as {frame.field(name).type} "
-            "(allow_overwrite_schema lets it in)"
+            "(allow_overwrite_schema adds it)"
             for name in added
         ]
     if problems:
@@ -137,9 +153,9 @@ def fit(
 
 
 def check_comparable(table: str, schema: pa.Schema, name: str) -> None:
-    """Refuse a ``newest_by`` column that is absent, or a list or struct."""
+    """Refuse a ``newest_by`` column that does not exist, or that is a list or struct."""
     if name not in schema.names:
-        raise SchemaMismatch(f"table {table!r}: newest_by names {name!r}, which is no column")
+        raise SchemaMismatch(f"table {table!r}: newest_by names {name!r}, which is not a column")
     if pa.types.is_nested(schema.field(name).type):
         raise SchemaMismatch(f"table {table!r}: newest_by names {name!r}, a {schema.field(name).type}")
 

@@ -1,4 +1,4 @@
-"""One table within one write transaction: emptied, deleted from, and filled from merged runs."""
+"""Writing to one table within a transaction: emptying it, deleting items, and putting items from merged runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _key_of = itemgetter(0)
 
 
 class TableWrite:
-    """What a write does to its table.
+    """The operations of a write on its table.
 
     Parameters
     ----------
@@ -29,8 +29,10 @@ class TableWrite:
         An open write transaction.
     items
         The handle of the table's named database.
+    table
+        Name of the table, for errors.
     schema, key, newest_by
-        The table's columns, those of its key, and those that tell which of two items of one key stays.
+        The table's schema, its key columns, and the columns by which the newer of two items is determined.
     """
 
     def __init__(
@@ -48,31 +50,36 @@ class TableWrite:
         self._key_types = [schema.field(name).type for name in key]
         columns = [field for field in schema if field.name not in key]
         names = [field.name for field in columns]
-        # Within one key the key's own columns are equal.
+        # Items with the same key do not differ in key columns.
         positions = [names.index(name) for name in newest_by if name not in key]
         self._rank = ranking([field.type for field in columns], positions) if newest_by else None
 
     def row_count(self) -> int:
-        """Return the number of items now."""
+        """Return the current number of items."""
         return self._transaction.stat(self._items)["entries"]
 
     def empty(self) -> int:
-        """Remove all items and return how many there were."""
+        """Remove all items, and return their number."""
         removed = self.row_count()
         self._transaction.drop(self._items, delete=False)
         return removed
 
     def delete(self, keys: Iterable[bytes]) -> int:
-        """Remove items and return how many there were."""
+        """Remove items, and return the number of removed items."""
         return sum(self._transaction.delete(key, db=self._items) for key in keys)
 
     def put(self, blocks: Iterable[list[Item]]) -> tuple[int, int]:
-        """Put items that come in key order; return how many were put, and how many left as not newer.
+        """Put items in key order. Return the number of items put, and of items skipped because they are not newer.
+
+        Parameters
+        ----------
+        blocks
+            Blocks of items, in key order.
 
         Raises
         ------
         SchemaMismatch
-            Two items have the same key, and there is no ``newest_by`` to tell which stays.
+            Two items have the same key, and there is no ``newest_by``.
         """
         cursor = self._transaction.cursor(self._items)
         fresh = self.row_count() == 0
@@ -87,7 +94,7 @@ class TableWrite:
         return put, kept
 
     def _newer(self, cursor: lmdb.Cursor[bytes], block: list[Item], rank: Callable[[bytes], Rank]) -> list[Item]:
-        """Return the items that are greater than the stored ones of their keys, or have none."""
+        """Return the items that are new, or greater than the stored ones."""
         stored: dict[bytes, bytes] = dict(cursor.getmulti([key for key, _ in block]))
         return [
             item
@@ -96,10 +103,10 @@ class TableWrite:
         ]
 
     def _distinct(self, blocks: Iterable[list[Item]]) -> Iterator[list[Item]]:
-        """Yield blocks in which each key stands once, over all of them."""
+        """Yield blocks without duplicate keys, also across blocks."""
         held: list[Item] = []
         for block in blocks:
-            # The last key's equals may lead the next block.
+            # The next block may begin with the same key.
             block = held + block
             keys = list(map(_key_of, block))
             if any(map(eq, keys, islice(keys, 1, None))):
@@ -109,7 +116,7 @@ class TableWrite:
         yield held
 
     def _greatest(self, block: list[Item]) -> list[Item]:
-        """Return one item a key: the greatest."""
+        """Return the greatest item of each key."""
         best: dict[bytes, bytes] = {}
         for key, row in block:
             if key in best and self._rank is None:
@@ -117,7 +124,7 @@ class TableWrite:
                 shown = values[0] if len(values) == 1 else values
                 raise SchemaMismatch(
                     f"table {self._table!r}: the frame has key {shown!r} more than once; "
-                    "newest_by tells which of them stays"
+                    "set newest_by to choose one of them"
                 )
             if key not in best or (self._rank is not None and self._rank(row) > self._rank(best[key])):
                 best[key] = row

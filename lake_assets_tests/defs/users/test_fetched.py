@@ -37,9 +37,11 @@ def s3() -> Iterator[FaultyServer]:
 
 
 def client(server: FaultyServer) -> Callable[[], Any]:
-    from lake_assets.sources.s3 import aws_client
+    from lake_assets.resources.s3 import S3Settings
 
-    return lambda: aws_client(endpoint_url=server.address, aws_access_key_id="test", aws_secret_access_key="test")
+    return lambda: S3Settings(
+        endpoint_url=server.address, aws_access_key_id="test", aws_secret_access_key="test"
+    ).client()
 
 
 def content(folder: Path, batch: str, table: pyarrow.Table | None = None) -> bytes:
@@ -105,7 +107,7 @@ def test_a_file_of_other_columns_is_refused_by_its_address(http: FaultyServer, t
 
 @pytest.mark.parametrize("batch", ["../week1", ".week1", "_week1", "", "a/b"])
 def test_a_batch_that_cannot_be_a_files_name_is_not_asked_for(http: FaultyServer, batch: str) -> None:
-    with pytest.raises(UsersSourceError, match="cannot be a file's name"):
+    with pytest.raises(UsersSourceError, match="is not a valid file name"):
         open_source(http.address).read(NOT_SPARK, batch)
     assert http.requests == []
 

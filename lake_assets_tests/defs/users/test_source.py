@@ -81,7 +81,7 @@ def test_a_batch_without_a_file_is_refused_with_the_path_it_should_have(tmp_path
 def test_a_batch_that_no_file_of_the_folder_can_be_is_refused(tmp_path: Path, batch: str) -> None:
     add(tmp_path, "week1")
     add(tmp_path, "_week1")
-    with pytest.raises(UsersSourceError, match="cannot be a file's name"):
+    with pytest.raises(UsersSourceError, match="is not a valid file name"):
         FolderOfUsers(str(tmp_path / "below")).read(None, batch)  # type: ignore[arg-type]
 
 
