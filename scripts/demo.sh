@@ -21,11 +21,13 @@ show log main --limit 5
 show ls main:stocks_parquet
 show cat main:stocks_parquet --limit 3
 show tables
+# A key of the first row of the published bars, such as DE0007164600.
+key=$("$bin/lake-assets" cat main:stocks_parquet --limit 1 --json | sed -n 's/.*"ISIN": *"\([^"]*\)".*/\1/p' | head -n 1)
 cat <<TEXT
 
 Look further:
   make ui                                   the asset graph, on http://127.0.0.1:3000
-  $bin/lake-assets get stocks_table DE0007164600
+  $bin/lake-assets get stocks_table $key
   git -C .lake/lake.git log --stat main     the lake is an ordinary Git repository
   $bin/lake-assets clean                    what a clean-up would delete
 TEXT
