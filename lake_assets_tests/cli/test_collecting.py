@@ -52,5 +52,5 @@ def test_it_says_what_it_would_free_and_frees_it(
 def test_on_lakefs_it_names_what_to_do_instead(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     spec = LakeSpec("lakefs", lakefs_server.fresh_repository())
     monkeypatch.setattr("lake_assets.environments.open_lake", spec.open)
-    assert "lakeFS's own job" in refused("gc")
-    assert "lakeFS's own job" in refused("gc", "--yes")
+    assert "lakeFS has its own garbage collection job" in refused("gc")
+    assert "lakeFS has its own garbage collection job" in refused("gc", "--yes")

@@ -106,4 +106,4 @@ def test_on_lakefs_it_sets_the_rule_and_names_the_job(
     assert "With --yes" in command("expire", "--older-than", "90d").stdout
     assert "lakeFS's own job" in command("expire", "--older-than", "90d", "--yes").stdout
     assert lake.api.call("GET", "/settings/gc_rules")["default_retention_days"] == 90
-    assert "leave out" in refused("expire", "--older-than", "90d", "--keep", "v1")
+    assert "do not give" in refused("expire", "--older-than", "90d", "--keep", "v1")
