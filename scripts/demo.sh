@@ -22,7 +22,7 @@ show ls main:stocks_parquet
 show cat main:stocks_parquet --limit 3
 show tables
 # A key of the first row of the published bars, such as DE0007164600.
-key=$("$bin/lake-assets" cat main:stocks_parquet --limit 1 --json | sed -n 's/.*"ISIN": *"\([^"]*\)".*/\1/p' | head -n 1)
+key=$("$bin/lake-assets" cat main:stocks_parquet --limit 1 --json 2>/dev/null | sed -n 's/.*"ISIN": *"\([^"]*\)".*/\1/p' | head -n 1)
 cat <<TEXT
 
 Look further:
