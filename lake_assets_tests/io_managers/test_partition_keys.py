@@ -69,7 +69,7 @@ REFUSED = {
     "%" * 100: "shorter",
     "a\0b": "control",
     "a\x85b": "control",
-    "a\ud800b": "half",
+    "a\ud800b": "unpaired",
 }
 DYNAMIC = DynamicPartitionsDefinition(name="batches")
 ONE = StaticPartitionsDefinition(["one"])
