@@ -129,8 +129,7 @@ class LakeIOManager(ConfigurableIOManager):
             with lake.write(
                 branch,
                 target.prefix,
-                "overwrite",
-                _message(context),
+                message=_message(context),
                 partitions=replaced,
                 beside=self._beside(target.prefix),
             ) as write:

@@ -94,10 +94,15 @@ def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Delet
 
     def write(branch: str) -> None:
         prefix, _, below = plan.place.partition("/")
-        partitions = [below] if below else None
         apart = {path for path in plan.paths if belongs_to(path) != path}
-        folders = [beside(plan.place)] if apart else []
-        with lake.write(branch, prefix, "overwrite", message, metadata.to_metadata(), partitions, folders) as place:
+        with lake.write(
+            branch,
+            prefix,
+            message=message,
+            metadata=metadata.to_metadata(),
+            partitions=[below] if below else None,
+            beside=[beside(plan.place)] if apart else [],
+        ) as place:
             place.removed |= apart
 
     correction = Correction(

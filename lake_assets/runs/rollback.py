@@ -151,7 +151,9 @@ def _restore(lake: Lake, graph: AssetGraph, plan: Rollback, metadata: CommitMeta
         # If a file lies directly at the prefix, outside of the partition folders, the whole prefix is replaced.
         below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
         apart = [beside(prefix)] if any(is_within(path, beside(prefix)) for path in plan.diff.paths) else []
-        with lake.write(branch, prefix, "overwrite", message, commit_metadata, below, apart) as write:
+        with lake.write(
+            branch, prefix, message=message, metadata=commit_metadata, partitions=below, beside=apart
+        ) as write:
             _restore_beside(lake, plan, beside(prefix), write)
             for folder in touched:
                 if place_of(folder, touched) is None:

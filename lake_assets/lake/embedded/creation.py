@@ -16,6 +16,7 @@ from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.scratch import Scratch, make_folder
 from lake_assets.lake.embedded.trees import Trees
 from lake_assets.lake.format import FIRST, FORMAT
+from lake_assets.lake.spec import CommitStep
 
 _FORMAT = "lakeassets.format"
 _LFS = b"* filter=lfs diff=lfs merge=lfs -text\n"
@@ -94,5 +95,6 @@ def _create(git_dir: Path) -> None:
     objects = GitObjects(repository)
     trees = Trees(objects)
     root = trees.graft(None, {ATTRIBUTES: trees.write_file(_LFS)})
-    commit = Commits(repository, objects, trees).make(root, (), "The lake", {RECORD: "[]"})
+    step = CommitStep(message="The lake", metadata={RECORD: "[]"})
+    commit = Commits(repository, objects, trees).make(root, (), step)
     repository.references.create(f"refs/heads/{MAIN}", commit.id)

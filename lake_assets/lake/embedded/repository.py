@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pygit2
 from pygit2 import Commit as GitCommit
@@ -52,6 +52,7 @@ from lake_assets.lake.errors import (
     WriteRefused,
 )
 from lake_assets.lake.format import check_format
+from lake_assets.lake.spec import CommitStep, WriteSpec
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -321,6 +322,7 @@ class EmbeddedLake:
         self,
         branch: str,
         prefix: str,
+        *,
         mode: WriteMode = "overwrite",
         message: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -334,18 +336,21 @@ class EmbeddedLake:
         """
         from pyarrow.fs import LocalFileSystem
 
-        if mode not in get_args(WriteMode):
-            raise ValueError(f"mode must be 'overwrite' or 'append', not {mode!r}")
-        folder = names.check_folder(prefix, self._name, "prefix")
-        targets = names.targets(folder, partitions, self._name)
-        updated = names.apart(folder, beside, self._name)
-        names.refuse_main(branch, self._name)
+        spec = WriteSpec(
+            branch=branch,
+            prefix=prefix,
+            mode=mode,
+            message=message,
+            metadata=metadata or {},
+            partitions=partitions,
+            beside=beside,
+        ).checked(self._name)
         with ExitStack() as owned:
-            with self._translated(branch, folder):
+            with self._translated(branch, spec.prefix):
                 head = self._refs.branch(branch)
                 own = owned.enter_context(self._scratch.folder())
                 place = own / "data"
-                places = {path: own / f"beside-{number}" for number, path in enumerate(updated)}
+                places = {path: own / f"beside-{number}" for number, path in enumerate(spec.beside)}
                 for path in (place, *places.values()):
                     make_folder(path)
             write = Write(
@@ -354,23 +359,21 @@ class EmbeddedLake:
                 str(place),
                 str(head.id),
                 {path: str(at) for path, at in places.items()},
-                dict(metadata or {}),
+                dict(spec.metadata),
             )
-            with disk_full_translated(self._name, branch, folder):
+            with disk_full_translated(self._name, branch, spec.prefix):
                 yield write
-            with self._translated(branch, folder):
-                began = {target: self._commits.node(head, target) for target in (*targets, *updated)}
-                below = None if partitions is None else [target[len(folder) + 1 :] for target in targets]
-                files = collect(place, folder, below, self._name)
+            with self._translated(branch, spec.prefix):
+                began = {target: self._commits.node(head, target) for target in (*spec.targets, *spec.beside)}
+                files = collect(place, spec.prefix, spec.partitions, self._name)
                 for path, at in places.items():
                     files |= collect(at, path, None, self._name)
-                pointers = self._take_in(files, branch, folder)
+                pointers = self._take_in(files, branch, spec.prefix)
                 written = {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
-                held = self._files_in(head, updated) | written
-                gone = {path for path in write.removed if any(names.is_within(path, target) for target in updated)}
+                held = self._files_in(head, spec.beside) | written
+                gone = {path for path in write.removed if spec.updates(path)}
                 staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in gone})
-                text = trailers.clean_message(message) or f"Write {folder}"
-                successor = self._writing(branch, began, targets if mode == "append" else (), staged, text, write)
+                successor = self._writing(spec, began, staged, write.metadata)
 
                 def with_data(head: GitCommit) -> GitCommit | None:
                     self._objects.keep(files, pointers)
@@ -397,18 +400,17 @@ class EmbeddedLake:
             raise WriteRefused(reason, repository=self._name, ref=branch, path=folder) from error
 
     def _writing(
-        self,
-        branch: str,
-        began: Mapping[str, Node | None],
-        added_to: Collection[str],
-        staged: Node | None,
-        message: str,
-        write: Write,
+        self, spec: WriteSpec, began: Mapping[str, Node | None], staged: Node | None, metadata: Mapping[str, str]
     ) -> Callable[[GitCommit], GitCommit | None]:
         """Return a function that makes a new commit from a branch's head, with the targets replaced by staged files.
 
-        Targets in ``added_to`` also keep their files.
+        When files are appended, the targets also keep theirs.
         """
+        step = CommitStep(
+            message=trailers.clean_message(spec.message) or f"Write {spec.prefix}",
+            metadata=metadata,
+        )
+        added_to = spec.targets if spec.appends else []
 
         def successor(head: GitCommit) -> GitCommit | None:
             grafts: dict[str, Node | None] = {}
@@ -416,22 +418,22 @@ class EmbeddedLake:
                 grafts[target] = self._trees.find(staged, target)
                 if self._commits.node(head, target) != before:
                     reason = "changed on the branch since this write began; nothing was committed: run it again"
-                    raise WriteConflict(reason, repository=self._name, ref=branch, path=target)
+                    raise WriteConflict(reason, repository=self._name, ref=spec.branch, path=target)
                 if target in added_to:
                     grafts[target], taken = self._trees.merge(None, before, grafts[target], target)
                     if taken:
                         reason = f"append cannot replace files, and {len(taken)} exist already: choose other names"
-                        raise WriteRefused(reason, repository=self._name, ref=branch, path=min(taken))
+                        raise WriteRefused(reason, repository=self._name, ref=spec.branch, path=min(taken))
             root = self._commits.root(head)
             try:
                 after = self._trees.graft(root, grafts)
             except FileInTheWayError as error:
                 reason = "there is a file where this write needs a folder: choose another prefix"
-                raise WriteRefused(reason, repository=self._name, ref=branch, path=min(grafts)) from error
+                raise WriteRefused(reason, repository=self._name, ref=spec.branch, path=min(grafts)) from error
             if after == root:
                 return None
             replaces = [target for target in began if target not in added_to]
-            return self._commits.make(after, [head], message, write.metadata, replaces)
+            return self._commits.make(after, [head], step, replaces)
 
         return successor
 
@@ -463,7 +465,7 @@ class EmbeddedLake:
             if isinstance(audit, Audit):
                 self._refuse_unaudited(audit, head, root, theirs, f"{source} into {into}")
             text = trailers.clean_message(message) or f"Merge {source} into {into}"
-            return self._commits.make(root, [head, theirs], text, with_audit)
+            return self._commits.make(root, [head, theirs], CommitStep(message=text, metadata=with_audit))
 
         with_audit = recorded(into, metadata, audit, self._name)
         with self._translated(into):
@@ -517,7 +519,7 @@ class EmbeddedLake:
                 if pointer and not self._objects.holds(pointer):
                     raise self._gone(pointer, str(before.id), path)
             text = trailers.clean_message(message) or f"Revert {str(undone.id)[:12]}"
-            return self._commits.make(root, [head], text, metadata or {}, replaced)
+            return self._commits.make(root, [head], CommitStep(message=text, metadata=metadata or {}), replaced)
 
         with self._translated(branch):
             return describe(self._refs.advance(branch, successor))
