@@ -113,7 +113,7 @@ class S3Source(Generic[Key]):
             self._template.file_name(url, key),
             url=url,
             etag=answer.get("ETag"),
-            expected=int(answer["ContentLength"]),
+            expected=answer.get("ContentLength"),
         )
 
     def _receive(self, key: Key) -> Iterator[dict[str, Any] | bytes]:
@@ -123,7 +123,7 @@ class S3Source(Generic[Key]):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._template.at(key))
         with closing(answer["Body"]) as body:
             yield answer
-            yield from _chunks(body, url, int(answer["ContentLength"]))
+            yield from _chunks(body, url, answer.get("ContentLength"))
 
     def _head(self, key: Key, deadline: Deadline) -> SourceFile:
         url = self.url(key)
@@ -133,7 +133,7 @@ class S3Source(Generic[Key]):
                 return self._client.head_object(Bucket=self._bucket, Key=self._template.at(key))
 
         answer = deadline.run(ask, url)
-        return SourceFile(url, answer["ContentLength"], answer.get("ETag"), answer.get("LastModified"))
+        return SourceFile(url, answer.get("ContentLength"), answer.get("ETag"), answer.get("LastModified"))
 
     def _list(self, deadline: Deadline) -> list[tuple[Key, SourceFile]]:
         found: list[tuple[Key, SourceFile]] = []
@@ -161,7 +161,7 @@ def default_client() -> S3Client:
     return client
 
 
-def _chunks(body: Any, url: str, size: int) -> Iterator[bytes]:
+def _chunks(body: Any, url: str, size: int | None) -> Iterator[bytes]:
     got = 0
     try:
         for chunk in body.iter_chunks(_CHUNK):
