@@ -21,7 +21,19 @@ Key = TypeVar("Key", bound=Ordered)
 
 
 class SourceError(Exception):
-    """The source is not configured correctly, or refused the request. The message never contains credentials."""
+    """The source is not configured correctly, or refused the request. The message never contains credentials.
+
+    Parameters
+    ----------
+    reason
+        The message.
+    status
+        The HTTP status, if the source answered with one.
+    """
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class SourceFileMissing(SourceError):
