@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from lake_assets.text.masking import mask
+
 
 class Ordered(Protocol):
     """A value that can be sorted."""
@@ -21,7 +23,16 @@ Key = TypeVar("Key", bound=Ordered)
 
 
 class SourceError(Exception):
-    """The source is not configured correctly, or refused the request. The message never contains credentials."""
+    """The source is not configured correctly, or refused the request. The message never contains credentials.
+
+    Parameters
+    ----------
+    reason
+        The message. Secrets in it are masked.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(mask(reason))
 
 
 class SourceFileMissing(SourceError):

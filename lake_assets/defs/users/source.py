@@ -15,7 +15,7 @@ from lake_assets.defs.users.generator import generate
 from lake_assets.defs.users.naming import BATCH_FILES, SUFFIX
 from lake_assets.defs.users.schema import COLUMNS, arrow_schema, spark_schema
 from lake_assets.sources import RetryLimits, Source, SourceError
-from lake_assets.sources.opening import is_local, local_path
+from lake_assets.sources.opening import is_local, local_path, refuse_unclear
 from lake_assets.spark.session import AS_NAMED
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def open_source(
         return GeneratedUsers()
     try:
         if is_local(spec):
+            refuse_unclear(spec, BATCH_FILES.source)
             return FolderOfUsers(local_path(spec, BATCH_FILES.source))
         return FetchedUsers(sources.open_source(spec, BATCH_FILES, s3=s3, limits=limits))
     except SourceError as error:
