@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
 
 
 class Ordered(Protocol):
@@ -28,11 +29,11 @@ class SourceError(Exception):
     Parameters
     ----------
     reason
-        The message. Secrets in it are masked.
+        The message. Secrets in it are masked, and control characters escaped.
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(mask(reason))
+        super().__init__(printable(mask(reason)))
 
 
 class SourceFileMissing(SourceError):
