@@ -17,6 +17,7 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.correction import DELETION, Correction, correct_main, refuse_part
 from lake_assets.runs.event_log import RUNLESS, EventLog
 from lake_assets.runs.rollback import ABSENT, changed_publications
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -145,7 +146,7 @@ def deletion_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
     """
     made = CommitMetadata.parse(merge.metadata)
     by, reason = made.by or "somebody", made.reason or ""
-    description = f"Deleted by {by}: {reason}"
+    description = as_markdown(f"Deleted by {by}: {reason}")
     deletion = {DELETION_BY: by, DELETION_REASON: reason}
     changed = AssetPlaces(graph).of(lake.diff(merge.parents[0], merge.id).paths)
     absent = [

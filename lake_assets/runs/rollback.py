@@ -29,6 +29,7 @@ from lake_assets.runs.correction import ROLLBACK, Correction, correct_main, refu
 from lake_assets.runs.event_log import RUNLESS, EventLog
 from lake_assets.runs.provenance import makers, place_of
 from lake_assets.runs.publishing import LAYER, PUBLISHED, published_version
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -336,7 +337,7 @@ def _event(
     rows = None if place is None else _rows(lake, merge.id, place) or 0
     return AssetMaterialization(
         asset,
-        description=f"Rolled back to {to}: {reason}",
+        description=as_markdown(f"Rolled back to {to}: {reason}"),
         metadata={
             **place_metadata(lake, MAIN, commit, place, rows),
             ROLLBACK_TO: to,
