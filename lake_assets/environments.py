@@ -48,9 +48,9 @@ def lake_resource() -> LakeResource:
 
     from lake_assets.resources.lake import EmbeddedLake, LakeFS
 
-    url = DagsterSettings.read().webserver_url
+    url, branch = DagsterSettings.read().webserver_url, LakeSettings.read().branch
     if not has_server():
-        return EmbeddedLake(home=str(lake_home()), dagster_url=url)
+        return EmbeddedLake(home=str(lake_home()), dagster_url=url, branch=branch)
     lakefs = LakeFSSettings.read()
     return LakeFS(
         endpoint=lakefs.endpoint,
@@ -60,6 +60,7 @@ def lake_resource() -> LakeResource:
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
         dagster_url=url,
+        branch=branch,
     )
 
 
@@ -67,7 +68,8 @@ def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the current environment."""
     from lake_assets.resources.nosql import LMDBNoSQL
 
-    return LMDBNoSQL(folder=str(nosql_home()))
+    settings = LakeSettings.read()
+    return LMDBNoSQL(folder=str(nosql_home()), branch=settings.branch, on_branches=settings.branch_sinks)
 
 
 def nosql_home() -> Path:

@@ -223,6 +223,16 @@ class LakeSettings(Settings):
         validation_alias="LAKE_EXECUTOR",
         description="in_process (one Spark session a run) or multiprocess (one a step).",
     )
+    branch: str = Field(
+        "main",
+        validation_alias="LAKE_BRANCH",
+        description="Branch that runs begin at and publish to: main, or one of `lake-assets branch create`.",
+    )
+    branch_sinks: bool = Field(
+        True,
+        validation_alias="LAKE_BRANCH_SINKS",
+        description="Whether a working branch has tables and topics of its own, named with the branch, or none.",
+    )
 
 
 class LakeFSSettings(Settings):

@@ -141,12 +141,17 @@ class EmbeddedLake:
         """Return an empty mapping: writes need no private branches here."""
         return {}
 
-    def create_branch(self, name: str, source: str) -> Commit:
+    def protected_branches(self) -> tuple[str, ...]:
+        """Return ``main`` and the working branches; see :meth:`Lake.protected_branches`."""
+        with self._translated():
+            return tuple(name for name in self._refs.branches() if self._refs.is_protected(name))
+
+    def create_branch(self, name: str, source: str, *, protected: bool = False) -> Commit:
         """Create a branch; see :meth:`Lake.create_branch`."""
-        names.check_branch(name, self._name)
+        (names.check_working_branch if protected else names.check_branch)(name, self._name)
         with self._translated(name):
             commit = self._refs.resolve(source)
-            self._refs.create_branch(name, commit)
+            self._refs.create_branch(name, commit, protected=protected)
             return describe(commit)
 
     def delete_branch(self, name: str) -> None:
@@ -154,6 +159,10 @@ class EmbeddedLake:
         names.refuse_main(name, self._name)
         with self._translated(name):
             self._refs.delete_branch(name)
+
+    def _is_protected(self, branch: str) -> bool:
+        with self._translated(branch):
+            return self._refs.is_protected(branch)
 
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref, which may also be an abbreviated commit id."""
@@ -361,6 +370,7 @@ class EmbeddedLake:
             partitions=partitions,
             beside=beside,
         ).checked(self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
         with ExitStack() as owned:
             with self._translated(branch, spec.prefix):
                 head = self._refs.branch(branch)
@@ -483,7 +493,7 @@ class EmbeddedLake:
             text = trailers.clean_message(message) or f"Merge {source} into {into}"
             return self._commits.make(root, [head, theirs], CommitStep(message=text, metadata=with_audit))
 
-        with_audit = recorded(into, metadata, audit, self._name)
+        with_audit = recorded(into, self._is_protected(into), metadata, audit, self._name)
         with self._translated(into):
             return describe(self._refs.advance(into, successor))
 
@@ -518,7 +528,7 @@ class EmbeddedLake:
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""
-        names.refuse_main(branch, self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
 
         def successor(head: GitCommit) -> GitCommit | None:
             undone = self._refs.resolve(commit)
