@@ -307,10 +307,15 @@ class SparkSettings(Settings):
         validation_alias="SPARK_DRIVER_MEMORY",
         description="Memory of Spark's driver; with a local master, of all of Spark.",
     )
+    conf: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="SPARK_CONF",
+        description="Further settings of Spark: lines `key=value`, or the path of a file with such lines.",
+    )
     jars: Path = Field(
         Path("~/.cache/lake_assets/jars"),
         validation_alias="SPARK_JARS",
-        description="Folder of Spark's connectors, which are fetched once.",
+        description="Folder of Spark's connectors and archive of classes, which are made once.",
     )
     stream_home: Path | None = Field(
         None,
