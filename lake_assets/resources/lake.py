@@ -163,8 +163,8 @@ class LakeFS(LakeResource):
             self.access_key_id,
             self.secret_access_key,
             self.repository,
-            self.storage_namespace,
-            self.deadline,
+            storage_namespace=self.storage_namespace,
+            deadline=self.deadline,
             any_format=any_format,
         )
 

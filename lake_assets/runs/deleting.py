@@ -64,7 +64,7 @@ def plan_deletion(lake: Lake, place: str) -> Deletion:
     return Deletion(head, place, tuple(paths))
 
 
-def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Deletion, by: str, reason: str) -> Commit:
+def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Deletion, *, by: str, reason: str) -> Commit:
     """Remove the planned files on a branch, merge it into ``main``, and return the merge.
 
     Earlier commits keep the files. Afterwards, report :func:`deletion_events` to Dagster.

@@ -36,7 +36,13 @@ _Partition = tuple[AssetKey, str | None]
 
 
 def published_observations(
-    lake: Lake, instance: DagsterInstance, run: DagsterRun, graph: "AssetGraph", commit: Commit, paths: Iterable[str]
+    lake: Lake,
+    instance: DagsterInstance,
+    run: DagsterRun,
+    graph: "AssetGraph",
+    *,
+    commit: Commit,
+    paths: Iterable[str],
 ) -> Iterator[AssetObservation]:
     """Yield an observation for each partition that a run published.
 
@@ -63,8 +69,8 @@ def published_observations(
     }
     for partition in _materialized(lake, instance, run):
         changed.setdefault(partition, f"yes, as before: commit {commit.id} holds the same rows")
-    for (asset, partition), state in changed.items():
-        yield _observation(lake, run, asset, partition, state, commit.id)
+    for partition, state in changed.items():
+        yield _observation(lake, run, partition, state, commit.id)
 
 
 def unpublished_observations(
@@ -86,9 +92,9 @@ def unpublished_observations(
     made = _materialized(lake, instance, run)
     missing = set(lake.unreached([MAIN], made.values()))
     shown = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} …"
-    for (asset, partition), commit in made.items():
+    for partition, commit in made.items():
         if commit in missing:
-            yield _observation(lake, run, asset, partition, f"not published: {shown}", commit)
+            yield _observation(lake, run, partition, f"not published: {shown}", commit)
 
 
 def why_unpublished(instance: DagsterInstance, run: DagsterRun) -> str:
@@ -129,11 +135,10 @@ def _materialized(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> dic
     }
 
 
-def _observation(
-    lake: Lake, run: DagsterRun, asset: AssetKey, partition: str | None, state: str, commit: str
-) -> AssetObservation:
+def _observation(lake: Lake, run: DagsterRun, partition: _Partition, state: str, commit: str) -> AssetObservation:
+    asset, key = partition
     metadata = {PUBLISHED: state, COMMIT: commit, REPOSITORY: lake.repository, RUN: run.run_id}
-    return AssetObservation(asset, partition=partition, description=state, metadata=metadata)
+    return AssetObservation(asset, partition=key, description=state, metadata=metadata)
 
 
 def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:

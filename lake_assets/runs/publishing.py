@@ -144,7 +144,7 @@ def publish(
         return Publication(commit, merged=False)
     before = commit.parents[0] if len(commit.parents) > 1 else commit.id
     merged = before != commit.id and CommitMetadata.parse(commit.metadata).run_id == run.run_id
-    for observation in published_observations(lake, instance, run, graph, commit, audit.paths):
+    for observation in published_observations(lake, instance, run, graph, commit=commit, paths=audit.paths):
         (report or instance.report_runless_asset_event)(observation)
     return Publication(commit, merged, len(audit.paths) if merged else 0)
 

@@ -63,7 +63,8 @@ def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> It
         found = _RUN_BRANCH.match(name if own is None else own.works_for)
         try:
             if found is not None:
-                yield _run_branch(name, found[1], lake.head(name), instance, now - limit, found[1] in needed)
+                needs = found[1] in needed
+                yield _run_branch(name, found[1], lake.head(name), instance, before=now - limit, needed=needs)
             elif name.startswith((ROLLBACK, DELETION)):
                 yield _branch_by_hand(name, lake.head(name), instance, now - limit)
             elif own is not None:
@@ -73,7 +74,7 @@ def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> It
 
 
 def _run_branch(
-    name: str, run_id: str, head: Commit, instance: DagsterInstance, before: datetime, needed: bool
+    name: str, run_id: str, head: Commit, instance: DagsterInstance, *, before: datetime, needed: bool
 ) -> Branch:
     record = instance.get_run_record_by_id(run_id)
     if record is None:

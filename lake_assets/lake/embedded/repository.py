@@ -592,7 +592,14 @@ class EmbeddedLake:
             No commit has ever had data in one of the ``prefixes``. Nothing was removed.
         """
         with self._translated():
-            expiry = Expiry(self._git, self._objects, self._commits, self._refs, self._collector, self._expired)
+            expiry = Expiry(
+                repository=self._git,
+                objects=self._objects,
+                commits=self._commits,
+                refs=self._refs,
+                collector=self._collector,
+                record=self._expired,
+            )
             folders = [names.check_path(prefix, self._name) for prefix in prefixes]
             if yes:
                 self._snapshots.clean()

@@ -98,9 +98,9 @@ class Api:
         self,
         method: str,
         path: str,
+        *,
         query: Query | None = None,
         body: Any = None,
-        *,
         ref: str = "",
         folder: str = "",
         recover: Callable[[], Any] | None = None,
@@ -209,7 +209,8 @@ class Api:
         """
         seen = 0
         while True:
-            page = self.call("GET", path, {"amount": str(PAGE), **query, "after": after}, ref=ref, folder=folder)
+            asked = {"amount": str(PAGE), **query, "after": after}
+            page = self.call("GET", path, query=asked, ref=ref, folder=folder)
             yield from page["results"]
             seen += len(page["results"])
             if not page["pagination"]["has_more"] or (most is not None and seen >= most):

@@ -101,9 +101,9 @@ class LakeFSLake:
         access_key: str,
         secret_key: str,
         repository: str,
+        *,
         storage_namespace: str = "",
         deadline: float = 60.0,
-        *,
         any_format: bool = False,
     ) -> None:
         endpoint = endpoint.rstrip("/")

@@ -137,7 +137,7 @@ class Server:
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref."""
         query = {"amount": "1", "limit": "true"}
-        page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)
+        page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query=query, ref=ref)
         return self.learn(page["results"][0])
 
     def commit_at(self, name: str) -> Commit:
@@ -231,7 +231,7 @@ class Server:
             query["first_parent"] = "true"
         if limit is not None and limit <= PAGE:
             query |= {"amount": str(limit), "limit": "true"}
-            found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)["results"])
+            found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query=query, ref=ref)["results"])
         else:
             found = self._api.pages(f"/refs/{_quoted(ref)}/commits", query, ref=ref)
         yield from map(self.learn, islice((item for item in found if item["parents"]), limit))
@@ -346,25 +346,27 @@ class Server:
         path = f"/refs/{_quoted(ref)}/objects/ls"
         if limit is not None:
             query = {"prefix": prefix, "amount": str(limit), "after": after}
-            yield from self._api.call("GET", path, query, ref=ref, folder=prefix)["results"]
+            yield from self._api.call("GET", path, query=query, ref=ref, folder=prefix)["results"]
             return
         yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix, after=after)
 
     def object(self, ref: str, path: str) -> dict[str, Any] | None:
         """Return the object at exactly this path, or None."""
         try:
-            return self._api.call("GET", f"/refs/{_quoted(ref)}/objects/stat", {"path": path}, ref=ref, folder=path)
+            return self._api.call(
+                "GET", f"/refs/{_quoted(ref)}/objects/stat", query={"path": path}, ref=ref, folder=path
+            )
         except RefNotFound:
             return None
 
     def content(self, ref: str, path: str) -> bytes:
         """Return the bytes of a small object."""
-        return self._api.call("GET", f"/refs/{_quoted(ref)}/objects", {"path": path}, ref=ref, folder=path)
+        return self._api.call("GET", f"/refs/{_quoted(ref)}/objects", query={"path": path}, ref=ref, folder=path)
 
     def upload(self, branch: str, path: str, content: bytes) -> None:
         """Write a small object."""
         where = f"/branches/{_quoted(branch)}/objects"
-        self._api.call("POST", where, {"path": path}, content, ref=branch, folder=path)
+        self._api.call("POST", where, query={"path": path}, body=content, ref=branch, folder=path)
 
     def delete(self, branch: str, paths: Sequence[str]) -> None:
         """Delete objects, a thousand with each call.
