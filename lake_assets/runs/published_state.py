@@ -25,6 +25,7 @@ from lake_assets.runs.asset_metadata import COMMIT, PUBLISHED, REPOSITORY, RUN
 from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.check_results import outcome
 from lake_assets.runs.checked_commits import RunEvents
+from lake_assets.runs.own_runs import is_own_run
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -146,7 +147,8 @@ def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:
         name=name,
         run_status=status,
         default_status=DefaultSensorStatus.RUNNING,
-        monitor_all_code_locations=False,
+        # Dagster's own filter passes over runs of `dagster job execute`; see is_own_run.
+        monitor_all_code_locations=True,
         description=(
             f"Shows on the pages of the assets that a {status.value} run wrote that its data are not published, and "
             "why, such as which check did not pass."
@@ -154,6 +156,10 @@ def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:
     )
     def mark(context: RunStatusSensorContext, lake: LakeResource) -> None:
         instance, run = context.instance, context.dagster_run
+        repository = context.repository_def
+        assert repository is not None
+        if not is_own_run(repository, instance, run):
+            return
         observations = list(unpublished_observations(lake.lake, instance, run, why_unpublished(instance, run)))
         for observation in observations:
             instance.report_runless_asset_event(observation)
