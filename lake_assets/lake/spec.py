@@ -58,8 +58,6 @@ class WriteSpec:
             There is no such mode.
         InvalidName
             A folder cannot have this name, or one of the folders that are written lies in another.
-        ProtectedBranch
-            The branch is ``main``.
         """
         if self.mode not in get_args(WriteMode):
             raise ValueError(f"mode must be 'overwrite' or 'append', not {self.mode!r}")
@@ -67,7 +65,6 @@ class WriteSpec:
         targets = names.targets(prefix, self.partitions, repository)
         partitions = None if self.partitions is None else [target[len(prefix) + 1 :] for target in targets]
         beside = names.apart(prefix, self.beside, repository)
-        names.refuse_main(self.branch, repository)
         return replace(self, prefix=prefix, partitions=partitions, beside=beside)
 
     @property

@@ -22,7 +22,6 @@ from lake_assets.lake.audit import (
     refuse_uncovered,
 )
 from lake_assets.lake.contract import (
-    MAIN,
     Cache,
     Commit,
     Diff,
@@ -143,17 +142,38 @@ class LakeFSLake:
         found = ((name, private.parse_name(name)) for name, _ in self._server.branches())
         return {name: branch for name, branch in found if branch is not None}
 
-    def create_branch(self, name: str, source: str) -> Commit:
+    def protected_branches(self) -> tuple[str, ...]:
+        """Return ``main`` and the working branches; see :meth:`Lake.protected_branches`."""
+        protected = self._server.protected()
+        return tuple(sorted(name for name, _ in self._server.branches() if name in protected))
+
+    def create_branch(self, name: str, source: str, *, protected: bool = False) -> Commit:
         """Create a branch; see :meth:`Lake.create_branch`."""
-        names.check_branch(name, self._name)
+        (names.check_working_branch if protected else names.check_branch)(name, self._name)
         self._check_ref(source)
-        return self._server.commit_at(self._server.create_branch(name, source))
+        if not protected:
+            made = self._server.commit_at(self._server.create_branch(name, source))
+            if self._is_protected(name):
+                # A process was killed between the protection and its branch.
+                self._server.unprotect(name)
+            return made
+        started = self._server.head(source)
+        if name in dict(self._server.branches()) or name in dict(self._server.tags()):
+            raise AlreadyExists("this name is taken: choose another one", repository=self._name, ref=name)
+        # The protection comes first, so that a killed process leaves no branch without it.
+        self._server.protect(name)
+        return self._server.commit_at(self._server.create_branch(name, started.id))
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch; see :meth:`Lake.delete_branch`."""
         names.refuse_main(name, self._name)
         self._check_ref(name)
         self._server.delete_branch(name)
+        if not names.is_temporary(name) and name in self._server.protected():
+            self._server.unprotect(name)
+
+    def _is_protected(self, branch: str) -> bool:
+        return not names.is_temporary(branch) and self._server.is_protected(branch)
 
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref, which may also be an abbreviated commit id."""
@@ -310,6 +330,7 @@ class LakeFSLake:
             partitions=partitions,
             beside=[self._check_path(path) for path in beside],
         ).checked(self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
         self._check_ref(branch)
         with self._private(branch) as (place, began):
             held = [path for target in spec.targets for path in paths_of(self._objects(place, target))]
@@ -415,14 +436,14 @@ class LakeFSLake:
         """
         for ref in (source, into):
             self._check_ref(ref)
-        with_audit = recorded(into, metadata, audit, self._name)
+        with_audit = recorded(into, self._is_protected(into), metadata, audit, self._name)
         _check_metadata(with_audit)
         step = CommitStep(message=message.strip() or f"Merge {source} into {into}", metadata=with_audit)
         if audit is not None:
             base, seen = self._refuse_unaudited(audit, source, into)
             merged = self._merge_despite_markers(source, into, step)
             if merged.id != seen and len(merged.parents) > 1 and merged.parents[0] != seen:
-                self._undo_mixture(merged, base, f"{source} into {into}")
+                self._undo_mixture(merged, base, source, into)
             return merged
         if self._first_wholes(source, into):
             self._refuse_conflicts(source, into)
@@ -442,7 +463,7 @@ class LakeFSLake:
                     return self._merge(place, into, step)
         raise self._outrun(into)
 
-    def _undo_mixture(self, merged: Commit, base: str, ref: str) -> None:
+    def _undo_mixture(self, merged: Commit, base: str, source: str, into: str) -> None:
         """Undo a merge that mixed files in a folder, because another merge came between the check and the merge.
 
         The server cannot bind a merge to the checked head, and commits of other programs change no markers.
@@ -458,9 +479,9 @@ class LakeFSLake:
         )
         with self._private(merged.id) as (place, _):
             self._server.revert(place, merged.id, step)
-            self._merge(place, MAIN, step)
+            self._merge(place, into, step)
         reason = "both sides changed the same folders at once; the merge was undone: write them again on a new branch"
-        raise MergeConflict(reason, repository=self._name, ref=ref, paths=sorted(found))
+        raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
 
     def _refuse_unaudited(self, audit: Audit | Override, source: str, into: str) -> tuple[str, str]:
         """Raise if a merge would change paths that its audit does not cover, or mix changes of both sides.
@@ -513,7 +534,7 @@ class LakeFSLake:
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""
-        names.refuse_main(branch, self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
         self._check_ref(branch)
         undone = self.head(commit)
         if not undone.parents:

@@ -46,6 +46,13 @@ _NOTES: dict[str, tuple[float, Mapping[str, str]]] = {}
 _NOTES_STAY = 60.0
 """Seconds after which cached metadata are read again."""
 
+_RULES = "/settings/branch_protection"
+_PROTECTED = "branch_"
+"""Beginning of the key of a working branch in the repository's metadata. Two processes may add keys at once."""
+
+_ROUNDS = 30
+"""How often a change of the branch protection is repeated because another process changed it."""
+
 RECENT = 1000
 """Number of commits searched for a key: more than can be made on a branch while a call is retried."""
 
@@ -82,14 +89,13 @@ class Server:
         """
         if self.object(MAIN, END) is not None:
             return
-        rules = "/settings/branch_protection"
         try:
-            protected = self._api.call("GET", rules)
+            protected = self._api.call("GET", _RULES)
         except RefNotFound:
             self._api.create_repository(storage_namespace)
             protected = []
         if not any(rule["pattern"] == MAIN for rule in protected):
-            self._api.call("PUT", rules, body=[*protected, {"pattern": MAIN}])
+            self._api.call("PUT", _RULES, body=[*protected, {"pattern": MAIN}])
         place = private.name_for(MAIN)
         self.create_branch(place, MAIN)
         try:
@@ -131,6 +137,38 @@ class Server:
         """Set a value of the repository's metadata. Other keys are unchanged."""
         self._api.call("POST", "/metadata", body={"metadata": {_NOTE + key: value}})
         _NOTES.pop(self.name, None)
+
+    def is_protected(self, branch: str) -> bool:
+        """Tell whether only a merge changes a branch. One that another process just made counts after a minute."""
+        return branch == MAIN or bool(self.note(_PROTECTED + branch))
+
+    def protected(self) -> set[str]:
+        """Return ``main`` and the names of the working branches. Some of these may have no branch."""
+        _NOTES.pop(self.name, None)
+        beginning = _NOTE + _PROTECTED
+        self.note("")
+        return {MAIN, *(key[len(beginning) :] for key in _NOTES[self.name][1] if key.startswith(beginning))}
+
+    def protect(self, branch: str) -> None:
+        """Let only a merge change a branch, also for other programs."""
+        self.set_note(_PROTECTED + branch, "protected")
+        self._set_rule(branch, wanted=True)
+
+    def unprotect(self, branch: str) -> None:
+        """Remove the protection of a working branch that was deleted."""
+        self._api.call("DELETE", "/metadata", body={"keys": [_NOTE + _PROTECTED + branch]})
+        _NOTES.pop(self.name, None)
+        self._set_rule(branch, wanted=False)
+
+    def _set_rule(self, branch: str, *, wanted: bool) -> None:
+        """Add or remove the server's rule for a branch. The server replaces all rules at once, so look again."""
+        for _ in range(_ROUNDS):
+            rules = self._api.call("GET", _RULES)
+            others = [rule for rule in rules if rule["pattern"] != branch]
+            if (len(others) < len(rules)) == wanted:
+                return
+            self._api.call("PUT", _RULES, body=[*others, *[{"pattern": branch}] * wanted])
+        raise LakeUnavailable("other programs keep changing the branch protection: try again", repository=self.name)
 
     # Refs
 
