@@ -8,6 +8,7 @@ from typing import Any
 from lake_assets import environments
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
+from lake_assets.settings import SourceSettings
 
 
 def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,4 +20,9 @@ def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
 def stocks_source() -> StocksSourceResource:
     """Return the source of the settings."""
     settings = StocksSettings.read()
-    return StocksSourceResource(source=settings.source, generator_rows=settings.rows, s3=environments.s3_settings())
+    return StocksSourceResource(
+        source=settings.source,
+        generator_rows=settings.rows,
+        links_outside=SourceSettings.read().links_outside,
+        s3=environments.s3_settings(),
+    )
