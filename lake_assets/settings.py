@@ -361,6 +361,11 @@ class SourceSettings(Settings):
         validation_alias="S3_ENDPOINT_URL",
         description="Endpoint of an S3-compatible source; empty for AWS.",
     )
+    links_outside: bool = Field(
+        False,
+        validation_alias="SOURCE_LINKS_OUTSIDE",
+        description="Whether links in a folder of source files may lead out of it: true or false.",
+    )
 
 
 PLATFORM: tuple[type[Settings], ...] = (
