@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
     from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
+    from lake_assets.resources.lake import LakeResource
     from lake_assets.resources.spark import SparkResource
 
 _Resource = TypeVar("_Resource")
@@ -42,6 +43,10 @@ class CodeLocation(Protocol):
 
     def open_lake(self, any_format: bool) -> Lake:
         """Open the lake, if ``any_format`` also one of another format."""
+        ...
+
+    def embedded_lake_home(self) -> Path | None:
+        """Return the folder of the lake. None if it is on a server."""
         ...
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
@@ -69,6 +74,9 @@ class _Own:
 
     def open_lake(self, any_format: bool) -> Lake:
         return environments.open_lake(any_format=True) if any_format else environments.open_lake()
+
+    def embedded_lake_home(self) -> Path | None:
+        return None if environments.has_server() else environments.lake_home()
 
     def find_nosql(self, read_only: bool) -> NoSQLStore:
         return environments.open_nosql(read_only=read_only)
@@ -100,6 +108,16 @@ class _Module:
         return self._definitions
 
     def open_lake(self, any_format: bool) -> Lake:
+        with _initialized(self._lake()) as lake:
+            return lake.open(any_format=any_format)
+
+    def embedded_lake_home(self) -> Path | None:
+        from lake_assets.resources.lake import EmbeddedLake
+
+        with _initialized(self._lake()) as lake:
+            return Path(lake.home) if isinstance(lake, EmbeddedLake) else None
+
+    def _lake(self) -> LakeResource:
         from lake_assets.resources.lake import LakeResource
 
         resource = self._find(LakeResource, "lake")
@@ -108,8 +126,7 @@ class _Module:
                 f"the resources of {self._name} include no lake: add a lake of lake_assets to its Definitions, such as "
                 "resources={'lake': EmbeddedLake(home='lake')}"
             )
-        with _initialized(resource) as lake:
-            return lake.open(any_format=any_format)
+        return resource
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         from lake_assets.resources.nosql import NoSQLResource
@@ -171,6 +188,11 @@ def is_own() -> bool:
 def open_lake(*, any_format: bool = False) -> Lake:
     """Open the lake of the selected code location, if ``any_format`` also one of another format."""
     return _chosen.open_lake(any_format)
+
+
+def embedded_lake_home() -> Path | None:
+    """Return the folder of the selected code location's lake. None if it is on a server."""
+    return _chosen.embedded_lake_home()
 
 
 def find_nosql(*, read_only: bool = False) -> NoSQLStore | None:

@@ -10,13 +10,14 @@ from pygit2.enums import ConfigLevel
 
 from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded.commits import ATTRIBUTES, IDENTITY, Commits
+from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits
 from lake_assets.lake.embedded.durability import new_names, sync, sync_tree
 from lake_assets.lake.embedded.git_objects import GitObjects
-from lake_assets.lake.embedded.reflog import keep_reflogs
+from lake_assets.lake.embedded.reflog import NOTHING, note
 from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.embedded.trees import Trees
 from lake_assets.lake.format import FIRST, FORMAT
+from lake_assets.lake.permissions import UMASK
 
 _FORMAT = "lakeassets.format"
 _VERSION = "core.repositoryformatversion"
@@ -64,9 +65,7 @@ def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
 def opened(git_dir: Path) -> pygit2.Repository:
     """Open the repository at ``git_dir``, which exists."""
     _set_up_libgit2()
-    repository = pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
-    repository.set_ident(*IDENTITY)
-    return repository
+    return pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
 
 
 def format_of(repository: pygit2.Repository) -> int:
@@ -107,7 +106,6 @@ def configure(repository: pygit2.Repository) -> None:
     repository.config["gc.auto"] = 0
     repository.config["gc.pruneExpire"] = "never"
     set_format(repository, FORMAT)
-    keep_reflogs(repository)
     # What somebody writes here with plain Git is synced, too.
     repository.config["core.fsync"] = "all"
 
@@ -115,10 +113,10 @@ def configure(repository: pygit2.Repository) -> None:
 def _create(git_dir: Path) -> None:
     repository = pygit2.init_repository(str(git_dir), bare=True, initial_head=MAIN)
     configure(repository)
-    repository.set_ident(*IDENTITY)
     (git_dir / "lfs" / "objects").mkdir(parents=True)
     objects = GitObjects(repository)
     trees = Trees(objects)
     root = trees.graft(None, {ATTRIBUTES: trees.write_file(_LFS)})
     commit = Commits(repository, objects, trees).make(root, (), "The lake", {RECORD: "[]"})
+    note(git_dir, f"refs/heads/{MAIN}", NOTHING, str(commit.id), UMASK)
     repository.references.create(f"refs/heads/{MAIN}", commit.id)

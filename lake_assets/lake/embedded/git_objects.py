@@ -157,8 +157,8 @@ class GitObjects:
     ) -> GitCommit:
         """Store a commit. No branch moves."""
         for parent in parents:
-            # Its file may be damaged since it was read.
-            self._store(ObjectType.COMMIT, self.commit(parent).read_raw())
+            # Its file may have been damaged since it was read.
+            self.read(parent.raw)
         made = self._repository.create_commit_string(author, author, text, pygit2.Oid(raw=tree), list(parents))
         return self.commit(pygit2.Oid(raw=self.write(ObjectType.COMMIT, str(made).encode())))
 
