@@ -93,6 +93,8 @@ def set_format(repository: pygit2.Repository, number: int) -> None:
 def _set_up_libgit2() -> None:
     # For objects and refs, libgit2 then syncs a file before it renames it, and the folder afterwards.
     pygit2.settings.enable_fsync_gitdir(True)
+    # An object that was written again since its pack was damaged has a file of its own.
+    pygit2.settings.set_odb_loose_priority(3)
     # The user's and the machine's Git configuration could change or break the lake.
     for level in (ConfigLevel.GLOBAL, ConfigLevel.XDG, ConfigLevel.SYSTEM):
         pygit2.settings.search_path[level] = ""
