@@ -62,7 +62,7 @@ class Packs:
         saved: list[tuple[ObjectType, bytes]] = []
         ids = ids_of(index) if _ends_in_its_hash(index) else set[bytes]()
         odb = pygit2.Odb()
-        odb.add_backend(pygit2.OdbBackendPack(str(index)), 1) if ids else None
+        odb.add_backend(pygit2.OdbBackendPack(str(self._git_dir / "objects")), 1)
         for name_of_object in ids:
             try:
                 kind, data = odb.read(pygit2.Oid(raw=name_of_object))
@@ -77,7 +77,8 @@ class Packs:
         for kind, data in saved:
             objects.write(kind, data)
         objects.sync()
-        return Finding(f"{name} was damaged", f"{len(saved)} of its {len(ids) or '?'} object(s) were saved")
+        count = len(ids) or "unknown number of"
+        return Finding(f"{name} was damaged", f"{len(saved)} of its {count} object(s) were saved")
 
 
 def mend_loose(git_dir: Path) -> Iterator[str]:

@@ -75,36 +75,46 @@ class GitRefs:
 
     def _mended(self, name: str, what: str) -> Finding:
         for commit, source in self._candidates(name):
-            if not self._bring_back(commit):
-                continue
-            path = self._git_dir / name
-            if path.is_file():
-                put_aside(self._git_dir, path)
-            new = path.with_name(f"{path.name}.new")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(f"{commit}\n")
-            sync(new)
-            new.replace(path)
-            sync(path.parent)
-            return Finding(what, f"it is at {commit} again, {source}")
+            if self._bring_back(commit):
+                self._set(name, commit)
+                return Finding(what, f"it is at {commit} again, {source}")
+            # It was there. To go back further would hide commits, so a person decides that.
+            return Finding(what, remedy=f"restore it by `lake-assets doctor --repair --from BACKUP`{self._older(name)}")
         if name == _MAIN:
-            return Finding(what, remedy="restore the lake from a backup by `lake-assets doctor --repair --from BACKUP`")
-        remedy = f"if nobody needs it any more, remove it by `git -C lake.git update-ref -d {name}`"
+            return Finding(what, remedy="restore the lake by `lake-assets doctor --repair --from BACKUP`")
+        remedy = f"if nobody needs it any more, delete the file lake.git/{name}"
         return Finding(what, remedy=f"neither its reflog nor a backup tells where it was; {remedy}")
+
+    def _set(self, name: str, commit: str) -> None:
+        path = self._git_dir / name
+        if path.is_file():
+            put_aside(self._git_dir, path)
+        new = path.with_name(f"{path.name}.new")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(f"{commit}\n")
+        sync(new)
+        new.replace(path)
+        sync(path.parent)
 
     def _candidates(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield the commits that a ref may have been at, the likeliest first, each with what says so."""
-        for when, before, after in reversed(entries(self._git_dir / "logs" / name)):
-            date = f"{datetime.fromtimestamp(when, timezone.utc):%Y-%m-%d %H:%M:%SZ}"
-            yield after, f"where its reflog saw it at {date}"
-            yield before, f"where its reflog saw it before {date}"
+        for when, _, after in reversed(entries(self._git_dir / "logs" / name)):
+            yield after, f"where its reflog saw it at {_date(when)}"
+        if name == _MAIN:
+            for commit in self._audited():
+                yield commit, "the newest commit with an audit that there is; no reflog was left"
         if self._backup is not None:
             reference = pygit2.Repository(str(self._backup)).references.get(name)
             if reference is not None:
                 yield str(reference.resolve().target), "as in the backup"
-        if name == _MAIN:
-            for commit in self._audited():
-                yield commit, "the newest commit with an audit that there is; no reflog was left"
+
+    def _older(self, name: str) -> str:
+        """Describe how to put a ref back to the newest commit before, of those that are left."""
+        for when, commit, _ in reversed(entries(self._git_dir / "logs" / name)):
+            if self._bring_back(commit):
+                command = f"git -C lake.git update-ref {name} {commit}"
+                return f", or go back to where it was before {_date(when)} by `{command}`"
+        return ""
 
     def _audited(self) -> list[str]:
         """Return the commits that only a merge into ``main`` makes, the newest first."""
@@ -122,3 +132,7 @@ class GitRefs:
                 found.append((commit.commit_time, str(commit.id)))
                 inner.update(str(parent) for parent in commit.parent_ids)
         return [name for _, name in sorted(found, key=lambda item: (item[1] not in inner, item), reverse=True)]
+
+
+def _date(when: float) -> str:
+    return f"{datetime.fromtimestamp(when, timezone.utc):%Y-%m-%d %H:%M:%SZ}"
