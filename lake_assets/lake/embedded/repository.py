@@ -30,7 +30,7 @@ from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.content import Content, File
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
 from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefixError
-from lake_assets.lake.embedded.failures import REPAIR, disk_full_translated, translated
+from lake_assets.lake.embedded.failures import REPAIR, by_system, disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.history import newest_first
@@ -40,7 +40,7 @@ from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
 from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.embedded.snapshots import Snapshots
-from lake_assets.lake.embedded.staging import collect
+from lake_assets.lake.embedded.staging import collect, not_removed
 from lake_assets.lake.embedded.trees import FileInTheWayError, Node, Trees
 from lake_assets.lake.errors import (
     DataCorrupted,
@@ -387,7 +387,10 @@ class EmbeddedLake:
                 {path: str(at) for path, at in places.items()},
                 dict(spec.metadata),
             )
-            with disk_full_translated(self._name, branch, spec.prefix):
+            with (
+                not_removed(own, self._name, branch, spec.prefix),
+                disk_full_translated(self._name, branch, spec.prefix),
+            ):
                 yield write
             with self._translated(branch, spec.prefix):
                 began = {target: self._commits.node(head, target) for target in (*spec.targets, *spec.beside)}
@@ -667,9 +670,10 @@ class EmbeddedLake:
                 yield
             except ObjectMissingError as error:
                 raise self._git_damage(str(error), ref, path) from error
-            except KeyError as error:
-                # libgit2's error for an object that is missing has nothing but its id.
-                if not names.is_commit_id(found := str(error.args[0])):
+            except (KeyError, pygit2.GitError) as error:
+                # libgit2 says no more of a missing object than its id, and of a damaged one begins with it.
+                found = str(error.args[0])[:40]
+                if not names.is_commit_id(found) or by_system(error):
                     raise
                 raise self._git_damage(found, ref, path) from error
 
