@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
     from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
+    from lake_assets.resources.lake import LakeResource
+    from lake_assets.resources.nosql import NoSQLResource
     from lake_assets.resources.spark import SparkResource
 
 _Resource = TypeVar("_Resource")
@@ -46,6 +48,10 @@ class CodeLocation(Protocol):
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         """Open the NoSQL store. None if there is none."""
+        ...
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        """Return the resources of the lake and of the tables. Nothing is opened."""
         ...
 
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
@@ -72,6 +78,9 @@ class _Own:
 
     def find_nosql(self, read_only: bool) -> NoSQLStore:
         return environments.open_nosql(read_only=read_only)
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        return environments.lake_resource(), environments.nosql_resource()
 
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
         from lake_assets.defs.words.resources import words_outbox
@@ -100,7 +109,12 @@ class _Module:
         return self._definitions
 
     def open_lake(self, any_format: bool) -> Lake:
+        with _initialized(self.stores()[0]) as lake:
+            return lake.open(any_format=any_format)
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
         from lake_assets.resources.lake import LakeResource
+        from lake_assets.resources.nosql import NoSQLResource
 
         resource = self._find(LakeResource, "lake")
         if resource is None:
@@ -108,8 +122,7 @@ class _Module:
                 f"the resources of {self._name} include no lake: add a lake of lake_assets to its Definitions, such as "
                 "resources={'lake': EmbeddedLake(home='lake')}"
             )
-        with _initialized(resource) as lake:
-            return lake.open(any_format=any_format)
+        return resource, self._find(NoSQLResource, "nosql")
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         from lake_assets.resources.nosql import NoSQLResource
@@ -195,6 +208,15 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     if store is None:
         raise CommandError("this code location has no NoSQL store among its resources, so it has no tables")
     return store
+
+
+@contextmanager
+def stores() -> Generator[tuple[LakeResource, NoSQLResource | None]]:
+    """Yield the resources of the lake and of the tables of the selected code location. Nothing is opened yet."""
+    lake, nosql = _chosen.stores()
+    with ExitStack() as opened:
+        ready = opened.enter_context(_initialized(lake))
+        yield ready, opened.enter_context(_initialized(nosql)) if nosql is not None else None
 
 
 def spark_resource() -> SparkResource:
