@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lake_assets import environments
 from lake_assets.cli.errors import CommandError
+from lake_assets.settings import LakeSettings
 
 if TYPE_CHECKING:
     from dagster import AssetKey, Definitions
@@ -58,6 +59,10 @@ class CodeLocation(Protocol):
         """Yield the sinks, except those in the NoSQL store, each with the commit that it reflects."""
         ...
 
+    def branch(self) -> str:
+        """Return the branch that runs work on if they name no other one."""
+        ...
+
     def spark(self) -> SparkResource:
         """Return the Spark resource, which is not started yet."""
         ...
@@ -89,6 +94,9 @@ class _Own:
         if commit := outbox.delivered():
             yield "outbox of the words", commit
 
+    def branch(self) -> str:
+        return LakeSettings.read().branch
+
     def spark(self) -> SparkResource:
         with _initialized(environments.spark_resource(environments.lake_resource())) as spark:
             return spark
@@ -109,12 +117,15 @@ class _Module:
         return self._definitions
 
     def open_lake(self, any_format: bool) -> Lake:
-        with _initialized(self.stores()[0]) as lake:
+        with _initialized(self._lake()) as lake:
             return lake.open(any_format=any_format)
 
-    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+    def branch(self) -> str:
+        with _initialized(self._lake()) as lake:
+            return lake.branch
+
+    def _lake(self) -> LakeResource:
         from lake_assets.resources.lake import LakeResource
-        from lake_assets.resources.nosql import NoSQLResource
 
         resource = self._find(LakeResource, "lake")
         if resource is None:
@@ -122,7 +133,12 @@ class _Module:
                 f"the resources of {self._name} include no lake: add a lake of lake_assets to its Definitions, such as "
                 "resources={'lake': EmbeddedLake(home='lake')}"
             )
-        return resource, self._find(NoSQLResource, "nosql")
+        return resource
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        from lake_assets.resources.nosql import NoSQLResource
+
+        return self._lake(), self._find(NoSQLResource, "nosql")
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         from lake_assets.resources.nosql import NoSQLResource
@@ -219,6 +235,11 @@ def stores() -> Generator[tuple[LakeResource, NoSQLResource | None]]:
         yield ready, opened.enter_context(_initialized(nosql)) if nosql is not None else None
 
 
+def working_branch() -> str:
+    """Return the branch that runs of the selected code location work on if they name no other one."""
+    return _chosen.branch()
+
+
 def spark_resource() -> SparkResource:
     """Return the Spark resource of the selected code location, which is not started yet."""
     return _chosen.spark()
@@ -243,17 +264,24 @@ def reflected_commits(lake: Lake) -> Iterator[tuple[str, str]]:
     yield from _chosen.delivered_commits(lake)
 
 
-def sink_commits() -> Iterator[tuple[AssetKey, str | None]]:
+def sink_commits(branch: str = "") -> Iterator[tuple[AssetKey, str | None]]:
     """Yield each sink of the selected code location with the commit that it reflects, or None if it was never fed.
 
     It is an error if a store does not answer.
+
+    Parameters
+    ----------
+    branch
+        The branch whose sinks are meant. By default, the one that the code location works on.
     """
+    from lake_assets.resources.working_branch import OnBranch
     from lake_assets.runs.sinks import sinks_of
 
     resources = load_definitions().resources or {}
     for asset, key in sinks_of(load_graph(), [key for key in resources if hasattr(resources[key], "reflected_commit")]):
         with _initialized(resources[key]) as sink:
-            yield asset, sink.reflected_commit(asset)
+            found = sink.on(branch) if branch and isinstance(sink, OnBranch) else sink
+            yield asset, found.reflected_commit(asset)
 
 
 def load_definitions() -> Definitions:

@@ -1,7 +1,7 @@
 """Compares the files of a ref with what commits, Dagster's event log, manifests and checksums record.
 
 It looks both ways: what ``main`` holds must be in the event log, and ``main`` must hold what the event log says. What
-this Dagster cannot know is no problem: its runs may have been deleted, or its storage lost, or another Dagster made them.
+this Dagster cannot know is no problem: its runs may have been deleted, its storage lost, or another Dagster made them.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Verification:
         self.unknown: list[Problem] = []
         self._log = EventLog(instance)
         self._instance = instance
+        self._protected = lake.protected_branches()
 
     @property
     def size(self) -> int:
@@ -89,13 +90,10 @@ class Verification:
             advance(item.size)
 
     def _unaudited_commits(self) -> Iterator[Problem]:
-        """Yield the commits of ``main`` without an audit record, which were merged with other tools."""
+        """Yield the commits of a protected branch without an audit record, which were merged with other tools."""
+        branch = self._protected_branch()
         unrecorded: list[Commit] = []
-        reached = False
-        for commit in self._lake.first_parents(MAIN):
-            reached = reached or commit.id == self.commit.id
-            if not reached:
-                continue
+        for commit in self._lake.first_parents(self.commit.id) if branch is not None else ():
             if read_record(commit.metadata) is None:
                 unrecorded.append(commit)
                 continue
@@ -104,14 +102,21 @@ class Verification:
                 changed = f"{', '.join(paths[:5]) or 'nothing'}{' …' if len(paths) > 5 else ''}"
                 yield Problem(
                     f"commit {found.id}",
-                    f"reached {MAIN} without an audit; it changed {changed}: inspect it, then roll it back or publish "
-                    "it again",
+                    f"reached {branch} without an audit; it changed {changed}: inspect it, then roll it back or "
+                    "publish it again",
                 )
             unrecorded.clear()
 
+    def _protected_branch(self) -> str | None:
+        """Return the protected branch that was at this commit: ``main`` if possible. None if there is none."""
+        for branch in sorted(self._protected, key=lambda name: name != MAIN):
+            if any(commit.id == self.commit.id for commit in self._lake.first_parents(branch)):
+                return branch
+        return None
+
     def _lost_materializations(self) -> Iterator[Problem]:
-        """Yield what Dagster says was materialized or published and ``main`` lacks."""
-        return lacking(self._lake, self._instance)
+        """Yield what Dagster says was materialized or published, and the branch that it was for lacks."""
+        return lacking(self._lake, self._instance, self._protected)
 
     def _unlisted_files(self, files: Sequence[LakeObject]) -> Iterator[Problem]:
         """Yield the files that lie at an asset's prefix but in no manifest. The commits name the assets."""

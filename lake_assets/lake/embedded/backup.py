@@ -19,9 +19,9 @@ from lake_assets.lake.embedded.mirror import Mirror, Mirrored, refs_of, reposito
 from lake_assets.lake.embedded.newest import Newest
 from lake_assets.lake.embedded.objects import Objects
 from lake_assets.lake.embedded.refs import Refs
-from lake_assets.lake.embedded.scratch import Scratch, make_folder
-from lake_assets.lake.embedded.snapshots import Snapshots
+from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.errors import AlreadyExists, DataCorrupted, LakeUnavailable
+from lake_assets.lake.permissions import sharing_of
 
 _MAIN = f"refs/heads/{MAIN}"
 _FOREVER = timedelta(days=36_500)
@@ -41,7 +41,7 @@ def back_up(home: Path, target: Path, *, link: bool, check: bool, replace: bool)
     """
     origin, place = home / "lake.git", target / "lake.git"
     with _stopped(str(home), target):
-        make_folder(place)
+        sharing_of(origin).make_folder(place)
         # No garbage is collected meanwhile, in the lake or in the copy.
         with _locked_if_writable(origin / "lake_assets.gc"), locked(place / "lake_assets.gc"):
             repository = pygit2.Repository(str(origin), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
@@ -92,15 +92,15 @@ def restore(source: Path, home: Path, *, link: bool = True, replace: bool = Fals
         reason = f"a lake is here already: stop its runs, and give --replace, which keeps it as {place.name}.replaced-…"
         raise AlreadyExists(reason, repository=name)
     with _stopped(str(source), home):
+        sharing = sharing_of(source / "lake.git")
         sync_names = new_names(home)
-        make_folder(home)
+        sharing.make_folder(home)
         sync_names()
-        with Scratch(home / "staging").folder() as folder:
+        with Scratch(home / "staging", sharing).folder() as folder:
             built = folder / place.name
             done = Mirror(origin, built, link=link).update(found)
             sync_tree(built, files=False)
             _put_in_place(built, place, folder)
-        Snapshots(home / "snapshots", Scratch(home / "staging")).clean()
     return _summary(found, done)
 
 

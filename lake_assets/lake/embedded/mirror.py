@@ -25,7 +25,7 @@ from pygit2.enums import ObjectType, SortMode
 from lake_assets.lake.embedded.durability import in_parallel, sync, sync_all
 from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.objects import Objects, Pointer
-from lake_assets.lake.embedded.scratch import make_folder
+from lake_assets.lake.permissions import sharing_of
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _FOLDER, _SUBMODULE = b"40000", b"160000"
@@ -85,7 +85,8 @@ class Mirror:
         self._git = GitObjects(source)
         self._stored = Objects(self._from / "lfs" / "objects")
         self._target = target
-        self._objects = Objects(target / "lfs" / "objects")
+        self._sharing = sharing_of(self._from)
+        self._objects = Objects(target / "lfs" / "objects", self._sharing)
         self._link = link
         self._check = check
         self._entries = lru_cache(maxsize=4096)(self._read_entries)
@@ -114,7 +115,7 @@ class Mirror:
         self._pack([name for name in found.git if before is None or pygit2.Oid(raw=name) not in before.odb])
         for name in _SETTINGS:
             if (self._from / name).is_file():
-                _replace(self._target / name, (self._from / name).read_bytes())
+                self._replace(self._target / name, (self._from / name).read_bytes())
         self._switch(refs)
         self._drop_expired(expired, {pointer.sha256 for pointer in newest})
         return mirrored
@@ -213,7 +214,7 @@ class Mirror:
         lost = [pointer for pointer in absent if how[pointer] is None and pointer.sha256 not in expired]
         lines = "".join(f"{pointer.sha256} {pointer.size} {wanted[pointer]}\n" for pointer in lost)
         if lines or (self._target / _MISSED).exists():
-            _replace(self._target / _MISSED, lines.encode())
+            self._replace(self._target / _MISSED, lines.encode())
         return Mirrored(
             copied=sum(done == "copied" for done in how.values()),
             linked=sum(done == "linked" for done in how.values()),
@@ -234,7 +235,7 @@ class Mirror:
         origin = self._stored.path(pointer)
         if not self._stored.holds(pointer):
             return None
-        make_folder(target.parent)
+        self._sharing.make_folder(target.parent)
         new = target.with_name(f".{secrets.token_hex(8)}")
         try:
             if self._link and not self._check and _linked(origin, new):
@@ -242,6 +243,7 @@ class Mirror:
                 return "linked"
             if not _copied(origin, new, pointer):
                 return None
+            self._sharing.adjust(new)
             sync(new)
             new.replace(target)
             return "copied"
@@ -276,7 +278,7 @@ class Mirror:
     def _make_folders(self) -> None:
         folders = ("objects/info", "objects/pack", "refs/heads", "refs/tags", "lfs/objects")
         for folder in folders:
-            make_folder(self._target / folder)
+            self._sharing.make_folder(self._target / folder)
         sync_all(parent for folder in folders for parent in (self._target / folder).parents if parent.is_dir())
 
     def _pack(self, names: Sequence[bytes]) -> None:
@@ -288,18 +290,29 @@ class Mirror:
         folder = self._target / "objects" / "pack"
         before = set(folder.iterdir())
         builder.write(str(folder))
-        sync_all([*(set(folder.iterdir()) - before), folder])
+        made = set(folder.iterdir()) - before
+        self._sharing.adjust(*made)
+        sync_all([*made, folder])
 
     def _switch(self, refs: Mapping[str, pygit2.Oid]) -> None:
         """Replace all refs of the copy at once, and make it a repository if it is not one yet."""
         lines = "".join(f"{refs[name]} {name}\n" for name in sorted(refs))
-        _replace(self._target / "packed-refs", lines.encode())
+        self._replace(self._target / "packed-refs", lines.encode())
         # Loose refs are there if somebody has used the copy as a lake. Git prefers them to those in the one file.
         for path in sorted((self._target / "refs").rglob("*"), reverse=True):
             if path.is_file():
                 path.unlink()
         if not (self._target / "HEAD").exists():
-            _replace(self._target / "HEAD", b"ref: refs/heads/main\n")
+            self._replace(self._target / "HEAD", b"ref: refs/heads/main\n")
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        """Write a file at once: the old content or the new, even after a power loss."""
+        new = path.with_name(f"{path.name}.new")
+        new.write_bytes(content)
+        self._sharing.adjust(new)
+        sync(new)
+        new.replace(path)
+        sync(path.parent)
 
 
 def repository_at(git_dir: Path) -> pygit2.Repository | None:
@@ -339,12 +352,3 @@ def _copied(origin: Path, new: Path, pointer: Pointer) -> bool:
             copy.write(block)
     shutil.copymode(origin, new)
     return digest.hexdigest() == pointer.sha256
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file at once: the old content or the new, even after a power loss."""
-    new = path.with_name(f"{path.name}.new")
-    new.write_bytes(content)
-    sync(new)
-    new.replace(path)
-    sync(path.parent)
