@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
     from lake_assets.resources.lake import LakeResource
+    from lake_assets.resources.nosql import NoSQLResource
     from lake_assets.resources.spark import SparkResource
 
 _Resource = TypeVar("_Resource")
@@ -52,6 +53,10 @@ class CodeLocation(Protocol):
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         """Open the NoSQL store. None if there is none."""
+        ...
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        """Return the resources of the lake and of the tables. Nothing is opened."""
         ...
 
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
@@ -85,6 +90,9 @@ class _Own:
 
     def find_nosql(self, read_only: bool) -> NoSQLStore:
         return environments.open_nosql(read_only=read_only)
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        return environments.lake_resource(), environments.nosql_resource()
 
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
         from lake_assets.defs.words.resources import words_outbox
@@ -139,6 +147,11 @@ class _Module:
                 "resources={'lake': EmbeddedLake(home='lake')}"
             )
         return resource
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        from lake_assets.resources.nosql import NoSQLResource
+
+        return self._lake(), self._find(NoSQLResource, "nosql")
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         from lake_assets.resources.nosql import NoSQLResource
@@ -229,6 +242,15 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     if store is None:
         raise CommandError("this code location has no NoSQL store among its resources, so it has no tables")
     return store
+
+
+@contextmanager
+def stores() -> Generator[tuple[LakeResource, NoSQLResource | None]]:
+    """Yield the resources of the lake and of the tables of the selected code location. Nothing is opened yet."""
+    lake, nosql = _chosen.stores()
+    with ExitStack() as opened:
+        ready = opened.enter_context(_initialized(lake))
+        yield ready, opened.enter_context(_initialized(nosql)) if nosql is not None else None
 
 
 def working_branch() -> str:

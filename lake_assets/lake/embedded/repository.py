@@ -17,6 +17,7 @@ from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refu
 from lake_assets.lake.contract import (
     Cache,
     Commit,
+    Copied,
     Diff,
     LakeObject,
     PrivateBranch,
@@ -26,6 +27,7 @@ from lake_assets.lake.contract import (
     WriteMode,
 )
 from lake_assets.lake.embedded import housekeeping, trailers
+from lake_assets.lake.embedded.backup import back_up
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.content import Content, File
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
@@ -123,6 +125,11 @@ class EmbeddedLake:
     def repository(self) -> str:
         """The lake's folder."""
         return self._name
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The lake's folder."""
+        return (self._home,)
 
     def set_format(self, number: int) -> None:
         """Record the lake's format; see :meth:`Lake.set_format`."""
@@ -656,6 +663,11 @@ class EmbeddedLake:
 
     def drop_changes(self, branch: str) -> None:
         """Do nothing: a branch has no uncommitted changes here."""
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> Copied:
+        """Bring a copy of this lake up to date; see :meth:`Lake.backup`. The copy is a lake in ``target``, too."""
+        with self._translated():
+            return back_up(self._home, target, link=link, check=check, replace=replace)
 
     def close(self) -> None:
         """Release the snapshots that :meth:`path` returned."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lake_assets.lake import names
@@ -599,6 +600,20 @@ class LakeFSLake:
 
     def clean(self) -> None:
         """Do nothing: nothing is cached locally."""
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Return an empty tuple: the lake is on a server."""
+        return ()
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> NoReturn:
+        """Raise :class:`NotSupported`: a lakeFS server is backed up with its database and its object store."""
+        del target, link, check, replace
+        reason = (
+            "lakeFS holds the data: back up its database and its object store, the database first; the commits of "
+            "branches and tags are recorded here"
+        )
+        raise NotSupported(reason, repository=self._name)
 
     def garbage(self, grace: timedelta) -> NoReturn:
         """Raise :class:`NotSupported`: lakeFS has its own garbage collection job."""
