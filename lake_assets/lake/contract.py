@@ -637,6 +637,14 @@ class Lake(Protocol):
         """Remove the folders of :meth:`caches` that no running process uses. Committed data stay."""
         ...
 
+    def is_protected(self) -> bool:
+        """Tell whether the store lets nothing but a merge change ``main``. Always true in the embedded lake."""
+        ...
+
+    def protect(self) -> None:
+        """Protect ``main`` again; see :meth:`is_protected`."""
+        ...
+
     def drop_changes(self, branch: str) -> None:
         """Drop the uncommitted changes of a branch; see :meth:`changes`.
 

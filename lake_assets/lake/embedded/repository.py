@@ -608,6 +608,13 @@ class EmbeddedLake:
             f"{len(stale)} unused snapshot(s) or folder(s), {sum(size for _, size in stale):,} bytes" if stale else ""
         )
 
+    def is_protected(self) -> bool:
+        """Return True: this class refuses to change ``main`` but by a merge."""
+        return True
+
+    def protect(self) -> None:
+        """Do nothing: ``main`` is protected."""
+
     def drop_changes(self, branch: str) -> None:
         """Do nothing: a branch has no uncommitted changes here."""
 

@@ -49,10 +49,11 @@ from lake_assets.lake.errors import (
 )
 from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
+from lake_assets.lake.lakefs.address import check_endpoint, check_keys, check_repository
 from lake_assets.lake.lakefs.api import Api
 from lake_assets.lake.lakefs.known import WROTE, Written
 from lake_assets.lake.lakefs.newest import find_newest
-from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
+from lake_assets.lake.lakefs.server import END, ConflictError, Server, paths_of
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -82,9 +83,11 @@ class LakeFSLake:
     storage_namespace
         Where a new repository keeps its objects, such as ``s3://bucket/lake`` or ``local://lake``.
     deadline
-        Seconds after which a failing call is not tried again.
+        Seconds that a call may take, with all its tries. Data may take a second more for each MiB.
     any_format
         Also open a lake of another format, in order to migrate it.
+    commit_metadata
+        Metadata that every commit carries besides its own, such as what a hook of the repository requires.
 
     Raises
     ------
@@ -104,13 +107,17 @@ class LakeFSLake:
         deadline: float = 60.0,
         *,
         any_format: bool = False,
+        commit_metadata: Mapping[str, str] | None = None,
     ) -> None:
-        endpoint = endpoint.rstrip("/")
+        endpoint = check_endpoint(endpoint)
+        check_repository(repository, endpoint)
+        check_keys(access_key, secret_key, f"{endpoint}/{repository}")
         self._id = repository
         self.api = Api(endpoint, access_key, secret_key, repository, deadline)
-        self._server = Server(self.api)
+        _check_metadata(commit_metadata or {})
+        self._server = Server(self.api, commit_metadata)
         self._name = self.api.name
-        self._connect = (endpoint, access_key, secret_key)
+        self._connect = (endpoint, access_key, secret_key, deadline)
         self._gateway: Any = None
         self._compared: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
         self._server.open(storage_namespace or f"local://{repository}")
@@ -401,17 +408,19 @@ class LakeFSLake:
                     if any(names.is_within(path, target) for path in since):
                         reason = "changed on the branch since this write began; nothing was committed: run it again"
                         raise WriteConflict(reason, repository=self._name, ref=branch, path=target) from None
-                self._take_up(place, head)
+                self._take_up(place, head, metadata)
         raise self._outrun(branch)
 
-    def _take_up(self, place: str, head: str) -> None:
+    def _take_up(self, place: str, head: str, metadata: Mapping[str, str]) -> None:
         """Merge a commit without conflicting data into a private branch, and renew the markers of this branch."""
         before = self._server.head(place).id
         base = self._server.merge_base(place, head)[2]
         mine = {path for path in paths_of(self._server.diff(base, before, folders.ROOT)) if folders.is_marker(path)}
-        self._server.merge(head, place, f"Take up {head[:12]}", {}, uuid4().hex, strategy="dest-wins")
+        # A hook may require of these commits what it requires of the one that they are made for.
+        own = {key: value for key, value in metadata.items() if key not in (RECORD, WROTE)}
+        self._server.merge(head, place, f"Take up {head[:12]}", own, uuid4().hex, strategy="dest-wins")
         folders.renew(self._server, place, sorted(mine))
-        self._server.commit(place, "Renew markers", {}, uuid4().hex)
+        self._server.commit(place, "Renew markers", own, uuid4().hex)
 
     # Merging
 
@@ -452,7 +461,7 @@ class LakeFSLake:
         with self._private(source) as (place, _):
             for _ in range(_ROUNDS):
                 # Merge exactly the checked commit, in which only markers conflict.
-                self._take_up(place, self._refuse_conflicts(place, into))
+                self._take_up(place, self._refuse_conflicts(place, into), metadata)
                 with suppress(ConflictError):
                     return self._merge(place, into, text, metadata)
         raise self._outrun(into)
@@ -563,10 +572,10 @@ class LakeFSLake:
                 self._server.delete(place, [item["path"]])
             else:
                 self._server.upload(place, item["path"], self._server.content(undone.id, item["path"]))
-        self._server.commit(place, "Put markers back", {}, uuid4().hex)
+        self._server.commit(place, "Put markers back", metadata, uuid4().hex)
         self._server.revert(place, undone.id, message, metadata, uuid4().hex)
         folders.renew(self._server, place, [item["path"] for item in markers])
-        self._server.commit(place, "Renew markers", {}, uuid4().hex)
+        self._server.commit(place, "Renew markers", metadata, uuid4().hex)
 
     # Maintenance
 
@@ -626,6 +635,14 @@ class LakeFSLake:
         if yes:
             self._server.keep_days(days)
         return Removable("object that only expired commits hold", 0, 0, RetentionRule(days, GARBAGE_JOB))
+
+    def is_protected(self) -> bool:
+        """Tell whether the server protects ``main``; see :meth:`Lake.is_protected`."""
+        return self._server.is_protected()
+
+    def protect(self) -> None:
+        """Protect ``main`` on the server again; see :meth:`Lake.protect`."""
+        self._server.protect()
 
     def drop_changes(self, branch: str) -> None:
         """Drop the uncommitted changes of a branch, which another program wrote."""
@@ -687,6 +704,9 @@ class LakeFSLake:
 
     def _check_path(self, path: str) -> str:
         folder = names.check_path(path, self._name)
+        if f"{folder}/".encode() > END.encode():
+            reason = "path sorts behind the object that ends each merge of lakeFS: begin it with another character"
+            raise InvalidName(reason, repository=self._name, path=path)
         if folders.is_marker(folder):
             raise InvalidName(f"path lies in {folders.ROOT}, which is reserved", repository=self._name, path=path)
         return folder

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
+from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,14 @@ from uuid import uuid4
 
 from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN, Commit
-from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, PathNotFound, RefNotFound
+from lake_assets.lake.errors import (
+    AlreadyExists,
+    LakeUnavailable,
+    Mendable,
+    PathNotFound,
+    RefNotFound,
+    RepositoryNotFound,
+)
 from lake_assets.lake.format import FIRST
 from lake_assets.lake.format import FORMAT as LAKE_FORMAT
 from lake_assets.lake.lakefs import private
@@ -45,6 +53,8 @@ _NOTES: dict[str, tuple[float, Mapping[str, str]]] = {}
 _NOTES_STAY = 60.0
 """Seconds after which cached metadata are read again."""
 
+_RULES = "/settings/branch_protection"
+
 RECENT = 1000
 """Number of commits searched for a key: more than can be made on a branch while a call is retried."""
 
@@ -60,10 +70,13 @@ class Server:
     ----------
     api
         The API of the repository.
+    commit_metadata
+        Metadata that every commit carries besides its own, such as what a hook of the repository requires.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, commit_metadata: Mapping[str, str] | None = None) -> None:
         self._api = api
+        self._commit_metadata = dict(commit_metadata or {})
         self.name = api.name
         self.known = known_of(api.name)
 
@@ -79,16 +92,16 @@ class Server:
         storage_namespace
             Where a new repository keeps its objects.
         """
-        if self.object(MAIN, END) is not None:
-            return
-        rules = "/settings/branch_protection"
         try:
-            protected = self._api.call("GET", rules)
-        except RefNotFound:
+            found: Any = self.object(MAIN, END)
+            if found is not None:
+                if not isinstance(found, dict) or found.get("path") != END:
+                    raise self._api.not_lakefs("what an object is with something else")
+                return
+            self._refuse_unready(self._repository()["default_branch"])
+        except RepositoryNotFound:
             self._api.create_repository(storage_namespace)
-            protected = []
-        if not any(rule["pattern"] == MAIN for rule in protected):
-            self._api.call("PUT", rules, body=[*protected, {"pattern": MAIN}])
+        self.protect()
         place = private.name_for(MAIN)
         self.create_branch(place, MAIN)
         try:
@@ -102,6 +115,56 @@ class Server:
                     self.merge(place, MAIN, "Format", {FORMAT: "1", RECORD: "[]"}, uuid4().hex, squash_merge=True)
         finally:
             self.delete_branch(place)
+
+    def _refuse_unready(self, default: str) -> None:
+        """Raise if a repository that others made must be mended before it can be a lake."""
+        try:
+            left = paths_of(self.uncommitted(MAIN))
+        except (RefNotFound, RepositoryNotFound) as error:
+            if default == MAIN:
+                # The server remembers a deleted repository for some seconds.
+                raise RepositoryNotFound("the repository was deleted", repository=self.name) from error
+            reason = (
+                f"this repository's branch is {default!r}, and it has no {MAIN!r}, which is what is published: "
+                f"`lake-assets doctor --mend` makes {MAIN!r} from {default!r}"
+            )
+            raise Mendable(reason, repository=self.name, mend=lambda: self._make_main(default)) from error
+        if left:
+            some = f"{left[0]!r}{f' and {len(left) - 1} more' if len(left) > 1 else ''}"
+            reason = (
+                f"{MAIN} has uncommitted changes of another program, {some}: commit them in lakeFS, or "
+                "`lake-assets doctor --mend` drops them"
+            )
+            raise Mendable(reason, repository=self.name, ref=MAIN, mend=lambda: self._drop_left(some))
+
+    def _make_main(self, source: str) -> str:
+        with suppress(AlreadyExists):
+            self.create_branch(MAIN, source)
+        return f"made {MAIN} from {source}"
+
+    def _drop_left(self, some: str) -> str:
+        self.reset(MAIN)
+        return f"dropped uncommitted changes of {MAIN}: {some}"
+
+    def _repository(self) -> dict[str, Any]:
+        try:
+            return self._api.call("GET", "")
+        except RefNotFound as error:
+            raise self._api.not_lakefs("404 where the repository is") from error
+
+    def namespace(self) -> str:
+        """Return where the repository keeps its objects."""
+        return self._repository()["storage_namespace"]
+
+    def is_protected(self) -> bool:
+        """Tell whether ``main`` is protected from everything but merges."""
+        return any(fnmatchcase(MAIN, rule["pattern"]) for rule in self._api.call("GET", _RULES))
+
+    def protect(self) -> None:
+        """Protect ``main``, and leave other rules as they are."""
+        rules = self._api.call("GET", _RULES)
+        if not any(fnmatchcase(MAIN, rule["pattern"]) for rule in rules):
+            self._api.call("PUT", _RULES, body=[*rules, {"pattern": MAIN}])
 
     def format(self) -> int:
         """Return the number of the lake's format, which is stored in the repository's metadata."""
@@ -259,7 +322,7 @@ class Server:
         key
             Unique value; see :data:`KEY`.
         """
-        body = {"message": message, "metadata": {**metadata, KEY: key}}
+        body = {"message": message, "metadata": self._metadata(metadata, key)}
         path = f"/branches/{_quoted(branch)}/commits"
         made = self._api.call("POST", path, body=body, ref=branch, recover=lambda: self._commit_of(branch, key))
         return made["id"]
@@ -285,7 +348,7 @@ class Server:
         ConflictError
             Both sides changed a path.
         """
-        body = {"message": message, "metadata": {**metadata, KEY: key}, **options}
+        body = {"message": message, "metadata": self._metadata(metadata, key), **options}
         path = f"/refs/{_quoted(source)}/merge/{_quoted(into)}"
         return self._change(path, body, f"{source} into {into}", into, key, "reference")
 
@@ -306,9 +369,12 @@ class Server:
         ConflictError
             A later commit changed one of the paths.
         """
-        overrides = {"message": message, "metadata": {**metadata, KEY: key}}
+        overrides = {"message": message, "metadata": self._metadata(metadata, key)}
         body = {"ref": commit, "parent_number": 1, "commit_overrides": overrides}
         return self._change(f"/branches/{_quoted(branch)}/revert", body, f"{commit} on {branch}", branch, key, "id")
+
+    def _metadata(self, own: Mapping[str, str], key: str) -> dict[str, str]:
+        return {**self._commit_metadata, **own, KEY: key}
 
     def _change(self, path: str, body: Any, ref: str, branch: str, key: str, answer: str) -> str | None:
         def done() -> dict[str, str] | None:
@@ -322,7 +388,7 @@ class Server:
                 raise ConflictError from error
             if "no changes" in error.message:
                 return None
-            raise self._refused(error, ref) from error
+            raise self._refused(error, ref, branch) from error
         return made[answer] if isinstance(made, dict) and answer in made else self.head(branch).id
 
     def _commit_of(self, branch: str, key: str) -> dict[str, str] | None:
@@ -417,10 +483,12 @@ class Server:
             return AlreadyExists(reason, repository=self.name, ref=name)
         return self._refused(error, name)
 
-    def _refused(self, error: StatusError, ref: str) -> Exception:
+    def _refused(self, error: StatusError, ref: str, branch: str = "") -> Exception:
         if "dirty" in error.message.lower() or "uncommitted" in error.message.lower():
+            which = "" if branch in ("", MAIN) else f" --branch {branch}"
             reason = (
-                "the branch has uncommitted changes of another program: `lake-assets doctor --mend` drops those of main"
+                f"the branch {branch or ref!r} has uncommitted changes of another program: "
+                f"`lake-assets doctor --mend{which}` drops them"
             )
             return LakeUnavailable(f"{reason} ({error})", repository=self.name, ref=ref)
         return LakeUnavailable(f"lakeFS refuses this ({error})", repository=self.name, ref=ref)
