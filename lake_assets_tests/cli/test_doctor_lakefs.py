@@ -69,7 +69,7 @@ def test_uncommitted_objects_of_an_adopted_repository_are_named_and_dropped(comm
     assert "dropped uncommitted changes of main: 'theirs/left' and 1 more" in follow(command, text)
     lake = environments.open_lake()
     assert paths(lake, "main") == ["theirs/committed"]
-    assert lake.is_protected()
+    assert lake.unprotected() == ()
 
 
 def test_uncommitted_objects_may_be_committed_instead(repository: str) -> None:
@@ -102,7 +102,7 @@ def test_a_protection_that_was_removed_is_seen_and_restored(command: Command, re
     other = Stranger(repository)
     other.call("PUT", "./settings/branch_protection", [{"pattern": "release-*"}])
     (wrong,) = [detail for _, ok, detail in lake_checks(command) if not ok]
-    assert wrong.startswith("main is not protected, so other programs can write to it")
+    assert wrong.startswith("other programs can write to main, whose protection was removed")
     assert "protected main again" in follow(command, wrong)
     patterns = {rule["pattern"] for rule in other.call("GET", "./settings/branch_protection")}
     assert patterns == {"release-*", "main"}
@@ -183,7 +183,7 @@ def test_what_a_write_or_merge_was_given_is_on_the_commits_made_for_it(repositor
     hook.unprotect()
     hook.require_metadata("owner")
     hook.call("POST", "./branches/main/commits", {"message": "Hook", "metadata": {"owner": "platform"}})
-    lake.protect()
+    lake.protect_again()
     given = {"owner": "ann"}
     for name in ("ours", "theirs"):
         lake.create_branch(name, "main")
@@ -202,7 +202,7 @@ def every_kind_of_commit(lake: object) -> None:
     lake.merge("ours", "main", audit=TESTS)
     lake.merge("theirs", "main", audit=TESTS)
     lake.create_branch("work", "main")
-    with lake.write("work", "t", "append") as write, write.filesystem.open_output_stream(f"{write.root}/x") as stream:
+    with lake.write("work", "t", mode="append") as write, write.filesystem.open_output_stream(f"{write.root}/x") as stream:
         stream.write(b"1")
         put(lake, "work", "u", {"y": "1"})
     first = put(lake, "work", "t", {"z": "1"})

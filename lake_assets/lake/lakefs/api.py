@@ -28,6 +28,7 @@ from lake_assets.lake.errors import (
 )
 from lake_assets.lake.lakefs import connection
 from lake_assets.lake.lakefs.address import masked
+from lake_assets.text.masking import mask
 
 PAGE = 1000
 """Maximal number of results in one page of a listing: the server's limit."""
@@ -100,7 +101,7 @@ class Api:
         self._authorization = "Basic " + b64encode(f"{access_key}:{secret_key}".encode()).decode()
         self._deadline = deadline
         self._counting = threading.Lock()
-        self.name = f"{endpoint}/{repository}"
+        self.name = mask(f"{endpoint}/{repository}")
         self._repository = repository
         self._root = f"/{quote(repository, safe='')}"
         self.calls: Counter[str] = Counter()
