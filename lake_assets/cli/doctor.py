@@ -20,8 +20,10 @@ from lake_assets.cli.dagster_instance import dagster_home
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.cli.output import Json, amount, cell, emit_all, progress
 from lake_assets.cli.terminal import console
+from lake_assets.cli.verifying import Rate, Sample
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import Mendable
+from lake_assets.lake.scrub import Scrub
 from lake_assets.settings import SettingError, Settings, Variable
 from lake_assets.text.masking import MASK, mask, unclear_user_part
 from lake_assets.text.printable import printable
@@ -52,6 +54,8 @@ def doctor(
         bool, typer.Option("--mend", help="Mend main: its protection, uncommitted changes (lakeFS).")
     ] = False,
     branch: Annotated[str, typer.Option(metavar="NAME", help="With --mend: drop the changes of this branch.")] = MAIN,
+    sample: Sample = 100,
+    rate: Rate = None,
     json: Json = False,
 ) -> None:
     """Check the installation.
@@ -62,7 +66,7 @@ def doctor(
     checks: list[Check] = []
 
     def found() -> Iterator[Check]:
-        for check in _checks(verify, branch if mend else ""):
+        for check in _checks(Scrub(sample, rate) if verify else None, branch if mend else ""):
             checks.append(check)
             yield check
 
@@ -87,7 +91,7 @@ def _print(check: Check) -> None:
     console().print(Text(f"{state:<6}", style=style), Text(text), sep="  ", soft_wrap=True)
 
 
-def _checks(verify: bool, mend: str) -> Iterator[Check]:
+def _checks(verify: Scrub | None, mend: str) -> Iterator[Check]:
     for name, look in (
         ("python", _python),
         ("lake_assets", lambda: version("lake_assets")),
@@ -162,7 +166,7 @@ def _try_to_write(folder: str) -> None:
         pass
 
 
-def _lake(verify: bool, mend: str) -> Iterator[Check]:
+def _lake(verify: Scrub | None, mend: str) -> Iterator[Check]:
     """Yield the checks of the lake; ``mend`` names the branch whose uncommitted changes are dropped, if any."""
     try:
         lake, done = _opened(bool(mend))
@@ -176,8 +180,8 @@ def _lake(verify: bool, mend: str) -> Iterator[Check]:
         yield _check("lake protection", lambda: _protection(lake, bool(mend)))
         yield _check("lake uncommitted", lambda: _uncommitted(lake, mend))
         yield _check("lake leftovers", lambda: _leftovers(lake))
-        if verify:
-            yield _check("lake objects", lambda: _verified(lake))
+        if verify is not None:
+            yield _check("lake objects", lambda: _verified(lake, verify))
 
 
 def _opened(mend: bool) -> tuple[Lake, list[str]]:
@@ -236,19 +240,17 @@ def _leftovers(lake: Lake) -> str:
     return f"{left}: `lake-assets clean` or `sweep` removes unused ones" if left else "none"
 
 
-def _verified(lake: Lake) -> str:
+def _verified(lake: Lake, scrub: Scrub) -> str:
     commit = lake.head(MAIN).id
     objects = list(lake.list(commit))
     total = sum(item.size for item in objects)
-    faults: list[str] = []
     with progress("Verifying", total) as advance:
-        for item in objects:
-            faults += lake.verify(commit, item.path)
-            advance(item.size)
+        faults = [f"{path}: {fault}" for path, fault in scrub.faults(lake, commit, objects, advance)]
     if faults:
         some = "; ".join(faults[:3]) + ("; …" if len(faults) > 3 else "")
         raise CommandError(f"{len(faults)} of {len(objects)} are damaged: {some}. Publish them again from their source")
-    return f"{len(objects)} object(s) of {MAIN}, {amount(total)}: all checksums match"
+    which = "all" if scrub.hashed == len(objects) else "their"
+    return f"{len(objects)} object(s) of {MAIN}, {amount(total)}: {which} checksums match; {scrub.describe()}"
 
 
 def _nosql() -> str:

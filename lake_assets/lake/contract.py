@@ -88,6 +88,22 @@ class LakeObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What reading a stored file back has shown.
+
+    Parameters
+    ----------
+    hashed
+        Whether its bytes were hashed and compared with the recorded checksum. Otherwise only their number was.
+    fault
+        What is wrong with it. Empty if nothing.
+    """
+
+    hashed: bool
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Diff:
     """Paths that differ between two refs.
 
@@ -632,6 +648,18 @@ class Lake(Protocol):
             The ref to check.
         prefix
             Check only this folder or file.
+        """
+        ...
+
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Read one stored file whole, and compare it with what is recorded. Several threads may do that at once.
+
+        Parameters
+        ----------
+        commit
+            Id of the commit.
+        item
+            The file, as :meth:`list` yields it.
         """
         ...
 

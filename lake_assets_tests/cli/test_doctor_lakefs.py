@@ -202,8 +202,9 @@ def every_kind_of_commit(lake: object) -> None:
     lake.merge("ours", "main", audit=TESTS)
     lake.merge("theirs", "main", audit=TESTS)
     lake.create_branch("work", "main")
-    with lake.write("work", "t", mode="append") as write, write.filesystem.open_output_stream(f"{write.root}/x") as stream:
-        stream.write(b"1")
+    with lake.write("work", "t", mode="append") as write:
+        with write.filesystem.open_output_stream(f"{write.root}/x") as stream:
+            stream.write(b"1")
         put(lake, "work", "u", {"y": "1"})
     first = put(lake, "work", "t", {"z": "1"})
     put(lake, "work", "u", {"y": "2"})

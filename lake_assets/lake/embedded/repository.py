@@ -16,6 +16,7 @@ from lake_assets.lake import names
 from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
 from lake_assets.lake.contract import (
     Cache,
+    Checked,
     Commit,
     Diff,
     LakeObject,
@@ -562,6 +563,18 @@ class EmbeddedLake:
                         yield f"{file.path}: {fault}"
         except DataCorrupted as error:
             yield str(error)
+
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Hash one object again; see :meth:`Lake.check`."""
+        try:
+            with self._translated(commit, item.path):
+                (file,) = self._content.files(self._refs.resolve(commit), item.path)
+                fault = self._fault(file) or ""
+                if fault and file.pointer is not None and not self._objects.exists(file.pointer):
+                    return Checked(False, f"cannot be read: {fault}")
+                return Checked(file.pointer is not None, fault)
+        except LakeError as error:
+            return Checked(False, error.reason)
 
     def _fault(self, file: File) -> str | None:
         pointer = file.pointer

@@ -37,6 +37,7 @@ Query = Mapping[str, str | list[str]]
 
 _TRANSIENT = frozenset({408, 423, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 5.0
+_BLOCK = 1 << 20
 
 # HTTP status to error. The callers handle 400 and 409, whose meaning depends on the call.
 _ERRORS: Mapping[int, tuple[type[LakeError], str]] = {
@@ -251,6 +252,41 @@ class Api:
                 return
             after = page["pagination"]["next_offset"]
 
+    def blocks(self, path: str, query: Query, *, ref: str, folder: str) -> Iterator[bytes]:
+        """Yield the content of an answer block by block, each of which has the deadline. It is not tried again.
+
+        Parameters
+        ----------
+        path, query
+            The request.
+        ref, folder
+            For errors.
+
+        Raises
+        ------
+        LakeUnavailable
+            The answer ended early.
+        LakeError
+            The server answered with an error.
+        """
+        answer: Any = None
+        try:
+            with connection.until(time.monotonic() + self._deadline):
+                answer = self._send("GET", self._root + path, query, None, self._deadline, whole=False)
+            while True:
+                with connection.until(time.monotonic() + self._deadline):
+                    block = answer.read(_BLOCK)
+                if not block:
+                    return
+                yield block
+        except StatusError as error:
+            raise self._translated(error, ref, folder) from error
+        except (HTTPError, OSError) as error:
+            raise LakeUnavailable(_no_answer(error), repository=self.name, ref=ref, path=folder) from error
+        finally:
+            if answer is not None:
+                answer.close()
+
     def _translated(self, error: StatusError, ref: str, folder: str) -> Exception:
         if error.status in (400, 409):
             return error
@@ -260,7 +296,7 @@ class Api:
             kind, remedy = RepositoryNotFound, _NO_REPOSITORY
         return kind(f"{remedy} ({error})", repository=self.name, ref=ref, path=folder)
 
-    def _request(self, method: str, path: str, query: Query | None, body: Any, timeout: float) -> Any:
+    def _send(self, method: str, path: str, query: Query | None, body: Any, timeout: float, *, whole: bool) -> Any:
         with self._counting:
             self.calls[_operation(method, path)] += 1
         headers = {"Authorization": self._authorization, "Accept": "application/json"}
@@ -279,11 +315,16 @@ class Api:
             timeout=Timeout(total=max(timeout, 0.001)),
             retries=False,
             redirect=False,
+            preload_content=whole,
         )
-        content: bytes = answer.data
-        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if not 200 <= answer.status < 300:
-            raise self._status_error(answer.status, kind, content, answer.headers.get("Location", ""))
+            raise self._status_error(answer.status, _kind(answer), answer.data, answer.headers.get("Location", ""))
+        return answer
+
+    def _request(self, method: str, path: str, query: Query | None, body: Any, timeout: float) -> Any:
+        answer = self._send(method, path, query, body, timeout, whole=True)
+        content: bytes = answer.data
+        kind = _kind(answer)
         if kind != "application/json":
             if kind == "text/html" and not path.endswith("/objects"):
                 raise self.not_lakefs(f"{answer.status} with {kind}")
@@ -333,6 +374,10 @@ def _operation(method: str, path: str) -> str:
     parts = path.strip("/").split("/")
     # /<repository>/<kind>/<name>/<operation>…
     return " ".join([method, *parts[1:2], *parts[3:4]])
+
+
+def _kind(answer: Any) -> str:
+    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _no_answer(error: Exception) -> str:

@@ -23,6 +23,7 @@ from lake_assets.lake.audit import (
 )
 from lake_assets.lake.contract import (
     Cache,
+    Checked,
     Commit,
     Diff,
     LakeObject,
@@ -50,6 +51,7 @@ from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
 from lake_assets.lake.lakefs.address import check_endpoint, check_keys, check_repository
 from lake_assets.lake.lakefs.api import Api
+from lake_assets.lake.lakefs.etag import RARE, USUAL, ETag
 from lake_assets.lake.lakefs.known import WROTE, Written
 from lake_assets.lake.lakefs.newest import find_newest
 from lake_assets.lake.lakefs.server import END, ConflictError, Server, paths_of
@@ -63,6 +65,9 @@ GARBAGE_JOB = "https://docs.lakefs.io/howto/garbage-collection/"
 
 _ROUNDS = 30
 """How often a merge is repeated because the branch has moved."""
+
+_TRIES = 3
+"""How often an object is read to check it."""
 
 _COMPARED = 3
 """Number of cached differences between commits: each side with the merge base, and the two sides."""
@@ -585,17 +590,38 @@ class LakeFSLake:
     # Maintenance
 
     def verify(self, ref: str, prefix: str = "") -> Iterator[str]:
-        """Open every object under a prefix; see :meth:`Lake.verify`. Only existence and size are checked."""
+        """Hash every object under a prefix again; see :meth:`Lake.verify`."""
         commit = self.head(ref).id
         for item in self.list(commit, prefix):
+            if fault := self.check(commit, item).fault:
+                yield f"{item.path}: {fault}"
+
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Read an object through the server, and compare it with its ETag; see :meth:`Lake.check`."""
+        found = self._read_back(commit, item, USUAL) or self._read_back(commit, item, RARE)
+        assert found is not None
+        return found
+
+    def _read_back(self, commit: str, item: LakeObject, parts: Sequence[int]) -> Checked | None:
+        """Check an object against its ETag, for some sizes of parts. None if it may have parts of other sizes."""
+        for tries in range(1, _TRIES + 1):
+            etag = ETag(item.checksum.removeprefix("etag:"), item.size, parts)
+            size = 0
             try:
-                with self._filesystem.open_input_file(f"{self._id}/{commit}/{item.path}") as file:
-                    size = file.size()
-            except OSError as error:
-                yield f"{item.path}: cannot be read: {error}"
+                for block in self._server.blocks(commit, item.path):
+                    etag.update(block)
+                    size += len(block)
+            except LakeUnavailable as error:
+                if tries == _TRIES:
+                    return Checked(False, f"cannot be read: {error.reason}")
+            except LakeError as error:
+                return Checked(False, f"cannot be read: {error.reason}")
             else:
                 if size != item.size:
-                    yield f"{item.path}: has {size} bytes instead of {item.size}"
+                    return Checked(True, f"has {size} bytes instead of {item.size}")
+                fault = etag.fault()
+                return None if fault and etag.may_be_rare else Checked(etag.is_known, fault)
+        raise AssertionError("the last try returns")
 
     def leftovers(self) -> str:
         """Describe the private branches. Empty if there are none."""

@@ -462,6 +462,10 @@ class Server:
         """Return the bytes of a small object."""
         return self._api.call("GET", f"/refs/{_quoted(ref)}/objects", {"path": path}, ref=ref, folder=path)
 
+    def blocks(self, ref: str, path: str) -> Iterator[bytes]:
+        """Yield the bytes of an object block by block."""
+        yield from self._api.blocks(f"/refs/{_quoted(ref)}/objects", {"path": path}, ref=ref, folder=path)
+
     def upload(self, branch: str, path: str, content: bytes) -> None:
         """Write a small object."""
         where = f"/branches/{_quoted(branch)}/objects"
