@@ -201,8 +201,8 @@ def refuse_uncommitted(lake: Lake, branch: str) -> None:
     if paths:
         more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
         raise PublicationRefused(
-            f"The branch {branch!r} has uncommitted changes: {', '.join(paths[:5])}{more}. Drop them with lakeFS, or "
-            "write the data in a run."
+            f"The branch {branch!r} has uncommitted changes: {', '.join(paths[:5])}{more}. "
+            f"`lake-assets doctor --mend --branch {branch}` drops them; what is to stay, write in a run."
         )
 
 

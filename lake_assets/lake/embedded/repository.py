@@ -16,6 +16,7 @@ from lake_assets.lake import names
 from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
 from lake_assets.lake.contract import (
     Cache,
+    Checked,
     Commit,
     Copied,
     Diff,
@@ -573,6 +574,18 @@ class EmbeddedLake:
         except DataCorrupted as error:
             yield str(error)
 
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Hash one object again; see :meth:`Lake.check`."""
+        try:
+            with self._translated(commit, item.path):
+                (file,) = self._content.files(self._refs.resolve(commit), item.path)
+                fault = self._fault(file) or ""
+                if fault and file.pointer is not None and not self._objects.exists(file.pointer):
+                    return Checked(False, f"cannot be read: {fault}")
+                return Checked(file.pointer is not None, fault)
+        except LakeError as error:
+            return Checked(False, error.reason)
+
     def _fault(self, file: File) -> str | None:
         pointer = file.pointer
         if pointer is None:
@@ -660,6 +673,13 @@ class EmbeddedLake:
         return (
             f"{len(stale)} unused snapshot(s) or folder(s), {sum(size for _, size in stale):,} bytes" if stale else ""
         )
+
+    def unprotected(self) -> tuple[str, ...]:
+        """Return an empty tuple: Git on local disk has no rules of its own."""
+        return ()
+
+    def protect_again(self) -> None:
+        """Do nothing: Git on local disk has no rules of its own."""
 
     def drop_changes(self, branch: str) -> None:
         """Do nothing: a branch has no uncommitted changes here."""
