@@ -43,7 +43,11 @@ class SparkResource(ConfigurableResource["SparkResource"]):
     """
 
     master: str = Field(default="local[*]", description="Spark master URL")
-    conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, which override the defaults")
+    conf: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,  # may hold credentials
+        description="Spark settings, which override the defaults",
+    )
     lake: ResourceDependency[LakeResource | None] = None  # pyright: ignore[reportAssignmentType]
     kafka: bool = Field(default=False, description="Whether Spark needs its Kafka connector")
     jars: str = Field(
