@@ -48,9 +48,9 @@ def lake_resource() -> LakeResource:
 
     from lake_assets.resources.lake import EmbeddedLake, LakeFS
 
-    url = DagsterSettings.read().webserver_url
+    url, branch = DagsterSettings.read().webserver_url, LakeSettings.read().branch
     if not has_server():
-        return EmbeddedLake(home=str(lake_home()), dagster_url=url)
+        return EmbeddedLake(home=str(lake_home()), dagster_url=url, branch=branch)
     lakefs = LakeFSSettings.read()
     return LakeFS(
         endpoint=lakefs.endpoint,
@@ -60,6 +60,7 @@ def lake_resource() -> LakeResource:
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
         dagster_url=url,
+        branch=branch,
     )
 
 
@@ -67,7 +68,8 @@ def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the current environment."""
     from lake_assets.resources.nosql import LMDBNoSQL
 
-    return LMDBNoSQL(folder=str(nosql_home()))
+    settings = LakeSettings.read()
+    return LMDBNoSQL(folder=str(nosql_home()), branch=settings.branch, on_branches=settings.branch_sinks)
 
 
 def nosql_home() -> Path:
@@ -194,12 +196,16 @@ def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> 
     kafka
         Whether to add the Kafka connector even if no domain needs it.
     """
+    from dagster import EnvVar
+
     from lake_assets.resources.spark import SparkResource
 
     spark = SparkSettings.read()
     return SparkResource(
         master=spark.master,
         conf={"spark.driver.memory": spark.driver_memory},
+        # An EnvVar must be set. Dagster's page shows only its name.
+        conf_lines=EnvVar("SPARK_CONF") if spark.conf.get_secret_value() else "",
         lake=lake,
         kafka=kafka or domains.spark_reads_kafka(),
         jars=str(spark.jars),

@@ -223,6 +223,16 @@ class LakeSettings(Settings):
         validation_alias="LAKE_EXECUTOR",
         description="in_process (one Spark session a run) or multiprocess (one a step).",
     )
+    branch: str = Field(
+        "main",
+        validation_alias="LAKE_BRANCH",
+        description="Branch that runs begin at and publish to: main, or one of `lake-assets branch create`.",
+    )
+    branch_sinks: bool = Field(
+        True,
+        validation_alias="LAKE_BRANCH_SINKS",
+        description="Whether a working branch has tables and topics of its own, named with the branch, or none.",
+    )
 
 
 class LakeFSSettings(Settings):
@@ -297,10 +307,15 @@ class SparkSettings(Settings):
         validation_alias="SPARK_DRIVER_MEMORY",
         description="Memory of Spark's driver; with a local master, of all of Spark.",
     )
+    conf: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="SPARK_CONF",
+        description="Further settings of Spark: lines `key=value`, or the path of a file with such lines.",
+    )
     jars: Path = Field(
         Path("~/.cache/lake_assets/jars"),
         validation_alias="SPARK_JARS",
-        description="Folder of Spark's connectors, which are fetched once.",
+        description="Folder of Spark's connectors and archive of classes, which are made once.",
     )
     stream_home: Path | None = Field(
         None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lake_assets.cli import (
+    branching,
     cleaning,
     collecting,
     deleting,
@@ -21,6 +22,7 @@ from lake_assets.cli import (
     reading,
     rolling_back,
     shell,
+    spark,
     stream,
     sweeping,
     tables,
@@ -57,6 +59,7 @@ for command in (
     publishing.publish,
     rolling_back.rollback,
     deleting.delete,
+    branching.merge,
     tables.tables,
     tables.get,
     sweeping.sweep,
@@ -67,9 +70,16 @@ for command in (
     kafka.produce,
     kafka.consume,
     shell.shell,
+    spark.prepare_spark,
     doctor.doctor,
 ):
     app.command()(as_one_line(command))
+
+branch = typer.Typer(help="Make, list and delete working branches.", no_args_is_help=True, rich_markup_mode=None)
+branch.command("create")(as_one_line(branching.create))
+branch.command("list")(as_one_line(branching.list_))
+branch.command("delete")(as_one_line(branching.delete))
+app.add_typer(branch, name="branch")
 
 topic = typer.Typer(help="Create and list Kafka topics.", no_args_is_help=True, rich_markup_mode=None)
 topic.command("create")(as_one_line(kafka.create_topic))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lake_assets import environments
 from lake_assets.cli.errors import CommandError
+from lake_assets.settings import LakeSettings
 
 if TYPE_CHECKING:
     from dagster import AssetKey, Definitions
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
     from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
+    from lake_assets.resources.lake import LakeResource
     from lake_assets.resources.spark import SparkResource
 
 _Resource = TypeVar("_Resource")
@@ -50,6 +52,10 @@ class CodeLocation(Protocol):
 
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
         """Yield the sinks, except those in the NoSQL store, each with the commit that it reflects."""
+        ...
+
+    def branch(self) -> str:
+        """Return the branch that runs work on if they name no other one."""
         ...
 
     def spark(self) -> SparkResource:
@@ -80,6 +86,9 @@ class _Own:
         if commit := outbox.delivered():
             yield "outbox of the words", commit
 
+    def branch(self) -> str:
+        return LakeSettings.read().branch
+
     def spark(self) -> SparkResource:
         with _initialized(environments.spark_resource(environments.lake_resource())) as spark:
             return spark
@@ -100,6 +109,14 @@ class _Module:
         return self._definitions
 
     def open_lake(self, any_format: bool) -> Lake:
+        with _initialized(self._lake()) as lake:
+            return lake.open(any_format=any_format)
+
+    def branch(self) -> str:
+        with _initialized(self._lake()) as lake:
+            return lake.branch
+
+    def _lake(self) -> LakeResource:
         from lake_assets.resources.lake import LakeResource
 
         resource = self._find(LakeResource, "lake")
@@ -108,8 +125,7 @@ class _Module:
                 f"the resources of {self._name} include no lake: add a lake of lake_assets to its Definitions, such as "
                 "resources={'lake': EmbeddedLake(home='lake')}"
             )
-        with _initialized(resource) as lake:
-            return lake.open(any_format=any_format)
+        return resource
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         from lake_assets.resources.nosql import NoSQLResource
@@ -197,6 +213,11 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     return store
 
 
+def working_branch() -> str:
+    """Return the branch that runs of the selected code location work on if they name no other one."""
+    return _chosen.branch()
+
+
 def spark_resource() -> SparkResource:
     """Return the Spark resource of the selected code location, which is not started yet."""
     return _chosen.spark()
@@ -221,17 +242,24 @@ def reflected_commits(lake: Lake) -> Iterator[tuple[str, str]]:
     yield from _chosen.delivered_commits(lake)
 
 
-def sink_commits() -> Iterator[tuple[AssetKey, str | None]]:
+def sink_commits(branch: str = "") -> Iterator[tuple[AssetKey, str | None]]:
     """Yield each sink of the selected code location with the commit that it reflects, or None if it was never fed.
 
     It is an error if a store does not answer.
+
+    Parameters
+    ----------
+    branch
+        The branch whose sinks are meant. By default, the one that the code location works on.
     """
+    from lake_assets.resources.working_branch import OnBranch
     from lake_assets.runs.sinks import sinks_of
 
     resources = load_definitions().resources or {}
     for asset, key in sinks_of(load_graph(), [key for key in resources if hasattr(resources[key], "reflected_commit")]):
         with _initialized(resources[key]) as sink:
-            yield asset, sink.reflected_commit(asset)
+            found = sink.on(branch) if branch and isinstance(sink, OnBranch) else sink
+            yield asset, found.reflected_commit(asset)
 
 
 def load_definitions() -> Definitions:

@@ -14,7 +14,6 @@ from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit
 from lake_assets.cli.runs import Runs
 from lake_assets.lake.audit import Override
-from lake_assets.lake.contract import MAIN
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
@@ -32,7 +31,7 @@ def publish(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason, which is stored in the commit.")] = "",
     json: Json = False,
 ) -> None:
-    """Merge a run's branch into main.
+    """Merge a run's branch into main, or into the working branch that it began at.
 
     Every blocking check of the run's data must have passed on these data, in any run, or be overridden by name.
     Publishing a run again does nothing.
@@ -69,11 +68,11 @@ def publish(
             }
         )
     elif result.merged:
-        print(f"Published run {run_id}: {result.changed} path(s) changed on {MAIN}, commit {result.commit.id}")
+        print(f"Published run {run_id}: {result.changed} path(s) changed on {result.into}, commit {result.commit.id}")
     elif published:
         print(f"Run {run_id} was published already, as commit {result.commit.id}")
     else:
-        print(f"Run {run_id} has nothing to publish; {MAIN} is at commit {result.commit.id}")
+        print(f"Run {run_id} has nothing to publish; {result.into} is at commit {result.commit.id}")
 
 
 def an_override(checks: list[str], by: str, reason: str) -> Override | None:

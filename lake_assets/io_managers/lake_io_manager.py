@@ -44,7 +44,7 @@ from lake_assets.io_managers.inputs import FoundInput, find_input
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.previews import is_wanted
 from lake_assets.io_managers.target import Stored, Target
-from lake_assets.lake.contract import MAIN, Lake, LakeObject, Write
+from lake_assets.lake.contract import Lake, LakeObject, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import name_of, prefix_of
@@ -53,6 +53,7 @@ from lake_assets.layout.partitioning import columns_in_path, find_misplaced, rec
 from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource, session_of
+from lake_assets.resources.working_branch import in_metadata, target_of
 from lake_assets.runs.asset_metadata import CODE_COMMIT, place_metadata
 from lake_assets.runs.branch import ensure_run_branch, read_ref
 from lake_assets.runs.code_commit import code_commit
@@ -130,8 +131,7 @@ class LakeIOManager(ConfigurableIOManager):
             with lake.write(
                 branch,
                 target.prefix,
-                "overwrite",
-                _message(context),
+                message=_message(context),
                 partitions=replaced,
                 beside=self._beside(target.prefix),
             ) as write:
@@ -285,9 +285,10 @@ def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target
         now, before = _layout(target.columns), _layout(stored)
         if stored == target.columns:
             now, before = (f"{now} ({windows})" for windows in (target.windows, recorded_windows(lake, commit, path)))
+        branch = target_of(instance_of(context), run_of(context))
         raise Failure(
             f"{name} is {now} by its definition, and the lake holds it {before}, such as "
-            f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
+            f"{path!r}: take that off {branch} by `lake-assets delete {name}`, then materialize it again in a new run.",
             allow_retries=False,
         )
 
@@ -322,6 +323,7 @@ def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict
         partition=partition_range(context.asset_partition_keys) if context.has_asset_partitions else None,
         code_version=node.code_version,
         code_commit=_code_commit(context),
+        branch=in_metadata(target_of(instance_of(context), run_of(context))),
         inputs={name: commit.id for name, commit in newest.items() if commit is not None},
         run_url=run_url(url, context.run_id),
     ).to_metadata()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
-    AssetKey,
     ConfigurableIOManager,
     InitResourceContext,
     InputContext,
@@ -124,7 +123,10 @@ class NoSQLIOManager(ConfigurableIOManager):
             The mode is errorifexists and the table exists.
         """
         store = self.nosql.store
-        table = table_name(context)
+        table = self.nosql.table_of(context.asset_key)
+        if self.nosql.off:
+            context.add_output_metadata({"note": f"not written: sinks of {self.nosql.target} are off"})
+            return
         if isinstance(obj, TableUpdate):
             with spark_errors():
                 result = self._update(context, store, table, obj)
@@ -177,7 +179,7 @@ class NoSQLIOManager(ConfigurableIOManager):
             The input.
         """
         store = self.nosql.store
-        table = table_name(context)
+        table = self.nosql.table_of(context.asset_key)
         if context.has_asset_partitions and not context.asset_partition_keys and table not in store.tables():
             return no_partition(context, self._session)
         library = library_of_input(context, f"table {table}")
@@ -216,28 +218,6 @@ class NoSQLIOManager(ConfigurableIOManager):
             self._folder = None
 
 
-def table_of(asset: AssetKey) -> str:
-    """Return the name of an asset's table.
-
-    Parameters
-    ----------
-    asset
-        Key of the asset.
-    """
-    return name_of(asset)
-
-
-def table_name(context: OutputContext | InputContext) -> str:
-    """Return the name of the table that a step writes or reads.
-
-    Parameters
-    ----------
-    context
-        The output or input.
-    """
-    return table_of(context.asset_key)
-
-
 def _definition(context: OutputContext) -> Mapping[str, Any]:
     return assets_of_job(context).get(context.asset_key).metadata
 
@@ -250,7 +230,9 @@ def _text(metadata: Mapping[str, Any], name: str) -> str:
 def _mode(context: OutputContext) -> SaveMode:
     mode = _text(_definition(context), MODE) or "append"
     if mode not in ("append", "overwrite", "errorifexists", "ignore"):
-        raise ValueError(f"{MODE} of {table_name(context)} is {mode!r}, not append, overwrite, errorifexists or ignore")
+        raise ValueError(
+            f"{MODE} of {name_of(context.asset_key)} is {mode!r}, not append, overwrite, errorifexists or ignore"
+        )
     return mode
 
 
@@ -258,7 +240,7 @@ def _options(context: OutputContext) -> dict[str, Any]:
     metadata = _definition(context)
     key = _text(metadata, KEY)
     if not key:
-        raise ValueError(f"{table_name(context)} has no key: add {KEY!r} to its metadata, such as 'ISIN'")
+        raise ValueError(f"{name_of(context.asset_key)} has no key: add {KEY!r} to its metadata, such as 'ISIN'")
     newest_by = _text(metadata, NEWEST_BY)
     return {
         "key": key.split(","),

@@ -299,7 +299,11 @@ class Lake(Protocol):
         """Return, by name, the private branches of writes and merges that are in progress or were killed."""
         ...
 
-    def create_branch(self, name: str, source: str) -> Commit:
+    def protected_branches(self) -> tuple[str, ...]:
+        """Return the names of the branches that only a merge changes, sorted: ``main`` and the working branches."""
+        ...
+
+    def create_branch(self, name: str, source: str, *, protected: bool = False) -> Commit:
         """Create a branch at ``source``'s commit. No data are copied.
 
         Parameters
@@ -308,11 +312,15 @@ class Lake(Protocol):
             Name of the new branch.
         source
             The ref that it starts at.
+        protected
+            Make a working branch. As with ``main``, only a merge changes it, and each merge needs an audit.
 
         Raises
         ------
         AlreadyExists
-            A branch of that name exists, at any commit.
+            A branch of that name exists, at any commit. For a working branch: also a tag.
+        InvalidName
+            No branch may have this name, or, for a working branch, it is the name of a temporary branch.
         RefNotFound
             ``source`` is not a branch, tag or commit.
         """
@@ -485,6 +493,7 @@ class Lake(Protocol):
         self,
         branch: str,
         prefix: str,
+        *,
         mode: WriteMode = "overwrite",
         message: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -520,7 +529,7 @@ class Lake(Protocol):
         Raises
         ------
         ProtectedBranch
-            ``branch`` is ``main``.
+            ``branch`` is ``main``, or a working branch.
         InvalidName
             One of the folders that are written lies in another.
         WriteConflict
@@ -574,13 +583,14 @@ class Lake(Protocol):
         metadata
             Commit metadata.
         audit
-            Required for ``main``: every changed path must be covered by the audit and be in the audited state. An
-            override alone covers all of ``source``. The merge commit records it (:mod:`lake_assets.lake.audit`).
+            Required for ``main`` and for a working branch: every changed path must be covered by the audit and be in
+            the audited state. An override alone covers all of ``source``. The merge commit records it
+            (:mod:`lake_assets.lake.audit`).
 
         Raises
         ------
         Unaudited
-            ``into`` is ``main``, and there is no audit, or it does not cover all changes.
+            ``into`` is protected, and there is no audit, or it does not cover all changes.
         MergeConflict
             Both sides changed the same path since the merge base, or ``source`` overwrote a folder (a prefix or a
             partition) that ``into`` changed. In the second case a merge by path would mix two sets of files, since
@@ -605,7 +615,7 @@ class Lake(Protocol):
         Raises
         ------
         ProtectedBranch
-            The branch is ``main``: revert on another branch and merge that.
+            The branch is ``main``, or a working branch: revert on another branch and merge that.
         MergeConflict
             A later commit changed the same path, or a folder that ``commit`` overwrote.
         """

@@ -13,6 +13,7 @@ from dagster import ConfigurableResource, InitResourceContext
 from pydantic import Field, PrivateAttr
 
 from lake_assets.lake.contract import MAIN
+from lake_assets.resources.working_branch import OnBranch
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
@@ -24,19 +25,24 @@ class SnapshotResource(ConfigurableResource["SnapshotResource"]):
     Parameters
     ----------
     source_ref
-        Branch, tag or commit that the run's branch starts at.
+        Branch, tag or commit that the run's branch starts at. By default, that of ``branch``.
+    branch
+        Working branch that the run begins at and publishes to. If it is empty, the setting of the lake counts.
     """
 
     source_ref: str = Field(default=MAIN, description="Branch, tag or commit that the run reads")
+    branch: str = Field(default="", description="Working branch that the run begins at and publishes to")
 
 
-class LakeResource(ConfigurableResource["LakeResource"]):
+class LakeResource(OnBranch):
     """A versioned lake of any backend.
 
     Parameters
     ----------
     dagster_url
         Address of Dagster's web page. Commits link to their runs there. No links if empty.
+    branch
+        The branch that runs begin at and publish to: ``main``, or a working branch. Sensors follow it.
     """
 
     dagster_url: str = Field(default="", description="Address of Dagster's web page, for links from commits to runs")

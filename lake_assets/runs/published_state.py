@@ -23,6 +23,7 @@ from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import COMMIT, PUBLISHED, REPOSITORY, RUN
 from lake_assets.runs.asset_places import AssetPlaces
+from lake_assets.runs.branch import targets
 from lake_assets.runs.check_results import outcome
 from lake_assets.runs.checked_commits import RunEvents
 from lake_assets.text.markdown import as_markdown
@@ -37,11 +38,17 @@ _Partition = tuple[AssetKey, str | None]
 
 
 def published_observations(
-    lake: Lake, instance: DagsterInstance, run: DagsterRun, graph: "AssetGraph", commit: Commit, paths: Iterable[str]
+    lake: Lake,
+    instance: DagsterInstance,
+    run: DagsterRun,
+    graph: "AssetGraph",
+    commit: Commit,
+    paths: Iterable[str],
+    into: str = MAIN,
 ) -> Iterator[AssetObservation]:
     """Yield an observation for each partition that a run published.
 
-    Partitions that the run wrote with the same rows that ``main`` held already are included, since the last
+    Partitions that the run wrote with the same rows that the branch held already are included, since the last
     observation may say that another run was not published.
 
     Parameters
@@ -55,15 +62,18 @@ def published_observations(
     graph
         The graph of the code location.
     commit
-        The commit of ``main`` that holds the run's data.
+        The commit that holds the run's data.
     paths
-        The paths that it changed on ``main``.
+        The paths that it changed.
+    into
+        The branch of that commit: ``main``, or a working branch.
     """
+    yes = "yes" if into == MAIN else f"yes, on the working branch {into} only"
     changed: dict[_Partition, str] = {
-        (place.asset, place.partition): f"yes, by commit {commit.id}" for place in AssetPlaces(graph).of(paths)
+        (place.asset, place.partition): f"{yes}, by commit {commit.id}" for place in AssetPlaces(graph).of(paths)
     }
     for partition in _materialized(lake, instance, run):
-        changed.setdefault(partition, f"yes, as before: commit {commit.id} holds the same rows")
+        changed.setdefault(partition, f"{yes}, as before: commit {commit.id} holds the same rows")
     for (asset, partition), state in changed.items():
         yield _observation(lake, run, asset, partition, state, commit.id)
 
@@ -71,7 +81,7 @@ def published_observations(
 def unpublished_observations(
     lake: Lake, instance: DagsterInstance, run: DagsterRun, reason: str
 ) -> Iterator[AssetObservation]:
-    """Yield an observation for each partition that a run wrote and ``main`` does not hold.
+    """Yield an observation for each partition that a run wrote and its target does not hold.
 
     Parameters
     ----------
@@ -85,7 +95,7 @@ def unpublished_observations(
         Why it was not published.
     """
     made = _materialized(lake, instance, run)
-    missing = set(lake.unreached([MAIN], made.values()))
+    missing = set(lake.unreached(targets(lake, instance, run), made.values()))
     shown = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} …"
     for (asset, partition), commit in made.items():
         if commit in missing:

@@ -17,6 +17,7 @@ from lake_assets.lake.errors import LakeError
 from lake_assets.lake.names import beside
 from lake_assets.layout.asset_folders import folders_of_name, name_of
 from lake_assets.layout.manifest import MANIFEST, Manifest, read_manifest
+from lake_assets.resources.working_branch import target_of
 from lake_assets.runs.branch import find_head, materialized
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import RUNLESS, EventLog, Materialized
@@ -61,6 +62,7 @@ class Verification:
         self.places = places_of(self.objects)
         self._log = EventLog(instance)
         self._instance = instance
+        self._protected = lake.protected_branches()
 
     @property
     def size(self) -> int:
@@ -99,13 +101,10 @@ class Verification:
             advance(item.size)
 
     def _unaudited_commits(self) -> Iterator[Problem]:
-        """Yield the commits of ``main`` without an audit record, which were merged with other tools."""
+        """Yield the commits of a protected branch without an audit record, which were merged with other tools."""
+        branch = self._protected_branch()
         unrecorded: list[Commit] = []
-        reached = False
-        for commit in self._lake.first_parents(MAIN):
-            reached = reached or commit.id == self.commit.id
-            if not reached:
-                continue
+        for commit in self._lake.first_parents(self.commit.id) if branch is not None else ():
             if read_record(commit.metadata) is None:
                 unrecorded.append(commit)
                 continue
@@ -114,15 +113,25 @@ class Verification:
                 changed = f"{', '.join(paths[:5]) or 'nothing'}{' …' if len(paths) > 5 else ''}"
                 yield Problem(
                     f"commit {found.id}",
-                    f"reached {MAIN} without an audit; it changed {changed}: inspect it, then roll it back or publish "
-                    "it again",
+                    f"reached {branch} without an audit; it changed {changed}: inspect it, then roll it back or "
+                    "publish it again",
                 )
             unrecorded.clear()
 
+    def _protected_branch(self) -> str | None:
+        """Return the protected branch that was at this commit: ``main`` if possible. None if there is none."""
+        for branch in sorted(self._protected, key=lambda name: name != MAIN):
+            if any(commit.id == self.commit.id for commit in self._lake.first_parents(branch)):
+                return branch
+        return None
+
     def _lost_materializations(self) -> Iterator[Problem]:
-        """Yield what successful runs materialized and neither ``main`` nor their branch holds."""
-        published = {commit.id for commit in self._lake.log(MAIN)}
+        """Yield what successful runs materialized and neither a protected branch nor their own holds."""
+        published = {commit.id for branch in self._protected for commit in self._lake.log(branch)}
         for run in self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.SUCCESS])):
+            target = target_of(self._instance, run)
+            if target not in self._protected:
+                continue  # A person deleted the working branch, with what was published there.
             made = materialized(self._lake, self._instance, run.run_id)
             missing = made.keys() - published
             if not missing:
@@ -131,8 +140,8 @@ class Verification:
             for commit in self._lake.unreached([head.id], missing) if head is not None else sorted(missing):
                 yield Problem(
                     made[commit],
-                    f"run {run.run_id} succeeded and materialized it as commit {commit}, which {MAIN} does not reach: "
-                    "its branch was deleted or reset; materialize it again",
+                    f"run {run.run_id} succeeded and materialized it as commit {commit}, which {target} does not "
+                    "reach: its branch was deleted or reset; materialize it again",
                 )
 
     def _unlisted_files(self, files: Sequence[LakeObject]) -> Iterator[Problem]:

@@ -30,10 +30,13 @@ class SourceError(Exception):
     ----------
     reason
         The message. Secrets in it are masked, and control characters escaped.
+    status
+        The HTTP status, if the source answered with one.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(printable(mask(reason)))
+        self.status = status
 
 
 class SourceFileMissing(SourceError):

@@ -20,6 +20,7 @@ from lake_assets.lake.lakefs import private
 from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
 from lake_assets.lake.lakefs.known import known_of
 from lake_assets.lake.names import is_commit_id
+from lake_assets.lake.spec import CommitStep
 
 KEY = ".lake.key"
 """Commit metadata key: a unique value, by which a commit or merge is found whose answer was lost."""
@@ -44,6 +45,13 @@ _NOTES: dict[str, tuple[float, Mapping[str, str]]] = {}
 """Cache of repositories' metadata and their time. It is shared, as each IO manager of a run opens its own lake."""
 _NOTES_STAY = 60.0
 """Seconds after which cached metadata are read again."""
+
+_RULES = "/settings/branch_protection"
+_PROTECTED = "branch_"
+"""Beginning of the key of a working branch in the repository's metadata. Two processes may add keys at once."""
+
+_ROUNDS = 30
+"""How often a change of the branch protection is repeated because another process changed it."""
 
 RECENT = 1000
 """Number of commits searched for a key: more than can be made on a branch while a call is retried."""
@@ -81,25 +89,25 @@ class Server:
         """
         if self.object(MAIN, END) is not None:
             return
-        rules = "/settings/branch_protection"
         try:
-            protected = self._api.call("GET", rules)
+            protected = self._api.call("GET", _RULES)
         except RefNotFound:
             self._api.create_repository(storage_namespace)
             protected = []
         if not any(rule["pattern"] == MAIN for rule in protected):
-            self._api.call("PUT", rules, body=[*protected, {"pattern": MAIN}])
+            self._api.call("PUT", _RULES, body=[*protected, {"pattern": MAIN}])
         place = private.name_for(MAIN)
         self.create_branch(place, MAIN)
         try:
             if self.object(place, END) is None:
                 # If several processes do this, their contents differ, and only one merge succeeds.
                 self.upload(place, END, uuid4().hex.encode())
-                self.commit(place, "Format", {}, uuid4().hex)
+                self.commit(place, CommitStep(message="Format"))
                 # Set the format before other processes see the lake: without it, they assume the first format.
                 self.set_format(LAKE_FORMAT)
                 with suppress(ConflictError):
-                    self.merge(place, MAIN, "Format", {FORMAT: "1", RECORD: "[]"}, uuid4().hex, squash_merge=True)
+                    step = CommitStep(message="Format", metadata={FORMAT: "1", RECORD: "[]"})
+                    self.merge(place, MAIN, step, squash_merge=True)
         finally:
             self.delete_branch(place)
 
@@ -129,6 +137,38 @@ class Server:
         """Set a value of the repository's metadata. Other keys are unchanged."""
         self._api.call("POST", "/metadata", body={"metadata": {_NOTE + key: value}})
         _NOTES.pop(self.name, None)
+
+    def is_protected(self, branch: str) -> bool:
+        """Tell whether only a merge changes a branch. One that another process just made counts after a minute."""
+        return branch == MAIN or bool(self.note(_PROTECTED + branch))
+
+    def protected(self) -> set[str]:
+        """Return ``main`` and the names of the working branches. Some of these may have no branch."""
+        _NOTES.pop(self.name, None)
+        beginning = _NOTE + _PROTECTED
+        self.note("")
+        return {MAIN, *(key[len(beginning) :] for key in _NOTES[self.name][1] if key.startswith(beginning))}
+
+    def protect(self, branch: str) -> None:
+        """Let only a merge change a branch, also for other programs."""
+        self.set_note(_PROTECTED + branch, "protected")
+        self._set_rule(branch, wanted=True)
+
+    def unprotect(self, branch: str) -> None:
+        """Remove the protection of a working branch that was deleted."""
+        self._api.call("DELETE", "/metadata", body={"keys": [_NOTE + _PROTECTED + branch]})
+        _NOTES.pop(self.name, None)
+        self._set_rule(branch, wanted=False)
+
+    def _set_rule(self, branch: str, *, wanted: bool) -> None:
+        """Add or remove the server's rule for a branch. The server replaces all rules at once, so look again."""
+        for _ in range(_ROUNDS):
+            rules = self._api.call("GET", _RULES)
+            others = [rule for rule in rules if rule["pattern"] != branch]
+            if (len(others) < len(rules)) == wanted:
+                return
+            self._api.call("PUT", _RULES, body=[*others, *[{"pattern": branch}] * wanted])
+        raise LakeUnavailable("other programs keep changing the branch protection: try again", repository=self.name)
 
     # Refs
 
@@ -249,34 +289,31 @@ class Server:
 
     # Changing branches
 
-    def commit(self, branch: str, message: str, metadata: Mapping[str, str], key: str) -> str:
+    def commit(self, branch: str, step: CommitStep) -> str:
         """Commit the staged changes of a branch, and return the commit's id.
 
         Parameters
         ----------
-        branch, message, metadata
-            Of the commit.
-        key
-            Unique value; see :data:`KEY`.
+        branch
+            The branch.
+        step
+            Message and metadata of the commit.
         """
-        body = {"message": message, "metadata": {**metadata, KEY: key}}
+        key = uuid4().hex
+        body = _keyed(step, key)
         path = f"/branches/{_quoted(branch)}/commits"
         made = self._api.call("POST", path, body=body, ref=branch, recover=lambda: self._commit_of(branch, key))
         return made["id"]
 
-    def merge(
-        self, source: str, into: str, message: str, metadata: Mapping[str, str], key: str, **options: Any
-    ) -> str | None:
+    def merge(self, source: str, into: str, step: CommitStep, **options: Any) -> str | None:
         """Merge, and return the id of the new head. None if there is nothing to merge.
 
         Parameters
         ----------
         source, into
             The ref to merge, and the branch to merge into.
-        message, metadata
-            Of the merge commit.
-        key
-            Unique value; see :data:`KEY`.
+        step
+            Message and metadata of the merge commit.
         options
             Further options of the server's call.
 
@@ -285,32 +322,32 @@ class Server:
         ConflictError
             Both sides changed a path.
         """
-        body = {"message": message, "metadata": {**metadata, KEY: key}, **options}
+        key = uuid4().hex
+        body = {**_keyed(step, key), **options}
         path = f"/refs/{_quoted(source)}/merge/{_quoted(into)}"
-        return self._change(path, body, f"{source} into {into}", into, key, "reference")
+        return self._change(path, body, ref=f"{source} into {into}", branch=into, key=key, answer="reference")
 
-    def revert(self, branch: str, commit: str, message: str, metadata: Mapping[str, str], key: str) -> str | None:
+    def revert(self, branch: str, commit: str, step: CommitStep) -> str | None:
         """Undo a commit on a branch, against its first parent. None if nothing is left to undo.
 
         Parameters
         ----------
         branch, commit
             The branch, and the commit to undo.
-        message, metadata
-            Of the new commit.
-        key
-            Unique value; see :data:`KEY`.
+        step
+            Message and metadata of the new commit.
 
         Raises
         ------
         ConflictError
             A later commit changed one of the paths.
         """
-        overrides = {"message": message, "metadata": {**metadata, KEY: key}}
-        body = {"ref": commit, "parent_number": 1, "commit_overrides": overrides}
-        return self._change(f"/branches/{_quoted(branch)}/revert", body, f"{commit} on {branch}", branch, key, "id")
+        key = uuid4().hex
+        body = {"ref": commit, "parent_number": 1, "commit_overrides": _keyed(step, key)}
+        path = f"/branches/{_quoted(branch)}/revert"
+        return self._change(path, body, ref=f"{commit} on {branch}", branch=branch, key=key, answer="id")
 
-    def _change(self, path: str, body: Any, ref: str, branch: str, key: str, answer: str) -> str | None:
+    def _change(self, path: str, body: Any, *, ref: str, branch: str, key: str, answer: str) -> str | None:
         def done() -> dict[str, str] | None:
             found = self._commit_of(branch, key)
             return {answer: found["id"]} if found else None
@@ -432,6 +469,10 @@ class Server:
 
 def _quoted(ref: str) -> str:
     return quote(ref, safe="")
+
+
+def _keyed(step: CommitStep, key: str) -> dict[str, Any]:
+    return {"message": step.message, "metadata": {**step.metadata, KEY: key}}
 
 
 def _commit(item: Mapping[str, Any]) -> Commit:
