@@ -97,6 +97,7 @@ def _ways(server: FaultyServer) -> dict[str, dict[str, str]]:
     services = {"LAKE_ENV": "services", "LAKEFS_ENDPOINT": "http://127.0.0.1:9"}
     keys = {"LAKEFS_ACCESS_KEY_ID": "AKIAZZZZZZZZZZZZZZZZ", "LAKEFS_SECRET_ACCESS_KEY": PASSWORD}
     ways["LAKEFS keys"] = {**services, **keys}
+    ways["SPARK_CONF"] = {"SPARK_CONF": "spark.hadoop.fs.s3a.secret.key=pazz1\nspark.x=t0ken", "STOCKS_SOURCE": "none"}
     ways["KAFKA_SERVERS"] = {"KAFKA_SERVERS": "uzzer:pazz1@127.0.0.1:9"}
     sasl = {"KAFKA_SASL_USERNAME": "uzzer", "KAFKA_SASL_PASSWORD": PASSWORD, "KAFKA_SERVERS": "127.0.0.1:9"}
     ways["KAFKA sasl"] = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", **sasl, "WORDS_SOURCE": "kafka://127.0.0.1:9/t"}
@@ -110,6 +111,7 @@ COMMANDS = {
     "STOCKS_SOURCE read": (("doctor",), ("ls",), ("log",), ("lineage", "stocks_csv")),
     "ADDRESSES": (("doctor",), ("ls",)),
     "LAKEFS": (("doctor",), ("ls",), ("log",), ("lineage", "stocks_csv")),
+    "SPARK": (("doctor",),),
     "KAFKA": (("doctor",), ("topic", "list")),
     "STOCKS_SOURCE unquoted": (("doctor",),),
     "STOCKS_SOURCE space": (("doctor",),),
@@ -126,7 +128,7 @@ def _try(left: Left, way: str, instance: DagsterInstance) -> None:
     from lake_assets.defs.words.assets import word_counts
 
     wanted: list[tuple[AssetsDefinition, str | None]] = []
-    if way.startswith(("STOCKS", "AWS", "ADDRESSES")):
+    if way.startswith(("STOCKS", "AWS", "ADDRESSES", "SPARK")):
         wanted.append((stocks_csv, HOUR))
     elif way.startswith("USERS"):
         wanted.append((read_users, "userdata1"))
@@ -201,3 +203,17 @@ def test_lakefs_keys_stay_with_the_server(tmp_path: Path, monkeypatch: pytest.Mo
     with resource().process_config_and_initialize_cm() as lake:
         shown = f"{lake!r} {lake}"
     assert not [key for key in CREDENTIALS if key in shown]
+
+
+@pytest.mark.parametrize(
+    "text", ["spark.hadoop.fs.s3a.secret.key pazz1", "spark.a=b\npazz1", "pazz1=t0ken", "/none/uzzer:pazz1@host"]
+)
+def test_spark_settings_that_are_wrong_are_not_shown(text: str) -> None:
+    from lake_assets.resources.spark import SparkResource
+    from lake_assets.spark.conf_lines import BadConf, parse_conf
+
+    with pytest.raises(BadConf) as refused:
+        parse_conf(text)
+    shown = "".join(traceback.format_exception(refused.value))
+    shown += repr(SparkResource(conf_lines=text, conf={"spark.x.secret": text}))
+    assert not [part for part in PARTS if part in shown]

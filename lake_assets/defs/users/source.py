@@ -245,9 +245,9 @@ class FolderOfUsers:
         return ""
 
     def passed_over(self) -> Sequence[str]:
-        """Describe the Parquet files that Spark would ignore."""
-        hidden = sorted(path.name for path in self._folder.glob(f"[._]*{SUFFIX}"))
-        return [f"{self._folder}/{name!r} is not a batch: Spark ignores such names; rename it" for name in hidden]
+        """Describe the Parquet files that are no batches because of their names."""
+        named = sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
+        return [f"{self._folder}/{name!r} is not a batch: {why}; rename it" for name in named if (why := _fault(name))]
 
     def _path(self, batch: str) -> Path:
         _check_name(batch)
@@ -255,15 +255,22 @@ class FolderOfUsers:
 
 
 def _check_name(batch: str) -> None:
-    # Spark silently ignores files whose names begin with these characters.
-    if not batch or "/" in batch or batch.startswith((".", "_")):
+    if not batch or "/" in batch or _fault(batch):
         raise UsersSourceError(
-            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/', or begin with '.' or '_'"
+            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/' or a control character, or "
+            "begin with '.' or '_'"
         )
 
 
+def _fault(name: str) -> str | None:
+    """Return why a file's name cannot be that of a batch, which becomes the key of a partition. None if it can."""
+    if name.startswith((".", "_")):
+        return "Spark ignores such names"
+    return None if printable(name) == name else "it has control characters"
+
+
 def _is_batch(entry: os.DirEntry[str]) -> bool:
-    return entry.name.endswith(SUFFIX) and not entry.name.startswith((".", "_")) and entry.is_file()
+    return entry.name.endswith(SUFFIX) and not _fault(entry.name) and entry.is_file()
 
 
 def _check_schema(path: Path, name: str) -> None:
