@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from lake_assets import domains, environments
 from lake_assets.cli.app import app
-from lake_assets_tests.lakefs_server import CREDENTIALS
+from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
 from lake_assets_tests.sources.servers import FaultyServer, Handler, running
 
 FILE = "2017-07-28/2017-07-28_BINS_XETR08.csv"
@@ -195,14 +195,33 @@ def test_no_commit_or_its_metadata_holds_a_secret(left: Left, monkeypatch: pytes
     assert not [part for commit in commits for part in PARTS if part in commit]
 
 
-def test_lakefs_keys_stay_with_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    resource = environments.lake_resource
-    monkeypatch.setenv("LAKE_ENV", "services")
-    monkeypatch.setenv("LAKEFS_ACCESS_KEY_ID", CREDENTIALS[0])
-    monkeypatch.setenv("LAKEFS_SECRET_ACCESS_KEY", CREDENTIALS[1])
-    with resource().process_config_and_initialize_cm() as lake:
-        shown = f"{lake!r} {lake}"
-    assert not [key for key in CREDENTIALS if key in shown]
+@pytest.mark.services
+def test_a_run_on_lakefs_leaves_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lake_assets.defs.stocks.assets import stocks_csv
+
+    endpoint, _, repository = fresh_repository().rpartition("/")
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    for name, value in {
+        "LAKE_ENV": "services",
+        "LAKE_HOME": str(tmp_path / "lake"),
+        "DAGSTER_HOME": str(tmp_path),
+        "LAKEFS_ENDPOINT": endpoint,
+        "LAKEFS_REPOSITORY": repository,
+        "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
+        "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],
+        "STOCKS_SOURCE": "generated",
+        "STOCKS_ROWS": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with DagsterInstance.get() as instance:
+        resources = environments.resources()
+        result = materialize([stocks_csv], instance=instance, resources=resources, partition_key=HOUR)
+    with contextlib.closing(environments.open_lake()) as lake:
+        commits = [str(commit) for commit in lake.log(f"run-{result.run_id}")]
+    left = [repr(resources), repr(result.all_events), *commits, CliRunner().invoke(app, ["doctor"]).output]
+    left += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    assert result.run_id in "".join(commits)
+    assert not [text for text in left for key in CREDENTIALS if key in text]
 
 
 @pytest.mark.parametrize(
