@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from typer.models import OptionInfo
 
 from lake_assets.cli.app import app
+from lake_assets.cli.options import not_nan
 from lake_assets.lake.contract import Lake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets_tests.cli.conftest import Command
@@ -54,16 +56,18 @@ def test_a_limit_of_0_is_none(command: Command, answer: Callable[..., Any], lake
     assert answer("log", "--first-parent", "--limit", "0") == answer("log", "--first-parent")
 
 
-def _numeric() -> list[tuple[tuple[str, ...], str]]:
+def _numeric() -> dict[tuple[tuple[str, ...], str], OptionInfo]:
     """Return each numeric option of each command."""
     groups = [((), app), *(((group.name,), group.typer_instance) for group in app.registered_groups)]
-    return [
-        ((*path, command.name or command.callback.__name__), f"--{name.replace('_', '-')}")
+    return {
+        ((*path, command.name or command.callback.__name__), f"--{name.replace('_', '-')}"): information
         for path, group in groups
         for command in group.registered_commands
-        for name, kind in get_type_hints(command.callback).items()
+        for name, hint in get_type_hints(command.callback, include_extras=True).items()
+        if get_origin(hint) is Annotated
+        for kind, information in [get_args(hint)]
         if {int, float} & {kind, *get_args(kind)}
-    ]
+    }
 
 
 ARGUMENTS = {
@@ -83,9 +87,14 @@ NUMBERS = (
 )
 
 
-def test_every_numeric_option_is_known_here() -> None:
-    elsewhere = {("consume",), ("topic", "create"), ("stream", "words")}
-    assert {path for path, _ in _numeric()} <= ARGUMENTS.keys() | elsewhere
+def test_every_numeric_option_has_bounds_and_refuses_nan() -> None:
+    options = _numeric()
+    assert {path[-1] for path, _ in options} >= {"log", "cat", "diff", "sweep", "gc", "consume", "create", "words"}
+    for option, information in options.items():
+        assert information.min is not None, option
+        assert information.max is not None, option
+    days = [information for (path, _), information in options.items() if path in (("sweep",), ("gc",))]
+    assert all(information.callback is not_nan for information in days)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
