@@ -182,7 +182,7 @@ def _explain(variable: Variable, error: Any) -> str:
 
 def _without_credentials(address: str) -> str:
     """Refuse an address with a user part or query. It is shown, in links and in Dagster's UI."""
-    if "@" in address or unclear_user_part(address) or mask(address) != address:
+    if unclear_user_part(address) or ("://" in address and mask(address) != address):
         raise ValueError("an address without user, password and query, which would be shown")
     return address
 

@@ -252,13 +252,13 @@ class FolderOfUsers:
         return ""
 
     def passed_over(self) -> Sequence[str]:
-        """Describe the Parquet files that Spark would ignore, and the links that are not batches."""
+        """Describe the Parquet files that are no batches because of their names, and the links that are not."""
         refused: dict[str, str] = {}
         for _ in self._listed(refused):
             pass
-        hidden = sorted(path.name for path in self._folder.glob(f"[._]*{SUFFIX}"))
+        named = sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
         return [
-            *(f"{self._folder}/{name!r} is not a batch: Spark ignores such names; rename it" for name in hidden),
+            *(f"{self._folder}/{name!r} is not a batch: {why}; rename it" for name in named if (why := _fault(name))),
             *refused.values(),
         ]
 
@@ -295,15 +295,22 @@ class FolderOfUsers:
 
 
 def _check_name(batch: str) -> None:
-    # Spark silently ignores files whose names begin with these characters.
-    if not batch or "/" in batch or batch.startswith((".", "_")):
+    if not batch or "/" in batch or _fault(batch):
         raise UsersSourceError(
-            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/', or begin with '.' or '_'"
+            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/' or a control character, or "
+            "begin with '.' or '_'"
         )
 
 
+def _fault(name: str) -> str | None:
+    """Return why a file's name cannot be that of a batch, which becomes the key of a partition. None if it can."""
+    if name.startswith((".", "_")):
+        return "Spark ignores such names"
+    return None if printable(name) == name else "it has control characters"
+
+
 def _is_batch(name: str) -> bool:
-    return name.endswith(SUFFIX) and not name.startswith((".", "_"))
+    return name.endswith(SUFFIX) and not _fault(name)
 
 
 def _check_schema(path: Path, name: str) -> None:
