@@ -162,6 +162,43 @@ class Api:
             if answer is not None:
                 return answer
 
+    def change_setting(self, path: str, change: Callable[[Any], Any]) -> None:
+        """Change a setting of the repository, which the server replaces as a whole. No change of others is lost.
+
+        Parameters
+        ----------
+        path
+            The setting, relative to the repository.
+        change
+            Returns the new value from the current one, or the same value to leave it. It may be called several times.
+
+        Raises
+        ------
+        LakeError
+            The server refuses it. After the deadline it is :class:`LakeUnavailable`.
+        """
+        end = time.monotonic() + self._deadline
+        while True:
+            try:
+                answer = self._answer("GET", self._root + path, None, None, end - time.monotonic())
+                value = json.loads(answer.data)
+                if (new := change(value)) == value:
+                    return
+                match = answer.getheader("ETag", "")
+                self._answer("PUT", self._root + path, None, new, end - time.monotonic(), match)
+            except (HTTPError, OSError) as error:
+                failure: Exception = error
+            except StatusError as error:
+                if error.status not in _TRANSIENT | {412}:
+                    raise self._translated(error, "", "") from error
+                failure = error
+            else:
+                return
+            if time.monotonic() > end:
+                reason = f"lakeFS does not change {path} ({failure}); gave up after {self._deadline:g} s"
+                raise LakeUnavailable(reason, repository=self.name) from failure
+            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311
+
     def create_repository(self, storage_namespace: str) -> None:
         """Create the repository, or wait for another process that is creating it.
 
@@ -223,18 +260,26 @@ class Api:
         return kind(f"{remedy} ({error})", repository=self.name, ref=ref, path=folder)
 
     def _request(self, method: str, path: str, query: Query | None, body: Any, timeout: float) -> Any:
+        answer = self._answer(method, path, query, body, timeout)
+        if answer.getheader("Content-Type", "").startswith("application/json"):
+            return json.loads(answer.data)
+        return answer.data
+
+    def _answer(self, method: str, path: str, query: Query | None, body: Any, timeout: float, match: str = "") -> Any:
         with self._counting:
             self.calls[_operation(method, path)] += 1
         headers = {"Authorization": self._authorization, "Accept": "application/json"}
-        if isinstance(body, bytes):
-            headers["Content-Type"] = "application/octet-stream"
+        if body is not None:
+            headers["Content-Type"] = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+        if match:
+            headers["If-Match"] = match
         pairs = [
             (name, value)
             for name, values in (query or {}).items()
             for value in (values if isinstance(values, list) else [values])
         ]
         try:
-            answer = self._client.request(
+            return self._client.request(
                 method,
                 self._host + path,
                 query_params=pairs,
@@ -244,9 +289,6 @@ class Api:
             )
         except ApiException as error:
             raise StatusError(int(error.status or 0), _message(error.body)) from None
-        if answer.getheader("Content-Type", "").startswith("application/json"):
-            return json.loads(answer.data)
-        return answer.data
 
 
 def _operation(method: str, path: str) -> str:
