@@ -196,12 +196,16 @@ def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> 
     kafka
         Whether to add the Kafka connector even if no domain needs it.
     """
+    from dagster import EnvVar
+
     from lake_assets.resources.spark import SparkResource
 
     spark = SparkSettings.read()
     return SparkResource(
         master=spark.master,
         conf={"spark.driver.memory": spark.driver_memory},
+        # An EnvVar must be set. Dagster's page shows only its name.
+        conf_lines=EnvVar("SPARK_CONF") if spark.conf.get_secret_value() else "",
         lake=lake,
         kafka=kafka or domains.spark_reads_kafka(),
         jars=str(spark.jars),

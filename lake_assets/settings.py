@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from typing_extensions import Self
 
 from lake_assets.kafka.security import Mechanism, Protocol
+from lake_assets.text.masking import mask, unclear_user_part
 
 
 class SettingError(ValueError):
@@ -171,10 +172,31 @@ def _constraints(annotated: tuple[Any, ...] | None) -> Iterator[Any]:
 
 
 def _explain(variable: Variable, error: Any) -> str:
-    shown = "***" if variable.secret else repr(variable.value)
+    shown = "***" if variable.secret or "@" in variable.value else repr(mask(variable.value))
     # The error of a validator of the class describes the allowed values.
     allowed = error["ctx"]["error"] if error["type"] == "value_error" else variable.allowed
     return f"{variable.name} is {shown}; " + (f"it must be {allowed}" if allowed else error["msg"])
+
+
+def _without_credentials(address: str) -> str:
+    """Refuse an address with a user part or query. It is shown, in links and in Dagster's UI."""
+    if "@" in address or unclear_user_part(address) or mask(address) != address:
+        raise ValueError("an address without user, password and query, which would be shown")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_without_credentials)]
+"""An address that everybody may see."""
+
+
+def _without_user(servers: str) -> str:
+    if "@" in servers:
+        raise ValueError("host:port[,host:port]; user and password are KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
+    return servers
+
+
+Servers = Annotated[str, AfterValidator(_without_user)]
+"""Kafka's bootstrap servers."""
 
 
 def project() -> Path:
@@ -216,7 +238,7 @@ class LakeSettings(Settings):
 class LakeFSSettings(Settings):
     """The lakeFS server."""
 
-    endpoint: str = Field(
+    endpoint: Address = Field(
         "http://127.0.0.1:8000", validation_alias="LAKEFS_ENDPOINT", description="Address of the lakeFS server."
     )
     access_key_id: SecretStr = Field(
@@ -228,7 +250,7 @@ class LakeFSSettings(Settings):
     repository: str = Field(
         "lake", validation_alias="LAKEFS_REPOSITORY", description="lakeFS repository; created if it is missing."
     )
-    storage: str = Field(
+    storage: Address = Field(
         "",
         validation_alias="LAKEFS_STORAGE",
         description="Where a new lakeFS repository keeps its objects, such as s3://bucket/lake; local if empty.",
@@ -245,7 +267,7 @@ class LakeFSSettings(Settings):
 class KafkaSettings(Settings):
     """Connections to Kafka."""
 
-    servers: str = Field(
+    servers: Servers = Field(
         "127.0.0.1:9092",
         validation_alias="KAFKA_SERVERS",
         description="Kafka servers of the topic commands: host:port[,host:port].",
@@ -277,7 +299,7 @@ class KafkaSettings(Settings):
 class SparkSettings(Settings):
     """Spark's master and resources."""
 
-    master: str = Field(
+    master: Address = Field(
         "local[*]", validation_alias="SPARK_MASTER", description="Any Spark master, such as spark://host:7077."
     )
     driver_memory: str = Field(
@@ -285,10 +307,15 @@ class SparkSettings(Settings):
         validation_alias="SPARK_DRIVER_MEMORY",
         description="Memory of Spark's driver; with a local master, of all of Spark.",
     )
+    conf: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="SPARK_CONF",
+        description="Further settings of Spark: lines `key=value`, or the path of a file with such lines.",
+    )
     jars: Path = Field(
         Path("~/.cache/lake_assets/jars"),
         validation_alias="SPARK_JARS",
-        description="Folder of Spark's connectors, which are fetched once.",
+        description="Folder of Spark's connectors and archive of classes, which are made once.",
     )
     stream_home: Path | None = Field(
         None,
@@ -319,7 +346,7 @@ class RetentionSettings(Settings):
 class DagsterSettings(Settings):
     """Dagster's web page."""
 
-    webserver_url: str = Field(
+    webserver_url: Address = Field(
         "",
         validation_alias="DAGSTER_WEBSERVER_URL",
         description="Address of Dagster's web page, for links from commits to their runs.",
@@ -329,7 +356,7 @@ class DagsterSettings(Settings):
 class SourceSettings(Settings):
     """Sources of files, for all domains."""
 
-    s3_endpoint_url: str = Field(
+    s3_endpoint_url: Address = Field(
         "",
         validation_alias="S3_ENDPOINT_URL",
         description="Endpoint of an S3-compatible source; empty for AWS.",

@@ -22,6 +22,7 @@ from lake_assets.cli import (
     reading,
     rolling_back,
     shell,
+    spark,
     stream,
     sweeping,
     tables,
@@ -69,6 +70,7 @@ for command in (
     kafka.produce,
     kafka.consume,
     shell.shell,
+    spark.prepare_spark,
     doctor.doctor,
 ):
     app.command()(as_one_line(command))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -20,8 +19,11 @@ from lake_assets.cli.code_location import find_nosql, is_own, load_graph, open_l
 from lake_assets.cli.dagster_instance import dagster_home
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.cli.output import Json, amount, cell, emit_all, progress
+from lake_assets.cli.terminal import console
 from lake_assets.lake.contract import MAIN
 from lake_assets.settings import SettingError, Settings, Variable
+from lake_assets.text.masking import MASK, mask, unclear_user_part
+from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
@@ -67,15 +69,14 @@ def doctor(
 
 def _print(check: Check) -> None:
     state = "ok" if check.ok else "NOT OK"
-    text = f"{check.name:<26}  {check.detail}"
+    text = f"{check.name:<26}  {printable(check.detail)}"
     if not sys.stdout.isatty():
         print(f"{state:<6}  {text}")
         return
-    from rich.console import Console
     from rich.text import Text
 
     style = "green" if check.ok else "bold red"
-    Console(highlight=False).print(Text(f"{state:<6}", style=style), Text(text), sep="  ", soft_wrap=True)
+    console().print(Text(f"{state:<6}", style=style), Text(text), sep="  ", soft_wrap=True)
 
 
 def _checks(verify: bool, mend: bool) -> Iterator[Check]:
@@ -225,11 +226,6 @@ def _settings(settings: type[Settings]) -> Iterator[Check]:
 
 def shown(variable: Variable) -> str:
     """Return a variable's value, with secrets masked, and whether it is the default."""
-    value = "***" if variable.secret and variable.value else _without_credentials(variable.value)
+    hidden = (variable.secret and variable.value) or unclear_user_part(variable.value)
+    value = MASK if hidden else mask(variable.value)
     return cell(value) + (" (default)" if not os.environ.get(variable.name) else "")
-
-
-def _without_credentials(value: str) -> str:
-    """Mask user names, passwords and query values in a URL."""
-    value = re.sub(r"//[^/@]*@", "//***@", value)
-    return re.sub(r"([?&][^=&]*=)[^&{]*(?=&|$)", r"\1***", value) if "://" in value else value

@@ -9,6 +9,9 @@ from typing import Any
 
 import typer
 
+from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
+
 
 class CommandError(Exception):
     """A command failed. The message contains the remedy."""
@@ -25,14 +28,18 @@ def as_one_line(command: Callable[..., None]) -> Callable[..., None]:
             raise
         except Exception as error:
             # Errors of the stores explain themselves. For other errors describe() adds the type.
-            print(f"lake-assets: {describe(error)}", file=sys.stderr)
+            print(printable(f"lake-assets: {describe(error)}"), file=sys.stderr)
             raise typer.Exit(1) from error
 
     return wrapper
 
 
 def describe(error: Exception) -> str:
-    """Return an error as one line."""
+    """Return an error as one line, without secrets."""
+    return mask(_describe(error))
+
+
+def _describe(error: Exception) -> str:
     from lake_assets.kafka import KafkaFailure
     from lake_assets.lake.errors import LakeError
     from lake_assets.nosql.contract import NoSQLError

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from lake_assets.cli.code_location import open_lake
+from lake_assets.cli.options import MOST
 from lake_assets.cli.output import Json, amount, cell, emit, emit_all, emit_stream, moment, note, show
 from lake_assets.cli.places import parse_place, path_of
 from lake_assets.lake.audit import read_record, summarize
@@ -47,7 +48,7 @@ def _file(item: LakeObject) -> dict[str, str]:
 
 def log(
     ref: Annotated[str, typer.Argument(metavar="REF", help="Where to start.")] = MAIN,
-    limit: Annotated[int, typer.Option(min=1, help="Maximal number of commits.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, max=MOST, help="Maximal number of commits; 0 for all.")] = 20,
     prefix: Annotated[
         str | None, typer.Option(metavar="PREFIX", help="Only commits that changed this folder or file.")
     ] = None,
@@ -62,7 +63,11 @@ def log(
     """
     with closing(open_lake()) as lake:
         below = path_of(lake, prefix, ref) if prefix else None
-        commits = islice(lake.first_parents(ref, below), limit) if first_parent else lake.log(ref, limit, below)
+        commits = (
+            islice(lake.first_parents(ref, below), limit or None)
+            if first_parent
+            else lake.log(ref, limit or None, below)
+        )
         if json:
             emit_all(_commit(commit) | {"parents": commit.parents, "metadata": commit.metadata} for commit in commits)
         else:
@@ -132,7 +137,9 @@ def diff(
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only this folder or file.")] = "",
     rows: Annotated[str, typer.Option(metavar="PREFIX", help="Compare the rows of this Parquet by --key.")] = "",
     key: Annotated[str, typer.Option(metavar="COL[,COL]", help="With --rows: the key columns.")] = "",
-    limit: Annotated[int, typer.Option(min=0, help="With --rows: rows to show; 0 for all. All are counted.")] = 20,
+    limit: Annotated[
+        int, typer.Option(min=0, max=MOST, help="With --rows: rows to show; 0 for all. All are counted.")
+    ] = 20,
     json: Json = False,
 ) -> None:
     """Compare two refs. Files, or rows by key, are added (only in B), removed (only in A) or changed.

@@ -16,6 +16,7 @@ import typer
 
 from lake_assets import environments
 from lake_assets.cli.errors import CommandError
+from lake_assets.cli.options import not_nan
 from lake_assets.cli.output import note
 from lake_assets.streaming.outputs import Console, Files, Mode, Output, Topic
 
@@ -64,7 +65,9 @@ def words(
     windowed: Annotated[
         bool, typer.Option("--windowed", help="Count by windows of event time, as word_counts_windowed does.")
     ] = False,
-    trigger: Annotated[float, typer.Option(min=0, help="Seconds between micro-batches; 0 for no pause.")] = 1.0,
+    trigger: Annotated[
+        float, typer.Option(min=0, max=86_400, callback=not_nan, help="Seconds between micro-batches; 0 for no pause.")
+    ] = 1.0,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Checkpoint folder. Default: one for these options.")
     ] = None,

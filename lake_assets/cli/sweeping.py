@@ -10,13 +10,17 @@ import typer
 
 from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.options import MOST_DAYS, not_nan
 from lake_assets.cli.output import Json, emit, show
 from lake_assets.settings import RetentionSettings
 
 
 def sweep(
     older_than: Annotated[
-        float | None, typer.Option(metavar="DAYS", min=0, help="Minimal age. Default: SWEEP_AFTER_DAYS.")
+        float | None,
+        typer.Option(
+            metavar="DAYS", min=0, max=MOST_DAYS, callback=not_nan, help="Minimal age. Default: SWEEP_AFTER_DAYS."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     json: Json = False,

@@ -42,6 +42,7 @@ from lake_assets.frames.hive_folders import PartitionValues
 from lake_assets.io_managers.annotations import no_partition
 from lake_assets.io_managers.inputs import FoundInput, find_input
 from lake_assets.io_managers.lineage import column_metadata
+from lake_assets.io_managers.previews import is_wanted
 from lake_assets.io_managers.target import Stored, Target
 from lake_assets.lake.contract import Lake, LakeObject, Write
 from lake_assets.lake.errors import PathNotFound
@@ -53,7 +54,7 @@ from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource, session_of
 from lake_assets.resources.working_branch import in_metadata, target_of
-from lake_assets.runs.asset_metadata import CODE_COMMIT, PREVIEW, place_metadata
+from lake_assets.runs.asset_metadata import CODE_COMMIT, place_metadata
 from lake_assets.runs.branch import ensure_run_branch, read_ref
 from lake_assets.runs.code_commit import code_commit
 from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
@@ -130,8 +131,7 @@ class LakeIOManager(ConfigurableIOManager):
             with lake.write(
                 branch,
                 target.prefix,
-                "overwrite",
-                _message(context),
+                message=_message(context),
                 partitions=replaced,
                 beside=self._beside(target.prefix),
             ) as write:
@@ -225,7 +225,8 @@ class LakeIOManager(ConfigurableIOManager):
         stored: Mapping[str, Stored],
     ) -> None:
         code = _code_commit(context)
-        previews = (context.definition_metadata or {}).get(PREVIEW, True)
+        definition = context.definition_metadata or {}
+        previews = is_wanted(definition)
         for key, part in stored.items():
             path = target.path(key)
             files = [item for item in lake.list(commit, path) if not item.path.endswith(f"/{MANIFEST}")]
@@ -235,7 +236,7 @@ class LakeIOManager(ConfigurableIOManager):
                 "size": MetadataValue.int(sum(item.size for item in files)),
                 "files": len(files),
                 **part.metadata,
-                **(self._preview(lake, commit, path, files) if previews else {}),
+                **(self._preview(lake, commit, files, definition) if previews else {}),
             }
             if key:
                 add_partition_metadata(context, metadata, key)
@@ -245,10 +246,10 @@ class LakeIOManager(ConfigurableIOManager):
         set_data_version(context, _data_version(stored))
 
     def _preview(
-        self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
+        self, lake: Lake, commit: str, files: Sequence[LakeObject], definition: Mapping[str, Any]
     ) -> Mapping[str, MetadataValue[Any]]:
-        """Return a preview of the committed files, for the Dagster UI."""
-        del lake, commit, path, files
+        """Return a preview of the committed files for Dagster's UI, as the asset's definition allows it."""
+        del lake, commit, files, definition
         return {}
 
     def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:

@@ -20,10 +20,12 @@ from dagster import (
 from pydantic import PrivateAttr
 
 from lake_assets._dagster import assets_of_job, set_data_version
+from lake_assets.frames.preview import ROWS
 from lake_assets.frames.registry import library_of_value, supported
 from lake_assets.frames.rows import Rows
 from lake_assets.io_managers.annotations import library_of_input, no_partition
 from lake_assets.io_managers.lineage import column_metadata
+from lake_assets.io_managers.previews import is_wanted, table_preview
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.nosql import NoSQLResource
@@ -142,7 +144,7 @@ class NoSQLIOManager(ConfigurableIOManager):
             {
                 URI: f"{self.nosql.describe()}/{table}",
                 ROW_COUNT: store.row_count(table),
-                "preview": MetadataValue.md(_preview(store, table)),
+                **_preview(store, table, _definition(context)),
                 **column_metadata(
                     context, {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
                 ),
@@ -267,10 +269,11 @@ class _Items(Rows):
             yield table if columns is None else table.select(list(columns))
 
 
-def _preview(store: NoSQLStore, table: str) -> str:
+def _preview(store: NoSQLStore, table: str, definition: Mapping[str, Any]) -> dict[str, MetadataValue[Any]]:
     import pyarrow
 
-    from lake_assets.frames.preview import markdown
-
-    first = next(store.scan(table, batch_size=5), None)
-    return markdown(pyarrow.Table.from_batches([first] if first is not None else [], store.schema(table)))
+    if not is_wanted(definition):
+        return {}
+    first = next(store.scan(table, batch_size=ROWS), None)
+    rows = pyarrow.Table.from_batches([first] if first is not None else [], store.schema(table))
+    return {"preview": table_preview(rows, definition)}

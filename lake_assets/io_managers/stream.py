@@ -155,11 +155,9 @@ class StreamIOManager(ParquetIOManager):
             "stream/checkpoint_bytes_added": MetadataValue.int(stored.new_bytes),
         }
         if passed_over:
-            metadata["stream/passed_over"] = MetadataValue.md(
-                "\n".join(f"- {skipped}" for skipped in passed_over[:_SHOWN])
-            )
+            metadata["stream/passed_over"] = MetadataValue.json(list(passed_over[:_SHOWN]))
         if loss.places:
-            metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:_SHOWN]))
+            metadata["stream/lost"] = MetadataValue.json(list(loss.places[:_SHOWN]))
         files = {f"{places.checkpoint}/{name}": size for name, size in stored.files.items()}
         files |= _sizes(write, [places.position, *written])
         files_beside = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}

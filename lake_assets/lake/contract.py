@@ -493,6 +493,7 @@ class Lake(Protocol):
         self,
         branch: str,
         prefix: str,
+        *,
         mode: WriteMode = "overwrite",
         message: str = "",
         metadata: Mapping[str, str] | None = None,

@@ -31,6 +31,8 @@ CODE_COMMIT = "lake/code_commit"
 """The Git commit of the code that made the data."""
 PREVIEW = "lake/preview"
 """Definition metadata: False keeps the rows of a sensitive asset out of Dagster's event log."""
+PERSONAL_COLUMNS = "lake/personal_columns"
+"""Definition metadata: names of columns with personal data, as a list. Their values are in no preview."""
 
 ROLLBACK_TO = "rollback/to"
 ROLLBACK_REASON = "rollback/reason"

@@ -19,6 +19,7 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.correction import DELETION, Correction, correct, refuse_part
 from lake_assets.runs.event_log import RUNLESS, EventLog
 from lake_assets.runs.rollback import ABSENT, changed_publications
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -102,10 +103,15 @@ def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Delet
 
     def write(branch: str) -> None:
         prefix, _, below = plan.place.partition("/")
-        partitions = [below] if below else None
         apart = {path for path in plan.paths if belongs_to(path) != path}
-        folders = [beside(plan.place)] if apart else []
-        with lake.write(branch, prefix, "overwrite", message, metadata.to_metadata(), partitions, folders) as place:
+        with lake.write(
+            branch,
+            prefix,
+            message=message,
+            metadata=metadata.to_metadata(),
+            partitions=[below] if below else None,
+            beside=[beside(plan.place)] if apart else [],
+        ) as place:
             place.removed |= apart
 
     correction = Correction(
@@ -149,7 +155,7 @@ def deletion_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
     """
     made = CommitMetadata.parse(merge.metadata)
     by, reason, branch = made.by or "somebody", made.reason or "", made.branch or MAIN
-    description = f"Deleted by {by}: {reason}"
+    description = as_markdown(f"Deleted by {by}: {reason}")
     deletion = {DELETION_BY: by, DELETION_REASON: reason}
     changed = AssetPlaces(graph).of(lake.diff(merge.parents[0], merge.id).paths)
     absent = [

@@ -110,11 +110,10 @@ def apply(lake: Lake, branch: str, wanted: list[Move]) -> None:
         with lake.write(
             branch,
             move.after,
-            "overwrite",
-            f"Move {move.asset} to where format 2 has it",
-            CommitMetadata(moved=move.places).to_metadata(),
-            move.replaced or None,
-            folders_beside,
+            message=f"Move {move.asset} to where format 2 has it",
+            metadata=CommitMetadata(moved=move.places).to_metadata(),
+            partitions=move.replaced or None,
+            beside=folders_beside,
         ) as write:
             _copy(lake, start, move, write)
             if move.before != move.after:

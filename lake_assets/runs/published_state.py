@@ -26,6 +26,7 @@ from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.branch import targets
 from lake_assets.runs.check_results import outcome
 from lake_assets.runs.checked_commits import RunEvents
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -143,7 +144,7 @@ def _observation(
     lake: Lake, run: DagsterRun, asset: AssetKey, partition: str | None, state: str, commit: str
 ) -> AssetObservation:
     metadata = {PUBLISHED: state, COMMIT: commit, REPOSITORY: lake.repository, RUN: run.run_id}
-    return AssetObservation(asset, partition=partition, description=state, metadata=metadata)
+    return AssetObservation(asset, partition=partition, description=as_markdown(state), metadata=metadata)
 
 
 def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:

@@ -31,6 +31,7 @@ from lake_assets.runs.correction import ROLLBACK, Correction, correct, refuse_pa
 from lake_assets.runs.event_log import RUNLESS, EventLog
 from lake_assets.runs.provenance import makers, place_of
 from lake_assets.runs.publishing import LAYER, PUBLISHED, published_version
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -160,7 +161,9 @@ def _restore(lake: Lake, graph: AssetGraph, plan: Rollback, metadata: CommitMeta
         # If a file lies directly at the prefix, outside of the partition folders, the whole prefix is replaced.
         below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
         apart = [beside(prefix)] if any(is_within(path, beside(prefix)) for path in plan.diff.paths) else []
-        with lake.write(branch, prefix, "overwrite", message, commit_metadata, below, apart) as write:
+        with lake.write(
+            branch, prefix, message=message, metadata=commit_metadata, partitions=below, beside=apart
+        ) as write:
             _restore_beside(lake, plan, beside(prefix), write)
             for folder in touched:
                 if place_of(folder, touched) is None:
@@ -343,7 +346,7 @@ def _event(
     rows = None if place is None else _rows(lake, merge.id, place) or 0
     return AssetMaterialization(
         asset,
-        description=f"Rolled back to {to}: {reason}",
+        description=as_markdown(f"Rolled back to {to}: {reason}"),
         metadata={
             **place_metadata(lake, made.branch or MAIN, commit, place, rows),
             ROLLBACK_TO: to,

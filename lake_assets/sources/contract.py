@@ -8,6 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
+
 
 class Ordered(Protocol):
     """A value that can be sorted."""
@@ -21,7 +24,19 @@ Key = TypeVar("Key", bound=Ordered)
 
 
 class SourceError(Exception):
-    """The source is not configured correctly, or refused the request. The message never contains credentials."""
+    """The source is not configured correctly, or refused the request. The message never contains credentials.
+
+    Parameters
+    ----------
+    reason
+        The message. Secrets in it are masked, and control characters escaped.
+    status
+        The HTTP status, if the source answered with one.
+    """
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(printable(mask(reason)))
+        self.status = status
 
 
 class SourceFileMissing(SourceError):

@@ -88,7 +88,7 @@ class LocalSource(Generic[Key]):
         path = self._path(key)
         before = _status(path)
         fetched = save_stream(
-            deadline.watch(_chunks(path, before)),
+            deadline.watch(_chunks(path, before), str(path)),
             into,
             self._template.file_name(str(path), key),
             url=self.url(key),

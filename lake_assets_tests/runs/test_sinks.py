@@ -80,7 +80,7 @@ def test_while_the_run_that_published_goes_on_it_is_not_forestalled(small: Small
     assert small.run("prices_table", partition_key="mon").success
     running = small.instance.create_run_for_job(small.defs.resolve_implicit_global_asset_job_def())
     lake.create_branch("mine", MAIN)
-    with lake.write("mine", "prices/partition=mon", "append") as write:
+    with lake.write("mine", "prices/partition=mon", mode="append") as write:
         Path(write.root, "note.txt").write_text("x")
     lake.merge("mine", MAIN, metadata={"run_id": running.run_id}, audit=TESTS)
     ticked = small.tick(SENSOR, None)

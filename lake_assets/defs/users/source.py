@@ -15,8 +15,10 @@ from lake_assets.defs.users.generator import generate
 from lake_assets.defs.users.naming import BATCH_FILES, SUFFIX
 from lake_assets.defs.users.schema import COLUMNS, arrow_schema, spark_schema
 from lake_assets.sources import RetryLimits, Source, SourceError
-from lake_assets.sources.opening import is_local, local_path
+from lake_assets.sources.opening import is_local, local_path, refuse_unclear
 from lake_assets.spark.session import AS_NAMED
+from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -27,7 +29,16 @@ GENERATED = "generated"
 
 
 class UsersSourceError(Exception):
-    """A source or a batch cannot be read. The message contains the remedy."""
+    """A source or a batch cannot be read. The message contains the remedy.
+
+    Parameters
+    ----------
+    reason
+        The message. Secrets in it are masked, and control characters escaped.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(mask(reason)))
 
 
 class UsersSource(Protocol):
@@ -101,6 +112,7 @@ def open_source(
         return GeneratedUsers()
     try:
         if is_local(spec):
+            refuse_unclear(spec, BATCH_FILES.source)
             return FolderOfUsers(local_path(spec, BATCH_FILES.source))
         return FetchedUsers(sources.open_source(spec, BATCH_FILES, s3=s3, limits=limits))
     except SourceError as error:

@@ -23,6 +23,7 @@ from lake_assets.lake.errors import (
     RefNotFound,
     WriteRefused,
 )
+from lake_assets.text.masking import mask
 
 PAGE = 1000
 """Maximal number of results in one page of a listing: the server's limit."""
@@ -85,7 +86,7 @@ class Api:
         self._client: Any = ApiClient(configuration).rest_client
         self._deadline = deadline
         self._counting = threading.Lock()
-        self.name = f"{endpoint}/{repository}"
+        self.name = mask(f"{endpoint}/{repository}")
         self._repository = repository
         self._root = f"/{quote(repository, safe='')}"
         self.calls: Counter[str] = Counter()

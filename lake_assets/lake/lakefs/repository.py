@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from math import ceil
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lake_assets.lake import names
 from lake_assets.lake.audit import (
@@ -52,6 +52,7 @@ from lake_assets.lake.lakefs.api import Api
 from lake_assets.lake.lakefs.known import WROTE, Written
 from lake_assets.lake.lakefs.newest import find_newest
 from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
+from lake_assets.lake.spec import CommitStep, WriteSpec
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -308,6 +309,7 @@ class LakeFSLake:
         self,
         branch: str,
         prefix: str,
+        *,
         mode: WriteMode = "overwrite",
         message: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -319,61 +321,54 @@ class LakeFSLake:
         lakeFS commits everything that is staged on a branch. So each write uses a private branch, which is committed
         and then merged into ``branch`` as one commit.
         """
-        if mode not in get_args(WriteMode):
-            raise ValueError(f"mode must be 'overwrite' or 'append', not {mode!r}")
-        folder = names.check_folder(self._check_path(prefix), self._name, "prefix")
-        targets = names.targets(folder, partitions, self._name)
-        updated = names.apart(folder, [self._check_path(path) for path in beside], self._name)
+        spec = WriteSpec(
+            branch=branch,
+            prefix=self._check_path(prefix),
+            mode=mode,
+            message=message,
+            metadata=metadata or {},
+            partitions=partitions,
+            beside=[self._check_path(path) for path in beside],
+        ).checked(self._name)
         names.refuse_protected(self._is_protected(branch), branch, self._name)
         self._check_ref(branch)
         with self._private(branch) as (place, began):
-            held = [path for target in targets for path in paths_of(self._objects(place, target))]
-            stays = [path for target in updated for path in paths_of(self._objects(place, target))]
-            for path in (folder, *updated):
+            held = [path for target in spec.targets for path in paths_of(self._objects(place, target))]
+            stays = [path for target in spec.beside for path in paths_of(self._objects(place, target))]
+            for path in spec.roots:
                 self._refuse_file_in_the_way(place, path, [*held, *stays])
-            if mode == "overwrite":
+            if not spec.appends:
                 self._server.delete(place, held)
-            root = f"{self._id}/{place}/{folder}"
-            places = {path: f"{self._id}/{place}/{path}" for path in updated}
-            write = Write(f"s3a://{root}", self._filesystem, root, began, places, dict(metadata or {}))
+            root = f"{self._id}/{place}/{spec.prefix}"
+            places = {path: f"{self._id}/{place}/{path}" for path in spec.beside}
+            write = Write(f"s3a://{root}", self._filesystem, root, began, places, dict(spec.metadata))
             yield write
-            removed = [path for path in write.removed if any(names.is_within(path, target) for target in updated)]
-            self._server.delete(place, removed)
-            written, gone = self._staged(place, folder, targets, updated, mode, partitions)
+            self._server.delete(place, [path for path in write.removed if spec.updates(path)])
+            written, gone = self._staged(place, spec)
             if not written and not gone:
                 head = self._server.head(branch)
                 write.ended(head.id, lambda: head)
                 return
-            kept = [*held, *stays] if mode == "append" else stays
+            kept = [*held, *stays] if spec.appends else stays
             if mixed := folders.in_the_way({*kept, *written} - set(gone)):
                 reason = "this path is a file, and another one needs it as a folder: choose other names"
                 raise WriteRefused(reason, repository=self._name, ref=branch, path=min(mixed))
-            options = {"replaced": mode == "overwrite", "whole": partitions is None}
-            folders.touch(self._server, place, folder, targets, **options)
-            for path in updated:
-                folders.touch(self._server, place, path, [path], replaced=True, whole=True)
+            folders.touch(self._server, place, spec)
             _check_metadata(write.metadata)
-            text = message.strip() or f"Write {folder}"
-            self._server.commit(place, text, write.metadata, uuid4().hex)
-            changed = [at for at in (folder, *updated) if any(names.is_within(path, at) for path in (*written, *gone))]
-            with_folders = {**write.metadata, WROTE: Written(began, tuple(changed)).render()}
-            made = self._land(place, branch, began, [*targets, *updated], text, with_folders)
-            self._server.known.learn_written(made, Written(began, tuple(changed)))
+            step = CommitStep(message=spec.message.strip() or f"Write {spec.prefix}", metadata=write.metadata)
+            self._server.commit(place, step)
+            changed = [at for at in spec.roots if any(names.is_within(path, at) for path in (*written, *gone))]
+            wrote = Written(began, tuple(changed))
+            made = self._land(place, began, spec, replace(step, metadata={**step.metadata, WROTE: wrote.render()}))
+            self._server.known.learn_written(made, wrote)
             write.ended(made, lambda: self._server.commit_at(made))
 
-    def _staged(
-        self,
-        place: str,
-        folder: str,
-        targets: Sequence[str],
-        updated: Sequence[str],
-        mode: str,
-        partitions: Sequence[str] | None,
-    ) -> tuple[Sequence[str], Sequence[str]]:
+    def _staged(self, place: str, spec: WriteSpec) -> tuple[Sequence[str], Sequence[str]]:
         """Return the data paths that a write has put and removed. Drop marker files, and refuse unfinished writes."""
         dropped: list[str] = []
         written: list[str] = []
         gone: list[str] = []
+        changing = {*spec.targets, *spec.beside}
         for item in self._server.uncommitted(place):
             path: str = item["path"]
 
@@ -381,8 +376,7 @@ class LakeFSLake:
                 return WriteRefused(reason, repository=self._name, path=path)
 
             parts = path.rstrip("/").split("/")
-            beside = any(names.is_within(path, target) for target in updated)
-            inside = beside or any(names.is_within(path, target) for target in targets)
+            inside = not changing.isdisjoint((path, *names.ancestors(path)))
             if item["type"] == "removed" and inside:
                 gone.append(path)
             elif any(names.is_unfinished(part) for part in parts[:-1] + parts[-1:] * path.endswith("/")):
@@ -392,46 +386,38 @@ class LakeFSLake:
             else:
                 names.check_path(path, self._name)
                 if not inside:
-                    where = ", ".join(partitions or [folder]) or "none"
+                    where = ", ".join([spec.prefix] if spec.partitions is None else spec.partitions) or "none"
                     raise refuse(f"outside the partitions being written: {where}")
-                if mode == "append" and item["type"] == "changed" and not beside:
+                if spec.appends and item["type"] == "changed" and not spec.updates(path):
                     raise refuse("append cannot replace a file, and this one exists already: choose another name")
                 written.append(path)
         self._server.delete(place, dropped)
         return written, gone
 
-    def _land(
-        self,
-        place: str,
-        branch: str,
-        began: str,
-        targets: Sequence[str],
-        message: str,
-        metadata: Mapping[str, str],
-    ) -> str:
+    def _land(self, place: str, began: str, spec: WriteSpec, step: CommitStep) -> str:
         """Merge a committed private branch as one commit with one parent, and return its id."""
         for _ in range(_ROUNDS):
             try:
-                made = self._server.merge(place, branch, message, metadata, uuid4().hex, squash_merge=True)
-                return made or self._server.head(branch).id
+                made = self._server.merge(place, spec.branch, step, squash_merge=True)
+                return made or self._server.head(spec.branch).id
             except ConflictError:
-                head = self._server.head(branch).id
+                head = self._server.head(spec.branch).id
                 since = [path for path in paths_of(self._server.diff(began, head)) if not folders.is_marker(path)]
-                for target in targets:
+                for target in (*spec.targets, *spec.beside):
                     if any(names.is_within(path, target) for path in since):
                         reason = "changed on the branch since this write began; nothing was committed: run it again"
-                        raise WriteConflict(reason, repository=self._name, ref=branch, path=target) from None
+                        raise WriteConflict(reason, repository=self._name, ref=spec.branch, path=target) from None
                 self._take_up(place, head)
-        raise self._outrun(branch)
+        raise self._outrun(spec.branch)
 
     def _take_up(self, place: str, head: str) -> None:
         """Merge a commit without conflicting data into a private branch, and renew the markers of this branch."""
         before = self._server.head(place).id
         base = self._server.merge_base(place, head)[2]
         mine = {path for path in paths_of(self._server.diff(base, before, folders.ROOT)) if folders.is_marker(path)}
-        self._server.merge(head, place, f"Take up {head[:12]}", {}, uuid4().hex, strategy="dest-wins")
+        self._server.merge(head, place, CommitStep(message=f"Take up {head[:12]}"), strategy="dest-wins")
         folders.renew(self._server, place, sorted(mine))
-        self._server.commit(place, "Renew markers", {}, uuid4().hex)
+        self._server.commit(place, CommitStep(message="Renew markers"))
 
     # Merging
 
@@ -450,23 +436,23 @@ class LakeFSLake:
         """
         for ref in (source, into):
             self._check_ref(ref)
-        text = message.strip() or f"Merge {source} into {into}"
         with_audit = recorded(into, self._is_protected(into), metadata, audit, self._name)
         _check_metadata(with_audit)
+        step = CommitStep(message=message.strip() or f"Merge {source} into {into}", metadata=with_audit)
         if audit is not None:
             base, seen = self._refuse_unaudited(audit, source, into)
-            merged = self._merge_despite_markers(source, into, text, with_audit)
+            merged = self._merge_despite_markers(source, into, step)
             if merged.id != seen and len(merged.parents) > 1 and merged.parents[0] != seen:
                 self._undo_mixture(merged, base, source, into)
             return merged
         if self._first_wholes(source, into):
             self._refuse_conflicts(source, into)
-        return self._merge_despite_markers(source, into, text, with_audit)
+        return self._merge_despite_markers(source, into, step)
 
-    def _merge_despite_markers(self, source: str, into: str, text: str, metadata: Mapping[str, str]) -> Commit:
+    def _merge_despite_markers(self, source: str, into: str, step: CommitStep) -> Commit:
         """Merge. If the server reports a conflict, and only markers conflict, merge through a private branch."""
         try:
-            return self._merge(source, into, text, metadata)
+            return self._merge(source, into, step)
         except ConflictError:
             pass
         with self._private(source) as (place, _):
@@ -474,7 +460,7 @@ class LakeFSLake:
                 # Merge exactly the checked commit, in which only markers conflict.
                 self._take_up(place, self._refuse_conflicts(place, into))
                 with suppress(ConflictError):
-                    return self._merge(place, into, text, metadata)
+                    return self._merge(place, into, step)
         raise self._outrun(into)
 
     def _undo_mixture(self, merged: Commit, base: str, source: str, into: str) -> None:
@@ -487,11 +473,13 @@ class LakeFSLake:
         found = folders.conflicts(*sides)
         if not found:
             return
-        back = {RECORD: record(Audit(merged.id, (Entry("", None, "", back_to=ours),)))}
-        text = f"Undo {merged.id[:12]}: it mixed folders that both sides changed"
+        step = CommitStep(
+            message=f"Undo {merged.id[:12]}: it mixed folders that both sides changed",
+            metadata={RECORD: record(Audit(merged.id, (Entry("", None, "", back_to=ours),)))},
+        )
         with self._private(merged.id) as (place, _):
-            self._server.revert(place, merged.id, text, back, uuid4().hex)
-            self._merge(place, into, text, back)
+            self._server.revert(place, merged.id, step)
+            self._merge(place, into, step)
         reason = "both sides changed the same folders at once; the merge was undone: write them again on a new branch"
         raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
 
@@ -518,14 +506,14 @@ class LakeFSLake:
                 refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
         return base, ours
 
-    def _merge(self, source: str, into: str, message: str, metadata: Mapping[str, str]) -> Commit:
-        made = self._server.merge(source, into, message, metadata, uuid4().hex)
+    def _merge(self, source: str, into: str, step: CommitStep) -> Commit:
+        made = self._server.merge(source, into, step)
         if made is None:
             theirs, ours, base = self._server.merge_base(source, into)
             if base == theirs:
                 return self._server.head(ours)
             # Both sides have the same content. Make an empty merge, so that its metadata are kept.
-            made = self._server.merge(source, into, message, metadata, uuid4().hex, allow_empty=True)
+            made = self._server.merge(source, into, step, allow_empty=True)
         return self._server.head(made or into)
 
     def _first_wholes(self, source: str, into: str) -> bool:
@@ -551,21 +539,18 @@ class LakeFSLake:
         undone = self.head(commit)
         if not undone.parents:
             return self._server.head(branch)
-        text = message.strip() or f"Revert {undone.id[:12]}"
-        own = dict(metadata or {})
+        step = CommitStep(message=message.strip() or f"Revert {undone.id[:12]}", metadata=metadata or {})
         for _ in range(_ROUNDS):
             with self._private(branch) as (place, head):
-                self._undo(undone, place, head, branch, text, own)
+                self._undo(undone, place, head, branch, step)
                 if all(map(folders.is_marker, paths_of(self._server.diff(head, place)))):
                     return self._server.head(branch)
                 with suppress(ConflictError):
-                    made = self._server.merge(place, branch, text, own, uuid4().hex, squash_merge=True)
+                    made = self._server.merge(place, branch, step, squash_merge=True)
                     return self._server.head(made or branch)
         raise self._outrun(branch)
 
-    def _undo(
-        self, undone: Commit, place: str, head: str, branch: str, message: str, metadata: Mapping[str, str]
-    ) -> None:
+    def _undo(self, undone: Commit, place: str, head: str, branch: str, step: CommitStep) -> None:
         """Undo a commit on a private branch at ``head``."""
         before = undone.parents[0]
         theirs = list(self._server.diff(undone.id, before))
@@ -574,7 +559,7 @@ class LakeFSLake:
             reason = "later commits changed the same paths: revert those first"
             raise MergeConflict(reason, repository=self._name, ref=f"{undone.id} on {branch}", paths=sorted(found))
         with suppress(ConflictError):
-            self._server.revert(place, undone.id, message, metadata, uuid4().hex)
+            self._server.revert(place, undone.id, step)
             return
         # Only markers conflict: restore them as of the undone commit, and renew them afterwards.
         markers = [item for item in theirs if folders.is_marker(item["path"])]
@@ -583,10 +568,10 @@ class LakeFSLake:
                 self._server.delete(place, [item["path"]])
             else:
                 self._server.upload(place, item["path"], self._server.content(undone.id, item["path"]))
-        self._server.commit(place, "Put markers back", {}, uuid4().hex)
-        self._server.revert(place, undone.id, message, metadata, uuid4().hex)
+        self._server.commit(place, CommitStep(message="Put markers back"))
+        self._server.revert(place, undone.id, step)
         folders.renew(self._server, place, [item["path"] for item in markers])
-        self._server.commit(place, "Renew markers", {}, uuid4().hex)
+        self._server.commit(place, CommitStep(message="Renew markers"))
 
     # Maintenance
 

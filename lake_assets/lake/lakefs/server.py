@@ -20,6 +20,7 @@ from lake_assets.lake.lakefs import private
 from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
 from lake_assets.lake.lakefs.known import known_of
 from lake_assets.lake.names import is_commit_id
+from lake_assets.lake.spec import CommitStep
 
 KEY = ".lake.key"
 """Commit metadata key: a unique value, by which a commit or merge is found whose answer was lost."""
@@ -98,11 +99,12 @@ class Server:
             if self.object(place, END) is None:
                 # If several processes do this, their contents differ, and only one merge succeeds.
                 self.upload(place, END, uuid4().hex.encode())
-                self.commit(place, "Format", {}, uuid4().hex)
+                self.commit(place, CommitStep(message="Format"))
                 # Set the format before other processes see the lake: without it, they assume the first format.
                 self.set_format(LAKE_FORMAT)
                 with suppress(ConflictError):
-                    self.merge(place, MAIN, "Format", {FORMAT: "1", RECORD: "[]"}, uuid4().hex, squash_merge=True)
+                    step = CommitStep(message="Format", metadata={FORMAT: "1", RECORD: "[]"})
+                    self.merge(place, MAIN, step, squash_merge=True)
         finally:
             self.delete_branch(place)
 
@@ -284,34 +286,31 @@ class Server:
 
     # Changing branches
 
-    def commit(self, branch: str, message: str, metadata: Mapping[str, str], key: str) -> str:
+    def commit(self, branch: str, step: CommitStep) -> str:
         """Commit the staged changes of a branch, and return the commit's id.
 
         Parameters
         ----------
-        branch, message, metadata
-            Of the commit.
-        key
-            Unique value; see :data:`KEY`.
+        branch
+            The branch.
+        step
+            Message and metadata of the commit.
         """
-        body = {"message": message, "metadata": {**metadata, KEY: key}}
+        key = uuid4().hex
+        body = _keyed(step, key)
         path = f"/branches/{_quoted(branch)}/commits"
         made = self._api.call("POST", path, body=body, ref=branch, recover=lambda: self._commit_of(branch, key))
         return made["id"]
 
-    def merge(
-        self, source: str, into: str, message: str, metadata: Mapping[str, str], key: str, **options: Any
-    ) -> str | None:
+    def merge(self, source: str, into: str, step: CommitStep, **options: Any) -> str | None:
         """Merge, and return the id of the new head. None if there is nothing to merge.
 
         Parameters
         ----------
         source, into
             The ref to merge, and the branch to merge into.
-        message, metadata
-            Of the merge commit.
-        key
-            Unique value; see :data:`KEY`.
+        step
+            Message and metadata of the merge commit.
         options
             Further options of the server's call.
 
@@ -320,32 +319,32 @@ class Server:
         ConflictError
             Both sides changed a path.
         """
-        body = {"message": message, "metadata": {**metadata, KEY: key}, **options}
+        key = uuid4().hex
+        body = {**_keyed(step, key), **options}
         path = f"/refs/{_quoted(source)}/merge/{_quoted(into)}"
-        return self._change(path, body, f"{source} into {into}", into, key, "reference")
+        return self._change(path, body, ref=f"{source} into {into}", branch=into, key=key, answer="reference")
 
-    def revert(self, branch: str, commit: str, message: str, metadata: Mapping[str, str], key: str) -> str | None:
+    def revert(self, branch: str, commit: str, step: CommitStep) -> str | None:
         """Undo a commit on a branch, against its first parent. None if nothing is left to undo.
 
         Parameters
         ----------
         branch, commit
             The branch, and the commit to undo.
-        message, metadata
-            Of the new commit.
-        key
-            Unique value; see :data:`KEY`.
+        step
+            Message and metadata of the new commit.
 
         Raises
         ------
         ConflictError
             A later commit changed one of the paths.
         """
-        overrides = {"message": message, "metadata": {**metadata, KEY: key}}
-        body = {"ref": commit, "parent_number": 1, "commit_overrides": overrides}
-        return self._change(f"/branches/{_quoted(branch)}/revert", body, f"{commit} on {branch}", branch, key, "id")
+        key = uuid4().hex
+        body = {"ref": commit, "parent_number": 1, "commit_overrides": _keyed(step, key)}
+        path = f"/branches/{_quoted(branch)}/revert"
+        return self._change(path, body, ref=f"{commit} on {branch}", branch=branch, key=key, answer="id")
 
-    def _change(self, path: str, body: Any, ref: str, branch: str, key: str, answer: str) -> str | None:
+    def _change(self, path: str, body: Any, *, ref: str, branch: str, key: str, answer: str) -> str | None:
         def done() -> dict[str, str] | None:
             found = self._commit_of(branch, key)
             return {answer: found["id"]} if found else None
@@ -467,6 +466,10 @@ class Server:
 
 def _quoted(ref: str) -> str:
     return quote(ref, safe="")
+
+
+def _keyed(step: CommitStep, key: str) -> dict[str, Any]:
+    return {"message": step.message, "metadata": {**step.metadata, KEY: key}}
 
 
 def _commit(item: Mapping[str, Any]) -> Commit:
