@@ -438,6 +438,23 @@ class RunsMachine(RuleBasedStateMachine):
         if child.status == "going":
             self._finish(child, {}, [], "input", None, way)
 
+    @rule(
+        parts=several_parts,
+        asset=checked,
+        content=contents,
+        verdict=verdicts,
+        working=st.sampled_from(WORKING),
+        override=st.booleans(),
+    )
+    def tried_on_a_branch_and_merged(
+        self, parts: Sequence[str], asset: AssetKey, content: str, verdict: Verdict, working: str, override: bool
+    ) -> None:
+        """A run is published to a working branch, perhaps with an override, and the branch is merged into `main`."""
+        run = self._begin(parts, target=working)
+        self._finish(run, {asset: content}, [verdict], "input", None, None)
+        self._publish(run, "command", ALL_CHECKS if override else ())
+        self._merge(working, MAIN)
+
     def _finish(
         self,
         run: Run,
