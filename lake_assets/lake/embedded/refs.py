@@ -91,7 +91,9 @@ class Refs:
         """
         self._objects.refresh()
         if not names.is_commit_id(ref) and ref != "HEAD":
-            for folder in ("",) if ref.startswith("refs/") else (_HEADS, _TAGS):
+            # Branches and tags have one name each, as on lakeFS.
+            foreign = ref.startswith("refs/") and not ref.startswith((_HEADS, _TAGS))
+            for folder in ("",) if foreign else (_HEADS, _TAGS):
                 if (found := self._find(folder + ref)) is not None:
                     return found
         if len(ref) >= _SHORTEST_ID and not set(ref) - set("0123456789abcdef"):
