@@ -209,7 +209,18 @@ class LakeFSLake:
     def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
         """Yield the first-parent history of a ref; see :meth:`Lake.first_parents`."""
         self._check_ref(ref)
-        yield from self._server.log(ref, None, self._check_path(prefix or ""), first_parent=True)
+        folder = self._check_path(prefix or "")
+        # The server's log of a prefix leaves out merges, by which nearly all of `main` is made.
+        for commit in self._server.log(ref, None, None, first_parent=True):
+            if not folder or self._changed(commit, folder):
+                yield commit
+
+    def _changed(self, commit: Commit, folder: str) -> bool:
+        """Tell whether a commit's content at a folder or file differs from that of its first parent."""
+        if not commit.parents:
+            return next(self._objects(commit.id, folder, 1), None) is not None
+        differing = self._server.diff(commit.parents[0], commit.id, folder)
+        return any(names.is_within(item["path"], folder) for item in differing)
 
     def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
         """Return the commits that no ref reaches; see :meth:`Lake.unreached`."""

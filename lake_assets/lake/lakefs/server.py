@@ -58,9 +58,6 @@ _RULES = "/settings/branch_protection"
 _PROTECTED = "branch_"
 """Beginning of the key of a working branch in the repository's metadata. Two processes may add keys at once."""
 
-_ROUNDS = 30
-"""How often a change of the branch protection is repeated because another process changed it."""
-
 RECENT = 1000
 """Number of commits searched for a key: more than can be made on a branch while a call is retried."""
 
@@ -221,14 +218,14 @@ class Server:
         self.set_rule(branch, wanted=False)
 
     def set_rule(self, branch: str, *, wanted: bool) -> None:
-        """Add or remove the server's rule for a branch. The server replaces all rules at once, so look again."""
-        for _ in range(_ROUNDS):
-            rules = self._api.call("GET", _RULES)
-            others = [rule for rule in rules if rule["pattern"] != branch]
-            if (len(others) < len(rules)) == wanted:
-                return
-            self._api.call("PUT", _RULES, body=[*others, *[{"pattern": branch}] * wanted])
-        raise LakeUnavailable("other programs keep changing the branch protection: try again", repository=self.name)
+        """Add or remove the server's rule for a branch."""
+
+        def changed(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            if wanted and any(rule["pattern"] == branch for rule in rules):
+                return rules
+            return [*(rule for rule in rules if rule["pattern"] != branch), *[{"pattern": branch}] * wanted]
+
+        self._api.change_setting(_RULES, changed)
 
     # Refs
 
