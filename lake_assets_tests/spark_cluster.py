@@ -1,7 +1,7 @@
 """A Spark cluster that shares nothing: a master and two workers that see neither the driver's folders nor its settings.
 
-Each worker is in a mount namespace of its own, where the repository, the home folder and the temporary folder are empty.
-It has a copy of the virtual environment, as an image of a real cluster has, at a path that the driver does not have.
+Each worker is in a mount namespace of its own, where repository, home folder and temporary folder are empty. It sees
+the virtual environment, as in the image of a real cluster, at a path that the driver does not have.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ class SparkCluster:
         host = f"127.0.0.{2 + number}"
         command = ["unshare", "--mount", *program, self.master, host, str(self.place / "image"), str(work), *hidden]
         self._start(command, {})
+
+    def logs(self) -> str:
+        """Return all that master, workers and executors have said."""
+        files = [self.place / "log", *self.place.glob("work-*/*/*/std*")]
+        return "".join(file.read_text(errors="replace") for file in files)
 
     def kill_worker(self) -> None:
         """Kill the last worker with its executors."""

@@ -1,6 +1,6 @@
 """Becomes a Spark worker that sees nothing of the driver: started by the tests in a mount namespace of its own.
 
-Arguments: the master, the worker's address, where the worker has its image, its folder, and the folders that are hidden from it.
+Arguments: the master, the worker's address, where it has its image, its folder, and the folders that it does not see.
 """
 
 from __future__ import annotations
