@@ -214,7 +214,7 @@ class Api:
         end = time.monotonic() + self._deadline
         while True:
             try:
-                with until(end):
+                with connection.until(end):
                     answer = self._send("GET", self._root + path, None, None, end - time.monotonic(), whole=True)
                     value = json.loads(answer.data)
                     if (new := change(value)) == value:
