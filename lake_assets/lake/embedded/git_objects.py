@@ -223,6 +223,7 @@ class GitObjects:
     def forget_all(self) -> None:
         """Make every process drop its caches, since some cached objects have just been collected."""
         self._collected.touch()
+        self._sharing.adjust(self._collected)
         self.refresh()
 
     def refresh(self) -> None:

@@ -293,6 +293,7 @@ class Refs:
         kept = [f"{when} {name}\n" for when, name in self._deleted() if when > before]
         new = self._graveyard.with_suffix(".new")
         new.write_text("".join(kept))
+        self._sharing.adjust(new)
         sync(new)
         new.replace(self._graveyard)
 
