@@ -18,6 +18,7 @@ from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.embedded.trees import Trees
 from lake_assets.lake.format import FIRST, FORMAT
 from lake_assets.lake.permissions import UMASK
+from lake_assets.lake.spec import CommitStep
 
 _FORMAT = "lakeassets.format"
 _VERSION = "core.repositoryformatversion"
@@ -119,6 +120,7 @@ def _create(git_dir: Path) -> None:
     objects = GitObjects(repository)
     trees = Trees(objects)
     root = trees.graft(None, {ATTRIBUTES: trees.write_file(_LFS)})
-    commit = Commits(repository, objects, trees).make(root, (), "The lake", {RECORD: "[]"})
+    step = CommitStep(message="The lake", metadata={RECORD: "[]"})
+    commit = Commits(repository, objects, trees).make(root, (), step)
     note(git_dir, f"refs/heads/{MAIN}", NOTHING, str(commit.id), UMASK)
     repository.references.create(f"refs/heads/{MAIN}", commit.id)

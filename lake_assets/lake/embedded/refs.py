@@ -30,6 +30,8 @@ STALE_AFTER = 5.0
 """Seconds after which a ref's ``.lock`` file counts as left behind. Plain Git holds one for milliseconds."""
 
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
+_PROTECTED = "refs/protected/"
+"""A ref of this folder for each working branch, at the commit where it began."""
 _SHORTEST_ID = 7
 _DELETED = re.compile(r"^([0-9]{1,12}\.[0-9]+) ([0-9a-f]{40})$", re.MULTILINE)
 _ATTEMPTS = 100
@@ -88,7 +90,9 @@ class Refs:
         """
         self._objects.refresh()
         if not names.is_commit_id(ref) and ref != "HEAD":
-            for folder in ("",) if ref.startswith("refs/") else (_HEADS, _TAGS):
+            # Branches and tags have one name each, as on lakeFS.
+            foreign = ref.startswith("refs/") and not ref.startswith((_HEADS, _TAGS))
+            for folder in ("",) if foreign else (_HEADS, _TAGS):
                 if (found := self._find(folder + ref)) is not None:
                     return found
         if len(ref) >= _SHORTEST_ID and not set(ref) - set("0123456789abcdef"):
@@ -148,11 +152,29 @@ class Refs:
         reason = f"lake.git/{full_name} is {how}: `lake-assets doctor --repair` restores it from its reflog or a backup"
         return DataCorrupted(reason, repository=self._name, ref=full_name.split("/", 2)[-1])
 
-    def create_branch(self, name: str, commit: GitCommit) -> None:
-        """Create a branch. Raise :class:`AlreadyExists` if there is one."""
-        with self._changing(_HEADS + name):
+    def is_protected(self, name: str) -> bool:
+        """Tell whether only a merge changes this branch."""
+        return name == MAIN or (names.is_branch(name) and _PROTECTED + name in self._repository.references)
+
+    def create_branch(self, name: str, commit: GitCommit, *, protected: bool = False) -> None:
+        """Create a branch. Raise :class:`AlreadyExists` if there is one, or a tag of a working branch's name."""
+        with self._changing(_HEADS + name, _PROTECTED + name):
+            taken = [_HEADS + name, *[_TAGS + name] * protected]
+            if any(ref in self._repository.references for ref in taken):
+                reason = "this name is taken: choose another one"
+                raise AlreadyExists(reason, repository=self._name, ref=name)
+            # The protection comes first, so that a killed process leaves no branch without it. One that was left
+            # without its branch is replaced.
+            self._unprotect(name)
+            if protected:
+                self._create(_PROTECTED + name, commit)
             self._create(_HEADS + name, commit)
             note(self._git_dir, _HEADS + name, NOTHING, str(commit.id), self._sharing)
+
+    def _unprotect(self, name: str) -> None:
+        if _PROTECTED + name in self._repository.references:
+            self._repository.references.delete(_PROTECTED + name)
+            sync(self._git_dir / _PROTECTED)
 
     def create_tag(self, name: str, commit: GitCommit) -> None:
         """Create a tag. Raise :class:`AlreadyExists` if it exists at another commit."""
@@ -179,10 +201,11 @@ class Refs:
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch. Raise :class:`RefNotFound` if there is none."""
-        with self._changing(_HEADS + name):
+        with self._changing(_HEADS + name, _PROTECTED + name):
             self._note_deleted(self.branch(name))
             self._repository.references.delete(_HEADS + name)
             sync(self._git_dir / _HEADS)
+            self._unprotect(name)
 
     def advance(self, name: str, successor: Callable[[GitCommit], GitCommit | None]) -> GitCommit:
         """Move a branch from its head to a new commit, and return the new head.
@@ -304,12 +327,13 @@ class Refs:
             yield
 
     @contextmanager
-    def _changing(self, full_name: str) -> Generator[None]:
+    def _changing(self, *full_names: str) -> Generator[None]:
         with self.frozen():
-            self._remove_stale(self._git_dir / f"{full_name}.lock")
-            self._remove_stale(self._git_dir / "packed-refs.lock")
+            for name in (*full_names, "packed-refs"):
+                self._remove_stale(self._git_dir / f"{name}.lock")
             yield
-            self._share(full_name)
+            for name in full_names:
+                self._share(name)
 
     def _share(self, full_name: str) -> None:
         """Give the files that libgit2 made for a ref their permissions."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pygit2
 from pygit2 import Commit as GitCommit
@@ -16,7 +16,9 @@ from lake_assets.lake import names
 from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
 from lake_assets.lake.contract import (
     Cache,
+    Checked,
     Commit,
+    Copied,
     Diff,
     LakeObject,
     PrivateBranch,
@@ -26,6 +28,7 @@ from lake_assets.lake.contract import (
     WriteMode,
 )
 from lake_assets.lake.embedded import housekeeping, trailers
+from lake_assets.lake.embedded.backup import back_up
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.content import Content, File
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
@@ -55,6 +58,7 @@ from lake_assets.lake.errors import (
 )
 from lake_assets.lake.format import check_format
 from lake_assets.lake.permissions import sharing_of
+from lake_assets.lake.spec import CommitStep, WriteSpec
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -123,6 +127,11 @@ class EmbeddedLake:
         """The lake's folder."""
         return self._name
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The lake's folder."""
+        return (self._home,)
+
     def set_format(self, number: int) -> None:
         """Record the lake's format; see :meth:`Lake.set_format`."""
         with self._translated():
@@ -140,12 +149,17 @@ class EmbeddedLake:
         """Return an empty mapping: writes need no private branches here."""
         return {}
 
-    def create_branch(self, name: str, source: str) -> Commit:
+    def protected_branches(self) -> tuple[str, ...]:
+        """Return ``main`` and the working branches; see :meth:`Lake.protected_branches`."""
+        with self._translated():
+            return tuple(name for name in self._refs.branches() if self._refs.is_protected(name))
+
+    def create_branch(self, name: str, source: str, *, protected: bool = False) -> Commit:
         """Create a branch; see :meth:`Lake.create_branch`."""
-        names.check_branch(name, self._name)
+        (names.check_working_branch if protected else names.check_branch)(name, self._name)
         with self._translated(name):
             commit = self._refs.resolve(source)
-            self._refs.create_branch(name, commit)
+            self._refs.create_branch(name, commit, protected=protected)
             return describe(commit)
 
     def delete_branch(self, name: str) -> None:
@@ -153,6 +167,10 @@ class EmbeddedLake:
         names.refuse_main(name, self._name)
         with self._translated(name):
             self._refs.delete_branch(name)
+
+    def _is_protected(self, branch: str) -> bool:
+        with self._translated(branch):
+            return self._refs.is_protected(branch)
 
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref, which may also be an abbreviated commit id."""
@@ -337,6 +355,7 @@ class EmbeddedLake:
         self,
         branch: str,
         prefix: str,
+        *,
         mode: WriteMode = "overwrite",
         message: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -350,18 +369,22 @@ class EmbeddedLake:
         """
         from pyarrow.fs import LocalFileSystem
 
-        if mode not in get_args(WriteMode):
-            raise ValueError(f"mode must be 'overwrite' or 'append', not {mode!r}")
-        folder = names.check_folder(prefix, self._name, "prefix")
-        targets = names.targets(folder, partitions, self._name)
-        updated = names.apart(folder, beside, self._name)
-        names.refuse_main(branch, self._name)
+        spec = WriteSpec(
+            branch=branch,
+            prefix=prefix,
+            mode=mode,
+            message=message,
+            metadata=metadata or {},
+            partitions=partitions,
+            beside=beside,
+        ).checked(self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
         with ExitStack() as owned:
-            with self._translated(branch, folder):
+            with self._translated(branch, spec.prefix):
                 head = self._refs.branch(branch)
                 own = owned.enter_context(self._scratch.folder())
                 place = own / "data"
-                places = {path: own / f"beside-{number}" for number, path in enumerate(updated)}
+                places = {path: own / f"beside-{number}" for number, path in enumerate(spec.beside)}
                 for path in (place, *places.values()):
                     path.mkdir()
             write = Write(
@@ -370,23 +393,24 @@ class EmbeddedLake:
                 str(place),
                 str(head.id),
                 {path: str(at) for path, at in places.items()},
-                dict(metadata or {}),
+                dict(spec.metadata),
             )
-            with not_removed(own, self._name, branch, folder), disk_full_translated(self._name, branch, folder):
+            with (
+                not_removed(own, self._name, branch, spec.prefix),
+                disk_full_translated(self._name, branch, spec.prefix),
+            ):
                 yield write
-            with self._translated(branch, folder):
-                began = {target: self._commits.node(head, target) for target in (*targets, *updated)}
-                below = None if partitions is None else [target[len(folder) + 1 :] for target in targets]
-                files = collect(place, folder, below, self._name)
+            with self._translated(branch, spec.prefix):
+                began = {target: self._commits.node(head, target) for target in (*spec.targets, *spec.beside)}
+                files = collect(place, spec.prefix, spec.partitions, self._name)
                 for path, at in places.items():
                     files |= collect(at, path, None, self._name)
-                pointers = self._take_in(files, branch, folder)
+                pointers = self._take_in(files, branch, spec.prefix)
                 written = {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
-                held = self._files_in(head, updated) | written
-                gone = {path for path in write.removed if any(names.is_within(path, target) for target in updated)}
+                held = self._files_in(head, spec.beside) | written
+                gone = {path for path in write.removed if spec.updates(path)}
                 staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in gone})
-                text = trailers.clean_message(message) or f"Write {folder}"
-                successor = self._writing(branch, began, targets if mode == "append" else (), staged, text, write)
+                successor = self._writing(spec, began, staged, write.metadata)
 
                 def with_data(head: GitCommit) -> GitCommit | None:
                     self._objects.keep(files, pointers)
@@ -413,18 +437,17 @@ class EmbeddedLake:
             raise WriteRefused(reason, repository=self._name, ref=branch, path=folder) from error
 
     def _writing(
-        self,
-        branch: str,
-        began: Mapping[str, Node | None],
-        added_to: Collection[str],
-        staged: Node | None,
-        message: str,
-        write: Write,
+        self, spec: WriteSpec, began: Mapping[str, Node | None], staged: Node | None, metadata: Mapping[str, str]
     ) -> Callable[[GitCommit], GitCommit | None]:
         """Return a function that makes a new commit from a branch's head, with the targets replaced by staged files.
 
-        Targets in ``added_to`` also keep their files.
+        When files are appended, the targets also keep theirs.
         """
+        step = CommitStep(
+            message=trailers.clean_message(spec.message) or f"Write {spec.prefix}",
+            metadata=metadata,
+        )
+        added_to = spec.targets if spec.appends else []
 
         def successor(head: GitCommit) -> GitCommit | None:
             grafts: dict[str, Node | None] = {}
@@ -432,22 +455,22 @@ class EmbeddedLake:
                 grafts[target] = self._trees.find(staged, target)
                 if self._commits.node(head, target) != before:
                     reason = "changed on the branch since this write began; nothing was committed: run it again"
-                    raise WriteConflict(reason, repository=self._name, ref=branch, path=target)
+                    raise WriteConflict(reason, repository=self._name, ref=spec.branch, path=target)
                 if target in added_to:
                     grafts[target], taken = self._trees.merge(None, before, grafts[target], target)
                     if taken:
                         reason = f"append cannot replace files, and {len(taken)} exist already: choose other names"
-                        raise WriteRefused(reason, repository=self._name, ref=branch, path=min(taken))
+                        raise WriteRefused(reason, repository=self._name, ref=spec.branch, path=min(taken))
             root = self._commits.root(head)
             try:
                 after = self._trees.graft(root, grafts)
             except FileInTheWayError as error:
                 reason = "there is a file where this write needs a folder: choose another prefix"
-                raise WriteRefused(reason, repository=self._name, ref=branch, path=min(grafts)) from error
+                raise WriteRefused(reason, repository=self._name, ref=spec.branch, path=min(grafts)) from error
             if after == root:
                 return None
             replaces = [target for target in began if target not in added_to]
-            return self._commits.make(after, [head], message, write.metadata, replaces)
+            return self._commits.make(after, [head], step, replaces)
 
         return successor
 
@@ -479,9 +502,9 @@ class EmbeddedLake:
             if isinstance(audit, Audit):
                 self._refuse_unaudited(audit, head, root, theirs, f"{source} into {into}")
             text = trailers.clean_message(message) or f"Merge {source} into {into}"
-            return self._commits.make(root, [head, theirs], text, with_audit)
+            return self._commits.make(root, [head, theirs], CommitStep(message=text, metadata=with_audit))
 
-        with_audit = recorded(into, metadata, audit, self._name)
+        with_audit = recorded(into, self._is_protected(into), metadata, audit, self._name)
         with self._translated(into):
             return describe(self._refs.advance(into, successor))
 
@@ -516,7 +539,7 @@ class EmbeddedLake:
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""
-        names.refuse_main(branch, self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
 
         def successor(head: GitCommit) -> GitCommit | None:
             undone = self._refs.resolve(commit)
@@ -533,7 +556,7 @@ class EmbeddedLake:
                 if pointer and self._objects.fault(pointer):
                     raise self._gone(pointer, str(before.id), path)
             text = trailers.clean_message(message) or f"Revert {str(undone.id)[:12]}"
-            return self._commits.make(root, [head], text, metadata or {}, replaced)
+            return self._commits.make(root, [head], CommitStep(message=text, metadata=metadata or {}), replaced)
 
         with self._translated(branch):
             return describe(self._refs.advance(branch, successor))
@@ -550,6 +573,18 @@ class EmbeddedLake:
                         yield f"{file.path}: {fault}"
         except DataCorrupted as error:
             yield str(error)
+
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Hash one object again; see :meth:`Lake.check`."""
+        try:
+            with self._translated(commit, item.path):
+                (file,) = self._content.files(self._refs.resolve(commit), item.path)
+                fault = self._fault(file) or ""
+                if fault and file.pointer is not None and not self._objects.exists(file.pointer):
+                    return Checked(False, f"cannot be read: {fault}")
+                return Checked(file.pointer is not None, fault)
+        except LakeError as error:
+            return Checked(False, error.reason)
 
     def _fault(self, file: File) -> str | None:
         pointer = file.pointer
@@ -614,7 +649,14 @@ class EmbeddedLake:
             No commit has ever had data in one of the ``prefixes``. Nothing was removed.
         """
         with self._translated():
-            expiry = Expiry(self._git, self._objects, self._commits, self._refs, self._collector, self._expired)
+            expiry = Expiry(
+                repository=self._git,
+                objects=self._objects,
+                commits=self._commits,
+                refs=self._refs,
+                collector=self._collector,
+                record=self._expired,
+            )
             folders = [names.check_path(prefix, self._name) for prefix in prefixes]
             if yes:
                 self._snapshots.clean()
@@ -632,8 +674,20 @@ class EmbeddedLake:
             f"{len(stale)} unused snapshot(s) or folder(s), {sum(size for _, size in stale):,} bytes" if stale else ""
         )
 
+    def unprotected(self) -> tuple[str, ...]:
+        """Return an empty tuple: Git on local disk has no rules of its own."""
+        return ()
+
+    def protect_again(self) -> None:
+        """Do nothing: Git on local disk has no rules of its own."""
+
     def drop_changes(self, branch: str) -> None:
         """Do nothing: a branch has no uncommitted changes here."""
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> Copied:
+        """Bring a copy of this lake up to date; see :meth:`Lake.backup`. The copy is a lake in ``target``, too."""
+        with self._translated():
+            return back_up(self._home, target, link=link, check=check, replace=replace)
 
     def close(self) -> None:
         """Release the snapshots that :meth:`path` returned."""
