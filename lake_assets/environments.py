@@ -59,6 +59,7 @@ def lake_resource() -> LakeResource:
         repository=lakefs.repository,
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
+        commit_metadata=lakefs.commit_metadata,
         dagster_url=url,
         branch=branch,
     )
@@ -106,6 +107,7 @@ def open_lake(*, any_format: bool = False) -> Lake:
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
         any_format=any_format,
+        commit_metadata=lakefs.commit_metadata,
     )
 
 

@@ -47,6 +47,10 @@ class CodeLocation(Protocol):
         """Open the lake, if ``any_format`` also one of another format."""
         ...
 
+    def embedded_lake_home(self) -> Path | None:
+        """Return the folder of the lake. None if it is on a server."""
+        ...
+
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         """Open the NoSQL store. None if there is none."""
         ...
@@ -80,6 +84,9 @@ class _Own:
 
     def open_lake(self, any_format: bool) -> Lake:
         return environments.open_lake(any_format=True) if any_format else environments.open_lake()
+
+    def embedded_lake_home(self) -> Path | None:
+        return None if environments.has_server() else environments.lake_home()
 
     def find_nosql(self, read_only: bool) -> NoSQLStore:
         return environments.open_nosql(read_only=read_only)
@@ -123,6 +130,12 @@ class _Module:
     def branch(self) -> str:
         with _initialized(self._lake()) as lake:
             return lake.branch
+
+    def embedded_lake_home(self) -> Path | None:
+        from lake_assets.resources.lake import EmbeddedLake
+
+        with _initialized(self._lake()) as lake:
+            return Path(lake.home) if isinstance(lake, EmbeddedLake) else None
 
     def _lake(self) -> LakeResource:
         from lake_assets.resources.lake import LakeResource
@@ -200,6 +213,11 @@ def is_own() -> bool:
 def open_lake(*, any_format: bool = False) -> Lake:
     """Open the lake of the selected code location, if ``any_format`` also one of another format."""
     return _chosen.open_lake(any_format)
+
+
+def embedded_lake_home() -> Path | None:
+    """Return the folder of the selected code location's lake. None if it is on a server."""
+    return _chosen.embedded_lake_home()
 
 
 def find_nosql(*, read_only: bool = False) -> NoSQLStore | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from lake_assets.cli.terminal import output_error
 from lake_assets.text.masking import mask
 from lake_assets.text.printable import printable
 
@@ -28,7 +29,8 @@ def as_one_line(command: Callable[..., None]) -> Callable[..., None]:
             raise
         except Exception as error:
             # Errors of the stores explain themselves. For other errors describe() adds the type.
-            print(printable(f"lake-assets: {describe(error)}"), file=sys.stderr)
+            reason = (output_error() if isinstance(error, OSError) else None) or describe(error)
+            print(printable(f"lake-assets: {reason}"), file=sys.stderr)
             raise typer.Exit(1) from error
 
     return wrapper

@@ -89,6 +89,22 @@ class LakeObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What reading a stored file back has shown.
+
+    Parameters
+    ----------
+    hashed
+        Whether its bytes were hashed and compared with the recorded checksum. Otherwise only their number was.
+    fault
+        What is wrong with it. Empty if nothing.
+    """
+
+    hashed: bool
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Diff:
     """Paths that differ between two refs.
 
@@ -664,6 +680,18 @@ class Lake(Protocol):
         """
         ...
 
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Read one stored file whole, and compare it with what is recorded. Several threads may do that at once.
+
+        Parameters
+        ----------
+        commit
+            Id of the commit.
+        item
+            The file, as :meth:`list` yields it.
+        """
+        ...
+
     def leftovers(self) -> str:
         """Describe in one line what finished or killed processes left behind. Empty if there is nothing."""
         ...
@@ -674,6 +702,17 @@ class Lake(Protocol):
 
     def clean(self) -> None:
         """Remove the folders of :meth:`caches` that no running process uses. Committed data stay."""
+        ...
+
+    def unprotected(self) -> tuple[str, ...]:
+        """Return the protected branches that other programs can change, because the store's own rule was removed.
+
+        Always empty in the embedded lake.
+        """
+        ...
+
+    def protect_again(self) -> None:
+        """Restore the store's own rules for the branches of :meth:`unprotected`."""
         ...
 
     def drop_changes(self, branch: str) -> None:

@@ -173,15 +173,20 @@ class LakeFS(LakeResource):
     storage_namespace
         Where a new repository keeps its objects, such as ``s3://bucket/lake``.
     deadline
-        Seconds after which a failing call is not tried again.
+        Seconds that a call may take, with all its tries.
+    commit_metadata
+        Metadata that every commit carries besides its own, such as what a hook of the repository requires.
     """
 
-    endpoint: str = Field(description="Address of the lakeFS server")
+    endpoint: str = Field(description="Address of the lakeFS server", repr=False)
     access_key_id: str = Field(description="lakeFS access key", repr=False)
     secret_access_key: str = Field(description="lakeFS secret key", repr=False)
     repository: str = Field(default="lake", description="Repository id")
     storage_namespace: str = Field(default="", description="Where a new repository keeps its objects")
-    deadline: float = Field(default=60.0, description="Seconds after which a failing call is not tried again")
+    deadline: float = Field(default=60.0, description="Seconds that a call may take, with all its tries")
+    commit_metadata: dict[str, str] = Field(
+        default={}, description="Metadata that every commit carries besides its own"
+    )
 
     def spark_conf(self) -> dict[str, str]:
         """Return the S3A settings for the server's gateway, with this resource's credentials."""
@@ -198,9 +203,10 @@ class LakeFS(LakeResource):
             self.access_key_id,
             self.secret_access_key,
             self.repository,
-            self.storage_namespace,
-            self.deadline,
+            storage_namespace=self.storage_namespace,
+            deadline=self.deadline,
             any_format=any_format,
+            commit_metadata=self.commit_metadata,
         )
 
     def restore(self, source: Path, *, link: bool = True, replace: bool = False) -> Copied:

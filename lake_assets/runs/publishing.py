@@ -144,7 +144,7 @@ def publish(
         return Publication(commit, merged=False, into=into)
     before = commit.parents[0] if len(commit.parents) > 1 else commit.id
     merged = before != commit.id and CommitMetadata.parse(commit.metadata).run_id == run.run_id
-    for observation in published_observations(lake, instance, run, graph, commit, audit.paths, into):
+    for observation in published_observations(lake, instance, run, graph, commit=commit, audit=audit, into=into):
         (report or instance.report_runless_asset_event)(observation)
     return Publication(commit, merged, len(audit.paths) if merged else 0, into)
 
@@ -201,8 +201,8 @@ def refuse_uncommitted(lake: Lake, branch: str) -> None:
     if paths:
         more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
         raise PublicationRefused(
-            f"The branch {branch!r} has uncommitted changes: {', '.join(paths[:5])}{more}. Drop them with lakeFS, or "
-            "write the data in a run."
+            f"The branch {branch!r} has uncommitted changes: {', '.join(paths[:5])}{more}. "
+            f"`lake-assets doctor --mend --branch {branch}` drops them; what is to stay, write in a run."
         )
 
 

@@ -78,7 +78,8 @@ def branches_left(
                 if instance.get_run_by_id(found[1]) is None:
                     yield _unknown_branch(name, head, now - limit, unknown)
                 else:
-                    yield _run_branch(name, found[1], head, instance, now - limit, found[1] in needed)
+                    needs = found[1] in needed
+                    yield _run_branch(name, found[1], head, instance, before=now - limit, needed=needs)
             elif name.startswith((ROLLBACK, DELETION)):
                 yield _branch_by_hand(name, lake.head(name), instance, now - limit)
             elif own is not None:
@@ -94,7 +95,7 @@ def _unknown_branch(name: str, head: Commit, before: datetime, remove: bool) -> 
 
 
 def _run_branch(
-    name: str, run_id: str, head: Commit, instance: DagsterInstance, before: datetime, needed: bool
+    name: str, run_id: str, head: Commit, instance: DagsterInstance, *, before: datetime, needed: bool
 ) -> Branch:
     record = instance.get_run_record_by_id(run_id)
     if record is None:

@@ -6,12 +6,9 @@ this Dagster cannot know is no problem: its runs may have been deleted, its stor
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from datetime import datetime
-from functools import cached_property, partial
-from typing import BinaryIO
+from functools import cached_property
 
 from dagster import DagsterInstance
 
@@ -19,6 +16,7 @@ from lake_assets.lake.audit import read_record
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import LakeError
 from lake_assets.lake.names import beside
+from lake_assets.lake.scrub import Scrub
 from lake_assets.layout.asset_folders import folders_of_name, name_of
 from lake_assets.layout.manifest import MANIFEST, Manifest, read_manifest
 from lake_assets.runs.branch import CLOCK_SLACK
@@ -26,8 +24,6 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import RUNLESS, EventLog, Materialized
 from lake_assets.runs.lacking import Problem, lacking
 from lake_assets.runs.provenance import Maker, makers, place_of, places_of, trace_makers
-
-_BLOCK = 1 << 20
 
 
 class Verification:
@@ -41,9 +37,12 @@ class Verification:
         The Dagster instance.
     ref
         A branch, tag or commit id. Later changes of a branch do not count.
+    scrub
+        How the files are read back, and afterwards what was read. All of them by default.
     """
 
-    def __init__(self, lake: Lake, instance: DagsterInstance, ref: str) -> None:
+    def __init__(self, lake: Lake, instance: DagsterInstance, ref: str, scrub: Scrub | None = None) -> None:
+        self.scrub = scrub or Scrub()
         self._lake = lake
         self.commit = lake.head(ref)
         self.objects = list(lake.list(self.commit.id))
@@ -55,7 +54,7 @@ class Verification:
 
     @property
     def size(self) -> int:
-        """The number of bytes that :meth:`problems` reads."""
+        """The number of bytes of all files."""
         return sum(item.size for item in self.objects)
 
     def problems(self, advance: Callable[[int], None]) -> Iterator[Problem]:
@@ -64,7 +63,7 @@ class Verification:
         Parameters
         ----------
         advance
-            Called with the size of each file that was read.
+            Called with the size of each file.
         """
         made = trace_makers(self._lake, self.commit.id, self.places)
         files: dict[str, list[LakeObject]] = {}
@@ -83,11 +82,8 @@ class Verification:
             yield from _compare_with_manifest(place, manifest, files[place])
             for reason in self._compare_with_log(place, manifest, made.get(place)):
                 yield Problem(place, reason)
-        for item in self.objects:
-            reason = self._damage(item)
-            if reason:
-                yield Problem(item.path, reason)
-            advance(item.size)
+        for path, reason in self.scrub.faults(self._lake, self.commit.id, self.objects, advance):
+            yield Problem(path, reason)
 
     def _unaudited_commits(self) -> Iterator[Problem]:
         """Yield the commits of a protected branch without an audit record, which were merged with other tools."""
@@ -188,38 +184,6 @@ class Verification:
                 return None
             made = CommitMetadata.parse(origin.metadata)
         return made.data_version
-
-    def _damage(self, item: LakeObject) -> str | None:
-        """Return what is wrong with a file's bytes."""
-        algorithm, _, recorded = item.checksum.partition(":")
-        # Some checksums are not a hash of the bytes, such as the ETag of a multipart upload. They cannot be checked.
-        digest = hashlib.new(algorithm) if algorithm in hashlib.algorithms_available else None
-        size = 0
-        try:
-            with self._open(item) as stream:
-                for block in iter(partial(stream.read, _BLOCK), b""):
-                    size += len(block)
-                    if digest is not None:
-                        digest.update(block)
-        except (LakeError, OSError) as error:
-            return f"cannot be read: {error}"
-        if size != item.size:
-            return f"{size} bytes, but {item.size} are recorded"
-        if digest is not None and digest.hexdigest() != recorded:
-            return f"its bytes have {algorithm} {digest.hexdigest()}, but {recorded} is recorded"
-        return None
-
-    def _open(self, item: LakeObject) -> BinaryIO:
-        from pyarrow.fs import FileSystem
-
-        if item.physical_address.startswith("file://"):
-            # Open the stored file itself, so that no snapshot of the whole commit is needed.
-            filesystem, path = FileSystem.from_uri(item.physical_address)
-            # If the file does not exist, the lake says below why: it is lost, or it has expired.
-            with suppress(FileNotFoundError):
-                return filesystem.open_input_stream(path)
-        snapshot = self._lake.path(self.commit.id, item.path)
-        return snapshot.filesystem.open_input_stream(snapshot.root)
 
 
 def _compare_with_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]) -> Iterator[Problem]:

@@ -53,7 +53,14 @@ def test_what_runs_published_has_no_problem(command: Command, answer: Answer, pu
     assert answer("verify")["places"] == 4
     result = command("verify")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.endswith(": 4 place(s), 8 file(s), no problem(s)\n")
+    assert ": 4 place(s), 8 file(s), no problem(s); 8 file(s) hashed, " in result.stderr
+    assert answer("verify")["hashed"] == 8
+
+
+def test_a_sample_says_which_files_it_read(command: Command, answer: Answer, published: SmallGraph) -> None:
+    found = answer("verify", "--sample", "25", "--rate", "100")
+    assert (found["hashed"], found["skipped"], found["unhashed"]) == (2, 6, [])
+    assert "2 file(s) hashed, 6 not in the sample" in command("verify", "--sample", "25").stderr
 
 
 def test_a_damaged_file_is_named(command: Command, published: SmallGraph) -> None:

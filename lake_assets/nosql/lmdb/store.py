@@ -239,7 +239,7 @@ class LMDBStore:
                 raise TableExists(f"store {self.folder}: table {table!r} exists already")
             if record is not None and mode == "ignore":
                 return None
-            schema = fit(table, record, incoming, key, mode, allow_overwrite_schema)
+            schema = fit(table, record, incoming, key=key, mode=mode, allow_overwrite_schema=allow_overwrite_schema)
             for name in newest_by:
                 check_comparable(table, schema, name)
             return schema
@@ -256,7 +256,7 @@ class LMDBStore:
                     if check(record) != schema:
                         return None
                     handle = self._environment.create(transaction, _database(table))
-                    target = TableWrite(transaction, handle, table, schema, key, newest_by)
+                    target = TableWrite(transaction, handle, table=table, schema=schema, key=key, newest_by=newest_by)
                     kept_on = None if mode == "overwrite" else record
                     deleted = target.empty() if kept_on is None else 0
                     deleted += target.delete(key for block in merge(folder, gone) for key, _ in block)
@@ -284,7 +284,7 @@ class LMDBStore:
             record, handle = self._open_in(transaction, table)
             schema = record.arrow_schema
             encoded = {encode_key(key, schema, record.key) for key in keys}
-            target = TableWrite(transaction, handle, table, schema, record.key, ())
+            target = TableWrite(transaction, handle, table=table, schema=schema, key=record.key)
             return target.delete(sorted(encoded - {b""}))
 
         return self._environment.write(apply)
