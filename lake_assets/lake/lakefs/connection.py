@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection
 
 _BOUND = threading.local()
 _UNBOUND = 60.0
-"""Seconds for each answer outside of :func:`until`."""
+"""Seconds for one call that has no bound."""
 
 
 @contextmanager
