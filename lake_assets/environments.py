@@ -240,7 +240,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
-        "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
+        "nosql_io_manager": NoSQLIOManager(nosql=nosql, lake=lake, spark=spark),
     }
     return domains.resources(shared)
 

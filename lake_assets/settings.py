@@ -182,7 +182,7 @@ def _explain(variable: Variable, error: Any) -> str:
 
 def _without_credentials(address: str) -> str:
     """Refuse an address with a user part or query. It is shown, in links and in Dagster's UI."""
-    if "@" in address or unclear_user_part(address) or mask(address) != address:
+    if unclear_user_part(address) or ("://" in address and mask(address) != address):
         raise ValueError("an address without user, password and query, which would be shown")
     return address
 
@@ -377,6 +377,11 @@ class SourceSettings(Settings):
         "",
         validation_alias="S3_ENDPOINT_URL",
         description="Endpoint of an S3-compatible source; empty for AWS.",
+    )
+    links_outside: bool = Field(
+        False,
+        validation_alias="SOURCE_LINKS_OUTSIDE",
+        description="Whether links in a folder of source files may lead out of it: true or false.",
     )
 
 

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lake_assets import domains, environments
-from lake_assets.cli.code_location import find_nosql, is_own, load_graph, open_lake
+from lake_assets.cli.code_location import embedded_lake_home, find_nosql, is_own, load_graph, open_lake
 from lake_assets.cli.dagster_instance import dagster_home
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.cli.output import Json, amount, cell, emit_all, progress
@@ -54,6 +56,12 @@ def doctor(
         bool, typer.Option("--mend", help="Mend main: its protection, uncommitted changes (lakeFS).")
     ] = False,
     branch: Annotated[str, typer.Option(metavar="NAME", help="With --mend: drop the changes of this branch.")] = MAIN,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Hash the whole lake, and restore what is damaged from other copies.")
+    ] = False,
+    backup: Annotated[
+        Path | None, typer.Option("--from", metavar="BACKUP", help="With --repair: a backup to restore from, too.")
+    ] = None,
     sample: Sample = 100,
     rate: Rate = None,
     json: Json = False,
@@ -63,10 +71,13 @@ def doctor(
     Checks versions, Java, lake, store and settings, and prints one line for each: ok, or the remedy. The exit code is
     1 if anything is not ok.
     """
+    if backup is not None and not repair:
+        raise typer.BadParameter("--from goes with --repair")
     checks: list[Check] = []
 
     def found() -> Iterator[Check]:
-        for check in _checks(Scrub(sample, rate) if verify else None, branch if mend else ""):
+        checked = _checks(Scrub(sample, rate) if verify else None, branch if mend else "")
+        for check in chain(_repaired(backup) if repair else (), checked):
             checks.append(check)
             yield check
 
@@ -164,6 +175,27 @@ def _disk() -> str:
 def _try_to_write(folder: str) -> None:
     with tempfile.TemporaryFile(dir=folder):
         pass
+
+
+def _repaired(backup: Path | None) -> Iterator[Check]:
+    """Repair the lake, and yield a check for each damage."""
+    name = "lake repair"
+    try:
+        home = embedded_lake_home()
+        if home is None:
+            raise CommandError(
+                "only an embedded lake is repaired here: restore the lakeFS server's store from a backup"
+            )
+        from lake_assets.lake.embedded.repairs import repair
+
+        found = False
+        for finding in repair(home, backup):
+            found = True
+            yield Check(name, bool(finding.mended), str(finding))
+        if not found:
+            yield Check(name, True, "nothing is damaged")
+    except Exception as error:  # noqa: BLE001 - as in _check
+        yield Check(name, False, describe(error))
 
 
 def _lake(verify: Scrub | None, mend: str) -> Iterator[Check]:

@@ -1,11 +1,16 @@
-"""Compares the files of a ref with what commits, Dagster's event log, manifests and checksums record."""
+"""Compares the files of a ref with what commits, Dagster's event log, manifests and checksums record.
+
+It looks both ways: what ``main`` holds must be in the event log, and ``main`` must hold what the event log says. What
+this Dagster cannot know is no problem: its runs may have been deleted, its storage lost, or another Dagster made them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance
 
 from lake_assets.lake.audit import read_record
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
@@ -14,27 +19,11 @@ from lake_assets.lake.names import beside
 from lake_assets.lake.scrub import Scrub
 from lake_assets.layout.asset_folders import folders_of_name, name_of
 from lake_assets.layout.manifest import MANIFEST, Manifest, read_manifest
-from lake_assets.resources.working_branch import target_of
-from lake_assets.runs.branch import find_head, materialized
+from lake_assets.runs.branch import CLOCK_SLACK
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import RUNLESS, EventLog, Materialized
+from lake_assets.runs.lacking import Problem, lacking
 from lake_assets.runs.provenance import Maker, makers, place_of, places_of, trace_makers
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that differs from what was recorded.
-
-    Parameters
-    ----------
-    path
-        Path of the file or place.
-    reason
-        What is wrong with it.
-    """
-
-    path: str
-    reason: str
 
 
 class Verification:
@@ -58,6 +47,7 @@ class Verification:
         self.commit = lake.head(ref)
         self.objects = list(lake.list(self.commit.id))
         self.places = places_of(self.objects)
+        self.unknown: list[Problem] = []
         self._log = EventLog(instance)
         self._instance = instance
         self._protected = lake.protected_branches()
@@ -68,7 +58,7 @@ class Verification:
         return sum(item.size for item in self.objects)
 
     def problems(self, advance: Callable[[int], None]) -> Iterator[Problem]:
-        """Yield the problems that are found.
+        """Yield the problems that are found. What this Dagster does not know is added to :attr:`unknown`.
 
         Parameters
         ----------
@@ -121,23 +111,8 @@ class Verification:
         return None
 
     def _lost_materializations(self) -> Iterator[Problem]:
-        """Yield what successful runs materialized and neither a protected branch nor their own holds."""
-        published = {commit.id for branch in self._protected for commit in self._lake.log(branch)}
-        for run in self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.SUCCESS])):
-            target = target_of(self._instance, run)
-            if target not in self._protected:
-                continue  # A person deleted the working branch, with what was published there.
-            made = materialized(self._lake, self._instance, run.run_id)
-            missing = made.keys() - published
-            if not missing:
-                continue
-            head = find_head(self._lake, run.run_id)
-            for commit in self._lake.unreached([head.id], missing) if head is not None else sorted(missing):
-                yield Problem(
-                    made[commit],
-                    f"run {run.run_id} succeeded and materialized it as commit {commit}, which {target} does not "
-                    "reach: its branch was deleted or reset; materialize it again",
-                )
+        """Yield what Dagster says was materialized or published, and the branch that it was for lacks."""
+        return lacking(self._lake, self._instance, self._protected)
 
     def _unlisted_files(self, files: Sequence[LakeObject]) -> Iterator[Problem]:
         """Yield the files that lie at an asset's prefix but in no manifest. The commits name the assets."""
@@ -168,7 +143,10 @@ class Verification:
         event = self._log.event_of(maker, made.place)
         run = f"run {metadata.run_id}" if metadata.run_id else "a rollback"
         if event is None:
-            yield f"commit {maker.id} says that {run} made it, but Dagster's event log has no such materialization"
+            if self._is_unknown(maker, metadata.run_id):
+                self.unknown.append(Problem(place, f"commit {maker.id} was made by {run}, unknown to this Dagster"))
+            else:
+                yield f"commit {maker.id} says that {run} made it, but Dagster's event log has no such materialization"
             return
         yield from _differences(maker, event, manifest)
         expected = self._data_version(maker, made.place)
@@ -180,7 +158,22 @@ class Verification:
         reported = next(iter(self._log.events_of_run(RUNLESS, place)), None)
         current = self._lake.fingerprint(self.commit.id, place)
         if reported is None or reported.commit is None or self._lake.fingerprint(reported.commit, place) != current:
-            yield f"commit {maker.id}, which no run made, is not reported in Dagster's event log"
+            if self._is_unknown(maker, None):
+                self.unknown.append(Problem(place, f"commit {maker.id}, which no run made, is older than this Dagster"))
+            else:
+                yield f"commit {maker.id}, which no run made, is not reported in Dagster's event log"
+
+    def _is_unknown(self, maker: Commit, run_id: str | None) -> bool:
+        """Return whether Dagster does not know a run, or is younger than what no run made."""
+        if run_id is not None:
+            return self._instance.get_run_by_id(run_id) is None
+        return self._first_run is None or maker.committed_at < self._first_run
+
+    @cached_property
+    def _first_run(self) -> datetime | None:
+        """When the oldest run that Dagster knows was created."""
+        oldest = self._instance.get_run_records(limit=1, ascending=True)
+        return oldest[0].create_timestamp - CLOCK_SLACK if oldest else None
 
     def _data_version(self, maker: Commit, place: str) -> str | None:
         """Return the data version from the commit that made a place. For a rollback, follow what it restored."""

@@ -115,9 +115,9 @@ class Api:
         self,
         method: str,
         path: str,
+        *,
         query: Query | None = None,
         body: Any = None,
-        *,
         ref: str = "",
         folder: str = "",
         recover: Callable[[], Any] | None = None,
@@ -196,6 +196,43 @@ class Api:
             if answer is not None:
                 return answer
 
+    def change_setting(self, path: str, change: Callable[[Any], Any]) -> None:
+        """Change a setting of the repository, which the server replaces as a whole. No change of others is lost.
+
+        Parameters
+        ----------
+        path
+            The setting, relative to the repository.
+        change
+            Returns the new value from the current one, or the same value to leave it. It may be called several times.
+
+        Raises
+        ------
+        LakeError
+            The server refuses it. After the deadline it is :class:`LakeUnavailable`.
+        """
+        end = time.monotonic() + self._deadline
+        while True:
+            try:
+                answer = self._send("GET", self._root + path, None, None, end - time.monotonic(), whole=True)
+                value = json.loads(answer.data)
+                if (new := change(value)) == value:
+                    return
+                match = answer.headers.get("ETag", "")
+                self._send("PUT", self._root + path, None, new, end - time.monotonic(), whole=True, match=match)
+            except (HTTPError, OSError) as error:
+                failure: Exception = error
+            except StatusError as error:
+                if error.status not in _TRANSIENT | {412}:
+                    raise self._translated(error, "", "") from error
+                failure = error
+            else:
+                return
+            if time.monotonic() > end:
+                reason = f"lakeFS does not change {path} ({failure}); gave up after {self._deadline:g} s"
+                raise LakeUnavailable(reason, repository=self.name) from failure
+            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311
+
     def create_repository(self, storage_namespace: str) -> None:
         """Create the repository, or wait for another process that is creating it.
 
@@ -245,7 +282,8 @@ class Api:
         """
         seen = 0
         while True:
-            page = self.call("GET", path, {"amount": str(PAGE), **query, "after": after}, ref=ref, folder=folder)
+            asked = {"amount": str(PAGE), **query, "after": after}
+            page = self.call("GET", path, query=asked, ref=ref, folder=folder)
             yield from page["results"]
             seen += len(page["results"])
             if not page["pagination"]["has_more"] or (most is not None and seen >= most):
@@ -296,12 +334,16 @@ class Api:
             kind, remedy = RepositoryNotFound, _NO_REPOSITORY
         return kind(f"{remedy} ({error})", repository=self.name, ref=ref, path=folder)
 
-    def _send(self, method: str, path: str, query: Query | None, body: Any, timeout: float, *, whole: bool) -> Any:
+    def _send(
+        self, method: str, path: str, query: Query | None, body: Any, timeout: float, *, whole: bool, match: str = ""
+    ) -> Any:
         with self._counting:
             self.calls[_operation(method, path)] += 1
         headers = {"Authorization": self._authorization, "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+        if match:
+            headers["If-Match"] = match
         pairs = [
             (name, value)
             for name, values in (query or {}).items()

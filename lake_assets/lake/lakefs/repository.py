@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lake_assets.lake import names
@@ -108,9 +109,9 @@ class LakeFSLake:
         access_key: str,
         secret_key: str,
         repository: str,
+        *,
         storage_namespace: str = "",
         deadline: float = 60.0,
-        *,
         any_format: bool = False,
         commit_metadata: Mapping[str, str] | None = None,
     ) -> None:
@@ -208,7 +209,18 @@ class LakeFSLake:
     def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
         """Yield the first-parent history of a ref; see :meth:`Lake.first_parents`."""
         self._check_ref(ref)
-        yield from self._server.log(ref, None, self._check_path(prefix or ""), first_parent=True)
+        folder = self._check_path(prefix or "")
+        # The server's log of a prefix leaves out merges, by which nearly all of `main` is made.
+        for commit in self._server.log(ref, None, None, first_parent=True):
+            if not folder or self._changed(commit, folder):
+                yield commit
+
+    def _changed(self, commit: Commit, folder: str) -> bool:
+        """Tell whether a commit's content at a folder or file differs from that of its first parent."""
+        if not commit.parents:
+            return next(self._objects(commit.id, folder, 1), None) is not None
+        differing = self._server.diff(commit.parents[0], commit.id, folder)
+        return any(names.is_within(item["path"], folder) for item in differing)
 
     def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
         """Return the commits that no ref reaches; see :meth:`Lake.unreached`."""
@@ -677,6 +689,20 @@ class LakeFSLake:
 
     def clean(self) -> None:
         """Do nothing: nothing is cached locally."""
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Return an empty tuple: the lake is on a server."""
+        return ()
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> NoReturn:
+        """Raise :class:`NotSupported`: a lakeFS server is backed up with its database and its object store."""
+        del target, link, check, replace
+        reason = (
+            "lakeFS holds the data: back up its database and its object store, the database first; the commits of "
+            "branches and tags are recorded here"
+        )
+        raise NotSupported(reason, repository=self._name)
 
     def garbage(self, grace: timedelta) -> NoReturn:
         """Raise :class:`NotSupported`: lakeFS has its own garbage collection job."""

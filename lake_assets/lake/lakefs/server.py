@@ -62,9 +62,6 @@ _RULES = "/settings/branch_protection"
 _PROTECTED = "branch_"
 """Beginning of the key of a working branch in the repository's metadata. Two processes may add keys at once."""
 
-_ROUNDS = 30
-"""How often a change of the branch protection is repeated because another process changed it."""
-
 RECENT = 1000
 """Number of commits searched for a key: more than can be made on a branch while a call is retried."""
 
@@ -221,21 +218,21 @@ class Server:
         self.set_rule(branch, wanted=False)
 
     def set_rule(self, branch: str, *, wanted: bool) -> None:
-        """Add or remove the server's rule for a branch. The server replaces all rules at once, so look again."""
-        for _ in range(_ROUNDS):
-            rules = self._api.call("GET", _RULES)
-            others = [rule for rule in rules if rule["pattern"] != branch]
-            if (len(others) < len(rules)) == wanted:
-                return
-            self._api.call("PUT", _RULES, body=[*others, *[{"pattern": branch}] * wanted])
-        raise LakeUnavailable("other programs keep changing the branch protection: try again", repository=self.name)
+        """Add or remove the server's rule for a branch."""
+
+        def changed(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            if wanted and any(rule["pattern"] == branch for rule in rules):
+                return rules
+            return [*(rule for rule in rules if rule["pattern"] != branch), *[{"pattern": branch}] * wanted]
+
+        self._api.change_setting(_RULES, changed)
 
     # Refs
 
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref."""
         query = {"amount": "1", "limit": "true"}
-        page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)
+        page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query=query, ref=ref)
         return self.learn(page["results"][0])
 
     def commit_at(self, name: str) -> Commit:
@@ -329,7 +326,7 @@ class Server:
             query["first_parent"] = "true"
         if limit is not None and limit <= PAGE:
             query |= {"amount": str(limit), "limit": "true"}
-            found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)["results"])
+            found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query=query, ref=ref)["results"])
         else:
             found = self._api.pages(f"/refs/{_quoted(ref)}/commits", query, ref=ref)
         yield from map(self.learn, islice((item for item in found if item["parents"]), limit))
@@ -447,7 +444,7 @@ class Server:
         path = f"/refs/{_quoted(ref)}/objects/ls"
         if limit is not None:
             query = {"prefix": prefix, "amount": str(limit), "after": after}
-            yield from self._api.call("GET", path, query, ref=ref, folder=prefix)["results"]
+            yield from self._api.call("GET", path, query=query, ref=ref, folder=prefix)["results"]
             return
         yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix, after=after)
 
@@ -486,7 +483,9 @@ class Server:
     def object(self, ref: str, path: str) -> dict[str, Any] | None:
         """Return the object at exactly this path, or None."""
         try:
-            return self._api.call("GET", f"/refs/{_quoted(ref)}/objects/stat", {"path": path}, ref=ref, folder=path)
+            return self._api.call(
+                "GET", f"/refs/{_quoted(ref)}/objects/stat", query={"path": path}, ref=ref, folder=path
+            )
         except RefNotFound:
             return None
 
@@ -522,7 +521,7 @@ class Server:
 
     def content(self, ref: str, path: str) -> bytes:
         """Return the bytes of a small object."""
-        return self._api.call("GET", f"/refs/{_quoted(ref)}/objects", {"path": path}, ref=ref, folder=path)
+        return self._api.call("GET", f"/refs/{_quoted(ref)}/objects", query={"path": path}, ref=ref, folder=path)
 
     def blocks(self, ref: str, path: str) -> Iterator[bytes]:
         """Yield the bytes of an object block by block."""
@@ -531,7 +530,7 @@ class Server:
     def upload(self, branch: str, path: str, content: bytes) -> None:
         """Write a small object."""
         where = f"/branches/{_quoted(branch)}/objects"
-        self._api.call("POST", where, {"path": path}, content, ref=branch, folder=path)
+        self._api.call("POST", where, query={"path": path}, body=content, ref=branch, folder=path)
 
     def delete(self, branch: str, paths: Sequence[str]) -> None:
         """Delete objects, a thousand with each call.
