@@ -42,6 +42,7 @@ def describe(error: Exception) -> str:
 
 
 def _describe(error: Exception) -> str:
+    from lake_assets.backup.folder import BackupError
     from lake_assets.kafka import KafkaFailure
     from lake_assets.lake.errors import LakeError
     from lake_assets.nosql.contract import NoSQLError
@@ -53,7 +54,7 @@ def _describe(error: Exception) -> str:
         return describe_trace(str(error))
     text = " ".join((getattr(error, "description", None) or str(error)).split())
     known = isinstance(
-        error, (CommandError, EngineError, KafkaFailure, LakeError, NoSQLError, SettingError)
+        error, (BackupError, CommandError, EngineError, KafkaFailure, LakeError, NoSQLError, SettingError)
     ) or _is_dagsters(error)
     return text if known and text else f"{type(error).__name__}: {text}".removesuffix(": ")
 
