@@ -29,6 +29,7 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.lake_commits import commits_since, events_of
 from lake_assets.runs.lock import is_alive
+from lake_assets.runs.own_runs import is_own_run
 from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs, unpublished_observations
 from lake_assets.runs.publishing import LAYER, publish
 from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Sink, requests_for, sinks_of
@@ -65,7 +66,8 @@ def publish_runs() -> SensorDefinition:
         name="publish_runs",
         run_status=DagsterRunStatus.SUCCESS,
         default_status=DefaultSensorStatus.RUNNING,
-        monitor_all_code_locations=False,
+        # Dagster's own filter passes over runs of `dagster job execute`; see is_own_run.
+        monitor_all_code_locations=True,
         description=(
             "Publishes successful runs that did not select a `*_published` asset, if every blocking check of what "
             "they materialized has passed. Other branches wait for `lake-assets publish RUN`."
@@ -73,14 +75,16 @@ def publish_runs() -> SensorDefinition:
     )
     def evaluate(context: RunStatusSensorContext, lake: LakeResource) -> None:
         run = context.dagster_run
+        repository = context.repository_def
+        assert repository is not None
+        if not is_own_run(repository, context.instance, run):
+            return
         if find_head(lake.lake, run.run_id) is None:
             # Nothing else will publish this run, so lost data must be reported here.
             refuse_lost(lake.lake, context.instance, run)
             # No SkipReason: it would end the tick, and each run of a backfill would delay the next by 30 s.
             context.log.debug("Run %s has no branch: published already, or nothing to publish", run.run_id)
             return
-        repository = context.repository_def
-        assert repository is not None
         try:
             result = publish(lake.lake, context.instance, run, repository.asset_graph)
         except PublicationRefused as refusal:

@@ -61,7 +61,7 @@ def delete(
             typer.confirm(f"Delete {asset} from {branch}?", abort=True)
             reason = reason.strip() or typer.prompt("Why")
         graph = load_graph()
-        merge = take_off(lake, instance, graph, plan, by.strip() or getpass.getuser(), reason)
+        merge = take_off(lake, instance, graph, plan, by=by.strip() or getpass.getuser(), reason=reason)
         events = deletion_events(lake, EventLog(instance), graph, merge)
         for event in events:
             instance.report_runless_asset_event(event)

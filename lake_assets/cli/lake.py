@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from itertools import chain, islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from lake_assets.cli.places import parse_place, path_of
 from lake_assets.lake.audit import read_record, summarize
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import PathNotFound
+
+if TYPE_CHECKING:
+    from lake_assets.cli.row_diff import Comparison
 
 SHORT = 12
 """Characters of a commit id or checksum in a table. JSON has the full value."""
@@ -151,7 +154,10 @@ def diff(
         raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no further PREFIX")
     with closing(open_lake()) as lake:
         if rows:
-            _diff_rows(lake, left, right, path_of(lake, rows, left, right), key.split(","), limit or None, json)
+            from lake_assets.cli.row_diff import Comparison
+
+            asked = Comparison(left=left, right=right, prefix=path_of(lake, rows, left, right), key=key.split(","))
+            _diff_rows(lake, asked, limit or None, json)
             return
         found = lake.diff(left, right, path_of(lake, prefix, left, right) if prefix else "")
     if json:
@@ -161,17 +167,17 @@ def diff(
     show({"change": change, "path": path} for change, paths in sides for path in paths)
 
 
-def _diff_rows(lake: Lake, left: str, right: str, prefix: str, key: list[str], limit: int | None, json: bool) -> None:
+def _diff_rows(lake: Lake, asked: Comparison, limit: int | None, json: bool) -> None:
     from lake_assets.cli.row_diff import row_diff
 
-    with row_diff(lake, left, right, prefix, key) as found:
+    with row_diff(lake, asked) as found:
         if json:
             emit_stream({**found.counts}, "rows", map(asdict, found.rows(limit)))
             return
         shown = (
             {"change": row.change, **row.key, "columns": _changes(row.before, row.after)} for row in found.rows(limit)
         )
-        show(shown, ("change", *key, "columns"))
+        show(shown, ("change", *asked.key, "columns"))
         note(", ".join(f"{count} {change}" for change, count in found.counts.items()))
 
 

@@ -146,9 +146,7 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(
-                        write.filesystem, root, part.rows, part.version, part.beside, part.columns, target.windows
-                    )
+                    write_manifest(write.filesystem, root, part.manifest(target.windows))
                 rows = {key: part.rows for key, part in stored.items()}
                 write.metadata |= CommitMetadata(
                     rows=sum(rows.values()),
@@ -160,7 +158,7 @@ class LakeIOManager(ConfigurableIOManager):
         except _EqualContentError:
             # Files with the same rows may differ in bytes. The existing files stay, and no sink has to be updated.
             context.log.info("%s holds these rows already: no commit", target.prefix)
-        self._record(context, lake, branch, commit, target, stored)
+        self._record(context, lake, branch=branch, commit=commit, target=target, stored=stored)
 
     def _branch(self, context: OutputContext) -> str:
         """Return the branch that the run writes to."""
@@ -219,6 +217,7 @@ class LakeIOManager(ConfigurableIOManager):
         self,
         context: OutputContext,
         lake: Lake,
+        *,
         branch: str,
         commit: str,
         target: Target,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,23 @@ class NoSQLResource(Sinks):
         ----------
         read_only
             Whether the caller only reads. A missing store is created all the same.
+        """
+
+    @abstractmethod
+    def restore(self, source: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
+        """Copy the tables of a backup beside the store, and return what puts them in its place and names them.
+
+        Parameters
+        ----------
+        source
+            Folder of the backup's tables.
+        replace
+            Replace tables that are there. They are kept beside.
+
+        Raises
+        ------
+        NoSQLError
+            There are other tables already, or the backup cannot be read.
         """
 
     @abstractmethod
@@ -86,6 +104,12 @@ class LMDBNoSQL(NoSQLResource):
 
         folder = Path(self.folder)
         return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
+
+    def restore(self, source: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
+        """Restore the folder from a backup; see :meth:`NoSQLResource.restore`."""
+        from lake_assets.nosql.lmdb.restoring import restore_tables
+
+        return restore_tables(source, Path(self.folder).absolute(), replace=replace)
 
     def describe(self) -> str:
         """Return the folder as a URI."""

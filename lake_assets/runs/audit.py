@@ -136,28 +136,23 @@ class _Decision:
         self._refuse_unknown_checks()
         places = AssetPlaces(self.graph)
         found = {path: places.find(path) for path in paths}
-        entries: list[Entry] = []
-        refusals: list[_Refusal] = []
         asset_places = sorted({place for place in found.values() if place is not None}, key=lambda place: place.path)
         unowned = [path for path, place in found.items() if place is None]
         passed = self._passed(asset_places)
-        for place in asset_places:
-            checks = passed[place]
-            self._decide_place(name_of(place.asset), place.partition, place.path, checks, entries, refusals)
-        for path in unowned:
-            self._decide_place("", None, path, {NO_ASSET: None}, entries, refusals)
-        return entries, refusals
+        decided = [
+            self._decide_place(name_of(place.asset), place.partition, place.path, passed[place])
+            for place in asset_places
+        ]
+        decided += [self._decide_place("", None, path, {NO_ASSET: None}) for path in unowned]
+        return (
+            [entry for entry in decided if isinstance(entry, Entry)],
+            [refusal for refusal in decided if isinstance(refusal, _Refusal)],
+        )
 
     def _decide_place(
-        self,
-        asset: str,
-        partition: str | None,
-        place: str,
-        checks: Mapping[str, bool | None],
-        entries: list[Entry],
-        refusals: list[_Refusal],
-    ) -> None:
-        """Add an entry for a place, or a refusal.
+        self, asset: str, partition: str | None, place: str, checks: Mapping[str, bool | None]
+    ) -> Entry | _Refusal:
+        """Return the entry of a place, or a refusal.
 
         ``checks`` has for each check: False if it passed, True if it warned, None if it did neither.
         """
@@ -169,12 +164,10 @@ class _Decision:
             back_to = self._restored_from(place)
             if back_to is None:
                 failed = {name: self._found.get((name, place), "") for name in missing if name not in overridden}
-                refusals.append(_Refusal(place, failed))
-                return
-            entries.append(Entry(asset, partition, place, passed, warned, back_to=back_to))
-            return
+                return _Refusal(place, failed)
+            return Entry(asset, partition, place, passed, warned, back_to=back_to)
         back_to = self.back_to.id if self.back_to is not None and self._is_as_at(self.back_to.id, place) else ""
-        entries.append(Entry(asset, partition, place, passed, warned, overridden, back_to))
+        return Entry(asset, partition, place, passed, warned, overridden, back_to)
 
     def _refuse_unknown_checks(self) -> None:
         known = {NO_ASSET, *(key.to_user_string() for key in self._blocking), *(key.name for key in self._blocking)}

@@ -73,7 +73,7 @@ def plan_deletion(lake: Lake, place: str, branch: str = MAIN) -> Deletion:
     return Deletion(head, place, tuple(paths), branch)
 
 
-def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Deletion, by: str, reason: str) -> Commit:
+def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Deletion, *, by: str, reason: str) -> Commit:
     """Remove the planned files on a branch of their own, merge it, and return the merge.
 
     Earlier commits keep the files. Afterwards, report :func:`deletion_events` to Dagster.

@@ -122,7 +122,7 @@ def merge_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit) ->
     changed = list(_changed(lake, log, graph, merge))
     publications = changed_publications(lake, graph, merge, changed)
     return changed + [
-        _event(lake, merge, key, partition, None, version, None) for key, partition, version in publications
+        _event(lake, merge, asset=key, partition=partition, version=version) for key, partition, version in publications
     ]
 
 
@@ -136,17 +136,19 @@ def _changed(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit) -> Ite
         with suppress(PathNotFound, OSError, ValueError, KeyError):
             manifest = read_manifest(lake.path(merge.id, place.path))
             version, rows = manifest.data_version, manifest.rows
-        yield _event(lake, merge, place.asset, place.partition, place.path, version, rows)
+        partition = place.partition
+        yield _event(lake, merge, asset=place.asset, partition=partition, version=version, path=place.path, rows=rows)
 
 
 def _event(
     lake: Lake,
     merge: Commit,
+    *,
     asset: AssetKey,
     partition: str | None,
-    path: str | None,
     version: str,
-    rows: int | None,
+    path: str | None = None,
+    rows: int | None = None,
 ) -> AssetMaterialization:
     into = CommitMetadata.parse(merge.metadata).branch or MAIN
     return AssetMaterialization(

@@ -260,10 +260,13 @@ def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
         tags = {DATA_VERSION: ABSENT}
         if place.path in origins:
             tags = _version_tags(lake, log, origins[place.path], place.path, target)
-        events.append(_event(lake, merge, place.asset, place.partition, holder.id, place.path, tags))
+        restored = _Restored(
+            asset=place.asset, partition=place.partition, commit=holder.id, place=place.path, tags=tags
+        )
+        events.append(_event(lake, merge, restored))
     publications = changed_publications(lake, graph, merge, events)
     return events + [
-        _event(lake, merge, key, partition, merge.id, None, {DATA_VERSION: version})
+        _event(lake, merge, _Restored(asset=key, partition=partition, commit=merge.id, tags={DATA_VERSION: version}))
         for key, partition, version in publications
     ]
 
@@ -332,27 +335,33 @@ def changed_publications(
             yield key, partition, published_version(lake, merge.id, prefixes)
 
 
-def _event(
-    lake: Lake,
-    merge: Commit,
-    asset: AssetKey,
-    partition: str | None,
-    commit: str,
-    place: str | None,
-    tags: Mapping[str, str],
-) -> AssetMaterialization:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Restored:
+    """What a rollback changed at one partition: the commit that holds it now, and the versions for Dagster.
+
+    A publishing asset has no ``place``.
+    """
+
+    asset: AssetKey
+    partition: str | None
+    commit: str
+    place: str | None = None
+    tags: Mapping[str, str]
+
+
+def _event(lake: Lake, merge: Commit, restored: _Restored) -> AssetMaterialization:
     made = CommitMetadata.parse(merge.metadata)
     to, reason = made.rollback_to or "", made.reason or ""
-    rows = None if place is None else _rows(lake, merge.id, place) or 0
+    rows = None if restored.place is None else _rows(lake, merge.id, restored.place) or 0
     return AssetMaterialization(
-        asset,
+        restored.asset,
         description=as_markdown(f"Rolled back to {to}: {reason}"),
         metadata={
-            **place_metadata(lake, made.branch or MAIN, commit, place, rows),
+            **place_metadata(lake, made.branch or MAIN, restored.commit, restored.place, rows),
             ROLLBACK_TO: to,
             ROLLBACK_REASON: reason,
             ROLLBACK_MERGE: merge.id,
         },
-        partition=partition,
-        tags=tags,
+        partition=restored.partition,
+        tags=restored.tags,
     )

@@ -338,7 +338,7 @@ class World:
         """Delete as `lake-assets delete` does."""
         try:
             plan = plan_deletion(self.lake, place, branch)
-            merge = delete(self.lake, self.instance, self.graph(), plan, "ann", "she knows why")
+            merge = delete(self.lake, self.instance, self.graph(), plan, by="ann", reason="she knows why")
         except REFUSALS as error:
             return Outcome(refusal=str(error))
         for event in deletion_events(self.lake, EventLog(self.instance), self.graph(), merge):

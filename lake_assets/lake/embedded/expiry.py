@@ -71,6 +71,7 @@ class Expiry:
 
     def __init__(
         self,
+        *,
         repository: pygit2.Repository,
         objects: Objects,
         commits: Commits,
