@@ -218,6 +218,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     from lake_assets.io_managers.parquet import ParquetIOManager
     from lake_assets.io_managers.raw_file import RawFileIOManager
     from lake_assets.io_managers.stream import StreamIOManager
+    from lake_assets.resources.compute import ComputeResource
     from lake_assets.resources.lake import SnapshotResource
 
     lake = lake_resource()
@@ -229,6 +230,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
         "nosql": nosql,
         "kafka": kafka_resource(),
         "spark": spark,
+        "compute": ComputeResource(),
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from lake_assets import sources
-from lake_assets.defs.users.generator import generate
+from lake_assets.compute.row_groups import row_groups_of
+from lake_assets.defs.users.batches import GeneratedBatch, as_users
 from lake_assets.defs.users.naming import BATCH_FILES, SUFFIX
-from lake_assets.defs.users.schema import COLUMNS, arrow_schema, spark_schema
+from lake_assets.defs.users.schema import COLUMNS
 from lake_assets.sources import RetryLimits, Source, SourceError
 from lake_assets.sources.opening import is_local, local_path
-from lake_assets.spark.session import AS_NAMED
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
+    from lake_assets.compute.parts import Task
     from lake_assets.sources.s3 import S3Client
 
 GENERATED = "generated"
@@ -41,15 +39,15 @@ class UsersSource(Protocol):
         """Return the URL of a batch, for metadata."""
         ...
 
-    def read(self, spark: SparkSession, batch: str) -> DataFrame:
-        """Return a batch. Its schema is checked, but its rows need not be read yet.
+    def read(self, batch: str, folder: Path) -> Sequence[Task]:
+        """Return the tasks that make the rows of a batch. Its schema is checked, but no row is read yet.
 
         Parameters
         ----------
-        spark
-            The Spark session.
         batch
             Key of the batch.
+        folder
+            A folder that exists until the tasks are done, for a file that must be fetched.
 
         Raises
         ------
@@ -118,9 +116,9 @@ class GeneratedUsers:
         """Return a name that contains everything the batch depends on."""
         return f"{GENERATED}:{quote(batch)}"
 
-    def read(self, spark: SparkSession, batch: str) -> DataFrame:
-        """Generate the batch."""
-        return spark.createDataFrame(generate(batch), spark_schema())
+    def read(self, batch: str, folder: Path) -> Sequence[Task]:
+        """Return the task that generates the batch."""
+        return [GeneratedBatch(batch)]
 
     def batches(self) -> None:
         """Return None, since there are infinitely many batches."""
@@ -136,8 +134,6 @@ class GeneratedUsers:
 
 class FetchedUsers:
     """Files over http(s) or in S3, by default ``BASE/userdata1.parquet`` for batch ``userdata1``.
-
-    A file is fetched and read into the driver's memory, so that Spark's workers need no access to the source.
 
     Parameters
     ----------
@@ -156,20 +152,14 @@ class FetchedUsers:
         """Return the file's address, without credentials."""
         return self._source.url(batch)
 
-    def read(self, spark: SparkSession, batch: str) -> DataFrame:
-        """Fetch the batch's file, and return its rows."""
-        import pyarrow.parquet as pq
-
+    def read(self, batch: str, folder: Path) -> Sequence[Task]:
+        """Fetch the batch's file, and return the tasks that read it."""
         _check_name(batch)
-        with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
-            try:
-                fetched = self._source.fetch(batch, Path(folder))
-            except SourceError as error:
-                raise UsersSourceError(str(error)) from error
-            _check_schema(fetched.path, fetched.url)
-            # By default INT96 is read as nanoseconds, which end in 2262.
-            table = pq.ParquetFile(fetched.path, coerce_int96_timestamp_unit="us").read()
-        return spark.createDataFrame(table.select(arrow_schema().names).cast(arrow_schema()), spark_schema())
+        try:
+            fetched = self._source.fetch(batch, folder)
+        except SourceError as error:
+            raise UsersSourceError(str(error)) from error
+        return _tasks(fetched.path, fetched.url)
 
     def batches(self) -> Iterator[tuple[str, str]] | None:
         """Yield the batches of the source. None for http(s), which has no listing."""
@@ -191,7 +181,7 @@ class FetchedUsers:
 class FolderOfUsers:
     """A folder whose file ``userdata1.parquet`` is the batch ``userdata1``.
 
-    Spark reads the files directly, so they can have any size. Its workers must see the folder.
+    The files are read where they are, so they can have any size. Spark's workers must see the folder.
     """
 
     def __init__(self, folder: str) -> None:
@@ -205,11 +195,10 @@ class FolderOfUsers:
         """Return a ``file://`` URL."""
         return f"file://{quote(os.fsencode(self._path(batch)))}"
 
-    def read(self, spark: SparkSession, batch: str) -> DataFrame:
-        """Open the batch's file."""
+    def read(self, batch: str, folder: Path) -> Sequence[Task]:
+        """Return the tasks that read the batch's file."""
         path = self._path(batch)
-        _check_schema(path, str(path))
-        return spark.read.options(**AS_NAMED).schema(spark_schema()).parquet(f"file://{path}")
+        return _tasks(path, str(path))
 
     def batches(self) -> Iterator[tuple[str, str]]:
         """Yield the batches of the folder. A version consists of the file's size, modification time and inode."""
@@ -233,17 +222,24 @@ class FolderOfUsers:
         return ""
 
     def passed_over(self) -> Sequence[str]:
-        """Describe the Parquet files that Spark would ignore."""
+        """Describe the Parquet files that engines would ignore."""
         hidden = sorted(path.name for path in self._folder.glob(f"[._]*{SUFFIX}"))
-        return [f"{self._folder}/{name!r} is not a batch: Spark ignores such names; rename it" for name in hidden]
+        return [f"{self._folder}/{name!r} is not a batch: engines ignore such names; rename it" for name in hidden]
 
     def _path(self, batch: str) -> Path:
         _check_name(batch)
         return self._folder / f"{batch}{SUFFIX}"
 
 
+def _tasks(path: Path, name: str) -> Sequence[Task]:
+    from pyarrow.fs import LocalFileSystem
+
+    _check_schema(path, name)
+    return row_groups_of(LocalFileSystem(), str(path), [column.name for column in COLUMNS], as_users)
+
+
 def _check_name(batch: str) -> None:
-    # Spark silently ignores files whose names begin with these characters.
+    # Engines silently ignore files whose names begin with these characters.
     if not batch or "/" in batch or batch.startswith((".", "_")):
         raise UsersSourceError(
             f"batch {batch!r} is not a valid file name: it must not be empty, contain '/', or begin with '.' or '_'"
