@@ -224,13 +224,14 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     lake = lake_resource()
     nosql = nosql_resource()
     spark = spark or spark_resource(lake)
+    settings = LakeSettings.read()
     shared = {
         "lake": lake,
         "snapshot": SnapshotResource(),
         "nosql": nosql,
         "kafka": kafka_resource(),
         "spark": spark,
-        "compute": ComputeResource(),
+        "compute": ComputeResource(engine=settings.engine, local_bytes=settings.local_bytes, spark=spark),
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
