@@ -13,7 +13,7 @@ from lake_assets.compute.spark import SparkExecutor
 from lake_assets.defs.stocks import parsing
 from lake_assets.lake.contract import MAIN
 from lake_assets.layout.manifest import read_manifest
-from lake_assets.resources.compute import ComputeResource
+from lake_assets.resources.compute import ComputeResource, Engine
 from lake_assets.resources.spark import SparkResource
 from lake_assets_tests.defs.users.files import add
 from lake_assets_tests.graph_fixtures import Graph
@@ -78,7 +78,7 @@ def test_sparks_workers_and_this_process_make_the_same_content_and_nothing_besid
     ],
 )
 def test_the_executor_is_chosen_by_settings_cluster_and_size(
-    engine: str, master: str, size: int, expected: type, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, master: str, size: int, expected: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SparkResource, "session", None)
     compute = ComputeResource(engine=engine, local_bytes=100, spark=SparkResource(master=master))
