@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
 
 
 class Ordered(Protocol):
@@ -21,7 +24,19 @@ Key = TypeVar("Key", bound=Ordered)
 
 
 class SourceError(Exception):
-    """The source is not configured correctly, or refused the request. The message never contains credentials."""
+    """The source is not configured correctly, or refused the request. The message never contains credentials.
+
+    Parameters
+    ----------
+    reason
+        The message. Secrets in it are masked, and control characters escaped.
+    status
+        The HTTP status, if the source answered with one.
+    """
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(printable(mask(reason)))
+        self.status = status
 
 
 class SourceFileMissing(SourceError):
@@ -37,10 +52,12 @@ class SourceUnavailable(SourceError):
         The message.
     retry_after
         Seconds to wait, if the source asked for it.
+    status
+        The HTTP status, if the source answered with one.
     """
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, retry_after: float | None = None, status: int | None = None) -> None:
+        super().__init__(reason, status)
         self.retry_after = retry_after
 
 
@@ -172,6 +189,12 @@ class Source(Protocol[Key]):
         """
         ...
 
-    def files(self) -> Iterator[tuple[Key, SourceFile]] | None:
-        """List the source's files, sorted by key. None if the source cannot be listed (http)."""
+    def files(self, passed_over: Callable[[str], object] = str) -> Iterator[tuple[Key, SourceFile]] | None:
+        """List the source's files, sorted by key. None if the source cannot be listed (http).
+
+        Parameters
+        ----------
+        passed_over
+            Called for each file or folder that cannot be read: with its name, the reason and the remedy.
+        """
         ...

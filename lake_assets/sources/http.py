@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, Literal
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from typing import Generic, Literal, NamedTuple, cast
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import httpx
 
@@ -26,6 +26,7 @@ from lake_assets.sources.retries import Deadline, RetryLimits
 from lake_assets.sources.saving import save_stream
 from lake_assets.sources.status import error_for, http_date
 from lake_assets.sources.template import Naming, Template
+from lake_assets.text.masking import mask, mask_query
 
 
 class HttpSource(Generic[Key]):
@@ -54,7 +55,7 @@ class HttpSource(Generic[Key]):
         if "{" not in parts.path + parts.query and "}" not in parts.path + parts.query:
             parts = parts._replace(path=Template(parts.path, naming).text)  # a base: the layout goes before the query
         self._template = Template(urlunsplit(parts), naming, _quoted)
-        self._shown = Template(urlunsplit(parts._replace(query=_masked(parts.query))), naming, _quoted)
+        self._shown = Template(urlunsplit(parts._replace(query=mask_query(parts.query))), naming, _quoted)
         self._limits = limits
 
     def url(self, key: Key) -> str:
@@ -70,112 +71,134 @@ class HttpSource(Generic[Key]):
         return self._limits.keep_trying(lambda deadline: self._download(key, into, deadline))
 
     def head(self, key: Key) -> SourceFile | None:
-        """Return the file's headers, or None if there is no such file."""
+        """Return what the server says of a file, or None if there is no such file.
+
+        Where the server does not allow HEAD, its answer to a GET of one byte is taken.
+        """
         try:
             return self._limits.keep_trying(lambda deadline: self._headers(key, deadline))
         except SourceFileMissing:
             return None
 
-    def files(self) -> None:
+    def files(self, passed_over: Callable[[str], object] = str) -> None:
         """Return None, since http has no listing. Use :meth:`head` with the expected keys."""
 
     def _download(self, key: Key, into: Path, deadline: Deadline) -> FetchedFile:
         url = self.url(key)
-        with self._ask("GET", key, deadline) as response:
-            if response.status_code != 200:
-                raise error_for(response.status_code, url, response.headers.get("retry-after"))
-            encoding = response.headers.get("content-encoding", "identity")
-            if encoding != "identity":
+        with self._client(deadline) as client:
+            received = deadline.watch(self._ask(client, "GET", key), url)
+            answer = cast(_Answer, next(received))
+            if answer.status != 200:
+                raise answer.error(url)
+            encoding = answer.headers.get("content-encoding", "identity")
+            if encoding.strip().lower() not in ("identity", ""):
                 raise SourceError(f"{url}: sent as {encoding}, although the plain file was requested")
-            length = _length(response)
             return save_stream(
-                deadline.watch(_chunks(response, url, length)),
+                cast(Iterator[bytes], received),
                 into,
                 self._template.file_name(unquote(urlsplit(url).path), key),
                 url=url,
-                etag=response.headers.get("etag"),
-                expected=length,
+                etag=answer.headers.get("etag"),
+                expected=answer.length,
             )
 
     def _headers(self, key: Key, deadline: Deadline) -> SourceFile:
         url = self.url(key)
-        with self._ask("HEAD", key, deadline) as response:
-            if response.status_code != 200:
-                raise error_for(response.status_code, url, response.headers.get("retry-after"))
-            modified = http_date(response.headers.get("last-modified"))
-            return SourceFile(url, _length(response), response.headers.get("etag"), modified)
+        with self._client(deadline) as client:
+            answer = cast(_Answer, next(deadline.watch(self._ask(client, "HEAD", key), url)))
+            size = answer.length
+            if answer.status in _HEAD_NOT_ALLOWED:
+                answer = cast(_Answer, next(deadline.watch(self._ask(client, "GET", key, _ONE_BYTE), url)))
+                size = answer.whole_length
+            # No range of an empty file can be satisfied.
+            if answer.status not in (200, 206) and not (answer.status == 416 and size == 0):
+                raise answer.error(url)
+            modified = http_date(answer.headers.get("last-modified"))
+            return SourceFile(url, size, answer.headers.get("etag"), modified)
 
-    @contextmanager
-    def _ask(self, method: Literal["GET", "HEAD"], key: Key, deadline: Deadline) -> Generator[httpx.Response]:
-        """Send one request, and translate errors of the transport."""
+    def _client(self, deadline: Deadline) -> httpx.Client:
+        """Return a client. Its end closes its connection, for which another thread may still wait."""
         left = max(deadline.left, 0.001)
-        timeout = httpx.Timeout(min(self._limits.read_timeout, left), connect=min(self._limits.connect_timeout, left))
+        return httpx.Client(
+            auth=self._auth,
+            timeout=httpx.Timeout(
+                min(self._limits.read_timeout, left), connect=min(self._limits.connect_timeout, left)
+            ),
+            follow_redirects=True,
+            verify=self._tls,
+            # The uncompressed bytes, whose length and checksum are known.
+            headers={"accept-encoding": "identity"},
+        )
+
+    def _ask(
+        self, client: httpx.Client, method: Literal["GET", "HEAD"], key: Key, headers: Mapping[str, str] | None = None
+    ) -> Iterator[_Answer | bytes]:
+        """Send one request; yield the answer's status and headers, then its body. Translate errors of the transport."""
+        url = self.url(key)
         try:
-            with (
-                httpx.Client(
-                    auth=self._auth,
-                    timeout=timeout,
-                    follow_redirects=True,
-                    verify=self._tls,
-                    # The uncompressed bytes, whose length and checksum are known.
-                    headers={"accept-encoding": "identity"},
-                ) as client,
-                client.stream(method, self._template.at(key)) as response,
-            ):
-                yield response
+            with client.stream(method, self._template.at(key), headers=headers) as response:
+                answer = _Answer(response.status_code, response.headers)
+                yield answer
+                try:
+                    yield from response.iter_raw()
+                except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+                    raise TruncatedDownload(url, answer.length, response.num_bytes_downloaded) from error
         except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
-            raise SourceError(f"{self.url(key)}: the request failed ({type(error).__name__})") from error
+            # Their messages may contain parts of the address.
+            raise SourceError(f"{url}: the request failed ({type(error).__name__})") from None
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
-            raise SourceUnavailable(f"{self.url(key)}: no answer ({reason})") from error
+            raise SourceUnavailable(f"{url}: no answer ({reason})") from error
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return httpx.create_ssl_context()
 
 
+_HEAD_NOT_ALLOWED = (405, 501)
+_ONE_BYTE = {"range": "bytes=0-0"}
+
+
+class _Answer(NamedTuple):
+    """Status and headers of an answer."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def error(self, url: str) -> SourceError:
+        """Return the error that the status stands for."""
+        return error_for(self.status, url, self.headers.get("retry-after"))
+
+    @property
+    def length(self) -> int | None:
+        """Length of the body, if it is announced."""
+        return _number(self.headers.get("content-length", ""))
+
+    @property
+    def whole_length(self) -> int | None:
+        """Length of the whole file, of which the body may be a part."""
+        if self.status == 200:
+            return self.length
+        return _number(self.headers.get("content-range", "").rpartition("/")[2])
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,19}", text) else None
+
+
 def _quoted(text: str) -> str:
     return quote(text, safe="")
 
 
-def _chunks(response: httpx.Response, url: str, length: int | None) -> Iterator[bytes]:
-    try:
-        yield from response.iter_raw()
-    except (httpx.RemoteProtocolError, httpx.ReadError) as error:
-        raise TruncatedDownload(url, length, response.num_bytes_downloaded) from error
-
-
-def _length(response: httpx.Response) -> int | None:
-    text = response.headers.get("content-length", "")
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
-def _masked(query: str) -> str:
-    """Mask the values of a query, except those with a placeholder. A parameter without a value may be a token, too."""
-    return "&".join(
-        parameter
-        if "{" in parameter or not parameter
-        else f"{parameter.partition('=')[0]}=***"
-        if "=" in parameter
-        else "***"
-        for parameter in query.split("&")
-    )
-
-
-class _NoQueries(logging.Filter):
-    """Masks queries, which may contain a token, in the URLs that httpx logs at level INFO."""
+class _NoSecrets(logging.Filter):
+    """Masks the URLs that httpx logs at level INFO."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
             record.args = tuple(
-                _without_query(argument) if isinstance(argument, httpx.URL) else argument for argument in record.args
+                mask(str(argument)) if isinstance(argument, httpx.URL) else argument for argument in record.args
             )
         return True
 
 
-def _without_query(url: httpx.URL) -> str:
-    parts: SplitResult = urlsplit(str(url))
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=_masked(parts.query)))
-
-
-logging.getLogger("httpx").addFilter(_NoQueries())
+logging.getLogger("httpx").addFilter(_NoSecrets())

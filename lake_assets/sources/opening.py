@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from lake_assets.sources.contract import Key, Source, SourceError
 from lake_assets.sources.retries import RetryLimits
 from lake_assets.sources.template import Naming
+from lake_assets.text.masking import unclear_user_part
 
 if TYPE_CHECKING:
     from lake_assets.sources.s3 import S3Client
@@ -23,6 +24,7 @@ def open_source(
     *,
     s3: Callable[[], S3Client] | None = None,
     limits: RetryLimits | None = None,
+    links_outside: bool = False,
 ) -> Source[Key]:
     """Return the source of a specification. Nothing is read or connected yet.
 
@@ -37,6 +39,8 @@ def open_source(
         Makes the S3 client at first use. The default is dagster-aws's S3 resource with the AWS credential chain.
     limits
         Limits of tries and times. None for the defaults.
+    links_outside
+        Whether links in a folder may lead out of it.
 
     Raises
     ------
@@ -45,13 +49,12 @@ def open_source(
     """
     spec = spec.strip()
     limits = limits or RetryLimits()
-    if not spec.isprintable():
-        raise SourceError(f"{naming.source}: it contains control characters")
+    refuse_unclear(spec, naming.source)
     match _scheme(spec):
         case "" | "file":
             from lake_assets.sources.local import LocalSource
 
-            return LocalSource(local_path(spec, naming.source), naming, limits)
+            return LocalSource(local_path(spec, naming.source), naming, limits, links_outside)
         case "http" | "https":
             from lake_assets.sources.http import HttpSource
 
@@ -64,6 +67,27 @@ def open_source(
             raise SourceError(
                 f"{naming.source}: {other}:// is not supported; give a folder, file://, http://, https:// or s3://"
             )
+
+
+def refuse_unclear(spec: str, source: str) -> None:
+    """Refuse a specification that might be shown with a part of a password, or that controls a terminal.
+
+    Parameters
+    ----------
+    spec
+        The specification.
+    source
+        Name of the source in messages.
+
+    Raises
+    ------
+    SourceError
+        It contains control characters, or a user part that is not quoted. The message does not contain it.
+    """
+    if not spec.isprintable():
+        raise SourceError(f"{source}: it contains control characters")
+    if problem := unclear_user_part(spec):
+        raise SourceError(f"{source}: {problem}")
 
 
 def is_local(spec: str) -> bool:

@@ -1,11 +1,14 @@
-"""Retries and timeouts of operations on a source."""
+"""Retries of operations on a source, and their deadline."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from queue import Empty, Queue
+from threading import Thread
+from typing import NamedTuple, NoReturn, TypeVar, cast
 
 from tenacity import (
     RetryCallState,
@@ -21,6 +24,15 @@ from lake_assets.sources.contract import SourceUnavailable, TruncatedDownload
 
 Result = TypeVar("Result")
 
+_AHEAD = 4
+"""How many chunks are received before the first of them is taken."""
+
+
+class _Received(NamedTuple):
+    chunk: object = None
+    error: BaseException | None = None
+    ended: bool = False
+
 
 class Deadline:
     """The time at which an operation must be finished."""
@@ -34,23 +46,75 @@ class Deadline:
         """Seconds left. Negative after the deadline."""
         return self._end - time.monotonic()
 
-    def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield chunks until the deadline, so that a slow source cannot block for ever.
+    def watch(self, received: Iterable[Result], name: str) -> Iterator[Result]:
+        """Yield what another thread receives, until the deadline.
+
+        Time limits of a client begin anew with each byte, or with each address of a host. This one does not, whatever
+        the client waits for. At the deadline the thread is left alone: close its connection, and it ends.
 
         Parameters
         ----------
-        chunks
-            The chunks.
+        received
+            What is received. It is read in the other thread alone.
+        name
+            Name of the source, for the error.
 
         Raises
         ------
         SourceUnavailable
             The deadline has passed.
         """
-        for chunk in chunks:
-            if self.left < 0:
-                raise SourceUnavailable(f"the source is too slow: not done in {self.seconds:g} s")
-            yield chunk
+        answers: Queue[_Received] = Queue(_AHEAD)
+        ended = False
+
+        def receive() -> None:
+            try:
+                for chunk in received:
+                    answers.put(_Received(chunk))
+                    if ended:
+                        return
+                answers.put(_Received(ended=True))
+            except BaseException as error:  # noqa: BLE001 -- it is raised where the answer is waited for
+                answers.put(_Received(error=error))
+
+        # A daemon, so that a source that never answers does not keep the process from its end.
+        Thread(target=receive, name=f"receive {name}", daemon=True).start()
+        try:
+            while True:
+                try:
+                    answer = answers.get(timeout=max(self.left, 0))
+                except Empty:
+                    answer = None
+                if answer is None or self.left < 0:
+                    raise SourceUnavailable(f"{name}: too slow: not done in {self.seconds:g} s")
+                if answer.error is not None:
+                    raise answer.error
+                if answer.ended:
+                    return
+                yield cast(Result, answer.chunk)
+        finally:
+            ended = True
+            # So that the other thread does not wait for room.
+            with suppress(Empty):
+                while True:
+                    answers.get_nowait()
+
+    def run(self, operation: Callable[[], Result], name: str) -> Result:
+        """Return the result of an operation that another thread runs, as in :meth:`watch`.
+
+        Parameters
+        ----------
+        operation
+            The operation.
+        name
+            Name of the source, for the error.
+
+        Raises
+        ------
+        SourceUnavailable
+            The deadline has passed.
+        """
+        return next(self.watch((call() for call in (operation,)), name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, cast
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -85,11 +85,11 @@ class S3Source(Generic[Key]):
     def head(self, key: Key) -> SourceFile | None:
         """Return the object's size and ETag, or None if there is no such object."""
         try:
-            return self._limits.keep_trying(lambda _: self._head(key))
+            return self._limits.keep_trying(lambda deadline: self._head(key, deadline))
         except SourceFileMissing:
             return None
 
-    def files(self) -> Iterator[tuple[Key, SourceFile]]:
+    def files(self, passed_over: Callable[[str], object] = str) -> Iterator[tuple[Key, SourceFile]]:
         """List the prefix, 1,000 keys in a request. Keys that do not match the template are skipped."""
         found = self._limits.keep_trying(lambda deadline: self._list(deadline))
         return iter(sorted(found, key=lambda item: item[0]))
@@ -105,40 +105,50 @@ class S3Source(Generic[Key]):
 
     def _download(self, key: Key, into: Path, deadline: Deadline) -> FetchedFile:
         url = self.url(key)
-        with _errors_of(url):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._template.at(key))
-        size = int(answer["ContentLength"])
-        with closing(answer["Body"]) as body:
-            return save_stream(
-                deadline.watch(_chunks(body, url, size)),
-                into,
-                self._template.file_name(url, key),
-                url=url,
-                etag=answer.get("ETag"),
-                expected=size,
-            )
+        received = deadline.watch(self._receive(key), url)
+        answer = cast("dict[str, Any]", next(received))
+        return save_stream(
+            cast(Iterator[bytes], received),
+            into,
+            self._template.file_name(url, key),
+            url=url,
+            etag=answer.get("ETag"),
+            expected=answer.get("ContentLength"),
+        )
 
-    def _head(self, key: Key) -> SourceFile:
+    def _receive(self, key: Key) -> Iterator[dict[str, Any] | bytes]:
+        """Yield the answer to a request of an object, then its bytes."""
         url = self.url(key)
         with _errors_of(url):
-            answer = self._client.head_object(Bucket=self._bucket, Key=self._template.at(key))
-        return SourceFile(url, answer["ContentLength"], answer.get("ETag"), answer.get("LastModified"))
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._template.at(key))
+        with closing(answer["Body"]) as body:
+            yield answer
+            yield from _chunks(body, url, answer.get("ContentLength"))
+
+    def _head(self, key: Key, deadline: Deadline) -> SourceFile:
+        url = self.url(key)
+
+        def ask() -> dict[str, Any]:
+            with _errors_of(url):
+                return self._client.head_object(Bucket=self._bucket, Key=self._template.at(key))
+
+        answer = deadline.run(ask, url)
+        return SourceFile(url, answer.get("ContentLength"), answer.get("ETag"), answer.get("LastModified"))
 
     def _list(self, deadline: Deadline) -> list[tuple[Key, SourceFile]]:
         found: list[tuple[Key, SourceFile]] = []
-        with _errors_of(self.describe()):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._template.prefix
-            )
-            for page in pages:
-                if deadline.left < 0:
-                    raise SourceUnavailable(f"{self.describe()}: not listed in {deadline.seconds:g} s")
-                for item in page.get("Contents", ()):
-                    key = self._template.parse(item["Key"])
-                    if key is not None:
-                        url = self._url(item["Key"])
-                        found.append((key, SourceFile(url, item["Size"], item["ETag"], item["LastModified"])))
+        for page in deadline.watch(self._pages(), self.describe()):
+            for item in page.get("Contents", ()):
+                key = self._template.parse(item["Key"])
+                if key is not None:
+                    url = self._url(item["Key"])
+                    found.append((key, SourceFile(url, item["Size"], item["ETag"], item["LastModified"])))
         return found
+
+    def _pages(self) -> Iterator[dict[str, Any]]:
+        with _errors_of(self.describe()):
+            paginator = self._client.get_paginator("list_objects_v2")
+            yield from paginator.paginate(Bucket=self._bucket, Prefix=self._template.prefix)
 
 
 def default_client() -> S3Client:
@@ -151,7 +161,7 @@ def default_client() -> S3Client:
     return client
 
 
-def _chunks(body: Any, url: str, size: int) -> Iterator[bytes]:
+def _chunks(body: Any, url: str, size: int | None) -> Iterator[bytes]:
     got = 0
     try:
         for chunk in body.iter_chunks(_CHUNK):

@@ -130,6 +130,7 @@ class Progress:
 def start(
     rows: DataFrame,
     output: Output,
+    *,
     mode: Mode,
     checkpoint: Path,
     trigger: float,

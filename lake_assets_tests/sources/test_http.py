@@ -24,6 +24,7 @@ from .conftest import BODY, HOUR, NAME
 from .servers import (
     Fault,
     FaultyServer,
+    Handler,
     chunked,
     chunked_and_cut,
     dripping,
@@ -71,6 +72,44 @@ def test_head_says_size_etag_and_time_and_none_for_a_missing_file(source: Stocks
     assert head.modified.isoformat() == "2017-07-28T20:00:00+00:00"
     assert source.head(HOUR.replace(hour=9)) is None
     assert [method for method, _, _ in http.requests] == ["HEAD", "HEAD"]
+
+
+@pytest.mark.parametrize("code", [405, 501])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_where_head_is_not_allowed_one_byte_is_asked_for(
+    source: Stocks, http: FaultyServer, code: int, ranges: bool
+) -> None:
+    def one_byte(handler: Handler, body: bytes) -> None:
+        assert handler.headers["range"] == "bytes=0-0"
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes 0-0/{len(body)}")
+        handler.send_header("Content-Length", "1")
+        handler.send_header("ETag", etag_of(body))
+        handler.end_headers()
+        handler.wfile.write(body[:1])
+
+    http.faults.extend([status(code), one_byte] if ranges else [status(code)])
+    head = source.head(HOUR)
+    assert head is not None
+    assert (head.size, head.etag) == (len(BODY), etag_of(BODY))
+    assert [method for method, _, _ in http.requests] == ["HEAD", "GET"]
+    http.faults.append(status(code))
+    assert source.head(HOUR.replace(hour=9)) is None
+
+
+def test_where_head_is_not_allowed_an_empty_file_has_no_first_byte(source: Stocks, http: FaultyServer) -> None:
+    http.faults.extend([status(405), status(416, Content_Range="bytes */0")])
+    head = source.head(HOUR)
+    assert head is not None
+    assert head.size == 0
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", "IDENTITY", " identity "])
+def test_a_plain_file_may_be_said_to_be_one_in_any_case(
+    source: Stocks, http: FaultyServer, into: Path, encoding: str
+) -> None:
+    http.faults.append(lambda handler, body: handler.answer(200, body, Content_Encoding=encoding))
+    assert source.fetch(HOUR, into).size == len(BODY)
 
 
 def test_it_cannot_be_listed(source: Stocks) -> None:

@@ -12,7 +12,7 @@ from lake_assets.compute.parts import Task
 from lake_assets.defs.users.batches import stored_tasks
 from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME
-from lake_assets.defs.users.schema import COLUMNS, PII, arrow_schema, table_schema
+from lake_assets.defs.users.schema import COLUMNS, PERSONAL, PII, arrow_schema, table_schema
 from lake_assets.defs.users.settings import UsersSettings
 from lake_assets.defs.users.source import UsersSourceError, open_source
 from lake_assets.lake.errors import PathNotFound
@@ -20,9 +20,10 @@ from lake_assets.lake.names import join
 from lake_assets.layout.partitions import folders
 from lake_assets.resources.compute import ComputeResource
 from lake_assets.resources.lake import LakeResource
-from lake_assets.runs.asset_metadata import COLUMN_SCHEMA, PREVIEW
+from lake_assets.runs.asset_metadata import COLUMN_SCHEMA, PERSONAL_COLUMNS, PREVIEW
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.publishing import published_asset
+from lake_assets.settings import SourceSettings
 
 GROUP = "users"
 OWNERS = ["team:data-platform"]
@@ -41,7 +42,7 @@ OWNERS = ["team:data-platform"]
             owners=OWNERS,
             tags={"layer": "raw", "pii": "true"},
             code_version="1",
-            metadata={COLUMN_SCHEMA: table_schema(), PREVIEW: False},
+            metadata={COLUMN_SCHEMA: table_schema(), PREVIEW: False, PERSONAL_COLUMNS: list(PERSONAL)},
         )
     },
 )
@@ -52,7 +53,11 @@ def read_users(
     keys = [context.partition_key] if context.has_partition_key else context.partition_keys
     with lake.scratch() as folder:
         try:
-            source = open_source(config.source or UsersSettings.read().source, s3=environments.s3_settings().client)
+            source = open_source(
+                config.source or UsersSettings.read().source,
+                s3=environments.s3_settings().client,
+                links_outside=SourceSettings.read().links_outside,
+            )
             tasks = {key: source.read(key, folder) for key in keys}
         except UsersSourceError as error:
             # A retry cannot help.
@@ -75,7 +80,7 @@ def read_users(
     owners=OWNERS,
     tags={"layer": "refined", "pii": "false"},
     code_version="1",
-    metadata={COLUMN_SCHEMA: table_schema(without=PII)},
+    metadata={COLUMN_SCHEMA: table_schema(without=PII), PERSONAL_COLUMNS: list(PERSONAL)},
 )
 def users_without_pii(
     context: AssetExecutionContext, config: WithoutPiiConfig, lake: LakeResource, compute: ComputeResource

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +16,10 @@ from lake_assets.defs.users.batches import GeneratedBatch, as_users
 from lake_assets.defs.users.naming import BATCH_FILES, SUFFIX
 from lake_assets.defs.users.schema import COLUMNS
 from lake_assets.sources import RetryLimits, Source, SourceError
-from lake_assets.sources.opening import is_local, local_path
+from lake_assets.sources.links import Base, LinkRefused, show
+from lake_assets.sources.opening import is_local, local_path, refuse_unclear
+from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
     from lake_assets.compute.parts import Task
@@ -25,7 +29,16 @@ GENERATED = "generated"
 
 
 class UsersSourceError(Exception):
-    """A source or a batch cannot be read. The message contains the remedy."""
+    """A source or a batch cannot be read. The message contains the remedy.
+
+    Parameters
+    ----------
+    reason
+        The message. Secrets in it are masked, and control characters escaped.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(mask(reason)))
 
 
 class UsersSource(Protocol):
@@ -76,7 +89,11 @@ class UsersSource(Protocol):
 
 
 def open_source(
-    spec: str, *, s3: Callable[[], S3Client] | None = None, limits: RetryLimits | None = None
+    spec: str,
+    *,
+    s3: Callable[[], S3Client] | None = None,
+    limits: RetryLimits | None = None,
+    links_outside: bool = False,
 ) -> UsersSource:
     """Return the source of a specification. Nothing is read or connected yet.
 
@@ -89,6 +106,8 @@ def open_source(
         Makes the S3 client at first use.
     limits
         Limits of tries and times for http(s) and S3. None for the defaults.
+    links_outside
+        Whether links in a folder may lead out of it.
 
     Raises
     ------
@@ -99,7 +118,8 @@ def open_source(
         return GeneratedUsers()
     try:
         if is_local(spec):
-            return FolderOfUsers(local_path(spec, BATCH_FILES.source))
+            refuse_unclear(spec, BATCH_FILES.source)
+            return FolderOfUsers(local_path(spec, BATCH_FILES.source), links_outside)
         return FetchedUsers(sources.open_source(spec, BATCH_FILES, s3=s3, limits=limits))
     except SourceError as error:
         raise UsersSourceError(str(error)) from error
@@ -184,8 +204,9 @@ class FolderOfUsers:
     The files are read where they are, so they can have any size. Spark's workers must see the folder.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, links_outside: bool = False) -> None:
         self._folder = Path(folder).expanduser().absolute()
+        self._base = Base(os.path.realpath(self._folder), links_outside)
 
     def describe(self) -> str:
         """Return the folder."""
@@ -198,33 +219,64 @@ class FolderOfUsers:
     def read(self, batch: str, folder: Path) -> Sequence[Task]:
         """Return the tasks that read the batch's file."""
         path = self._path(batch)
+        try:
+            self._base.real(str(path))
+        except LinkRefused as refused:
+            raise UsersSourceError(str(refused)) from refused
+        except OSError:
+            pass  # The next line says what is wrong with it.
         return _tasks(path, str(path))
 
     def batches(self) -> Iterator[tuple[str, str]]:
-        """Yield the batches of the folder. A version consists of the file's size, modification time and inode."""
-        try:
-            with os.scandir(self._folder) as entries:
-                found = sorted((entry for entry in entries if _is_batch(entry)), key=lambda entry: entry.name)
-        except OSError as error:
-            raise UsersSourceError(
-                f"{self._folder}: cannot be listed ({error.strerror}); check USERS_SOURCE"
-            ) from error
-        for entry in found:
-            try:
-                status = entry.stat()
-            except FileNotFoundError:
-                continue
+        """Yield the batches of the folder. A version consists of the file's size, modification time and inode.
+
+        A file that has several names by links is one batch: of its own name, or else of the first.
+        """
+        for name, status in self._listed({}):
             version = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
-            yield entry.name.removesuffix(SUFFIX), version
+            yield name.removesuffix(SUFFIX), version
 
     def why_unlisted(self) -> str:
         """Return an empty text, since a folder can always be listed."""
         return ""
 
     def passed_over(self) -> Sequence[str]:
-        """Describe the Parquet files that engines would ignore."""
-        hidden = sorted(path.name for path in self._folder.glob(f"[._]*{SUFFIX}"))
-        return [f"{self._folder}/{name!r} is not a batch: engines ignore such names; rename it" for name in hidden]
+        """Describe the Parquet files that are no batches because of their names, and the links that are not."""
+        refused: dict[str, str] = {}
+        for _ in self._listed(refused):
+            pass
+        named = sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
+        return [
+            *(f"{self._folder}/{name!r} is not a batch: {why}; rename it" for name in named if (why := _fault(name))),
+            *refused.values(),
+        ]
+
+    def _listed(self, refused: dict[str, str]) -> Iterator[tuple[str, os.stat_result]]:
+        """Yield name and status of each batch's file, sorted by name. Add the links that are none to ``refused``."""
+        try:
+            files = [path for path in self._folder.iterdir() if _is_batch(path.name)]
+        except OSError as error:
+            raise UsersSourceError(
+                f"{self._folder}: cannot be listed ({error.strerror}); check USERS_SOURCE"
+            ) from error
+        found: dict[str, tuple[str, os.stat_result]] = {}
+        for path in sorted(files, key=lambda path: (path.is_symlink(), path.name)):
+            try:
+                real = self._base.real(str(path))
+                status = Path(real).stat()
+            except LinkRefused as error:
+                refused[path.name] = str(error)
+                continue
+            except OSError:
+                continue  # It was removed, or is a link to what was.
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            if real in found:
+                like = f"it is a link to the file of {found[real][0]}; remove either"
+                refused[path.name] = f"{show(path)} is not a batch: {like}"
+            else:
+                found[real] = path.name, status
+        yield from sorted(found.values(), key=lambda item: item[0])
 
     def _path(self, batch: str) -> Path:
         _check_name(batch)
@@ -239,15 +291,22 @@ def _tasks(path: Path, name: str) -> Sequence[Task]:
 
 
 def _check_name(batch: str) -> None:
-    # Engines silently ignore files whose names begin with these characters.
-    if not batch or "/" in batch or batch.startswith((".", "_")):
+    if not batch or "/" in batch or _fault(batch):
         raise UsersSourceError(
-            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/', or begin with '.' or '_'"
+            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/' or a control character, or "
+            "begin with '.' or '_'"
         )
 
 
-def _is_batch(entry: os.DirEntry[str]) -> bool:
-    return entry.name.endswith(SUFFIX) and not entry.name.startswith((".", "_")) and entry.is_file()
+def _fault(name: str) -> str | None:
+    """Return why a file's name cannot be that of a batch, which becomes the key of a partition. None if it can."""
+    if name.startswith((".", "_")):
+        return "engines ignore such names"
+    return None if printable(name) == name else "it has control characters"
+
+
+def _is_batch(name: str) -> bool:
+    return name.endswith(SUFFIX) and not _fault(name)
 
 
 def _check_schema(path: Path, name: str) -> None:

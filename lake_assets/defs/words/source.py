@@ -16,6 +16,7 @@ from lake_assets.kafka.address import TopicAddress
 from lake_assets.spark.compressed import any_name_but, cannot_decompress
 from lake_assets.spark.session import AS_NAMED, can_be_escaped, file_uri
 from lake_assets.streaming.query import Loss, StreamSource, StreamSourceError
+from lake_assets.text.masking import mask, unclear_user_part
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -46,7 +47,9 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
     """
     if not text:
         return FolderSource(SAMPLE)
-    scheme = urlsplit(text).scheme
+    scheme = text.partition("://")[0].lower() if "://" in text else ""
+    if scheme != "kafka" and (problem := unclear_user_part(text)):
+        raise StreamSourceError(f"WORDS_SOURCE: {problem}")
     if scheme == "kafka":
         try:
             address = TopicAddress.parse(text)
@@ -54,7 +57,7 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
             raise StreamSourceError(f"WORDS_SOURCE: {error}") from error
         return KafkaSource(address, kafka.cluster(address.servers))
     if scheme not in ("", "file"):
-        raise StreamSourceError(f"WORDS_SOURCE is {text!r}: give kafka://host:port/topic, or a folder")
+        raise StreamSourceError(f"WORDS_SOURCE is {mask(text)!r}: give kafka://host:port/topic, or a folder")
     return FolderSource(Path(unquote(urlsplit(text).path) if scheme else text).expanduser().absolute())
 
 
