@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lake_assets import domains, environments
-from lake_assets.cli.code_location import find_nosql, is_own, load_graph, open_lake
+from lake_assets.cli.code_location import NoLake, find_nosql, is_own, load_graph, open_lake
 from lake_assets.cli.dagster_instance import dagster_home
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.cli.output import Json, amount, cell, emit_all, progress
@@ -157,6 +157,9 @@ def _try_to_write(folder: str) -> None:
 def _lake(verify: bool, mend: bool) -> Iterator[Check]:
     try:
         lake = open_lake()
+    except NoLake as error:
+        yield Check("lake", True, f"none yet: {error}")
+        return
     except Exception as error:  # noqa: BLE001 - as in _check
         yield Check("lake", False, describe(error))
         return
@@ -204,7 +207,7 @@ def _verified(lake: Lake) -> str:
 def _nosql() -> str:
     store = find_nosql()
     if store is None:
-        return "this code location has none"
+        return "none yet"
     with closing(store):
         return f"opens, {len(store.tables())} table(s)"
 

@@ -31,6 +31,10 @@ class NoSQLResource(Sinks):
             Whether the caller only reads. A missing store is created all the same.
         """
 
+    def exists(self) -> bool:
+        """Tell whether the store is there. Opening it makes it."""
+        return True
+
     @abstractmethod
     def describe(self) -> str:
         """Return a URI of the store, without credentials."""
@@ -86,6 +90,10 @@ class LMDBNoSQL(NoSQLResource):
 
         folder = Path(self.folder)
         return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
+
+    def exists(self) -> bool:
+        """Tell whether the folder is there."""
+        return Path(self.folder).exists()
 
     def describe(self) -> str:
         """Return the folder as a URI."""

@@ -18,6 +18,7 @@ DESK = """
 import pandas
 from dagster import Definitions, asset
 
+from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets import (
     EmbeddedLake, LMDBNoSQL, LakeResource, NoSQLIOManager, NoSQLResource, ParquetIOManager, TableUpdate, published_asset
 )
@@ -142,6 +143,7 @@ def test_definitions_by_another_name_or_made_by_a_function_will_do(project: Path
         "import dagster\nimport my.definitions\n"
         "@dagster.definitions\ndef defs() -> dagster.Definitions:\n    return my.definitions.defs\n"
     )
+    EmbeddedLake(project / "desk-lake").close()
     for module in ("named", "lazy"):
         done = run(project, "--module", module, "branches")
         assert (done.returncode, "main" in done.stdout) == (0, True), done.stderr

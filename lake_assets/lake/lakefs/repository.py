@@ -85,11 +85,15 @@ class LakeFSLake:
         Seconds after which a failing call is not tried again.
     any_format
         Also open a lake of another format, in order to migrate it.
+    create
+        Create the repository if it is missing.
 
     Raises
     ------
     FormatMismatch
         The lake has another format than this program supports.
+    LakeNotFound
+        There is no such repository, and ``create`` is False.
     LakeUnavailable
         The server does not answer, or refuses the credentials.
     """
@@ -104,6 +108,7 @@ class LakeFSLake:
         storage_namespace: str = "",
         deadline: float = 60.0,
         any_format: bool = False,
+        create: bool = True,
     ) -> None:
         endpoint = endpoint.rstrip("/")
         self._id = repository
@@ -113,7 +118,7 @@ class LakeFSLake:
         self._connect = (endpoint, access_key, secret_key)
         self._gateway: Any = None
         self._compared: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
-        self._server.open(storage_namespace or f"local://{repository}")
+        self._server.open(storage_namespace or f"local://{repository}", create=create)
         self.format = self._server.format()
         if not any_format:
             check_format(self.format, self._name)

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN, Commit
-from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, PathNotFound, RefNotFound
+from lake_assets.lake.errors import AlreadyExists, LakeNotFound, LakeUnavailable, PathNotFound, RefNotFound
 from lake_assets.lake.format import FIRST
 from lake_assets.lake.format import FORMAT as LAKE_FORMAT
 from lake_assets.lake.lakefs import private
@@ -77,7 +77,7 @@ class Server:
 
     # Repository
 
-    def open(self, storage_namespace: str) -> None:
+    def open(self, storage_namespace: str, *, create: bool = True) -> None:
         """Create the repository if it is missing, with a protected ``main`` and with :data:`END`.
 
         Any number of processes may do this at the same time.
@@ -86,12 +86,16 @@ class Server:
         ----------
         storage_namespace
             Where a new repository keeps its objects.
+        create
+            Create it. Otherwise raise :class:`LakeNotFound`.
         """
         if self.object(MAIN, END) is not None:
             return
         try:
             protected = self._api.call("GET", _RULES)
         except RefNotFound:
+            if not create:
+                raise LakeNotFound("there is no repository of that name", repository=self.name) from None
             self._api.create_repository(storage_namespace)
             protected = []
         if not any(rule["pattern"] == MAIN for rule in protected):
