@@ -59,6 +59,7 @@ def lake_resource() -> LakeResource:
         repository=lakefs.repository,
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
+        commit_metadata=lakefs.commit_metadata,
         dagster_url=url,
         branch=branch,
     )
@@ -109,6 +110,7 @@ def open_lake(*, any_format: bool = False, create: bool = True) -> Lake:
         deadline=lakefs.deadline,
         any_format=any_format,
         create=create,
+        commit_metadata=lakefs.commit_metadata,
     )
 
 
@@ -241,7 +243,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
-        "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
+        "nosql_io_manager": NoSQLIOManager(nosql=nosql, lake=lake, spark=spark),
     }
     return domains.resources(shared)
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from typing_extensions import Self
 
 from lake_assets.kafka.security import Mechanism, Protocol
+from lake_assets.runs.code_commit import VARIABLE as CODE_COMMIT_VARIABLE
 from lake_assets.text.masking import mask, unclear_user_part
 
 
@@ -144,6 +145,8 @@ def _as_text(value: Any) -> str:
         return value.get_secret_value()
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return ",".join(f"{name}={text}" for name, text in value.items())
     return "" if value is None else str(value)
 
 
@@ -180,7 +183,7 @@ def _explain(variable: Variable, error: Any) -> str:
 
 def _without_credentials(address: str) -> str:
     """Refuse an address with a user part or query. It is shown, in links and in Dagster's UI."""
-    if "@" in address or unclear_user_part(address) or mask(address) != address:
+    if unclear_user_part(address) or ("://" in address and mask(address) != address):
         raise ValueError("an address without user, password and query, which would be shown")
     return address
 
@@ -233,6 +236,22 @@ class LakeSettings(Settings):
         validation_alias="LAKE_BRANCH_SINKS",
         description="Whether a working branch has tables and topics of its own, named with the branch, or none.",
     )
+    # Read by lake_assets.runs.code_commit, since other projects that use the library have no settings.
+    code_commit: str = Field(
+        "",
+        validation_alias=CODE_COMMIT_VARIABLE,
+        description="Git commit of the code, for an image that is built without the checkout; found if empty.",
+    )
+
+
+def _pairs(value: Any) -> Any:
+    """Parse ``name=value,name=value``."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise ValueError("pairs like team=desk,owner=ann")
+    return {name.strip(): text.strip() for name, _, text in pairs}
 
 
 class LakeFSSettings(Settings):
@@ -260,7 +279,12 @@ class LakeFSSettings(Settings):
         validation_alias="LAKEFS_DEADLINE",
         ge=1,
         le=3600,
-        description="Seconds after which a failing call to lakeFS is not tried again.",
+        description="Seconds that a call to lakeFS may take, with all its tries.",
+    )
+    commit_metadata: Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)] = Field(
+        {},
+        validation_alias="LAKEFS_COMMIT_METADATA",
+        description="Metadata of every commit, as a hook may require: team=desk,owner=ann.",
     )
 
 
@@ -360,6 +384,11 @@ class SourceSettings(Settings):
         "",
         validation_alias="S3_ENDPOINT_URL",
         description="Endpoint of an S3-compatible source; empty for AWS.",
+    )
+    links_outside: bool = Field(
+        False,
+        validation_alias="SOURCE_LINKS_OUTSIDE",
+        description="Whether links in a folder of source files may lead out of it: true or false.",
     )
 
 

@@ -74,7 +74,7 @@ def definitions(source: Path) -> Definitions:
         frames = [pandas.read_parquet(day.root, filesystem=day.filesystem) for day in days]
         empty = pandas.DataFrame({"isin": pandas.Series(dtype=str), "price": pandas.Series(dtype=float)})
         # Of equal keys the last day's stays.
-        rows = pandas.concat([empty, *frames]).drop_duplicates("isin", keep="last")
+        rows = pandas.concat([empty, *frames]).drop_duplicates("isin", keep="last").astype({"isin": "string"})
         version = lake.lake.fingerprint(to_commit, "prices") or "empty"
         return TableUpdate(from_commit, to_commit, version, cast(Any, rows), rebuild=True)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lake_assets.cli import (
+    backing_up,
     branching,
     cleaning,
     collecting,
@@ -64,6 +65,8 @@ for command in (
     tables.get,
     sweeping.sweep,
     migrating.migrate,
+    backing_up.backup,
+    backing_up.restore,
     cleaning.clean,
     collecting.gc,
     expiring.expire,

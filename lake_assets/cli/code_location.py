@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
     from lake_assets.resources.lake import LakeResource
+    from lake_assets.resources.nosql import NoSQLResource
     from lake_assets.resources.spark import SparkResource
 
 _Resource = TypeVar("_Resource")
@@ -51,8 +52,16 @@ class CodeLocation(Protocol):
         """Open the lake, if ``any_format`` also one of another format. It is not made."""
         ...
 
+    def embedded_lake_home(self) -> Path | None:
+        """Return the folder of the lake. None if it is on a server."""
+        ...
+
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         """Open the NoSQL store. None if there is none."""
+        ...
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        """Return the resources of the lake and of the tables. Nothing is opened."""
         ...
 
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
@@ -85,8 +94,14 @@ class _Own:
             name = "LAKEFS_REPOSITORY" if environments.has_server() else "LAKE_HOME"
             raise NoLake(f"{describe(error)}: set {name} to your lake; a first run makes a new one") from error
 
+    def embedded_lake_home(self) -> Path | None:
+        return None if environments.has_server() else environments.lake_home()
+
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         return environments.open_nosql(read_only=read_only) if environments.lake_home().exists() else None
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        return environments.lake_resource(), environments.nosql_resource()
 
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
         from lake_assets.defs.words.resources import words_outbox
@@ -131,6 +146,12 @@ class _Module:
         with _initialized(self._lake()) as lake:
             return lake.branch
 
+    def embedded_lake_home(self) -> Path | None:
+        from lake_assets.resources.lake import EmbeddedLake
+
+        with _initialized(self._lake()) as lake:
+            return Path(lake.home) if isinstance(lake, EmbeddedLake) else None
+
     def _lake(self) -> LakeResource:
         from lake_assets.resources.lake import LakeResource
 
@@ -141,6 +162,11 @@ class _Module:
                 "resources={'lake': EmbeddedLake(home='lake')}"
             )
         return resource
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        from lake_assets.resources.nosql import NoSQLResource
+
+        return self._lake(), self._find(NoSQLResource, "nosql")
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         from lake_assets.resources.nosql import NoSQLResource
@@ -210,6 +236,11 @@ def open_lake(*, any_format: bool = False) -> Lake:
     return _chosen.open_lake(any_format)
 
 
+def embedded_lake_home() -> Path | None:
+    """Return the folder of the selected code location's lake. None if it is on a server."""
+    return _chosen.embedded_lake_home()
+
+
 def find_nosql(*, read_only: bool = False) -> NoSQLStore | None:
     """Open the NoSQL store of the selected code location. None if there is none yet, or at all."""
     return _chosen.find_nosql(read_only)
@@ -235,6 +266,15 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
             raise CommandError(f"there are no tables in {where}: set LAKE_HOME to your lake, or materialize a table")
         raise CommandError("this code location has no tables yet, or no NoSQL store among its resources")
     return store
+
+
+@contextmanager
+def stores() -> Generator[tuple[LakeResource, NoSQLResource | None]]:
+    """Yield the resources of the lake and of the tables of the selected code location. Nothing is opened yet."""
+    lake, nosql = _chosen.stores()
+    with ExitStack() as opened:
+        ready = opened.enter_context(_initialized(lake))
+        yield ready, opened.enter_context(_initialized(nosql)) if nosql is not None else None
 
 
 def working_branch() -> str:

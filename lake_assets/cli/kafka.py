@@ -186,7 +186,9 @@ def consume(
     start: Annotated[
         Start | None, typer.Option("--from", help="Where to start in every partition.", show_default="earliest")
     ] = None,
-    partition: Annotated[int | None, typer.Option(min=0, metavar="N", help="Read only this partition.")] = None,
+    partition: Annotated[
+        int | None, typer.Option(min=0, max=100_000, metavar="N", help="Read only this partition.")
+    ] = None,
     offset: Annotated[
         str | None,
         typer.Option(metavar="OFFSET", help="With --partition: earliest, latest or a number."),

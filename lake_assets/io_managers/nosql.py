@@ -26,8 +26,10 @@ from lake_assets.frames.rows import Rows
 from lake_assets.io_managers.annotations import library_of_input, no_partition
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.previews import is_wanted, table_preview
+from lake_assets.io_managers.published import refuse_unpublished
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
+from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource, session_of
 from lake_assets.runs.asset_metadata import COMMIT, ROW_COUNT, SINCE, URI
@@ -91,7 +93,8 @@ class NoSQLIOManager(ConfigurableIOManager):
     """Stores frames of any library as tables in the NoSQL store.
 
     The asset's definition metadata name the key (``nosql/key``) and the save mode (``nosql/mode``). A sink returns a
-    :class:`TableUpdate`. Its table stores the lake commit that it reflects, in the same transaction as its items.
+    :class:`TableUpdate`. Its table stores the lake commit that it reflects, in the same transaction as its items. If
+    the manager has the lake, a sink's partition that ``main`` never held is not materialized.
 
     Examples
     --------
@@ -101,6 +104,7 @@ class NoSQLIOManager(ConfigurableIOManager):
     """
 
     nosql: ResourceDependency[NoSQLResource]
+    lake: ResourceDependency[LakeResource | None] = None  # pyright: ignore[reportAssignmentType]
     spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
     _folder: tempfile.TemporaryDirectory[str] | None = PrivateAttr(default=None)
 
@@ -121,6 +125,8 @@ class NoSQLIOManager(ConfigurableIOManager):
             unchanged.
         TableExists
             The mode is errorifexists and the table exists.
+        Failure
+            ``main`` never held the partition of a sink. The table has been brought to what ``main`` holds.
         """
         store = self.nosql.store
         table = self.nosql.table_of(context.asset_key)
@@ -130,6 +136,8 @@ class NoSQLIOManager(ConfigurableIOManager):
         if isinstance(obj, TableUpdate):
             with spark_errors():
                 result = self._update(context, store, table, obj)
+            if self.lake is not None:
+                refuse_unpublished(context, self.lake.lake, obj.to_commit)
             context.add_output_metadata({COMMIT: obj.to_commit, SINCE: obj.from_commit or "none"})
             set_data_version(context, obj.version)
         else:

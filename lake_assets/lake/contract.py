@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -85,6 +86,22 @@ class LakeObject:
     size: int
     checksum: str
     physical_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What reading a stored file back has shown.
+
+    Parameters
+    ----------
+    hashed
+        Whether its bytes were hashed and compared with the recorded checksum. Otherwise only their number was.
+    fault
+        What is wrong with it. Empty if nothing.
+    """
+
+    hashed: bool
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +282,29 @@ class Removable:
     held_by: tuple[Holder, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a backup or restore of a lake copied.
+
+    Parameters
+    ----------
+    main
+        Id of the commit that ``main`` has in the copy.
+    copied, linked
+        Number of data files whose bytes were copied, and of those that are hard links to the same bytes.
+    size
+        Size of both in bytes.
+    missing
+        The files whose data the origin lacks or holds damaged, and the copy lacks, too.
+    """
+
+    main: str
+    copied: int
+    linked: int
+    size: int
+    missing: tuple[str, ...]
+
+
 class Lake(Protocol):
     """A versioned lake. ``ref`` is a branch, a tag or a commit id; ``prefix`` a folder such as ``stocks/parquet``.
 
@@ -274,6 +314,11 @@ class Lake(Protocol):
     @property
     def repository(self) -> str:
         """Name of this lake in errors and metadata. It never contains credentials."""
+        ...
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The local folders that this lake is stored in. Empty if it is on a server."""
         ...
 
     @property
@@ -635,6 +680,18 @@ class Lake(Protocol):
         """
         ...
 
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Read one stored file whole, and compare it with what is recorded. Several threads may do that at once.
+
+        Parameters
+        ----------
+        commit
+            Id of the commit.
+        item
+            The file, as :meth:`list` yields it.
+        """
+        ...
+
     def leftovers(self) -> str:
         """Describe in one line what finished or killed processes left behind. Empty if there is nothing."""
         ...
@@ -645,6 +702,17 @@ class Lake(Protocol):
 
     def clean(self) -> None:
         """Remove the folders of :meth:`caches` that no running process uses. Committed data stay."""
+        ...
+
+    def unprotected(self) -> tuple[str, ...]:
+        """Return the protected branches that other programs can change, because the store's own rule was removed.
+
+        Always empty in the embedded lake.
+        """
+        ...
+
+    def protect_again(self) -> None:
+        """Restore the store's own rules for the branches of :meth:`unprotected`."""
         ...
 
     def drop_changes(self, branch: str) -> None:
@@ -722,6 +790,31 @@ class Lake(Protocol):
         ------
         NotSupported
             The store's own job cannot keep these refs or prefixes.
+        """
+        ...
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> Copied:
+        """Bring a copy of this lake up to date: its branches and tags as they are at one moment, and all their data.
+
+        Writers may run at the same time. A backup that is killed leaves the branches and tags of the earlier one.
+
+        Parameters
+        ----------
+        target
+            Folder of the copy, in which nobody writes. It is created if it is missing.
+        link
+            Add data files by hard link where the file system allows it.
+        check
+            Also hash what the copy holds of the newest commits, and replace what is damaged.
+        replace
+            Also replace a copy whose ``main`` this lake's ``main`` does not reach.
+
+        Raises
+        ------
+        NotSupported
+            The store has a backup of its own.
+        AlreadyExists
+            The copy has another history than this lake.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,23 @@ class NoSQLResource(Sinks):
     def exists(self) -> bool:
         """Tell whether the store is there. Opening it makes it."""
         return True
+
+    @abstractmethod
+    def restore(self, source: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
+        """Copy the tables of a backup beside the store, and return what puts them in its place and names them.
+
+        Parameters
+        ----------
+        source
+            Folder of the backup's tables.
+        replace
+            Replace tables that are there. They are kept beside.
+
+        Raises
+        ------
+        NoSQLError
+            There are other tables already, or the backup cannot be read.
+        """
 
     @abstractmethod
     def describe(self) -> str:
@@ -94,6 +112,12 @@ class LMDBNoSQL(NoSQLResource):
     def exists(self) -> bool:
         """Tell whether the folder is there."""
         return Path(self.folder).exists()
+
+    def restore(self, source: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
+        """Restore the folder from a backup; see :meth:`NoSQLResource.restore`."""
+        from lake_assets.nosql.lmdb.restoring import restore_tables
+
+        return restore_tables(source, Path(self.folder).absolute(), replace=replace)
 
     def describe(self) -> str:
         """Return the folder as a URI."""

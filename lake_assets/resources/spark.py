@@ -50,8 +50,14 @@ class SparkResource(ConfigurableResource["SparkResource"]):
     """
 
     master: str = Field(default="local[*]", description="Spark master URL")
-    conf: dict[str, str] = Field(default_factory=dict, description="Spark settings, which override the defaults")
-    conf_lines: str = Field(default="", description="Lines key=value, or a file of them, which override conf")
+    conf: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,  # may hold credentials
+        description="Spark settings, which override the defaults",
+    )
+    conf_lines: str = Field(
+        default="", repr=False, description="Lines key=value, or a file of them, which override conf"
+    )
     lake: ResourceDependency[LakeResource | None] = None  # pyright: ignore[reportAssignmentType]
     kafka: bool = Field(default=False, description="Whether Spark needs its Kafka connector")
     jars: str = Field(

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -97,6 +98,18 @@ def is_held(instance: DagsterInstance, name: str) -> bool | None:
     return any(_is_running(holder["pid"], holder["started"]) for holder in holders if "pid" in holder)
 
 
+def unfinished_runs(instance: DagsterInstance) -> Sequence[DagsterRun]:
+    """Return the runs that Dagster has not seen end. Their processes may be dead.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    """
+    ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+    return instance.get_runs(RunsFilter(statuses=[status for status in DagsterRunStatus if status not in ended]))
+
+
 class LiveRuns(NamedTuple):
     """Ids of the live runs, and ids of the live runs and their ancestors.
 
@@ -120,9 +133,7 @@ def live_runs(instance: DagsterInstance) -> LiveRuns:
     instance
         The Dagster instance.
     """
-    ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
-    unfinished = instance.get_runs(RunsFilter(statuses=[status for status in DagsterRunStatus if status not in ended]))
-    runs = [run for run in unfinished if is_alive(instance, run)]
+    runs = [run for run in unfinished_runs(instance) if is_alive(instance, run)]
     needed = {run.run_id for run in runs}
     for run in runs:
         parent = run.parent_run_id

@@ -28,7 +28,7 @@ from dagster import (
 )
 
 from lake_assets._dagster import graph_of
-from lake_assets.lake.audit import Override
+from lake_assets.lake.audit import Audit, Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import MergeConflict, RefNotFound, Unaudited
 from lake_assets.lake.names import belongs_to, join
@@ -134,17 +134,7 @@ def publish(
     refuse_target(lake, into, f"Run {run.run_id} cannot be published")
     refuse_uncommitted(lake, name)
     audit = audit_publication(lake, instance, graph, head, into=into, override=override)
-    metadata = CommitMetadata(run_id=run.run_id, job=run.job_name, branch_head=head.id, branch=in_metadata(into))
-    try:
-        # Merge exactly the commit that was audited, even if the branch has moved since.
-        commit = lake.merge(head.id, into, f"Publish run {run.run_id}", metadata.to_metadata(), audit)
-    except (MergeConflict, Unaudited) as error:
-        raise Failure(
-            f"Run {run.run_id} cannot be published: since it began, {into} got other versions of "
-            f"{conflicting(lake, error, into)}. {into} is unchanged and the branch {name!r} is kept. Re-execute all "
-            f"steps to rebuild on the new {into}; re-executing from failure would conflict again.",
-            allow_retries=False,
-        ) from error
+    commit = merge_run(lake, run.run_id, run.job_name, head, into, audit)
     left = find_head(lake, run.run_id)
     if left == head:
         with suppress(RefNotFound):
@@ -157,6 +147,39 @@ def publish(
     for observation in published_observations(lake, instance, run, graph, commit=commit, audit=audit, into=into):
         (report or instance.report_runless_asset_event)(observation)
     return Publication(commit, merged, len(audit.paths) if merged else 0, into)
+
+
+def merge_run(lake: Lake, run_id: str, job: str | None, head: Commit, into: str, audit: Audit) -> Commit:
+    """Merge what a run has written, exactly at the commit that was audited, even if its branch has moved since.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    run_id, job
+        The run, and the name of its job.
+    head
+        The commit that was audited.
+    into
+        The branch that it is merged into.
+    audit
+        The audit.
+
+    Raises
+    ------
+    Failure
+        Another run changed the same paths. Nothing was merged.
+    """
+    metadata = CommitMetadata(run_id=run_id, job=job, branch_head=head.id, branch=in_metadata(into))
+    try:
+        return lake.merge(head.id, into, f"Publish run {run_id}", metadata.to_metadata(), audit)
+    except (MergeConflict, Unaudited) as error:
+        raise Failure(
+            f"Run {run_id} cannot be published: since it began, {into} got other versions of "
+            f"{conflicting(lake, error, into)}. {into} is unchanged and the branch {branch_name(run_id)!r} is kept. "
+            f"Re-execute all steps to rebuild on the new {into}; re-executing from failure would conflict again.",
+            allow_retries=False,
+        ) from error
 
 
 def refuse_uncommitted(lake: Lake, branch: str) -> None:
@@ -178,8 +201,8 @@ def refuse_uncommitted(lake: Lake, branch: str) -> None:
     if paths:
         more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
         raise PublicationRefused(
-            f"The branch {branch!r} has uncommitted changes: {', '.join(paths[:5])}{more}. Drop them with lakeFS, or "
-            "write the data in a run."
+            f"The branch {branch!r} has uncommitted changes: {', '.join(paths[:5])}{more}. "
+            f"`lake-assets doctor --mend --branch {branch}` drops them; what is to stay, write in a run."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,10 +52,12 @@ class SourceUnavailable(SourceError):
         The message.
     retry_after
         Seconds to wait, if the source asked for it.
+    status
+        The HTTP status, if the source answered with one.
     """
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, retry_after: float | None = None, status: int | None = None) -> None:
+        super().__init__(reason, status)
         self.retry_after = retry_after
 
 
@@ -187,6 +189,12 @@ class Source(Protocol[Key]):
         """
         ...
 
-    def files(self) -> Iterator[tuple[Key, SourceFile]] | None:
-        """List the source's files, sorted by key. None if the source cannot be listed (http)."""
+    def files(self, passed_over: Callable[[str], object] = str) -> Iterator[tuple[Key, SourceFile]] | None:
+        """List the source's files, sorted by key. None if the source cannot be listed (http).
+
+        Parameters
+        ----------
+        passed_over
+            Called for each file or folder that cannot be read: with its name, the reason and the remedy.
+        """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, cast
@@ -80,7 +80,7 @@ class HttpSource(Generic[Key]):
         except SourceFileMissing:
             return None
 
-    def files(self) -> None:
+    def files(self, passed_over: Callable[[str], object] = str) -> None:
         """Return None, since http has no listing. Use :meth:`head` with the expected keys."""
 
     def _download(self, key: Key, into: Path, deadline: Deadline) -> FetchedFile:

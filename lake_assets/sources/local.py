@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Generic
 from urllib.parse import quote
 
 from lake_assets.sources.contract import FetchedFile, Key, SourceError, SourceFile, SourceFileMissing, SourceUnavailable
+from lake_assets.sources.links import Base, LinkRefused, show
 from lake_assets.sources.retries import Deadline, RetryLimits
 from lake_assets.sources.saving import save_stream
 from lake_assets.sources.template import Naming, Template
@@ -30,13 +31,17 @@ class LocalSource(Generic[Key]):
         The naming of its files.
     limits
         Limits of tries and times.
+    links_outside
+        Whether links below the folder may lead out of it.
     """
 
-    def __init__(self, location: str, naming: Naming[Key], limits: RetryLimits) -> None:
+    def __init__(self, location: str, naming: Naming[Key], limits: RetryLimits, links_outside: bool = False) -> None:
         try:
             self._template = Template(str(Path(location).expanduser().resolve()), naming)
         except RuntimeError as error:
             raise SourceError(f"{naming.source}: {location}: {error}") from error
+        root, *self._names = _split(self._template.text)
+        self._base = Base(root, links_outside)
         self._limits = limits
 
     def url(self, key: Key) -> str:
@@ -55,38 +60,50 @@ class LocalSource(Generic[Key]):
         """Return size and version of the file, or None."""
         path = self._path(key)
         try:
-            return _source_file(str(path), _status(path))
+            return _source_file(str(path), self._status(path))
         except SourceFileMissing:
             return None
 
-    def files(self) -> Iterator[tuple[Key, SourceFile]]:
+    def files(self, passed_over: Callable[[str], object] = str) -> Iterator[tuple[Key, SourceFile]]:
         """List the folder. Files whose name does not match the template are skipped.
+
+        A file that has several names by links is listed once: by its own name if that matches, else by the first.
 
         Raises
         ------
         SourceError
             The folder does not exist or is not readable.
         """
-        root, *names = _split(self._template.text)
-        found: list[tuple[Key, SourceFile]] = []
-        for entry in _walk(root, [self._template.regex(name) for name in names]):
-            key = self._template.parse(entry.path)
+        found: dict[str, tuple[Key, SourceFile]] = {}
+        patterns = [self._template.regex(name) for name in self._names]
+        for linked, path in sorted(self._walk(self._base.root, patterns, passed_over)):
+            key = self._template.parse(path)
             if key is None:
                 continue
             try:
-                status = entry.stat()
-            except FileNotFoundError:
+                real = self._base.real(path) if linked else path
+                status = Path(real).stat()
+            except LinkRefused as refused:
+                passed_over(str(refused))
                 continue
-            if stat.S_ISREG(status.st_mode):
-                found.append((key, _source_file(entry.path, status)))
-        return iter(sorted(found, key=lambda item: item[0]))
+            except OSError as error:
+                if not isinstance(reason := _unreadable(Path(path), error), SourceFileMissing):
+                    passed_over(str(reason))
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            if real in found:
+                passed_over(f"{show(path)} is a link to a file that is listed as {found[real][1].url}; remove either")
+            else:
+                found[real] = (key, _source_file(path, status))
+        return iter(sorted(found.values(), key=lambda item: item[0]))
 
     def _path(self, key: Key) -> Path:
         return Path(self._template.at(key))
 
     def _copy(self, key: Key, into: Path, deadline: Deadline) -> FetchedFile:
         path = self._path(key)
-        before = _status(path)
+        before = self._status(path)
         fetched = save_stream(
             deadline.watch(_chunks(path, before), str(path)),
             into,
@@ -96,13 +113,54 @@ class LocalSource(Generic[Key]):
             expected=None,
         )
         try:
-            after = _etag(_status(path))
+            after = _etag(self._status(path))
         except SourceFileMissing:
             after = "gone"
         if fetched.size != before.st_size or after != _etag(before):
             fetched.path.unlink()
             raise SourceUnavailable(f"{path} changed while it was being copied; is it still being written?")
         return fetched
+
+    def _status(self, path: Path) -> os.stat_result:
+        try:
+            status = Path(self._base.real(str(path))).stat()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except LinkRefused as refused:
+            raise SourceError(str(refused)) from refused
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"{path} is not a file")
+        return status
+
+    def _walk(
+        self, folder: str, names: list[re.Pattern[str]], passed_over: Callable[[str], object], linked: bool = False
+    ) -> Iterator[tuple[bool, str]]:
+        """Yield the paths that match the patterns, name by name, and whether a link is on the way to each."""
+        try:
+            if linked:
+                self._base.real(folder)
+            with os.scandir(folder) as entries:
+                matching = [
+                    (linked or entry.is_symlink(), entry.path) for entry in entries if names[0].fullmatch(entry.name)
+                ]
+        except LinkRefused as refused:
+            passed_over(str(refused))
+        except OSError as error:
+            top = folder == self._base.root
+            missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            if top and missing:
+                raise SourceError(f"{folder}: there is no such folder; check the address of the source") from None
+            if top:
+                raise _unreadable(Path(folder), error) from error
+            # One folder's failure is no other's.
+            if not missing:
+                passed_over(str(_unreadable(Path(folder), error)))
+        else:
+            for is_linked, path in matching:
+                if len(names) == 1:
+                    yield is_linked, path
+                else:
+                    yield from self._walk(path, names[1:], passed_over, is_linked)
 
 
 def _chunks(path: Path, status: os.stat_result) -> Iterator[bytes]:
@@ -114,16 +172,6 @@ def _chunks(path: Path, status: os.stat_result) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise _unreadable(path, error) from error
-
-
-def _status(path: Path) -> os.stat_result:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise SourceError(f"{path} is not a file")
-    return status
 
 
 def _unreadable(path: Path, error: OSError) -> SourceError:
@@ -153,21 +201,3 @@ def _split(template: str) -> list[str]:
     names = template.split("/")
     first = next(index for index, name in enumerate(names) if "{" in name)
     return ["/".join(names[:first]) or "/", *names[first:]]
-
-
-def _walk(folder: str, names: list[re.Pattern[str]], top: bool = True) -> Iterator[os.DirEntry[str]]:
-    """Yield the entries whose path matches the patterns, name by name. Other folders are not read."""
-    try:
-        with os.scandir(folder) as entries:
-            matching = [entry for entry in entries if names[0].fullmatch(entry.name)]
-    except (FileNotFoundError, NotADirectoryError):
-        if top:
-            raise SourceError(f"{folder}: there is no such folder; check the address of the source") from None
-        return
-    except OSError as error:
-        raise _unreadable(Path(folder), error) from error
-    for entry in matching:
-        if len(names) == 1:
-            yield entry
-        elif entry.is_dir():
-            yield from _walk(entry.path, names[1:], top=False)

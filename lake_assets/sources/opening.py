@@ -24,6 +24,7 @@ def open_source(
     *,
     s3: Callable[[], S3Client] | None = None,
     limits: RetryLimits | None = None,
+    links_outside: bool = False,
 ) -> Source[Key]:
     """Return the source of a specification. Nothing is read or connected yet.
 
@@ -38,6 +39,8 @@ def open_source(
         Makes the S3 client at first use. The default is dagster-aws's S3 resource with the AWS credential chain.
     limits
         Limits of tries and times. None for the defaults.
+    links_outside
+        Whether links in a folder may lead out of it.
 
     Raises
     ------
@@ -51,7 +54,7 @@ def open_source(
         case "" | "file":
             from lake_assets.sources.local import LocalSource
 
-            return LocalSource(local_path(spec, naming.source), naming, limits)
+            return LocalSource(local_path(spec, naming.source), naming, limits, links_outside)
         case "http" | "https":
             from lake_assets.sources.http import HttpSource
 

@@ -89,7 +89,7 @@ class S3Source(Generic[Key]):
         except SourceFileMissing:
             return None
 
-    def files(self) -> Iterator[tuple[Key, SourceFile]]:
+    def files(self, passed_over: Callable[[str], object] = str) -> Iterator[tuple[Key, SourceFile]]:
         """List the prefix, 1,000 keys in a request. Keys that do not match the template are skipped."""
         found = self._limits.keep_trying(lambda deadline: self._list(deadline))
         return iter(sorted(found, key=lambda item: item[0]))

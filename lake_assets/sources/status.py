@@ -28,8 +28,8 @@ def error_for(status: int, url: str, retry_after: str | None = None) -> SourceEr
     if status in (401, 403):
         return SourceError(f"{url}: refused (status {status}); check the credentials and their permissions", status)
     if status in _COME_BACK_LATER or status >= 500:
-        return SourceUnavailable(f"{url}: not available (status {status})", seconds_to_wait(retry_after))
-    return SourceError(f"{url}: unexpected answer (status {status}); check the address")
+        return SourceUnavailable(f"{url}: not available (status {status})", seconds_to_wait(retry_after), status)
+    return SourceError(f"{url}: unexpected answer (status {status}); check the address", status)
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:

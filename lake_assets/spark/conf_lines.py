@@ -29,7 +29,9 @@ def parse_conf(text: str) -> dict[str, str]:
     try:
         return _parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise BadConf(f"SPARK_CONF names the file {path}, which cannot be read: {error}") from error
+        # Neither the text nor the error is shown, since the text may be a setting with a secret.
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise BadConf(f"SPARK_CONF is neither lines key=value nor the path of a file to read: {reason}") from None
 
 
 def _parse(text: str, origin: str) -> dict[str, str]:

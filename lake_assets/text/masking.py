@@ -27,6 +27,7 @@ _AFTER_URL = re.compile(r"""['"`),;:.\]>]*$""")
 _QUOTED_USER = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*")
 _OBJECT_STORES = frozenset({"s3", "s3a", "lake", "file"})
 """Schemes whose paths may contain ``@`` as it is."""
+_PLACEHOLDER = re.compile(r"\{\w+\}")
 _BUCKET = re.compile(r"[A-Za-z0-9._-]*")
 
 
@@ -65,7 +66,7 @@ def mask_query(query: str) -> str:
     """
     return "&".join(
         parameter
-        if "{" in parameter or not parameter
+        if not parameter or _PLACEHOLDER.search(parameter)
         else f"{parameter.partition('=')[0]}={MASK}"
         if "=" in parameter
         else MASK

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance
 
+from lake_assets.lake.embedded import EmbeddedLake
+
 PROGRAM = str(Path(sys.executable).with_name("lake-assets"))
 
 DESK = """
 import pandas
 from dagster import Definitions, asset
 
-from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets import (
     EmbeddedLake, LMDBNoSQL, LakeResource, NoSQLIOManager, NoSQLResource, ParquetIOManager, TableUpdate, published_asset
 )

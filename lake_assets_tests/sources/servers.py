@@ -22,7 +22,10 @@ def etag_of(body: bytes) -> str:
 
 
 class FaultyServer(ThreadingHTTPServer):
-    """Serves ``files`` (path to bytes); each request uses up one of ``faults`` while there are any."""
+    """Serves ``files`` (path to bytes); each request uses up one of ``faults`` while there are any.
+
+    A path in ``always`` has its fault each time.
+    """
 
     daemon_threads = True
 
@@ -30,6 +33,7 @@ class FaultyServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler)
         self.files: dict[str, bytes] = {}
         self.faults: deque[Fault] = deque()
+        self.always: dict[str, Fault] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.over = Event()
 
@@ -46,7 +50,9 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.server.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
         body = self.server.files.get(path)
-        if self.server.faults:
+        if path in self.server.always:
+            self.server.always[path](self, body or b"")
+        elif self.server.faults:
             self.server.faults.popleft()(self, body or b"")
         elif body is None:
             self.answer(404, b"no such file")

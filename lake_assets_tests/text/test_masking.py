@@ -62,6 +62,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 def test_a_query_keeps_its_placeholders() -> None:
+    assert mask_query("sig=a{b") == "sig=***"
     assert mask_query("f={date}_{hour}.csv&sig=abc&PASS&") == "f={date}_{hour}.csv&sig=***&***&"
 
 

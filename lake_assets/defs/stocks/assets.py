@@ -36,7 +36,7 @@ from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.asset_metadata import COLUMN_SCHEMA
 from lake_assets.runs.publishing import published_asset
-from lake_assets.sources import SourceFileMissing
+from lake_assets.sources import SourceError, SourceFileMissing
 
 GROUP = "stocks"
 OWNERS = ["team:data-platform"]
@@ -81,7 +81,10 @@ def stocks_csv(
     lake: LakeResource,
 ) -> Iterator[Output[Any]]:
     """The exchange's file of one hour, exactly as it was published."""
-    source = stocks_source.open(config.source)
+    try:
+        source = stocks_source.open(config.source)
+    except SourceError as error:
+        raise Failure(str(error), allow_retries=False) from error
     with lake.scratch() as folder:
         files: dict[str, RawFile] = {}
         for key in context.partition_keys:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class GeneratedSource:
         """Return the file's version. Its size is not known before it is generated."""
         return SourceFile(self.url(key), None, version_of(key, self._rows), None)
 
-    def files(self) -> Iterator[tuple[datetime, SourceFile]]:
+    def files(self, passed_over: Callable[[str], object] = str) -> Iterator[tuple[datetime, SourceFile]]:
         """Yield the trading hours of the window. Without a window, yield nothing."""
         for day in self._days:
             for number in TRADING_HOURS:

@@ -11,6 +11,7 @@ from dagster import EnvVar
 from lake_assets import environments
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
+from lake_assets.settings import SourceSettings
 
 
 def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,4 +25,9 @@ def stocks_source() -> StocksSourceResource:
     settings = StocksSettings.read()
     # Dagster stores and shows the configuration of a resource, so it gets only the name of the variable.
     source = EnvVar("STOCKS_SOURCE") if os.environ.get("STOCKS_SOURCE") else settings.source
-    return StocksSourceResource(source=source, generator_rows=settings.rows, s3=environments.s3_settings())
+    return StocksSourceResource(
+        source=source,
+        generator_rows=settings.rows,
+        links_outside=SourceSettings.read().links_outside,
+        s3=environments.s3_settings(),
+    )

@@ -30,6 +30,7 @@ def open_source(
     s3: Callable[[], S3Client] | None = None,
     generator_rows: int = DEFAULT_ROWS,
     limits: RetryLimits | None = None,
+    links_outside: bool = False,
 ) -> Source[datetime]:
     """Return the source of a specification. Nothing is read or connected yet.
 
@@ -38,7 +39,7 @@ def open_source(
     spec
         As of :func:`lake_assets.sources.open_source`. Empty or ``generated`` is the generator, and
         ``generated:2017-07-24..2017-07-28`` makes it list those days.
-    s3, limits
+    s3, limits, links_outside
         As of :func:`lake_assets.sources.open_source`.
     generator_rows
         Number of rows of a generated trading hour.
@@ -57,7 +58,7 @@ def open_source(
         from lake_assets.defs.stocks.generated import GeneratedSource
 
         return GeneratedSource(generated["window"] or "", generator_rows)
-    return sources.open_source(spec, HOURLY_FILES, s3=s3, limits=limits)
+    return sources.open_source(spec, HOURLY_FILES, s3=s3, limits=limits, links_outside=links_outside)
 
 
 class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
@@ -79,6 +80,7 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
     deadline_seconds: float = Field(
         default=RetryLimits().deadline, gt=0, description="Time limit of a fetch with all its tries"
     )
+    links_outside: bool = Field(default=False, description="Whether links in a folder may lead out of it")
     s3: S3Settings = Field(default_factory=S3Settings, description="Settings of the S3 resource")
 
     def open(self, override: str | None = None, limits: RetryLimits | None = None) -> Source[datetime]:
@@ -101,4 +103,5 @@ class StocksSourceResource(ConfigurableResource["StocksSourceResource"]):
             s3=self.s3.client,
             generator_rows=self.generator_rows,
             limits=limits or RetryLimits(tries=self.tries, deadline=self.deadline_seconds),
+            links_outside=self.links_outside,
         )

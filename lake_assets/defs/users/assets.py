@@ -20,6 +20,7 @@ from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.asset_metadata import COLUMN_SCHEMA, PERSONAL_COLUMNS, PREVIEW
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.publishing import published_asset
+from lake_assets.settings import SourceSettings
 
 GROUP = "users"
 OWNERS = ["team:data-platform"]
@@ -46,7 +47,11 @@ def read_users(context: AssetExecutionContext, config: UsersConfig, spark: Spark
     """Open the files of batches."""
     keys = [context.partition_key] if context.has_partition_key else context.partition_keys
     try:
-        source = open_source(config.source or UsersSettings.read().source, s3=environments.s3_settings().client)
+        source = open_source(
+            config.source or UsersSettings.read().source,
+            s3=environments.s3_settings().client,
+            links_outside=SourceSettings.read().links_outside,
+        )
         batches = {key: source.read(spark.session, key) for key in keys}
     except UsersSourceError as error:
         # A retry cannot help.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from lake_assets.defs.users.generator import generate
 from lake_assets.defs.users.naming import BATCH_FILES, SUFFIX
 from lake_assets.defs.users.schema import COLUMNS, arrow_schema, spark_schema
 from lake_assets.sources import RetryLimits, Source, SourceError
+from lake_assets.sources.links import Base, LinkRefused, show
 from lake_assets.sources.opening import is_local, local_path, refuse_unclear
 from lake_assets.spark.session import AS_NAMED
 from lake_assets.text.masking import mask
@@ -89,7 +91,11 @@ class UsersSource(Protocol):
 
 
 def open_source(
-    spec: str, *, s3: Callable[[], S3Client] | None = None, limits: RetryLimits | None = None
+    spec: str,
+    *,
+    s3: Callable[[], S3Client] | None = None,
+    limits: RetryLimits | None = None,
+    links_outside: bool = False,
 ) -> UsersSource:
     """Return the source of a specification. Nothing is read or connected yet.
 
@@ -102,6 +108,8 @@ def open_source(
         Makes the S3 client at first use.
     limits
         Limits of tries and times for http(s) and S3. None for the defaults.
+    links_outside
+        Whether links in a folder may lead out of it.
 
     Raises
     ------
@@ -113,7 +121,7 @@ def open_source(
     try:
         if is_local(spec):
             refuse_unclear(spec, BATCH_FILES.source)
-            return FolderOfUsers(local_path(spec, BATCH_FILES.source))
+            return FolderOfUsers(local_path(spec, BATCH_FILES.source), links_outside)
         return FetchedUsers(sources.open_source(spec, BATCH_FILES, s3=s3, limits=limits))
     except SourceError as error:
         raise UsersSourceError(str(error)) from error
@@ -206,8 +214,9 @@ class FolderOfUsers:
     Spark reads the files directly, so they can have any size. Its workers must see the folder.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, links_outside: bool = False) -> None:
         self._folder = Path(folder).expanduser().absolute()
+        self._base = Base(os.path.realpath(self._folder), links_outside)
 
     def describe(self) -> str:
         """Return the folder."""
@@ -220,34 +229,65 @@ class FolderOfUsers:
     def read(self, spark: SparkSession, batch: str) -> DataFrame:
         """Open the batch's file."""
         path = self._path(batch)
+        try:
+            self._base.real(str(path))
+        except LinkRefused as refused:
+            raise UsersSourceError(str(refused)) from refused
+        except OSError:
+            pass  # The next line says what is wrong with it.
         _check_schema(path, str(path))
         return spark.read.options(**AS_NAMED).schema(spark_schema()).parquet(f"file://{path}")
 
     def batches(self) -> Iterator[tuple[str, str]]:
-        """Yield the batches of the folder. A version consists of the file's size, modification time and inode."""
-        try:
-            with os.scandir(self._folder) as entries:
-                found = sorted((entry for entry in entries if _is_batch(entry)), key=lambda entry: entry.name)
-        except OSError as error:
-            raise UsersSourceError(
-                f"{self._folder}: cannot be listed ({error.strerror}); check USERS_SOURCE"
-            ) from error
-        for entry in found:
-            try:
-                status = entry.stat()
-            except FileNotFoundError:
-                continue
+        """Yield the batches of the folder. A version consists of the file's size, modification time and inode.
+
+        A file that has several names by links is one batch: of its own name, or else of the first.
+        """
+        for name, status in self._listed({}):
             version = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
-            yield entry.name.removesuffix(SUFFIX), version
+            yield name.removesuffix(SUFFIX), version
 
     def why_unlisted(self) -> str:
         """Return an empty text, since a folder can always be listed."""
         return ""
 
     def passed_over(self) -> Sequence[str]:
-        """Describe the Parquet files that Spark would ignore."""
-        hidden = sorted(path.name for path in self._folder.glob(f"[._]*{SUFFIX}"))
-        return [f"{self._folder}/{name!r} is not a batch: Spark ignores such names; rename it" for name in hidden]
+        """Describe the Parquet files that are no batches because of their names, and the links that are not."""
+        refused: dict[str, str] = {}
+        for _ in self._listed(refused):
+            pass
+        named = sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
+        return [
+            *(f"{self._folder}/{name!r} is not a batch: {why}; rename it" for name in named if (why := _fault(name))),
+            *refused.values(),
+        ]
+
+    def _listed(self, refused: dict[str, str]) -> Iterator[tuple[str, os.stat_result]]:
+        """Yield name and status of each batch's file, sorted by name. Add the links that are none to ``refused``."""
+        try:
+            files = [path for path in self._folder.iterdir() if _is_batch(path.name)]
+        except OSError as error:
+            raise UsersSourceError(
+                f"{self._folder}: cannot be listed ({error.strerror}); check USERS_SOURCE"
+            ) from error
+        found: dict[str, tuple[str, os.stat_result]] = {}
+        for path in sorted(files, key=lambda path: (path.is_symlink(), path.name)):
+            try:
+                real = self._base.real(str(path))
+                status = Path(real).stat()
+            except LinkRefused as error:
+                refused[path.name] = str(error)
+                continue
+            except OSError:
+                continue  # It was removed, or is a link to what was.
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            if real in found:
+                like = f"it is a link to the file of {found[real][0]}; remove either"
+                refused[path.name] = f"{show(path)} is not a batch: {like}"
+            else:
+                found[real] = path.name, status
+        yield from sorted(found.values(), key=lambda item: item[0])
 
     def _path(self, batch: str) -> Path:
         _check_name(batch)
@@ -255,15 +295,22 @@ class FolderOfUsers:
 
 
 def _check_name(batch: str) -> None:
-    # Spark silently ignores files whose names begin with these characters.
-    if not batch or "/" in batch or batch.startswith((".", "_")):
+    if not batch or "/" in batch or _fault(batch):
         raise UsersSourceError(
-            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/', or begin with '.' or '_'"
+            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/' or a control character, or "
+            "begin with '.' or '_'"
         )
 
 
-def _is_batch(entry: os.DirEntry[str]) -> bool:
-    return entry.name.endswith(SUFFIX) and not entry.name.startswith((".", "_")) and entry.is_file()
+def _fault(name: str) -> str | None:
+    """Return why a file's name cannot be that of a batch, which becomes the key of a partition. None if it can."""
+    if name.startswith((".", "_")):
+        return "Spark ignores such names"
+    return None if printable(name) == name else "it has control characters"
+
+
+def _is_batch(name: str) -> bool:
+    return name.endswith(SUFFIX) and not _fault(name)
 
 
 def _check_schema(path: Path, name: str) -> None:

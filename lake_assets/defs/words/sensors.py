@@ -3,6 +3,7 @@
 # No postponed annotations here: Dagster reads them when the decorators run.
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,10 +11,8 @@ from datetime import datetime, timezone
 
 from dagster import (
     DagsterInstance,
-    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
-    RunsFilter,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
@@ -29,7 +28,7 @@ from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
-from lake_assets.runs.lock import is_alive
+from lake_assets.runs.lock import is_alive, unfinished_runs
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import StreamSource, StreamSourceError
@@ -161,7 +160,7 @@ def _tick(
     summary = f"{unread.number} {unread.what}(s) of {source.name} are unread"
     if waiting.requests:
         # A run that failed, or found nothing to read, is not requested again at every tick.
-        pause = min(FIRST_PAUSE * 2.0 ** (waiting.requests - 1), LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2.0 ** min(waiting.requests - 1, 30), LONGEST_PAUSE)
         left = waiting.requested + pause - now
         # Do not wait longer if the clock was set back.
         if 0 < left <= pause:
@@ -191,10 +190,8 @@ def _in_flight(instance: DagsterInstance) -> str | None:
 
     A run whose process was killed is reported to Dagster as failed. Otherwise it would occupy the pool for ever.
     """
-    ended = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
-    unfinished = RunsFilter(statuses=[status for status in DagsterRunStatus if status not in ended])
     found: str | None = None
-    for run in instance.get_runs(unfinished):
+    for run in unfinished_runs(instance):
         pools = run.run_op_concurrency.all_pools if run.run_op_concurrency is not None else None
         if POOL not in (pools or ()):
             continue
@@ -206,8 +203,19 @@ def _in_flight(instance: DagsterInstance) -> str | None:
 
 
 def _waiting(cursor: str | None, position: str) -> _Waiting:
-    known = _Waiting(**json.loads(cursor)) if cursor else None
-    return known if known is not None and known.position == position else _Waiting(position)
+    """Return what the cursor says, if it is about this position. Anything may stand there, as a person can set it."""
+    try:
+        said = json.loads(cursor or "{}")
+        known = _Waiting(
+            str(said["position"]),
+            None if said["since"] is None else float(said["since"]),
+            int(said["requests"]),
+            float(said["requested"]),
+        )
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return _Waiting(position)
+    usable = known.requests >= 0 and math.isfinite(known.requested) and math.isfinite(known.since or 0)
+    return known if usable and known.position == position else _Waiting(position)
 
 
 def _cursor(waiting: _Waiting) -> str:

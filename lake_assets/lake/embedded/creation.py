@@ -10,13 +10,14 @@ from pygit2.enums import ConfigLevel
 
 from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded.commits import ATTRIBUTES, IDENTITY, Commits
+from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits
 from lake_assets.lake.embedded.durability import new_names, sync, sync_tree
 from lake_assets.lake.embedded.git_objects import GitObjects
-from lake_assets.lake.embedded.reflog import keep_reflogs
+from lake_assets.lake.embedded.reflog import NOTHING, note
 from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.embedded.trees import Trees
 from lake_assets.lake.format import FIRST, FORMAT
+from lake_assets.lake.permissions import UMASK
 from lake_assets.lake.spec import CommitStep
 
 _FORMAT = "lakeassets.format"
@@ -65,9 +66,7 @@ def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
 def opened(git_dir: Path) -> pygit2.Repository:
     """Open the repository at ``git_dir``, which exists."""
     _set_up_libgit2()
-    repository = pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
-    repository.set_ident(*IDENTITY)
-    return repository
+    return pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
 
 
 def format_of(repository: pygit2.Repository) -> int:
@@ -95,6 +94,8 @@ def set_format(repository: pygit2.Repository, number: int) -> None:
 def _set_up_libgit2() -> None:
     # For objects and refs, libgit2 then syncs a file before it renames it, and the folder afterwards.
     pygit2.settings.enable_fsync_gitdir(True)
+    # An object that was written again since its pack was damaged has a file of its own.
+    pygit2.settings.set_odb_loose_priority(3)
     # The user's and the machine's Git configuration could change or break the lake.
     for level in (ConfigLevel.GLOBAL, ConfigLevel.XDG, ConfigLevel.SYSTEM):
         pygit2.settings.search_path[level] = ""
@@ -108,7 +109,6 @@ def configure(repository: pygit2.Repository) -> None:
     repository.config["gc.auto"] = 0
     repository.config["gc.pruneExpire"] = "never"
     set_format(repository, FORMAT)
-    keep_reflogs(repository)
     # What somebody writes here with plain Git is synced, too.
     repository.config["core.fsync"] = "all"
 
@@ -116,11 +116,11 @@ def configure(repository: pygit2.Repository) -> None:
 def _create(git_dir: Path) -> None:
     repository = pygit2.init_repository(str(git_dir), bare=True, initial_head=MAIN)
     configure(repository)
-    repository.set_ident(*IDENTITY)
     (git_dir / "lfs" / "objects").mkdir(parents=True)
     objects = GitObjects(repository)
     trees = Trees(objects)
     root = trees.graft(None, {ATTRIBUTES: trees.write_file(_LFS)})
     step = CommitStep(message="The lake", metadata={RECORD: "[]"})
     commit = Commits(repository, objects, trees).make(root, (), step)
+    note(git_dir, f"refs/heads/{MAIN}", NOTHING, str(commit.id), UMASK)
     repository.references.create(f"refs/heads/{MAIN}", commit.id)

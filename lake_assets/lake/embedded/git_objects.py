@@ -110,8 +110,11 @@ class GitObjects:
 
     def read_typed(self, object_id: bytes) -> tuple[ObjectType, bytes]:
         """Return the kind and the raw bytes of an object."""
+        name = pygit2.Oid(raw=object_id)
         try:
-            kind, data = self._repository.odb.read(pygit2.Oid(raw=object_id))
+            # An object may be damaged in its pack, and written again since.
+            odb = self._loose if name in self._loose else self._repository.odb
+            kind, data = odb.read(name)
             return ObjectType(kind), data
         except (KeyError, pygit2.GitError) as error:
             raise _missing(object_id.hex(), error) from error
@@ -157,8 +160,8 @@ class GitObjects:
     ) -> GitCommit:
         """Store a commit. No branch moves."""
         for parent in parents:
-            # Its file may be damaged since it was read.
-            self._store(ObjectType.COMMIT, self.commit(parent).read_raw())
+            # Its file may have been damaged since it was read.
+            self.read(parent.raw)
         made = self._repository.create_commit_string(author, author, text, pygit2.Oid(raw=tree), list(parents))
         return self.commit(pygit2.Oid(raw=self.write(ObjectType.COMMIT, str(made).encode())))
 

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pygit2
+from lake_assets.lake.embedded.commits import IDENTITY
+from lake_assets.lake.embedded.durability import sync_all
+from lake_assets.lake.permissions import Sharing
 
-_SETTING = "core.logAllRefUpdates"
+NOTHING = "0" * 40
+"""What a new ref was at before."""
+
 _ENTRY = re.compile(r"([0-9a-f]{40}) ([0-9a-f]{40}) [^\n]*?> ([0-9]+) [+-][0-9]{4}")
 
 
-def keep_reflogs(repository: pygit2.Repository) -> None:
-    """Let Git and libgit2 note each move of a branch. In a bare repository neither does by itself."""
-    repository.config[_SETTING] = "true"
+def note(git_dir: Path, ref: str, before: str, after: str, sharing: Sharing) -> None:
+    """Note that a ref is about to move, in Git's format. The note is synced on return.
 
+    libgit2 would do this, too, but then no branch moves while ``HEAD`` or the branch that it names is damaged.
 
-def has_reflogs(repository: pygit2.Repository) -> bool:
-    """Tell whether the repository says whether moves of branches are noted."""
-    return _SETTING in repository.config
+    Parameters
+    ----------
+    git_dir
+        Folder of the repository.
+    ref
+        Full name of the ref.
+    before, after
+        The commits.
+    sharing
+        Who may use the file.
+    """
+    path = git_dir / "logs" / ref
+    is_new = not path.exists()
+    sharing.make_folder(path.parent)
+    name, address = IDENTITY
+    with path.open("ab") as file:
+        # Begin a new line, since a full disk may have cut the one before.
+        cut = b"\n" if not is_new and not path.read_bytes().endswith(b"\n") else b""
+        file.write(cut + f"{before} {after} {name} <{address}> {int(time.time())} +0000\tlake_assets\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        sharing.adjust(path)
+        sync_all(above for above in path.parents if above.is_relative_to(git_dir))
 
 
 def entries(log: Path) -> list[tuple[float, str, str]]:

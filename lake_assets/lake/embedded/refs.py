@@ -20,9 +20,9 @@ from pygit2.enums import ObjectType
 from lake_assets.lake import names
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded.durability import sync
-from lake_assets.lake.embedded.git_objects import GitObjects
+from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.locks import locked
-from lake_assets.lake.embedded.reflog import logged
+from lake_assets.lake.embedded.reflog import NOTHING, logged, note
 from lake_assets.lake.errors import AlreadyExists, DataCorrupted, LakeError, LakeUnavailable, RefNotFound
 from lake_assets.lake.permissions import UMASK, Sharing
 
@@ -81,7 +81,7 @@ class Refs:
     def _is_of_commit(self, full_name: str) -> bool:
         try:
             return self._find(full_name) is not None
-        except LakeError:
+        except (LakeError, ObjectMissingError):
             return False
 
     def resolve(self, ref: str) -> GitCommit:
@@ -172,6 +172,7 @@ class Refs:
             if protected:
                 self._create(_PROTECTED + name, commit)
             self._create(_HEADS + name, commit)
+            note(self._git_dir, _HEADS + name, NOTHING, str(commit.id), self._sharing)
 
     def _unprotect(self, name: str) -> None:
         if _PROTECTED + name in self._repository.references:
@@ -226,6 +227,7 @@ class Refs:
                 if reference.target != head.id:
                     continue
                 self._objects.sync()
+                note(self._git_dir, _HEADS + name, str(head.id), str(commit.id), self._sharing)
                 try:
                     reference.set_target(commit.id)
                 except pygit2.GitError:
@@ -251,13 +253,18 @@ class Refs:
         DataCorrupted
             A ref is damaged, so nobody can tell what it needs.
         """
-        found = {object_id for name in self._repository.listall_references() if (object_id := self._target(name))}
+        found = {object_id for name in self._all() if (object_id := self._target(name))}
         left = [*self._deleted(), *(logged(self._git_dir) if reflogs else ())]
         lost = {name for when, name in left if when > since}
         known = {pygit2.Oid(hex=name) for name in lost if _ID.fullmatch(name)}
         return {object_id.raw for object_id in found} | {
             object_id.raw for object_id in known if object_id in self._repository.odb
         }
+
+    def _all(self) -> set[str]:
+        """Return the full names of all refs, also of damaged ones, which libgit2 leaves out."""
+        files = (path for path in (self._git_dir / "refs").rglob("*") if path.is_file() and path.suffix != ".lock")
+        return {*self._repository.listall_references(), *(str(path.relative_to(self._git_dir)) for path in files)}
 
     def _target(self, full_name: str) -> pygit2.Oid | None:
         try:

@@ -16,7 +16,9 @@ from lake_assets.lake import names
 from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
 from lake_assets.lake.contract import (
     Cache,
+    Checked,
     Commit,
+    Copied,
     Diff,
     LakeObject,
     PrivateBranch,
@@ -26,11 +28,12 @@ from lake_assets.lake.contract import (
     WriteMode,
 )
 from lake_assets.lake.embedded import housekeeping, trailers
+from lake_assets.lake.embedded.backup import back_up
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.content import Content, File
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
 from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefixError
-from lake_assets.lake.embedded.failures import REPAIR, disk_full_translated, translated
+from lake_assets.lake.embedded.failures import REPAIR, by_system, disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.history import newest_first
@@ -40,7 +43,7 @@ from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
 from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.embedded.snapshots import Snapshots
-from lake_assets.lake.embedded.staging import collect
+from lake_assets.lake.embedded.staging import collect, not_removed
 from lake_assets.lake.embedded.trees import FileInTheWayError, Node, Trees
 from lake_assets.lake.errors import (
     DataCorrupted,
@@ -128,6 +131,11 @@ class EmbeddedLake:
     def repository(self) -> str:
         """The lake's folder."""
         return self._name
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The lake's folder."""
+        return (self._home,)
 
     def set_format(self, number: int) -> None:
         """Record the lake's format; see :meth:`Lake.set_format`."""
@@ -392,7 +400,10 @@ class EmbeddedLake:
                 {path: str(at) for path, at in places.items()},
                 dict(spec.metadata),
             )
-            with disk_full_translated(self._name, branch, spec.prefix):
+            with (
+                not_removed(own, self._name, branch, spec.prefix),
+                disk_full_translated(self._name, branch, spec.prefix),
+            ):
                 yield write
             with self._translated(branch, spec.prefix):
                 began = {target: self._commits.node(head, target) for target in (*spec.targets, *spec.beside)}
@@ -568,6 +579,18 @@ class EmbeddedLake:
         except DataCorrupted as error:
             yield str(error)
 
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Hash one object again; see :meth:`Lake.check`."""
+        try:
+            with self._translated(commit, item.path):
+                (file,) = self._content.files(self._refs.resolve(commit), item.path)
+                fault = self._fault(file) or ""
+                if fault and file.pointer is not None and not self._objects.exists(file.pointer):
+                    return Checked(False, f"cannot be read: {fault}")
+                return Checked(file.pointer is not None, fault)
+        except LakeError as error:
+            return Checked(False, error.reason)
+
     def _fault(self, file: File) -> str | None:
         pointer = file.pointer
         if pointer is None:
@@ -656,8 +679,20 @@ class EmbeddedLake:
             f"{len(stale)} unused snapshot(s) or folder(s), {sum(size for _, size in stale):,} bytes" if stale else ""
         )
 
+    def unprotected(self) -> tuple[str, ...]:
+        """Return an empty tuple: Git on local disk has no rules of its own."""
+        return ()
+
+    def protect_again(self) -> None:
+        """Do nothing: Git on local disk has no rules of its own."""
+
     def drop_changes(self, branch: str) -> None:
         """Do nothing: a branch has no uncommitted changes here."""
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> Copied:
+        """Bring a copy of this lake up to date; see :meth:`Lake.backup`. The copy is a lake in ``target``, too."""
+        with self._translated():
+            return back_up(self._home, target, link=link, check=check, replace=replace)
 
     def close(self) -> None:
         """Release the snapshots that :meth:`path` returned."""
@@ -672,9 +707,10 @@ class EmbeddedLake:
                 yield
             except ObjectMissingError as error:
                 raise self._git_damage(str(error), ref, path) from error
-            except KeyError as error:
-                # libgit2's error for an object that is missing has nothing but its id.
-                if not names.is_commit_id(found := str(error.args[0])):
+            except (KeyError, pygit2.GitError) as error:
+                # libgit2 says no more of a missing object than its id, and of a damaged one begins with it.
+                found = str(error.args[0])[:40]
+                if not names.is_commit_id(found) or by_system(error):
                     raise
                 raise self._git_damage(found, ref, path) from error
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lake_assets.lake import names
@@ -23,6 +24,7 @@ from lake_assets.lake.audit import (
 )
 from lake_assets.lake.contract import (
     Cache,
+    Checked,
     Commit,
     Diff,
     LakeObject,
@@ -48,10 +50,12 @@ from lake_assets.lake.errors import (
 )
 from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
+from lake_assets.lake.lakefs.address import check_endpoint, check_keys, check_repository
 from lake_assets.lake.lakefs.api import Api
+from lake_assets.lake.lakefs.etag import RARE, USUAL, ETag
 from lake_assets.lake.lakefs.known import WROTE, Written
 from lake_assets.lake.lakefs.newest import find_newest
-from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
+from lake_assets.lake.lakefs.server import END, ConflictError, Server, paths_of
 from lake_assets.lake.spec import CommitStep, WriteSpec
 
 if TYPE_CHECKING:
@@ -62,6 +66,9 @@ GARBAGE_JOB = "https://docs.lakefs.io/howto/garbage-collection/"
 
 _ROUNDS = 30
 """How often a merge is repeated because the branch has moved."""
+
+_TRIES = 3
+"""How often an object is read to check it."""
 
 _COMPARED = 3
 """Number of cached differences between commits: each side with the merge base, and the two sides."""
@@ -82,11 +89,13 @@ class LakeFSLake:
     storage_namespace
         Where a new repository keeps its objects, such as ``s3://bucket/lake`` or ``local://lake``.
     deadline
-        Seconds after which a failing call is not tried again.
+        Seconds that a call may take, with all its tries. Data may take a second more for each MiB.
     any_format
         Also open a lake of another format, in order to migrate it.
     create
         Create the repository if it is missing.
+    commit_metadata
+        Metadata that every commit carries besides its own, such as what a hook of the repository requires.
 
     Raises
     ------
@@ -109,13 +118,17 @@ class LakeFSLake:
         deadline: float = 60.0,
         any_format: bool = False,
         create: bool = True,
+        commit_metadata: Mapping[str, str] | None = None,
     ) -> None:
-        endpoint = endpoint.rstrip("/")
+        endpoint = check_endpoint(endpoint)
+        check_repository(repository, endpoint)
+        check_keys(access_key, secret_key, f"{endpoint}/{repository}")
         self._id = repository
         self.api = Api(endpoint, access_key, secret_key, repository, deadline)
-        self._server = Server(self.api)
+        _check_metadata(commit_metadata or {})
+        self._server = Server(self.api, commit_metadata)
         self._name = self.api.name
-        self._connect = (endpoint, access_key, secret_key)
+        self._connect = (endpoint, access_key, secret_key, deadline)
         self._gateway: Any = None
         self._compared: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
         self._server.open(storage_namespace or f"local://{repository}", create=create)
@@ -201,7 +214,18 @@ class LakeFSLake:
     def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
         """Yield the first-parent history of a ref; see :meth:`Lake.first_parents`."""
         self._check_ref(ref)
-        yield from self._server.log(ref, None, self._check_path(prefix or ""), first_parent=True)
+        folder = self._check_path(prefix or "")
+        # The server's log of a prefix leaves out merges, by which nearly all of `main` is made.
+        for commit in self._server.log(ref, None, None, first_parent=True):
+            if not folder or self._changed(commit, folder):
+                yield commit
+
+    def _changed(self, commit: Commit, folder: str) -> bool:
+        """Tell whether a commit's content at a folder or file differs from that of its first parent."""
+        if not commit.parents:
+            return next(self._objects(commit.id, folder, 1), None) is not None
+        differing = self._server.diff(commit.parents[0], commit.id, folder)
+        return any(names.is_within(item["path"], folder) for item in differing)
 
     def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
         """Return the commits that no ref reaches; see :meth:`Lake.unreached`."""
@@ -412,17 +436,19 @@ class LakeFSLake:
                     if any(names.is_within(path, target) for path in since):
                         reason = "changed on the branch since this write began; nothing was committed: run it again"
                         raise WriteConflict(reason, repository=self._name, ref=spec.branch, path=target) from None
-                self._take_up(place, head)
+                self._take_up(place, head, step)
         raise self._outrun(spec.branch)
 
-    def _take_up(self, place: str, head: str) -> None:
+    def _take_up(self, place: str, head: str, step: CommitStep) -> None:
         """Merge a commit without conflicting data into a private branch, and renew the markers of this branch."""
         before = self._server.head(place).id
         base = self._server.merge_base(place, head)[2]
         mine = {path for path in paths_of(self._server.diff(base, before, folders.ROOT)) if folders.is_marker(path)}
-        self._server.merge(head, place, CommitStep(message=f"Take up {head[:12]}"), strategy="dest-wins")
+        # A hook may require of these commits what it requires of the one that they are made for.
+        own = {key: value for key, value in step.metadata.items() if key not in (RECORD, WROTE)}
+        self._server.merge(head, place, CommitStep(message=f"Take up {head[:12]}", metadata=own), strategy="dest-wins")
         folders.renew(self._server, place, sorted(mine))
-        self._server.commit(place, CommitStep(message="Renew markers"))
+        self._server.commit(place, CommitStep(message="Renew markers", metadata=own))
 
     # Merging
 
@@ -463,7 +489,7 @@ class LakeFSLake:
         with self._private(source) as (place, _):
             for _ in range(_ROUNDS):
                 # Merge exactly the checked commit, in which only markers conflict.
-                self._take_up(place, self._refuse_conflicts(place, into))
+                self._take_up(place, self._refuse_conflicts(place, into), step)
                 with suppress(ConflictError):
                     return self._merge(place, into, step)
         raise self._outrun(into)
@@ -573,25 +599,46 @@ class LakeFSLake:
                 self._server.delete(place, [item["path"]])
             else:
                 self._server.upload(place, item["path"], self._server.content(undone.id, item["path"]))
-        self._server.commit(place, CommitStep(message="Put markers back"))
+        self._server.commit(place, replace(step, message="Put markers back"))
         self._server.revert(place, undone.id, step)
         folders.renew(self._server, place, [item["path"] for item in markers])
-        self._server.commit(place, CommitStep(message="Renew markers"))
+        self._server.commit(place, replace(step, message="Renew markers"))
 
     # Maintenance
 
     def verify(self, ref: str, prefix: str = "") -> Iterator[str]:
-        """Open every object under a prefix; see :meth:`Lake.verify`. Only existence and size are checked."""
+        """Hash every object under a prefix again; see :meth:`Lake.verify`."""
         commit = self.head(ref).id
         for item in self.list(commit, prefix):
+            if fault := self.check(commit, item).fault:
+                yield f"{item.path}: {fault}"
+
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Read an object through the server, and compare it with its ETag; see :meth:`Lake.check`."""
+        found = self._read_back(commit, item, USUAL) or self._read_back(commit, item, RARE)
+        assert found is not None
+        return found
+
+    def _read_back(self, commit: str, item: LakeObject, parts: Sequence[int]) -> Checked | None:
+        """Check an object against its ETag, for some sizes of parts. None if it may have parts of other sizes."""
+        for tries in range(1, _TRIES + 1):
+            etag = ETag(item.checksum.removeprefix("etag:"), item.size, parts)
+            size = 0
             try:
-                with self._filesystem.open_input_file(f"{self._id}/{commit}/{item.path}") as file:
-                    size = file.size()
-            except OSError as error:
-                yield f"{item.path}: cannot be read: {error}"
+                for block in self._server.blocks(commit, item.path):
+                    etag.update(block)
+                    size += len(block)
+            except LakeUnavailable as error:
+                if tries == _TRIES:
+                    return Checked(False, f"cannot be read: {error.reason}")
+            except LakeError as error:
+                return Checked(False, f"cannot be read: {error.reason}")
             else:
                 if size != item.size:
-                    yield f"{item.path}: has {size} bytes instead of {item.size}"
+                    return Checked(True, f"has {size} bytes instead of {item.size}")
+                fault = etag.fault()
+                return None if fault and etag.may_be_rare else Checked(etag.is_known, fault)
+        raise AssertionError("the last try returns")
 
     def leftovers(self) -> str:
         """Describe the private branches. Empty if there are none."""
@@ -604,6 +651,20 @@ class LakeFSLake:
 
     def clean(self) -> None:
         """Do nothing: nothing is cached locally."""
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Return an empty tuple: the lake is on a server."""
+        return ()
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> NoReturn:
+        """Raise :class:`NotSupported`: a lakeFS server is backed up with its database and its object store."""
+        del target, link, check, replace
+        reason = (
+            "lakeFS holds the data: back up its database and its object store, the database first; the commits of "
+            "branches and tags are recorded here"
+        )
+        raise NotSupported(reason, repository=self._name)
 
     def garbage(self, grace: timedelta) -> NoReturn:
         """Raise :class:`NotSupported`: lakeFS has its own garbage collection job."""
@@ -636,6 +697,15 @@ class LakeFSLake:
         if yes:
             self._server.keep_days(days)
         return Removable("object that only expired commits hold", 0, 0, RetentionRule(days, GARBAGE_JOB))
+
+    def unprotected(self) -> tuple[str, ...]:
+        """Return the branches whose rule was removed from the server; see :meth:`Lake.unprotected`."""
+        return tuple(self._server.without_rule())
+
+    def protect_again(self) -> None:
+        """Restore the rules of the server; see :meth:`Lake.protect_again`."""
+        for branch in self._server.without_rule():
+            self._server.set_rule(branch, wanted=True)
 
     def drop_changes(self, branch: str) -> None:
         """Drop the uncommitted changes of a branch, which another program wrote."""
@@ -697,6 +767,9 @@ class LakeFSLake:
 
     def _check_path(self, path: str) -> str:
         folder = names.check_path(path, self._name)
+        if f"{folder}/".encode() > END.encode():
+            reason = "path sorts behind the object that ends each merge of lakeFS: begin it with another character"
+            raise InvalidName(reason, repository=self._name, path=path)
         if folders.is_marker(folder):
             raise InvalidName(f"path lies in {folders.ROOT}, which is reserved", repository=self._name, path=path)
         return folder

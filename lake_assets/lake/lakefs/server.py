@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
+from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,15 @@ from uuid import uuid4
 
 from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN, Commit
-from lake_assets.lake.errors import AlreadyExists, LakeNotFound, LakeUnavailable, PathNotFound, RefNotFound
+from lake_assets.lake.errors import (
+    AlreadyExists,
+    LakeNotFound,
+    LakeUnavailable,
+    Mendable,
+    PathNotFound,
+    RefNotFound,
+    RepositoryNotFound,
+)
 from lake_assets.lake.format import FIRST
 from lake_assets.lake.format import FORMAT as LAKE_FORMAT
 from lake_assets.lake.lakefs import private
@@ -50,9 +59,6 @@ _RULES = "/settings/branch_protection"
 _PROTECTED = "branch_"
 """Beginning of the key of a working branch in the repository's metadata. Two processes may add keys at once."""
 
-_ROUNDS = 30
-"""How often a change of the branch protection is repeated because another process changed it."""
-
 RECENT = 1000
 """Number of commits searched for a key: more than can be made on a branch while a call is retried."""
 
@@ -68,10 +74,13 @@ class Server:
     ----------
     api
         The API of the repository.
+    commit_metadata
+        Metadata that every commit carries besides its own, such as what a hook of the repository requires.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, commit_metadata: Mapping[str, str] | None = None) -> None:
         self._api = api
+        self._commit_metadata = dict(commit_metadata or {})
         self.name = api.name
         self.known = known_of(api.name)
 
@@ -89,17 +98,18 @@ class Server:
         create
             Create it. Otherwise raise :class:`LakeNotFound`.
         """
-        if self.object(MAIN, END) is not None:
-            return
         try:
-            protected = self._api.call("GET", _RULES)
-        except RefNotFound:
+            found: Any = self.object(MAIN, END)
+            if found is not None:
+                if not isinstance(found, dict) or found.get("path") != END:
+                    raise self._api.not_lakefs("what an object is with something else")
+                return
+            self._refuse_unready(self._repository()["default_branch"])
+        except RepositoryNotFound:
             if not create:
                 raise LakeNotFound("there is no repository of that name", repository=self.name) from None
             self._api.create_repository(storage_namespace)
-            protected = []
-        if not any(rule["pattern"] == MAIN for rule in protected):
-            self._api.call("PUT", _RULES, body=[*protected, {"pattern": MAIN}])
+        self.set_rule(MAIN, wanted=True)
         place = private.name_for(MAIN)
         self.create_branch(place, MAIN)
         try:
@@ -114,6 +124,54 @@ class Server:
                     self.merge(place, MAIN, step, squash_merge=True)
         finally:
             self.delete_branch(place)
+
+    def _refuse_unready(self, default: str) -> None:
+        """Raise if a repository that others made must be mended before it can be a lake."""
+        try:
+            left = paths_of(self.uncommitted(MAIN))
+        except (RefNotFound, RepositoryNotFound) as error:
+            if default == MAIN:
+                # The server remembers a deleted repository for some seconds.
+                raise RepositoryNotFound("the repository was deleted", repository=self.name) from error
+            reason = (
+                f"this repository's branch is {default!r}, and it has no {MAIN!r}, which is what is published: "
+                f"`lake-assets doctor --mend` makes {MAIN!r} from {default!r}"
+            )
+            raise Mendable(reason, repository=self.name, mend=lambda: self._make_main(default)) from error
+        if left:
+            some = f"{left[0]!r}{f' and {len(left) - 1} more' if len(left) > 1 else ''}"
+            reason = (
+                f"{MAIN} has uncommitted changes of another program, {some}: commit them in lakeFS, or "
+                "`lake-assets doctor --mend` drops them"
+            )
+            raise Mendable(reason, repository=self.name, ref=MAIN, mend=lambda: self._drop_left(some))
+
+    def _make_main(self, source: str) -> str:
+        with suppress(AlreadyExists):
+            self.create_branch(MAIN, source)
+        return f"made {MAIN} from {source}"
+
+    def _drop_left(self, some: str) -> str:
+        self.reset(MAIN)
+        return f"dropped uncommitted changes of {MAIN}: {some}"
+
+    def _repository(self) -> dict[str, Any]:
+        try:
+            return self._api.call("GET", "")
+        except RefNotFound as error:
+            raise self._api.not_lakefs("404 where the repository is") from error
+
+    def namespace(self) -> str:
+        """Return where the repository keeps its objects."""
+        return self._repository()["storage_namespace"]
+
+    def without_rule(self) -> list[str]:
+        """Return the protected branches that no rule of the server protects, sorted."""
+        patterns = [rule["pattern"] for rule in self._api.call("GET", _RULES)]
+        existing = {name for name, _ in self.branches()}
+        return sorted(
+            name for name in self.protected() & existing if not any(fnmatchcase(name, pattern) for pattern in patterns)
+        )
 
     def format(self) -> int:
         """Return the number of the lake's format, which is stored in the repository's metadata."""
@@ -156,23 +214,23 @@ class Server:
     def protect(self, branch: str) -> None:
         """Let only a merge change a branch, also for other programs."""
         self.set_note(_PROTECTED + branch, "protected")
-        self._set_rule(branch, wanted=True)
+        self.set_rule(branch, wanted=True)
 
     def unprotect(self, branch: str) -> None:
         """Remove the protection of a working branch that was deleted."""
         self._api.call("DELETE", "/metadata", body={"keys": [_NOTE + _PROTECTED + branch]})
         _NOTES.pop(self.name, None)
-        self._set_rule(branch, wanted=False)
+        self.set_rule(branch, wanted=False)
 
-    def _set_rule(self, branch: str, *, wanted: bool) -> None:
-        """Add or remove the server's rule for a branch. The server replaces all rules at once, so look again."""
-        for _ in range(_ROUNDS):
-            rules = self._api.call("GET", _RULES)
-            others = [rule for rule in rules if rule["pattern"] != branch]
-            if (len(others) < len(rules)) == wanted:
-                return
-            self._api.call("PUT", _RULES, body=[*others, *[{"pattern": branch}] * wanted])
-        raise LakeUnavailable("other programs keep changing the branch protection: try again", repository=self.name)
+    def set_rule(self, branch: str, *, wanted: bool) -> None:
+        """Add or remove the server's rule for a branch."""
+
+        def changed(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            if wanted and any(rule["pattern"] == branch for rule in rules):
+                return rules
+            return [*(rule for rule in rules if rule["pattern"] != branch), *[{"pattern": branch}] * wanted]
+
+        self._api.change_setting(_RULES, changed)
 
     # Refs
 
@@ -304,7 +362,7 @@ class Server:
             Message and metadata of the commit.
         """
         key = uuid4().hex
-        body = _keyed(step, key)
+        body = self._keyed(step, key)
         path = f"/branches/{_quoted(branch)}/commits"
         made = self._api.call("POST", path, body=body, ref=branch, recover=lambda: self._commit_of(branch, key))
         return made["id"]
@@ -327,7 +385,7 @@ class Server:
             Both sides changed a path.
         """
         key = uuid4().hex
-        body = {**_keyed(step, key), **options}
+        body = {**self._keyed(step, key), **options}
         path = f"/refs/{_quoted(source)}/merge/{_quoted(into)}"
         return self._change(path, body, ref=f"{source} into {into}", branch=into, key=key, answer="reference")
 
@@ -347,9 +405,12 @@ class Server:
             A later commit changed one of the paths.
         """
         key = uuid4().hex
-        body = {"ref": commit, "parent_number": 1, "commit_overrides": _keyed(step, key)}
+        body = {"ref": commit, "parent_number": 1, "commit_overrides": self._keyed(step, key)}
         path = f"/branches/{_quoted(branch)}/revert"
         return self._change(path, body, ref=f"{commit} on {branch}", branch=branch, key=key, answer="id")
+
+    def _keyed(self, step: CommitStep, key: str) -> dict[str, Any]:
+        return {"message": step.message, "metadata": {**self._commit_metadata, **step.metadata, KEY: key}}
 
     def _change(self, path: str, body: Any, *, ref: str, branch: str, key: str, answer: str) -> str | None:
         def done() -> dict[str, str] | None:
@@ -363,7 +424,7 @@ class Server:
                 raise ConflictError from error
             if "no changes" in error.message:
                 return None
-            raise self._refused(error, ref) from error
+            raise self._refused(error, ref, branch) from error
         return made[answer] if isinstance(made, dict) and answer in made else self.head(branch).id
 
     def _commit_of(self, branch: str, key: str) -> dict[str, str] | None:
@@ -404,6 +465,10 @@ class Server:
     def content(self, ref: str, path: str) -> bytes:
         """Return the bytes of a small object."""
         return self._api.call("GET", f"/refs/{_quoted(ref)}/objects", query={"path": path}, ref=ref, folder=path)
+
+    def blocks(self, ref: str, path: str) -> Iterator[bytes]:
+        """Yield the bytes of an object block by block."""
+        yield from self._api.blocks(f"/refs/{_quoted(ref)}/objects", {"path": path}, ref=ref, folder=path)
 
     def upload(self, branch: str, path: str, content: bytes) -> None:
         """Write a small object."""
@@ -460,10 +525,12 @@ class Server:
             return AlreadyExists(reason, repository=self.name, ref=name)
         return self._refused(error, name)
 
-    def _refused(self, error: StatusError, ref: str) -> Exception:
+    def _refused(self, error: StatusError, ref: str, branch: str = "") -> Exception:
         if "dirty" in error.message.lower() or "uncommitted" in error.message.lower():
+            which = "" if branch in ("", MAIN) else f" --branch {branch}"
             reason = (
-                "the branch has uncommitted changes of another program: `lake-assets doctor --mend` drops those of main"
+                f"the branch {branch or ref!r} has uncommitted changes of another program: "
+                f"`lake-assets doctor --mend{which}` drops them"
             )
             return LakeUnavailable(f"{reason} ({error})", repository=self.name, ref=ref)
         return LakeUnavailable(f"lakeFS refuses this ({error})", repository=self.name, ref=ref)
@@ -475,10 +542,6 @@ class Server:
 
 def _quoted(ref: str) -> str:
     return quote(ref, safe="")
-
-
-def _keyed(step: CommitStep, key: str) -> dict[str, Any]:
-    return {"message": step.message, "metadata": {**step.metadata, KEY: key}}
 
 
 def _commit(item: Mapping[str, Any]) -> Commit:

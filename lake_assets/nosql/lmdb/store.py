@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from operator import itemgetter
@@ -28,6 +28,7 @@ from lake_assets.nosql.contract import (
     WriteResult,
 )
 from lake_assets.nosql.lmdb import environment as environments
+from lake_assets.nosql.lmdb.backup import copy_tables
 from lake_assets.nosql.lmdb.encoding import frame_schema, write_frame
 from lake_assets.nosql.lmdb.keys import decode_columns, encode_key
 from lake_assets.nosql.lmdb.rows import decode_rows
@@ -114,6 +115,15 @@ class LMDBStore:
         if (self.folder / _SPOOL).is_dir():
             with spool(self.folder / _SPOOL):
                 pass
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The store's folder."""
+        return (self.folder,)
+
+    def backup(self, folder: Path) -> Callable[[], None]:
+        """Copy all tables at one transaction; see :meth:`NoSQLStore.backup`. The copy is an LMDB store, too."""
+        return copy_tables(self._environment, folder)
 
     def close(self) -> None:
         """Release the store. A running scan ends with an error."""

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, build_schedule_context, build_sensor_context
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
+    RunRequest,
+    build_schedule_context,
+    build_sensor_context,
+)
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from lake_assets import definitions
+from lake_assets import definitions, environments
 from lake_assets.defs.stocks import sensors
 from lake_assets.defs.stocks.partitions import HOURS, partition_key
 from lake_assets.defs.stocks.resources import stocks_source
+from lake_assets.lake.contract import MAIN
+from lake_assets.runs import new_files
+from lake_assets.runs.branch import branch_name
+from lake_assets.runs.rollback import plan_rollback, roll_back
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.defs.environments import use_fresh
 from lake_assets_tests.sources.servers import FaultyServer, Handler, running, status
 
 HEADER = b"ISIN,Mnemonic\n"
@@ -30,19 +46,25 @@ class Sensor:
         self.cursor: str | None = None
 
     def tick(self) -> SensorExecutionData:
-        context = build_sensor_context(
+        repository = definitions.defs.get_repository_def()
+        with build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,
-            repository_def=definitions.defs.get_repository_def(),
-            resources={"stocks_source": stocks_source()},
-        )
-        data = definitions.defs.get_repository_def().get_sensor_def("new_stock_files").evaluate_tick(context)
+            repository_def=repository,
+            resources={"stocks_source": stocks_source(), "lake": environments.resources()["lake"]},
+        ) as context:
+            data = repository.get_sensor_def("new_stock_files").evaluate_tick(context)
         self.cursor = data.cursor or self.cursor
         return data
 
     def asked_for(self) -> list[str]:
         """Return the partitions that the next tick asks for."""
         return [request.partition_key or "" for request in self.tick().run_requests or []]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fresh("embedded", tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -229,3 +251,203 @@ def test_the_schedule_runs_the_hour_that_has_just_ended(tick: datetime, partitio
     )
     (request,) = schedule.evaluate_tick(context).run_requests or []
     assert request.partition_key == partition
+
+
+# What main holds, and which runs go on
+
+
+@pytest.fixture
+def runs(tmp_path: Path, folder: Path) -> Iterator[Sensor]:
+    """The sensor on an instance that keeps runs, and that executes them."""
+    home = tmp_path / "dagster"
+    home.mkdir()
+    with DagsterInstance.local_temp(str(home)) as instance:
+        yield Sensor(instance)
+
+
+def bring(sensor: Sensor, request: RunRequest, *, publish: bool = True) -> None:
+    """Fetch the file of a request, as the daemon's run does, and publish it."""
+    tags = {name: value for name, value in request.tags.items() if not name.startswith("dagster/partition")}
+    job = definitions.definitions(environments.resources()).resolve_job_def("stocks")
+    result = job.execute_in_process(
+        instance=sensor.instance,
+        partition_key=request.partition_key,
+        tags={**tags, "dagster/run_key": request.run_key or ""},
+        asset_selection=[AssetKey("stocks_csv")],
+    )
+    assert result.success
+    if publish:
+        with closing(environments.open_lake()) as lake:
+            lake.merge(branch_name(result.run_id), MAIN, audit=TESTS)
+
+
+def brought(sensor: Sensor, file: Path, content: bytes) -> str:
+    """Write a version of a file, let the sensor bring it, and return the run key."""
+    file.write_bytes(content)
+    (request,) = sensor.tick().run_requests or []
+    bring(sensor, request)
+    assert sensor.asked_for() == []
+    return request.run_key or ""
+
+
+def test_a_file_that_goes_back_to_an_older_version_is_taken_in_again(runs: Sensor, folder: Path) -> None:
+    file = add(folder, HOURS.start)
+    keys: list[str] = []
+    for content in (b"a\n1\n", b"b\n2\n", b"a\n1\n", b"b\n2\n"):
+        file.unlink(missing_ok=True)
+        file.write_bytes(content)
+        os.utime(file, ns=(0, content[0]))
+        (request,) = runs.tick().run_requests or []
+        keys.append(request.run_key or "")
+        bring(runs, request)
+        with closing(environments.open_lake()) as lake:
+            (held,) = (item.path for item in lake.list(MAIN, "stocks_csv") if item.path.endswith(".csv"))
+            snapshot = lake.path(MAIN, held)
+            assert snapshot.filesystem.open_input_stream(snapshot.root).readall() == content
+        assert runs.asked_for() == []
+    assert len(set(keys)) == len(keys)
+
+
+def test_with_a_lost_cursor_nothing_is_asked_for_that_main_holds(runs: Sensor, folder: Path) -> None:
+    first, second = hours(2)
+    brought(runs, add(folder, first), b"a\n1\n")
+    add(folder, second)
+    garbage = [
+        '{"main": 3, "files": {"2017-06-17-00:00": [1]}}',
+        '{"files": 0}',
+        "{",
+        "[]",
+        "1",
+        '"x"',
+        "null",
+        "",
+        None,
+    ]
+    for cursor in garbage:
+        runs.cursor = cursor
+        assert runs.asked_for() == [partition_key(second)]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_lake_that_was_lost_is_filled_again(runs: Sensor, folder: Path, tmp_path: Path, keep: bool) -> None:
+    key = brought(runs, add(folder, HOURS.start), b"a\n1\n")
+    shutil.rmtree(tmp_path / "home")
+    if not keep:
+        runs.cursor = None
+    (request,) = runs.tick().run_requests or []
+    assert request.run_key != key
+    bring(runs, request)
+    assert runs.asked_for() == []
+
+
+def test_an_older_copy_of_the_lake_is_brought_up_to_date(runs: Sensor, folder: Path, tmp_path: Path) -> None:
+    file = add(folder, HOURS.start)
+    brought(runs, file, b"a\n1\n")
+    shutil.copytree(tmp_path / "home", tmp_path / "copy")
+    brought(runs, file, b"b\n2\n")
+    shutil.rmtree(tmp_path / "home")
+    (tmp_path / "copy").rename(tmp_path / "home")
+    assert runs.asked_for() == [partition_key(HOURS.start)]
+
+
+def test_an_old_cursor_does_not_hide_what_main_lacks(runs: Sensor, folder: Path) -> None:
+    file = add(folder, HOURS.start)
+    brought(runs, file, b"a\n1\n")
+    old, status = runs.cursor, file.stat()
+    file.rename(folder / "a")
+    brought(runs, file, b"b\n2\n")
+    (folder / "a").replace(file)
+    assert file.stat().st_ino == status.st_ino
+    runs.cursor = old
+    assert runs.asked_for() == [partition_key(HOURS.start)]
+
+
+def test_while_a_run_for_the_hour_goes_on_none_is_asked_for(runs: Sensor, folder: Path) -> None:
+    add(folder, HOURS.start)
+    key = partition_key(HOURS.start)
+    run = runs.instance.create_run_for_job(
+        definitions.defs.resolve_job_def("stocks"),
+        tags={"dagster/partition": key},
+        status=DagsterRunStatus.STARTED,
+    )
+    skipped = runs.tick()
+    assert "under way for 1 more" in (skipped.skip_message or "")
+    runs.instance.report_run_canceled(run)
+    assert runs.asked_for() == [key]
+
+
+def test_a_run_that_did_not_reach_main_is_asked_for_again_later_and_later(
+    runs: Sensor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(folder, HOURS.start)
+    (request,) = runs.tick().run_requests or []
+    bring(runs, request, publish=False)
+    keys = [request.run_key]
+    now = time.time()
+    for pause in (600, 1200, 2400):
+        monkeypatch.setattr(new_files, "_now", lambda now=now, pause=pause: now + pause - 5)
+        assert runs.asked_for() == []
+        now += pause + 1
+        monkeypatch.setattr(new_files, "_now", lambda now=now: now)
+        (request,) = runs.tick().run_requests or []
+        bring(runs, request, publish=False)
+        keys.append(request.run_key)
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_a_person_rolled_back_is_not_undone(runs: Sensor, folder: Path) -> None:
+    file = add(folder, HOURS.start)
+    brought(runs, file, b"a\n1\n")
+    with closing(environments.open_lake()) as lake:
+        before = lake.head(MAIN).id
+        brought(runs, file, b"b\n2\n")
+        graph = definitions.defs.resolve_asset_graph()
+        roll_back(lake, runs.instance, graph, plan_rollback(lake, before), "a test")
+    assert runs.asked_for() == []
+
+
+# One hour's failure
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 500, 503])
+def test_one_hours_failure_is_no_others(
+    http: FaultyServer, sensor: Sensor, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setenv("STOCKS_PROBE_HOURS", "5")
+    for back in range(6):
+        http.files[f"/{name_of(last_hour(back))}"] = HEADER
+    http.always[f"/{name_of(last_hour(2))}"] = status(code)
+    tick = sensor.tick()
+    asked = {request.partition_key for request in tick.run_requests or []}
+    assert asked == {partition_key(last_hour(back)) for back in (0, 1, 3, 4, 5)}
+    told = sensor.tick().skip_message or ""
+    assert ("1 could not be asked for" in told) == (code != 403)
+    assert (name_of(last_hour(2)) in told) == (code != 403)
+
+
+def test_an_answer_of_403_to_every_hour_is_told(
+    http: FaultyServer, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCKS_PROBE_HOURS", "2")
+    for back in range(3):
+        http.always[f"/{name_of(last_hour(back))}"] = status(403)
+    assert "3 could not be asked for" in (sensor.tick().skip_message or "")
+    http.always.clear()
+    http.files[f"/{name_of(last_hour())}"] = HEADER
+    assert sensor.asked_for() == [partition_key(last_hour())]
+    # Now 403 is the answer for a missing file, in this tick and in later ones.
+    for back in range(1, 3):
+        http.always[f"/{name_of(last_hour(back))}"] = status(403)
+    assert "could not" not in (sensor.tick().skip_message or "")
+
+
+def test_an_hour_that_hangs_keeps_no_other_from_being_asked_for(
+    http: FaultyServer, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCKS_PROBE_HOURS", "5")
+    monkeypatch.setattr(sensors, "SENSOR_LIMITS", sensors.RetryLimits(tries=1, deadline=0.5))
+    for back in range(6):
+        http.files[f"/{name_of(last_hour(back))}"] = HEADER
+    http.always[f"/{name_of(last_hour())}"] = lambda handler, _: handler.server.over.wait(30)
+    assert len(sensor.asked_for()) == 5
+    assert "too slow" in (sensor.tick().skip_message or "")

@@ -9,8 +9,9 @@ import pytest
 from dagster import AddDynamicPartitionsRequest, DagsterInstance, SensorEvaluationContext
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from lake_assets import definitions
+from lake_assets import definitions, environments
 from lake_assets.defs.users.partitions import BATCHES_NAME
+from lake_assets_tests.defs.environments import use_fresh
 
 
 class Sensor:
@@ -29,6 +30,7 @@ class Sensor:
             repository_def=repository,
             repository_name=repository.name,
             sensor_name="new_user_files",
+            resources={"lake": environments.resources()["lake"]},
         ) as context:
             data = repository.get_sensor_def("new_user_files").evaluate_tick(context)
         self.cursor = data.cursor or self.cursor
@@ -43,6 +45,11 @@ class Sensor:
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterInstance]:
     with DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
         yield instance
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fresh("embedded", tmp_path, monkeypatch)
 
 
 @pytest.fixture
