@@ -105,3 +105,10 @@ def test_a_wrong_value_is_shown_at_its_own_setting_and_no_other(
     wrong = {name: detail for name, (ok, detail) in found.items() if not ok}
     assert wrong["WORDS_WINDOW"] == "WORDS_WINDOW is 'long'; it must be a whole number from 1 to 31622400"
     assert found["WORDS_CSV"] == (True, "true")
+
+
+def test_a_variable_that_is_almost_a_setting_is_a_warning(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_HOEM", "/data/lake")
+    (line,) = [line for line in command("doctor").stdout.splitlines() if "LAKE_HOEM" in line]
+    assert line.startswith("warn ")
+    assert line.endswith("is not a setting, so it has no effect: did you mean LAKE_HOME?")

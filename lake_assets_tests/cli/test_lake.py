@@ -41,7 +41,8 @@ def test_dagsters_uri_is_a_place(answer: Answer, head: Commit) -> None:
     assert answer("ls", f"lake://{head.id}/blob") == answer("ls", "main:blob")
 
 
-def test_ls_of_an_empty_lake_is_empty(command: Command, answer: Answer) -> None:
+def test_ls_of_an_empty_lake_is_empty(command: Command, answer: Answer, lake_home: Path) -> None:
+    EmbeddedLake(lake_home).close()
     assert answer("ls") == []
     assert command("ls").stdout.split() == ["path", "size", "checksum"]
 
