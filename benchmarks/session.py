@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lake_assets.settings import SparkSettings
-from lake_assets.spark.jars import Connector, class_path
+from lake_assets.spark.jars import Connector, connector_conf
+from lake_assets.spark.jvm import driver_options
 from lake_assets.spark.session import prepare_process, session_conf
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def session(*connectors: Connector, **conf: str) -> SparkSession:
 
     prepare_process()
     builder = SparkSession.builder.master("local[*]")
-    paths = class_path(SparkSettings.read().jars.expanduser(), connectors)
-    for key, value in {**session_conf(), **paths, **conf}.items():
+    folder = SparkSettings.read().jars.expanduser()
+    settings = {**session_conf(), **connector_conf(folder, connectors, conf), **conf}
+    for key, value in {**settings, **driver_options(folder, settings)}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

@@ -48,9 +48,9 @@ def lake_resource() -> LakeResource:
 
     from lake_assets.resources.lake import EmbeddedLake, LakeFS
 
-    url = DagsterSettings.read().webserver_url
+    url, branch = DagsterSettings.read().webserver_url, LakeSettings.read().branch
     if not has_server():
-        return EmbeddedLake(home=str(lake_home()), dagster_url=url)
+        return EmbeddedLake(home=str(lake_home()), dagster_url=url, branch=branch)
     lakefs = LakeFSSettings.read()
     return LakeFS(
         endpoint=lakefs.endpoint,
@@ -59,7 +59,9 @@ def lake_resource() -> LakeResource:
         repository=lakefs.repository,
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
+        commit_metadata=lakefs.commit_metadata,
         dagster_url=url,
+        branch=branch,
     )
 
 
@@ -67,7 +69,8 @@ def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the current environment."""
     from lake_assets.resources.nosql import LMDBNoSQL
 
-    return LMDBNoSQL(folder=str(nosql_home()))
+    settings = LakeSettings.read()
+    return LMDBNoSQL(folder=str(nosql_home()), branch=settings.branch, on_branches=settings.branch_sinks)
 
 
 def nosql_home() -> Path:
@@ -104,6 +107,7 @@ def open_lake(*, any_format: bool = False) -> Lake:
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
         any_format=any_format,
+        commit_metadata=lakefs.commit_metadata,
     )
 
 
@@ -194,12 +198,16 @@ def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> 
     kafka
         Whether to add the Kafka connector even if no domain needs it.
     """
+    from dagster import EnvVar
+
     from lake_assets.resources.spark import SparkResource
 
     spark = SparkSettings.read()
     return SparkResource(
         master=spark.master,
         conf={"spark.driver.memory": spark.driver_memory},
+        # An EnvVar must be set. Dagster's page shows only its name.
+        conf_lines=EnvVar("SPARK_CONF") if spark.conf.get_secret_value() else "",
         lake=lake,
         kafka=kafka or domains.spark_reads_kafka(),
         jars=str(spark.jars),
@@ -232,7 +240,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
-        "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
+        "nosql_io_manager": NoSQLIOManager(nosql=nosql, lake=lake, spark=spark),
     }
     return domains.resources(shared)
 

@@ -21,7 +21,6 @@ from dagster import (
     sensor,
 )
 
-from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import NotSupported
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.audit import PublicationRefused
@@ -30,6 +29,7 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.lake_commits import commits_since, events_of
 from lake_assets.runs.lock import is_alive
+from lake_assets.runs.own_runs import is_own_run
 from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs, unpublished_observations
 from lake_assets.runs.publishing import LAYER, publish
 from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Sink, requests_for, sinks_of
@@ -66,7 +66,8 @@ def publish_runs() -> SensorDefinition:
         name="publish_runs",
         run_status=DagsterRunStatus.SUCCESS,
         default_status=DefaultSensorStatus.RUNNING,
-        monitor_all_code_locations=False,
+        # Dagster's own filter passes over runs of `dagster job execute`; see is_own_run.
+        monitor_all_code_locations=True,
         description=(
             "Publishes successful runs that did not select a `*_published` asset, if every blocking check of what "
             "they materialized has passed. Other branches wait for `lake-assets publish RUN`."
@@ -74,14 +75,16 @@ def publish_runs() -> SensorDefinition:
     )
     def evaluate(context: RunStatusSensorContext, lake: LakeResource) -> None:
         run = context.dagster_run
+        repository = context.repository_def
+        assert repository is not None
+        if not is_own_run(repository, context.instance, run):
+            return
         if find_head(lake.lake, run.run_id) is None:
             # Nothing else will publish this run, so lost data must be reported here.
             refuse_lost(lake.lake, context.instance, run)
             # No SkipReason: it would end the tick, and each run of a backfill would delay the next by 30 s.
             context.log.debug("Run %s has no branch: published already, or nothing to publish", run.run_id)
             return
-        repository = context.repository_def
-        assert repository is not None
         try:
             result = publish(lake.lake, context.instance, run, repository.asset_graph)
         except PublicationRefused as refusal:
@@ -105,7 +108,8 @@ def lake_commits() -> SensorDefinition:
         minimum_interval_seconds=60,
         default_status=DefaultSensorStatus.RUNNING,
         description=(
-            "Reports each commit on `main` that no run made as materializations of the assets that it changed, so that "
+            "Reports each commit on `main`, or on the working branch of the lake resource, that no run made as "
+            "materializations of the assets that it changed, so that "
             "downstream assets become stale. Also reports rollbacks and deletions that were killed before they "
             "reported themselves."
         ),
@@ -113,18 +117,20 @@ def lake_commits() -> SensorDefinition:
     def evaluate(context: SensorEvaluationContext, lake: LakeResource) -> SensorResult | SkipReason:
         repository = context.repository_def
         assert repository is not None
-        head = lake.lake.head(MAIN)
+        head = lake.lake.head(lake.branch)
         if context.cursor == head.id:
-            return SkipReason(f"{MAIN} is still at {head.id}.")
+            return SkipReason(f"{lake.branch} is still at {head.id}.")
         # The cursor is the last commit seen.
         found = list(commits_since(lake.lake, head, context.cursor)) if context.cursor else None
         if found is None or not found or context.cursor not in found[-1].parents[:1]:
             # The first tick, or another lake than before: earlier commits are not reported.
-            return SensorResult(skip_reason=f"{MAIN} is at {head.id}: later commits are reported.", cursor=head.id)
+            return SensorResult(
+                skip_reason=f"{lake.branch} is at {head.id}: later commits are reported.", cursor=head.id
+            )
         log = EventLog(context.instance)
         events: list[AssetMaterialization] = []
         for commit in reversed(found):
-            events += events_of(lake.lake, log, repository.asset_graph, commit)
+            events += events_of(lake.lake, log, repository.asset_graph, commit, lake.branch)
         for event in events:
             context.log.info("%s: %s", event.description, event.asset_key.to_user_string())
         return SensorResult(
@@ -217,17 +223,19 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         required_resource_keys={"lake", *resource_keys},
         description=(
-            "Materializes sinks that are behind `main`: after a rollback, after a run that was published without its "
+            "Materializes sinks that are behind `main`, or behind the working branch of the lake resource: after a "
+            "rollback, after a run that was published without its "
             "sinks, or after a commit that no run made."
         ),
     )
     def evaluate(context: SensorEvaluationContext) -> SensorResult | SkipReason:
         repository = context.repository_def
         assert repository is not None
-        lake = cast("LakeResource", context.resources.lake).lake
-        head = lake.head(MAIN)
+        resource = cast("LakeResource", context.resources.lake)
+        lake, branch = resource.lake, resource.branch
+        head = lake.head(branch)
         if context.cursor == head.id:
-            return SkipReason(f"{MAIN} is still at {head.id}.")
+            return SkipReason(f"{branch} is still at {head.id}.")
         publisher = context.instance.get_run_by_id(CommitMetadata.parse(head.metadata).run_id or "")
         if publisher is not None and is_alive(context.instance, publisher):
             name = f"Run {publisher.run_id}, which published {head.id},"
@@ -242,13 +250,14 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
                 unknown.append(f"{asset.to_user_string()}: {error}")
                 continue
             requests += requests_for(lake, repository.asset_graph, asset, reflected, head)
-        return _sinks_result(context, requests, unknown, head.id)
+        skip = f"Every sink holds what {branch} holds at {head.id}."
+        return _sinks_result(context, requests, unknown, head.id, skip)
 
     return evaluate
 
 
 def _sinks_result(
-    context: SensorEvaluationContext, requests: Sequence[RunRequest], unknown: Sequence[str], head: str
+    context: SensorEvaluationContext, requests: Sequence[RunRequest], unknown: Sequence[str], head: str, even: str
 ) -> SensorResult:
     if len(requests) > RUNS_PER_TICK:
         context.log.warning("%d runs are needed; the first %d are requested", len(requests), RUNS_PER_TICK)
@@ -256,7 +265,7 @@ def _sinks_result(
         context.log.warning("%s", problem)
     # If a sink did not answer, the next tick asks again.
     cursor = context.cursor if unknown else head
-    skip = "; ".join(unknown) or f"Every sink holds what {MAIN} holds at {head}."
+    skip = "; ".join(unknown) or even
     return SensorResult(list(requests[:RUNS_PER_TICK]), skip_reason=None if requests else skip, cursor=cursor)
 
 

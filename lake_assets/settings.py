@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from typing_extensions import Self
 
 from lake_assets.kafka.security import Mechanism, Protocol
+from lake_assets.text.masking import mask, unclear_user_part
 
 
 class SettingError(ValueError):
@@ -143,6 +144,8 @@ def _as_text(value: Any) -> str:
         return value.get_secret_value()
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return ",".join(f"{name}={text}" for name, text in value.items())
     return "" if value is None else str(value)
 
 
@@ -171,10 +174,31 @@ def _constraints(annotated: tuple[Any, ...] | None) -> Iterator[Any]:
 
 
 def _explain(variable: Variable, error: Any) -> str:
-    shown = "***" if variable.secret else repr(variable.value)
+    shown = "***" if variable.secret or "@" in variable.value else repr(mask(variable.value))
     # The error of a validator of the class describes the allowed values.
     allowed = error["ctx"]["error"] if error["type"] == "value_error" else variable.allowed
     return f"{variable.name} is {shown}; " + (f"it must be {allowed}" if allowed else error["msg"])
+
+
+def _without_credentials(address: str) -> str:
+    """Refuse an address with a user part or query. It is shown, in links and in Dagster's UI."""
+    if unclear_user_part(address) or ("://" in address and mask(address) != address):
+        raise ValueError("an address without user, password and query, which would be shown")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_without_credentials)]
+"""An address that everybody may see."""
+
+
+def _without_user(servers: str) -> str:
+    if "@" in servers:
+        raise ValueError("host:port[,host:port]; user and password are KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
+    return servers
+
+
+Servers = Annotated[str, AfterValidator(_without_user)]
+"""Kafka's bootstrap servers."""
 
 
 def project() -> Path:
@@ -201,12 +225,32 @@ class LakeSettings(Settings):
         validation_alias="LAKE_EXECUTOR",
         description="in_process (one Spark session a run) or multiprocess (one a step).",
     )
+    branch: str = Field(
+        "main",
+        validation_alias="LAKE_BRANCH",
+        description="Branch that runs begin at and publish to: main, or one of `lake-assets branch create`.",
+    )
+    branch_sinks: bool = Field(
+        True,
+        validation_alias="LAKE_BRANCH_SINKS",
+        description="Whether a working branch has tables and topics of its own, named with the branch, or none.",
+    )
+
+
+def _pairs(value: Any) -> Any:
+    """Parse ``name=value,name=value``."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise ValueError("pairs like team=desk,owner=ann")
+    return {name.strip(): text.strip() for name, _, text in pairs}
 
 
 class LakeFSSettings(Settings):
     """The lakeFS server."""
 
-    endpoint: str = Field(
+    endpoint: Address = Field(
         "http://127.0.0.1:8000", validation_alias="LAKEFS_ENDPOINT", description="Address of the lakeFS server."
     )
     access_key_id: SecretStr = Field(
@@ -218,7 +262,7 @@ class LakeFSSettings(Settings):
     repository: str = Field(
         "lake", validation_alias="LAKEFS_REPOSITORY", description="lakeFS repository; created if it is missing."
     )
-    storage: str = Field(
+    storage: Address = Field(
         "",
         validation_alias="LAKEFS_STORAGE",
         description="Where a new lakeFS repository keeps its objects, such as s3://bucket/lake; local if empty.",
@@ -228,14 +272,19 @@ class LakeFSSettings(Settings):
         validation_alias="LAKEFS_DEADLINE",
         ge=1,
         le=3600,
-        description="Seconds after which a failing call to lakeFS is not tried again.",
+        description="Seconds that a call to lakeFS may take, with all its tries.",
+    )
+    commit_metadata: Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)] = Field(
+        {},
+        validation_alias="LAKEFS_COMMIT_METADATA",
+        description="Metadata of every commit, as a hook may require: team=desk,owner=ann.",
     )
 
 
 class KafkaSettings(Settings):
     """Connections to Kafka."""
 
-    servers: str = Field(
+    servers: Servers = Field(
         "127.0.0.1:9092",
         validation_alias="KAFKA_SERVERS",
         description="Kafka servers of the topic commands: host:port[,host:port].",
@@ -267,7 +316,7 @@ class KafkaSettings(Settings):
 class SparkSettings(Settings):
     """Spark's master and resources."""
 
-    master: str = Field(
+    master: Address = Field(
         "local[*]", validation_alias="SPARK_MASTER", description="Any Spark master, such as spark://host:7077."
     )
     driver_memory: str = Field(
@@ -275,10 +324,15 @@ class SparkSettings(Settings):
         validation_alias="SPARK_DRIVER_MEMORY",
         description="Memory of Spark's driver; with a local master, of all of Spark.",
     )
+    conf: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="SPARK_CONF",
+        description="Further settings of Spark: lines `key=value`, or the path of a file with such lines.",
+    )
     jars: Path = Field(
         Path("~/.cache/lake_assets/jars"),
         validation_alias="SPARK_JARS",
-        description="Folder of Spark's connectors, which are fetched once.",
+        description="Folder of Spark's connectors and archive of classes, which are made once.",
     )
     stream_home: Path | None = Field(
         None,
@@ -309,7 +363,7 @@ class RetentionSettings(Settings):
 class DagsterSettings(Settings):
     """Dagster's web page."""
 
-    webserver_url: str = Field(
+    webserver_url: Address = Field(
         "",
         validation_alias="DAGSTER_WEBSERVER_URL",
         description="Address of Dagster's web page, for links from commits to their runs.",
@@ -319,7 +373,7 @@ class DagsterSettings(Settings):
 class SourceSettings(Settings):
     """Sources of files, for all domains."""
 
-    s3_endpoint_url: str = Field(
+    s3_endpoint_url: Address = Field(
         "",
         validation_alias="S3_ENDPOINT_URL",
         description="Endpoint of an S3-compatible source; empty for AWS.",

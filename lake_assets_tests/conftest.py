@@ -39,9 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def kafka_connector() -> dict[str, str]:
     """Return the settings that give Spark its Kafka connector; raises where it is not to be had."""
     from lake_assets.settings import SparkSettings
-    from lake_assets.spark.jars import KAFKA, class_path
+    from lake_assets.spark.jars import KAFKA, connector_conf
 
-    return class_path(SparkSettings.read().jars.expanduser(), [KAFKA])
+    return connector_conf(SparkSettings.read().jars.expanduser(), [KAFKA])
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,9 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """
     from pyspark.sql import SparkSession
 
+    from lake_assets.settings import SparkSettings
     from lake_assets.spark.jars import JarsUnavailable
+    from lake_assets.spark.jvm import driver_options
     from lake_assets.spark.session import prepare_process, read_any_file_name, session_conf
 
     prepare_process()
@@ -60,6 +62,7 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if any("kafka" in getattr(item, "fixturenames", ()) for item in request.session.items):
         with suppress(JarsUnavailable):
             conf |= kafka_connector()
+    conf |= driver_options(SparkSettings.read().jars.expanduser(), conf)
     builder = SparkSession.builder.master("local[2]")
     for key, value in conf.items():
         builder = builder.config(key, value)

@@ -24,7 +24,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from lake_assets import environments
 from lake_assets.io_managers.nosql import KEY, TableUpdate
 from lake_assets.io_managers.raw_file import RawFile
-from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.contract import Lake
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.runs.publishing import published_asset
@@ -67,13 +67,14 @@ def definitions(source: Path) -> Definitions:
         code_version="1",
         metadata={KEY: "isin"},
     )
-    def prices_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
-        from_commit, to_commit = nosql.store.source_commit("prices_table"), lake.lake.head(MAIN).id
+    def prices_table(context: AssetExecutionContext, lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
+        from_commit = nosql.reflected_commit(context.asset_key)
+        to_commit = lake.lake.head(lake.target).id
         days = [lake.lake.path(to_commit, f"prices/partition={day}") for day in days_of(lake.lake, to_commit)]
         frames = [pandas.read_parquet(day.root, filesystem=day.filesystem) for day in days]
         empty = pandas.DataFrame({"isin": pandas.Series(dtype=str), "price": pandas.Series(dtype=float)})
         # Of equal keys the last day's stays.
-        rows = pandas.concat([empty, *frames]).drop_duplicates("isin", keep="last")
+        rows = pandas.concat([empty, *frames]).drop_duplicates("isin", keep="last").astype({"isin": "string"})
         version = lake.lake.fingerprint(to_commit, "prices") or "empty"
         return TableUpdate(from_commit, to_commit, version, cast(Any, rows), rebuild=True)
 
@@ -93,7 +94,7 @@ class SmallGraph:
     """Runs of that graph."""
 
     def __init__(self, source: Path, instance: DagsterInstance) -> None:
-        source.mkdir()
+        source.mkdir(exist_ok=True)
         self.source = source
         self.instance = instance
         self.defs = definitions(source)

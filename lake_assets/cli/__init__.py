@@ -9,15 +9,26 @@ def main() -> None:
     import signal
     import sys
 
+    from lake_assets.cli.terminal import open_closed, output_error, protect
+
     # Like any Unix program, end silently when the pipe is closed (`| head`).
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    protect()
+    code: int | str | None = 0
     try:
         from lake_assets.cli.app import app, load_env_file
 
         load_env_file()
         app()
+    except SystemExit as end:
+        code = end.code
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    if (error := output_error()) and not code:
+        print(f"lake-assets: {error}", file=sys.stderr)
+        code = 1
+    sys.exit(code)

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from lake_assets.cli import (
+    backing_up,
+    branching,
     cleaning,
     collecting,
     deleting,
@@ -21,6 +23,7 @@ from lake_assets.cli import (
     reading,
     rolling_back,
     shell,
+    spark,
     stream,
     sweeping,
     tables,
@@ -57,19 +60,29 @@ for command in (
     publishing.publish,
     rolling_back.rollback,
     deleting.delete,
+    branching.merge,
     tables.tables,
     tables.get,
     sweeping.sweep,
     migrating.migrate,
+    backing_up.backup,
+    backing_up.restore,
     cleaning.clean,
     collecting.gc,
     expiring.expire,
     kafka.produce,
     kafka.consume,
     shell.shell,
+    spark.prepare_spark,
     doctor.doctor,
 ):
     app.command()(as_one_line(command))
+
+branch = typer.Typer(help="Make, list and delete working branches.", no_args_is_help=True, rich_markup_mode=None)
+branch.command("create")(as_one_line(branching.create))
+branch.command("list")(as_one_line(branching.list_))
+branch.command("delete")(as_one_line(branching.delete))
+app.add_typer(branch, name="branch")
 
 topic = typer.Typer(help="Create and list Kafka topics.", no_args_is_help=True, rich_markup_mode=None)
 topic.command("create")(as_one_line(kafka.create_topic))

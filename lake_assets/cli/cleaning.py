@@ -28,8 +28,8 @@ def clean(
     and deletes it with --yes.
 
     The data of main stay, and all commits stay readable by id. The next run of its job fills a table again from main.
-    Also kept are the branches of active runs, all tables while a run is active, and what other processes are reading
-    or writing. No process is stopped.
+    Also kept are the branches of active runs and of runs that this Dagster does not know, all tables while there is
+    such a run, and what other processes are reading or writing. No process is stopped.
     """
     with ExitStack() as opened:
         lake = opened.enter_context(closing(open_lake()))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lake_assets import environments
 from lake_assets.cli.errors import CommandError
+from lake_assets.settings import LakeSettings
 
 if TYPE_CHECKING:
     from dagster import AssetKey, Definitions
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
     from lake_assets.lake.contract import Lake
     from lake_assets.nosql.contract import NoSQLStore
+    from lake_assets.resources.lake import LakeResource
+    from lake_assets.resources.nosql import NoSQLResource
     from lake_assets.resources.spark import SparkResource
 
 _Resource = TypeVar("_Resource")
@@ -44,12 +47,24 @@ class CodeLocation(Protocol):
         """Open the lake, if ``any_format`` also one of another format."""
         ...
 
+    def embedded_lake_home(self) -> Path | None:
+        """Return the folder of the lake. None if it is on a server."""
+        ...
+
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         """Open the NoSQL store. None if there is none."""
         ...
 
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        """Return the resources of the lake and of the tables. Nothing is opened."""
+        ...
+
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
         """Yield the sinks, except those in the NoSQL store, each with the commit that it reflects."""
+        ...
+
+    def branch(self) -> str:
+        """Return the branch that runs work on if they name no other one."""
         ...
 
     def spark(self) -> SparkResource:
@@ -70,8 +85,14 @@ class _Own:
     def open_lake(self, any_format: bool) -> Lake:
         return environments.open_lake(any_format=True) if any_format else environments.open_lake()
 
+    def embedded_lake_home(self) -> Path | None:
+        return None if environments.has_server() else environments.lake_home()
+
     def find_nosql(self, read_only: bool) -> NoSQLStore:
         return environments.open_nosql(read_only=read_only)
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        return environments.lake_resource(), environments.nosql_resource()
 
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
         from lake_assets.defs.words.resources import words_outbox
@@ -79,6 +100,9 @@ class _Own:
         outbox = words_outbox(environments.kafka_resource()).outbox(lake.repository)
         if commit := outbox.delivered():
             yield "outbox of the words", commit
+
+    def branch(self) -> str:
+        return LakeSettings.read().branch
 
     def spark(self) -> SparkResource:
         with _initialized(environments.spark_resource(environments.lake_resource())) as spark:
@@ -100,6 +124,20 @@ class _Module:
         return self._definitions
 
     def open_lake(self, any_format: bool) -> Lake:
+        with _initialized(self._lake()) as lake:
+            return lake.open(any_format=any_format)
+
+    def branch(self) -> str:
+        with _initialized(self._lake()) as lake:
+            return lake.branch
+
+    def embedded_lake_home(self) -> Path | None:
+        from lake_assets.resources.lake import EmbeddedLake
+
+        with _initialized(self._lake()) as lake:
+            return Path(lake.home) if isinstance(lake, EmbeddedLake) else None
+
+    def _lake(self) -> LakeResource:
         from lake_assets.resources.lake import LakeResource
 
         resource = self._find(LakeResource, "lake")
@@ -108,8 +146,12 @@ class _Module:
                 f"the resources of {self._name} include no lake: add a lake of lake_assets to its Definitions, such as "
                 "resources={'lake': EmbeddedLake(home='lake')}"
             )
-        with _initialized(resource) as lake:
-            return lake.open(any_format=any_format)
+        return resource
+
+    def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
+        from lake_assets.resources.nosql import NoSQLResource
+
+        return self._lake(), self._find(NoSQLResource, "nosql")
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
         from lake_assets.resources.nosql import NoSQLResource
@@ -173,6 +215,11 @@ def open_lake(*, any_format: bool = False) -> Lake:
     return _chosen.open_lake(any_format)
 
 
+def embedded_lake_home() -> Path | None:
+    """Return the folder of the selected code location's lake. None if it is on a server."""
+    return _chosen.embedded_lake_home()
+
+
 def find_nosql(*, read_only: bool = False) -> NoSQLStore | None:
     """Open the NoSQL store of the selected code location. None if there is none."""
     return _chosen.find_nosql(read_only)
@@ -195,6 +242,20 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     if store is None:
         raise CommandError("this code location has no NoSQL store among its resources, so it has no tables")
     return store
+
+
+@contextmanager
+def stores() -> Generator[tuple[LakeResource, NoSQLResource | None]]:
+    """Yield the resources of the lake and of the tables of the selected code location. Nothing is opened yet."""
+    lake, nosql = _chosen.stores()
+    with ExitStack() as opened:
+        ready = opened.enter_context(_initialized(lake))
+        yield ready, opened.enter_context(_initialized(nosql)) if nosql is not None else None
+
+
+def working_branch() -> str:
+    """Return the branch that runs of the selected code location work on if they name no other one."""
+    return _chosen.branch()
 
 
 def spark_resource() -> SparkResource:
@@ -221,17 +282,24 @@ def reflected_commits(lake: Lake) -> Iterator[tuple[str, str]]:
     yield from _chosen.delivered_commits(lake)
 
 
-def sink_commits() -> Iterator[tuple[AssetKey, str | None]]:
+def sink_commits(branch: str = "") -> Iterator[tuple[AssetKey, str | None]]:
     """Yield each sink of the selected code location with the commit that it reflects, or None if it was never fed.
 
     It is an error if a store does not answer.
+
+    Parameters
+    ----------
+    branch
+        The branch whose sinks are meant. By default, the one that the code location works on.
     """
+    from lake_assets.resources.working_branch import OnBranch
     from lake_assets.runs.sinks import sinks_of
 
     resources = load_definitions().resources or {}
     for asset, key in sinks_of(load_graph(), [key for key in resources if hasattr(resources[key], "reflected_commit")]):
         with _initialized(resources[key]) as sink:
-            yield asset, sink.reflected_commit(asset)
+            found = sink.on(branch) if branch and isinstance(sink, OnBranch) else sink
+            yield asset, found.reflected_commit(asset)
 
 
 def load_definitions() -> Definitions:

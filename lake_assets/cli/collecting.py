@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lake_assets.cli.code_location import open_lake
+from lake_assets.cli.options import MOST_DAYS, not_nan
 from lake_assets.cli.output import Json, amount, emit, removable, show
 from lake_assets.settings import RetentionSettings
 
@@ -16,7 +17,10 @@ from lake_assets.settings import RetentionSettings
 def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove. Default: only show what would be removed.")] = False,
     grace: Annotated[
-        float | None, typer.Option(metavar="DAYS", min=0, help="Grace time. Default: GC_GRACE_DAYS.")
+        float | None,
+        typer.Option(
+            metavar="DAYS", min=0, max=MOST_DAYS, callback=not_nan, help="Grace time. Default: GC_GRACE_DAYS."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -33,7 +33,7 @@ class Content(Protocol):
         ...
 
     def rows(self, limit: int | None) -> Iterator[Any]:
-        """Yield rows as column name to value, or lines. No more is read than ``limit`` requires."""
+        """Yield rows as column name to value, or lines of bytes. No more is read than ``limit`` requires."""
         ...
 
 
@@ -160,9 +160,7 @@ class _Text:
                     f"{self.path!r} is a binary file, and only text can be shown: `lake-assets path` prints its path"
                 )
 
-    def rows(self, limit: int | None) -> Iterator[str]:
+    def rows(self, limit: int | None) -> Iterator[bytes]:
         del limit  # Lines are read one by one.
-        stream = io.BufferedReader(self.lake.open_file(self.commit, self.path))
-        with io.TextIOWrapper(stream, "utf-8", errors="backslashreplace") as text:
-            for line in text:
-                yield line.rstrip("\n")
+        with io.BufferedReader(self.lake.open_file(self.commit, self.path)) as stream:
+            yield from stream

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -11,23 +10,35 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lake_assets import domains, environments
-from lake_assets.cli.code_location import find_nosql, is_own, load_graph, open_lake
+from lake_assets.cli.code_location import embedded_lake_home, find_nosql, is_own, load_graph, open_lake
 from lake_assets.cli.dagster_instance import dagster_home
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.cli.output import Json, amount, cell, emit_all, progress
+from lake_assets.cli.terminal import console
+from lake_assets.cli.verifying import Rate, Sample
 from lake_assets.lake.contract import MAIN
+from lake_assets.lake.errors import Mendable
+from lake_assets.lake.scrub import Scrub
 from lake_assets.settings import SettingError, Settings, Variable
+from lake_assets.text.masking import MASK, mask, unclear_user_part
+from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
 
 LEAST_FREE = 1_000_000_000
 """Minimal free disk space in bytes. With less, a run is likely to fail."""
+
+
+_TRIES = 3
+"""Number of things that are mended before the lake is opened, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,18 @@ class Check:
 
 def doctor(
     verify: Annotated[bool, typer.Option("--verify", help="Hash every object of main again.")] = False,
-    mend: Annotated[bool, typer.Option("--mend", help="Drop uncommitted changes of main (lakeFS).")] = False,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Mend main: its protection, uncommitted changes (lakeFS).")
+    ] = False,
+    branch: Annotated[str, typer.Option(metavar="NAME", help="With --mend: drop the changes of this branch.")] = MAIN,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Hash the whole lake, and restore what is damaged from other copies.")
+    ] = False,
+    backup: Annotated[
+        Path | None, typer.Option("--from", metavar="BACKUP", help="With --repair: a backup to restore from, too.")
+    ] = None,
+    sample: Sample = 100,
+    rate: Rate = None,
     json: Json = False,
 ) -> None:
     """Check the installation.
@@ -49,10 +71,13 @@ def doctor(
     Checks versions, Java, lake, store and settings, and prints one line for each: ok, or the remedy. The exit code is
     1 if anything is not ok.
     """
+    if backup is not None and not repair:
+        raise typer.BadParameter("--from goes with --repair")
     checks: list[Check] = []
 
     def found() -> Iterator[Check]:
-        for check in _checks(verify, mend):
+        checked = _checks(Scrub(sample, rate) if verify else None, branch if mend else "")
+        for check in chain(_repaired(backup) if repair else (), checked):
             checks.append(check)
             yield check
 
@@ -67,18 +92,17 @@ def doctor(
 
 def _print(check: Check) -> None:
     state = "ok" if check.ok else "NOT OK"
-    text = f"{check.name:<26}  {check.detail}"
+    text = f"{check.name:<26}  {printable(check.detail)}"
     if not sys.stdout.isatty():
         print(f"{state:<6}  {text}")
         return
-    from rich.console import Console
     from rich.text import Text
 
     style = "green" if check.ok else "bold red"
-    Console(highlight=False).print(Text(f"{state:<6}", style=style), Text(text), sep="  ", soft_wrap=True)
+    console().print(Text(f"{state:<6}", style=style), Text(text), sep="  ", soft_wrap=True)
 
 
-def _checks(verify: bool, mend: bool) -> Iterator[Check]:
+def _checks(verify: Scrub | None, mend: str) -> Iterator[Check]:
     for name, look in (
         ("python", _python),
         ("lake_assets", lambda: version("lake_assets")),
@@ -153,31 +177,94 @@ def _try_to_write(folder: str) -> None:
         pass
 
 
-def _lake(verify: bool, mend: bool) -> Iterator[Check]:
+def _repaired(backup: Path | None) -> Iterator[Check]:
+    """Repair the lake, and yield a check for each damage."""
+    name = "lake repair"
     try:
-        lake = open_lake()
+        home = embedded_lake_home()
+        if home is None:
+            raise CommandError(
+                "only an embedded lake is repaired here: restore the lakeFS server's store from a backup"
+            )
+        from lake_assets.lake.embedded.repairs import repair
+
+        found = False
+        for finding in repair(home, backup):
+            found = True
+            yield Check(name, bool(finding.mended), str(finding))
+        if not found:
+            yield Check(name, True, "nothing is damaged")
+    except Exception as error:  # noqa: BLE001 - as in _check
+        yield Check(name, False, describe(error))
+
+
+def _lake(verify: Scrub | None, mend: str) -> Iterator[Check]:
+    """Yield the checks of the lake; ``mend`` names the branch whose uncommitted changes are dropped, if any."""
+    try:
+        lake, done = _opened(bool(mend))
     except Exception as error:  # noqa: BLE001 - as in _check
         yield Check("lake", False, describe(error))
         return
     with closing(lake):
-        yield _check("lake", lambda: _head(lake, mend))
+        for text in done:
+            yield Check("lake", True, text)
+        yield _check("lake", lambda: _head(lake))
+        yield _check("lake protection", lambda: _protection(lake, bool(mend)))
+        yield _check("lake uncommitted", lambda: _uncommitted(lake, mend))
         yield _check("lake leftovers", lambda: _leftovers(lake))
-        if verify:
-            yield _check("lake objects", lambda: _verified(lake))
+        if verify is not None:
+            yield _check("lake objects", lambda: _verified(lake, verify))
 
 
-def _head(lake: Lake, mend: bool) -> str:
-    head = lake.head(MAIN)
-    uncommitted = lake.changes(MAIN)
-    if uncommitted and mend:
-        lake.drop_changes(MAIN)
-        return f"{MAIN} at {head.id}; dropped {len(uncommitted)} uncommitted change(s), such as {uncommitted[0]}"
-    if uncommitted:
+def _opened(mend: bool) -> tuple[Lake, list[str]]:
+    """Open the lake, and mend it before if it cannot be opened as it is. Return what was done, too."""
+    done: list[str] = []
+    while True:
+        try:
+            return open_lake(), done
+        except Mendable as error:
+            if not mend or len(done) == _TRIES:
+                raise
+            done.append(error.mend())
+
+
+def _head(lake: Lake) -> str:
+    return f"{MAIN} at {lake.head(MAIN).id}, {len(lake.branches())} branch(es)"
+
+
+def _protection(lake: Lake, mend: bool) -> str:
+    found = ", ".join(lake.unprotected())
+    if not found:
+        return f"only a merge changes {MAIN}"
+    if not mend:
         raise CommandError(
-            f"{MAIN} has {len(uncommitted)} uncommitted change(s), such as {uncommitted[0]}, which block every "
-            "publication: `lake-assets doctor --mend` drops them"
+            f"other programs can write to {found}, whose protection was removed: "
+            "`lake-assets doctor --mend` restores it"
         )
-    return f"{MAIN} at {head.id}, {len(lake.branches())} branch(es), no uncommitted change"
+    lake.protect_again()
+    return f"protected {found} again"
+
+
+def _uncommitted(lake: Lake, mend: str) -> str:
+    if mend:
+        dropped = lake.changes(mend)
+        if dropped:
+            lake.drop_changes(mend)
+            return f"{mend}: dropped {len(dropped)} uncommitted change(s), such as {dropped[0]!r}"
+    from lake_assets.runs.branch import branch_name
+
+    # Other branches are other people's, who may well be at work there.
+    runs = [branch for branch in lake.branches() if branch.startswith(branch_name(""))]
+    for branch in (MAIN, *runs):
+        found = lake.changes(branch)
+        if found:
+            which = "" if branch == MAIN else f" --branch {branch}"
+            blocked = "every publication" if branch == MAIN else "its publication"
+            raise CommandError(
+                f"{branch} has {len(found)} uncommitted change(s), such as {found[0]!r}, which block {blocked}: "
+                f"`lake-assets doctor --mend{which}` drops them"
+            )
+    return "none"
 
 
 def _leftovers(lake: Lake) -> str:
@@ -185,19 +272,17 @@ def _leftovers(lake: Lake) -> str:
     return f"{left}: `lake-assets clean` or `sweep` removes unused ones" if left else "none"
 
 
-def _verified(lake: Lake) -> str:
+def _verified(lake: Lake, scrub: Scrub) -> str:
     commit = lake.head(MAIN).id
     objects = list(lake.list(commit))
     total = sum(item.size for item in objects)
-    faults: list[str] = []
     with progress("Verifying", total) as advance:
-        for item in objects:
-            faults += lake.verify(commit, item.path)
-            advance(item.size)
+        faults = [f"{path}: {fault}" for path, fault in scrub.faults(lake, commit, objects, advance)]
     if faults:
         some = "; ".join(faults[:3]) + ("; …" if len(faults) > 3 else "")
         raise CommandError(f"{len(faults)} of {len(objects)} are damaged: {some}. Publish them again from their source")
-    return f"{len(objects)} object(s) of {MAIN}, {amount(total)}: all checksums match"
+    which = "all" if scrub.hashed == len(objects) else "their"
+    return f"{len(objects)} object(s) of {MAIN}, {amount(total)}: {which} checksums match; {scrub.describe()}"
 
 
 def _nosql() -> str:
@@ -225,11 +310,6 @@ def _settings(settings: type[Settings]) -> Iterator[Check]:
 
 def shown(variable: Variable) -> str:
     """Return a variable's value, with secrets masked, and whether it is the default."""
-    value = "***" if variable.secret and variable.value else _without_credentials(variable.value)
+    hidden = (variable.secret and variable.value) or unclear_user_part(variable.value)
+    value = MASK if hidden else mask(variable.value)
     return cell(value) + (" (default)" if not os.environ.get(variable.name) else "")
-
-
-def _without_credentials(value: str) -> str:
-    """Mask user names, passwords and query values in a URL."""
-    value = re.sub(r"//[^/@]*@", "//***@", value)
-    return re.sub(r"([?&][^=&]*=)[^&{]*(?=&|$)", r"\1***", value) if "://" in value else value

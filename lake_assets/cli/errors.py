@@ -9,6 +9,10 @@ from typing import Any
 
 import typer
 
+from lake_assets.cli.terminal import output_error
+from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
+
 
 class CommandError(Exception):
     """A command failed. The message contains the remedy."""
@@ -25,14 +29,20 @@ def as_one_line(command: Callable[..., None]) -> Callable[..., None]:
             raise
         except Exception as error:
             # Errors of the stores explain themselves. For other errors describe() adds the type.
-            print(f"lake-assets: {describe(error)}", file=sys.stderr)
+            reason = (output_error() if isinstance(error, OSError) else None) or describe(error)
+            print(printable(f"lake-assets: {reason}"), file=sys.stderr)
             raise typer.Exit(1) from error
 
     return wrapper
 
 
 def describe(error: Exception) -> str:
-    """Return an error as one line."""
+    """Return an error as one line, without secrets."""
+    return mask(_describe(error))
+
+
+def _describe(error: Exception) -> str:
+    from lake_assets.backup.folder import BackupError
     from lake_assets.kafka import KafkaFailure
     from lake_assets.lake.errors import LakeError
     from lake_assets.nosql.contract import NoSQLError
@@ -44,7 +54,7 @@ def describe(error: Exception) -> str:
         return describe_trace(str(error))
     text = " ".join((getattr(error, "description", None) or str(error)).split())
     known = isinstance(
-        error, (CommandError, EngineError, KafkaFailure, LakeError, NoSQLError, SettingError)
+        error, (BackupError, CommandError, EngineError, KafkaFailure, LakeError, NoSQLError, SettingError)
     ) or _is_dagsters(error)
     return text if known and text else f"{type(error).__name__}: {text}".removesuffix(": ")
 

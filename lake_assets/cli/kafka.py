@@ -16,7 +16,7 @@ import typer
 
 from lake_assets import environments
 from lake_assets.cli.errors import CommandError
-from lake_assets.cli.output import Json, emit, emit_all, show
+from lake_assets.cli.output import Json, emit, emit_all, print_bytes, show
 from lake_assets.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _cluster(server: str | None) -> KafkaCluster:
 
 def create_topic(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the topic.")],
-    partitions: Annotated[int, typer.Option(min=1, help="Number of partitions.")] = 1,
+    partitions: Annotated[int, typer.Option(min=1, max=100_000, help="Number of partitions.")] = 1,
     config: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A setting of the topic, such as max.message.bytes=2000000."),
@@ -186,7 +186,9 @@ def consume(
     start: Annotated[
         Start | None, typer.Option("--from", help="Where to start in every partition.", show_default="earliest")
     ] = None,
-    partition: Annotated[int | None, typer.Option(min=0, metavar="N", help="Read only this partition.")] = None,
+    partition: Annotated[
+        int | None, typer.Option(min=0, max=100_000, metavar="N", help="Read only this partition.")
+    ] = None,
     offset: Annotated[
         str | None,
         typer.Option(metavar="OFFSET", help="With --partition: earliest, latest or a number."),
@@ -220,7 +222,7 @@ def consume(
             for message in _records(consumer, cluster, state, first, follow):
                 value = _text(message.value())
                 line = _text(message.key()) + b"\t" + value if with_key else value
-                sys.stdout.buffer.write(line + b"\n")
+                print_bytes(line + b"\n")
         finally:
             sys.stdout.buffer.flush()
 

@@ -6,16 +6,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from itertools import chain, islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lake_assets.cli.code_location import open_lake
+from lake_assets.cli.options import MOST
 from lake_assets.cli.output import Json, amount, cell, emit, emit_all, emit_stream, moment, note, show
 from lake_assets.cli.places import parse_place, path_of
 from lake_assets.lake.audit import read_record, summarize
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import PathNotFound
+
+if TYPE_CHECKING:
+    from lake_assets.cli.row_diff import Comparison
 
 SHORT = 12
 """Characters of a commit id or checksum in a table. JSON has the full value."""
@@ -47,7 +51,7 @@ def _file(item: LakeObject) -> dict[str, str]:
 
 def log(
     ref: Annotated[str, typer.Argument(metavar="REF", help="Where to start.")] = MAIN,
-    limit: Annotated[int, typer.Option(min=1, help="Maximal number of commits.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, max=MOST, help="Maximal number of commits; 0 for all.")] = 20,
     prefix: Annotated[
         str | None, typer.Option(metavar="PREFIX", help="Only commits that changed this folder or file.")
     ] = None,
@@ -62,7 +66,11 @@ def log(
     """
     with closing(open_lake()) as lake:
         below = path_of(lake, prefix, ref) if prefix else None
-        commits = islice(lake.first_parents(ref, below), limit) if first_parent else lake.log(ref, limit, below)
+        commits = (
+            islice(lake.first_parents(ref, below), limit or None)
+            if first_parent
+            else lake.log(ref, limit or None, below)
+        )
         if json:
             emit_all(_commit(commit) | {"parents": commit.parents, "metadata": commit.metadata} for commit in commits)
         else:
@@ -132,7 +140,9 @@ def diff(
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only this folder or file.")] = "",
     rows: Annotated[str, typer.Option(metavar="PREFIX", help="Compare the rows of this Parquet by --key.")] = "",
     key: Annotated[str, typer.Option(metavar="COL[,COL]", help="With --rows: the key columns.")] = "",
-    limit: Annotated[int, typer.Option(min=0, help="With --rows: rows to show; 0 for all. All are counted.")] = 20,
+    limit: Annotated[
+        int, typer.Option(min=0, max=MOST, help="With --rows: rows to show; 0 for all. All are counted.")
+    ] = 20,
     json: Json = False,
 ) -> None:
     """Compare two refs. Files, or rows by key, are added (only in B), removed (only in A) or changed.
@@ -144,7 +154,10 @@ def diff(
         raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no further PREFIX")
     with closing(open_lake()) as lake:
         if rows:
-            _diff_rows(lake, left, right, path_of(lake, rows, left, right), key.split(","), limit or None, json)
+            from lake_assets.cli.row_diff import Comparison
+
+            asked = Comparison(left=left, right=right, prefix=path_of(lake, rows, left, right), key=key.split(","))
+            _diff_rows(lake, asked, limit or None, json)
             return
         found = lake.diff(left, right, path_of(lake, prefix, left, right) if prefix else "")
     if json:
@@ -154,17 +167,17 @@ def diff(
     show({"change": change, "path": path} for change, paths in sides for path in paths)
 
 
-def _diff_rows(lake: Lake, left: str, right: str, prefix: str, key: list[str], limit: int | None, json: bool) -> None:
+def _diff_rows(lake: Lake, asked: Comparison, limit: int | None, json: bool) -> None:
     from lake_assets.cli.row_diff import row_diff
 
-    with row_diff(lake, left, right, prefix, key) as found:
+    with row_diff(lake, asked) as found:
         if json:
             emit_stream({**found.counts}, "rows", map(asdict, found.rows(limit)))
             return
         shown = (
             {"change": row.change, **row.key, "columns": _changes(row.before, row.after)} for row in found.rows(limit)
         )
-        show(shown, ("change", *key, "columns"))
+        show(shown, ("change", *asked.key, "columns"))
         note(", ".join(f"{count} {change}" for change, count in found.counts.items()))
 
 

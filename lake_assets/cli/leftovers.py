@@ -46,20 +46,33 @@ class Kept:
 
 
 def find_tables(store: NoSQLStore, runs: Runs) -> Iterator[Leftover | Kept]:
-    """Yield every table. All are kept while a run is active, since it may write one."""
+    """Yield every table. All are kept while a run is active or may be, since it may write one."""
     for name in store.tables():
-        if runs.unknown or runs.going_on:
-            reason = runs.unknown or f"run {min(runs.going_on)} is still active, and may write it"
+        if reason := _why_tables_stay(runs):
             yield Kept("table", name, reason)
         else:
             yield Leftover("table", name, f"{store.row_count(name)} rows", partial(store.drop, name))
 
 
+def _why_tables_stay(runs: Runs) -> str | None:
+    if runs.unknown:
+        return runs.unknown
+    if runs.going_on:
+        return f"run {min(runs.going_on)} is still active, and may write it"
+    if runs.of_others:
+        return f"another Dagster's run may still be active, and may write it: see branch {runs.of_others[0]}"
+    return None
+
+
 def find_branches(lake: Lake, runs: Runs) -> Iterator[Leftover | Kept]:
-    """Yield every run branch. Those of active runs, and of the runs that these re-execute, are kept."""
+    """Yield every run branch. Those of runs that are or may be active, and of runs that these re-execute, are kept."""
+    from lake_assets.runs.sweeping import UNKNOWN
+
     for run_id, name in runs.branches.items():
         if runs.unknown:
             yield Kept("branch", name, runs.unknown)
+        elif name in runs.of_others:
+            yield Kept("branch", name, UNKNOWN)
         elif run_id in runs.going_on:
             reason = f"its run is {runs.status(run_id)}; if its process was killed, terminate it in Dagster's UI"
             yield Kept("branch", name, reason)

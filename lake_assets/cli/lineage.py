@@ -12,6 +12,7 @@ from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.lake import SHORT
 from lake_assets.cli.output import Json, cell, emit, moment
 from lake_assets.cli.places import URI, parse_place, path_of
+from lake_assets.cli.terminal import console
 from lake_assets.lake.audit import describe, read_record
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import PathNotFound
@@ -134,15 +135,14 @@ def _facts(origin: Origin) -> dict[str, Any]:
 def _print(
     prefix: str, ref: str, commit: str, found: Sequence[Origin], publications: Sequence[dict[str, Any] | None]
 ) -> None:
-    from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree
 
     at = commit[:SHORT] if commit.startswith(ref) else f"{ref} ({commit[:SHORT]})"
-    tree = Tree(Text(f"{prefix} at {at}"), guide_style="dim")
+    tree = Tree(Text(cell(f"{prefix} at {at}")), guide_style="dim")
     _grow(tree, found, set(), publications)
     # Wide enough for any line, so that nothing is cut. A terminal wraps long lines.
-    Console(highlight=False, emoji=False, width=100_000).print(tree)
+    console(width=100_000).print(tree)
 
 
 def _grow(

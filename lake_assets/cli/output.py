@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from lake_assets.cli.errors import CommandError
+from lake_assets.cli.terminal import console, output_error
+from lake_assets.text.printable import printable
+
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Removable
 
@@ -46,10 +50,34 @@ def blocks(items: Iterable[_Item]) -> Iterator[list[_Item]]:
         block.append(item)
         if len(block) == _BLOCK or time.monotonic() - began > _WAIT:
             yield block
-            sys.stdout.flush()
+            if error := output_error():
+                raise CommandError(error)
             block, began = [], time.monotonic()
     if block:
         yield block
+
+
+# Bytes
+
+
+def print_lines(lines: Iterable[bytes]) -> None:
+    """Print lines of a file. A pipe gets their bytes unchanged."""
+    for block in blocks(lines):
+        for line in block:
+            print_bytes(line)
+
+
+def print_bytes(line: bytes) -> None:
+    """Print a line with its end, if it has one. A pipe gets the bytes unchanged, a terminal gets text."""
+    if sys.stdout.isatty():
+        print(decoded(line))
+    else:
+        sys.stdout.buffer.write(line)
+
+
+def decoded(line: bytes) -> str:
+    """Return a line as text, without its end. Bytes that are not UTF-8 are escaped."""
+    return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "backslashreplace")
 
 
 # JSON
@@ -79,7 +107,8 @@ def emit_stream(known: Mapping[str, object], name: str, documents: Iterable[obje
 
 
 def _encoded(document: object) -> str:
-    return json.dumps(_jsonable(document), indent=2, allow_nan=False)
+    # DEL is the only control character that JSON does not escape.
+    return json.dumps(_jsonable(document), indent=2, allow_nan=False).replace("\x7f", r"\u007f")
 
 
 def _jsonable(value: Any) -> Any:
@@ -125,51 +154,51 @@ def show(records: Iterable[Record], columns: Sequence[str] = (), right: Sequence
         if not block and not header:
             continue
         rows = [[cell(record.get(name)) for name in names] for record in block]
+        titles = [cell(name) for name in names]
         for at, name in enumerate(names):
-            widths[name] = max([widths.get(name, 0), len(name), *(len(row[at]) for row in rows)])
-        lay_out(names, rows, widths, right, header)
+            widths[name] = max([widths.get(name, 0), cell_width(titles[at]), *(cell_width(row[at]) for row in rows)])
+        lay_out(titles, rows, [widths[name] for name in names], [name in right for name in names], header)
 
 
 def _plainly(
-    names: Sequence[str],
+    titles: Sequence[str],
     rows: Sequence[Sequence[str]],
-    widths: Mapping[str, int],
-    right: Sequence[str],
+    widths: Sequence[int],
+    right: Sequence[bool],
     header: bool,
 ) -> None:
-    for row in chain([names] if header else [], rows):
-        cells = (
-            text.rjust(widths[name]) if name in right else text.ljust(widths[name])
-            for name, text in zip(names, row, strict=True)
-        )
-        print("  ".join(cells).rstrip())
+    for row in chain([titles] if header else [], rows):
+        print("  ".join(map(_padded, row, widths, right)).rstrip())
 
 
 def _on_terminal(
-    names: Sequence[str],
+    titles: Sequence[str],
     rows: Sequence[Sequence[str]],
-    widths: Mapping[str, int],
-    right: Sequence[str],
+    widths: Sequence[int],
+    right: Sequence[bool],
     header: bool,
 ) -> None:
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    if sum(widths.values()) + 2 * (len(names) - 1) > console.width:
-        longest = max(map(len, names))
+    screen = console()
+    if sum(widths) + 2 * (len(titles) - 1) > screen.width:
+        longest = max(map(cell_width, titles))
         for row in rows:
-            for name, text in zip(names, row, strict=True):
-                console.print(Text(name.ljust(longest), style="bold"), Text(text), sep="  ", soft_wrap=True)
-            console.print()
+            for title, text in zip(titles, row, strict=True):
+                name = Text(_padded(title, longest, False), style="bold")
+                screen.print(name, Text(text), sep="  ", soft_wrap=True)
+            screen.print()
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=header, header_style="bold")
-    for name in names:
-        table.add_column(Text(name), no_wrap=True, min_width=widths[name], justify="right" if name in right else "left")
+    if header:
+        screen.print(Text("  ".join(map(_padded, titles, widths, right)).rstrip(), style="bold"), soft_wrap=True)
     for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
+        screen.print(Text("  ".join(map(_padded, row, widths, right)).rstrip()), soft_wrap=True)
+
+
+def _padded(text: str, width: int, right: bool) -> str:
+    """Pad a text to a width in columns of a terminal, where a character of Chinese or an emoji has two."""
+    padding = " " * (width - cell_width(text))
+    return f"{padding}{text}" if right else f"{text}{padding}"
 
 
 def cell(value: Any) -> str:
@@ -182,11 +211,14 @@ def cell(value: Any) -> str:
         text = value.isoformat()
     else:
         text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
+    return printable(text)
+
+
+def cell_width(text: str) -> int:
+    """Return the number of columns that a text takes on a terminal."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def moment(value: datetime) -> str:
@@ -211,7 +243,7 @@ def removable(found: Removable) -> dict[str, Any]:
 
 def note(text: str) -> None:
     """Print a note to stderr, separate from the result."""
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 @contextmanager
@@ -220,9 +252,8 @@ def progress(label: str, total: int) -> Generator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda steps: bar.advance(task, steps)

@@ -14,10 +14,12 @@ from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit
 from lake_assets.cli.runs import Runs
 from lake_assets.lake.audit import Override
-from lake_assets.lake.contract import MAIN
 
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
     from lake_assets.lake.contract import Lake
+    from lake_assets.runs.publishing import Publication
 
 
 def publish(
@@ -32,31 +34,30 @@ def publish(
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason, which is stored in the commit.")] = "",
     json: Json = False,
 ) -> None:
-    """Merge a run's branch into main.
+    """Merge a run's branch into main, or into the working branch that it began at.
 
     Every blocking check of the run's data must have passed on these data, in any run, or be overridden by name.
     Publishing a run again does nothing.
+
+    A run that this Dagster does not know is published by its branch alone, with an override. Be sure that no other
+    Dagster still runs it.
     """
     overridden = an_override(override or [], by, reason)
     with closing(open_lake()) as lake, open_instance() as instance:
-        from lake_assets.runs.branch import find_head
         from lake_assets.runs.commit_metadata import CommitMetadata
         from lake_assets.runs.publishing import publish as publish_run
 
         run_id = _run_id(lake, run)
         record = instance.get_run_by_id(run_id)
         if record is None:
-            raise CommandError(
-                f"there is no branch or run {run!r}; `lake-assets branches` lists unpublished runs"
-                if find_head(lake, run_id) is None
-                else f"Dagster in {dagster_home()} does not know run {run_id}: set DAGSTER_HOME to that of its launch"
-            )
-        if not record.is_finished:
+            result = _publish_unknown(lake, instance, run, run_id, overridden)
+        elif record.is_finished:
+            result = publish_run(lake, instance, record, load_graph(), override=overridden)
+        else:
             raise CommandError(
                 f"run {run_id} is {record.status.value} and may still write: wait until it ends, or "
                 "terminate it in Dagster's UI"
             )
-        result = publish_run(lake, instance, record, load_graph(), override=overridden)
         published = CommitMetadata.parse(result.commit.metadata).run_id == run_id
     if json:
         emit(
@@ -69,11 +70,34 @@ def publish(
             }
         )
     elif result.merged:
-        print(f"Published run {run_id}: {result.changed} path(s) changed on {MAIN}, commit {result.commit.id}")
+        print(f"Published run {run_id}: {result.changed} path(s) changed on {result.into}, commit {result.commit.id}")
     elif published:
         print(f"Run {run_id} was published already, as commit {result.commit.id}")
     else:
-        print(f"Run {run_id} has nothing to publish; {MAIN} is at commit {result.commit.id}")
+        print(f"Run {run_id} has nothing to publish; {result.into} is at commit {result.commit.id}")
+
+
+def _publish_unknown(
+    lake: Lake, instance: DagsterInstance, run: str, run_id: str, override: Override | None
+) -> Publication:
+    from lake_assets.runs.audit import PublicationRefused
+    from lake_assets.runs.branch import find_head, published_commit
+    from lake_assets.runs.publishing import Publication
+    from lake_assets.runs.unknown_runs import publish_unknown
+
+    head = find_head(lake, run_id)
+    if head is None:
+        published = published_commit(lake, instance, run_id)
+        if published is not None:
+            return Publication(published, merged=False)
+        raise CommandError(f"there is no branch or run {run!r}; `lake-assets branches` lists unpublished runs")
+    try:
+        return publish_unknown(lake, instance, run_id, head, load_graph(), override=override)
+    except PublicationRefused as refusal:
+        raise CommandError(
+            f"Dagster in {dagster_home()} does not know run {run_id}: set DAGSTER_HOME to that of its launch. If that "
+            f"is lost, the branch alone counts: {refusal.description}"
+        ) from refusal
 
 
 def an_override(checks: list[str], by: str, reason: str) -> Override | None:

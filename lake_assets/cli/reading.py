@@ -13,7 +13,8 @@ import typer
 from lake_assets.cli import content
 from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.errors import CommandError
-from lake_assets.cli.output import Json, blocks, emit, emit_all, note, show
+from lake_assets.cli.options import MOST
+from lake_assets.cli.output import Json, decoded, emit, emit_all, note, print_lines, show
 from lake_assets.cli.places import parse_place
 from lake_assets.lake.contract import Snapshot
 
@@ -60,7 +61,7 @@ def _for(reader: Reader, snapshot: Snapshot) -> str:
 
 def cat(
     place: Annotated[str, typer.Argument(metavar="REF:ASSET", help="A folder of Parquet, or a text file.")],
-    limit: Annotated[int, typer.Option(min=0, help="Maximal number of rows or lines; 0 for all.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, max=MOST, help="Maximal number of rows or lines; 0 for all.")] = 20,
     json: Json = False,
 ) -> None:
     """Print rows of Parquet or lines of text.
@@ -72,13 +73,14 @@ def cat(
         opened = content.open_content(lake, asked.ref, asked.rows(lake))
         found = iter(opened.rows(limit + 1 if limit else None))
         wanted = islice(found, limit) if limit else found
-        if json:
-            emit_all(wanted)
-        elif opened.columns is not None:
+        if opened.columns is not None and not json:
             rows: Any = wanted
             show(rows, opened.columns)
+        elif opened.columns is not None:
+            emit_all(wanted)
+        elif json:
+            emit_all(map(decoded, wanted))
         else:
-            for block in blocks(wanted):
-                print(*block, sep="\n")
+            print_lines(wanted)
         if limit and next(found, None) is not None:
             note(f"The first {limit} are shown; --limit 0 shows all.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lake_assets.cli.content import folder_columns
@@ -40,6 +40,26 @@ class RowChange:
     key: Mapping[str, Any]
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Which rows to compare.
+
+    Parameters
+    ----------
+    left, right
+        The two refs.
+    prefix
+        The folder to compare.
+    key
+        The key columns.
+    """
+
+    left: str
+    right: str
+    prefix: str
+    key: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,7 @@ class RowDiff:
 
 
 @contextmanager
-def row_diff(lake: Lake, left: str, right: str, prefix: str, key: Sequence[str]) -> Generator[RowDiff]:
+def row_diff(lake: Lake, asked: Comparison) -> Generator[RowDiff]:
     """Compare the rows of two commits by key.
 
     Only files that differ are read, since rows in unchanged files are equal. Partition folders such as
@@ -95,12 +115,8 @@ def row_diff(lake: Lake, left: str, right: str, prefix: str, key: Sequence[str])
     ----------
     lake
         The lake.
-    left, right
-        The two refs.
-    prefix
-        The folder to compare.
-    key
-        The key columns.
+    asked
+        Which rows to compare.
 
     Raises
     ------
@@ -110,35 +126,29 @@ def row_diff(lake: Lake, left: str, right: str, prefix: str, key: Sequence[str])
     import duckdb
     from pyarrow import ArrowException
 
-    left, right = lake.head(left).id, lake.head(right).id
-    found = lake.diff(left, right, prefix)
+    asked = replace(asked, left=lake.head(asked.left).id, right=lake.head(asked.right).id)
+    found = lake.diff(asked.left, asked.right, asked.prefix)
     with bounded_connection() as connection:
         try:
             sides = (
-                _side(lake, connection, "l", left, prefix, (*found.removed, *found.changed)),
-                _side(lake, connection, "r", right, prefix, (*found.added, *found.changed)),
+                _side(lake, connection, asked, "l", (*found.removed, *found.changed)),
+                _side(lake, connection, asked, "r", (*found.added, *found.changed)),
             )
-            yield _compared(lake, connection, (left, right), prefix, sides, key)
+            yield _compared(lake, connection, asked, sides)
         except (duckdb.Error, ArrowException) as error:
             reason = str(error).partition("\n")[0]
-            raise CommandError(f"the rows of {prefix!r} cannot be compared: {reason}") from error
+            raise CommandError(f"the rows of {asked.prefix!r} cannot be compared: {reason}") from error
 
 
-def _compared(
-    lake: Lake,
-    connection: DuckDBPyConnection,
-    commits: tuple[str, str],
-    prefix: str,
-    sides: tuple[Columns, Columns],
-    key: Sequence[str],
-) -> RowDiff:
+def _compared(lake: Lake, connection: DuckDBPyConnection, asked: Comparison, sides: tuple[Columns, Columns]) -> RowDiff:
+    key, commits = asked.key, (asked.left, asked.right)
     if not any(sides):
-        _refuse_without_parquet(lake, commits, prefix)
+        _refuse_without_parquet(lake, commits, asked.prefix)
         return RowDiff(key, (), _NONE, connection)
     columns = list(dict.fromkeys([*sides[0], *sides[1]]))
     for name in key:
         if name not in columns:
-            raise CommandError(f"{prefix!r} has no column {name!r}; there are {', '.join(columns)}")
+            raise CommandError(f"{asked.prefix!r} has no column {name!r}; there are {', '.join(columns)}")
     others = [name for name in columns if name not in key]
     for side, commit, held in zip("lr", commits, sides, strict=True):
         _refuse_ambiguous(connection, side, commit, key, held)
@@ -151,17 +161,17 @@ _NONE: Mapping[Change, int] = {"added": 0, "removed": 0, "changed": 0}
 
 
 def _side(
-    lake: Lake, connection: DuckDBPyConnection, name: str, commit: str, prefix: str, paths: Sequence[str]
+    lake: Lake, connection: DuckDBPyConnection, asked: Comparison, name: Literal["l", "r"], paths: Sequence[str]
 ) -> Columns:
     """Make the view of one commit's rows in files that differ; return its columns, none where there is no such file."""
     paths = sorted(path for path in paths if is_data(path))
     if not paths:
         return {}
-    snapshot = lake.path(commit, prefix)
+    snapshot = lake.path(asked.left if name == "l" else asked.right, asked.prefix)
     files = [place_in(snapshot, path) for path in paths]
     folders = folder_columns(paths[0])
     if any(folder_columns(path).keys() != folders.keys() for path in paths):
-        raise CommandError(f"files below {prefix!r} lie in folders of different columns: name one folder")
+        raise CommandError(f"files below {asked.prefix!r} lie in folders of different columns: name one folder")
     return open_rows(connection, name, snapshot, files, list(folders))
 
 

@@ -51,9 +51,14 @@ class Runs:
         """Ids of the active runs, and of the runs that they re-execute."""
         return self._asked[2]
 
-    def status(self, run_id: str) -> str:
-        """Return the status of a branch's run, such as ``FAILURE``."""
-        return self._asked[0].get(run_id, "unknown to Dagster")
+    def status(self, run_id: str) -> str | None:
+        """Return the status of a branch's run, such as ``FAILURE``; None if this Dagster does not know the run."""
+        return self._asked[0].get(run_id)
+
+    @cached_property
+    def of_others(self) -> tuple[str, ...]:
+        """The branches of runs that this Dagster does not know. Another Dagster may still run them."""
+        return tuple(name for run_id, name in self.branches.items() if self.status(run_id) is None)
 
     @cached_property
     def _asked(self) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:

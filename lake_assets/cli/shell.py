@@ -7,7 +7,9 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.cli.code_location import find_nosql, open_lake, spark_resource
+from lake_assets.cli.terminal import KEPT, unprotect
 from lake_assets.lake.contract import MAIN
+from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
     from lake_assets.resources.spark import SparkResource
@@ -71,6 +73,8 @@ def shell() -> None:
 
 
 def _prompt(names: dict[str, Any], banner: str) -> None:
+    banner = printable(banner, KEPT)
+    unprotect()
     try:
         import IPython  # pyright: ignore[reportMissingImports]
     except ImportError:

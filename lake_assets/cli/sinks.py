@@ -23,6 +23,10 @@ WithSinks = Annotated[
     bool, typer.Option("--sinks", help="Update the tables and topics fed from main at once, in this process.")
 ]
 
+OfBranch = Annotated[
+    str, typer.Option("--branch", metavar="NAME", help="main, or a working branch. Default: LAKE_BRANCH, or else main.")
+]
+
 
 def describe_events(graph: AssetGraph, events: Sequence[AssetMaterialization]) -> str:
     """Describe, in one line, the assets and publications that were reported to Dagster."""
@@ -58,9 +62,9 @@ def describe_behind(sinks: Sequence[str]) -> str:
     )
 
 
-def describe_brought(sinks: Sequence[str]) -> str:
-    """Describe, in one line, which sinks were updated."""
-    return f"Updated to {MAIN}: {', '.join(sinks)}" if sinks else f"Every sink is up to date with {MAIN} already."
+def describe_brought(sinks: Sequence[str], branch: str = MAIN) -> str:
+    """Describe, in one line, which sinks were updated to a branch."""
+    return f"Updated to {branch}: {', '.join(sinks)}" if sinks else f"Every sink is up to date with {branch} already."
 
 
 def with_sinks(asked: bool, brought: Sequence[str]) -> dict[str, Sequence[str]]:
@@ -68,29 +72,33 @@ def with_sinks(asked: bool, brought: Sequence[str]) -> dict[str, Sequence[str]]:
     return {"sinks": brought} if asked else {}
 
 
-def bring_along(lake: Lake, instance: DagsterInstance) -> list[str]:
-    """Materialize every sink that is behind main, in this process, and return their names.
+def bring_along(lake: Lake, instance: DagsterInstance, branch: str = MAIN) -> list[str]:
+    """Materialize every sink that is behind a branch, in this process, and return their names.
 
     Parameters
     ----------
     lake, instance
         The lake, and Dagster's instance.
+    branch
+        The branch.
 
     Raises
     ------
     CommandError
         A sink's run failed.
     """
+    from lake_assets.resources.working_branch import BRANCH_TAG
+
     job = load_definitions().resolve_implicit_global_asset_job_def()
     brought: list[str] = []
-    for request in _requests(lake):
+    for request in _requests(lake, branch):
         names = ", ".join(key.to_user_string() for key in request.asset_selection or ())
         with _quiet():
             result = job.execute_in_process(
                 instance=instance,
                 asset_selection=list(request.asset_selection or ()),
                 partition_key=request.partition_key,
-                tags=dict(request.tags),
+                tags={**request.tags, BRANCH_TAG: branch},
                 raise_on_error=False,
             )
         if not result.success:
@@ -99,14 +107,13 @@ def bring_along(lake: Lake, instance: DagsterInstance) -> list[str]:
     return sorted(set(brought))
 
 
-def _requests(lake: Lake) -> list[RunRequest]:
+def _requests(lake: Lake, branch: str) -> list[RunRequest]:
     """Return the runs that update the sinks."""
     from lake_assets.runs.sinks import requests_for
 
-    head, graph = lake.head(MAIN), load_graph()
-    return [
-        request for sink, reflected in sink_commits() for request in requests_for(lake, graph, sink, reflected, head)
-    ]
+    head, graph = lake.head(branch), load_graph()
+    sinks = sink_commits(branch)
+    return [request for sink, at in sinks for request in requests_for(lake, graph, sink, at, head)]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ import typer
 
 from lake_assets import environments
 from lake_assets.cli.errors import CommandError
+from lake_assets.cli.options import not_nan
 from lake_assets.cli.output import note
 from lake_assets.streaming.outputs import Console, Files, Mode, Output, Topic
 
@@ -64,7 +66,9 @@ def words(
     windowed: Annotated[
         bool, typer.Option("--windowed", help="Count by windows of event time, as word_counts_windowed does.")
     ] = False,
-    trigger: Annotated[float, typer.Option(min=0, help="Seconds between micro-batches; 0 for no pause.")] = 1.0,
+    trigger: Annotated[
+        float, typer.Option(min=0, max=86_400, callback=not_nan, help="Seconds between micro-batches; 0 for no pause.")
+    ] = 1.0,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Checkpoint folder. Default: one for these options.")
     ] = None,
@@ -80,7 +84,19 @@ def words(
     if reason := refusal(mode, windowed):
         raise CommandError(reason)
     with _stopping() as asked:
-        _run(source, output, to, mode, windowed, trigger, checkpoint, fail_on_data_loss, asked)
+        _run(
+            _Options(
+                source=source,
+                output=output,
+                to=to,
+                mode=mode,
+                windowed=windowed,
+                trigger=trigger,
+                checkpoint=checkpoint,
+                fail_on_data_loss=fail_on_data_loss,
+            ),
+            asked,
+        )
 
 
 def refusal(mode: Mode, windowed: bool) -> str | None:
@@ -101,38 +117,51 @@ def refusal(mode: Mode, windowed: bool) -> str | None:
     return None
 
 
-def _run(
-    source: str,
-    kind: Kind,
-    to: str,
-    mode: Mode,
-    windowed: bool,
-    trigger: float,
-    checkpoint: Path | None,
-    fail_on_data_loss: bool,
-    asked: _Asked,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """The options of the command, which :func:`words` describes."""
+
+    source: str
+    output: Kind
+    to: str
+    mode: Mode
+    windowed: bool
+    trigger: float
+    checkpoint: Path | None
+    fail_on_data_loss: bool
+
+
+def _run(options: _Options, asked: _Asked) -> None:
     from lake_assets.defs.words.settings import WordsSettings
     from lake_assets.streaming.kept_running import CheckpointTaken, Identity, held, start
     from lake_assets.streaming.microbatches import streaming_session
     from lake_assets.streaming.query import StreamSourceError
 
     try:
-        lines = _source(source)
+        lines = _source(options.source)
         source_id = lines.id
     except StreamSourceError as error:
-        raise CommandError(str(error).replace("WORDS_SOURCE", "--source") if source else str(error)) from error
-    target = _output(kind, to, lines)
-    name, build = _query(windowed)
+        text = str(error)
+        raise CommandError(text.replace("WORDS_SOURCE", "--source") if options.source else text) from error
+    target = _output(options.output, options.to, lines)
+    name, build = _query(options.windowed)
+    mode = options.mode
     identity = Identity(name, lines.name, source_id, target.name, mode.value)
-    folder = (checkpoint or environments.stream_home() / "kept" / identity.folder).expanduser().absolute()
+    folder = (options.checkpoint or environments.stream_home() / "kept" / identity.folder).expanduser().absolute()
     store = WordsSettings.read().state_store
     try:
         with held(folder, identity, target):
             kafka = isinstance(target, Topic) or lines.name.startswith("kafka:")
             session = streaming_session(environments.spark_resource(kafka=kafka).session, store)
-            rows = build(lines.lines(session, fail_on_data_loss=fail_on_data_loss))
-            query = start(rows, target, mode, folder, trigger, lambda progress: _report(progress, lines))
+            rows = build(lines.lines(session, fail_on_data_loss=options.fail_on_data_loss))
+            query = start(
+                rows,
+                target,
+                mode=mode,
+                checkpoint=folder,
+                trigger=options.trigger,
+                on_progress=lambda progress: _report(progress, lines),
+            )
             # Again, since pyspark has installed its own handler for Ctrl-C.
             asked.listen(runs=True)
             for skipped in lines.passed_over()[:20]:

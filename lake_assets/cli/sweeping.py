@@ -10,28 +10,38 @@ import typer
 
 from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.options import MOST_DAYS, not_nan
 from lake_assets.cli.output import Json, emit, show
 from lake_assets.settings import RetentionSettings
 
 
 def sweep(
     older_than: Annotated[
-        float | None, typer.Option(metavar="DAYS", min=0, help="Minimal age. Default: SWEEP_AFTER_DAYS.")
+        float | None,
+        typer.Option(
+            metavar="DAYS", min=0, max=MOST_DAYS, callback=not_nan, help="Minimal age. Default: SWEEP_AFTER_DAYS."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    unknown_runs: Annotated[
+        bool, typer.Option("--unknown-runs", help="Also those of runs that this Dagster does not know.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Remove old branches of failed runs.
 
     Removes the branches of failed and cancelled runs, and of runs whose process was killed, if they are older than the
     limit. The branch of an active run is kept. The commits stay readable by id for another GC_GRACE_DAYS.
+
+    The branch of a run that this Dagster does not know is kept, since another Dagster may still run it. If that Dagster
+    is lost, --unknown-runs removes the branch, too.
     """
     with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs import sweeping
 
         limit = timedelta(days=RetentionSettings.read().sweep_after_days if older_than is None else older_than)
         look = sweeping.branches_left if dry_run else sweeping.sweep
-        found = list(look(lake, instance, limit))
+        found = list(look(lake, instance, limit, unknown=unknown_runs))
     removed = [{"name": branch.name, "reason": branch.reason} for branch in found if branch.remove]
     kept = [{"name": branch.name, "reason": branch.reason} for branch in found if not branch.remove]
     if json:

@@ -1,18 +1,23 @@
-"""A preview of stored rows, as Markdown."""
+"""A preview of stored rows."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from lake_assets.frames.conform import conform
 from lake_assets.frames.parquet import file_schema, open_parquet
+from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
+ROWS = 5
+_LONGEST = 80
 
-def preview(filesystem: FileSystem, path: str, rows: int = 5) -> pyarrow.Table:
+
+def preview(filesystem: FileSystem, path: str) -> pyarrow.Table:
     """Return the first rows of a Parquet file.
 
     Parameters
@@ -21,32 +26,38 @@ def preview(filesystem: FileSystem, path: str, rows: int = 5) -> pyarrow.Table:
         File system of the file.
     path
         Path of the file.
-    rows
-        The number of rows.
     """
     import pyarrow
 
     with open_parquet(path, filesystem) as file:
-        batch = next(file.iter_batches(batch_size=rows), None)
+        batch = next(file.iter_batches(batch_size=ROWS), None)
         table = pyarrow.Table.from_batches([batch] if batch is not None else [], file.schema_arrow)
         return conform(table, file_schema(file))
 
 
-def markdown(table: pyarrow.Table) -> str:
-    """Return a small table as Markdown. Cells are cut at 80 characters.
+def as_texts(table: pyarrow.Table, hidden: Collection[str]) -> tuple[dict[str, str], list[dict[str, str | None]]]:
+    """Return the columns and rows of a small table as printable texts. Values are cut at 80 characters.
 
     Parameters
     ----------
     table
         The table.
+    hidden
+        Names of columns that are left out. Case is ignored.
+
+    Returns
+    -------
+    Column name to type, and for each row column name to value.
     """
-    header = "| " + " | ".join(map(_cell, table.column_names)) + " |"
-    rule = "|" + " --- |" * table.num_columns
-    rows = ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in table.to_pylist()]
-    return "\n".join([header, rule, *rows])
+    left_out = {name.casefold() for name in hidden}
+    names = [name for name in table.column_names if name.casefold() not in left_out]
+    columns = {printable(name): str(table.schema.field(name).type) for name in names}
+    rows = [{printable(name): _text(row[name]) for name in names} for row in table.select(names).to_pylist()]
+    return columns, rows
 
 
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    text = text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("\r", " ")
-    return text[:80] + "…" if len(text) > 80 else text
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    text = printable(str(value))
+    return text[:_LONGEST] + "…" if len(text) > _LONGEST else text

@@ -42,8 +42,9 @@ from lake_assets.frames.hive_folders import PartitionValues
 from lake_assets.io_managers.annotations import no_partition
 from lake_assets.io_managers.inputs import FoundInput, find_input
 from lake_assets.io_managers.lineage import column_metadata
+from lake_assets.io_managers.previews import is_wanted
 from lake_assets.io_managers.target import Stored, Target
-from lake_assets.lake.contract import MAIN, Lake, LakeObject, Write
+from lake_assets.lake.contract import Lake, LakeObject, Write
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import name_of, prefix_of
@@ -52,7 +53,8 @@ from lake_assets.layout.partitioning import columns_in_path, find_misplaced, rec
 from lake_assets.layout.partitions import partition_columns, windows_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource, session_of
-from lake_assets.runs.asset_metadata import CODE_COMMIT, PREVIEW, place_metadata
+from lake_assets.resources.working_branch import in_metadata, target_of
+from lake_assets.runs.asset_metadata import CODE_COMMIT, place_metadata
 from lake_assets.runs.branch import ensure_run_branch, read_ref
 from lake_assets.runs.code_commit import code_commit
 from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
@@ -129,8 +131,7 @@ class LakeIOManager(ConfigurableIOManager):
             with lake.write(
                 branch,
                 target.prefix,
-                "overwrite",
-                _message(context),
+                message=_message(context),
                 partitions=replaced,
                 beside=self._beside(target.prefix),
             ) as write:
@@ -145,9 +146,7 @@ class LakeIOManager(ConfigurableIOManager):
                     raise _EqualContentError
                 for key, part in stored.items():
                     root = join(write.root, target.folders[key])
-                    write_manifest(
-                        write.filesystem, root, part.rows, part.version, part.beside, part.columns, target.windows
-                    )
+                    write_manifest(write.filesystem, root, part.manifest(target.windows))
                 rows = {key: part.rows for key, part in stored.items()}
                 write.metadata |= CommitMetadata(
                     rows=sum(rows.values()),
@@ -159,7 +158,7 @@ class LakeIOManager(ConfigurableIOManager):
         except _EqualContentError:
             # Files with the same rows may differ in bytes. The existing files stay, and no sink has to be updated.
             context.log.info("%s holds these rows already: no commit", target.prefix)
-        self._record(context, lake, branch, commit, target, stored)
+        self._record(context, lake, branch=branch, commit=commit, target=target, stored=stored)
 
     def _branch(self, context: OutputContext) -> str:
         """Return the branch that the run writes to."""
@@ -218,13 +217,15 @@ class LakeIOManager(ConfigurableIOManager):
         self,
         context: OutputContext,
         lake: Lake,
+        *,
         branch: str,
         commit: str,
         target: Target,
         stored: Mapping[str, Stored],
     ) -> None:
         code = _code_commit(context)
-        previews = (context.definition_metadata or {}).get(PREVIEW, True)
+        definition = context.definition_metadata or {}
+        previews = is_wanted(definition)
         for key, part in stored.items():
             path = target.path(key)
             files = [item for item in lake.list(commit, path) if not item.path.endswith(f"/{MANIFEST}")]
@@ -234,7 +235,7 @@ class LakeIOManager(ConfigurableIOManager):
                 "size": MetadataValue.int(sum(item.size for item in files)),
                 "files": len(files),
                 **part.metadata,
-                **(self._preview(lake, commit, path, files) if previews else {}),
+                **(self._preview(lake, commit, files, definition) if previews else {}),
             }
             if key:
                 add_partition_metadata(context, metadata, key)
@@ -244,10 +245,10 @@ class LakeIOManager(ConfigurableIOManager):
         set_data_version(context, _data_version(stored))
 
     def _preview(
-        self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
+        self, lake: Lake, commit: str, files: Sequence[LakeObject], definition: Mapping[str, Any]
     ) -> Mapping[str, MetadataValue[Any]]:
-        """Return a preview of the committed files, for the Dagster UI."""
-        del lake, commit, path, files
+        """Return a preview of the committed files for Dagster's UI, as the asset's definition allows it."""
+        del lake, commit, files, definition
         return {}
 
     def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:
@@ -283,9 +284,10 @@ def _refuse_other_layout(context: OutputContext, lake: Lake, commit: str, target
         now, before = _layout(target.columns), _layout(stored)
         if stored == target.columns:
             now, before = (f"{now} ({windows})" for windows in (target.windows, recorded_windows(lake, commit, path)))
+        branch = target_of(instance_of(context), run_of(context))
         raise Failure(
             f"{name} is {now} by its definition, and the lake holds it {before}, such as "
-            f"{path!r}: take that off {MAIN} by `lake-assets delete {name}`, then materialize it again in a new run.",
+            f"{path!r}: take that off {branch} by `lake-assets delete {name}`, then materialize it again in a new run.",
             allow_retries=False,
         )
 
@@ -320,6 +322,7 @@ def _provenance(context: OutputContext, lake: Lake, base: str, url: str) -> dict
         partition=partition_range(context.asset_partition_keys) if context.has_asset_partitions else None,
         code_version=node.code_version,
         code_commit=_code_commit(context),
+        branch=in_metadata(target_of(instance_of(context), run_of(context))),
         inputs={name: commit.id for name, commit in newest.items() if commit is not None},
         run_url=run_url(url, context.run_id),
     ).to_metadata()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
-    AssetKey,
     ConfigurableIOManager,
     InitResourceContext,
     InputContext,
@@ -21,12 +20,16 @@ from dagster import (
 from pydantic import PrivateAttr
 
 from lake_assets._dagster import assets_of_job, set_data_version
+from lake_assets.frames.preview import ROWS
 from lake_assets.frames.registry import library_of_value, supported
 from lake_assets.frames.rows import Rows
 from lake_assets.io_managers.annotations import library_of_input, no_partition
 from lake_assets.io_managers.lineage import column_metadata
+from lake_assets.io_managers.previews import is_wanted, table_preview
+from lake_assets.io_managers.published import refuse_unpublished
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
+from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource, session_of
 from lake_assets.runs.asset_metadata import COMMIT, ROW_COUNT, SINCE, URI
@@ -90,7 +93,8 @@ class NoSQLIOManager(ConfigurableIOManager):
     """Stores frames of any library as tables in the NoSQL store.
 
     The asset's definition metadata name the key (``nosql/key``) and the save mode (``nosql/mode``). A sink returns a
-    :class:`TableUpdate`. Its table stores the lake commit that it reflects, in the same transaction as its items.
+    :class:`TableUpdate`. Its table stores the lake commit that it reflects, in the same transaction as its items. If
+    the manager has the lake, a sink's partition that ``main`` never held is not materialized.
 
     Examples
     --------
@@ -100,6 +104,7 @@ class NoSQLIOManager(ConfigurableIOManager):
     """
 
     nosql: ResourceDependency[NoSQLResource]
+    lake: ResourceDependency[LakeResource | None] = None  # pyright: ignore[reportAssignmentType]
     spark: ResourceDependency[SparkResource | None] = None  # pyright: ignore[reportAssignmentType]
     _folder: tempfile.TemporaryDirectory[str] | None = PrivateAttr(default=None)
 
@@ -120,12 +125,19 @@ class NoSQLIOManager(ConfigurableIOManager):
             unchanged.
         TableExists
             The mode is errorifexists and the table exists.
+        Failure
+            ``main`` never held the partition of a sink. The table has been brought to what ``main`` holds.
         """
         store = self.nosql.store
-        table = table_name(context)
+        table = self.nosql.table_of(context.asset_key)
+        if self.nosql.off:
+            context.add_output_metadata({"note": f"not written: sinks of {self.nosql.target} are off"})
+            return
         if isinstance(obj, TableUpdate):
             with spark_errors():
                 result = self._update(context, store, table, obj)
+            if self.lake is not None:
+                refuse_unpublished(context, self.lake.lake, obj.to_commit)
             context.add_output_metadata({COMMIT: obj.to_commit, SINCE: obj.from_commit or "none"})
             set_data_version(context, obj.version)
         else:
@@ -140,7 +152,7 @@ class NoSQLIOManager(ConfigurableIOManager):
             {
                 URI: f"{self.nosql.describe()}/{table}",
                 ROW_COUNT: store.row_count(table),
-                "preview": MetadataValue.md(_preview(store, table)),
+                **_preview(store, table, _definition(context)),
                 **column_metadata(
                     context, {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
                 ),
@@ -175,7 +187,7 @@ class NoSQLIOManager(ConfigurableIOManager):
             The input.
         """
         store = self.nosql.store
-        table = table_name(context)
+        table = self.nosql.table_of(context.asset_key)
         if context.has_asset_partitions and not context.asset_partition_keys and table not in store.tables():
             return no_partition(context, self._session)
         library = library_of_input(context, f"table {table}")
@@ -214,28 +226,6 @@ class NoSQLIOManager(ConfigurableIOManager):
             self._folder = None
 
 
-def table_of(asset: AssetKey) -> str:
-    """Return the name of an asset's table.
-
-    Parameters
-    ----------
-    asset
-        Key of the asset.
-    """
-    return name_of(asset)
-
-
-def table_name(context: OutputContext | InputContext) -> str:
-    """Return the name of the table that a step writes or reads.
-
-    Parameters
-    ----------
-    context
-        The output or input.
-    """
-    return table_of(context.asset_key)
-
-
 def _definition(context: OutputContext) -> Mapping[str, Any]:
     return assets_of_job(context).get(context.asset_key).metadata
 
@@ -248,7 +238,9 @@ def _text(metadata: Mapping[str, Any], name: str) -> str:
 def _mode(context: OutputContext) -> SaveMode:
     mode = _text(_definition(context), MODE) or "append"
     if mode not in ("append", "overwrite", "errorifexists", "ignore"):
-        raise ValueError(f"{MODE} of {table_name(context)} is {mode!r}, not append, overwrite, errorifexists or ignore")
+        raise ValueError(
+            f"{MODE} of {name_of(context.asset_key)} is {mode!r}, not append, overwrite, errorifexists or ignore"
+        )
     return mode
 
 
@@ -256,7 +248,7 @@ def _options(context: OutputContext) -> dict[str, Any]:
     metadata = _definition(context)
     key = _text(metadata, KEY)
     if not key:
-        raise ValueError(f"{table_name(context)} has no key: add {KEY!r} to its metadata, such as 'ISIN'")
+        raise ValueError(f"{name_of(context.asset_key)} has no key: add {KEY!r} to its metadata, such as 'ISIN'")
     newest_by = _text(metadata, NEWEST_BY)
     return {
         "key": key.split(","),
@@ -285,10 +277,11 @@ class _Items(Rows):
             yield table if columns is None else table.select(list(columns))
 
 
-def _preview(store: NoSQLStore, table: str) -> str:
+def _preview(store: NoSQLStore, table: str, definition: Mapping[str, Any]) -> dict[str, MetadataValue[Any]]:
     import pyarrow
 
-    from lake_assets.frames.preview import markdown
-
-    first = next(store.scan(table, batch_size=5), None)
-    return markdown(pyarrow.Table.from_batches([first] if first is not None else [], store.schema(table)))
+    if not is_wanted(definition):
+        return {}
+    first = next(store.scan(table, batch_size=ROWS), None)
+    rows = pyarrow.Table.from_batches([first] if first is not None else [], store.schema(table))
+    return {"preview": table_preview(rows, definition)}

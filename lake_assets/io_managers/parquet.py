@@ -19,11 +19,12 @@ from lake_assets.frames.parquet import (
     open_parquet,
     parquet_files,
 )
-from lake_assets.frames.preview import markdown, preview
+from lake_assets.frames.preview import preview
 from lake_assets.frames.registry import library_of_value, supported
 from lake_assets.io_managers.annotations import library_of_input
 from lake_assets.io_managers.inputs import FoundInput
 from lake_assets.io_managers.lake_io_manager import LakeIOManager
+from lake_assets.io_managers.previews import table_preview
 from lake_assets.io_managers.target import Stored, Target
 from lake_assets.lake.contract import Lake, LakeObject, Write
 from lake_assets.lake.names import join
@@ -74,15 +75,13 @@ class ParquetIOManager(LakeIOManager):
         return library.read_parquet(_rows(found), self._session)
 
     def _preview(
-        self, lake: Lake, commit: str, path: str, files: Sequence[LakeObject]
+        self, lake: Lake, commit: str, files: Sequence[LakeObject], definition: Mapping[str, Any]
     ) -> Mapping[str, MetadataValue[Any]]:
-        del path
         first = next((item for item in files if item.path.endswith(".parquet")), None)
         if first is None:
             return {}
         snapshot = lake.path(commit, first.path)
-        table = preview(snapshot.filesystem, snapshot.root)
-        return {"preview": MetadataValue.md(markdown(table))}
+        return {"preview": table_preview(preview(snapshot.filesystem, snapshot.root), definition)}
 
     def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:
         import pyarrow.parquet as pq

@@ -139,9 +139,9 @@ class StreamIOManager(ParquetIOManager):
                 return {"": _as_before(lake, write.base, prefix, before)}
             counts = lake.path(write.base, current.counts) if before is not None else None
             digest = ContentDigest(query.arrow_schema())
-            written = write_results(write, places, query, counts, batches, digest.update)
+            written = write_results(write, places, query, before=counts, batches=batches, seen=digest.update)
             stored = place.store(lake, write, places.checkpoint)
-        position = _position(query, source_id, before, consumed, loss, place.folder)
+        position = _position(query, source_id, place.folder, before=before, consumed=consumed, loss=loss)
         write_position(write, places.position, position)
         write.metadata |= position.metadata()
         numbers = {**position.last, "batch": position.batch}
@@ -157,13 +157,11 @@ class StreamIOManager(ParquetIOManager):
             "stream/checkpoint_bytes_added": MetadataValue.int(stored.new_bytes),
         }
         if passed_over:
-            metadata["stream/passed_over"] = MetadataValue.md(
-                "\n".join(f"- {skipped}" for skipped in passed_over[:_SHOWN])
-            )
+            metadata["stream/passed_over"] = MetadataValue.json(list(passed_over[:_SHOWN]))
         if consumed.too_long:
             metadata["stream/too_long_in"] = MetadataValue.json(list(consumed.too_long[:_SHOWN]))
         if loss.places:
-            metadata["stream/lost"] = MetadataValue.md("\n".join(f"- {place}" for place in loss.places[:_SHOWN]))
+            metadata["stream/lost"] = MetadataValue.json(list(loss.places[:_SHOWN]))
         files = {f"{places.checkpoint}/{name}": size for name, size in stored.files.items()}
         files |= _sizes(write, [places.position, *written])
         files_beside = {path[len(beside(prefix)) + 1 :]: size for path, size in files.items()}
@@ -222,10 +220,11 @@ def _consume(
 def _position(
     query: StreamQuery,
     source_id: str,
+    checkpoint: Path,
+    *,
     before: Position | None,
     consumed: Consumed,
     loss: Loss,
-    checkpoint: Path,
 ) -> Position:
     last = {name: value for name, value in consumed.observed.items() if name != LATEST}
     last |= {"lost_offsets": loss.offsets, "lost_places": len(loss.places)}

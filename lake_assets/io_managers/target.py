@@ -9,6 +9,7 @@ from typing import Any
 
 from lake_assets.frames.hive_folders import PartitionValues, folder
 from lake_assets.lake.names import join
+from lake_assets.layout.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,22 @@ class Stored:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     beside: Mapping[str, int] = field(default_factory=dict[str, int])
     columns: Sequence[Mapping[str, Any]] = ()
+
+    def manifest(self, windows: str) -> Manifest:
+        """Return the manifest of the partition, without its files.
+
+        Parameters
+        ----------
+        windows
+            The time windows of the asset's partitions.
+        """
+        return Manifest(
+            rows=self.rows,
+            data_version=self.version,
+            beside=dict(self.beside),
+            columns=self.columns,
+            windows=windows,
+        )
 
 
 @dataclass(frozen=True)

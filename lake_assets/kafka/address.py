@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from lake_assets.text.masking import mask
+
 _EXAMPLE = "kafka://127.0.0.1:9092/test"
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})", re.ASCII)
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -41,16 +43,16 @@ class TopicAddress:
         """
 
         def wrong(what: str) -> ValueError:
-            return ValueError(f"{url!r} is not the address of a topic: {what}; an example is {_EXAMPLE}")
+            return ValueError(mask(f"{url!r} is not the address of a topic: {what}; an example is {_EXAMPLE}"))
 
         scheme, separator, rest = url.partition("://")
-        if scheme != "kafka" or not separator:
-            raise wrong("it does not begin with kafka://")
-        if "@" in rest:
+        if "@" in url:
             # The message leaves out the URL, which contains a secret.
             raise ValueError(
                 "the address of a topic cannot contain credentials: set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
             )
+        if scheme != "kafka" or not separator:
+            raise wrong("it does not begin with kafka://")
         servers, _, topic = rest.partition("/")
         for server in servers.split(","):
             found = _SERVER.fullmatch(server)

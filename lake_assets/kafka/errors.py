@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lake_assets.text.masking import mask
+
 
 class KafkaFailure(Exception):
     """A call to Kafka failed.
@@ -18,7 +20,7 @@ class KafkaFailure(Exception):
 
     def __init__(self, description: str, servers: str, topic: str = "") -> None:
         place = f"Kafka {servers!r}" + (f", topic {topic!r}" if topic else "")
-        super().__init__(f"{description} ({place})")
+        super().__init__(mask(f"{description} ({place})"))
         self.servers = servers
         self.topic = topic
 

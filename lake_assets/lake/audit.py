@@ -1,4 +1,4 @@
-"""The audit of a merge into ``main``: which checks passed on its data, or who overrode them and why.
+"""The audit of a merge into ``main`` or a working branch: which checks passed, or who overrode them and why.
 
 The caller of the merge collects the check results, because this folder does not know Dagster. The lake enforces the
 audit: a merge is refused if it changes a path that no entry covers, or a path that differs from the audited state.
@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import Unaudited
 from lake_assets.lake.names import ancestors, belongs_to
 
@@ -25,7 +24,7 @@ than this record, commits before the first record are shown as 'not recorded'.
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A named person's decision to merge into ``main`` without passed checks.
+    """A named person's decision to merge into a protected branch without passed checks.
 
     Parameters
     ----------
@@ -109,7 +108,7 @@ class Audit:
 
 
 def recorded(
-    into: str, metadata: Mapping[str, str] | None, audit: Audit | Override | None, repository: str
+    into: str, protected: bool, metadata: Mapping[str, str] | None, audit: Audit | Override | None, repository: str
 ) -> dict[str, str]:
     """Return a merge's metadata with the record of its audit.
 
@@ -117,21 +116,23 @@ def recorded(
     ----------
     into
         The branch that is merged into.
+    protected
+        Whether it is ``main`` or a working branch.
     metadata
         The caller's commit metadata.
     audit
-        The audit or override; only ``main`` needs one.
+        The audit or override; only a protected branch needs one.
     repository
         Name of the lake, for errors.
 
     Raises
     ------
     Unaudited
-        ``into`` is ``main`` and there is no audit.
+        ``into`` is protected and there is no audit.
     """
     if audit is None:
-        if into == MAIN:
-            reason = f"a merge into {MAIN} needs an audit, or an override with name and reason: give `audit`"
+        if protected:
+            reason = f"a merge into {into} needs an audit, or an override with name and reason: give `audit`"
             raise Unaudited(reason, repository=repository, ref=into)
         return dict(metadata or {})
     return {**(metadata or {}), RECORD: record(audit)}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -85,6 +86,22 @@ class LakeObject:
     size: int
     checksum: str
     physical_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What reading a stored file back has shown.
+
+    Parameters
+    ----------
+    hashed
+        Whether its bytes were hashed and compared with the recorded checksum. Otherwise only their number was.
+    fault
+        What is wrong with it. Empty if nothing.
+    """
+
+    hashed: bool
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +282,29 @@ class Removable:
     held_by: tuple[Holder, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a backup or restore of a lake copied.
+
+    Parameters
+    ----------
+    main
+        Id of the commit that ``main`` has in the copy.
+    copied, linked
+        Number of data files whose bytes were copied, and of those that are hard links to the same bytes.
+    size
+        Size of both in bytes.
+    missing
+        The files whose data the origin lacks or holds damaged, and the copy lacks, too.
+    """
+
+    main: str
+    copied: int
+    linked: int
+    size: int
+    missing: tuple[str, ...]
+
+
 class Lake(Protocol):
     """A versioned lake. ``ref`` is a branch, a tag or a commit id; ``prefix`` a folder such as ``stocks/parquet``.
 
@@ -274,6 +314,11 @@ class Lake(Protocol):
     @property
     def repository(self) -> str:
         """Name of this lake in errors and metadata. It never contains credentials."""
+        ...
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The local folders that this lake is stored in. Empty if it is on a server."""
         ...
 
     @property
@@ -299,7 +344,11 @@ class Lake(Protocol):
         """Return, by name, the private branches of writes and merges that are in progress or were killed."""
         ...
 
-    def create_branch(self, name: str, source: str) -> Commit:
+    def protected_branches(self) -> tuple[str, ...]:
+        """Return the names of the branches that only a merge changes, sorted: ``main`` and the working branches."""
+        ...
+
+    def create_branch(self, name: str, source: str, *, protected: bool = False) -> Commit:
         """Create a branch at ``source``'s commit. No data are copied.
 
         Parameters
@@ -308,11 +357,15 @@ class Lake(Protocol):
             Name of the new branch.
         source
             The ref that it starts at.
+        protected
+            Make a working branch. As with ``main``, only a merge changes it, and each merge needs an audit.
 
         Raises
         ------
         AlreadyExists
-            A branch of that name exists, at any commit.
+            A branch of that name exists, at any commit. For a working branch: also a tag.
+        InvalidName
+            No branch may have this name, or, for a working branch, it is the name of a temporary branch.
         RefNotFound
             ``source`` is not a branch, tag or commit.
         """
@@ -485,6 +538,7 @@ class Lake(Protocol):
         self,
         branch: str,
         prefix: str,
+        *,
         mode: WriteMode = "overwrite",
         message: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -520,7 +574,7 @@ class Lake(Protocol):
         Raises
         ------
         ProtectedBranch
-            ``branch`` is ``main``.
+            ``branch`` is ``main``, or a working branch.
         InvalidName
             One of the folders that are written lies in another.
         WriteConflict
@@ -574,13 +628,14 @@ class Lake(Protocol):
         metadata
             Commit metadata.
         audit
-            Required for ``main``: every changed path must be covered by the audit and be in the audited state. An
-            override alone covers all of ``source``. The merge commit records it (:mod:`lake_assets.lake.audit`).
+            Required for ``main`` and for a working branch: every changed path must be covered by the audit and be in
+            the audited state. An override alone covers all of ``source``. The merge commit records it
+            (:mod:`lake_assets.lake.audit`).
 
         Raises
         ------
         Unaudited
-            ``into`` is ``main``, and there is no audit, or it does not cover all changes.
+            ``into`` is protected, and there is no audit, or it does not cover all changes.
         MergeConflict
             Both sides changed the same path since the merge base, or ``source`` overwrote a folder (a prefix or a
             partition) that ``into`` changed. In the second case a merge by path would mix two sets of files, since
@@ -605,7 +660,7 @@ class Lake(Protocol):
         Raises
         ------
         ProtectedBranch
-            The branch is ``main``: revert on another branch and merge that.
+            The branch is ``main``, or a working branch: revert on another branch and merge that.
         MergeConflict
             A later commit changed the same path, or a folder that ``commit`` overwrote.
         """
@@ -625,6 +680,18 @@ class Lake(Protocol):
         """
         ...
 
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Read one stored file whole, and compare it with what is recorded. Several threads may do that at once.
+
+        Parameters
+        ----------
+        commit
+            Id of the commit.
+        item
+            The file, as :meth:`list` yields it.
+        """
+        ...
+
     def leftovers(self) -> str:
         """Describe in one line what finished or killed processes left behind. Empty if there is nothing."""
         ...
@@ -635,6 +702,17 @@ class Lake(Protocol):
 
     def clean(self) -> None:
         """Remove the folders of :meth:`caches` that no running process uses. Committed data stay."""
+        ...
+
+    def unprotected(self) -> tuple[str, ...]:
+        """Return the protected branches that other programs can change, because the store's own rule was removed.
+
+        Always empty in the embedded lake.
+        """
+        ...
+
+    def protect_again(self) -> None:
+        """Restore the store's own rules for the branches of :meth:`unprotected`."""
         ...
 
     def drop_changes(self, branch: str) -> None:
@@ -712,6 +790,31 @@ class Lake(Protocol):
         ------
         NotSupported
             The store's own job cannot keep these refs or prefixes.
+        """
+        ...
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> Copied:
+        """Bring a copy of this lake up to date: its branches and tags as they are at one moment, and all their data.
+
+        Writers may run at the same time. A backup that is killed leaves the branches and tags of the earlier one.
+
+        Parameters
+        ----------
+        target
+            Folder of the copy, in which nobody writes. It is created if it is missing.
+        link
+            Add data files by hard link where the file system allows it.
+        check
+            Also hash what the copy holds of the newest commits, and replace what is damaged.
+        replace
+            Also replace a copy whose ``main`` this lake's ``main`` does not reach.
+
+        Raises
+        ------
+        NotSupported
+            The store has a backup of its own.
+        AlreadyExists
+            The copy has another history than this lake.
         """
         ...
 

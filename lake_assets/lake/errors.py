@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class LakeError(Exception):
@@ -55,6 +55,26 @@ class WriteConflict(LakeError):
 
 class LakeUnavailable(LakeError):
     """The store does not answer, is full, or is not writable."""
+
+
+class RepositoryNotFound(LakeUnavailable):
+    """The server has no repository of that name."""
+
+
+class Mendable(LakeUnavailable):
+    """The lake cannot be opened as it is, and `lake-assets doctor --mend` can change that.
+
+    Parameters
+    ----------
+    reason, repository, ref
+        As of :class:`LakeError`.
+    mend
+        Makes it possible to open the lake, and returns in one line what it did.
+    """
+
+    def __init__(self, reason: str, *, repository: str, mend: Callable[[], str], ref: str = "") -> None:
+        self.mend = mend
+        super().__init__(reason, repository=repository, ref=ref)
 
 
 class FormatMismatch(LakeError):

@@ -17,6 +17,10 @@ _COMMIT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 BESIDE = "_beside"
 """Top folder of files that belong to a prefix but are not its rows. Engines skip names that begin with ``_``."""
 
+_TEMPORARY = ("run-", "step-", "rollback-", "delete-", "transaction-", "migration-", "_")
+"""Beginnings of the names of branches that a run, a person's correction or one write makes, and that are removed."""
+_CONFUSING = {"main", "head", "fetch_head", "orig_head"}
+
 _UNFINISHED = ("_temporary", "__magic", ".spark-staging")
 
 
@@ -39,6 +43,22 @@ def check_branch(name: str, repository: str) -> None:
     """Raise :class:`InvalidName` if no branch may have this name."""
     if not is_branch(name):
         reason = "a branch name has letters, digits, '-' and '_' only, and is not a commit id"
+        raise InvalidName(reason, repository=repository, ref=name)
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether this is the name of a temporary branch, such as that of a run. It is never a working branch."""
+    return name.lower().startswith(_TEMPORARY)
+
+
+def check_working_branch(name: str, repository: str) -> None:
+    """Raise :class:`InvalidName` if no working branch may have this name."""
+    check_branch(name, repository)
+    if is_temporary(name) or name.lower() in _CONFUSING:
+        reason = (
+            "a working branch may not be called main or HEAD, or begin as the temporary branches do "
+            f"({', '.join(_TEMPORARY)}): choose another name"
+        )
         raise InvalidName(reason, repository=repository, ref=name)
 
 
@@ -124,7 +144,12 @@ def ancestors(path: str) -> list[str]:
 
 def refuse_main(branch: str, repository: str) -> None:
     """Raise :class:`ProtectedBranch` for ``main``."""
-    if branch == MAIN:
+    refuse_protected(branch == MAIN, branch, repository)
+
+
+def refuse_protected(protected: bool, branch: str, repository: str) -> None:
+    """Raise :class:`ProtectedBranch` if a branch is protected."""
+    if protected:
         reason = "only a merge changes this branch: work on another one and merge it"
         raise ProtectedBranch(reason, repository=repository, ref=branch)
 

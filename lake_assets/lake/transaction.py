@@ -33,6 +33,7 @@ class Transaction:
     def write(
         self,
         prefix: str,
+        *,
         mode: WriteMode = "overwrite",
         message: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -45,7 +46,9 @@ class Transaction:
         prefix, mode, message, metadata, partitions
             As of :meth:`Lake.write`.
         """
-        return self.lake.write(self.branch, prefix, mode, message, metadata, partitions)
+        return self.lake.write(
+            self.branch, prefix, mode=mode, message=message, metadata=metadata, partitions=partitions
+        )
 
     def path(self, prefix: str) -> Snapshot:
         """Return a snapshot of a prefix that includes the writes of this transaction.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MANIFEST = "_manifest.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A description of what was written to one folder.
 
@@ -43,22 +43,14 @@ class Manifest:
 
     rows: int
     data_version: str
-    files: dict[str, int]
+    files: dict[str, int] = field(default_factory=dict[str, int])
     beside: dict[str, int] = field(default_factory=dict[str, int])
     columns: Sequence[Mapping[str, Any]] = ()
     windows: str = ""
 
 
-def write_manifest(
-    filesystem: FileSystem,
-    root: str,
-    rows: int,
-    data_version: str,
-    apart: Mapping[str, int] | None = None,
-    columns: Sequence[Mapping[str, Any]] = (),
-    windows: str = "",
-) -> None:
-    """Write the manifest of the files in a folder.
+def write_manifest(filesystem: FileSystem, root: str, manifest: Manifest) -> None:
+    """Write the manifest of a folder, with the files that are in the folder.
 
     Parameters
     ----------
@@ -66,16 +58,8 @@ def write_manifest(
         The file system.
     root
         The folder.
-    rows
-        The number of rows.
-    data_version
-        Version of the content.
-    apart
-        Name to size of the files in the folder beside it.
-    columns
-        What the files do not record about each column.
-    windows
-        The time windows of the asset's partitions.
+    manifest
+        What was written. Its files are not looked at.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -85,13 +69,17 @@ def write_manifest(
         for info in infos
         if info.type == FileType.File and not info.base_name.startswith(("_", "."))
     }
-    content: dict[str, object] = {"rows": rows, "data_version": data_version, "files": dict(sorted(listed.items()))}
-    if apart:
-        content["beside"] = dict(sorted(apart.items()))
-    if columns:
-        content["columns"] = list(columns)
-    if windows:
-        content["windows"] = windows
+    content: dict[str, object] = {
+        "rows": manifest.rows,
+        "data_version": manifest.data_version,
+        "files": dict(sorted(listed.items())),
+    }
+    if manifest.beside:
+        content["beside"] = dict(sorted(manifest.beside.items()))
+    if manifest.columns:
+        content["columns"] = list(manifest.columns)
+    if manifest.windows:
+        content["windows"] = manifest.windows
     with filesystem.open_output_stream(f"{root}/{MANIFEST}") as stream:
         stream.write(_encoded(content))
 
@@ -124,8 +112,14 @@ def manifest_in(filesystem: FileSystem, root: str) -> Manifest:
 def _read(filesystem: FileSystem, path: str) -> Manifest:
     with filesystem.open_input_stream(path) as stream:
         content = json.loads(stream.readall())
-    optional = content.get("beside", {}), content.get("columns", ()), content.get("windows", "")
-    return Manifest(content["rows"], content["data_version"], content["files"], *optional)
+    return Manifest(
+        rows=content["rows"],
+        data_version=content["data_version"],
+        files=content["files"],
+        beside=content.get("beside", {}),
+        columns=content.get("columns", ()),
+        windows=content.get("windows", ""),
+    )
 
 
 def moved_manifest(content: bytes, prefix: str) -> bytes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -177,6 +178,28 @@ class NoSQLStore(Protocol):
 
     def clean(self) -> None:
         """Remove the folders of :meth:`caches` that no running process uses."""
+        ...
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The local folders that this store is in. Empty if it is on a server."""
+        ...
+
+    def backup(self, folder: Path) -> Callable[[], None]:
+        """Copy all tables, as they are at one moment, into a folder beside an earlier copy.
+
+        Writers may go on meanwhile. Nothing is copied if nothing was written since.
+
+        Parameters
+        ----------
+        folder
+            The folder. It is created if it is missing.
+
+        Returns
+        -------
+        Callable
+            Puts the new copy in the place of the earlier one, at once.
+        """
         ...
 
     def close(self) -> None:

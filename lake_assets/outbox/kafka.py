@@ -132,7 +132,14 @@ class KafkaOutbox:
             producer.init_transactions(self._cluster.deadline)
             delivered = _read_marker(self._cluster, self._topic, topic_id)
         marker = _Marker("", self._repository, topic_id)
-        yield KafkaSender(self._cluster, self._topic, producer, delivered, marker, self._fields)
+        yield KafkaSender(
+            self._cluster,
+            self._topic,
+            producer=producer,
+            delivered=delivered,
+            marker=marker,
+            fields=self._fields,
+        )
 
     def _made(self, topic: str, config: dict[str, str]) -> str:
         """Return a topic's id. Create a missing topic with the brokers' default number of replicas."""
@@ -149,6 +156,7 @@ class KafkaSender:
         self,
         cluster: KafkaCluster,
         topic: str,
+        *,
         producer: Producer,
         delivered: str | None,
         marker: _Marker,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import abstractmethod
 from collections.abc import Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,10 @@ from dagster import ConfigurableResource, InitResourceContext
 from pydantic import Field, PrivateAttr
 
 from lake_assets.lake.contract import MAIN
+from lake_assets.resources.working_branch import OnBranch
 
 if TYPE_CHECKING:
-    from lake_assets.lake.contract import Lake
+    from lake_assets.lake.contract import Copied, Lake
 
 
 class SnapshotResource(ConfigurableResource["SnapshotResource"]):
@@ -24,19 +25,24 @@ class SnapshotResource(ConfigurableResource["SnapshotResource"]):
     Parameters
     ----------
     source_ref
-        Branch, tag or commit that the run's branch starts at.
+        Branch, tag or commit that the run's branch starts at. By default, that of ``branch``.
+    branch
+        Working branch that the run begins at and publishes to. If it is empty, the setting of the lake counts.
     """
 
     source_ref: str = Field(default=MAIN, description="Branch, tag or commit that the run reads")
+    branch: str = Field(default="", description="Working branch that the run begins at and publishes to")
 
 
-class LakeResource(ConfigurableResource["LakeResource"]):
+class LakeResource(OnBranch):
     """A versioned lake of any backend.
 
     Parameters
     ----------
     dagster_url
         Address of Dagster's web page. Commits link to their runs there. No links if empty.
+    branch
+        The branch that runs begin at and publish to: ``main``, or a working branch. Sensors follow it.
     """
 
     dagster_url: str = Field(default="", description="Address of Dagster's web page, for links from commits to runs")
@@ -55,6 +61,27 @@ class LakeResource(ConfigurableResource["LakeResource"]):
         ------
         LakeUnavailable
             The store does not answer or cannot be opened.
+        """
+
+    @abstractmethod
+    def restore(self, source: Path, *, link: bool = True, replace: bool = False) -> Copied:
+        """Restore the lake from a backup. A lake on a server is only compared with it.
+
+        Parameters
+        ----------
+        source
+            Folder of the backup.
+        link
+            Add data files by hard link where the file system allows it.
+        replace
+            Replace a lake that is there. It is kept beside.
+
+        Raises
+        ------
+        BackupError
+            The folder is the lake's own or holds no backup, or the server lacks what the backup says.
+        LakeError
+            There is a lake already, or the backup cannot be read.
         """
 
     @abstractmethod
@@ -111,6 +138,14 @@ class EmbeddedLake(LakeResource):
 
         return embedded.EmbeddedLake(Path(self.home), any_format=any_format)
 
+    def restore(self, source: Path, *, link: bool = True, replace: bool = False) -> Copied:
+        """Restore the folder from a backup; see :meth:`LakeResource.restore`."""
+        from lake_assets.backup.folder import refuse_own
+        from lake_assets.lake.embedded.backup import restore
+
+        refuse_own(source, [Path(self.home)])
+        return restore(source, Path(self.home), link=link, replace=replace)
+
     @contextmanager
     def scratch(self) -> Generator[Path]:
         """Yield a folder beside the lake. That of a killed process is removed when the lake is opened again."""
@@ -138,15 +173,20 @@ class LakeFS(LakeResource):
     storage_namespace
         Where a new repository keeps its objects, such as ``s3://bucket/lake``.
     deadline
-        Seconds after which a failing call is not tried again.
+        Seconds that a call may take, with all its tries.
+    commit_metadata
+        Metadata that every commit carries besides its own, such as what a hook of the repository requires.
     """
 
-    endpoint: str = Field(description="Address of the lakeFS server")
+    endpoint: str = Field(description="Address of the lakeFS server", repr=False)
     access_key_id: str = Field(description="lakeFS access key", repr=False)
     secret_access_key: str = Field(description="lakeFS secret key", repr=False)
     repository: str = Field(default="lake", description="Repository id")
     storage_namespace: str = Field(default="", description="Where a new repository keeps its objects")
-    deadline: float = Field(default=60.0, description="Seconds after which a failing call is not tried again")
+    deadline: float = Field(default=60.0, description="Seconds that a call may take, with all its tries")
+    commit_metadata: dict[str, str] = Field(
+        default={}, description="Metadata that every commit carries besides its own"
+    )
 
     def spark_conf(self) -> dict[str, str]:
         """Return the S3A settings for the server's gateway, with this resource's credentials."""
@@ -163,10 +203,19 @@ class LakeFS(LakeResource):
             self.access_key_id,
             self.secret_access_key,
             self.repository,
-            self.storage_namespace,
-            self.deadline,
+            storage_namespace=self.storage_namespace,
+            deadline=self.deadline,
             any_format=any_format,
+            commit_metadata=self.commit_metadata,
         )
+
+    def restore(self, source: Path, *, link: bool = True, replace: bool = False) -> Copied:
+        """Check that the server holds what a backup says; see :meth:`LakeResource.restore`."""
+        from lake_assets.backup.restoring import check_server
+
+        del link, replace
+        with closing(self.open()) as lake:
+            return check_server(lake, source)
 
     @contextmanager
     def scratch(self) -> Generator[Path]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster import AssetKey, ConfigurableResource, InitResourceContext
+from dagster import AssetKey, InitResourceContext
 from pydantic import Field, PrivateAttr
 
 from lake_assets.layout.asset_folders import name_of
+from lake_assets.resources.working_branch import Sinks, apart
 
 if TYPE_CHECKING:
     from lake_assets.nosql.contract import NoSQLStore
 
 
-class NoSQLResource(ConfigurableResource["NoSQLResource"]):
+class NoSQLResource(Sinks):
     """A NoSQL store. It is opened at first use and closed with the run."""
 
     _store: NoSQLStore | None = PrivateAttr(default=None)
@@ -31,6 +33,23 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
         """
 
     @abstractmethod
+    def restore(self, source: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
+        """Copy the tables of a backup beside the store, and return what puts them in its place and names them.
+
+        Parameters
+        ----------
+        source
+            Folder of the backup's tables.
+        replace
+            Replace tables that are there. They are kept beside.
+
+        Raises
+        ------
+        NoSQLError
+            There are other tables already, or the backup cannot be read.
+        """
+
+    @abstractmethod
     def describe(self) -> str:
         """Return a URI of the store, without credentials."""
 
@@ -41,6 +60,16 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
             self._store = self.open()
         return self._store
 
+    def table_of(self, asset_key: AssetKey) -> str:
+        """Return the name of an asset's table: of a working branch, it is another one than that of ``main``.
+
+        Parameters
+        ----------
+        asset_key
+            Key of the asset.
+        """
+        return apart(name_of(asset_key), self.target)
+
     def reflected_commit(self, asset_key: AssetKey) -> str | None:
         """Return the commit that an asset's table reflects. None if there is no table, or it reflects no commit.
 
@@ -49,7 +78,7 @@ class NoSQLResource(ConfigurableResource["NoSQLResource"]):
         asset_key
             A sink whose table is in this store.
         """
-        return self.store.source_commit(name_of(asset_key))
+        return self.store.source_commit(self.table_of(asset_key))
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Close the store if this resource has opened it."""
@@ -75,6 +104,12 @@ class LMDBNoSQL(NoSQLResource):
 
         folder = Path(self.folder)
         return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
+
+    def restore(self, source: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
+        """Restore the folder from a backup; see :meth:`NoSQLResource.restore`."""
+        from lake_assets.nosql.lmdb.restoring import restore_tables
+
+        return restore_tables(source, Path(self.folder).absolute(), replace=replace)
 
     def describe(self) -> str:
         """Return the folder as a URI."""

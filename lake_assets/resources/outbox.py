@@ -5,11 +5,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster import AssetKey, ConfigurableResource, ResourceDependency
+from dagster import AssetKey, ResourceDependency
 from pydantic import Field
 
 from lake_assets.kafka.address import TopicAddress
 from lake_assets.resources.kafka import KafkaResource
+from lake_assets.resources.working_branch import Sinks, apart
 
 if TYPE_CHECKING:
     from lake_assets.outbox.contract import Outbox
@@ -19,8 +20,8 @@ _DEADLINE = 10.0
 """Seconds for which a sensor waits for a server."""
 
 
-class OutboxResource(ConfigurableResource["OutboxResource"]):
-    """The output to which updates are delivered.
+class OutboxResource(Sinks):
+    """The output to which updates are delivered. A working branch has one of its own, named with the branch.
 
     Parameters
     ----------
@@ -69,10 +70,11 @@ class OutboxResource(ConfigurableResource["OutboxResource"]):
         if "://" not in self.address:
             from lake_assets.outbox.lines import LinesOutbox
 
-            return LinesOutbox(Path(self.address), repository, fields=fields)
+            path = Path(self.address)
+            return LinesOutbox(path.with_stem(apart(path.stem, self.target)), repository, fields=fields)
         from lake_assets.outbox.kafka import KafkaOutbox
 
         where = TopicAddress.parse(self.address)
         cluster = (self.kafka or KafkaResource()).cluster(where.servers)
         cluster.deadline = min(cluster.deadline, deadline or cluster.deadline)
-        return KafkaOutbox(cluster, where.topic, repository, fields)
+        return KafkaOutbox(cluster, apart(where.topic, self.target), repository, fields)

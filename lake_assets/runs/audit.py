@@ -1,9 +1,9 @@
-"""Decides what may be merged into ``main``. Every way of publishing asks this module.
+"""Decides what may be merged into ``main``, or a working branch. Every way of publishing asks this module.
 
 A place (the folder of an asset or a partition) may change in one of three cases:
 
 - Every blocking check of its asset passed on a commit that holds the same files at the place. Any run may have done so.
-- The place is restored to files that ``main`` itself once held.
+- The place is restored to files that the branch itself, or ``main``, once held.
 - A named person overrides named checks.
 """
 
@@ -50,7 +50,7 @@ _PARTITION = "dagster/partition"
 
 
 class PublicationRefused(Failure):
-    """A commit may not be merged into ``main``. ``main`` is unchanged.
+    """A commit may not be merged into ``main``, or a working branch. That branch is unchanged.
 
     Parameters
     ----------
@@ -76,10 +76,11 @@ def audit_publication(
     graph: AssetGraph,
     source: Commit,
     *,
+    into: str = MAIN,
     override: Override | None = None,
     back_to: Commit | None = None,
 ) -> Audit:
-    """Decide whether a commit may be merged into ``main``, and return the reasons.
+    """Decide whether a commit may be merged into a protected branch, and return the reasons.
 
     Parameters
     ----------
@@ -91,21 +92,23 @@ def audit_publication(
         The graph of the whole code location. All its blocking checks count, whatever a job selected.
     source
         The commit to be merged.
+    into
+        The branch: ``main``, or a working branch.
     override
         Checks that a person overrides. Those that passed are recorded as passed.
     back_to
-        A commit of ``main`` that the places are restored to. What it does not hold may be removed.
+        A commit of that branch, or of ``main``, that the places are restored to. What it does not hold may be removed.
 
     Raises
     ------
     PublicationRefused
         A place may not change, or an override names a check that does not exist, or a short name of several checks.
     """
-    decision = _Decision(lake, instance, graph, source, override, back_to)
-    paths = lake.incoming(source.id, MAIN)
+    decision = _Decision(lake, instance, graph, source, into, override, back_to)
+    paths = lake.incoming(source.id, into)
     entries, refusals = decision.decide(paths)
     if refusals:
-        raise PublicationRefused(_explained(lake, source, refusals))
+        raise PublicationRefused(_explained(lake, source, into, refusals))
     return Audit(source.id, tuple(entries), override, paths)
 
 
@@ -115,6 +118,7 @@ class _Decision:
     instance: DagsterInstance
     graph: AssetGraph
     source: Commit
+    into: str
     override: Override | None
     back_to: Commit | None
     _runs: dict[str, RunEvents] = field(default_factory=dict[str, RunEvents])
@@ -132,28 +136,23 @@ class _Decision:
         self._refuse_unknown_checks()
         places = AssetPlaces(self.graph)
         found = {path: places.find(path) for path in paths}
-        entries: list[Entry] = []
-        refusals: list[_Refusal] = []
         asset_places = sorted({place for place in found.values() if place is not None}, key=lambda place: place.path)
         unowned = [path for path, place in found.items() if place is None]
         passed = self._passed(asset_places)
-        for place in asset_places:
-            checks = passed[place]
-            self._decide_place(name_of(place.asset), place.partition, place.path, checks, entries, refusals)
-        for path in unowned:
-            self._decide_place("", None, path, {NO_ASSET: None}, entries, refusals)
-        return entries, refusals
+        decided = [
+            self._decide_place(name_of(place.asset), place.partition, place.path, passed[place])
+            for place in asset_places
+        ]
+        decided += [self._decide_place("", None, path, {NO_ASSET: None}) for path in unowned]
+        return (
+            [entry for entry in decided if isinstance(entry, Entry)],
+            [refusal for refusal in decided if isinstance(refusal, _Refusal)],
+        )
 
     def _decide_place(
-        self,
-        asset: str,
-        partition: str | None,
-        place: str,
-        checks: Mapping[str, bool | None],
-        entries: list[Entry],
-        refusals: list[_Refusal],
-    ) -> None:
-        """Add an entry for a place, or a refusal.
+        self, asset: str, partition: str | None, place: str, checks: Mapping[str, bool | None]
+    ) -> Entry | _Refusal:
+        """Return the entry of a place, or a refusal.
 
         ``checks`` has for each check: False if it passed, True if it warned, None if it did neither.
         """
@@ -165,12 +164,10 @@ class _Decision:
             back_to = self._restored_from(place)
             if back_to is None:
                 failed = {name: self._found.get((name, place), "") for name in missing if name not in overridden}
-                refusals.append(_Refusal(place, failed))
-                return
-            entries.append(Entry(asset, partition, place, passed, warned, back_to=back_to))
-            return
+                return _Refusal(place, failed)
+            return Entry(asset, partition, place, passed, warned, back_to=back_to)
         back_to = self.back_to.id if self.back_to is not None and self._is_as_at(self.back_to.id, place) else ""
-        entries.append(Entry(asset, partition, place, passed, warned, overridden, back_to))
+        return Entry(asset, partition, place, passed, warned, overridden, back_to)
 
     def _refuse_unknown_checks(self) -> None:
         known = {NO_ASSET, *(key.to_user_string() for key in self._blocking), *(key.name for key in self._blocking)}
@@ -189,15 +186,20 @@ class _Decision:
         return check in names or check.rpartition(":")[2] in names
 
     def _restored_from(self, place: str) -> str | None:
-        """Return the commit of ``main`` that held the same files at a place; None if there is no such commit."""
+        """Return the commit of the branch, or else of ``main``, that held these files at a place; None if none did."""
         if self.back_to is not None:
             return self.back_to.id if self._is_as_at(self.back_to.id, place) else None
         fingerprints = self._fingerprints(self.source.id, place)
         if fingerprints[0] is None:
-            # Every place was empty before its first commit. Only a rollback, which names its commit, may empty it.
-            return None
-        history = self.lake.first_parents(MAIN, place)
-        return next((commit.id for commit in history if self._fingerprints(commit.id, place) == fingerprints), None)
+            # Every place was empty before its first commit. Only a rollback, which names its commit, may empty it. A
+            # working branch may take over a deletion from `main`.
+            newest = next(self.lake.first_parents(MAIN, place), None) if self.into != MAIN else None
+            return newest.id if newest is not None and self._fingerprints(newest.id, place) == fingerprints else None
+        for branch in dict.fromkeys([self.into, MAIN]):
+            for commit in self.lake.first_parents(branch, place):
+                if self._fingerprints(commit.id, place) == fingerprints:
+                    return commit.id
+        return None
 
     def _fingerprints(self, commit: str, place: str) -> tuple[str | None, ...]:
         return tuple(self.lake.fingerprint(commit, folder) for folder in (place, beside(place)))
@@ -324,13 +326,13 @@ def _partitions(run: DagsterRun, definition: PartitionsDefinition[str]) -> Seque
     return [run.tags[_PARTITION]] if _PARTITION in run.tags else []
 
 
-def _explained(lake: Lake, source: Commit, refusals: Sequence[_Refusal]) -> str:
+def _explained(lake: Lake, source: Commit, into: str, refusals: Sequence[_Refusal]) -> str:
     lines = [f"{refusal.place!r} ({_maker(lake, source, refusal)})" for refusal in refusals[:_SHOWN]]
     more = f" and {len(refusals) - _SHOWN} more" if len(refusals) > _SHOWN else ""
     checks = sorted({check for refusal in refusals for check in refusal.checks})
     return (
-        f"Commit {source.id} cannot be merged into {MAIN}, which is unchanged: blocking checks have not passed on "
-        f"{', '.join(lines)}{more}. Run the checks or materialize the data again, in a run that starts from {MAIN}; "
+        f"Commit {source.id} cannot be merged into {into}, which is unchanged: blocking checks have not passed on "
+        f"{', '.join(lines)}{more}. Run the checks or materialize the data again, in a run that starts from {into}; "
         f"or override the checks by name: {' '.join(f'--override {check}' for check in checks)}."
     )
 

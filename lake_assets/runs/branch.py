@@ -1,4 +1,4 @@
-"""The branch that a run reads and writes, and whether it was published."""
+"""The branch that a run reads and writes, where it begins, and whether it was published."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, Failure
 
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import AlreadyExists, RefNotFound
+from lake_assets.resources.working_branch import BRANCH_TAG, target_of
 from lake_assets.runs.asset_metadata import COMMIT, PREFIX, REPOSITORY
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.lock import acquire_run_lock
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCE_REF = "source_ref"
-"""Run configuration of the resource ``snapshot``: the ref that a run reads instead of ``main``'s head."""
+"""Run configuration of the resource ``snapshot``: the ref that a run reads instead of the head of its target."""
 
 _KNOWN: set[tuple[str, str]] = set()
 """Repository and run of the branches that this process has seen, so that it does not ask again at every output."""
@@ -57,7 +58,8 @@ def find_head(lake: Lake, run_id: str) -> Commit | None:
 def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Commit | None:
     """Return the newest merge that published a run; None if it was not published.
 
-    It reads the log of ``main`` back to the moment when the run was created.
+    It reads the log of the branch that the run publishes to, and that of ``main``, back to the moment when the run was
+    created.
 
     Parameters
     ----------
@@ -69,20 +71,52 @@ def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Comm
         Id of the run.
     """
     record = instance.get_run_record_by_id(run_id)
-    for commit in lake.log(MAIN):
-        if len(commit.parents) > 1 and CommitMetadata.parse(commit.metadata).run_id == run_id:
-            return commit
-        if record is not None and commit.committed_at < record.create_timestamp - CLOCK_SLACK:
-            return None
+    since = record.create_timestamp - CLOCK_SLACK if record is not None else None
+    for branch in targets(lake, instance, record.dagster_run if record is not None else None):
+        for commit in lake.log(branch):
+            if len(commit.parents) > 1 and CommitMetadata.parse(commit.metadata).run_id == run_id:
+                return commit
+            if since is not None and commit.committed_at < since:
+                break
     return None
+
+
+def targets(lake: Lake, instance: DagsterInstance, run: DagsterRun | None) -> list[str]:
+    """Return the branches that may hold what a run published: its target, and ``main``, into which that is merged.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run; None if it is not known.
+    """
+    target = target_of(instance, run) if run is not None else MAIN
+    # A working branch may have been merged and deleted since.
+    return [MAIN] if target == MAIN or not is_protected(lake, target) else [target, MAIN]
+
+
+def is_protected(lake: Lake, branch: str) -> bool:
+    """Return whether runs may publish to a branch: it is ``main`` or a working branch.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    branch
+        Name of the branch.
+    """
+    return branch == MAIN or branch in lake.protected_branches()
 
 
 def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
     """Return the name of the run's branch. The branch is created at its first use.
 
-    It starts from ``main``'s head, or from the ref that the run's configuration ``source_ref`` names. A run that skips
-    steps starts from the branch of its nearest ancestor that still has one, or from ``main`` if an ancestor was
-    published.
+    It starts from the head of the run's target (``main``, or a working branch), or from the ref that the run's
+    configuration ``source_ref`` names. A run that skips steps starts from the branch of its nearest ancestor that still
+    has one, or from the target if an ancestor was published.
 
     Parameters
     ----------
@@ -97,7 +131,7 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
     ------
     Failure
         The output of the skipped steps is neither on an ancestor's branch nor published, or what the run materialized
-        is lost, or ``source_ref`` names a ref that does not exist.
+        is lost, or ``source_ref`` names a ref that does not exist, or the target is not a working branch.
     """
     name = branch_name(run.run_id)
     known = (lake.repository, run.run_id)
@@ -112,7 +146,9 @@ def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) ->
     if skips and find_head(lake, run.run_id) is not None:
         _KNOWN.add(known)
         return name
-    start = _starting_point(lake, instance, run) if skips else _source_ref(run)
+    target = target_of(instance, run)
+    refuse_target(lake, target, f"Run {run.run_id} cannot begin")
+    start = _starting_point(lake, instance, run, target) if skips else _source_ref(run, target)
     # Another step of this run, in another process, may create the branch first.
     with suppress(AlreadyExists):
         try:
@@ -227,13 +263,13 @@ def refuse_lost(lake: Lake, instance: DagsterInstance, run: DagsterRun, head: Co
     if not made:
         return
     name = branch_name(run.run_id)
-    refs = [MAIN] if branch_head is None else [branch_head, MAIN]
+    refs = [*([branch_head] if branch_head is not None else []), *targets(lake, instance, run)]
     lost = lake.unreached(refs, made)
     if lost:
         shown = ", ".join(f"{made[commit]} (commit {commit})" for commit in lost[:5])
         more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
         raise Failure(
-            f"Run {run.run_id} materialized {shown}{more}, which neither its branch {name!r} nor {MAIN} holds: the "
+            f"Run {run.run_id} materialized {shown}{more}, which neither its branch {name!r} nor {refs[-1]} holds: the "
             "branch was deleted or reset. Nothing of it is published. Re-execute all steps.",
             allow_retries=False,
         )
@@ -260,18 +296,45 @@ def carried_runs(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> list
     return carried
 
 
-def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
+def refuse_target(lake: Lake, target: str, what: str) -> None:
+    """Raise if a branch is neither ``main`` nor a working branch.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    target
+        The branch.
+    what
+        Beginning of the error message: what cannot be done.
+
+    Raises
+    ------
+    Failure
+        Nothing can be published to the branch.
+    """
+    if not is_protected(lake, target):
+        there = ", ".join(lake.protected_branches())
+        raise Failure(
+            f"{what}: {target!r} is not a working branch of the lake. There are {there}; "
+            f"`lake-assets branch create {target}` makes it.",
+            allow_retries=False,
+        )
+
+
+def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun, target: str) -> str:
     """Return the ref that a run that skips steps starts from."""
     wrote = False
     for ancestor in ancestors(instance, run.run_id):
+        _refuse_other_target(instance, run, ancestor, target)
         head = find_head(lake, ancestor)
         if head is not None:
             return head.id
         if published_commit(lake, instance, ancestor) is not None:
-            return MAIN
+            return target
         wrote = wrote or _materialized(instance, ancestor)
     if not wrote:
-        return _source_ref(run)
+        return _source_ref(run, target)
     raise Failure(
         f"Run {run.run_id} skips steps of run {run.parent_run_id}, but that run's branch "
         f"{branch_name(run.parent_run_id or '')!r} is gone and was never published, so their output is lost. "
@@ -280,9 +343,20 @@ def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> s
     )
 
 
-def _source_ref(run: DagsterRun) -> str:
+def _refuse_other_target(instance: DagsterInstance, run: DagsterRun, ancestor: str, target: str) -> None:
+    """Raise if a run that skips steps would bring the output of these steps to another branch."""
+    parent = instance.get_run_by_id(ancestor)
+    if parent is not None and (other := target_of(instance, parent)) != target:
+        raise Failure(
+            f"Run {run.run_id} skips steps of run {ancestor}, which works on the branch {other!r}, and not on "
+            f"{target!r}: leave out the tag {BRANCH_TAG}, or re-execute all steps.",
+            allow_retries=False,
+        )
+
+
+def _source_ref(run: DagsterRun, target: str) -> str:
     resources = cast("dict[str, Any]", run.run_config.get("resources", {}))
-    return resources.get("snapshot", {}).get("config", {}).get(SOURCE_REF, MAIN)
+    return resources.get("snapshot", {}).get("config", {}).get(SOURCE_REF, target)
 
 
 def _skips_steps(instance: DagsterInstance, run: DagsterRun) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetCheckResult, FloatMetadataValue, IntMetadataValue
 
+from lake_assets.text.printable import printable
+
 if TYPE_CHECKING:
     from dagster import DagsterLogManager
 
@@ -61,6 +63,6 @@ def logged(log: DagsterLogManager, result: AssetCheckResult) -> AssetCheckResult
     """
     asset = result.asset_key.to_user_string() if result.asset_key is not None else ""
     name = ":".join(filter(None, [asset, result.check_name]))
-    found = outcome(passed=result.passed, description=result.description, metadata=result.metadata)
+    found = printable(outcome(passed=result.passed, description=result.description, metadata=result.metadata))
     (log.info if result.passed else log.warning)("Check %s %s", name, found)
     return result

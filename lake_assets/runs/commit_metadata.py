@@ -18,7 +18,9 @@ _TEXTS = {
     "code_version": "code_version",
     "code_commit": "code_commit",
     "data_version": "data_version",
+    "branch": "branch",
     "branch_head": "branch_head",
+    "merged": "merged",
     "rollback_to": "rollback_to",
     "deleted": "deleted",
     "by": "by",
@@ -69,8 +71,12 @@ class CommitMetadata:
         Name of each input asset to the lake's commit that was read.
     sources
         Partition key to the address that a raw file was fetched from. The key is ``""`` for a single file.
+    branch
+        The working branch that the run or the person works on; None for ``main``.
     branch_head
         For a publication: the head of the run's branch that was merged.
+    merged
+        For a merge of one protected branch into another: the branch that was merged.
     rollback_to
         For a rollback: the commit whose data were restored.
     deleted
@@ -97,7 +103,9 @@ class CommitMetadata:
     data_version: str | None = None
     inputs: Mapping[str, str] = field(default_factory=_no_texts)
     sources: Mapping[str, str] = field(default_factory=_no_texts)
+    branch: str | None = None
     branch_head: str | None = None
+    merged: str | None = None
     rollback_to: str | None = None
     deleted: str | None = None
     by: str | None = None

@@ -1,4 +1,4 @@
-"""Corrects ``main`` at a person's request: the change is made on its own branch, audited, and merged."""
+"""Corrects ``main``, or a working branch, at a person's request: on a branch of its own, audited, and merged."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ DELETION = "delete-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """A change of ``main`` that a person asked for.
+    """A change of ``main``, or of a working branch, that a person asked for.
 
     Parameters
     ----------
     kind
         :data:`ROLLBACK` or :data:`DELETION`.
     head
-        Head of ``main`` when the change was planned.
+        Head of the corrected branch when the change was planned.
     message
         Message of the merge.
     metadata
@@ -48,7 +48,9 @@ class Correction:
     override
         The checks that the person overrides.
     back_to
-        The commit of ``main`` whose data are restored.
+        The commit whose data are restored.
+    into
+        The corrected branch.
     """
 
     kind: str
@@ -58,12 +60,13 @@ class Correction:
     refused: str
     override: Override | None = None
     back_to: Commit | None = None
+    into: str = MAIN
 
 
-def correct_main(
+def correct(
     lake: Lake, instance: DagsterInstance, graph: AssetGraph, correction: Correction, write: Callable[[str], None]
 ) -> Commit:
-    """Write a correction on its own branch, audit it, merge it into ``main``, and return the merge.
+    """Write a correction on its own branch, audit it, merge it, and return the merge.
 
     Parameters
     ----------
@@ -81,21 +84,28 @@ def correct_main(
     Raises
     ------
     Failure
-        Something else was published to the same places since the correction was planned. ``main`` is unchanged.
+        Something else was published to the same places since the correction was planned. Nothing is changed.
     """
+    into = correction.into
     branch = f"{correction.kind}{secrets.token_hex(6)}"
     acquire_run_lock(instance, branch)
     lake.create_branch(branch, correction.head.id)
     try:
         write(branch)
         audit = audit_publication(
-            lake, instance, graph, lake.head(branch), override=correction.override, back_to=correction.back_to
+            lake,
+            instance,
+            graph,
+            lake.head(branch),
+            into=into,
+            override=correction.override,
+            back_to=correction.back_to,
         )
-        return lake.merge(audit.source, MAIN, correction.message, correction.metadata.to_metadata(), audit)
+        return lake.merge(audit.source, into, correction.message, correction.metadata.to_metadata(), audit)
     except (MergeConflict, Unaudited) as error:
         raise Failure(
-            f"{correction.refused}: since it was planned, {MAIN} got other versions of {conflicting(lake, error)}. "
-            f"{MAIN} is unchanged. Look at the new versions, then try again.",
+            f"{correction.refused}: since it was planned, {into} got other versions of "
+            f"{conflicting(lake, error, into)}. {into} is unchanged. Look at the new versions, then try again.",
             allow_retries=False,
         ) from error
     finally:

@@ -1,4 +1,4 @@
-"""Deletes the data of an asset, or of one partition, from ``main``. A named person gives the reason."""
+"""Deletes the data of an asset, or of a partition, from ``main`` or a working branch. A named person says why."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from dagster import AssetMaterialization, DagsterInstance, Failure
 from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.names import belongs_to, beside
+from lake_assets.resources.working_branch import in_metadata
 from lake_assets.runs.asset_metadata import DATA_VERSION, DELETION_BY, DELETION_REASON, place_metadata
 from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.audit import NO_ASSET
+from lake_assets.runs.branch import refuse_target
 from lake_assets.runs.commit_metadata import CommitMetadata
-from lake_assets.runs.correction import DELETION, Correction, correct_main, refuse_part
+from lake_assets.runs.correction import DELETION, Correction, correct, refuse_part
 from lake_assets.runs.event_log import RUNLESS, EventLog
 from lake_assets.runs.rollback import ABSENT, changed_publications
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -29,19 +32,22 @@ class Deletion:
     Parameters
     ----------
     head
-        Head of ``main`` when the deletion was planned.
+        Head of the branch when the deletion was planned.
     place
         The folder: an asset's prefix, or a partition's folder.
     paths
         The files in the folder, and in the folder beside it.
+    branch
+        The branch that they are deleted from.
     """
 
     head: Commit
     place: str
     paths: tuple[str, ...]
+    branch: str = MAIN
 
 
-def plan_deletion(lake: Lake, place: str) -> Deletion:
+def plan_deletion(lake: Lake, place: str, branch: str = MAIN) -> Deletion:
     """Find the files that a deletion removes.
 
     Parameters
@@ -50,22 +56,25 @@ def plan_deletion(lake: Lake, place: str) -> Deletion:
         The lake.
     place
         The folder: an asset's prefix, or a partition's folder.
+    branch
+        The branch: ``main``, or a working branch.
 
     Raises
     ------
     Failure
-        ``main`` holds nothing there, or the folder is only a part of what one write made.
+        The branch holds nothing there, or the folder is only a part of what one write made.
     """
-    head = lake.head(MAIN)
+    refuse_target(lake, branch, "Nothing is deleted")
+    head = lake.head(branch)
     paths = [item.path for folder in (place, beside(place)) for item in lake.list(head.id, folder)]
     if not paths:
-        raise Failure(f"{MAIN} holds nothing at {place!r}: there is nothing to delete.")
+        raise Failure(f"{branch} holds nothing at {place!r}: there is nothing to delete.")
     refuse_part(lake, head.id, place, "delete that, or write it again")
-    return Deletion(head, place, tuple(paths))
+    return Deletion(head, place, tuple(paths), branch)
 
 
-def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Deletion, by: str, reason: str) -> Commit:
-    """Remove the planned files on a branch, merge it into ``main``, and return the merge.
+def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Deletion, *, by: str, reason: str) -> Commit:
+    """Remove the planned files on a branch of their own, merge it, and return the merge.
 
     Earlier commits keep the files. Afterwards, report :func:`deletion_events` to Dagster.
 
@@ -87,17 +96,22 @@ def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Delet
     Raises
     ------
     Failure
-        Something was published to the same place since the deletion was planned. ``main`` is unchanged.
+        Something was published to the same place since the deletion was planned. Nothing is changed.
     """
-    metadata = CommitMetadata(deleted=plan.place, by=by, reason=reason)
+    metadata = CommitMetadata(deleted=plan.place, by=by, reason=reason, branch=in_metadata(plan.branch))
     message = f"Delete {plan.place}\n\n{reason}"
 
     def write(branch: str) -> None:
         prefix, _, below = plan.place.partition("/")
-        partitions = [below] if below else None
         apart = {path for path in plan.paths if belongs_to(path) != path}
-        folders = [beside(plan.place)] if apart else []
-        with lake.write(branch, prefix, "overwrite", message, metadata.to_metadata(), partitions, folders) as place:
+        with lake.write(
+            branch,
+            prefix,
+            message=message,
+            metadata=metadata.to_metadata(),
+            partitions=[below] if below else None,
+            beside=[beside(plan.place)] if apart else [],
+        ) as place:
             place.removed |= apart
 
     correction = Correction(
@@ -107,8 +121,9 @@ def delete(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Delet
         metadata=metadata,
         refused=f"{plan.place} is not deleted",
         override=Override(by, reason, _checks(graph, plan)),
+        into=plan.branch,
     )
-    return correct_main(lake, instance, graph, correction, write)
+    return correct(lake, instance, graph, correction, write)
 
 
 def _checks(graph: AssetGraph, plan: Deletion) -> tuple[str, ...]:
@@ -136,18 +151,18 @@ def deletion_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
     graph
         The graph of the code location.
     merge
-        The commit on ``main``.
+        The merge.
     """
     made = CommitMetadata.parse(merge.metadata)
-    by, reason = made.by or "somebody", made.reason or ""
-    description = f"Deleted by {by}: {reason}"
+    by, reason, branch = made.by or "somebody", made.reason or "", made.branch or MAIN
+    description = as_markdown(f"Deleted by {by}: {reason}")
     deletion = {DELETION_BY: by, DELETION_REASON: reason}
     changed = AssetPlaces(graph).of(lake.diff(merge.parents[0], merge.id).paths)
     absent = [
         AssetMaterialization(
             place.asset,
             description=description,
-            metadata={**place_metadata(lake, MAIN, merge.id, place.path, 0), **deletion},
+            metadata={**place_metadata(lake, branch, merge.id, place.path, 0), **deletion},
             partition=place.partition,
             tags={DATA_VERSION: ABSENT},
         )
@@ -158,7 +173,7 @@ def deletion_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
         AssetMaterialization(
             key,
             description=description,
-            metadata={**place_metadata(lake, MAIN, merge.id), **deletion},
+            metadata={**place_metadata(lake, branch, merge.id), **deletion},
             partition=partition,
             tags={DATA_VERSION: version},
         )

@@ -16,6 +16,7 @@ from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.deleting import deletion_events
 from lake_assets.runs.event_log import EventLog
+from lake_assets.runs.merging import merge_events
 from lake_assets.runs.rollback import place_version, rollback_events
 
 if TYPE_CHECKING:
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def commits_since(lake: Lake, head: Commit, seen: str) -> Iterator[Commit]:
-    """Yield the commits of ``main`` after ``seen``, newest first. Only first parents count, no commits of branches.
+    """Yield the commits of a branch after ``seen``, newest first. Only first parents count, no commits of branches.
 
     Parameters
     ----------
     lake
         The lake.
     head
-        Head of ``main``.
+        Head of the branch: ``main``, or a working branch.
     seen
         Id of the last commit that was reported.
     """
@@ -43,8 +44,10 @@ def commits_since(lake: Lake, head: Commit, seen: str) -> Iterator[Commit]:
             expected = commit.parents[0]
 
 
-def events_of(lake: Lake, log: EventLog, graph: AssetGraph, commit: Commit) -> Sequence[AssetMaterialization]:
-    """Return the events of a commit of ``main`` that Dagster's log lacks. A run's commit needs none.
+def events_of(
+    lake: Lake, log: EventLog, graph: AssetGraph, commit: Commit, branch: str = MAIN
+) -> Sequence[AssetMaterialization]:
+    """Return the events of a published commit that Dagster's log lacks. A run's commit needs none.
 
     Parameters
     ----------
@@ -55,17 +58,23 @@ def events_of(lake: Lake, log: EventLog, graph: AssetGraph, commit: Commit) -> S
     graph
         The graph of the code location.
     commit
-        The commit of ``main``.
+        The commit.
+    branch
+        The branch that it was published to: ``main``, or a working branch.
     """
     made = CommitMetadata.parse(commit.metadata)
     if made.rollback_to is not None:
         return list(rollback_events(lake, log, graph, commit))
     if made.deleted is not None:
         return list(deletion_events(lake, log, graph, commit))
-    return [] if made.run_id is not None else list(external_events(lake, graph, commit))
+    if made.merged is not None:
+        return list(merge_events(lake, log, graph, commit))
+    return [] if made.run_id is not None else list(external_events(lake, graph, commit, branch))
 
 
-def external_events(lake: Lake, graph: AssetGraph, commit: Commit) -> Iterator[AssetMaterialization]:
+def external_events(
+    lake: Lake, graph: AssetGraph, commit: Commit, branch: str = MAIN
+) -> Iterator[AssetMaterialization]:
     """Yield a materialization for each partition that a commit changed.
 
     Parameters
@@ -76,6 +85,8 @@ def external_events(lake: Lake, graph: AssetGraph, commit: Commit) -> Iterator[A
         The graph of the code location.
     commit
         A commit that no run made.
+    branch
+        The branch that it was published to.
     """
     paths = lake.diff(commit.parents[0], commit.id).paths
     for place in AssetPlaces(graph).of(paths):
@@ -89,7 +100,7 @@ def external_events(lake: Lake, graph: AssetGraph, commit: Commit) -> Iterator[A
         yield AssetMaterialization(
             place.asset,
             description=f"Commit {commit.id[:12]}, made by no run: {commit.message.partition(chr(10))[0]}",
-            metadata=place_metadata(lake, MAIN, commit.id, place.path, rows),
+            metadata=place_metadata(lake, branch, commit.id, place.path, rows),
             partition=place.partition,
             tags={DATA_VERSION: version},
         )

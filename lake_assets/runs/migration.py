@@ -85,7 +85,7 @@ def plan(lake: Lake, graph: AssetGraph, ref: str) -> list[Move]:
     """
     commit = lake.head(ref).id
     assets = {old_prefix_of(key): key for key in graph.toposorted_asset_keys}
-    found = (_plan(lake, graph, commit, before, key, assets) for before, key in assets.items())
+    found = (_plan(lake, graph, commit, before, assets) for before in assets)
     return [move for move in found if move is not None]
 
 
@@ -110,11 +110,10 @@ def apply(lake: Lake, branch: str, wanted: list[Move]) -> None:
         with lake.write(
             branch,
             move.after,
-            "overwrite",
-            f"Move {move.asset} to where format 2 has it",
-            CommitMetadata(moved=move.places).to_metadata(),
-            move.replaced or None,
-            folders_beside,
+            message=f"Move {move.asset} to where format 2 has it",
+            metadata=CommitMetadata(moved=move.places).to_metadata(),
+            partitions=move.replaced or None,
+            beside=folders_beside,
         ) as write:
             _copy(lake, start, move, write)
             if move.before != move.after:
@@ -144,15 +143,17 @@ def migrate_main(lake: Lake, wanted: list[Move], by: str) -> Commit:
             lake.delete_branch(branch)
 
 
-def _plan(
-    lake: Lake, graph: AssetGraph, commit: str, before: str, key: AssetKey, assets: Mapping[str, AssetKey]
-) -> Move | None:
+def _plan(lake: Lake, graph: AssetGraph, commit: str, before: str, assets: Mapping[str, AssetKey]) -> Move | None:
+    """Return the move of the asset that has the folder ``before`` in format 1, one of ``assets``."""
+    key = assets[before]
     after, definition = prefix_of(key), graph.get(key).partitions_def
     # Deeper files may belong to another asset.
     paths = [item.path for item in lake.list(commit, before) if place_of(item.path, assets.keys()) == before]
     if f"{before}/{_POSITION}" in paths and definition is None:
         files = {path: moved(f"{after}/{path[len(before) + 1 :]}", after) for path in paths}
-        return _move(key, before, after, files, {after: before}) if files.keys() != {*files.values()} else None
+        if files.keys() == {*files.values()}:
+            return None
+        return _checked(Move(name_of(key), before, after, files, {after: before}))
     folders = {place: place for path in paths if (place := _place(path, before, definition))}
     if isinstance(definition, TimeWindowPartitionsDefinition):
         names = {place: _new_folder(lake, commit, definition, before, place) for place in folders}
@@ -165,28 +166,21 @@ def _plan(
         files[path] = f"{after}/{names[place]}{below}" if place else f"{after}/{path[len(before) + 1 :]}"
     if before != after:
         places = {f"{after}/{name}": f"{before}/{place}" for place, name in names.items()} or {after: before}
-        return _move(key, before, after, files, places) if files else None
+        return _checked(Move(name_of(key), before, after, files, places)) if files else None
     changed = {place: name for place, name in names.items() if place != name}
     if changed and any(CommitMetadata.parse(found.metadata).moved for found in lake.log(commit, None, before)):
         return None  # Migrated already: read as an old name, each new folder would be that of another partition.
     touched = {*changed, *changed.values()}
     files = {path: new for path, new in files.items() if _place(path, before, definition) in touched}
     places = {f"{after}/{name}": f"{before}/{place}" for place, name in changed.items()}
-    return _move(key, before, after, files, places, tuple(sorted(touched))) if changed else None
+    return _checked(Move(name_of(key), before, after, files, places, tuple(sorted(touched)))) if changed else None
 
 
-def _move(
-    key: AssetKey,
-    before: str,
-    after: str,
-    files: Mapping[str, str],
-    places: Mapping[str, str],
-    replaced: tuple[str, ...] = (),
-) -> Move:
-    if len({*files.values()}) < len(files):
+def _checked(move: Move) -> Move:
+    if len({*move.files.values()}) < len(move.files):
         reason = "two files of this asset would have the same path in format 2"
-        raise WriteRefused(f"{reason}: roll one of them back first", repository="", path=before)
-    return Move(name_of(key), before, after, files, places, replaced)
+        raise WriteRefused(f"{reason}: roll one of them back first", repository="", path=move.before)
+    return move
 
 
 def _place(path: str, prefix: str, definition: PartitionsDefinition[str] | None) -> str:

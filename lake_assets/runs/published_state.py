@@ -2,7 +2,7 @@
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dagster import (
@@ -19,12 +19,17 @@ from dagster import (
     run_status_sensor,
 )
 
+from lake_assets.lake.audit import Audit
 from lake_assets.lake.contract import MAIN, Commit, Lake
+from lake_assets.layout.asset_folders import name_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import COMMIT, PUBLISHED, REPOSITORY, RUN
 from lake_assets.runs.asset_places import AssetPlaces
+from lake_assets.runs.branch import targets
 from lake_assets.runs.check_results import outcome
 from lake_assets.runs.checked_commits import RunEvents
+from lake_assets.runs.own_runs import is_own_run
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -36,11 +41,18 @@ _Partition = tuple[AssetKey, str | None]
 
 
 def published_observations(
-    lake: Lake, instance: DagsterInstance, run: DagsterRun, graph: "AssetGraph", commit: Commit, paths: Iterable[str]
+    lake: Lake,
+    instance: DagsterInstance,
+    run: DagsterRun,
+    graph: "AssetGraph",
+    *,
+    commit: Commit,
+    audit: Audit,
+    into: str = MAIN,
 ) -> Iterator[AssetObservation]:
     """Yield an observation for each partition that a run published.
 
-    Partitions that the run wrote with the same rows that ``main`` held already are included, since the last
+    Partitions that the run wrote with the same rows that the branch held already are included, since the last
     observation may say that another run was not published.
 
     Parameters
@@ -54,23 +66,29 @@ def published_observations(
     graph
         The graph of the code location.
     commit
-        The commit of ``main`` that holds the run's data.
-    paths
-        The paths that it changed on ``main``.
+        The commit that holds the run's data.
+    audit
+        Its audit: the paths that it changed, and who overrode which checks.
+    into
+        The branch of that commit: ``main``, or a working branch.
     """
+    yes = "yes" if into == MAIN else f"yes, on the working branch {into} only"
+    overridden = {(entry.asset, entry.partition): entry.overridden for entry in audit.entries}
     changed: dict[_Partition, str] = {
-        (place.asset, place.partition): f"yes, by commit {commit.id}" for place in AssetPlaces(graph).of(paths)
+        (place.asset, place.partition): f"{yes}, by commit {commit.id}"
+        + _override(audit, overridden.get((name_of(place.asset), place.partition), ()))
+        for place in AssetPlaces(graph).of(audit.paths)
     }
     for partition in _materialized(lake, instance, run):
-        changed.setdefault(partition, f"yes, as before: commit {commit.id} holds the same rows")
-    for (asset, partition), state in changed.items():
-        yield _observation(lake, run, asset, partition, state, commit.id)
+        changed.setdefault(partition, f"{yes}, as before: commit {commit.id} holds the same rows")
+    for partition, state in changed.items():
+        yield _observation(lake, run, partition, state, commit.id)
 
 
 def unpublished_observations(
     lake: Lake, instance: DagsterInstance, run: DagsterRun, reason: str
 ) -> Iterator[AssetObservation]:
-    """Yield an observation for each partition that a run wrote and ``main`` does not hold.
+    """Yield an observation for each partition that a run wrote and its target does not hold.
 
     Parameters
     ----------
@@ -84,11 +102,10 @@ def unpublished_observations(
         Why it was not published.
     """
     made = _materialized(lake, instance, run)
-    missing = set(lake.unreached([MAIN], made.values()))
-    shown = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} …"
-    for (asset, partition), commit in made.items():
+    missing = set(lake.unreached(targets(lake, instance, run), made.values()))
+    for partition, commit in made.items():
         if commit in missing:
-            yield _observation(lake, run, asset, partition, f"not published: {shown}", commit)
+            yield _observation(lake, run, partition, f"not published: {_shortened(reason)}", commit)
 
 
 def why_unpublished(instance: DagsterInstance, run: DagsterRun) -> str:
@@ -119,6 +136,18 @@ def why_unpublished(instance: DagsterInstance, run: DagsterRun) -> str:
     return f"run {run.run_id} is {run.status.value}"
 
 
+def _override(audit: Audit, checks: Sequence[str]) -> str:
+    """Return who overrode the checks of a partition, and why. Empty if nobody did."""
+    if audit.override is None or not checks:
+        return ""
+    what = f"check{'s' if len(checks) > 1 else ''} {', '.join(checks)}"
+    return _shortened(f", {what} overridden by {audit.override.by}: {' '.join(audit.override.reason.split())}")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+
+
 def _materialized(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> dict[_Partition, str]:
     """Return the partitions that a run wrote to a lake, and the last commit of each."""
     events = RunEvents(instance, run.run_id)
@@ -129,11 +158,10 @@ def _materialized(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> dic
     }
 
 
-def _observation(
-    lake: Lake, run: DagsterRun, asset: AssetKey, partition: str | None, state: str, commit: str
-) -> AssetObservation:
+def _observation(lake: Lake, run: DagsterRun, partition: _Partition, state: str, commit: str) -> AssetObservation:
+    asset, key = partition
     metadata = {PUBLISHED: state, COMMIT: commit, REPOSITORY: lake.repository, RUN: run.run_id}
-    return AssetObservation(asset, partition=partition, description=state, metadata=metadata)
+    return AssetObservation(asset, partition=key, description=as_markdown(state), metadata=metadata)
 
 
 def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:
@@ -141,7 +169,8 @@ def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:
         name=name,
         run_status=status,
         default_status=DefaultSensorStatus.RUNNING,
-        monitor_all_code_locations=False,
+        # Dagster's own filter passes over runs of `dagster job execute`; see is_own_run.
+        monitor_all_code_locations=True,
         description=(
             f"Shows on the pages of the assets that a {status.value} run wrote that its data are not published, and "
             "why, such as which check did not pass."
@@ -149,6 +178,10 @@ def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:
     )
     def mark(context: RunStatusSensorContext, lake: LakeResource) -> None:
         instance, run = context.instance, context.dagster_run
+        repository = context.repository_def
+        assert repository is not None
+        if not is_own_run(repository, instance, run):
+            return
         observations = list(unpublished_observations(lake.lake, instance, run, why_unpublished(instance, run)))
         for observation in observations:
             instance.report_runless_asset_event(observation)

@@ -1,4 +1,7 @@
-"""Publishes a run: its branch is merged into ``main``, by an asset, by a sensor, or by hand."""
+"""Publishes a run: its branch is merged into its target, by an asset, by a sensor, or by hand.
+
+The target is ``main``, or the working branch that the run began at.
+"""
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
@@ -25,13 +28,14 @@ from dagster import (
 )
 
 from lake_assets._dagster import graph_of
-from lake_assets.lake.audit import Override
+from lake_assets.lake.audit import Audit, Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import MergeConflict, RefNotFound, Unaudited
 from lake_assets.lake.names import belongs_to, join
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.working_branch import in_metadata, target_of
 from lake_assets.runs.asset_metadata import place_metadata
 from lake_assets.runs.audit import PublicationRefused, audit_publication
 from lake_assets.runs.branch import (
@@ -42,6 +46,7 @@ from lake_assets.runs.branch import (
     published_commit,
     read_ref,
     refuse_lost,
+    refuse_target,
 )
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.published_state import published_observations
@@ -63,16 +68,19 @@ class Publication:
     Parameters
     ----------
     commit
-        The commit on ``main`` that holds the run's data; ``main``'s head if the run wrote nothing.
+        The commit that holds the run's data; the head of the target if the run wrote nothing.
     merged
         Whether this call made that commit.
     changed
-        The number of paths that it changed on ``main``.
+        The number of paths that it changed on the target.
+    into
+        The target: ``main``, or a working branch.
     """
 
     commit: Commit
     merged: bool
     changed: int = 0
+    into: str = MAIN
 
 
 def publish(
@@ -85,7 +93,7 @@ def publish(
     head: Commit | None = None,
     report: Callable[[AssetObservation], None] | None = None,
 ) -> Publication:
-    """Merge a run's branch into ``main`` and delete the branch. Publishing a run twice makes one merge.
+    """Merge a run's branch into its target and delete the branch. Publishing a run twice makes one merge.
 
     Parameters
     ----------
@@ -110,43 +118,68 @@ def publish(
     PublicationRefused
         A blocking check has not passed, or the branch has uncommitted changes.
     Failure
-        The run's data are lost, or another run changed the same paths on ``main``, or the run skips steps of a run
-        whose branch is gone. ``main`` and the run's branch are unchanged.
+        The run's data are lost, or another run changed the same paths on the target, or the run skips steps of a run
+        whose branch is gone, or the target is gone. The target and the run's branch are unchanged.
     """
     name = branch_name(run.run_id)
     head = head or find_head(lake, run.run_id)
     refuse_lost(lake, instance, run, head)
+    into = target_of(instance, run)
     if head is None:
         published = published_commit(lake, instance, run.run_id)
         if published is not None:
-            return Publication(published, merged=False)
+            return Publication(published, merged=False, into=into)
         # Re-executed after a failed publication, the run wrote nothing itself. It publishes its parent's data.
         head = lake.head(ensure_run_branch(lake, instance, run))
+    refuse_target(lake, into, f"Run {run.run_id} cannot be published")
     refuse_uncommitted(lake, name)
-    audit = audit_publication(lake, instance, graph, head, override=override)
-    metadata = CommitMetadata(run_id=run.run_id, job=run.job_name, branch_head=head.id).to_metadata()
-    try:
-        # Merge exactly the commit that was audited, even if the branch has moved since.
-        commit = lake.merge(head.id, MAIN, f"Publish run {run.run_id}", metadata, audit)
-    except (MergeConflict, Unaudited) as error:
-        raise Failure(
-            f"Run {run.run_id} cannot be published: since it began, {MAIN} got other versions of "
-            f"{conflicting(lake, error)}. {MAIN} is unchanged and the branch {name!r} is kept. Re-execute all steps "
-            f"to rebuild on the new {MAIN}; re-executing from failure would conflict again.",
-            allow_retries=False,
-        ) from error
+    audit = audit_publication(lake, instance, graph, head, into=into, override=override)
+    commit = merge_run(lake, run.run_id, run.job_name, head, into, audit)
     left = find_head(lake, run.run_id)
     if left == head:
         with suppress(RefNotFound):
             delete_run_branch(lake, run.run_id)
     elif left is None:
         # Another process published the same run first, with the same merge.
-        return Publication(commit, merged=False)
+        return Publication(commit, merged=False, into=into)
     before = commit.parents[0] if len(commit.parents) > 1 else commit.id
     merged = before != commit.id and CommitMetadata.parse(commit.metadata).run_id == run.run_id
-    for observation in published_observations(lake, instance, run, graph, commit, audit.paths):
+    for observation in published_observations(lake, instance, run, graph, commit=commit, audit=audit, into=into):
         (report or instance.report_runless_asset_event)(observation)
-    return Publication(commit, merged, len(audit.paths) if merged else 0)
+    return Publication(commit, merged, len(audit.paths) if merged else 0, into)
+
+
+def merge_run(lake: Lake, run_id: str, job: str | None, head: Commit, into: str, audit: Audit) -> Commit:
+    """Merge what a run has written, exactly at the commit that was audited, even if its branch has moved since.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    run_id, job
+        The run, and the name of its job.
+    head
+        The commit that was audited.
+    into
+        The branch that it is merged into.
+    audit
+        The audit.
+
+    Raises
+    ------
+    Failure
+        Another run changed the same paths. Nothing was merged.
+    """
+    metadata = CommitMetadata(run_id=run_id, job=job, branch_head=head.id, branch=in_metadata(into))
+    try:
+        return lake.merge(head.id, into, f"Publish run {run_id}", metadata.to_metadata(), audit)
+    except (MergeConflict, Unaudited) as error:
+        raise Failure(
+            f"Run {run_id} cannot be published: since it began, {into} got other versions of "
+            f"{conflicting(lake, error, into)}. {into} is unchanged and the branch {branch_name(run_id)!r} is kept. "
+            f"Re-execute all steps to rebuild on the new {into}; re-executing from failure would conflict again.",
+            allow_retries=False,
+        ) from error
 
 
 def refuse_uncommitted(lake: Lake, branch: str) -> None:
@@ -168,13 +201,13 @@ def refuse_uncommitted(lake: Lake, branch: str) -> None:
     if paths:
         more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
         raise PublicationRefused(
-            f"The branch {branch!r} has uncommitted changes: {', '.join(paths[:5])}{more}. Drop them with lakeFS, or "
-            "write the data in a run."
+            f"The branch {branch!r} has uncommitted changes: {', '.join(paths[:5])}{more}. "
+            f"`lake-assets doctor --mend --branch {branch}` drops them; what is to stay, write in a run."
         )
 
 
-def conflicting(lake: Lake, error: MergeConflict | Unaudited) -> str:
-    """Return the paths of a conflict, each with the run and commit that last wrote it on ``main``.
+def conflicting(lake: Lake, error: MergeConflict | Unaudited, *branches: str) -> str:
+    """Return the paths of a conflict, each with the run and commit that last wrote it on each of the branches.
 
     Parameters
     ----------
@@ -182,13 +215,19 @@ def conflicting(lake: Lake, error: MergeConflict | Unaudited) -> str:
         The lake.
     error
         The conflict.
+    branches
+        The branch that was merged into; for a merge of two protected branches, both.
     """
     shown: list[str] = []
     # Paths of rows first: they say more than the files beside an asset.
     for path in sorted(error.paths, key=lambda path: belongs_to(path) != path)[:5]:
-        writer = next(lake.log(MAIN, 1, path), None)
-        by = f" (by run {_run_of(writer)}, commit {writer.id})" if writer else ""
-        shown.append(f"{path!r}{by}")
+        written = [(branch, next(lake.log(branch, 1, path), None)) for branch in branches]
+        by = [
+            f"{f'on {branch} ' if len(branches) > 1 else ''}by run {_run_of(writer)}, commit {writer.id}"
+            for branch, writer in written
+            if writer is not None
+        ]
+        shown.append(f"{path!r} ({'; '.join(by)})" if by else repr(path))
     more = len(error.paths) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
@@ -279,7 +318,9 @@ def published_asset(
         graph = graph_of(context)
         prefixes = [path for key in keys for path in _paths(graph, key, partitions, context)]
         head = find_head(lake.lake, context.run.run_id)
-        commit = lake.lake.head(MAIN).id if head is None else head.id
+        into = target_of(context.instance, context.run)
+        refuse_target(lake.lake, into, f"Run {context.run.run_id} cannot be published")
+        commit = lake.lake.head(into).id if head is None else head.id
         if head is None and context.run.parent_run_id is not None:
             # Re-executed after a failed publication, the run publishes its parent's data.
             commit = read_ref(lake.lake, context.instance, context.run)
@@ -288,16 +329,16 @@ def published_asset(
             # Without this check, the asset could be materialized alone for a partition that does not exist.
             more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
             raise Failure(
-                f"Run {context.run.run_id} is not published: neither its branch nor {MAIN} holds "
+                f"Run {context.run.run_id} is not published: neither its branch nor {into} holds "
                 f"{', '.join(absent[:5])}{more}. Materialize them first.",
                 allow_retries=False,
             )
         result = publish(lake.lake, context.instance, context.run, graph, head=head, report=context.log_event)
-        note = f"{result.changed} path(s) changed on {MAIN}" if result.merged else "nothing to publish"
+        note = f"{result.changed} path(s) changed on {into}" if result.merged else "nothing to publish"
         context.log.info("%s: commit %s", note, result.commit.id)
         return MaterializeResult(
             metadata={
-                **place_metadata(lake.lake, MAIN, result.commit.id),
+                **place_metadata(lake.lake, into, result.commit.id),
                 "merged": result.merged,
                 "paths_changed": result.changed,
                 "note": note,

@@ -1,4 +1,4 @@
-"""Rolls back an asset, a partition, or the whole lake to an earlier commit of ``main``."""
+"""Rolls back an asset, a partition, or the whole lake to an earlier commit of ``main``, or of a working branch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lake_assets.lake.names import beside, is_within, join
 from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.layout.manifest import read_manifest
 from lake_assets.layout.partitions import folders
+from lake_assets.resources.working_branch import in_metadata
 from lake_assets.runs.asset_metadata import (
     CODE_VERSION,
     DATA_VERSION,
@@ -24,11 +25,13 @@ from lake_assets.runs.asset_metadata import (
     place_metadata,
 )
 from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
+from lake_assets.runs.branch import refuse_target
 from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
-from lake_assets.runs.correction import ROLLBACK, Correction, correct_main, refuse_part
+from lake_assets.runs.correction import ROLLBACK, Correction, correct, refuse_part
 from lake_assets.runs.event_log import RUNLESS, EventLog
 from lake_assets.runs.provenance import makers, place_of
 from lake_assets.runs.publishing import LAYER, PUBLISHED, published_version
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -47,7 +50,7 @@ class Rollback:
     Parameters
     ----------
     head
-        Head of ``main`` when the rollback was planned. Later changes of the same places conflict with it. Other later
+        Head of the branch when the rollback was planned. Later changes of the same places conflict with it. Other later
         changes stay.
     target
         The commit to go back to.
@@ -55,44 +58,50 @@ class Rollback:
         The folder of an asset, or of one of its partitions; empty for the whole lake.
     diff
         The changes from ``head`` to ``target``.
+    branch
+        The branch that is rolled back.
     """
 
     head: Commit
     target: Commit
     prefix: str
     diff: Diff
+    branch: str = MAIN
 
 
-def plan_rollback(lake: Lake, to: str, prefix: str = "") -> Rollback:
-    """Compare ``main`` with the commit to go back to.
+def plan_rollback(lake: Lake, to: str, prefix: str = "", branch: str = MAIN) -> Rollback:
+    """Compare a branch with the commit to go back to.
 
     Parameters
     ----------
     lake
         The lake.
     to
-        A commit of ``main``, or a tag of one.
+        A commit of the branch, or a tag of one.
     prefix
         The folder of an asset, or of one of its partitions (``stocks_parquet/day=2017-07-28/hour=08``); empty for the
         whole lake. The files beside an asset are rolled back with the whole asset, but not with a partition.
+    branch
+        The branch: ``main``, or a working branch.
 
     Raises
     ------
     Failure
-        ``main`` was never at that commit, or neither commit holds anything at the prefix, or the prefix is only a part
-        of what one write made.
+        The branch was never at that commit, or neither commit holds anything at the prefix, or the prefix is only a
+        part of what one write made.
     """
-    head, target = lake.head(MAIN), lake.head(to)
+    refuse_target(lake, branch, "Nothing is rolled back")
+    head, target = lake.head(branch), lake.head(to)
     if not any(commit.id == target.id for commit in lake.first_parents(head.id)):
         raise Failure(
-            f"{to!r} is commit {target.id}, which was never published: {MAIN} can only go back to one of its own "
-            f"commits (`lake-assets log {MAIN} --first-parent`), not to a commit of a run's branch."
+            f"{to!r} is commit {target.id}, which was never published: {branch} can only go back to one of its own "
+            f"commits (`lake-assets log {branch} --first-parent`), not to a commit of another branch."
         )
     if prefix and all(lake.fingerprint(ref, prefix) is None for ref in (head.id, target.id)):
-        raise Failure(f"Neither {MAIN} nor commit {target.id} holds anything at {prefix!r}.")
+        raise Failure(f"Neither {branch} nor commit {target.id} holds anything at {prefix!r}.")
     for commit in (head.id, target.id):
         refuse_part(lake, commit, prefix, "roll that back")
-    return Rollback(head, target, prefix, _diff(lake, head, target, prefix))
+    return Rollback(head, target, prefix, _diff(lake, head, target, prefix), branch)
 
 
 def _diff(lake: Lake, head: Commit, target: Commit, prefix: str) -> Diff:
@@ -105,7 +114,7 @@ def _diff(lake: Lake, head: Commit, target: Commit, prefix: str) -> Diff:
 
 
 def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Rollback, reason: str) -> Commit:
-    """Restore the planned files on a branch, merge it into ``main``, and return the merge.
+    """Restore the planned files on a branch of their own, merge it, and return the merge.
 
     Afterwards, report :func:`rollback_events` to Dagster.
 
@@ -125,10 +134,10 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
     Raises
     ------
     Failure
-        Something else was published to the same places since the rollback was planned. ``main`` is unchanged.
+        Something else was published to the same places since the rollback was planned. Nothing is changed.
     """
     what = plan.prefix or "all"
-    metadata = CommitMetadata(rollback_to=plan.target.id, reason=reason)
+    metadata = CommitMetadata(rollback_to=plan.target.id, reason=reason, branch=in_metadata(plan.branch))
     correction = Correction(
         kind=ROLLBACK,
         head=plan.head,
@@ -136,8 +145,9 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
         metadata=metadata,
         refused=f"{what} is not rolled back",
         back_to=plan.target,
+        into=plan.branch,
     )
-    return correct_main(lake, instance, graph, correction, lambda branch: _restore(lake, graph, plan, metadata, branch))
+    return correct(lake, instance, graph, correction, lambda branch: _restore(lake, graph, plan, metadata, branch))
 
 
 def _restore(lake: Lake, graph: AssetGraph, plan: Rollback, metadata: CommitMetadata, branch: str) -> None:
@@ -151,7 +161,9 @@ def _restore(lake: Lake, graph: AssetGraph, plan: Rollback, metadata: CommitMeta
         # If a file lies directly at the prefix, outside of the partition folders, the whole prefix is replaced.
         below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
         apart = [beside(prefix)] if any(is_within(path, beside(prefix)) for path in plan.diff.paths) else []
-        with lake.write(branch, prefix, "overwrite", message, commit_metadata, below, apart) as write:
+        with lake.write(
+            branch, prefix, message=message, metadata=commit_metadata, partitions=below, beside=apart
+        ) as write:
             _restore_beside(lake, plan, beside(prefix), write)
             for folder in touched:
                 if place_of(folder, touched) is None:
@@ -232,7 +244,7 @@ def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
     graph
         The graph of the code location.
     merge
-        The commit on ``main``.
+        The merge.
     """
     target = CommitMetadata.parse(merge.metadata).rollback_to
     assert target is not None
@@ -248,10 +260,13 @@ def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit)
         tags = {DATA_VERSION: ABSENT}
         if place.path in origins:
             tags = _version_tags(lake, log, origins[place.path], place.path, target)
-        events.append(_event(lake, merge, place.asset, place.partition, holder.id, place.path, tags))
+        restored = _Restored(
+            asset=place.asset, partition=place.partition, commit=holder.id, place=place.path, tags=tags
+        )
+        events.append(_event(lake, merge, restored))
     publications = changed_publications(lake, graph, merge, events)
     return events + [
-        _event(lake, merge, key, partition, merge.id, None, {DATA_VERSION: version})
+        _event(lake, merge, _Restored(asset=key, partition=partition, commit=merge.id, tags={DATA_VERSION: version}))
         for key, partition, version in publications
     ]
 
@@ -298,7 +313,7 @@ def changed_publications(
     graph
         The graph of the code location.
     merge
-        The commit on ``main`` that changed the assets.
+        The commit that changed the assets.
     events
         The materializations of the changed assets.
     """
@@ -320,27 +335,33 @@ def changed_publications(
             yield key, partition, published_version(lake, merge.id, prefixes)
 
 
-def _event(
-    lake: Lake,
-    merge: Commit,
-    asset: AssetKey,
-    partition: str | None,
-    commit: str,
-    place: str | None,
-    tags: Mapping[str, str],
-) -> AssetMaterialization:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Restored:
+    """What a rollback changed at one partition: the commit that holds it now, and the versions for Dagster.
+
+    A publishing asset has no ``place``.
+    """
+
+    asset: AssetKey
+    partition: str | None
+    commit: str
+    place: str | None = None
+    tags: Mapping[str, str]
+
+
+def _event(lake: Lake, merge: Commit, restored: _Restored) -> AssetMaterialization:
     made = CommitMetadata.parse(merge.metadata)
     to, reason = made.rollback_to or "", made.reason or ""
-    rows = None if place is None else _rows(lake, merge.id, place) or 0
+    rows = None if restored.place is None else _rows(lake, merge.id, restored.place) or 0
     return AssetMaterialization(
-        asset,
-        description=f"Rolled back to {to}: {reason}",
+        restored.asset,
+        description=as_markdown(f"Rolled back to {to}: {reason}"),
         metadata={
-            **place_metadata(lake, MAIN, commit, place, rows),
+            **place_metadata(lake, made.branch or MAIN, restored.commit, restored.place, rows),
             ROLLBACK_TO: to,
             ROLLBACK_REASON: reason,
             ROLLBACK_MERGE: merge.id,
         },
-        partition=partition,
-        tags=tags,
+        partition=restored.partition,
+        tags=restored.tags,
     )

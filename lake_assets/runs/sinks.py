@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from dagster import AssetKey, RunRequest
 
-from lake_assets.lake.contract import Commit, Lake
+from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.runs.asset_places import AssetPlaces
@@ -84,7 +84,13 @@ def requests_for(
     try:
         paths = [path for key in inputs for path in lake.diff(reflected, head.id, prefix_of(key)).paths]
     except RefNotFound:
-        return []  # The commit is in another lake: the next run of the sink's job rebuilds it.
+        # The sink was fed from another lake, or from this one before it was restored from an older backup.
+        paths = [item.path for key in inputs for item in lake.list(head.id, prefix_of(key))]
+        if not paths and (definition := graph.get(sink).partitions_def) is not None:
+            # No partition is there to materialize. The run empties the sink, and says so.
+            first = definition.get_first_partition_key()
+            return [RunRequest(f"{sink.to_user_string()}:{head.id}", partition_key=first, asset_selection=[sink])]
+        paths = paths or [MAIN]
     return _requests(graph, sink, head.id, paths)
 
 

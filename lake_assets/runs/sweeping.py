@@ -21,6 +21,13 @@ from lake_assets.runs.lock import is_alive, is_held, live_runs, remove_stale_loc
 _RUN_BRANCH = re.compile(re.escape(branch_name("")) + r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
+UNKNOWN = (
+    "Dagster does not know its run: it may belong to another Dagster instance. If that is lost, publish the branch or "
+    "remove it with `lake-assets sweep --unknown-runs`"
+)
+"""Why the branch of an unknown run is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """A branch of a run, a rollback, a deletion or a killed writer.
@@ -40,7 +47,9 @@ class Branch:
     reason: str
 
 
-def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> Iterator[Branch]:
+def branches_left(
+    lake: Lake, instance: DagsterInstance, limit: timedelta, *, unknown: bool = False
+) -> Iterator[Branch]:
     """Yield the branches of runs, rollbacks, deletions and killed writers.
 
     A branch is to be removed if its run failed or was cancelled, or its process was killed, and it is older than the
@@ -54,6 +63,8 @@ def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> It
         The Dagster instance.
     limit
         The age limit.
+    unknown
+        Also remove the branches of runs that Dagster does not know. They may be runs of another Dagster instance.
     """
     now = datetime.now(timezone.utc)
     needed = live_runs(instance).needed
@@ -63,7 +74,12 @@ def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> It
         found = _RUN_BRANCH.match(name if own is None else own.works_for)
         try:
             if found is not None:
-                yield _run_branch(name, found[1], lake.head(name), instance, now - limit, found[1] in needed)
+                head = lake.head(name)
+                if instance.get_run_by_id(found[1]) is None:
+                    yield _unknown_branch(name, head, now - limit, unknown)
+                else:
+                    needs = found[1] in needed
+                    yield _run_branch(name, found[1], head, instance, before=now - limit, needed=needs)
             elif name.startswith((ROLLBACK, DELETION)):
                 yield _branch_by_hand(name, lake.head(name), instance, now - limit)
             elif own is not None:
@@ -72,12 +88,18 @@ def branches_left(lake: Lake, instance: DagsterInstance, limit: timedelta) -> It
             continue  # The branch was published or removed meanwhile.
 
 
+def _unknown_branch(name: str, head: Commit, before: datetime, remove: bool) -> Branch:
+    if not remove:
+        return Branch(name, False, UNKNOWN)
+    return _by_age(name, "Dagster does not know its run", head.committed_at, before)
+
+
 def _run_branch(
-    name: str, run_id: str, head: Commit, instance: DagsterInstance, before: datetime, needed: bool
+    name: str, run_id: str, head: Commit, instance: DagsterInstance, *, before: datetime, needed: bool
 ) -> Branch:
     record = instance.get_run_record_by_id(run_id)
     if record is None:
-        return Branch(name, False, "Dagster does not know its run: it may belong to another Dagster instance")
+        return Branch(name, False, UNKNOWN)
     run = record.dagster_run
     if is_alive(instance, run):
         return Branch(name, False, f"its run is not finished: it is {run.status.value}")
@@ -108,7 +130,7 @@ def _last_seen(record: RunRecord) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def sweep(lake: Lake, instance: DagsterInstance, limit: timedelta) -> list[Branch]:
+def sweep(lake: Lake, instance: DagsterInstance, limit: timedelta, *, unknown: bool = False) -> list[Branch]:
     """Remove the branches that are to be removed and the lock files of finished runs, and return all branches.
 
     Parameters
@@ -119,8 +141,10 @@ def sweep(lake: Lake, instance: DagsterInstance, limit: timedelta) -> list[Branc
         The Dagster instance.
     limit
         The age limit.
+    unknown
+        As of :func:`branches_left`.
     """
-    found = list(branches_left(lake, instance, limit))
+    found = list(branches_left(lake, instance, limit, unknown=unknown))
     for branch in found:
         if branch.remove:
             with suppress(RefNotFound):

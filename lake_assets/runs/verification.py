@@ -1,44 +1,29 @@
-"""Compares the files of a ref with what commits, Dagster's event log, manifests and checksums record."""
+"""Compares the files of a ref with what commits, Dagster's event log, manifests and checksums record.
+
+It looks both ways: what ``main`` holds must be in the event log, and ``main`` must hold what the event log says. What
+this Dagster cannot know is no problem: its runs may have been deleted, its storage lost, or another Dagster made them.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from typing import BinaryIO
+from datetime import datetime
+from functools import cached_property
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance
 
 from lake_assets.lake.audit import read_record
 from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import LakeError
 from lake_assets.lake.names import beside
+from lake_assets.lake.scrub import Scrub
 from lake_assets.layout.asset_folders import folders_of_name, name_of
 from lake_assets.layout.manifest import MANIFEST, Manifest, read_manifest
-from lake_assets.runs.branch import find_head, materialized
+from lake_assets.runs.branch import CLOCK_SLACK
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import RUNLESS, EventLog, Materialized
+from lake_assets.runs.lacking import Problem, lacking
 from lake_assets.runs.provenance import Maker, makers, place_of, places_of, trace_makers
-
-_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that differs from what was recorded.
-
-    Parameters
-    ----------
-    path
-        Path of the file or place.
-    reason
-        What is wrong with it.
-    """
-
-    path: str
-    reason: str
 
 
 class Verification:
@@ -52,28 +37,33 @@ class Verification:
         The Dagster instance.
     ref
         A branch, tag or commit id. Later changes of a branch do not count.
+    scrub
+        How the files are read back, and afterwards what was read. All of them by default.
     """
 
-    def __init__(self, lake: Lake, instance: DagsterInstance, ref: str) -> None:
+    def __init__(self, lake: Lake, instance: DagsterInstance, ref: str, scrub: Scrub | None = None) -> None:
+        self.scrub = scrub or Scrub()
         self._lake = lake
         self.commit = lake.head(ref)
         self.objects = list(lake.list(self.commit.id))
         self.places = places_of(self.objects)
+        self.unknown: list[Problem] = []
         self._log = EventLog(instance)
         self._instance = instance
+        self._protected = lake.protected_branches()
 
     @property
     def size(self) -> int:
-        """The number of bytes that :meth:`problems` reads."""
+        """The number of bytes of all files."""
         return sum(item.size for item in self.objects)
 
     def problems(self, advance: Callable[[int], None]) -> Iterator[Problem]:
-        """Yield the problems that are found.
+        """Yield the problems that are found. What this Dagster does not know is added to :attr:`unknown`.
 
         Parameters
         ----------
         advance
-            Called with the size of each file that was read.
+            Called with the size of each file.
         """
         made = trace_makers(self._lake, self.commit.id, self.places)
         files: dict[str, list[LakeObject]] = {}
@@ -92,20 +82,14 @@ class Verification:
             yield from _compare_with_manifest(place, manifest, files[place])
             for reason in self._compare_with_log(place, manifest, made.get(place)):
                 yield Problem(place, reason)
-        for item in self.objects:
-            reason = self._damage(item)
-            if reason:
-                yield Problem(item.path, reason)
-            advance(item.size)
+        for path, reason in self.scrub.faults(self._lake, self.commit.id, self.objects, advance):
+            yield Problem(path, reason)
 
     def _unaudited_commits(self) -> Iterator[Problem]:
-        """Yield the commits of ``main`` without an audit record, which were merged with other tools."""
+        """Yield the commits of a protected branch without an audit record, which were merged with other tools."""
+        branch = self._protected_branch()
         unrecorded: list[Commit] = []
-        reached = False
-        for commit in self._lake.first_parents(MAIN):
-            reached = reached or commit.id == self.commit.id
-            if not reached:
-                continue
+        for commit in self._lake.first_parents(self.commit.id) if branch is not None else ():
             if read_record(commit.metadata) is None:
                 unrecorded.append(commit)
                 continue
@@ -114,26 +98,21 @@ class Verification:
                 changed = f"{', '.join(paths[:5]) or 'nothing'}{' …' if len(paths) > 5 else ''}"
                 yield Problem(
                     f"commit {found.id}",
-                    f"reached {MAIN} without an audit; it changed {changed}: inspect it, then roll it back or publish "
-                    "it again",
+                    f"reached {branch} without an audit; it changed {changed}: inspect it, then roll it back or "
+                    "publish it again",
                 )
             unrecorded.clear()
 
+    def _protected_branch(self) -> str | None:
+        """Return the protected branch that was at this commit: ``main`` if possible. None if there is none."""
+        for branch in sorted(self._protected, key=lambda name: name != MAIN):
+            if any(commit.id == self.commit.id for commit in self._lake.first_parents(branch)):
+                return branch
+        return None
+
     def _lost_materializations(self) -> Iterator[Problem]:
-        """Yield what successful runs materialized and neither ``main`` nor their branch holds."""
-        published = {commit.id for commit in self._lake.log(MAIN)}
-        for run in self._instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.SUCCESS])):
-            made = materialized(self._lake, self._instance, run.run_id)
-            missing = made.keys() - published
-            if not missing:
-                continue
-            head = find_head(self._lake, run.run_id)
-            for commit in self._lake.unreached([head.id], missing) if head is not None else sorted(missing):
-                yield Problem(
-                    made[commit],
-                    f"run {run.run_id} succeeded and materialized it as commit {commit}, which {MAIN} does not reach: "
-                    "its branch was deleted or reset; materialize it again",
-                )
+        """Yield what Dagster says was materialized or published, and the branch that it was for lacks."""
+        return lacking(self._lake, self._instance, self._protected)
 
     def _unlisted_files(self, files: Sequence[LakeObject]) -> Iterator[Problem]:
         """Yield the files that lie at an asset's prefix but in no manifest. The commits name the assets."""
@@ -164,7 +143,10 @@ class Verification:
         event = self._log.event_of(maker, made.place)
         run = f"run {metadata.run_id}" if metadata.run_id else "a rollback"
         if event is None:
-            yield f"commit {maker.id} says that {run} made it, but Dagster's event log has no such materialization"
+            if self._is_unknown(maker, metadata.run_id):
+                self.unknown.append(Problem(place, f"commit {maker.id} was made by {run}, unknown to this Dagster"))
+            else:
+                yield f"commit {maker.id} says that {run} made it, but Dagster's event log has no such materialization"
             return
         yield from _differences(maker, event, manifest)
         expected = self._data_version(maker, made.place)
@@ -176,7 +158,22 @@ class Verification:
         reported = next(iter(self._log.events_of_run(RUNLESS, place)), None)
         current = self._lake.fingerprint(self.commit.id, place)
         if reported is None or reported.commit is None or self._lake.fingerprint(reported.commit, place) != current:
-            yield f"commit {maker.id}, which no run made, is not reported in Dagster's event log"
+            if self._is_unknown(maker, None):
+                self.unknown.append(Problem(place, f"commit {maker.id}, which no run made, is older than this Dagster"))
+            else:
+                yield f"commit {maker.id}, which no run made, is not reported in Dagster's event log"
+
+    def _is_unknown(self, maker: Commit, run_id: str | None) -> bool:
+        """Return whether Dagster does not know a run, or is younger than what no run made."""
+        if run_id is not None:
+            return self._instance.get_run_by_id(run_id) is None
+        return self._first_run is None or maker.committed_at < self._first_run
+
+    @cached_property
+    def _first_run(self) -> datetime | None:
+        """When the oldest run that Dagster knows was created."""
+        oldest = self._instance.get_run_records(limit=1, ascending=True)
+        return oldest[0].create_timestamp - CLOCK_SLACK if oldest else None
 
     def _data_version(self, maker: Commit, place: str) -> str | None:
         """Return the data version from the commit that made a place. For a rollback, follow what it restored."""
@@ -187,38 +184,6 @@ class Verification:
                 return None
             made = CommitMetadata.parse(origin.metadata)
         return made.data_version
-
-    def _damage(self, item: LakeObject) -> str | None:
-        """Return what is wrong with a file's bytes."""
-        algorithm, _, recorded = item.checksum.partition(":")
-        # Some checksums are not a hash of the bytes, such as the ETag of a multipart upload. They cannot be checked.
-        digest = hashlib.new(algorithm) if algorithm in hashlib.algorithms_available else None
-        size = 0
-        try:
-            with self._open(item) as stream:
-                for block in iter(partial(stream.read, _BLOCK), b""):
-                    size += len(block)
-                    if digest is not None:
-                        digest.update(block)
-        except (LakeError, OSError) as error:
-            return f"cannot be read: {error}"
-        if size != item.size:
-            return f"{size} bytes, but {item.size} are recorded"
-        if digest is not None and digest.hexdigest() != recorded:
-            return f"its bytes have {algorithm} {digest.hexdigest()}, but {recorded} is recorded"
-        return None
-
-    def _open(self, item: LakeObject) -> BinaryIO:
-        from pyarrow.fs import FileSystem
-
-        if item.physical_address.startswith("file://"):
-            # Open the stored file itself, so that no snapshot of the whole commit is needed.
-            filesystem, path = FileSystem.from_uri(item.physical_address)
-            # If the file does not exist, the lake says below why: it is lost, or it has expired.
-            with suppress(FileNotFoundError):
-                return filesystem.open_input_stream(path)
-        snapshot = self._lake.path(self.commit.id, item.path)
-        return snapshot.filesystem.open_input_stream(snapshot.root)
 
 
 def _compare_with_manifest(place: str, manifest: Manifest, files: Sequence[LakeObject]) -> Iterator[Problem]:

@@ -8,6 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
+
 
 class Ordered(Protocol):
     """A value that can be sorted."""
@@ -26,13 +29,13 @@ class SourceError(Exception):
     Parameters
     ----------
     reason
-        The message.
+        The message. Secrets in it are masked, and control characters escaped.
     status
         The HTTP status, if the source answered with one.
     """
 
     def __init__(self, reason: str, status: int | None = None) -> None:
-        super().__init__(reason)
+        super().__init__(printable(mask(reason)))
         self.status = status
 
 

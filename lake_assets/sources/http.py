@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, cast
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import httpx
 
@@ -26,6 +26,7 @@ from lake_assets.sources.retries import Deadline, RetryLimits
 from lake_assets.sources.saving import save_stream
 from lake_assets.sources.status import error_for, http_date
 from lake_assets.sources.template import Naming, Template
+from lake_assets.text.masking import mask, mask_query
 
 
 class HttpSource(Generic[Key]):
@@ -54,7 +55,7 @@ class HttpSource(Generic[Key]):
         if "{" not in parts.path + parts.query and "}" not in parts.path + parts.query:
             parts = parts._replace(path=Template(parts.path, naming).text)  # a base: the layout goes before the query
         self._template = Template(urlunsplit(parts), naming, _quoted)
-        self._shown = Template(urlunsplit(parts._replace(query=_masked(parts.query))), naming, _quoted)
+        self._shown = Template(urlunsplit(parts._replace(query=mask_query(parts.query))), naming, _quoted)
         self._limits = limits
 
     def url(self, key: Key) -> str:
@@ -143,7 +144,8 @@ class HttpSource(Generic[Key]):
                 except (httpx.RemoteProtocolError, httpx.ReadError) as error:
                     raise TruncatedDownload(url, answer.length, response.num_bytes_downloaded) from error
         except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
-            raise SourceError(f"{url}: the request failed ({type(error).__name__})") from error
+            # Their messages may contain parts of the address.
+            raise SourceError(f"{url}: the request failed ({type(error).__name__})") from None
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
             raise SourceUnavailable(f"{url}: no answer ({reason})") from error
@@ -188,32 +190,15 @@ def _quoted(text: str) -> str:
     return quote(text, safe="")
 
 
-def _masked(query: str) -> str:
-    """Mask the values of a query, except those with a placeholder. A parameter without a value may be a token, too."""
-    return "&".join(
-        parameter
-        if "{" in parameter or not parameter
-        else f"{parameter.partition('=')[0]}=***"
-        if "=" in parameter
-        else "***"
-        for parameter in query.split("&")
-    )
-
-
-class _NoQueries(logging.Filter):
-    """Masks queries, which may contain a token, in the URLs that httpx logs at level INFO."""
+class _NoSecrets(logging.Filter):
+    """Masks the URLs that httpx logs at level INFO."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
             record.args = tuple(
-                _without_query(argument) if isinstance(argument, httpx.URL) else argument for argument in record.args
+                mask(str(argument)) if isinstance(argument, httpx.URL) else argument for argument in record.args
             )
         return True
 
 
-def _without_query(url: httpx.URL) -> str:
-    parts: SplitResult = urlsplit(str(url))
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=_masked(parts.query)))
-
-
-logging.getLogger("httpx").addFilter(_NoQueries())
+logging.getLogger("httpx").addFilter(_NoSecrets())

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from lake_assets.sources.contract import Key, Source, SourceError
 from lake_assets.sources.retries import RetryLimits
 from lake_assets.sources.template import Naming
+from lake_assets.text.masking import unclear_user_part
 
 if TYPE_CHECKING:
     from lake_assets.sources.s3 import S3Client
@@ -48,8 +49,7 @@ def open_source(
     """
     spec = spec.strip()
     limits = limits or RetryLimits()
-    if not spec.isprintable():
-        raise SourceError(f"{naming.source}: it contains control characters")
+    refuse_unclear(spec, naming.source)
     match _scheme(spec):
         case "" | "file":
             from lake_assets.sources.local import LocalSource
@@ -67,6 +67,27 @@ def open_source(
             raise SourceError(
                 f"{naming.source}: {other}:// is not supported; give a folder, file://, http://, https:// or s3://"
             )
+
+
+def refuse_unclear(spec: str, source: str) -> None:
+    """Refuse a specification that might be shown with a part of a password, or that controls a terminal.
+
+    Parameters
+    ----------
+    spec
+        The specification.
+    source
+        Name of the source in messages.
+
+    Raises
+    ------
+    SourceError
+        It contains control characters, or a user part that is not quoted. The message does not contain it.
+    """
+    if not spec.isprintable():
+        raise SourceError(f"{source}: it contains control characters")
+    if problem := unclear_user_part(spec):
+        raise SourceError(f"{source}: {problem}")
 
 
 def is_local(spec: str) -> bool:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,18 +79,25 @@ class JarsUnavailable(Exception):
     """The connectors could not be fetched."""
 
 
-def class_path(folder: Path, connectors: Sequence[Connector]) -> dict[str, str]:
-    """Return the Spark settings that add connectors to the class path. Empty without connectors.
+def connector_conf(
+    folder: Path, connectors: Sequence[Connector], conf: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the Spark setting that adds connectors to a session. Empty without connectors.
+
+    Spark sends these jars to its workers, which need not see the driver's disk.
 
     Parameters
     ----------
     folder, connectors
         As of :func:`jars`, which also describes the errors.
+    conf
+        Settings of the session. The jars that they name already are kept.
     """
-    if not connectors:
-        return {}
-    entries = os.pathsep.join(f"{jars(folder, connector)}/*" for connector in connectors)
-    return {"spark.driver.extraClassPath": entries, "spark.executor.extraClassPath": entries}
+    files = (jar for connector in connectors for jar in sorted(jars(folder, connector).glob("*.jar")))
+    # A comma separates jars in the setting, and Spark decodes the path of a URI.
+    uris = [jar.absolute().as_uri().replace(",", "%2C") for jar in files]
+    named = (conf or {}).get("spark.jars", "")
+    return {"spark.jars": ",".join([*filter(None, [named]), *uris])} if uris else {}
 
 
 def jars(folder: Path, connector: Connector) -> Path:

@@ -24,17 +24,24 @@ _SECRET = re.compile("secret|password|token|access[.]?key", re.IGNORECASE)
 _WILDCARDS = frozenset("\\*?{}[]")
 
 
-def session_conf() -> dict[str, str]:
-    """Return the settings of every session, independent of its master."""
+def session_conf(master: str = "local[*]") -> dict[str, str]:
+    """Return the default settings of a session.
+
+    Parameters
+    ----------
+    master
+        Spark's master. Only a local one is confined to the loopback interface: the workers of a cluster connect to
+        the driver.
+    """
+    # Only loopback where nobody else needs to connect, so that no port is open to other machines.
+    loopback = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     return {
+        **(loopback if is_local(master) else {}),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.session.timeZone": "UTC",
-        # Only loopback unless configured otherwise, so that no port is open to other machines.
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
         "spark.sql.shuffle.partitions": "8",
         # Partition values are strings, like partition keys: hour "08" is not 8.
@@ -43,6 +50,11 @@ def session_conf() -> dict[str, str]:
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.log.level": "ERROR",
     }
+
+
+def is_local(master: str) -> bool:
+    """Tell whether Spark's workers are threads of the driver: ``local``, ``local[4]``, ``local[*]``."""
+    return master.partition("[")[0] == "local"
 
 
 def without_credentials(conf: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -86,8 +98,9 @@ def prepare_process() -> None:
     locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")
     if not locale.lower().replace("-", "").endswith("utf8"):
         os.environ["LC_ALL"] = "C.UTF-8"
-    # A site's own configuration takes precedence. Ours keeps the log quiet from the first line on.
-    os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "conf"))
+    # A site's own configuration takes precedence. Spark has this folder on its class path even if there is none, and
+    # a JVM uses no archive of classes if there is a folder with files on the class path.
+    os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "no-conf"))
 
 
 def read_any_file_name(session: SparkSession) -> None:
@@ -121,14 +134,30 @@ def can_be_escaped(path: str) -> bool:
 
 def java_version() -> tuple[str, int | None]:
     """Return the Java program that Spark would start, and its major version. The version is None if it fails."""
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else "java"
+    java = java_program()
+    found = re.search(r'version "(\d+)', java_release(java))
+    return java, int(found[1]) if found else None
+
+
+def java_release(java: str) -> str:
+    """Return what a Java program says of its version, or an empty text if it fails.
+
+    Parameters
+    ----------
+    java
+        The program, by name or path.
+    """
     try:
         answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
-        return java, None
-    found = re.search(r'version "(\d+)', answer.stderr)
-    return java, int(found[1]) if found else None
+        return ""
+    return answer.stderr
+
+
+def java_program() -> str:
+    """Return the Java program that Spark starts."""
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"
 
 
 def check_java() -> None:

@@ -133,6 +133,7 @@ class Progress:
 def start(
     rows: DataFrame,
     output: Output,
+    *,
     mode: Mode,
     checkpoint: Path,
     trigger: float,

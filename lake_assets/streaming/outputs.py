@@ -58,6 +58,11 @@ class Console:
 
     def writer(self, rows: DataFrame, mode: Mode) -> DataStreamWriter:
         """Return Spark's console output; see :meth:`Output.writer`."""
+        from pyspark.sql import functions as sf
+
+        # Spark prints words as they are, and they may control a terminal.
+        texts = [name for name, kind in rows.dtypes if kind == "string"]
+        rows = rows.withColumns({name: sf.regexp_replace(name, r"\p{C}", "\ufffd") for name in texts})
         writer = rows.writeStream.outputMode(mode.value).format("console")
         return writer.option("truncate", "false").option("numRows", str(SHOWN))
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
+
 if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import DataFrame, SparkSession
@@ -15,7 +18,16 @@ if TYPE_CHECKING:
 
 
 class StreamSourceError(Exception):
-    """A source cannot be read, or is not the source that was read before."""
+    """A source cannot be read, or is not the source that was read before.
+
+    Parameters
+    ----------
+    reason
+        The message. Secrets in it are masked, and control characters escaped.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(mask(reason)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ def write_results(
     write: Write,
     places: StreamPlaces,
     query: StreamQuery,
+    *,
     before: Snapshot | None,
     batches: Path,
     seen: Callable[[pyarrow.RecordBatch], None],
@@ -59,8 +60,10 @@ def write_results(
             _open(connection, "before", before)
             every = connection.sql(f"FROM before_files ANTI JOIN changed USING ({key})").project(columns).union(every)
         every.create("every")
-        _write(connection, f"FROM changed ORDER BY {key}", write, write.place(places.changes), query)
-        _write(connection, f'FROM "every" ORDER BY {key}', write, write.root, query, seen)
+        schema = query.arrow_schema()
+        changed = _typed(connection, f"FROM changed ORDER BY {key}", schema)
+        _write(changed, schema, write, write.place(places.changes))
+        _write(_seen(_typed(connection, f'FROM "every" ORDER BY {key}', schema), seen), schema, write, write.root)
         csv = f"{places.csv}/{_FILE}.csv"
         if query.csv:
             _write_csv(connection, f'FROM "every" ORDER BY {key}', write, write.place(places.csv))
@@ -103,24 +106,26 @@ def _changed(connection: DuckDBPyConnection, query: StreamQuery, batches: Path) 
     return connection.sql(f"FROM batches {newest if several else ''}").project(columns)
 
 
-def _write(
-    connection: DuckDBPyConnection,
-    rows: str,
-    write: Write,
-    folder: str,
-    query: StreamQuery,
-    seen: Callable[[pyarrow.RecordBatch], None] | None = None,
-) -> None:
+def _typed(connection: DuckDBPyConnection, rows: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
+    for batch in _reader(connection, rows):
+        yield batch.cast(schema)
+
+
+def _seen(
+    batches: Iterable[pyarrow.RecordBatch], seen: Callable[[pyarrow.RecordBatch], None]
+) -> Iterator[pyarrow.RecordBatch]:
+    for batch in batches:
+        seen(batch)
+        yield batch
+
+
+def _write(batches: Iterable[pyarrow.RecordBatch], schema: pyarrow.Schema, write: Write, folder: str) -> None:
     import pyarrow.parquet as pq
 
-    schema = query.arrow_schema()
     write.filesystem.create_dir(folder, recursive=True)
     with pq.ParquetWriter(f"{folder}/{_FILE}.parquet", schema, filesystem=write.filesystem) as writer:
-        for batch in _reader(connection, rows):
-            typed = batch.cast(schema)
-            writer.write_batch(typed)
-            if seen is not None:
-                seen(typed)
+        for batch in batches:
+            writer.write_batch(batch)
 
 
 def _write_csv(connection: DuckDBPyConnection, rows: str, write: Write, folder: str) -> None:

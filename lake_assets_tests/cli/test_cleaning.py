@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import DagsterRunStatus
 
 from lake_assets import environments
 from lake_assets.lake.embedded import EmbeddedLake
@@ -16,6 +17,7 @@ from lake_assets.nosql.lmdb.runs import spool
 from lake_assets_tests.cli.conftest import Command
 
 ENDED = "eeee0000-0000-4000-8000-000000000001"
+OTHERS = "dddd0000-0000-4000-8000-000000000003"
 GOING_ON = "ffff0000-0000-4000-8000-000000000002"
 Answer = Callable[..., Any]
 AddRun = Callable[..., str]
@@ -95,14 +97,43 @@ def test_without_dagster_branches_and_tables_are_kept_with_the_reason(
     assert len(done["kept"]) == 3
 
 
-def test_a_branch_of_no_run_of_dagsters_is_deleted_and_one_of_nobodys_run_is_not_looked_at(
-    answer: Answer, lake: EmbeddedLake, instance: DagsterInstance
+def test_what_may_be_another_dagsters_is_kept_and_one_of_nobodys_run_is_not_looked_at(
+    answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun
 ) -> None:
-    lake.create_branch(f"run-{ENDED}", "main")
+    lake.create_branch(f"run-{OTHERS}", "main")
     lake.create_branch("trial", "main")
-    (found,) = answer("clean", "--yes")["found"]
-    assert found["detail"] == "run unknown to Dagster, 0 path(s) differ from main"
-    assert lake.branches() == ("main", "trial")
+    add_run(ENDED, DagsterRunStatus.FAILURE)
+    done = answer("clean", "--yes")
+    assert names(done["found"]) == {("branch", f"run-{ENDED}")}
+    reasons = {entry["name"]: entry["reason"] for entry in done["kept"]}
+    assert "it may belong to another Dagster instance" in reasons[f"run-{OTHERS}"]
+    assert reasons["latest"] == reasons["bars"]
+    assert f"see branch run-{OTHERS}" in reasons["latest"]
+    assert lake.branches() == ("main", f"run-{OTHERS}", "trial")
+    assert store.tables() == ("bars", "latest")
+    # Its Dagster is lost: a person says so.
+    assert answer("sweep", "--older-than", "0")["found"] == []
+    (swept,) = answer("sweep", "--older-than", "0", "--unknown-runs")["found"]
+    assert swept["name"] == f"run-{OTHERS}"
+    assert names(answer("clean", "--yes")["found"]) == {("table", "bars"), ("table", "latest")}
+
+
+def test_under_another_dagster_home_nothing_of_a_live_run_is_deleted(
+    answer: Answer,
+    lake: EmbeddedLake,
+    store: NoSQLStore,
+    add_run: AddRun,
+    new_dagster_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_run(GOING_ON, DagsterRunStatus.STARTED)
+    monkeypatch.setenv("DAGSTER_HOME", str(shutil.copytree(new_dagster_home, tmp_path / "another")))
+    done = answer("clean", "--yes")
+    assert done["found"] == []
+    assert names(done["kept"]) == {("table", "bars"), ("table", "latest"), ("branch", f"run-{GOING_ON}")}
+    assert f"run-{GOING_ON}" in lake.branches()
+    assert len(store.tables()) == 2
 
 
 def test_what_a_live_reader_and_a_live_writer_use_is_left_and_said(

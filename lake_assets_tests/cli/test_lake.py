@@ -142,7 +142,7 @@ def test_what_is_no_place_is_wrong_usage(command: Command, arguments: tuple[str,
     assert "write REF" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [("nothing",), ("ls", "--nothing"), ("log", "--limit", "0"), ("diff", "main")])
+@pytest.mark.parametrize("arguments", [("nothing",), ("ls", "--nothing"), ("log", "--limit", "-1"), ("diff", "main")])
 def test_wrong_usage_is_exit_code_2(command: Command, arguments: tuple[str, ...]) -> None:
     result = command(*arguments)
     assert result.exit_code == 2

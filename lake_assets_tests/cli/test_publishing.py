@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
+from lake_assets import definitions, environments
 from lake_assets.lake.audit import read_record
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.small_graph import SmallGraph
 
 RUN = "bbbb0000-0000-4000-8000-000000000001"
 OTHER = "bbcc0000-0000-4000-8000-000000000002"
@@ -116,6 +118,40 @@ def test_a_branch_of_another_dagsters_run_names_dagster_home(
 ) -> None:
     lake.create_branch(f"run-{RUN}", "main")
     assert f"does not know run {RUN}: set DAGSTER_HOME to that of its launch" in refused("publish", "bbbb")
+
+
+def test_the_branch_of_a_lost_run_is_published_by_an_override_alone(
+    command: Command, answer: Answer, refused: Refused, graph: SmallGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run was deleted, so nothing but the branch is left. Its data are reported as of no run."""
+    monkeypatch.setattr(definitions, "defs", graph.defs)
+    graph.write_source("mon", 1.0)
+    run_id = graph.run("raw", "prices", partition_key="mon").run_id
+    graph.instance.delete_run(run_id)
+    graph.instance.wipe_assets([AssetKey("raw"), AssetKey("prices")])
+    lake = EmbeddedLake(environments.lake_home())
+    merge = lake.create_branch("unchecked", f"run-{run_id}")
+    with lake.write("unchecked", "stray") as write:
+        Path(write.root, "data.txt").write_text("x")
+    lake.delete_branch(f"run-{run_id}")
+    lake.create_branch(f"run-{run_id}", "unchecked")
+    lake.delete_branch("unchecked")
+    line = refused("publish", run_id)
+    assert line.startswith(f"Dagster in {graph.instance.root_directory} does not know run {run_id}: set DAGSTER_HOME")
+    assert "--override belongs_to_an_asset" in line
+    done = answer("publish", run_id, *OVERRIDE)
+    assert (done["published"], done["merged"]) == (True, True)
+    head = lake.head("main")
+    assert (head.id, head.metadata["run_id"]) == (done["commit"], run_id)
+    assert (read_record(head.metadata) or [])[-1]["by"] == "ann"
+    assert merge.id in {commit.id for commit in lake.log("main")}
+    assert lake.branches() == ("main",)
+    for asset in ("raw", "prices"):
+        event = graph.instance.get_latest_materialization_event(AssetKey(asset))
+        assert event is not None
+        assert (event.run_id, event.asset_materialization and event.asset_materialization.partition) == ("", "mon")
+    assert command("verify").exit_code == 0
+    assert answer("publish", run_id, *OVERRIDE)["merged"] is False
 
 
 def test_a_dagster_that_does_not_open_is_one_short_line(

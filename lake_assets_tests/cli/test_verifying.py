@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from dagster import DagsterInstance
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus
+from dagster._core.events import JobFailureData
 
-from lake_assets import environments
+from lake_assets import definitions, environments
 from lake_assets.lake.contract import Lake
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
@@ -51,7 +53,14 @@ def test_what_runs_published_has_no_problem(command: Command, answer: Answer, pu
     assert answer("verify")["places"] == 4
     result = command("verify")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.endswith(": 4 place(s), 8 file(s), no problem(s)\n")
+    assert ": 4 place(s), 8 file(s), no problem(s); 8 file(s) hashed, " in result.stderr
+    assert answer("verify")["hashed"] == 8
+
+
+def test_a_sample_says_which_files_it_read(command: Command, answer: Answer, published: SmallGraph) -> None:
+    found = answer("verify", "--sample", "25", "--rate", "100")
+    assert (found["hashed"], found["skipped"], found["unhashed"]) == (2, 6, [])
+    assert "2 file(s) hashed, 6 not in the sample" in command("verify", "--sample", "25").stderr
 
 
 def test_a_damaged_file_is_named(command: Command, published: SmallGraph) -> None:
@@ -85,15 +94,79 @@ def test_what_no_run_of_ours_wrote_is_named(command: Command, published: SmallGr
     assert ("raw/mine.txt", "lies at an asset's prefix, and no manifest lists it") in problems(command)
 
 
-def test_a_run_that_dagster_does_not_know_is_named(
-    command: Command, graph: SmallGraph, instance: DagsterInstance
+def test_a_run_that_dagster_does_not_know_is_no_problem_unless_that_is_said(
+    command: Command, answer: Answer, graph: SmallGraph, instance: DagsterInstance
 ) -> None:
     graph.publish("mon", 1.0)
-    instance.delete_run(graph.publish("tue", 1.0).run_id)
-    assert {path for path, reason in problems(command) if "no such materialization" in reason} == {
-        "raw/partition=tue",
-        "prices/partition=tue",
-    }
+    run_id = graph.publish("tue", 1.0).run_id
+    instance.delete_run(run_id)
+    assert problems(command) == []
+    found = answer("verify")["unknown"]
+    assert {place["path"] for place in found} == {"raw/partition=tue", "prices/partition=tue"}
+    assert all(f"run {run_id}, unknown to this Dagster" in place["reason"] for place in found)
+    assert command("verify").stderr.endswith(
+        "2 place(s) were made by runs unknown to this Dagster: --strict shows them\n"
+    )
+    strict = command("verify", "--strict")
+    assert (strict.exit_code, len(strict.stdout.splitlines())) == (1, 2)
+
+
+def test_without_the_dagster_that_made_it_a_lake_is_not_red_for_good(
+    command: Command,
+    answer: Answer,
+    graph: SmallGraph,
+    new_dagster_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = graph.publish("mon", 1.0) and environments.open_lake().head("main").id
+    graph.publish("mon", 2.0)
+    monkeypatch.setattr(definitions, "defs", graph.defs)
+    assert command("rollback", "prices", "--to", before, "--yes").exit_code == 0
+    assert command("delete", "raw", "--yes", "--reason", "x").exit_code == 0
+    monkeypatch.setenv("DAGSTER_HOME", str(shutil.copytree(new_dagster_home, tmp_path / "another")))
+    assert problems(command) == []
+    assert [place["path"] for place in answer("verify")["unknown"]] == ["prices/partition=mon"]
+
+
+def test_what_a_lake_lacks_that_was_restored_from_an_older_backup_is_named(
+    command: Command, answer: Answer, graph: SmallGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph.publish("mon", 1.0)
+    answer("backup", str(tmp_path / "backup"))
+    tue = graph.publish("tue", 1.0)
+    graph.publish("mon", 2.0)
+    assert problems(command) == []
+    answer("restore", str(tmp_path / "backup"), "--replace")
+    found = dict(problems(command))
+    assert set(found) == {"prices mon", "prices tue", "raw mon", "raw tue"}
+    assert f"run {tue.run_id} materialized it as commit" in found["prices tue"]
+    # In another folder the lake has another name, and is the same lake all the same.
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "elsewhere"))
+    answer("restore", str(tmp_path / "backup"))
+    assert set(dict(problems(command))) == set(found)
+    # What is materialized again is not missed any more.
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+    again = SmallGraph(tmp_path / "again", graph.instance)
+    again.publish_range("mon", "tue", 2.0)
+    assert problems(command) == []
+
+
+def test_what_a_failed_run_has_published_is_missed_too(
+    command: Command, answer: Answer, graph: SmallGraph, instance: DagsterInstance, tmp_path: Path
+) -> None:
+    answer("backup", str(tmp_path / "backup"))
+    result = graph.publish("mon", 1.0)
+    graph.publish("tue", 1.0)
+    failed = DagsterEvent(
+        DagsterEventType.PIPELINE_FAILURE.value, result.dagster_run.job_name, event_specific_data=JobFailureData(None)
+    )
+    instance.report_dagster_event(failed, run_id=result.run_id)
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.status == DagsterRunStatus.FAILURE
+    answer("restore", str(tmp_path / "backup"), "--replace")
+    assert {path for path, _ in problems(command)} == {"prices mon", "raw mon", "prices tue", "raw tue"}
 
 
 def test_a_commit_that_says_other_than_the_event_log_is_named(command: Command, published: SmallGraph) -> None:

@@ -12,7 +12,7 @@ import pytest
 from lake_assets.kafka import KafkaDenied, Security
 from lake_assets.kafka.cluster import KafkaCluster
 from lake_assets.settings import SparkSettings
-from lake_assets.spark.jars import KAFKA, class_path
+from lake_assets.spark.jars import KAFKA, connector_conf
 from lake_assets_tests.kafka_broker import PASSWORD, USER, KafkaBroker, own_broker, remove
 
 # In a process of its own: the shared session is started without the connector.
@@ -21,8 +21,8 @@ import json, sys
 from pyspark.sql import SparkSession
 from lake_assets.spark.session import prepare_process, session_conf
 prepare_process()
-classpath, source, target, options = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.stdin.read())
-builder = SparkSession.builder.master("local[1]").config("spark.driver.extraClassPath", classpath)
+jars, source, target, options = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.stdin.read())
+builder = SparkSession.builder.master("local[1]").config("spark.jars", jars)
 for name, value in session_conf().items():
     builder = builder.config(name, value)
 spark = builder.getOrCreate()
@@ -54,9 +54,9 @@ def test_client_and_spark_copy_a_topic_on_servers_that_ask_for_a_password_over_t
     for value in (b"dog", b"", b"\xff\xfe", None):
         producer.produce(source, key=b"k", value=value)
     assert producer.flush(30) == 0
-    classpath = class_path(SparkSettings.read().jars.expanduser(), [KAFKA])["spark.driver.extraClassPath"]
+    jars = connector_conf(SparkSettings.read().jars.expanduser(), [KAFKA])["spark.jars"]
     done = subprocess.run(
-        [sys.executable, "-c", COPY, classpath, source, target],
+        [sys.executable, "-c", COPY, jars, source, target],
         input=json.dumps(cluster.spark_options()),
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ import http.client
 import re
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -13,20 +14,24 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Fault:
-    """What happens to the first request that matches, and to no other.
+    """What happens to the first request that matches, and to no other unless it lasts.
 
     Parameters
     ----------
     kind
         ``429``, ``500``, ``503``: the answer, without asking the server. ``drop before``, ``drop after``: the
         connection ends before or after the server acted. ``500 after``: the server acted, the answer says it did not.
-        ``slow``: the answer takes a second.
+        ``slow``: the answer takes a second. ``drip``: it comes byte by byte, for half a minute. ``half``: half of it,
+        as if that were all.
     request
         Regular expression of method and path.
+    lasting
+        Whether it happens to every request that matches.
     """
 
     kind: str
     request: str
+    lasting: bool = False
     met: threading.Event = field(default_factory=threading.Event)
 
 
@@ -37,6 +42,7 @@ class FaultyProxy:
         self._upstream = urlsplit(endpoint).netloc
         self.fault: Fault | None = None
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -45,17 +51,20 @@ class FaultyProxy:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._closing.set()
         self._server.shutdown()
         self._server.server_close()
 
-    def inject(self, kind: str, request: str) -> Fault:
-        """Let the next request that matches meet a fault."""
-        self.fault = Fault(kind, request)
+    def inject(self, kind: str, request: str, *, lasting: bool = False) -> Fault:
+        """Let the next request that matches meet a fault, or each of them."""
+        self.fault = Fault(kind, request, lasting)
         return self.fault
 
     def _take(self, request: str) -> str:
         with self._lock:
-            if self.fault is None or self.fault.met.is_set() or not re.search(self.fault.request, request):
+            if self.fault is None or not re.search(self.fault.request, request):
+                return ""
+            if self.fault.met.is_set() and not self.fault.lasting:
                 return ""
             self.fault.met.set()
             return self.fault.kind
@@ -89,6 +98,11 @@ class FaultyProxy:
                     return
                 if kind == "slow":
                     time.sleep(1)
+                if kind == "half":
+                    content = content[: len(content) // 2]
+                if kind == "drip":
+                    self._drip(answer.status, answer.getheaders(), content)
+                    return
                 if kind == "500 after":
                     self._answer(500, [("Content-Type", "application/json")], b'{"message": "injected"}')
                     return
@@ -103,6 +117,17 @@ class FaultyProxy:
                     self.rfile.readline()
                     return b"".join(parts)
                 return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+            def _drip(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+                """Answer slowly from the first byte of the header on, until the other side has gone."""
+                lines = [f"{name}: {value}" for name, value in headers if name.lower() not in _HOP]
+                head = "\r\n".join([f"HTTP/1.1 {status} Dripping", *lines, f"Content-Length: {len(content)}", "", ""])
+                self.close_connection = True
+                with suppress(OSError):
+                    for byte in (head.encode() + content)[:60]:
+                        self.wfile.write(bytes([byte]))
+                        if proxy._closing.wait(0.5):
+                            return
 
             def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
                 self.send_response_only(status)

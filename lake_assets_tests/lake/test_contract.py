@@ -706,3 +706,19 @@ def test_every_error_is_a_lake_error_that_names_the_lake(lake: Lake) -> None:
     with pytest.raises(LakeError, match="nowhere") as caught:
         lake.head("nowhere")
     assert lake.repository in str(caught.value)
+
+
+def test_the_first_parents_of_a_prefix_are_the_merges_that_changed_it(lake: Lake) -> None:
+    states: list[str] = []
+    for number, (folder, files) in enumerate(
+        [("one", {"a": "1"}), ("one", {"a": "2"}), ("one2", {"a": "1"}), ("one", {})]
+    ):
+        lake.create_branch(f"run-{number}", "main")
+        put(lake, f"run-{number}", folder, files)
+        states.append(lake.merge(f"run-{number}", "main", audit=TESTS).id)
+    first, second, third, fourth = states
+    assert [commit.id for commit in lake.first_parents("main")][:4] == [fourth, third, second, first]
+    for prefix in ("one", "one/a"):
+        assert [commit.id for commit in lake.first_parents("main", prefix)] == [fourth, second, first]
+    assert [commit.id for commit in lake.first_parents("main", "one2")] == [third]
+    assert list(lake.first_parents("main", "nothing")) == []

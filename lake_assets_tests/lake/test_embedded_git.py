@@ -109,7 +109,7 @@ def test_a_commit_by_plain_git_is_shown_as_it_is(lake: EmbeddedLake, home: Path)
     assert lake.head("work").parents == (commit,)
 
 
-def test_a_file_that_is_no_pointer_is_named(lake: EmbeddedLake, home: Path) -> None:
+def test_a_file_that_is_no_pointer_is_shown_as_what_it_is(lake: EmbeddedLake, home: Path) -> None:
     blob = subprocess.run(
         ["git", "-C", str(home / "lake.git"), "hash-object", "-w", "--stdin"],
         input="raw", check=True, capture_output=True, text=True,
@@ -121,9 +121,13 @@ def test_a_file_that_is_no_pointer_is_named(lake: EmbeddedLake, home: Path) -> N
     identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
     commit = git(home, *identity, "commit-tree", tree, "-p", "work", "-m", "By hand").strip()
     git(home, "update-ref", "refs/heads/work", commit)
-    with pytest.raises(DataCorrupted, match=r"notes\.txt"):
-        list(lake.list("work"))
-    assert len(list(lake.verify("work"))) == 1
+    (shown,) = lake.list("work")
+    assert (shown.path, shown.size, shown.checksum) == ("notes.txt", 3, f"git:{blob}")
+    assert list(lake.verify("work")) == [
+        "notes.txt: a plain Git file, which another program committed: it has no Git-LFS object"
+    ]
+    assert read(lake, "work", "") == {"notes.txt": "raw"}
+    assert lake.open_file("work", "notes.txt").read() == b"raw"
     put(lake, "work", "stocks", {"a": "1"})
     assert paths(lake, "work", "stocks") == ["stocks/a"]
 
@@ -140,22 +144,6 @@ def _open_and_write(number: int, home: Path) -> None:
     lake = EmbeddedLake(home)
     lake.create_branch(f"w{number}", "main")
     put(lake, f"w{number}", "stocks", {"a": "1"}, metadata={"run": "7"})
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
-def test_modes_do_not_depend_on_the_umask(home: Path, umask: int) -> None:
-    before = os.umask(umask)
-    try:
-        lake = EmbeddedLake(home)
-        _open_and_write(0, home)
-        root = Path(lake.path("w0", "stocks").root)
-        stored = Path(next(lake.list("w0")).physical_address.removeprefix("file://"))
-    finally:
-        os.umask(before)
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in (root, home, stored.parent, stored.parent.parent)}
-    assert modes == {0o755}
-    assert stat.S_IMODE(stored.stat().st_mode) == 0o444
-    assert stat.S_IMODE((root / "a").stat().st_mode) == 0o444
 
 
 @pytest.mark.parametrize("name", ["refs/heads/work.lock", "packed-refs.lock"])

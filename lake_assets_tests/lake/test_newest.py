@@ -19,6 +19,7 @@ from lake_assets.lake.embedded import EmbeddedLake, newest
 from lake_assets.lake.lakefs import LakeFSLake, known
 from lake_assets.lake.lakefs import newest as lakefs_newest
 from lake_assets.lake.newest import Answer, Found
+from lake_assets.lake.permissions import Sharing
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place, put
 
@@ -104,10 +105,10 @@ def test_what_a_power_loss_left_of_an_answer_is_no_answer(
 def test_a_lake_that_may_only_be_read_answers_all_the_same(
     lake: EmbeddedLake, read: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(sharing: Sharing, path: Path) -> None:
         raise PermissionError(path)
 
-    monkeypatch.setattr(newest, "make_folder", refuse)
+    monkeypatch.setattr(Sharing, "make_folder", refuse)
     assert newest_of(lake, "old") == of_all_history(lake, "old")
     assert newest_of(lake, "old") == of_all_history(lake, "old")
     assert read[0] == read[1]

@@ -24,7 +24,7 @@ class Evaluation:
 
 @dataclass
 class Run:
-    """A run: which partitions it is for, what it said it wrote, and where its branch began."""
+    """A run: which partitions it is for, what it said it wrote, where its branch began, and where it is published."""
 
     id: str
     parts: tuple[str, ...]
@@ -34,6 +34,7 @@ class Run:
     began: HeldCommit | None = None
     status: Literal["going", "success", "failure"] = "going"
     published: HeldCommit | None = None
+    target: str = "main"
 
     @property
     def branch(self) -> str:
@@ -49,7 +50,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Publishing:
-    """What is to come of a publication: ``files`` of ``main`` where it merges, ``why`` where it is refused."""
+    """What is to come of a publication: ``files`` of its target where it merges, ``why`` where it is refused."""
 
     answer: Answer
     files: Files = field(default_factory=dict[str, str])
@@ -66,13 +67,17 @@ class Expected:
         Id of the lake's first commit.
     checks
         Place to the names of its asset's blocking checks.
+    working
+        Names of the working branches, which begin there.
     """
 
-    def __init__(self, root: str, files: Files, checks: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, root: str, files: Files, checks: Mapping[str, Sequence[str]], working: Sequence[str] = ()
+    ) -> None:
         self.checks = checks
         first = HeldCommit(root, files)
         self.commits = {root: first}
-        self.line = [first]
+        self.lines = {name: [first] for name in ("main", *working)}
         self.branches: dict[str, HeldCommit] = {}
         self.runs: list[Run] = []
         self.evaluations: list[Evaluation] = []
@@ -82,12 +87,22 @@ class Expected:
     # What there is
 
     @property
+    def line(self) -> list[HeldCommit]:
+        """What ``main`` was at, one after another."""
+        return self.lines["main"]
+
+    @property
     def main(self) -> HeldCommit:
         return self.line[-1]
 
+    def tip(self, name: str) -> HeldCommit:
+        """Return where ``main`` or a working branch is."""
+        return self.lines[name][-1]
+
     def ref(self, name: str) -> HeldCommit:
         """Return the commit of a branch or an id."""
-        return self.main if name == "main" else self.branches.get(name) or self.commits[name]
+        found = self.tip(name) if name in self.lines else self.branches.get(name)
+        return found or self.commits[name]
 
     def place_of(self, path: str) -> str | None:
         return next((place for place in self.checks if path.startswith(f"{place}/")), None)
@@ -103,9 +118,9 @@ class Expected:
         made = HeldCommit(id_, files, parents, tuple(replaces))
         return self.commits.setdefault(id_, made)
 
-    def advance_main(self, made: HeldCommit) -> None:
-        if made is not self.main:
-            self.line.append(made)
+    def advance(self, made: HeldCommit, name: str = "main") -> None:
+        if made is not self.tip(name):
+            self.lines[name].append(made)
 
     # Runs
 
@@ -119,13 +134,13 @@ class Expected:
         head = self.branches.get(run.branch)
         if head is None and run.began is None:
             head = next((self.branches[one.branch] for one in carried if one.branch in self.branches), None)
-        heads = [self.main, *([head] if head is not None else [])]
+        heads = [self.main, self.tip(run.target), *([head] if head is not None else [])]
         told = [item for one in carried for item in one.told]
         return [(place, made) for place, made in told if not any(made.id in head.ancestors for head in heads)]
 
     def gone(self, run: Run) -> bool:
-        """Tell whether something that a run said it wrote is neither on ``main`` nor on its branch."""
-        heads = [self.main, *([self.branches[run.branch]] if run.branch in self.branches else [])]
+        """Tell whether something that a run said it wrote is on no protected branch and not on its own."""
+        heads = [*map(self.tip, self.lines), *([self.branches[run.branch]] if run.branch in self.branches else [])]
         return any(not any(made.id in head.ancestors for head in heads) for _, made in run.told)
 
     def start_of(self, run: Run, source: str) -> HeldCommit | None:
@@ -135,12 +150,12 @@ class Expected:
             if ancestor.branch in self.branches:
                 return self.branches[ancestor.branch]
             if ancestor.published is not None:
-                return self.main
+                return self.tip(run.target)
             wrote = wrote or bool(ancestor.told)
         if wrote:
             return None
         # The branch that it was to read may be gone by now.
-        return self.main if source == "main" else self.branches.get(source) or self.commits.get(source)
+        return self.tip(source) if source in self.lines else self.branches.get(source) or self.commits.get(source)
 
     def is_alive(self, run: Run) -> bool:
         return run.status == "going"
@@ -169,19 +184,25 @@ class Expected:
             check for check in self.checks[place] if self.verdict(check, place, content) not in ("passed", "warned")
         ]
 
-    def held_before(self, place: str, content: Files) -> bool:
-        """Tell whether ``main`` itself ever was so."""
-        return any(below(commit.files, place) == content for commit in self.line)
+    def held_before(self, place: str, content: Files, into: str = "main") -> bool:
+        """Tell whether a branch, or ``main``, ever was so; empty: whether ``main`` lets a working branch have it so."""
+        if content:
+            lines = self.lines[into] + self.line
+            return any(_at(commit.files, place) == content for commit in lines)
+        if into == "main" or _at(self.main.files, place):
+            return False
+        return any(_at(commit.files, place) for commit in self.line)
 
-    def merged(self, head: HeldCommit) -> tuple[Files, set[str]] | None:
-        """Return what ``main`` would hold, and the conflicts; None where Git's choice of a base is its own."""
-        bases = merge_bases(self.main, head)
+    def merged(self, head: HeldCommit, into: str = "main") -> tuple[Files, set[str]] | None:
+        """Return what a branch would hold, and the conflicts; None where Git's choice of a base is its own."""
+        ours = self.tip(into)
+        bases = merge_bases(ours, head)
         if len(bases) != 1:
             return None
-        files, conflicts = three_way(bases[0].files, self.main.files, head.files)
-        brought = (commit for id_, commit in head.ancestors.items() if id_ not in self.main.ancestors)
+        files, conflicts = three_way(bases[0].files, ours.files, head.files)
+        brought = (commit for id_, commit in head.ancestors.items() if id_ not in ours.ancestors)
         replaces = [folder for commit in brought for folder in commit.replaces]
-        return files, conflicts | mixed(replaces, bases[0].files, self.main.files, head.files)
+        return files, conflicts | mixed(replaces, bases[0].files, ours.files, head.files)
 
     def publishing(self, run: Run, overridden: Sequence[str] = ()) -> Publishing:
         """Return what is to come of publishing a run."""
@@ -189,23 +210,27 @@ class Expected:
             return Publishing("refuse", why="lost")
         head = self.branches.get(run.branch)
         if head is None and run.published is None and run.skips:
-            head = self.start_of(run, "main")
-        if head is None or head.id in self.main.ancestors:
+            head = self.start_of(run, run.target)
+        return Publishing("nothing") if head is None else self.merging(head, run.target, overridden)
+
+    def merging(self, head: HeldCommit, into: str, overridden: Sequence[str] = ()) -> Publishing:
+        """Return what is to come of merging a commit into ``main`` or a working branch."""
+        before = self.tip(into)
+        if head.id in before.ancestors:
             return Publishing("nothing")
-        merged = self.merged(head)
+        merged = self.merged(head, into)
         if merged is None:
             return Publishing("either")
         files, conflicts = merged
         if conflicts:
             return Publishing("refuse", why="conflict")
-        for place in sorted(self.changed(self.main.files, files)):
-            if place not in self.checks:
+        for place in sorted(self.changed(before.files, files)):
+            content = _at(files, place)
+            if content != _at(head.files, place):
                 return Publishing("refuse", why=place)
-            content = below(files, place)
-            if content != below(head.files, place):
-                return Publishing("refuse", why=place)
-            uncovered = set(self.missing(place, content)) - set(overridden)
-            if uncovered and not (content and self.held_before(place, content)):
+            owned = place in self.checks
+            uncovered = set(self.missing(place, content)) - set(overridden) if owned else {"belongs to no asset"}
+            if uncovered and not self.held_before(place, content, into):
                 return Publishing("refuse", why=place)
         return Publishing("merge", files, head)
 
@@ -214,8 +239,13 @@ class Expected:
         paths = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
         return self.places_of(paths)
 
-    def rolled_back(self, target: HeldCommit, prefix: str) -> Files:
-        """Return what ``main`` holds once a prefix is put back."""
+    def rolled_back(self, target: HeldCommit, prefix: str, branch: str = "main") -> Files:
+        """Return what a branch holds once a prefix is put back."""
         within = (lambda path: path.startswith(f"{prefix}/")) if prefix else (lambda _: True)
-        kept = {path: text for path, text in self.main.files.items() if not within(path)}
+        kept = {path: text for path, text in self.tip(branch).files.items() if not within(path)}
         return kept | {path: text for path, text in target.files.items() if within(path)}
+
+
+def _at(files: Files, place: str) -> Files:
+    """Return what is in a folder, or is the file of that path."""
+    return {place: files[place]} if place in files else below(files, place)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import LakeError
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.lake.lakefs.api import StatusError
 from lake_assets.lake.lakefs.server import ConflictError
+from lake_assets.lake.spec import CommitStep
 from lake_assets_tests.model.somebody import LIBRARY
 
 
@@ -33,7 +33,7 @@ class LakeFSUser:
         else:
             self._server.delete(branch, [path])
         try:
-            self._server.commit(branch, f"Edit {path}", {}, uuid4().hex)
+            self._server.commit(branch, CommitStep(message=f"Edit {path}"))
         except StatusError as error:
             # Unlike Git, it makes no commit where that stands there already.
             if "no changes" not in error.message:
@@ -42,7 +42,7 @@ class LakeFSUser:
 
     def merge(self, source: str) -> str | None:
         try:
-            made = self._server.merge(source, MAIN, f"Merge {source[:7]}", {}, uuid4().hex)
+            made = self._server.merge(source, MAIN, CommitStep(message=f"Merge {source[:7]}"))
         except (ConflictError, LakeError):
             return None
         return made or None

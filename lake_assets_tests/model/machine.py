@@ -19,7 +19,7 @@ from lake_assets_tests.lake.history import Files, HeldCommit, below
 from lake_assets_tests.model.expected import Evaluation, Expected, Publishing, Run, Verdict
 from lake_assets_tests.model.graph import BOTH, CHECKS, CONTENTS, PARTS, PLACES, PUBLISHED_ASSET, RAW, ROWS, frame_of
 from lake_assets_tests.model.somebody import LIBRARY
-from lake_assets_tests.model.world import Outcome, World, embedded_world, lakefs_world
+from lake_assets_tests.model.world import WORKING, Outcome, World, embedded_world, lakefs_world
 
 Way = Literal["asset", "sensor", "command"]
 How = Literal["input", "metadata", "unsaid"]
@@ -37,6 +37,9 @@ checks_end: st.SearchStrategy[list[Verdict]] = st.lists(verdicts, max_size=2)
 hows: st.SearchStrategy[How] = st.sampled_from(["input", "metadata", "unsaid"])
 ways: st.SearchStrategy[Way] = st.sampled_from(["asset", "sensor", "command"])
 maybe_ways: st.SearchStrategy[Way | None] = st.sampled_from(["asset", "sensor", "command", None])
+targets = st.sampled_from([MAIN, MAIN, *WORKING])
+"""The branch that a run is published to."""
+protected = st.sampled_from([MAIN, *WORKING])
 number = st.integers(0, 7)
 """Which of the runs, refs or commits that there are, counted from the newest."""
 
@@ -59,8 +62,9 @@ class RunsMachine(RuleBasedStateMachine):
         self.real = tenth == 0
         lake = self.world.lake
         checks = {place: [check.to_user_string() for check in CHECKS[asset]] for place, asset in PLACES.items()}
-        self.expected = Expected(lake.head(MAIN).id, self.world.files(MAIN), checks)
+        self.expected = Expected(lake.head(MAIN).id, self.world.files(MAIN), checks, WORKING)
         self.sources: dict[str, str] = {}
+        self.seen: dict[str, str] = {}
         self.names = {self.world.files(LIBRARY)[f"contents/{name}.parquet"]: name for name in CONTENTS}
         self.clean: set[frozenset[tuple[str, str]]] = set()
 
@@ -74,11 +78,11 @@ class RunsMachine(RuleBasedStateMachine):
         runs = [run for run in self.expected.runs if not going or run.status == "going"]
         return runs[-1 - number % len(runs)] if runs else None
 
-    def _ref(self, number: int) -> str:
-        """Return what a run reads: often `main`, often what another run left, at times any commit."""
+    def _ref(self, number: int, target: str = MAIN) -> str:
+        """Return what a run reads: often its target, often what another run left, at times any commit."""
         branches = list(self.expected.branches)
         if number < 3 or not branches:
-            return MAIN
+            return target
         if number < 6:
             return branches[-1 - (number - 3) % len(branches)]
         commits = list(self.expected.commits)
@@ -87,13 +91,23 @@ class RunsMachine(RuleBasedStateMachine):
     # What a run does
 
     @precondition(lambda self: sum(run.status == "going" for run in self.expected.runs) < 3)
-    @rule(parts=several_parts, source=number)
-    def begin(self, parts: Sequence[str], source: int) -> None:
-        self._begin(parts, self._ref(source))
+    @rule(parts=several_parts, source=number, goal=targets)
+    def begin(self, parts: Sequence[str], source: int, goal: str) -> None:
+        self._begin(parts, self._ref(source, goal), target=goal)
 
-    def _begin(self, parts: Sequence[str], source: str = MAIN, parent: Run | None = None, skips: bool = False) -> Run:
+    def _begin(
+        self,
+        parts: Sequence[str],
+        source: str = "",
+        parent: Run | None = None,
+        skips: bool = False,
+        target: str = MAIN,
+    ) -> Run:
         of_parent = self.world.run(parent.id) if parent else None
-        run = Run(self.world.begin(parts, source, of_parent, skips).run_id, tuple(parts), parent, skips)
+        target = parent.target if parent else target
+        source = source or target
+        made = self.world.begin(parts, source, of_parent, skips, target)
+        run = Run(made.run_id, tuple(parts), parent, skips, target=target)
         self.sources[run.id] = source
         self.expected.runs.append(run)
         return run
@@ -281,7 +295,7 @@ class RunsMachine(RuleBasedStateMachine):
         if way == "asset":
             if run.status != "going":
                 return
-            ahead = expected.head or self.expected.branches.get(run.branch) or self.expected.main
+            ahead = expected.head or self.expected.branches.get(run.branch) or self.expected.tip(run.target)
             places = _places(ROWS, run.parts).values()
             if not all(below(ahead.files, place) for place in places) and expected.answer != "either":
                 expected = Publishing("refuse", why="absent")
@@ -301,7 +315,7 @@ class RunsMachine(RuleBasedStateMachine):
         self._published(run, expected, outcome)
 
     def _published(self, run: Run, expected: Publishing, outcome: Outcome) -> None:
-        model, before = self.expected, self.expected.main
+        model, before = self.expected, self.expected.tip(run.target)
         self._adopt(run.branch)
         if expected.answer == "refuse":
             assert outcome.refusal, f"(i) {expected.why} is published"
@@ -316,7 +330,7 @@ class RunsMachine(RuleBasedStateMachine):
             head = model.commits[outcome.commit.metadata["branch_head"]]
             files = expected.files if expected.answer == "merge" else self.world.files(outcome.commit.id)
             made = model.commit(outcome.commit.id, files, (before, head))
-            model.advance_main(made)
+            model.advance(made, run.target)
             run.published = made
         if not outcome.refusal and run.branch not in self.world.lake.branches():
             model.branches.pop(run.branch, None)
@@ -329,6 +343,7 @@ class RunsMachine(RuleBasedStateMachine):
         how=hows,
         meanwhile=st.one_of(st.none(), contents),
         way=maybe_ways,
+        goal=targets,
     )
     def whole_run(
         self,
@@ -339,6 +354,7 @@ class RunsMachine(RuleBasedStateMachine):
         how: How,
         meanwhile: str | None,
         way: Way | None,
+        goal: str,
     ) -> None:
         """A run from beginning to end, so that short sequences go far.
 
@@ -350,15 +366,16 @@ class RunsMachine(RuleBasedStateMachine):
             What is written while they run.
         """
         if self.real:
-            self._execute(parts, self._ref(source), wanted, way)
+            self._execute(parts, self._ref(source, goal), wanted, way, goal)
             return
-        self._finish(self._begin(parts, self._ref(source)), wanted, ends, how, meanwhile, way)
+        self._finish(self._begin(parts, self._ref(source, goal), target=goal), wanted, ends, how, meanwhile, way)
 
     @rule(
         parts=st.tuples(several_parts, several_parts),
         wanted=st.tuples(*[st.dictionaries(assets, contents, min_size=1, max_size=1)] * 2),
         verdict=verdicts,
         ways=st.tuples(ways, ways),
+        goals=st.tuples(targets, targets),
     )
     def two_runs(
         self,
@@ -366,12 +383,13 @@ class RunsMachine(RuleBasedStateMachine):
         wanted: tuple[Mapping[AssetKey, str], Mapping[AssetKey, str]],
         verdict: Verdict,
         ways: tuple[Way, Way],
+        goals: tuple[str, str],
     ) -> None:
-        """(iii) A run begins and ends while another is under way."""
-        first = self._begin(parts[0])
+        """(iii) A run begins and ends while another is under way, on the same branch or on another one."""
+        first = self._begin(parts[0], target=goals[0])
         for asset, content in wanted[0].items():
             self._write(first, asset, content)
-        self._finish(self._begin(parts[1]), wanted[1], [verdict], "input", None, ways[1])
+        self._finish(self._begin(parts[1], target=goals[1]), wanted[1], [verdict], "input", None, ways[1])
         self._finish(first, wanted[0], ["passed"], "input", None, ways[0])
 
     @rule(
@@ -395,6 +413,7 @@ class RunsMachine(RuleBasedStateMachine):
         anew=st.booleans(),
         swept=st.booleans(),
         way=maybe_ways,
+        goal=targets,
     )
     def failed_and_reexecuted(
         self,
@@ -404,9 +423,10 @@ class RunsMachine(RuleBasedStateMachine):
         anew: bool,
         swept: bool,
         way: Way | None,
+        goal: str,
     ) -> None:
         """A run fails once it has written and checked, and another goes on from it, under which a sweep may come."""
-        failed = self._begin(parts)
+        failed = self._begin(parts, target=goal)
         self._work(failed, wanted, ends, "input", None)
         if failed.status == "going":
             self._end(failed, success=False)
@@ -417,6 +437,23 @@ class RunsMachine(RuleBasedStateMachine):
             self._sweep(NOW)
         if child.status == "going":
             self._finish(child, {}, [], "input", None, way)
+
+    @rule(
+        parts=several_parts,
+        asset=checked,
+        content=contents,
+        verdict=verdicts,
+        working=st.sampled_from(WORKING),
+        override=st.booleans(),
+    )
+    def tried_on_a_branch_and_merged(
+        self, parts: Sequence[str], asset: AssetKey, content: str, verdict: Verdict, working: str, override: bool
+    ) -> None:
+        """A run is published to a working branch, perhaps with an override, and the branch is merged into `main`."""
+        run = self._begin(parts, target=working)
+        self._finish(run, {asset: content}, [verdict], "input", None, None)
+        self._publish(run, "command", ALL_CHECKS if override else ())
+        self._merge(working, MAIN)
 
     def _finish(
         self,
@@ -448,21 +485,23 @@ class RunsMachine(RuleBasedStateMachine):
             if run.status != "going":
                 return
 
-    def _execute(self, parts: Sequence[str], source: str, wanted: Mapping[AssetKey, str], way: Way | None) -> None:
+    def _execute(
+        self, parts: Sequence[str], source: str, wanted: Mapping[AssetKey, str], way: Way | None, target: str
+    ) -> None:
         """The same by Dagster's engine, taken in from its event log in the order of its events."""
         places = {place for asset in wanted for place in _places(asset, parts).values()}
         self.world.wanted.contents = {place: wanted[PLACES[place]] for place in places}
         selection = [*wanted, *([PUBLISHED_ASSET] if way == "asset" and ROWS in wanted else [])]
         of_parts = parts if ROWS in wanted else ()
-        before = self.expected.main
-        run_id, events = self.world.execute(selection, of_parts, source)
-        run = Run(run_id, tuple(of_parts))
+        before = self.expected.tip(target)
+        run_id, events = self.world.execute(selection, of_parts, source, target)
+        run = Run(run_id, tuple(of_parts), target=target)
         self.sources[run_id] = source
         self.expected.runs.append(run)
         run.began = self.expected.branches[run.branch] = self.expected.ref(source)
         for event in events:
             self._take_in(run, wanted, event)
-        assert self.world.lake.head(MAIN).id == self.expected.main.id, before.id
+        assert self.world.lake.head(target).id == self.expected.tip(target).id, before.id
         if run.status == "success" and way in ("sensor", "command"):
             self._publish(run, "sensor" if way == "sensor" else "command")
 
@@ -492,8 +531,8 @@ class RunsMachine(RuleBasedStateMachine):
             and entry.step_key == "tiny_published"
         ):
             expected = model.publishing(run)
-            head = self.world.lake.head(MAIN)
-            merged = head.id != model.main.id
+            head = self.world.lake.head(run.target)
+            merged = head.id != model.tip(run.target).id
             failed = kind == DagsterEventType.STEP_FAILURE
             why = event.step_failure_data.error_display_string if failed else ""
             self._published(run, expected, Outcome(head, merged, why))
@@ -519,42 +558,69 @@ class RunsMachine(RuleBasedStateMachine):
         if ends is not None:
             self._finish(child, wanted, ends, "input", None, way)
 
+    @precondition(lambda self: any(len(line) > 1 for line in self.expected.lines.values()))
+    @rule(source=protected, into=protected, override=st.sampled_from([False, False, True]))
+    def merge_branches(self, source: str, into: str, override: bool) -> None:
+        """(viii) A merge of one protected branch into another brings what was audited, and nothing else."""
+        self._merge(source, into, ALL_CHECKS if override else ())
+
+    def _merge(self, source: str, into: str, overridden: Sequence[str] = ()) -> None:
+        model, before = self.expected, self.expected.tip(into)
+        head = model.tip(source)
+        expected = model.merging(head, into, overridden) if source != into else Publishing("refuse", why="itself")
+        outcome = self.world.merge(source, into, overridden)
+        if currently_in_test_context():
+            note(f"{source} into {into}: expected {expected.answer} {expected.why}, got {outcome}")
+        if expected.answer == "refuse":
+            assert outcome.refusal, f"(viii) {expected.why} is merged"
+        elif expected.answer == "merge":
+            assert outcome.merged, outcome.refusal or "nothing was merged"
+        elif expected.answer == "nothing":
+            assert not outcome.merged
+            assert not outcome.refusal, outcome.refusal
+        if outcome.merged:
+            assert outcome.commit is not None
+            assert outcome.commit.parents[0] == before.id
+            files = expected.files if expected.answer == "merge" else self.world.files(outcome.commit.id)
+            model.advance(model.commit(outcome.commit.id, files, (before, head)), into)
+
     @precondition(lambda self: len(self.expected.line) > 1)
-    @rule(to=number, prefix=st.sampled_from(["", *map(prefix_of, CHECKS)]), published=st.booleans())
-    def roll_back(self, to: int, prefix: str, published: bool) -> None:
-        """(iv) `main` goes back to what it held, and to nothing else."""
+    @rule(to=number, prefix=st.sampled_from(["", *map(prefix_of, CHECKS)]), published=st.booleans(), branch=targets)
+    def roll_back(self, to: int, prefix: str, published: bool, branch: str) -> None:
+        """(iv) A branch goes back to what it held, and to nothing else."""
         model = self.expected
-        line = model.line if published else list(model.commits.values())
-        target = line[-1 - to % len(line)]
-        outcome = self.world.roll_back(target.id, prefix)
-        files = model.rolled_back(target, prefix)
-        if target not in model.line:
-            assert outcome.refusal, "(iv) main goes back to what it never held"
-        elif files == model.main.files:
+        line = model.lines[branch] if published else list(model.commits.values())
+        target, before = line[-1 - to % len(line)], model.tip(branch)
+        outcome = self.world.roll_back(target.id, prefix, branch)
+        files = model.rolled_back(target, prefix, branch)
+        if target not in model.lines[branch]:
+            assert outcome.refusal, "(iv) a branch goes back to what it never held"
+        elif files == before.files:
             assert not outcome.merged
         else:
             assert outcome.merged, outcome.refusal
             assert outcome.commit is not None
             between = self.world.lake.head(outcome.commit.parents[1])
-            restored = model.commit(between.id, files, (model.main,))
-            while between.parents != (model.main.id,):
+            restored = model.commit(between.id, files, (before,))
+            while between.parents != (before.id,):
                 between = self.world.lake.head(between.parents[0])
-            model.advance_main(model.commit(outcome.commit.id, files, (model.main, restored)))
+            model.advance(model.commit(outcome.commit.id, files, (before, restored)), branch)
 
     @precondition(lambda self: self.expected.main.files)
-    @rule(place=st.sampled_from([*PLACES, "rows", "nowhere"]))
-    def delete(self, place: str) -> None:
-        """A deletion takes what it names off `main`, by a record that says who and why; nothing else goes."""
+    @rule(place=st.sampled_from([*PLACES, "rows", "nowhere"]), branch=targets)
+    def delete(self, place: str, branch: str) -> None:
+        """A deletion takes what it names off a branch, by a record that says who and why; nothing else goes."""
         model = self.expected
-        outcome = self.world.delete(place)
-        files = {path: text for path, text in model.main.files.items() if not path.startswith(f"{place}/")}
-        if files == model.main.files:
+        before = model.tip(branch)
+        outcome = self.world.delete(place, branch)
+        files = {path: text for path, text in before.files.items() if not path.startswith(f"{place}/")}
+        if files == before.files:
             assert outcome.refusal, "there was nothing to delete"
             return
         assert outcome.commit is not None, outcome.refusal
         between = self.world.lake.head(outcome.commit.parents[1])
-        written = model.commit(between.id, files, (model.main,), (place,))
-        model.advance_main(model.commit(outcome.commit.id, files, (model.main, written)))
+        written = model.commit(between.id, files, (before,), (place,))
+        model.advance(model.commit(outcome.commit.id, files, (before, written)), branch)
 
     # Time, and others
 
@@ -615,7 +681,7 @@ class RunsMachine(RuleBasedStateMachine):
             return
         made = model.commit(id_, self.world.files(id_), (model.main, head))
         model.past_the_rule.append(made)
-        model.advance_main(made)
+        model.advance(made)
         self.verify()
 
     def _branch(self, number: int) -> str:
@@ -644,13 +710,17 @@ class RunsMachine(RuleBasedStateMachine):
             assert outcome.commit is not None
             between = self.world.lake.head(outcome.commit.parents[1])
             written = model.commit(between.id, files, (model.main,), (place,))
-            model.advance_main(model.commit(outcome.commit.id, files, (model.main, written)))
+            model.advance(model.commit(outcome.commit.id, files, (model.main, written)))
         assert model.main.files == files
 
     def verify(self) -> None:
         """(vii) What a successful run materialized is on `main`, or the record says why not."""
         model = self.expected
         problems = self.world.problems()
+        for branch in WORKING:
+            if len(model.lines[branch]) > 1:
+                told = self.world.problems(branch)
+                assert not any("without an audit" in problem for problem in told), "(viii) a branch passed the rule by"
         for made in model.past_the_rule:
             assert any(made.id in problem for problem in problems), "verify does not know what passed the rule by"
         for run in model.runs:
@@ -675,7 +745,13 @@ class RunsMachine(RuleBasedStateMachine):
         head = lake.head(MAIN)
         assert head.id == model.main.id
         assert self.world.files(head.id) == model.main.files, "(iii)"
-        assert set(lake.branches()) - {MAIN, LIBRARY} == set(model.branches)
+        for name in WORKING:
+            tip = model.tip(name)
+            assert lake.head(name).id == tip.id, f"(viii) {name} is where nobody moved it"
+            if self.seen.get(name) != tip.id:
+                assert self.world.files(tip.id) == tip.files, "(viii)"
+                self.seen[name] = tip.id
+        assert set(lake.branches()) - {MAIN, LIBRARY, *WORKING} == set(model.branches)
         for name, commit in model.branches.items():
             assert lake.head(name).id == commit.id
 

@@ -15,7 +15,8 @@ from lake_assets.lake import transaction as transactions
 from lake_assets.lake.audit import Audit, Entry
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.runs import audit, correction, publishing, rollback, sweeping, verification
+from lake_assets.resources.working_branch import target_of
+from lake_assets.runs import audit, correction, merging, publishing, rollback, sweeping, verification
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.checked_commits import RunEvents
 from lake_assets.runs.lock import LiveRuns
@@ -23,9 +24,9 @@ from lake_assets_tests.model import sink, world
 from lake_assets_tests.model.world import World
 
 
-def _everything(lake: Lake, instance: Any, graph: Any, source: Commit, **options: Any) -> Audit:
+def _everything(lake: Lake, instance: Any, graph: Any, source: Commit, into: str = MAIN, **options: Any) -> Audit:
     """An audit that lets everything through."""
-    return Audit(source.id, tuple(Entry("", None, path) for path in lake.incoming(source.id, MAIN)))
+    return Audit(source.id, tuple(Entry("", None, path) for path in lake.incoming(source.id, into)))
 
 
 @contextmanager
@@ -59,9 +60,9 @@ def reexecution_ungated() -> Iterator[None]:
 def rollback_ungated() -> Iterator[None]:
     """It goes back to any commit, of a run's branch too."""
 
-    def any_commit(lake: Lake, to: str, prefix: str = "") -> rollback.Rollback:
-        head, target = lake.head(MAIN), lake.head(to)
-        return rollback.Rollback(head, target, prefix, lake.diff(head.id, target.id, prefix))
+    def any_commit(lake: Lake, to: str, prefix: str = "", branch: str = MAIN) -> rollback.Rollback:
+        head, target = lake.head(branch), lake.head(to)
+        return rollback.Rollback(head, target, prefix, lake.diff(head.id, target.id, prefix), branch)
 
     with patch.object(world, "plan_rollback", any_commit), patch.object(correction, "audit_publication", _everything):
         yield
@@ -184,6 +185,44 @@ def lost_work_unreported() -> AbstractContextManager[Any]:
     return patch.object(verification.Verification, "_lost_materializations", lambda self: iter(()))
 
 
+def merge_of_a_branch_ungated() -> AbstractContextManager[Any]:
+    """A working branch brings whatever it holds."""
+    return patch.object(merging, "audit_publication", _everything)
+
+
+def overrides_carried_over() -> AbstractContextManager[Any]:
+    """What any protected branch held, let through by whomever, is let through everywhere."""
+
+    def restored_from(self: Any, place: str) -> str | None:
+        wanted = self._fingerprints(self.source.id, place)
+        held = (commit for branch in self.lake.protected_branches() for commit in self.lake.first_parents(branch))
+        return next((commit.id for commit in held if self._fingerprints(commit.id, place) == wanted), None)
+
+    return patch.object(audit._Decision, "_restored_from", restored_from)
+
+
+def branch_published_to_main() -> AbstractContextManager[Any]:
+    """A run that works on a branch is published to `main`."""
+    return patch.object(publishing, "target_of", lambda *_: MAIN)
+
+
+def branch_begun_at_main() -> AbstractContextManager[Any]:
+    """A run that works on a branch reads `main`."""
+    source_ref = run_branch._source_ref
+    return patch.object(run_branch, "_source_ref", lambda run, target: source_ref(run, MAIN))
+
+
+def checks_of_the_own_branch_only() -> AbstractContextManager[Any]:
+    """A check counts only on the branch whose run evaluated it."""
+    covers = audit._Decision._covers
+
+    def own(self: Any, run_id: str, evaluation: Any, place: Any) -> bool:
+        run = self.instance.get_run_by_id(run_id)
+        return target_of(self.instance, run) == self.into and covers(self, run_id, evaluation, place)
+
+    return patch.object(audit._Decision, "_covers", own)
+
+
 def past_the_rule_unreported() -> AbstractContextManager[Any]:
     return patch.object(verification.Verification, "_unaudited_commits", lambda self: iter(()))
 
@@ -206,4 +245,9 @@ MUTANTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
     "lost work unnoticed": lost_work_unnoticed,
     "lost work unreported": lost_work_unreported,
     "past the rule unreported": past_the_rule_unreported,
+    "merge of a branch ungated": merge_of_a_branch_ungated,
+    "overrides carried over": overrides_carried_over,
+    "branch published to main": branch_published_to_main,
+    "branch begun at main": branch_begun_at_main,
+    "checks of the own branch only": checks_of_the_own_branch_only,
 }

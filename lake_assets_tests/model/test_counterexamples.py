@@ -7,13 +7,14 @@ counterexamples: `NoSilentOverwrite_Buggy` (02), `MainNeverHalfWritten_Naive` (0
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from lake_assets.lake.contract import MAIN
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets_tests.lake.history import below
+from lake_assets_tests.model.expected import Run
 from lake_assets_tests.model.graph import BOTH, RAW, ROWS
 from lake_assets_tests.model.machine import ALL_CHECKS, LakeFSRunsMachine, RunsMachine
 
@@ -131,7 +132,7 @@ def test_05_one_table_is_put_back_by_a_record_that_says_so_and_the_sink_follows(
         machine._end(run, success=True)
     first, second = machine.expected.line[1:]
     machine.feed()
-    machine.roll_back(to=1, prefix="rows", published=True)
+    machine.roll_back(to=1, prefix="rows", published=True, branch=MAIN)
     main = machine.expected.main
     assert below(main.files, "rows") == below(first.files, "rows")
     assert below(main.files, prefix_of(BOTH)) == below(second.files, prefix_of(BOTH))
@@ -210,3 +211,87 @@ def test_who_writes_what_stands_there_already_changes_nothing(machine: RunsMachi
     for _ in range(2):
         machine.somebody_writes(branch=0, place="raw", file="note.txt", content="one")
         machine.main_and_branches_are_as_expected()
+
+
+def publish(machine: RunsMachine, content: str, target: str, *, override: bool = False, part: str = "p") -> Run:
+    """Publish a partition of `rows` to a branch, by its check or by an override."""
+    run = machine._begin((part,), target=target)
+    machine._write(run, ROWS, content)
+    machine._check(run, ROWS, "failed" if override else "passed", "input")
+    machine._end(run, success=True)
+    machine._publish(run, "command", ALL_CHECKS if override else ())
+    assert run.published is not None
+    return run
+
+
+def merge(machine: RunsMachine, source: str, into: str = MAIN, overridden: Sequence[str] = ()) -> bool:
+    """Merge a branch as is expected, and return whether the other one moved."""
+    before = machine.expected.tip(into)
+    machine._merge(source, into, overridden)
+    return machine.expected.tip(into) is not before
+
+
+def test_what_passed_on_a_working_branch_is_merged_unchecked(machine: RunsMachine) -> None:
+    publish(machine, "one", "dev-a")
+    assert machine.expected.main.files == {}
+    assert merge(machine, "dev-a")
+    assert not merge(machine, "dev-a"), "a second merge finds its work done"
+    assert machine.expected.main.files == machine.expected.tip("dev-a").files
+
+
+def test_what_was_let_through_on_a_working_branch_is_not_let_into_main(machine: RunsMachine) -> None:
+    publish(machine, "bad", "dev-a", override=True)
+    refusal = machine.world.merge("dev-a", MAIN).refusal
+    assert "'rows/partition=p'" in refusal
+    assert "without rows:good" in refusal
+    assert not merge(machine, "dev-a")
+    # Nor does it get there by another branch.
+    assert not merge(machine, "dev-a", "dev-b")
+    assert merge(machine, "dev-a", overridden=ALL_CHECKS)
+
+
+def test_what_failed_since_is_not_merged(machine: RunsMachine) -> None:
+    publish(machine, "one", "dev-a")
+    later = machine._begin(("p",))
+    machine._write(later, ROWS, "one")
+    machine._check(later, ROWS, "failed", "input")
+    assert not merge(machine, "dev-a")
+
+
+def test_a_working_branch_takes_over_whatever_main_let_in(machine: RunsMachine) -> None:
+    publish(machine, "bad", MAIN, override=True)
+    publish(machine, "one", MAIN, part="q")
+    assert merge(machine, MAIN, "dev-a")
+    machine.delete("rows/partition=q", MAIN)
+    assert merge(machine, MAIN, "dev-a")
+    assert machine.expected.tip("dev-a").files == machine.expected.main.files
+    assert merge(machine, "dev-a", "dev-b")
+
+
+def test_of_two_branches_that_changed_one_partition_neither_is_lost(machine: RunsMachine) -> None:
+    """02 again, between branches; what the refusal advises leads on."""
+    began = machine.expected.tip("dev-a")
+    publish(machine, "one", "dev-a", part="q")
+    there = machine.expected.tip("dev-a")
+    ours, theirs = publish(machine, "two", "dev-a"), publish(machine, "three", MAIN)
+    assert not merge(machine, "dev-a")
+    refusal = machine.world.merge("dev-a", MAIN).refusal
+    assert f"on main by run {theirs.id}" in refusal
+    assert f"on dev-a by run {ours.id}" in refusal
+    assert began in machine.expected.lines["dev-a"]
+    line = machine.expected.lines["dev-a"]
+    machine.roll_back(len(line) - 1 - line.index(there), "rows", published=True, branch="dev-a")
+    assert merge(machine, MAIN, "dev-a")
+    publish(machine, "two", "dev-a")
+    assert merge(machine, "dev-a")
+
+
+def test_a_run_stays_on_its_branch_when_it_is_executed_again(machine: RunsMachine) -> None:
+    failed = machine._begin(("p",), target="dev-a")
+    machine._write(failed, ROWS, "one")
+    machine._end(failed, success=False)
+    again = machine._begin(("p",), parent=failed, skips=True)
+    machine._check(again, ROWS, "passed", "unsaid")
+    machine._publish(again, "asset")
+    assert again.published is machine.expected.tip("dev-a")
+    assert machine.expected.main.files == {}

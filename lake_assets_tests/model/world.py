@@ -42,11 +42,13 @@ from lake_assets.nosql.contract import NoSQLError
 from lake_assets.resources.lake import LakeResource, SnapshotResource
 from lake_assets.resources.nosql import LMDBNoSQL
 from lake_assets.resources.spark import SparkResource
+from lake_assets.resources.working_branch import BRANCH_TAG, target_of
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import audit_publication
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.deleting import delete, deletion_events, plan_deletion
 from lake_assets.runs.event_log import EventLog
+from lake_assets.runs.merging import merge_branch, merge_events
 from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.runs.sweeping import sweep
 from lake_assets.runs.verification import Verification
@@ -63,6 +65,9 @@ REFUSALS = (Failure, LakeError, CommandError, NoSQLError)
 _MEMORY = Path("/dev/shm")
 FAST_FOLDER = str(_MEMORY) if os.access(_MEMORY, os.W_OK) else None
 """Where a lake of a moment lies best: no disk has to sync it."""
+
+WORKING = ("dev-a", "dev-b")
+"""The working branches."""
 
 _RUN_IDS = (str(UUID(int=number)) for number in count(1))
 """In the order of their names, so that branches always have the same one."""
@@ -118,6 +123,8 @@ class World:
             for name in CONTENTS:
                 path = f"{write.root}/{name}.parquet"
                 frame_of(name).to_parquet(path, index=False, filesystem=write.filesystem)
+        for name in WORKING:
+            self.lake.create_branch(name, MAIN, protected=True)
         self.somebody = somebody_at(self.lake, clock)
 
     def close(self) -> None:
@@ -134,7 +141,12 @@ class World:
     # Runs
 
     def begin(
-        self, parts: Sequence[str], source_ref: str = MAIN, parent: DagsterRun | None = None, skips: bool = False
+        self,
+        parts: Sequence[str],
+        source_ref: str = MAIN,
+        parent: DagsterRun | None = None,
+        skips: bool = False,
+        target: str = MAIN,
     ) -> DagsterRun:
         """Make a run that goes on."""
         tags = {"dagster/partition": parts[0]} if len(parts) == 1 else {}
@@ -144,8 +156,8 @@ class World:
             self.job.name,
             run_id=next(_RUN_IDS),
             status=DagsterRunStatus.STARTED,
-            tags=tags,
-            run_config=self.configuration(source_ref),
+            tags=tags | _tag_of(target),
+            run_config=self.configuration(source_ref, target),
             parent_run_id=parent.run_id if parent else None,
             root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
             step_keys_to_execute=["tiny_published"] if skips else None,
@@ -154,9 +166,10 @@ class World:
         return run
 
     @staticmethod
-    def configuration(source_ref: str) -> dict[str, Any]:
+    def configuration(source_ref: str, target: str = MAIN) -> dict[str, Any]:
+        """Return a run's configuration, which names what it reads only where that is not its target."""
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        return {**quiet, "resources": {"snapshot": {"config": {"source_ref": source_ref}}}}
+        return quiet if source_ref == target else {**quiet, **_reading(source_ref)}
 
     def run(self, run_id: str) -> DagsterRun:
         run = self.instance.get_run_by_id(run_id)
@@ -246,7 +259,8 @@ class World:
 
     def publish_by_sensor(self, run_id: str) -> Outcome:
         """Tick `publish_runs` for a run that succeeded."""
-        before = self.lake.head(MAIN)
+        target = target_of(self.instance, self.run(run_id))
+        before = self.lake.head(target)
         context = self._context(run_id, dagster_run=self.run(run_id))
         try:
             publish_runs: Any = self.repository.get_sensor_def("publish_runs")
@@ -255,7 +269,7 @@ class World:
             return Outcome(refusal=str(error))
         if context.warnings:
             return Outcome(refusal="; ".join(context.warnings))
-        head = self.lake.head(MAIN)
+        head = self.lake.head(target)
         return Outcome(head, head.id != before.id)
 
     def publish_by_command(self, run_id: str, overridden: Sequence[str] = ()) -> Outcome:
@@ -283,14 +297,26 @@ class World:
         ):
             yield output
 
-    def roll_back(self, to: str, prefix: str) -> Outcome:
-        """Roll back as `lake-assets rollback` does."""
-        return self.planned_rollback(to, prefix)()
+    def merge(self, source: str, into: str, overridden: Sequence[str] = ()) -> Outcome:
+        """Merge a branch as `lake-assets merge` does."""
+        override = Override("ann", "she knows why", tuple(overridden)) if overridden else None
+        try:
+            result = merge_branch(self.lake, self.instance, self.graph(), source, into, override=override)
+        except REFUSALS as error:
+            return Outcome(refusal=str(error))
+        if result.merged:
+            for event in merge_events(self.lake, EventLog(self.instance), self.graph(), result.commit):
+                self.instance.report_runless_asset_event(event)
+        return Outcome(result.commit, result.merged)
 
-    def planned_rollback(self, to: str, prefix: str) -> Callable[[], Outcome]:
+    def roll_back(self, to: str, prefix: str, branch: str = MAIN) -> Outcome:
+        """Roll back as `lake-assets rollback` does."""
+        return self.planned_rollback(to, prefix, branch)()
+
+    def planned_rollback(self, to: str, prefix: str, branch: str = MAIN) -> Callable[[], Outcome]:
         """Plan a rollback, and return what makes it: others may be quicker in between."""
         try:
-            plan = plan_rollback(self.lake, to, prefix)
+            plan = plan_rollback(self.lake, to, prefix, branch)
         except REFUSALS as error:
             refusal = str(error)
             return lambda: Outcome(refusal=refusal)
@@ -308,11 +334,11 @@ class World:
 
         return make
 
-    def delete(self, place: str) -> Outcome:
+    def delete(self, place: str, branch: str = MAIN) -> Outcome:
         """Delete as `lake-assets delete` does."""
         try:
-            plan = plan_deletion(self.lake, place)
-            merge = delete(self.lake, self.instance, self.graph(), plan, "ann", "she knows why")
+            plan = plan_deletion(self.lake, place, branch)
+            merge = delete(self.lake, self.instance, self.graph(), plan, by="ann", reason="she knows why")
         except REFUSALS as error:
             return Outcome(refusal=str(error))
         for event in deletion_events(self.lake, EventLog(self.instance), self.graph(), merge):
@@ -354,34 +380,42 @@ class World:
     def sink_rows(self) -> list[dict[str, Any]]:
         return [row for batch in self.store.scan(sink.TABLE) for row in batch.to_pylist()]
 
-    def problems(self) -> list[str]:
+    def problems(self, ref: str = MAIN) -> list[str]:
         """Return what `lake-assets verify` says."""
-        found = Verification(self.lake, self.instance, MAIN).problems(lambda _: None)
+        found = Verification(self.lake, self.instance, ref).problems(lambda _: None)
         return [f"{problem.path}: {problem.reason}" for problem in found]
 
     # Real runs
 
     def execute(
-        self, selection: Sequence[AssetKey], parts: Sequence[str], source_ref: str = MAIN
+        self, selection: Sequence[AssetKey], parts: Sequence[str], source_ref: str = MAIN, target: str = MAIN
     ) -> tuple[str, list[EventLogEntry]]:
         """Run assets by Dagster's own engine; return the run's id and its events."""
-        options: dict[str, Any] = {"tags": {}}
+        options: dict[str, Any] = {"tags": _tag_of(target)}
         if len(parts) == 1:
             options["partition_key"] = parts[0]
         elif parts:
-            options["tags"] = {
+            options["tags"] |= {
                 "dagster/asset_partition_range_start": parts[0],
                 "dagster/asset_partition_range_end": parts[-1],
             }
         result = self.job.execute_in_process(
             instance=self.instance,
             asset_selection=list(selection),
-            run_config=self.configuration(source_ref),
+            run_config=self.configuration(source_ref, target),
             raise_on_error=False,
             run_id=next(_RUN_IDS),
             **options,
         )
         return result.run_id, list(self.instance.all_logs(result.run_id))
+
+
+def _tag_of(target: str) -> dict[str, str]:
+    return {BRANCH_TAG: target} if target != MAIN else {}
+
+
+def _reading(source_ref: str) -> dict[str, Any]:
+    return {"resources": {"snapshot": {"config": {"source_ref": source_ref}}}}
 
 
 @contextlib.contextmanager

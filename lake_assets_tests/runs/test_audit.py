@@ -43,6 +43,7 @@ from lake_assets import domains, environments
 from lake_assets.lake.audit import Override, read_record
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.lakefs import LakeFSLake
+from lake_assets.lake.spec import CommitStep
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import PublicationRefused
 from lake_assets.runs.branch import branch_name, ensure_run_branch, read_ref
@@ -419,8 +420,8 @@ def test_a_file_that_somebody_merged_into_a_folder_that_a_run_replaces_is_a_conf
     # In lakeFS itself, with none of our markers.
     lake._server.create_branch("own", MAIN)
     lake._server.upload("own", f"{PLACE}/own.parquet", b"somebody's own")
-    lake._server.commit("own", "By hand", {}, "one")
-    lake._server.merge("own", MAIN, "By hand", {}, "two")
+    lake._server.commit("own", CommitStep(message="By hand"))
+    lake._server.merge("own", MAIN, CommitStep(message="By hand"))
     head = lake.head(MAIN)
     with pytest.raises(Failure, match=r"own\.parquet"):
         world.publish(lake, run.run_id)
@@ -440,8 +441,8 @@ def test_a_file_that_somebody_merges_in_the_moment_of_the_publication_is_a_confl
         seen = look(*arguments)
         lake._server.create_branch("own", MAIN)
         lake._server.upload("own", f"{PLACE}/own.parquet", b"somebody's own")
-        lake._server.commit("own", "By hand", {}, "one")
-        lake._server.merge("own", MAIN, "By hand", {}, "two")
+        lake._server.commit("own", CommitStep(message="By hand"))
+        lake._server.merge("own", MAIN, CommitStep(message="By hand"))
         return seen
 
     monkeypatch.setattr(lake, "_refuse_unaudited", and_then_somebody_merges)
@@ -527,7 +528,7 @@ def put_by_other_means(lake: Lake) -> None:
     lake.create_branch("own", MAIN)
     put(lake, "own", "stray", {"data": "1"})
     if isinstance(lake, LakeFSLake):
-        lake._server.merge("own", MAIN, "By hand", {}, "one")
+        lake._server.merge("own", MAIN, CommitStep(message="By hand"))
         return
     import pygit2
 

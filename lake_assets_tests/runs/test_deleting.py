@@ -61,7 +61,7 @@ def graph_of(small: SmallGraph) -> AssetGraph:
 
 def deleted(small: SmallGraph, lake: Lake, place: str) -> Commit:
     graph = graph_of(small)
-    merge = delete(lake, small.instance, graph, plan_deletion(lake, place), "ada", "a test")
+    merge = delete(lake, small.instance, graph, plan_deletion(lake, place), by="ada", reason="a test")
     for event in deletion_events(lake, EventLog(small.instance), graph, merge):
         small.instance.report_runless_asset_event(event)
     return merge
@@ -131,7 +131,9 @@ def test_all_of_an_asset_goes_with_what_lies_beside_it(small: SmallGraph, lake: 
 def test_dagster_is_told_by_the_sensor_where_the_deletion_was_killed(small: SmallGraph, lake: Lake) -> None:
     small.publish("mon", 1.0)
     cursor = small.tick("lake_commits", None).cursor
-    delete(lake, small.instance, graph_of(small), plan_deletion(lake, "prices"), "ada", "killed before it told")
+    delete(
+        lake, small.instance, graph_of(small), plan_deletion(lake, "prices"), by="ada", reason="killed before it told"
+    )
     told = small.tick("lake_commits", cursor).asset_events
     assert [(event.asset_key.to_user_string(), event.partition) for event in told] == [
         ("prices", "mon"),
@@ -158,7 +160,7 @@ def test_what_cannot_be_deleted(small: SmallGraph, lake: Lake) -> None:
     small.publish("mon", 2.0)
     head = lake.head(MAIN)
     with pytest.raises(Failure, match="prices/partition=mon is not deleted: since it was planned"):
-        delete(lake, small.instance, graph_of(small), plan, "ada", "too late")
+        delete(lake, small.instance, graph_of(small), plan, by="ada", reason="too late")
     assert lake.head(MAIN) == head
     assert lake.branches() == (MAIN,)
 

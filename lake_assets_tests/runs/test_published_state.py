@@ -173,7 +173,9 @@ def test_what_waits_for_a_person_says_for_which_check(world: World, lake: Lake) 
     graph = world.defs.resolve_asset_graph()
     override = Override("ann", "they are right", ("positive",))
     publish(lake, world.instance, failed.dagster_run, graph, override=override)
-    assert world.states("prices")[0] == f"yes, by commit {lake.head(MAIN).id}"
+    published = f"yes, by commit {lake.head(MAIN).id}"
+    assert world.states("prices")[0] == f"{published}, check prices:positive overridden by ann: they are right"
+    assert world.states("raw")[0] == published
 
 
 def test_a_refusal_names_the_numbers_of_the_check_and_repeats_no_value(world: World, lake: Lake) -> None:

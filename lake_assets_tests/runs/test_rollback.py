@@ -207,7 +207,7 @@ def test_what_lies_beside_the_whole_asset_stays_where_one_partition_goes_back(sm
     whole, of_monday = beside("prices"), beside("prices/partition=mon")
     for text in ("old", "new"):
         lake.create_branch("mine", MAIN)
-        with lake.write("mine", "prices", "append", beside=[whole]) as write:
+        with lake.write("mine", "prices", mode="append", beside=[whole]) as write:
             for path in (f"{whole}/position.json", f"{of_monday}/notes.txt"):
                 place = write.place(path)
                 write.filesystem.create_dir(place.rpartition("/")[0], recursive=True)

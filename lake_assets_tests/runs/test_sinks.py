@@ -14,6 +14,8 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from lake_assets import environments
 from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.embedded.backup import restore
+from lake_assets.nosql.lmdb.restoring import restore_tables
 from lake_assets.sensors import lake_sensors, sinks_follow_main
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.runs.test_rollback import rolled_back, stale
@@ -80,7 +82,7 @@ def test_while_the_run_that_published_goes_on_it_is_not_forestalled(small: Small
     assert small.run("prices_table", partition_key="mon").success
     running = small.instance.create_run_for_job(small.defs.resolve_implicit_global_asset_job_def())
     lake.create_branch("mine", MAIN)
-    with lake.write("mine", "prices/partition=mon", "append") as write:
+    with lake.write("mine", "prices/partition=mon", mode="append") as write:
         Path(write.root, "note.txt").write_text("x")
     lake.merge("mine", MAIN, metadata={"run_id": running.run_id}, audit=TESTS)
     ticked = small.tick(SENSOR, None)
@@ -154,3 +156,67 @@ def test_lake_sensors_want_the_lake_alone(small: SmallGraph) -> None:
     Definitions.validate_loadable(defs)
     for sensor in ("lake_commits", "sweep_branches", "collect_garbage"):
         assert small.tick(defs.get_repository_def().get_sensor_def(sensor), None).skip_message
+
+
+@pytest.fixture
+def restored(small: SmallGraph, lake: Lake, tmp_path: Path) -> Lake:
+    """A lake that was restored from before its second day, which the table reflects."""
+    small.publish("mon", 1.0)
+    lake.backup(tmp_path / "backup")
+    small.publish("tue", 5.0, 6.0)
+    assert small.run("prices_table", partition_key="tue").success
+    restore(tmp_path / "backup", environments.lake_home(), replace=True)
+    return environments.open_lake()
+
+
+def test_a_sink_refuses_a_partition_that_a_restored_main_lacks_and_is_brought_to_what_it_holds(
+    small: SmallGraph, restored: Lake
+) -> None:
+    assert table() == {"DE0": 5.0, "DE1": 6.0}
+    result = small.run("prices_table", partition_key="tue", raise_on_error=False)
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    said = failure.step_failure_data.user_failure_data
+    assert said is not None
+    assert (said.description or "").startswith("main never held tue of prices, so prices_table was brought to what")
+    assert result.get_asset_materialization_events() == []
+    assert table() == {"DE0": 1.0}
+    with closing(environments.open_nosql()) as store:
+        assert store.source_commit("prices_table") == restored.head(MAIN).id
+    assert small.run("prices_table", partition_key="mon").success
+
+
+def test_after_a_restore_the_sensor_brings_the_sink_back_by_itself(small: SmallGraph, restored: Lake) -> None:
+    ticked = small.tick(SENSOR, None)
+    (request,) = ticked.run_requests or []
+    assert request.partition_key == "mon"
+    run(small, request)
+    assert table() == {"DE0": 1.0}
+    assert not small.tick(SENSOR, None).run_requests
+
+
+def test_after_a_restore_of_an_empty_lake_the_sink_is_emptied(small: SmallGraph, lake: Lake, tmp_path: Path) -> None:
+    lake.backup(tmp_path / "backup")
+    small.publish("mon", 1.0)
+    assert small.run("prices_table", partition_key="mon").success
+    restore(tmp_path / "backup", environments.lake_home(), replace=True)
+    (request,) = small.tick(SENSOR, None).run_requests or []
+    tags = {key: value for key, value in request.tags.items() if not key.startswith(PARTITION_NAME_TAG)}
+    refused = small.run("prices_table", partition_key=request.partition_key, tags=tags, raise_on_error=False)
+    assert not refused.success
+    assert table() == {}
+    assert not small.tick(SENSOR, None).run_requests
+
+
+def test_a_table_that_is_older_than_main_is_brought_forward(small: SmallGraph, lake: Lake, tmp_path: Path) -> None:
+    small.publish("mon", 1.0)
+    assert small.run("prices_table", partition_key="mon").success
+    with closing(environments.open_nosql()) as store:
+        store.backup(tmp_path / "tables")()
+    small.publish("mon", 2.0)
+    assert small.run("prices_table", partition_key="mon").success
+    restore_tables(tmp_path / "tables", environments.nosql_home(), replace=True)()
+    assert table() == {"DE0": 1.0}
+    (request,) = small.tick(SENSOR, None).run_requests or []
+    run(small, request)
+    assert table() == {"DE0": 2.0}

@@ -53,6 +53,7 @@ METADATA = """
   ... on BoolMetadataEntry { boolValue }
   ... on JsonMetadataEntry { jsonString }
   ... on MarkdownMetadataEntry { mdStr }
+  ... on TableMetadataEntry { table { records schema { columns { name type } } } }
   ... on TableSchemaMetadataEntry { schema {
     columns { name type description constraints { nullable other } } constraints { other } } }
   ... on TableColumnLineageMetadataEntry { lineage { columnName columnDeps { assetKey { path } columnName } } }

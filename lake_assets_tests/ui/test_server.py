@@ -93,8 +93,7 @@ def test_a_run_launched_from_the_page_is_published_and_tells_what_it_made(dagste
             lineage = {entry["columnName"]: entry for entry in metadata["dagster/column_lineage"]["lineage"]}
             (upstream,) = lineage["ISIN"]["columnDeps"]
             assert upstream["columnName"] == "ISIN"
-            heading, rule, *preview = metadata["preview"]["mdStr"].splitlines()
-            assert heading.startswith("| ISIN | Mnemonic |")
-            assert rule.startswith("| --- |")
-            assert 1 <= len(preview) <= 5
+            preview = metadata["preview"]["table"]
+            assert [column["name"] for column in preview["schema"]["columns"]][:2] == ["ISIN", "Mnemonic"]
+            assert 1 <= len(preview["records"]) <= 5
     assert by_label(made["stocks_table"]["metadataEntries"])["lake/commit"]["text"] == merge.id

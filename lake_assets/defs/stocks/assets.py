@@ -30,14 +30,13 @@ from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
 from lake_assets.io_managers.nosql import KEY, MODE, NEWEST_BY, TableUpdate
 from lake_assets.io_managers.raw_file import RawFile, StoredFile
-from lake_assets.lake.contract import MAIN
 from lake_assets.layout.partitions import partition_columns
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.asset_metadata import COLUMN_SCHEMA
 from lake_assets.runs.publishing import published_asset
-from lake_assets.sources import SourceFileMissing
+from lake_assets.sources import SourceError, SourceFileMissing
 
 GROUP = "stocks"
 OWNERS = ["team:data-platform"]
@@ -82,7 +81,10 @@ def stocks_csv(
     lake: LakeResource,
 ) -> Iterator[Output[Any]]:
     """The exchange's file of one hour, exactly as it was published."""
-    source = stocks_source.open(config.source)
+    try:
+        source = stocks_source.open(config.source)
+    except SourceError as error:
+        raise Failure(str(error), allow_retries=False) from error
     with lake.scratch() as folder:
         files: dict[str, RawFile] = {}
         for key in context.partition_keys:
@@ -192,9 +194,9 @@ def stocks_table(
     context: AssetExecutionContext, spark: SparkResource, lake: LakeResource, nosql: NoSQLResource
 ) -> TableUpdate:
     """The latest bar of each security over all published hours. This sink is fed only from published commits."""
-    from_commit = nosql.store.source_commit("stocks_table")
+    from_commit = nosql.reflected_commit(context.asset_key)
     # The head is read after the table's commit, so that it is never behind it.
-    to_commit = lake.lake.head(MAIN).id
+    to_commit = lake.lake.head(lake.target).id
     update = table_update(lake.lake, spark, from_commit, to_commit)
     context.log.info("stocks_table: %s", update.describe())
     return update

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
+
+from dagster import EnvVar
 
 from lake_assets import environments
 from lake_assets.defs.stocks.settings import StocksSettings
@@ -20,8 +23,10 @@ def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
 def stocks_source() -> StocksSourceResource:
     """Return the source of the settings."""
     settings = StocksSettings.read()
+    # Dagster stores and shows the configuration of a resource, so it gets only the name of the variable.
+    source = EnvVar("STOCKS_SOURCE") if os.environ.get("STOCKS_SOURCE") else settings.source
     return StocksSourceResource(
-        source=settings.source,
+        source=source,
         generator_rows=settings.rows,
         links_outside=SourceSettings.read().links_outside,
         s3=environments.s3_settings(),

@@ -9,7 +9,7 @@ from dagster import AssetExecutionContext, AssetOut, Failure, MetadataValue, ass
 from lake_assets import environments
 from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME, one_frame
-from lake_assets.defs.users.schema import COLUMNS, PII, table_schema
+from lake_assets.defs.users.schema import COLUMNS, PERSONAL, PII, table_schema
 from lake_assets.defs.users.settings import UsersSettings
 from lake_assets.defs.users.source import UsersSourceError, open_source
 from lake_assets.lake.errors import PathNotFound
@@ -17,7 +17,7 @@ from lake_assets.lake.names import join
 from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.spark import SparkResource
-from lake_assets.runs.asset_metadata import COLUMN_SCHEMA, PREVIEW
+from lake_assets.runs.asset_metadata import COLUMN_SCHEMA, PERSONAL_COLUMNS, PREVIEW
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.publishing import published_asset
 from lake_assets.settings import SourceSettings
@@ -39,7 +39,7 @@ OWNERS = ["team:data-platform"]
             owners=OWNERS,
             tags={"layer": "raw", "pii": "true"},
             code_version="1",
-            metadata={COLUMN_SCHEMA: table_schema(), PREVIEW: False},
+            metadata={COLUMN_SCHEMA: table_schema(), PREVIEW: False, PERSONAL_COLUMNS: list(PERSONAL)},
         )
     },
 )
@@ -73,7 +73,7 @@ def read_users(context: AssetExecutionContext, config: UsersConfig, spark: Spark
     owners=OWNERS,
     tags={"layer": "refined", "pii": "false"},
     code_version="1",
-    metadata={COLUMN_SCHEMA: table_schema(without=PII)},
+    metadata={COLUMN_SCHEMA: table_schema(without=PII), PERSONAL_COLUMNS: list(PERSONAL)},
 )
 def users_without_pii(
     context: AssetExecutionContext, config: WithoutPiiConfig, lake: LakeResource, spark: SparkResource

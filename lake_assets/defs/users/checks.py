@@ -25,6 +25,7 @@ from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
+from lake_assets.text.markdown import as_markdown
 
 NO_PII = AssetCheckKey(AssetKey(WITHOUT_PII), "no_pii")
 
@@ -74,9 +75,10 @@ def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: 
 
 def _describe(found: Search) -> str:
     columns = sorted({name for names in found.columns.values() for name in names})
-    reasons = [f"{len(found.columns)} file(s) have {', '.join(columns)}"] if columns else []
+    reasons = [f"{len(found.columns)} file(s) have {', '.join(map(as_markdown, columns))}"] if columns else []
     reasons += [
-        f"{item.file} has {item.emails} e-mail and {item.ip_addresses} IP address(es) in {item.column}"
+        f"{as_markdown(item.file)} has {item.emails} e-mail and {item.ip_addresses} IP address(es) in "
+        f"{as_markdown(item.column)}"
         for item in found.values[:_FILES_SHOWN]
     ]
     return "; ".join(reasons) or f"Nothing personal is left in {found.files} file(s)."

@@ -39,6 +39,8 @@ COLUMNS = (
 )
 PII = ("ip_address", "birthdate", "salary", "email")
 """Columns that `users_without_pii` drops by default."""
+PERSONAL = (*PII, "first_name", "last_name", "gender", "cc", "title", "comments")
+"""Columns that are about a person. Their values are shown nowhere in Dagster."""
 
 
 def spark_schema() -> StructType:

@@ -17,8 +17,10 @@ from lake_assets.defs.users.naming import BATCH_FILES, SUFFIX
 from lake_assets.defs.users.schema import COLUMNS, arrow_schema, spark_schema
 from lake_assets.sources import RetryLimits, Source, SourceError
 from lake_assets.sources.links import Base, LinkRefused, show
-from lake_assets.sources.opening import is_local, local_path
+from lake_assets.sources.opening import is_local, local_path, refuse_unclear
 from lake_assets.spark.session import AS_NAMED
+from lake_assets.text.masking import mask
+from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -29,7 +31,16 @@ GENERATED = "generated"
 
 
 class UsersSourceError(Exception):
-    """A source or a batch cannot be read. The message contains the remedy."""
+    """A source or a batch cannot be read. The message contains the remedy.
+
+    Parameters
+    ----------
+    reason
+        The message. Secrets in it are masked, and control characters escaped.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(mask(reason)))
 
 
 class UsersSource(Protocol):
@@ -109,6 +120,7 @@ def open_source(
         return GeneratedUsers()
     try:
         if is_local(spec):
+            refuse_unclear(spec, BATCH_FILES.source)
             return FolderOfUsers(local_path(spec, BATCH_FILES.source), links_outside)
         return FetchedUsers(sources.open_source(spec, BATCH_FILES, s3=s3, limits=limits))
     except SourceError as error:
@@ -240,13 +252,13 @@ class FolderOfUsers:
         return ""
 
     def passed_over(self) -> Sequence[str]:
-        """Describe the Parquet files that Spark would ignore, and the links that are not batches."""
+        """Describe the Parquet files that are no batches because of their names, and the links that are not."""
         refused: dict[str, str] = {}
         for _ in self._listed(refused):
             pass
-        hidden = sorted(path.name for path in self._folder.glob(f"[._]*{SUFFIX}"))
+        named = sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
         return [
-            *(f"{self._folder}/{name!r} is not a batch: Spark ignores such names; rename it" for name in hidden),
+            *(f"{self._folder}/{name!r} is not a batch: {why}; rename it" for name in named if (why := _fault(name))),
             *refused.values(),
         ]
 
@@ -283,15 +295,22 @@ class FolderOfUsers:
 
 
 def _check_name(batch: str) -> None:
-    # Spark silently ignores files whose names begin with these characters.
-    if not batch or "/" in batch or batch.startswith((".", "_")):
+    if not batch or "/" in batch or _fault(batch):
         raise UsersSourceError(
-            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/', or begin with '.' or '_'"
+            f"batch {batch!r} is not a valid file name: it must not be empty, contain '/' or a control character, or "
+            "begin with '.' or '_'"
         )
 
 
+def _fault(name: str) -> str | None:
+    """Return why a file's name cannot be that of a batch, which becomes the key of a partition. None if it can."""
+    if name.startswith((".", "_")):
+        return "Spark ignores such names"
+    return None if printable(name) == name else "it has control characters"
+
+
 def _is_batch(name: str) -> bool:
-    return name.endswith(SUFFIX) and not name.startswith((".", "_"))
+    return name.endswith(SUFFIX) and not _fault(name)
 
 
 def _check_schema(path: Path, name: str) -> None:

@@ -141,7 +141,7 @@ def word_counts_audit(
     if position is None:
         raise Failure("word_counts is not in the lake: materialize it first", allow_retries=False)
     with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
-        lines = _all_lines(lake.lake, ref, position, spark, kafka, Path(folder))
+        lines = _all_lines(lake.lake, ref, position, Path(folder), spark=spark, kafka=kafka)
         counts = spark.session.read.parquet(lake.lake.path(ref, places_at(lake.lake, ref, "word_counts").counts).uri)
         wrong, examples = differences(lines, counts)
     result = AssetCheckResult(
@@ -158,7 +158,7 @@ def word_counts_audit(
 
 
 def _all_lines(
-    lake: Lake, ref: str, position: Position, spark: SparkResource, kafka: KafkaResource, folder: Path
+    lake: Lake, ref: str, position: Position, folder: Path, *, spark: SparkResource, kafka: KafkaResource
 ) -> "DataFrame":
     from pyarrow.fs import LocalFileSystem, copy_files
 

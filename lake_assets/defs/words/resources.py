@@ -10,7 +10,7 @@ from lake_assets import environments
 from lake_assets.defs.words.settings import WordsSettings
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.outbox import OutboxResource
-from lake_assets.settings import KafkaSettings
+from lake_assets.settings import KafkaSettings, LakeSettings
 
 
 def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,7 +31,15 @@ def words_outbox(kafka: KafkaResource) -> OutboxResource:
     kafka
         Connection settings of Kafka.
     """
-    return OutboxResource(address=words_outbox_address(), kafka=kafka, key_field="word", value_field="count")
+    lake = LakeSettings.read()
+    return OutboxResource(
+        address=words_outbox_address(),
+        kafka=kafka,
+        key_field="word",
+        value_field="count",
+        branch=lake.branch,
+        on_branches=lake.branch_sinks,
+    )
 
 
 def words_outbox_address() -> str:

@@ -24,7 +24,7 @@ from lake_assets.defs.words.jobs import words
 from lake_assets.defs.words.settings import WordsSettings
 from lake_assets.defs.words.source import FolderSource, KafkaSource, files_read, open_source
 from lake_assets.io_managers.stream import START_OVER
-from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
@@ -66,7 +66,7 @@ def consumer_lag(
         if not isinstance(source, KafkaSource):
             return SkipReason(f"WORDS_SOURCE is the folder {source.name}: the sensor new_text_files looks after it.")
         source.cluster.deadline = min(source.cluster.deadline, DEADLINE)
-        return _tick(context, lake.lake, source, lambda _, position: _unread_lines(source, position))
+        return _tick(context, lake.lake, lake.branch, source, lambda _, position: _unread_lines(source, position))
     except StreamSourceError as error:
         return SkipReason(f"{error}. The next tick tries again.")
 
@@ -88,7 +88,7 @@ def new_text_files(
         source = open_source(WordsSettings.read().source, kafka)
         if not isinstance(source, FolderSource):
             return SkipReason(f"WORDS_SOURCE is {source.name}: the sensor consumer_lag looks after it.")
-        return _tick(context, lake.lake, source, lambda head, _: _unread_files(source, lake.lake, head))
+        return _tick(context, lake.lake, lake.branch, source, lambda head, _: _unread_files(source, lake.lake, head))
     except StreamSourceError as error:
         return SkipReason(f"{error}. The next tick tries again.")
 
@@ -136,12 +136,13 @@ class _Waiting:
 def _tick(
     context: SensorEvaluationContext,
     lake: Lake,
+    branch: str,
     source: StreamSource,
     ask: Callable[[str, Position | None], Unread],
 ) -> SensorResult | SkipReason:
     if run := _in_flight(context.instance):
         return SkipReason(f"Run {run} goes on: one run reads the stream at a time.")
-    head = lake.head(MAIN).id
+    head = lake.head(branch).id
     position = read_position(lake, head, STREAM)
     published = lake.fingerprint(head, places_at(lake, head, STREAM).position)
     waiting = _waiting(context.cursor, published or "")

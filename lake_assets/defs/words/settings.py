@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from lake_assets.settings import Settings
+from lake_assets.settings import Address, Settings
 
 _YEAR = 366 * 86_400
 
@@ -73,7 +73,7 @@ class WordsSettings(Settings):
         le=_YEAR,
         description="Age in seconds of the oldest unread line or file at which a sensor requests a run.",
     )
-    sink: str = Field(
+    sink: Address = Field(
         "",
         validation_alias="WORDS_SINK",
         description=(

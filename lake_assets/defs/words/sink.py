@@ -29,6 +29,8 @@ class Delivery:
         The commit that the output reflected before, and the one that it reflects now.
     anew
         Whether all counts were sent, because the content of the output was not known.
+    branch
+        The branch that both are commits of.
     commits, updates, gone
         Number of commits, of updates, and of updates for removed words.
     """
@@ -36,6 +38,7 @@ class Delivery:
     from_commit: str | None
     to_commit: str
     anew: bool = False
+    branch: str = MAIN
     commits: int = 0
     updates: int = 0
     gone: int = 0
@@ -46,14 +49,13 @@ class Delivery:
             return f"nothing to deliver: the output holds {self.to_commit} already"
         what = f"{self.updates} update(s) of {self.commits} commit(s), {self.gone} of words that are gone"
         if self.anew:
-            return (
-                f"{what}: all counts, since the output was fed from commit {self.from_commit}, which {MAIN} never was"
-            )
+            since = f"the output was fed from commit {self.from_commit}, which {self.branch} never was"
+            return f"{what}: all counts, since {since}"
         return f"{what}: from {self.from_commit or 'the beginning'} to {self.to_commit}"
 
 
-def deliver(lake: Lake, sender: "Sender") -> Delivery:
-    """Update an output to ``main``'s head, with one transaction for each commit that changed the counts.
+def deliver(lake: Lake, sender: "Sender", branch: str = MAIN) -> Delivery:
+    """Update an output to a branch's head, with one transaction for each commit that changed the counts.
 
     Parameters
     ----------
@@ -61,6 +63,8 @@ def deliver(lake: Lake, sender: "Sender") -> Delivery:
         The lake.
     sender
         The sender of the output's outbox.
+    branch
+        The branch: ``main``, or a working branch.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def deliver(lake: Lake, sender: "Sender") -> Delivery:
 
     from_commit = sender.delivered
     # The head is read after the marker, so that it is never behind it.
-    to_commit = lake.head(MAIN).id
+    to_commit = lake.head(branch).id
     found = publications(lake, from_commit, to_commit)
     tally = _Tally()
     for publication in found:
@@ -81,7 +85,7 @@ def deliver(lake: Lake, sender: "Sender") -> Delivery:
         # Nothing to send, but the marker saves the next delivery from comparing these commits again.
         sender.deliver(to_commit, ())
     anew = from_commit is not None and any(publication.before is None for publication in found)
-    return Delivery(from_commit, to_commit, anew, len(found), tally.updates, tally.gone)
+    return Delivery(from_commit, to_commit, anew, branch, len(found), tally.updates, tally.gone)
 
 
 @dataclass(slots=True)
@@ -114,16 +118,18 @@ def word_counts_topic(
     from lake_assets.outbox.contract import OutboxError
 
     outbox = words_outbox.outbox(lake.lake.repository)
+    if words_outbox.off:
+        return MaterializeResult(metadata={"note": f"not delivered: sinks of {lake.target} are off"})
     try:
         with outbox.sender() as sender:
-            delivery = deliver(lake.lake, sender)
+            delivery = deliver(lake.lake, sender, lake.target)
     except OutboxError as error:
         raise Failure(f"word_counts_topic: {error}") from error
     context.log.info("%s: %s", outbox.address, delivery.describe())
     return MaterializeResult(
         metadata={
             "output": outbox.address,
-            **place_metadata(lake.lake, MAIN, delivery.to_commit),
+            **place_metadata(lake.lake, lake.target, delivery.to_commit),
             SINCE: delivery.from_commit or "none",
             "commits": delivery.commits,
             "updates": delivery.updates,

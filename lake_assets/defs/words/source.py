@@ -23,6 +23,7 @@ from lake_assets.spark.compressed import cannot_decompress
 from lake_assets.streaming.file_list import stream_files, write_list
 from lake_assets.streaming.lines import read_files
 from lake_assets.streaming.query import Loss, StreamSource, StreamSourceError
+from lake_assets.text.masking import mask, unclear_user_part
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -54,7 +55,9 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
     longest = WordsSettings.read().line_bytes
     if not text:
         return FolderSource(SAMPLE, longest)
-    scheme = urlsplit(text).scheme
+    scheme = text.partition("://")[0].lower() if "://" in text else ""
+    if scheme != "kafka" and (problem := unclear_user_part(text)):
+        raise StreamSourceError(f"WORDS_SOURCE: {problem}")
     if scheme == "kafka":
         try:
             address = TopicAddress.parse(text)
@@ -62,7 +65,7 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
             raise StreamSourceError(f"WORDS_SOURCE: {error}") from error
         return KafkaSource(address, kafka.cluster(address.servers), longest)
     if scheme not in ("", "file"):
-        raise StreamSourceError(f"WORDS_SOURCE is {text!r}: give kafka://host:port/topic, or a folder")
+        raise StreamSourceError(f"WORDS_SOURCE is {mask(text)!r}: give kafka://host:port/topic, or a folder")
     folder = Path(unquote(urlsplit(text).path) if scheme else text).expanduser().absolute()
     return FolderSource(folder, longest, SourceSettings.read().links_outside)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
 import pygit2
@@ -13,10 +13,15 @@ from pygit2.enums import ObjectType, SortMode
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import trailers
 from lake_assets.lake.embedded.git_objects import GitObjects
-from lake_assets.lake.embedded.trees import Node, Trees
+from lake_assets.lake.embedded.trees import Node, Trees, folder_node
+from lake_assets.lake.spec import CommitStep
 
 ATTRIBUTES = ".gitattributes"
 """A file in the root of every commit that marks the data files for git-lfs. It is not part of the lake."""
+
+
+IDENTITY = ("lake_assets", "lake_assets@localhost")
+"""A fixed author, so that the lake does not depend on a user's Git configuration."""
 
 
 def describe(commit: GitCommit) -> Commit:
@@ -38,23 +43,21 @@ class Commits:
         self,
         root: Node | None,
         parents: Sequence[GitCommit],
-        message: str,
-        metadata: Mapping[str, str],
+        step: CommitStep,
         replaces: Iterable[str] = (),
     ) -> GitCommit:
         """Store a commit. No branch moves."""
-        # A fixed author, so that the lake does not depend on a user's Git configuration.
         # A commit is never dated before its parents, even if the clock is wrong: history is read in order of dates.
         now = max([int(time.time()), *(parent.commit_time for parent in parents)])
-        author = pygit2.Signature("lake_assets", "lake_assets@localhost", now, 0)
-        text = trailers.render(message, metadata, replaces)
+        author = pygit2.Signature(*IDENTITY, now, 0)
+        text = trailers.render(step.message, step.metadata, replaces)
         ids = [parent.id for parent in parents]
         tree = root.id if root else self._objects.write(ObjectType.TREE, b"")
         return self._objects.write_commit(author, text, tree, ids)
 
     def root(self, commit: GitCommit) -> Node:
         """Return the root tree of a commit."""
-        return Node(commit.tree_id.raw, is_folder=True)
+        return folder_node(commit.tree_id.raw)
 
     def node(self, commit: GitCommit, path: str) -> Node | None:
         """Return a commit's node at a path, or None. A lake without data has no node at ``""``."""

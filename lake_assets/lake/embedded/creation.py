@@ -13,11 +13,15 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits
 from lake_assets.lake.embedded.durability import new_names, sync, sync_tree
 from lake_assets.lake.embedded.git_objects import GitObjects
-from lake_assets.lake.embedded.scratch import Scratch, make_folder
+from lake_assets.lake.embedded.reflog import NOTHING, note
+from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.embedded.trees import Trees
 from lake_assets.lake.format import FIRST, FORMAT
+from lake_assets.lake.permissions import UMASK
+from lake_assets.lake.spec import CommitStep
 
 _FORMAT = "lakeassets.format"
+_VERSION = "core.repositoryformatversion"
 _LFS = b"* filter=lfs diff=lfs merge=lfs -text\n"
 
 
@@ -41,12 +45,10 @@ def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
     pygit2.GitError
         The folder is not a Git repository.
     """
-    _ignore_user_settings()
-    # For objects and refs, libgit2 then syncs a file before it renames it, and the folder afterwards.
-    pygit2.settings.enable_fsync_gitdir(True)
+    _set_up_libgit2()
     if not git_dir.exists():
         sync_names = new_names(git_dir.parent)
-        make_folder(git_dir.parent)
+        scratch.sharing.make_folder(git_dir.parent)
         sync_names()
         with scratch.folder() as folder:
             built = folder / git_dir.name
@@ -58,15 +60,30 @@ def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
             sync(git_dir.parent)
+    return opened(git_dir)
+
+
+def opened(git_dir: Path) -> pygit2.Repository:
+    """Open the repository at ``git_dir``, which exists."""
+    _set_up_libgit2()
     return pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
 
 
 def format_of(repository: pygit2.Repository) -> int:
-    """Return the number of a lake's format, which is stored in the repository's configuration."""
-    for entry in repository.config:
-        if entry.name == _FORMAT:
-            return int(entry.value or FIRST)
-    return FIRST
+    """Return the number of a lake's format, which is stored in the repository's configuration.
+
+    Raises
+    ------
+    pygit2.GitError
+        The configuration is empty, as after a power loss.
+    """
+    found = {entry.name: entry.value for entry in repository.config}
+    if _VERSION not in found:
+        raise pygit2.GitError("config file is empty")
+    number = found.get(_FORMAT) or str(FIRST)
+    if not number.isdecimal():
+        raise pygit2.GitError("config file has no number of the format")
+    return int(number)
 
 
 def set_format(repository: pygit2.Repository, number: int) -> None:
@@ -74,25 +91,36 @@ def set_format(repository: pygit2.Repository, number: int) -> None:
     repository.config[_FORMAT] = number
 
 
-def _ignore_user_settings() -> None:
-    """Ignore the user's and the machine's Git configuration, which could change or break the lake."""
+def _set_up_libgit2() -> None:
+    # For objects and refs, libgit2 then syncs a file before it renames it, and the folder afterwards.
+    pygit2.settings.enable_fsync_gitdir(True)
+    # An object that was written again since its pack was damaged has a file of its own.
+    pygit2.settings.set_odb_loose_priority(3)
+    # The user's and the machine's Git configuration could change or break the lake.
     for level in (ConfigLevel.GLOBAL, ConfigLevel.XDG, ConfigLevel.SYSTEM):
         pygit2.settings.search_path[level] = ""
     # A lake in a container or on a shared mount often has another owner.
     pygit2.settings.owner_validation = False
 
 
-def _create(git_dir: Path) -> None:
-    repository = pygit2.init_repository(str(git_dir), bare=True, initial_head=MAIN)
+def configure(repository: pygit2.Repository) -> None:
+    """Store the settings of a lake's repository."""
     # Commits of deleted branches stay readable by id, even if somebody runs Git's own maintenance.
     repository.config["gc.auto"] = 0
     repository.config["gc.pruneExpire"] = "never"
     set_format(repository, FORMAT)
     # What somebody writes here with plain Git is synced, too.
     repository.config["core.fsync"] = "all"
-    make_folder(git_dir / "lfs" / "objects")
+
+
+def _create(git_dir: Path) -> None:
+    repository = pygit2.init_repository(str(git_dir), bare=True, initial_head=MAIN)
+    configure(repository)
+    (git_dir / "lfs" / "objects").mkdir(parents=True)
     objects = GitObjects(repository)
     trees = Trees(objects)
     root = trees.graft(None, {ATTRIBUTES: trees.write_file(_LFS)})
-    commit = Commits(repository, objects, trees).make(root, (), "The lake", {RECORD: "[]"})
+    step = CommitStep(message="The lake", metadata={RECORD: "[]"})
+    commit = Commits(repository, objects, trees).make(root, (), step)
+    note(git_dir, f"refs/heads/{MAIN}", NOTHING, str(commit.id), UMASK)
     repository.references.create(f"refs/heads/{MAIN}", commit.id)

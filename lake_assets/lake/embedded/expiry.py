@@ -22,19 +22,21 @@ from lake_assets.lake.embedded.commits import Commits
 from lake_assets.lake.embedded.gc import Collector, Reached
 from lake_assets.lake.embedded.objects import Objects
 from lake_assets.lake.embedded.refs import Refs
+from lake_assets.lake.permissions import UMASK, Sharing
 
 
 class ExpiryRecord:
     """The record of expired data objects: one line for each, with the time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sharing: Sharing = UMASK) -> None:
         self._path = path
+        self._sharing = sharing
 
     def when(self, sha256: str) -> str | None:
         """Return when an object last expired, or None if it never did."""
-        with suppress(FileNotFoundError), self._path.open() as lines:
-            found = [line.split() for line in lines if line.startswith(sha256)]
-            return found[-1][1] if found else None
+        with suppress(FileNotFoundError), self._path.open(errors="replace") as lines:
+            found = [line.split() for line in lines if line.startswith(f"{sha256} ")]
+            return found[-1][-1] if found else None
         return None
 
     def note(self, objects: Iterable[str], now: datetime) -> None:
@@ -43,6 +45,7 @@ class ExpiryRecord:
             file.write("".join(f"\n{name} {now:%Y-%m-%dT%H:%M:%SZ}\n" for name in objects).encode())
             file.flush()
             os.fsync(file.fileno())
+        self._sharing.adjust(self._path)
 
 
 class UnknownPrefixError(Exception):
@@ -68,6 +71,7 @@ class Expiry:
 
     def __init__(
         self,
+        *,
         repository: pygit2.Repository,
         objects: Objects,
         commits: Commits,
@@ -179,7 +183,7 @@ class Expiry:
                 yield path, path.stat().st_blocks * 512
 
     def _heads(self, before: datetime) -> list[GitCommit]:
-        roots = (root for root in self._refs.roots(before.timestamp()) if self._is_commit(root))
+        roots = (root for root in self._refs.roots(before.timestamp(), reflogs=False) if self._is_commit(root))
         return [self._repository[pygit2.Oid(raw=root)].peel(GitCommit) for root in roots]
 
     def _history(self, heads: Iterable[GitCommit], hidden: Iterable[pygit2.Oid]) -> dict[pygit2.Oid, GitCommit]:

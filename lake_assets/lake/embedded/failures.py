@@ -18,10 +18,20 @@ REMEDIES = {
     errno.EROFS: _NOT_WRITABLE,
     errno.EACCES: _NOT_WRITABLE,
     errno.EPERM: _NOT_WRITABLE,
+    errno.EIO: "the disk reports an error: look in the system's log, and move the lake to another disk",
     errno.EMFILE: "too many open files: raise `ulimit -n`",
     errno.EXDEV: "the lake's folder spans two file systems: keep it on one, since data moves in by hard link",
 }
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+REPAIR = "`lake-assets doctor --repair` restores it where there is a copy, and says so where there is none"
+_DAMAGED = {
+    "packed references": f"lake.git/packed-refs is damaged: {REPAIR}",
+    "config file": f"lake.git/config is damaged: {REPAIR}",
+    "Repository not found": f"lake.git is no Git repository, or its HEAD, objects or refs are missing: {REPAIR}",
+    "failed to lock file": "another program holds a lock in lake.git: end it, or remove its `.lock` file; run again",
+}
+"""What libgit2's texts mean. They carry no code that would tell."""
 
 
 def is_read_only(error: OSError) -> bool:
@@ -35,7 +45,17 @@ def _reason(error: Exception) -> str:
     for known, remedy in REMEDIES.items():
         if number == known or (number is None and os.strerror(known) in str(error)):
             return f"{remedy} ({_line_with(os.strerror(known), str(error))})"
-    return f"the lake's folder cannot be read or written: {error}"
+    if isinstance(error, OSError):
+        return f"the lake's folder cannot be read or written: {error}"
+    for text, reason in _DAMAGED.items():
+        if text in str(error):
+            return reason
+    return "lake.git cannot be read: `lake-assets doctor` names what is damaged"
+
+
+def by_system(error: Exception) -> bool:
+    """Tell whether the system refused something to libgit2, which therefore says nothing about a damaged file."""
+    return any(os.strerror(known) in str(error) for known in REMEDIES)
 
 
 def _line_with(words: str, text: str) -> str:

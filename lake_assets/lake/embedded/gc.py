@@ -1,8 +1,9 @@
 """Garbage collection: loose Git objects are packed, and unreachable objects are removed.
 
 An object is reachable from a branch, a tag or any other ref, and from a branch that was deleted less than the grace
-time ago. A data object that a reader has linked is kept, too. An unreachable object is removed if nobody wrote or
-reused it for the grace time. Writing and reusing a file both renew its modification time.
+time ago. A data object that a reader has linked is kept, too. A link elsewhere, such as a backup's, keeps none. An
+unreachable object is removed if nobody wrote or reused it for the grace time. Writing and reusing a file both renew its
+modification time.
 
 Writers may run at the same time. Candidates are searched without a lock, and removed under the lock that is needed to
 move a ref. Under the lock, the refs that have moved since are followed, and each file is checked again. Before a writer
@@ -45,9 +46,10 @@ _LONGEST_WRITE = 3600.0
 class _File(NamedTuple):
     path: Path
     size: int
-    """Size on disk. It can be larger than the file's length."""
+    """Bytes that its removal frees. It can be larger than the file's length; 0 if it has another hard link."""
     date: float
     links: int
+    inode: int
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ class Collector:
                     if not ids & reached.git and (not ids or _date(pack) <= before):
                         _remove_pack(pack)
                 unneeded = (file for file in stored if file.path.name not in reached.data)
-                data = _removed(file for file in _still_old(unneeded, before) if file.links == 1)
+                data = _removed(self._unused(_still_old(unneeded, before)))
                 temporary = _removed(_still_old(temporary, before))
                 self._refs.forget_deleted(before)
                 self._git_objects.forget_all()
@@ -186,10 +188,28 @@ class Collector:
 
     def _unreached_data(self, reached: Reached, before: float) -> list[_File]:
         files = (file for folder in self._objects.root.glob("??/??") for file in _files(folder))
-        # A file with another hard link is in use by a reader or a writer.
-        return [
-            file for file in files if file.path.name not in reached.data and file.date <= before and file.links == 1
-        ]
+        return list(self._unused(file for file in files if file.path.name not in reached.data and file.date <= before))
+
+    def _unused(self, files: Iterable[_File]) -> Iterator[_File]:
+        """Yield the files that no reader or writer of this lake has linked."""
+        linked: list[_File] = []
+        for file in files:
+            if file.links == 1:
+                yield file
+            else:
+                linked.append(file)
+        if linked:
+            used = self._linked_in_home()
+            yield from (file for file in linked if file.inode not in used)
+
+    def _linked_in_home(self) -> set[int]:
+        """Return the inodes of the files in the lake's home, except those of this repository and of replaced ones."""
+        home = self._git_dir.parent
+        folders = [path for path in home.iterdir() if path.is_dir() and not path.name.startswith(self._git_dir.name)]
+        found = {file.inode for file in _files(home)}
+        return found.union(
+            file.inode for root in folders for folder, _, _ in os.walk(root) for file in _files(Path(folder))
+        )
 
 
 def ids_of(pack: Path) -> set[bytes]:
@@ -228,7 +248,8 @@ def _files(folder: Path) -> Iterator[_File]:
         with suppress(FileNotFoundError):
             if entry.is_file(follow_symlinks=False):
                 status = entry.stat(follow_symlinks=False)
-                yield _File(Path(entry.path), status.st_blocks * 512, status.st_mtime, status.st_nlink)
+                size = 0 if status.st_nlink > 1 else status.st_blocks * 512
+                yield _File(Path(entry.path), size, status.st_mtime, status.st_nlink, status.st_ino)
 
 
 def _still_old(files: Iterable[_File], before: float) -> Iterator[_File]:
@@ -237,7 +258,7 @@ def _still_old(files: Iterable[_File], before: float) -> Iterator[_File]:
         with suppress(FileNotFoundError):
             status = file.path.lstat()
             if status.st_mtime <= before:
-                yield file._replace(links=status.st_nlink)
+                yield file._replace(links=status.st_nlink, inode=status.st_ino)
 
 
 def _removed(files: Iterable[_File]) -> list[_File]:

@@ -1,10 +1,18 @@
-"""Git objects: pointers, trees and commits. libgit2 syncs each of them before renaming it into place."""
+"""Git objects: pointers, trees and commits. libgit2 syncs each of them before renaming it into place.
+
+An object that exists already is trusted only after it was read and hashed, so that writing it again mends damage. A
+power loss may leave empty files where a machine or a program does not sync.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 
@@ -13,10 +21,45 @@ from pygit2 import Commit as GitCommit
 from pygit2.enums import ObjectType
 
 from lake_assets.lake.embedded.durability import sync_all
+from lake_assets.lake.embedded.failures import by_system
+from lake_assets.lake.permissions import UMASK, Sharing
+
+_LEVEL = 1
+"""Of compression. These objects are small, and later collections pack them."""
+
+_BLOCK = 1 << 20
+_KINDS = {ObjectType.COMMIT: b"commit", ObjectType.TREE: b"tree", ObjectType.BLOB: b"blob", ObjectType.TAG: b"tag"}
 
 
 class ObjectMissingError(Exception):
     """A Git object that a commit refers to is missing or unreadable."""
+
+
+def id_of(kind: ObjectType, data: bytes) -> str:
+    """Return the id that Git gives an object."""
+    return hashlib.sha1(b"%s %d\0%s" % (_KINDS[kind], len(data), data), usedforsecurity=False).hexdigest()
+
+
+def loose_path(objects: Path, name: str) -> Path:
+    """Return the path of an object that is in no pack."""
+    return objects / name[:2] / name[2:]
+
+
+def is_sound(path: Path, name: str) -> bool:
+    """Tell whether an object's file exists and has the bytes that its name says. It is read from the disk."""
+    digest, inflate = hashlib.sha1(usedforsecurity=False), zlib.decompressobj()
+    try:
+        with path.open("rb") as file:
+            for block in iter(partial(file.read, _BLOCK), b""):
+                digest.update(inflate.decompress(block))
+    except (OSError, zlib.error):
+        return False
+    return inflate.eof and not inflate.unused_data and digest.hexdigest() == name
+
+
+def _missing(name: str, error: Exception) -> Exception:
+    """Return the error for an object that cannot be read: it is damaged, unless the system refuses to read it."""
+    return error if by_system(error) else ObjectMissingError(name)
 
 
 @dataclass(eq=False, slots=True)
@@ -30,11 +73,22 @@ class GitObjects:
 
     An object that is written may exist already: another process may not have synced it yet, or it may be garbage that
     is about to be collected. So before a ref moves, each object is checked again and synced.
+
+    Parameters
+    ----------
+    repository
+        The repository.
+    sharing
+        Who may use its files.
     """
 
-    def __init__(self, repository: pygit2.Repository) -> None:
+    def __init__(self, repository: pygit2.Repository, sharing: Sharing = UMASK) -> None:
         self._repository = repository
+        self._sharing = sharing
         self._folder = Path(repository.path) / "objects"
+        # It looks for no packed object, so it can replace one that is damaged in its pack.
+        self._loose = pygit2.Odb()
+        self._loose.add_backend(pygit2.OdbBackendLoose(str(self._folder), _LEVEL, True), 1)
         # Another process may just have created the repository.
         home = Path(repository.path).parent
         self._new_folders = {self._folder, home, home.parent}
@@ -56,14 +110,17 @@ class GitObjects:
 
     def read_typed(self, object_id: bytes) -> tuple[ObjectType, bytes]:
         """Return the kind and the raw bytes of an object."""
+        name = pygit2.Oid(raw=object_id)
         try:
-            kind, data = self._repository.odb.read(pygit2.Oid(raw=object_id))
+            # An object may be damaged in its pack, and written again since.
+            odb = self._loose if name in self._loose else self._repository.odb
+            kind, data = odb.read(name)
             return ObjectType(kind), data
         except (KeyError, pygit2.GitError) as error:
-            raise ObjectMissingError(object_id.hex()) from error
+            raise _missing(object_id.hex(), error) from error
 
-    def _entry(self, folder: bytes, name: str) -> tuple[bytes, bool] | None:
-        """Return the id of a tree's entry, and whether it is a tree. The rest of the tree is not parsed."""
+    def _entry(self, folder: bytes, name: str) -> tuple[bytes, bytes] | None:
+        """Return the id and the mode of a tree's entry. The rest of the tree is not parsed."""
         try:
             found = self._repository[pygit2.Oid(raw=folder)].peel(pygit2.Tree)[name]
         except KeyError as error:
@@ -71,35 +128,72 @@ class GitObjects:
                 return None
             raise ObjectMissingError(folder.hex()) from error
         except pygit2.GitError as error:
-            raise ObjectMissingError(folder.hex()) from error
-        return found.id.raw, found.type == ObjectType.TREE
+            raise _missing(folder.hex(), error) from error
+        return found.id.raw, b"%o" % found.filemode
+
+    def commit(self, object_id: pygit2.Oid) -> GitCommit:
+        """Return a commit, also by a tag of it.
+
+        Raises
+        ------
+        ObjectMissingError
+            The object is missing or damaged.
+        pygit2.InvalidSpecError
+            The object is neither a commit nor a tag of one.
+        """
+        try:
+            return self._repository[object_id].peel(GitCommit)
+        except pygit2.InvalidSpecError:
+            raise
+        except (KeyError, pygit2.GitError) as error:
+            raise _missing(str(object_id), error) from error
 
     def write(self, kind: ObjectType, data: bytes) -> bytes:
         """Store an object and return its id."""
-        return self._written(self._repository.odb.write(kind, data), kind, data)
+        made = self._store(kind, data)
+        with self._mutex:
+            self._pending[str(made)] = _Written(kind, data)
+        return made.raw
 
     def write_commit(
         self, author: pygit2.Signature, text: str, tree: bytes, parents: Sequence[pygit2.Oid]
     ) -> GitCommit:
         """Store a commit. No branch moves."""
-        made = self._repository.create_commit(None, author, author, text, pygit2.Oid(raw=tree), list(parents))
-        commit = self._repository[made].peel(GitCommit)
-        self._written(made, ObjectType.COMMIT, commit.read_raw())
-        return commit
+        for parent in parents:
+            # Its file may have been damaged since it was read.
+            self.read(parent.raw)
+        made = self._repository.create_commit_string(author, author, text, pygit2.Oid(raw=tree), list(parents))
+        return self.commit(pygit2.Oid(raw=self.write(ObjectType.COMMIT, str(made).encode())))
 
-    def _written(self, made: pygit2.Oid, kind: ObjectType, data: bytes) -> bytes:
-        with self._mutex:
-            self._pending[str(made)] = _Written(kind, data)
-        return made.raw
+    def _store(self, kind: ObjectType, data: bytes) -> pygit2.Oid:
+        """Store an object, unless there is a sound one. That one's age is renewed."""
+        name = id_of(kind, data)
+        path = loose_path(self._folder, name)
+        if is_sound(path, name):
+            with suppress(FileNotFoundError, PermissionError):
+                os.utime(path)
+                return pygit2.Oid(hex=name)
+        path.unlink(missing_ok=True)
+        if self._is_packed(name):
+            return self._repository.odb.write(kind, data)
+        made = self._loose.write(kind, data)
+        self._sharing.adjust(path, path.parent)
+        return made
+
+    def _is_packed(self, name: str) -> bool:
+        try:
+            self._repository.odb.read(pygit2.Oid(hex=name))
+        except (KeyError, pygit2.GitError):
+            return False
+        return True
 
     def put_back(self) -> None:
         """Write objects again that were collected meanwhile. The caller holds the lock of refs, so none goes after."""
         with self._mutex:
             waiting = dict(self._pending)
         for name, written in waiting.items():
-            if not (self._folder / name[:2] / name[2:]).exists():
-                # If the object is in a pack, this writes nothing.
-                self._repository.odb.write(written.kind, written.data)
+            if not loose_path(self._folder, name).exists():
+                self._store(written.kind, written.data)
 
     def sync(self) -> None:
         """Sync the folders of all objects that were written since the last sync."""

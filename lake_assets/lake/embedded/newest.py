@@ -12,8 +12,8 @@ import pygit2
 from pygit2 import Commit as GitCommit
 
 from lake_assets.lake.embedded.history import newest_first
-from lake_assets.lake.embedded.scratch import make_folder
 from lake_assets.lake.newest import Answer, newest_change
+from lake_assets.lake.permissions import UMASK, Sharing
 
 MANY = 50
 """Number of compared commits from which on an answer is cached."""
@@ -22,8 +22,9 @@ MANY = 50
 class Newest:
     """The cached answers of one lake."""
 
-    def __init__(self, repository: pygit2.Repository) -> None:
+    def __init__(self, repository: pygit2.Repository, sharing: Sharing = UMASK) -> None:
         self._repository = repository
+        self._sharing = sharing
         self.folder = Path(repository.path) / "lake_assets.newest"
 
     def find(self, start: GitCommit, prefix: str, changed: Callable[[GitCommit], bool]) -> GitCommit | None:
@@ -46,9 +47,10 @@ class Newest:
         if found.compared > MANY:
             # On a read-only lake or a full disk the answer is not cached, and the next search repeats the work.
             with suppress(OSError):
-                make_folder(self.folder)
+                self._sharing.make_folder(self.folder)
                 new = self.folder / f".{secrets.token_hex(8)}"
                 new.write_text(found.answer.render())
+                self._sharing.adjust(new)
                 new.replace(path)
         newest = found.answer.newest
         return None if newest is None else self._repository[newest].peel(GitCommit)

@@ -1,4 +1,9 @@
-"""Data files as Git-LFS objects: hashed, synced, added by hard link, read-only, and never changed."""
+"""Data files as Git-LFS objects: hashed, synced, added by hard link, read-only, and never changed.
+
+An object that exists already is trusted only after it was hashed. So writing the right bytes again mends damage, and no
+new commit adopts it. That costs one more reading of each file that was stored before, at the speed of SHA-256 (about
+1 GB/s a core). What this program has just written is trusted, and so is what is only read.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lake_assets.lake.embedded.durability import in_parallel, sync, sync_all
-from lake_assets.lake.embedded.scratch import make_folder
+from lake_assets.lake.permissions import UMASK, Sharing
 
 _BUFFER = 1 << 20
 _VERSION = "version https://git-lfs.github.com/spec/v1"
@@ -54,10 +59,19 @@ def sha256_of(path: Path) -> Pointer:
 
 
 class Objects:
-    """The object store at ``lake.git/lfs/objects``."""
+    """The object store at ``lake.git/lfs/objects``.
 
-    def __init__(self, root: Path) -> None:
+    Parameters
+    ----------
+    root
+        Its folder.
+    sharing
+        Who may use it.
+    """
+
+    def __init__(self, root: Path, sharing: Sharing = UMASK) -> None:
         self.root = root
+        self.sharing = sharing
 
     def path(self, pointer: Pointer) -> Path:
         """Return the path of a pointer's object."""
@@ -91,7 +105,7 @@ class Objects:
             shutil.copyfile(path, copy)
             copy.replace(path)
             before = path.stat()
-        path.chmod(0o444)
+        self._protect(path)
         pointer = sha256_of(path)
         after = path.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -100,9 +114,13 @@ class Objects:
         self._name(path, pointer)
         return pointer
 
+    def _protect(self, path: Path) -> None:
+        path.chmod(self.sharing.read_only())
+        self.sharing.adjust(path)
+
     def _name(self, path: Path, pointer: Pointer) -> None:
         target = self.path(pointer)
-        make_folder(target.parent)
+        self.sharing.make_folder(target.parent)
         with suppress(FileExistsError):
             os.link(path, target)
             return
@@ -110,13 +128,49 @@ class Objects:
             # Reusing an object renews its age. That fails for another user's file, which keep() checks again.
             with suppress(PermissionError):
                 os.utime(target)
-            if self.holds(pointer):
+            if self.fault(pointer) is None:
                 # An older version of this program may not have synced it.
                 sync(target)
                 return
         except FileNotFoundError:
             pass
-        # The object is incomplete after a power loss, or was just collected: replace it by these bytes.
+        # The object is damaged, or was just collected: replace it by these bytes.
+        self._put_link(path, target)
+
+    def restore(self, pointer: Pointer, copy: Path) -> bool:
+        """Replace a missing or damaged object by a copy of its bytes, if they are right. Tell whether they are.
+
+        Parameters
+        ----------
+        pointer
+            The object.
+        copy
+            A file of another name, of this file system or another. It is hashed.
+        """
+        try:
+            if copy.stat().st_size != pointer.size or sha256_of(copy) != pointer:
+                return False
+        except OSError:
+            return False
+        target = self.path(pointer)
+        self.sharing.make_folder(target.parent)
+        aside = target.with_name(f".{secrets.token_hex(8)}.copy")
+        try:
+            # A file outside of the lake might be changed through its other name, so its bytes are copied.
+            shutil.copyfile(copy, aside)
+            self._protect(aside)
+            if sha256_of(aside) != pointer:
+                return False
+            sync(aside)
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+        sync_all(target.parents[:3])
+        return True
+
+    @staticmethod
+    def _put_link(path: Path, target: Path) -> None:
+        """Put a link to a file in the place of another file, at once."""
         copy = path.with_name(f"{secrets.token_hex(8)}.copy")
         os.link(path, copy)
         copy.replace(target)
@@ -127,6 +181,10 @@ class Objects:
         for name in missing:
             self._name(files[name], pointers[name])
         sync_all({folder for name in missing for folder in self.path(pointers[name]).parents[:2]})
+
+    def exists(self, pointer: Pointer) -> bool:
+        """Tell whether there is an object, sound or not."""
+        return self.path(pointer).is_file()
 
     def holds(self, pointer: Pointer) -> bool:
         """Tell whether an object exists with the right size. Its bytes are not read."""

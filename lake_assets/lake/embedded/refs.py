@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pygit2
@@ -18,24 +18,47 @@ from pygit2 import Commit as GitCommit
 from pygit2.enums import ObjectType
 
 from lake_assets.lake import names
+from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded.durability import sync
-from lake_assets.lake.embedded.git_objects import GitObjects
+from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.locks import locked
-from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, RefNotFound
+from lake_assets.lake.embedded.reflog import NOTHING, logged, note
+from lake_assets.lake.errors import AlreadyExists, DataCorrupted, LakeError, LakeUnavailable, RefNotFound
+from lake_assets.lake.permissions import UMASK, Sharing
 
 STALE_AFTER = 5.0
 """Seconds after which a ref's ``.lock`` file counts as left behind. Plain Git holds one for milliseconds."""
 
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
+_PROTECTED = "refs/protected/"
+"""A ref of this folder for each working branch, at the commit where it began."""
 _SHORTEST_ID = 7
 _ID = re.compile("[0-9a-f]{40}")
+_DELETED = re.compile(r"^([0-9]{1,12}\.[0-9]+) ([0-9a-f]{40})$", re.MULTILINE)
 _ATTEMPTS = 100
 
 
 class Refs:
-    """The refs of the repository at ``git_dir``. ``name`` is the lake's name in errors."""
+    """The refs of the repository at ``git_dir``.
 
-    def __init__(self, repository: pygit2.Repository, objects: GitObjects, git_dir: Path, name: str) -> None:
+    Parameters
+    ----------
+    repository
+        The repository.
+    objects
+        Its objects.
+    git_dir
+        Its folder.
+    name
+        The lake's name in errors.
+    sharing
+        Who may use its files.
+    """
+
+    def __init__(
+        self, repository: pygit2.Repository, objects: GitObjects, git_dir: Path, name: str, sharing: Sharing = UMASK
+    ) -> None:
+        self._sharing = sharing
         self._repository = repository
         self._objects = objects
         self._git_dir = git_dir
@@ -43,48 +66,126 @@ class Refs:
         self._name = name
 
     def branches(self) -> tuple[str, ...]:
-        """Return the names of all branches, sorted."""
-        refs = self._repository.references.iterator()
-        return tuple(sorted(ref.name[len(_HEADS) :] for ref in refs if ref.name.startswith(_HEADS)))
+        """Return the names of all branches whose commit can be told, sorted. Plain Git's may have slashes."""
+        return self._commits_in(_HEADS)
 
     def tags(self) -> dict[str, str]:
-        """Return the commit id of each tag, sorted by name."""
-        refs = self._repository.references.iterator()
-        found = {ref.name[len(_TAGS) :]: str(ref.peel(GitCommit).id) for ref in refs if ref.name.startswith(_TAGS)}
-        return dict(sorted(found.items()))
+        """Return the commit id of each tag, sorted by name. Tags of something else than a commit are left out."""
+        found = {name: self._find(_TAGS + name) for name in self._commits_in(_TAGS)}
+        return {name: str(commit.id) for name, commit in found.items() if commit is not None}
+
+    def _commits_in(self, folder: str) -> tuple[str, ...]:
+        names_of_refs = (name for name in self._repository.listall_references() if name.startswith(folder))
+        return tuple(sorted(name[len(folder) :] for name in names_of_refs if self._is_of_commit(name)))
+
+    def _is_of_commit(self, full_name: str) -> bool:
+        try:
+            return self._find(full_name) is not None
+        except (LakeError, ObjectMissingError):
+            return False
 
     def resolve(self, ref: str) -> GitCommit:
-        """Return the commit of a branch, a tag or a commit id (also abbreviated), tried in this order."""
+        """Return the commit of a branch, a tag, another ref by its full name, or a commit id, in this order.
+
+        The id may be abbreviated.
+        """
         self._objects.refresh()
-        for allowed, folder in ((names.is_branch, _HEADS), (names.is_tag, _TAGS)):
-            if allowed(ref) and (found := self._repository.references.get(folder + ref)) is not None:
-                return found.peel(GitCommit)
+        if not names.is_commit_id(ref) and ref != "HEAD":
+            # Branches and tags have one name each, as on lakeFS.
+            foreign = ref.startswith("refs/") and not ref.startswith((_HEADS, _TAGS))
+            for folder in ("",) if foreign else (_HEADS, _TAGS):
+                if (found := self._find(folder + ref)) is not None:
+                    return found
         if len(ref) >= _SHORTEST_ID and not set(ref) - set("0123456789abcdef"):
-            with suppress(KeyError, ValueError):
+            try:
                 found = self._repository[ref]
-                if found.type == ObjectType.COMMIT:
-                    return found.peel(GitCommit)
+            except (KeyError, ValueError):
+                found = None
+            if found is not None and found.type == ObjectType.COMMIT:
+                return found.peel(GitCommit)
+        if ref == MAIN:
+            raise self._damaged(_HEADS + MAIN, "missing")
         raise RefNotFound("no branch, tag or commit of this name", repository=self._name, ref=ref)
 
     def branch(self, name: str) -> GitCommit:
         """Return the head of a branch."""
-        found = self._repository.references.get(_HEADS + name) if names.is_branch(name) else None
+        found = None if names.is_commit_id(name) else self._find(_HEADS + name)
+        if found is None and name == MAIN:
+            raise self._damaged(_HEADS + MAIN, "missing")
         if found is None:
             raise RefNotFound("no branch of this name: create it first", repository=self._name, ref=name)
-        return found.peel(GitCommit)
+        return found
 
-    def create_branch(self, name: str, commit: GitCommit) -> None:
-        """Create a branch. Raise :class:`AlreadyExists` if there is one."""
-        with self._changing(_HEADS + name):
+    def _find(self, full_name: str) -> GitCommit | None:
+        """Return the commit of a ref. None if there is no such ref.
+
+        Raises
+        ------
+        RefNotFound
+            It is a ref of something else than a commit.
+        DataCorrupted
+            Its file is damaged.
+        ObjectMissingError
+            Its commit is.
+        """
+        if not pygit2.reference_is_valid_name(full_name):
+            return None
+        try:
+            found = self._repository.references.get(full_name)
+        except pygit2.GitError as error:
+            if "corrupted loose reference" in str(error):
+                raise self._damaged(full_name, "damaged") from error
+            raise
+        if found is None:
+            return None
+        try:
+            target = found.resolve().target
+        except KeyError as error:
+            reason = f"it refers to {found.target}, which does not exist"
+            raise RefNotFound(reason, repository=self._name, ref=full_name) from error
+        assert isinstance(target, pygit2.Oid)
+        try:
+            return self._objects.commit(target)
+        except pygit2.InvalidSpecError as error:
+            kind = ObjectType(self._repository[target].type).name.lower()
+            reason = f"it names a {kind}, not a commit" if kind != "tag" else "it names a tag of something else"
+            raise RefNotFound(f"{reason}: name a commit", repository=self._name, ref=full_name) from error
+
+    def _damaged(self, full_name: str, how: str) -> DataCorrupted:
+        reason = f"lake.git/{full_name} is {how}: `lake-assets doctor --repair` restores it from its reflog or a backup"
+        return DataCorrupted(reason, repository=self._name, ref=full_name.split("/", 2)[-1])
+
+    def is_protected(self, name: str) -> bool:
+        """Tell whether only a merge changes this branch."""
+        return name == MAIN or (names.is_branch(name) and _PROTECTED + name in self._repository.references)
+
+    def create_branch(self, name: str, commit: GitCommit, *, protected: bool = False) -> None:
+        """Create a branch. Raise :class:`AlreadyExists` if there is one, or a tag of a working branch's name."""
+        with self._changing(_HEADS + name, _PROTECTED + name):
+            taken = [_HEADS + name, *[_TAGS + name] * protected]
+            if any(ref in self._repository.references for ref in taken):
+                reason = "this name is taken: choose another one"
+                raise AlreadyExists(reason, repository=self._name, ref=name)
+            # The protection comes first, so that a killed process leaves no branch without it. One that was left
+            # without its branch is replaced.
+            self._unprotect(name)
+            if protected:
+                self._create(_PROTECTED + name, commit)
             self._create(_HEADS + name, commit)
+            note(self._git_dir, _HEADS + name, NOTHING, str(commit.id), self._sharing)
+
+    def _unprotect(self, name: str) -> None:
+        if _PROTECTED + name in self._repository.references:
+            self._repository.references.delete(_PROTECTED + name)
+            sync(self._git_dir / _PROTECTED)
 
     def create_tag(self, name: str, commit: GitCommit) -> None:
         """Create a tag. Raise :class:`AlreadyExists` if it exists at another commit."""
         with self._changing(_TAGS + name):
-            found = self._repository.references.get(_TAGS + name)
+            found = self._find(_TAGS + name)
             if found is None:
                 self._create(_TAGS + name, commit)
-            elif found.peel(GitCommit).id != commit.id:
+            elif found.id != commit.id:
                 reason = "a tag of this name exists at another commit, and tags never move: choose another name"
                 raise AlreadyExists(reason, repository=self._name, ref=name)
 
@@ -98,10 +199,11 @@ class Refs:
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch. Raise :class:`RefNotFound` if there is none."""
-        with self._changing(_HEADS + name):
+        with self._changing(_HEADS + name, _PROTECTED + name):
             self._note_deleted(self.branch(name))
             self._repository.references.delete(_HEADS + name)
             sync(self._git_dir / _HEADS)
+            self._unprotect(name)
 
     def advance(self, name: str, successor: Callable[[GitCommit], GitCommit | None]) -> GitCommit:
         """Move a branch from its head to a new commit, and return the new head.
@@ -125,6 +227,7 @@ class Refs:
                 if reference.target != head.id:
                     continue
                 self._objects.sync()
+                note(self._git_dir, _HEADS + name, str(head.id), str(commit.id), self._sharing)
                 try:
                     reference.set_target(commit.id)
                 except pygit2.GitError:
@@ -135,22 +238,50 @@ class Refs:
         reason = "another program keeps moving this branch: stop it and run again"
         raise LakeUnavailable(reason, repository=self._name, ref=name)
 
-    def roots(self, deleted_after: float) -> set[bytes]:
-        """Return the commit ids in all refs, in their reflogs, and of branches that were deleted after a time."""
-        found = {ref.resolve().target for ref in self._repository.references.iterator()}
-        logs = (path.read_text(errors="replace") for path in (self._git_dir / "logs").rglob("*") if path.is_file())
-        logged = {name for log in logs for line in log.splitlines() for name in line.split(" ", 2)[:2]}
-        lost = {name for when, name in self._deleted() if when > deleted_after}
-        known = (pygit2.Oid(hex=name) for name in logged | lost if _ID.fullmatch(name))
-        there = {object_id for object_id in known if object_id in self._repository.odb}
-        return {object_id.raw for object_id in found | there if isinstance(object_id, pygit2.Oid)}
+    def roots(self, since: float, *, reflogs: bool = True) -> set[bytes]:
+        """Return the ids in all refs, and those that refs have lost.
+
+        Parameters
+        ----------
+        since
+            Branches that were deleted after this time count, and so do entries of reflogs.
+        reflogs
+            Whether the entries of reflogs count.
+
+        Raises
+        ------
+        DataCorrupted
+            A ref is damaged, so nobody can tell what it needs.
+        """
+        found = {object_id for name in self._all() if (object_id := self._target(name))}
+        left = [*self._deleted(), *(logged(self._git_dir) if reflogs else ())]
+        lost = {name for when, name in left if when > since}
+        known = {pygit2.Oid(hex=name) for name in lost if _ID.fullmatch(name)}
+        return {object_id.raw for object_id in found} | {
+            object_id.raw for object_id in known if object_id in self._repository.odb
+        }
+
+    def _all(self) -> set[str]:
+        """Return the full names of all refs, also of damaged ones, which libgit2 leaves out."""
+        files = (path for path in (self._git_dir / "refs").rglob("*") if path.is_file() and path.suffix != ".lock")
+        return {*self._repository.listall_references(), *(str(path.relative_to(self._git_dir)) for path in files)}
+
+    def _target(self, full_name: str) -> pygit2.Oid | None:
+        try:
+            found = self._repository.references[full_name].resolve().target
+        except KeyError:
+            return None  # Deleted meanwhile, or it refers to a ref that does not exist.
+        except pygit2.GitError as error:
+            raise self._damaged(full_name, "damaged") from error
+        return found if isinstance(found, pygit2.Oid) else None
 
     def _deleted(self) -> list[tuple[float, str]]:
         try:
-            lines = (line.split(" ") for line in self._graveyard.read_text().splitlines())
-            return [(float(line[0]), line[1]) for line in lines if len(line) == 2]
+            text = self._graveyard.read_text(errors="replace")
         except FileNotFoundError:
             return []
+        # A full disk or a power loss may have cut a line.
+        return [(float(match[1]), match[2]) for match in _DELETED.finditer(text)]
 
     def _note_deleted(self, head: GitCommit) -> None:
         """Record the head of a deleted branch. It stays for the grace time of garbage collection."""
@@ -171,15 +302,24 @@ class Refs:
     @contextmanager
     def frozen(self) -> Generator[None]:
         """Hold the lock of refs. No process of the lake moves a ref meanwhile."""
-        with locked(self._git_dir / "lake_assets.lock"):
+        with locked(self._git_dir / "lake_assets.lock", self._sharing):
             yield
 
     @contextmanager
-    def _changing(self, full_name: str) -> Generator[None]:
+    def _changing(self, *full_names: str) -> Generator[None]:
         with self.frozen():
-            self._remove_stale(self._git_dir / f"{full_name}.lock")
-            self._remove_stale(self._git_dir / "packed-refs.lock")
+            for name in (*full_names, "packed-refs"):
+                self._remove_stale(self._git_dir / f"{name}.lock")
             yield
+            for name in full_names:
+                self._share(name)
+
+    def _share(self, full_name: str) -> None:
+        """Give the files that libgit2 made for a ref their permissions."""
+        for folder in (self._git_dir, self._git_dir / "logs"):
+            path = folder / full_name
+            self._sharing.adjust(path, *(above for above in path.parents if above.is_relative_to(folder)))
+        self._sharing.adjust(self._git_dir / "packed-refs", self._graveyard)
 
     @staticmethod
     def _remove_stale(path: Path) -> None:

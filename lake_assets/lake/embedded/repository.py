@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import pygit2
 from pygit2 import Commit as GitCommit
@@ -16,7 +16,9 @@ from lake_assets.lake import names
 from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
 from lake_assets.lake.contract import (
     Cache,
+    Checked,
     Commit,
+    Copied,
     Diff,
     LakeObject,
     PrivateBranch,
@@ -26,19 +28,22 @@ from lake_assets.lake.contract import (
     WriteMode,
 )
 from lake_assets.lake.embedded import housekeeping, trailers
+from lake_assets.lake.embedded.backup import back_up
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
+from lake_assets.lake.embedded.content import Content, File
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
 from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefixError
-from lake_assets.lake.embedded.failures import disk_full_translated, translated
+from lake_assets.lake.embedded.failures import REPAIR, by_system, disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.history import newest_first
+from lake_assets.lake.embedded.links import Links, Piece, PieceGoneError
 from lake_assets.lake.embedded.newest import Newest
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
 from lake_assets.lake.embedded.refs import Refs
-from lake_assets.lake.embedded.scratch import Scratch, make_folder
+from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.embedded.snapshots import Snapshots
-from lake_assets.lake.embedded.staging import collect
+from lake_assets.lake.embedded.staging import collect, not_removed
 from lake_assets.lake.embedded.trees import FileInTheWayError, Node, Trees
 from lake_assets.lake.errors import (
     DataCorrupted,
@@ -52,6 +57,8 @@ from lake_assets.lake.errors import (
     WriteRefused,
 )
 from lake_assets.lake.format import check_format
+from lake_assets.lake.permissions import sharing_of
+from lake_assets.lake.spec import CommitStep, WriteSpec
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -93,22 +100,24 @@ class EmbeddedLake:
             reason = "Spark and DuckDB would read this folder's name as a pattern: choose another folder"
             raise InvalidName(reason, repository=self._name)
         git_dir = self._home / "lake.git"
-        self._scratch = Scratch(self._home / "staging")
+        sharing = sharing_of(git_dir)
+        self._scratch = Scratch(self._home / "staging", sharing)
         with self._translated():
             self._git = open_or_create(git_dir, self._scratch)
             self.format = format_of(self._git)
             if not any_format:
                 check_format(self.format, self._name)
             self._scratch.sweep()
-        self._objects = Objects(git_dir / "lfs" / "objects")
-        git_objects = GitObjects(self._git)
+        self._objects = Objects(git_dir / "lfs" / "objects", sharing)
+        git_objects = GitObjects(self._git, sharing)
         self._trees = Trees(git_objects)
         self._commits = Commits(self._git, git_objects, self._trees)
-        self._refs = Refs(self._git, git_objects, git_dir, self._name)
-        self._snapshots = Snapshots(self._home / "snapshots", self._scratch)
-        self._newest = Newest(self._git)
+        self._content = Content(self._commits, self._trees, self._objects)
+        self._refs = Refs(self._git, git_objects, git_dir, self._name, sharing)
+        self._snapshots = Snapshots(self._home / "snapshots", self._scratch, Links(self._objects))
+        self._newest = Newest(self._git, sharing)
         self._collector = Collector(self._git, git_objects, self._objects, self._refs, self._newest.folder)
-        self._expired = ExpiryRecord(git_dir / "lake_assets.expired")
+        self._expired = ExpiryRecord(git_dir / "lake_assets.expired", sharing)
 
     def __repr__(self) -> str:
         return f"EmbeddedLake({self._name!r})"
@@ -117,6 +126,11 @@ class EmbeddedLake:
     def repository(self) -> str:
         """The lake's folder."""
         return self._name
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The lake's folder."""
+        return (self._home,)
 
     def set_format(self, number: int) -> None:
         """Record the lake's format; see :meth:`Lake.set_format`."""
@@ -135,12 +149,17 @@ class EmbeddedLake:
         """Return an empty mapping: writes need no private branches here."""
         return {}
 
-    def create_branch(self, name: str, source: str) -> Commit:
+    def protected_branches(self) -> tuple[str, ...]:
+        """Return ``main`` and the working branches; see :meth:`Lake.protected_branches`."""
+        with self._translated():
+            return tuple(name for name in self._refs.branches() if self._refs.is_protected(name))
+
+    def create_branch(self, name: str, source: str, *, protected: bool = False) -> Commit:
         """Create a branch; see :meth:`Lake.create_branch`."""
-        names.check_branch(name, self._name)
+        (names.check_working_branch if protected else names.check_branch)(name, self._name)
         with self._translated(name):
             commit = self._refs.resolve(source)
-            self._refs.create_branch(name, commit)
+            self._refs.create_branch(name, commit, protected=protected)
             return describe(commit)
 
     def delete_branch(self, name: str) -> None:
@@ -148,6 +167,10 @@ class EmbeddedLake:
         names.refuse_main(name, self._name)
         with self._translated(name):
             self._refs.delete_branch(name)
+
+    def _is_protected(self, branch: str) -> bool:
+        with self._translated(branch):
+            return self._refs.is_protected(branch)
 
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref, which may also be an abbreviated commit id."""
@@ -230,12 +253,14 @@ class EmbeddedLake:
     # Reading
 
     def list(self, ref: str, prefix: str = "", after: str = "") -> Iterator[LakeObject]:
-        """Yield the objects under a prefix; see :meth:`Lake.list`. Checksums are ``sha256:…``."""
+        """Yield the objects under a prefix; see :meth:`Lake.list`. Checksums are ``sha256:…``.
+
+        What another program committed to Git itself has Git's own id, ``git:…``.
+        """
         folder = names.check_path(prefix, self._name)
         with self._translated(ref, folder):
-            for path, pointer in self._files(self._refs.resolve(ref), folder, after):
-                address = f"file://{self._objects.path(pointer)}"
-                yield LakeObject(path, pointer.size, f"sha256:{pointer.sha256}", address)
+            for file in self._content.files(self._refs.resolve(ref), folder, after):
+                yield self._content.described(file)
 
     def fingerprint(self, ref: str, prefix: str) -> str | None:
         """Return the Git id of the tree or file at a prefix, or None; see :meth:`Lake.fingerprint`."""
@@ -257,41 +282,50 @@ class EmbeddedLake:
             # A single file is linked in a folder of its own.
             name = "" if node.is_folder else folder.rpartition("/")[2]
             key = sha256(node.id + name.encode()).hexdigest() if name else node.id.hex()
-            root = self._snapshots.folder(key, self._builder(commit, folder, name)) / name
+            files = {name or file.path[len(folder) :].lstrip("/"): file for file in self._content.files(commit, folder)}
+            if name and (foreign := files[name].foreign) and not node.is_file:
+                raise PathNotFound(foreign, repository=self._name, ref=ref, path=folder)
+            try:
+                root = self._snapshots.folder(key, self._pieces(files)) / name
+            except PieceGoneError as error:
+                raise self._gone(error.pointer, str(commit.id), files[error.name].path) from error
         return Snapshot(str(commit.id), folder, f"file://{root}", LocalFileSystem(), str(root))
 
     def open_file(self, ref: str, path: str) -> NativeFile:
         """Open the object of a file; see :meth:`Lake.open_file`."""
+        from pyarrow import BufferReader
         from pyarrow.fs import LocalFileSystem
 
         place = names.check_path(path, self._name)
         with self._translated(ref, place):
             commit = self._refs.resolve(ref)
-            path, pointer = next(self._files(commit, place), ("", None))
-            if pointer is None or path != place:
-                raise PathNotFound("no file is there", repository=self._name, ref=ref, path=place)
-            if not self._objects.holds(pointer):
-                raise self._gone(pointer, str(commit.id), place)
-            return LocalFileSystem().open_input_file(str(self._objects.path(pointer)))
+            file = self._content.file(commit, place)
+            if file is None or not file.node.is_file:
+                reason = "no file is there" if file is None else str(file.foreign)
+                raise PathNotFound(reason, repository=self._name, ref=ref, path=place)
+            if file.pointer is None:
+                return BufferReader(self._content.bytes_in_git(file))
+            if not self._objects.holds(file.pointer):
+                raise self._gone(file.pointer, str(commit.id), place)
+            return LocalFileSystem().open_input_file(str(self._objects.path(file.pointer)))
 
-    def _builder(self, commit: GitCommit, folder: str, name: str) -> Callable[[Path], None]:
-        def build(root: Path) -> None:
-            for path, pointer in self._files(commit, folder):
-                target = root / (name or path[len(folder) :].lstrip("/"))
-                make_folder(target.parent)
-                try:
-                    self._objects.link(pointer, target)
-                except FileNotFoundError as error:
-                    raise self._gone(pointer, str(commit.id), path) from error
-
-        return build
+    def _pieces(self, files: Mapping[str, File]) -> dict[str, Piece]:
+        """Return what each file of a snapshot holds. Links and submodules lead out of the lake, and are left out."""
+        return {
+            name: self._content.bytes_in_git(file) if file.pointer is None else file.pointer
+            for name, file in files.items()
+            if file.node.is_file
+        }
 
     def _gone(self, pointer: Pointer, ref: str, path: str) -> LakeError:
         """Return the error for a missing data object."""
         if when := self._expired.when(pointer.sha256):
             reason = f"its data expired at {when}: only the commit and its metadata are left"
             return Expired(reason, repository=self._name, ref=ref, path=path)
-        reason = f"object {pointer.sha256} is missing or incomplete: write the file again"
+        reason = (
+            f"object {pointer.sha256} is missing or damaged: write the file again, or restore it from a copy by "
+            "`lake-assets doctor --repair`"
+        )
         return DataCorrupted(reason, repository=self._name, ref=ref, path=path)
 
     def diff(self, left: str, right: str, prefix: str = "") -> Diff:
@@ -321,6 +355,7 @@ class EmbeddedLake:
         self,
         branch: str,
         prefix: str,
+        *,
         mode: WriteMode = "overwrite",
         message: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -334,43 +369,48 @@ class EmbeddedLake:
         """
         from pyarrow.fs import LocalFileSystem
 
-        if mode not in get_args(WriteMode):
-            raise ValueError(f"mode must be 'overwrite' or 'append', not {mode!r}")
-        folder = names.check_folder(prefix, self._name, "prefix")
-        targets = names.targets(folder, partitions, self._name)
-        updated = names.apart(folder, beside, self._name)
-        names.refuse_main(branch, self._name)
+        spec = WriteSpec(
+            branch=branch,
+            prefix=prefix,
+            mode=mode,
+            message=message,
+            metadata=metadata or {},
+            partitions=partitions,
+            beside=beside,
+        ).checked(self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
         with ExitStack() as owned:
-            with self._translated(branch, folder):
+            with self._translated(branch, spec.prefix):
                 head = self._refs.branch(branch)
                 own = owned.enter_context(self._scratch.folder())
                 place = own / "data"
-                places = {path: own / f"beside-{number}" for number, path in enumerate(updated)}
+                places = {path: own / f"beside-{number}" for number, path in enumerate(spec.beside)}
                 for path in (place, *places.values()):
-                    make_folder(path)
+                    path.mkdir()
             write = Write(
                 f"file://{place}",
                 LocalFileSystem(),
                 str(place),
                 str(head.id),
                 {path: str(at) for path, at in places.items()},
-                dict(metadata or {}),
+                dict(spec.metadata),
             )
-            with disk_full_translated(self._name, branch, folder):
+            with (
+                not_removed(own, self._name, branch, spec.prefix),
+                disk_full_translated(self._name, branch, spec.prefix),
+            ):
                 yield write
-            with self._translated(branch, folder):
-                began = {target: self._commits.node(head, target) for target in (*targets, *updated)}
-                below = None if partitions is None else [target[len(folder) + 1 :] for target in targets]
-                files = collect(place, folder, below, self._name)
+            with self._translated(branch, spec.prefix):
+                began = {target: self._commits.node(head, target) for target in (*spec.targets, *spec.beside)}
+                files = collect(place, spec.prefix, spec.partitions, self._name)
                 for path, at in places.items():
                     files |= collect(at, path, None, self._name)
-                pointers = self._take_in(files, branch, folder)
+                pointers = self._take_in(files, branch, spec.prefix)
                 written = {path: self._trees.write_file(pointer.render()) for path, pointer in pointers.items()}
-                held = self._files_in(head, updated) | written
-                gone = {path for path in write.removed if any(names.is_within(path, target) for target in updated)}
+                held = self._files_in(head, spec.beside) | written
+                gone = {path for path in write.removed if spec.updates(path)}
                 staged = self._trees.graft(None, {path: node for path, node in held.items() if path not in gone})
-                text = trailers.clean_message(message) or f"Write {folder}"
-                successor = self._writing(branch, began, targets if mode == "append" else (), staged, text, write)
+                successor = self._writing(spec, began, staged, write.metadata)
 
                 def with_data(head: GitCommit) -> GitCommit | None:
                     self._objects.keep(files, pointers)
@@ -397,18 +437,17 @@ class EmbeddedLake:
             raise WriteRefused(reason, repository=self._name, ref=branch, path=folder) from error
 
     def _writing(
-        self,
-        branch: str,
-        began: Mapping[str, Node | None],
-        added_to: Collection[str],
-        staged: Node | None,
-        message: str,
-        write: Write,
+        self, spec: WriteSpec, began: Mapping[str, Node | None], staged: Node | None, metadata: Mapping[str, str]
     ) -> Callable[[GitCommit], GitCommit | None]:
         """Return a function that makes a new commit from a branch's head, with the targets replaced by staged files.
 
-        Targets in ``added_to`` also keep their files.
+        When files are appended, the targets also keep theirs.
         """
+        step = CommitStep(
+            message=trailers.clean_message(spec.message) or f"Write {spec.prefix}",
+            metadata=metadata,
+        )
+        added_to = spec.targets if spec.appends else []
 
         def successor(head: GitCommit) -> GitCommit | None:
             grafts: dict[str, Node | None] = {}
@@ -416,22 +455,22 @@ class EmbeddedLake:
                 grafts[target] = self._trees.find(staged, target)
                 if self._commits.node(head, target) != before:
                     reason = "changed on the branch since this write began; nothing was committed: run it again"
-                    raise WriteConflict(reason, repository=self._name, ref=branch, path=target)
+                    raise WriteConflict(reason, repository=self._name, ref=spec.branch, path=target)
                 if target in added_to:
                     grafts[target], taken = self._trees.merge(None, before, grafts[target], target)
                     if taken:
                         reason = f"append cannot replace files, and {len(taken)} exist already: choose other names"
-                        raise WriteRefused(reason, repository=self._name, ref=branch, path=min(taken))
+                        raise WriteRefused(reason, repository=self._name, ref=spec.branch, path=min(taken))
             root = self._commits.root(head)
             try:
                 after = self._trees.graft(root, grafts)
             except FileInTheWayError as error:
                 reason = "there is a file where this write needs a folder: choose another prefix"
-                raise WriteRefused(reason, repository=self._name, ref=branch, path=min(grafts)) from error
+                raise WriteRefused(reason, repository=self._name, ref=spec.branch, path=min(grafts)) from error
             if after == root:
                 return None
             replaces = [target for target in began if target not in added_to]
-            return self._commits.make(after, [head], message, write.metadata, replaces)
+            return self._commits.make(after, [head], step, replaces)
 
         return successor
 
@@ -463,9 +502,9 @@ class EmbeddedLake:
             if isinstance(audit, Audit):
                 self._refuse_unaudited(audit, head, root, theirs, f"{source} into {into}")
             text = trailers.clean_message(message) or f"Merge {source} into {into}"
-            return self._commits.make(root, [head, theirs], text, with_audit)
+            return self._commits.make(root, [head, theirs], CommitStep(message=text, metadata=with_audit))
 
-        with_audit = recorded(into, metadata, audit, self._name)
+        with_audit = recorded(into, self._is_protected(into), metadata, audit, self._name)
         with self._translated(into):
             return describe(self._refs.advance(into, successor))
 
@@ -500,7 +539,7 @@ class EmbeddedLake:
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""
-        names.refuse_main(branch, self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
 
         def successor(head: GitCommit) -> GitCommit | None:
             undone = self._refs.resolve(commit)
@@ -514,10 +553,10 @@ class EmbeddedLake:
                 return None
             for path, _, file in self._trees.differences(self._commits.root(head), root):
                 pointer = Pointer.parse(self._trees.read(file)) if file else None
-                if pointer and not self._objects.holds(pointer):
+                if pointer and self._objects.fault(pointer):
                     raise self._gone(pointer, str(before.id), path)
             text = trailers.clean_message(message) or f"Revert {str(undone.id)[:12]}"
-            return self._commits.make(root, [head], text, metadata or {}, replaced)
+            return self._commits.make(root, [head], CommitStep(message=text, metadata=metadata or {}), replaced)
 
         with self._translated(branch):
             return describe(self._refs.advance(branch, successor))
@@ -529,12 +568,32 @@ class EmbeddedLake:
         folder = names.check_path(prefix, self._name)
         try:
             with self._translated(ref, folder):
-                for path, pointer in self._files(self._refs.resolve(ref), folder):
-                    if fault := self._objects.fault(pointer):
-                        when = None if self._objects.path(pointer).exists() else self._expired.when(pointer.sha256)
-                        yield f"{path}: {fault if when is None else f'its data expired at {when}'}"
+                for file in self._content.files(self._refs.resolve(ref), folder):
+                    if fault := self._fault(file):
+                        yield f"{file.path}: {fault}"
         except DataCorrupted as error:
             yield str(error)
+
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Hash one object again; see :meth:`Lake.check`."""
+        try:
+            with self._translated(commit, item.path):
+                (file,) = self._content.files(self._refs.resolve(commit), item.path)
+                fault = self._fault(file) or ""
+                if fault and file.pointer is not None and not self._objects.exists(file.pointer):
+                    return Checked(False, f"cannot be read: {fault}")
+                return Checked(file.pointer is not None, fault)
+        except LakeError as error:
+            return Checked(False, error.reason)
+
+    def _fault(self, file: File) -> str | None:
+        pointer = file.pointer
+        if pointer is None:
+            return file.foreign
+        if (fault := self._objects.fault(pointer)) is None or self._objects.exists(pointer):
+            return fault
+        when = self._expired.when(pointer.sha256)
+        return fault if when is None else f"its data expired at {when}"
 
     def stale(self) -> tuple[tuple[Path, int], ...]:
         """Return the folders that :meth:`clean` would remove, with the bytes that this frees.
@@ -590,7 +649,14 @@ class EmbeddedLake:
             No commit has ever had data in one of the ``prefixes``. Nothing was removed.
         """
         with self._translated():
-            expiry = Expiry(self._git, self._objects, self._commits, self._refs, self._collector, self._expired)
+            expiry = Expiry(
+                repository=self._git,
+                objects=self._objects,
+                commits=self._commits,
+                refs=self._refs,
+                collector=self._collector,
+                record=self._expired,
+            )
             folders = [names.check_path(prefix, self._name) for prefix in prefixes]
             if yes:
                 self._snapshots.clean()
@@ -608,8 +674,20 @@ class EmbeddedLake:
             f"{len(stale)} unused snapshot(s) or folder(s), {sum(size for _, size in stale):,} bytes" if stale else ""
         )
 
+    def unprotected(self) -> tuple[str, ...]:
+        """Return an empty tuple: Git on local disk has no rules of its own."""
+        return ()
+
+    def protect_again(self) -> None:
+        """Do nothing: Git on local disk has no rules of its own."""
+
     def drop_changes(self, branch: str) -> None:
         """Do nothing: a branch has no uncommitted changes here."""
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> Copied:
+        """Bring a copy of this lake up to date; see :meth:`Lake.backup`. The copy is a lake in ``target``, too."""
+        with self._translated():
+            return back_up(self._home, target, link=link, check=check, replace=replace)
 
     def close(self) -> None:
         """Release the snapshots that :meth:`path` returned."""
@@ -623,15 +701,14 @@ class EmbeddedLake:
             try:
                 yield
             except ObjectMissingError as error:
-                reason = f"Git object {error} is missing or damaged: restore the lake from a backup"
-                raise DataCorrupted(reason, repository=self._name, ref=ref, path=path) from error
+                raise self._git_damage(str(error), ref, path) from error
+            except (KeyError, pygit2.GitError) as error:
+                # libgit2 says no more of a missing object than its id, and of a damaged one begins with it.
+                found = str(error.args[0])[:40]
+                if not names.is_commit_id(found) or by_system(error):
+                    raise
+                raise self._git_damage(found, ref, path) from error
 
-    def _files(self, commit: GitCommit, folder: str, after: str = "") -> Iterator[tuple[str, Pointer]]:
-        for path, node in self._trees.files(self._commits.node(commit, folder), folder, after):
-            if path == ATTRIBUTES:
-                continue
-            pointer = Pointer.parse(self._trees.read(node))
-            if pointer is None:
-                reason = "not a Git-LFS pointer, so another program committed it: remove it with a write"
-                raise DataCorrupted(reason, repository=self._name, ref=str(commit.id), path=path)
-            yield path, pointer
+    def _git_damage(self, name: str, ref: str, path: str) -> DataCorrupted:
+        reason = f"Git object {name} is missing or damaged: {REPAIR}"
+        return DataCorrupted(reason, repository=self._name, ref=ref, path=path)

@@ -6,42 +6,44 @@ import os
 import secrets
 import shutil
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from lake_assets.lake.embedded.locks import try_lock
+from lake_assets.lake.permissions import UMASK, Sharing
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, readable by all regardless of the umask. Existing ones are unchanged."""
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    with suppress(FileExistsError):
-        path.mkdir()
-        path.chmod(0o755)
+    """Create a folder and its parents with the permissions of the umask. Existing ones are unchanged."""
+    UMASK.make_folder(path)
 
 
 class Scratch:
     """Creates and sweeps temporary folders.
 
     A folder belongs to the process that holds its lock. The kernel releases the lock when the process dies.
+
+    Parameters
+    ----------
+    root
+        Their parent folder. It is made when it is needed, and again where somebody removed it.
+    sharing
+        Who may use them.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, sharing: Sharing = UMASK) -> None:
         self.root = root
+        self.sharing = sharing
 
     @contextmanager
     def folder(self) -> Generator[Path]:
         """Yield a new folder. It is removed when the context ends."""
-        make_folder(self.root)
         while True:
             path = self.root / secrets.token_hex(8)
-            path.mkdir()
+            self.sharing.make_folder(path)
             # A sweeper may have removed it before it was locked. Then try another one.
             if (lock := try_lock(path)) is not None:
                 break
-        path.chmod(0o755)
         try:
             yield path
         finally:

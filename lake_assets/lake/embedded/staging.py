@@ -3,11 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lake_assets.lake import names
-from lake_assets.lake.errors import WriteRefused
+from lake_assets.lake.errors import LakeUnavailable, WriteRefused
+
+
+@contextmanager
+def not_removed(folder: Path, repository: str, branch: str, prefix: str) -> Generator[None]:
+    """Refuse a write whose folder is removed meanwhile, such as by a cleaner of temporary files.
+
+    An engine may have made it again, so that only some of the files would be committed.
+
+    Parameters
+    ----------
+    folder
+        Folder of the write.
+    repository, branch, prefix
+        What is written, for errors.
+
+    Raises
+    ------
+    LakeUnavailable
+        The folder was removed.
+    """
+    born = folder.stat()
+
+    def refuse(cause: Exception | None) -> None:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(born, folder.stat()):
+                return
+        reason = "the folder of this write was removed meanwhile, so nothing was committed: run it again"
+        raise LakeUnavailable(reason, repository=repository, ref=branch, path=prefix) from cause
+
+    try:
+        yield
+    except Exception as error:
+        refuse(error)
+        raise
+    refuse(None)
 
 
 def collect(place: Path, prefix: str, partitions: Sequence[str] | None, repository: str) -> dict[str, Path]:

@@ -1,7 +1,8 @@
 """Trees of a commit: find, list, graft, compare, merge. Only subtrees that differ are read.
 
 A node is a file (the blob of its LFS pointer) or a folder (a Git tree). None means that nothing exists at a path. Files
-are compared and merged by blob id, and pointers are never merged line by line.
+are compared and merged by blob id, and pointers are never merged line by line. What other programs commit (plain files,
+programs, symbolic links, submodules) keeps its mode.
 """
 
 from __future__ import annotations
@@ -17,13 +18,45 @@ from lake_assets.lake.embedded.git_objects import GitObjects
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _FOLDER, _FILE = b"40000", b"100644"
+_LINK, _SUBMODULE = b"120000", b"160000"
+_MODES = frozenset({_FOLDER, _FILE, b"100755", _LINK, _SUBMODULE})
 
 
 class Node(NamedTuple):
-    """A file or folder of a tree: its Git id (20 bytes), and which of the two it is."""
+    """An entry of a tree: its Git id (20 bytes) and its mode."""
 
     id: bytes
-    is_folder: bool
+    mode: bytes
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.mode == _FOLDER
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file with bytes of its own: no folder, symbolic link or submodule."""
+        return self.mode not in (_FOLDER, _LINK, _SUBMODULE)
+
+    @property
+    def kind(self) -> str:
+        """What Git calls it."""
+        return {_FOLDER: "folder", _LINK: "symbolic link", _SUBMODULE: "submodule"}.get(self.mode, "file")
+
+
+def folder_node(object_id: bytes) -> Node:
+    """Return the node of a tree."""
+    return Node(object_id, _FOLDER)
+
+
+def _as_git_counts(mode: bytes) -> bytes:
+    """Return the mode that Git takes a mode of an old program for."""
+    if mode in _MODES:
+        return mode
+    bits = int(mode, 8)
+    if bits & 0o170000 == 0o040000:
+        return _FOLDER
+    return b"100755" if bits & 0o100 else _FILE
 
 
 Entries = Mapping[str, Node]
@@ -48,7 +81,7 @@ class Trees:
 
     def write_file(self, data: bytes) -> Node:
         """Store the bytes of a pointer file."""
-        return Node(self._objects.write(ObjectType.BLOB, data), is_folder=False)
+        return Node(self._objects.write(ObjectType.BLOB, data), _FILE)
 
     def _entries(self, folder: Node | None) -> Entries:
         """Return the direct entries of a folder, in path order. They are cached, so do not change them."""
@@ -56,7 +89,8 @@ class Trees:
             return {}
         found = _ENTRY.findall(self.read(folder))
         return {
-            name.decode("utf-8", "surrogateescape"): Node(node_id, mode == _FOLDER) for mode, name, node_id in found
+            name.decode("utf-8", "surrogateescape"): Node(node_id, _as_git_counts(mode))
+            for mode, name, node_id in found
         }
 
     def _write(self, entries: Entries) -> Node | None:
@@ -65,8 +99,8 @@ class Trees:
         raw = [(name.encode("utf-8", "surrogateescape"), node) for name, node in entries.items()]
         # Git sorts a folder as if its name ended in a slash, which is the order of whole paths.
         raw.sort(key=lambda item: item[0] + b"/" if item[1].is_folder else item[0])
-        data = b"".join(b"%s %s\0%s" % (_FOLDER if node.is_folder else _FILE, name, node.id) for name, node in raw)
-        return Node(self._objects.write(ObjectType.TREE, data), is_folder=True)
+        data = b"".join(b"%s %s\0%s" % (node.mode, name, node.id) for name, node in raw)
+        return folder_node(self._objects.write(ObjectType.TREE, data))
 
     def find(self, node: Node | None, path: str) -> Node | None:
         """Return the node at a path below a node. The empty path is the node itself."""

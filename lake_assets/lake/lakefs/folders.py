@@ -12,12 +12,13 @@ folder also changes the folder's markers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 from lake_assets.lake.lakefs.server import END, Server, paths_of
 from lake_assets.lake.names import ancestors, is_within
+from lake_assets.lake.spec import WriteSpec
 
 ROOT = ".lake"
 _CHANGED = f"{ROOT}/changed/"
@@ -30,24 +31,27 @@ def is_marker(path: str) -> bool:
     return path == END or is_within(path, ROOT)
 
 
-def touch(server: Server, branch: str, prefix: str, targets: Iterable[str], *, replaced: bool, whole: bool) -> None:
-    """Change the markers of written folders on a private branch.
+def touch(server: Server, branch: str, spec: WriteSpec) -> None:
+    """Change the markers of the folders that a write changes.
 
     Parameters
     ----------
     server, branch
-        Where the markers are changed.
-    prefix
-        The prefix of the write.
-    targets
-        The written folders, at or below the prefix.
-    replaced
-        Whether the write replaces these folders.
-    whole
-        Whether the write is of whole folders, not of partitions.
+        Where the markers are changed: a private branch.
+    spec
+        The write.
     """
+    _touch(server, branch, spec.targets, replaced=not spec.appends, whole=spec.partitions is None)
+    for path in spec.beside:
+        _touch(server, branch, [path], replaced=True, whole=True)
+
+
+def _touch(server: Server, branch: str, targets: Sequence[str], *, replaced: bool, whole: bool) -> None:
+    """Change the markers of some folders below one top folder, each written as a ``whole`` or as a partition."""
+    if not targets:
+        return
     token = uuid4().hex.encode()
-    known = _folders(server, branch, _WHOLE, prefix.split("/")[0])
+    known = _folders(server, branch, _WHOLE, targets[0].split("/")[0])
     for target in targets:
         above = [folder for folder in ancestors(target) if folder in known]
         markers = [f"{_CHANGED}{folder}" for folder in (target, *above)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from math import ceil
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
-from uuid import uuid4
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lake_assets.lake import names
 from lake_assets.lake.audit import (
@@ -22,8 +23,8 @@ from lake_assets.lake.audit import (
     refuse_uncovered,
 )
 from lake_assets.lake.contract import (
-    MAIN,
     Cache,
+    Checked,
     Commit,
     Diff,
     LakeObject,
@@ -49,10 +50,13 @@ from lake_assets.lake.errors import (
 )
 from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
+from lake_assets.lake.lakefs.address import check_endpoint, check_keys, check_repository
 from lake_assets.lake.lakefs.api import Api
+from lake_assets.lake.lakefs.etag import RARE, USUAL, ETag
 from lake_assets.lake.lakefs.known import WROTE, Written
 from lake_assets.lake.lakefs.newest import find_newest
-from lake_assets.lake.lakefs.server import ConflictError, Server, paths_of
+from lake_assets.lake.lakefs.server import END, ConflictError, Server, paths_of
+from lake_assets.lake.spec import CommitStep, WriteSpec
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -62,6 +66,9 @@ GARBAGE_JOB = "https://docs.lakefs.io/howto/garbage-collection/"
 
 _ROUNDS = 30
 """How often a merge is repeated because the branch has moved."""
+
+_TRIES = 3
+"""How often an object is read to check it."""
 
 _COMPARED = 3
 """Number of cached differences between commits: each side with the merge base, and the two sides."""
@@ -82,9 +89,11 @@ class LakeFSLake:
     storage_namespace
         Where a new repository keeps its objects, such as ``s3://bucket/lake`` or ``local://lake``.
     deadline
-        Seconds after which a failing call is not tried again.
+        Seconds that a call may take, with all its tries. Data may take a second more for each MiB.
     any_format
         Also open a lake of another format, in order to migrate it.
+    commit_metadata
+        Metadata that every commit carries besides its own, such as what a hook of the repository requires.
 
     Raises
     ------
@@ -100,17 +109,21 @@ class LakeFSLake:
         access_key: str,
         secret_key: str,
         repository: str,
+        *,
         storage_namespace: str = "",
         deadline: float = 60.0,
-        *,
         any_format: bool = False,
+        commit_metadata: Mapping[str, str] | None = None,
     ) -> None:
-        endpoint = endpoint.rstrip("/")
+        endpoint = check_endpoint(endpoint)
+        check_repository(repository, endpoint)
+        check_keys(access_key, secret_key, f"{endpoint}/{repository}")
         self._id = repository
         self.api = Api(endpoint, access_key, secret_key, repository, deadline)
-        self._server = Server(self.api)
+        _check_metadata(commit_metadata or {})
+        self._server = Server(self.api, commit_metadata)
         self._name = self.api.name
-        self._connect = (endpoint, access_key, secret_key)
+        self._connect = (endpoint, access_key, secret_key, deadline)
         self._gateway: Any = None
         self._compared: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
         self._server.open(storage_namespace or f"local://{repository}")
@@ -142,17 +155,38 @@ class LakeFSLake:
         found = ((name, private.parse_name(name)) for name, _ in self._server.branches())
         return {name: branch for name, branch in found if branch is not None}
 
-    def create_branch(self, name: str, source: str) -> Commit:
+    def protected_branches(self) -> tuple[str, ...]:
+        """Return ``main`` and the working branches; see :meth:`Lake.protected_branches`."""
+        protected = self._server.protected()
+        return tuple(sorted(name for name, _ in self._server.branches() if name in protected))
+
+    def create_branch(self, name: str, source: str, *, protected: bool = False) -> Commit:
         """Create a branch; see :meth:`Lake.create_branch`."""
-        names.check_branch(name, self._name)
+        (names.check_working_branch if protected else names.check_branch)(name, self._name)
         self._check_ref(source)
-        return self._server.commit_at(self._server.create_branch(name, source))
+        if not protected:
+            made = self._server.commit_at(self._server.create_branch(name, source))
+            if self._is_protected(name):
+                # A process was killed between the protection and its branch.
+                self._server.unprotect(name)
+            return made
+        started = self._server.head(source)
+        if name in dict(self._server.branches()) or name in dict(self._server.tags()):
+            raise AlreadyExists("this name is taken: choose another one", repository=self._name, ref=name)
+        # The protection comes first, so that a killed process leaves no branch without it.
+        self._server.protect(name)
+        return self._server.commit_at(self._server.create_branch(name, started.id))
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch; see :meth:`Lake.delete_branch`."""
         names.refuse_main(name, self._name)
         self._check_ref(name)
         self._server.delete_branch(name)
+        if not names.is_temporary(name) and name in self._server.protected():
+            self._server.unprotect(name)
+
+    def _is_protected(self, branch: str) -> bool:
+        return not names.is_temporary(branch) and self._server.is_protected(branch)
 
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref, which may also be an abbreviated commit id."""
@@ -175,7 +209,18 @@ class LakeFSLake:
     def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
         """Yield the first-parent history of a ref; see :meth:`Lake.first_parents`."""
         self._check_ref(ref)
-        yield from self._server.log(ref, None, self._check_path(prefix or ""), first_parent=True)
+        folder = self._check_path(prefix or "")
+        # The server's log of a prefix leaves out merges, by which nearly all of `main` is made.
+        for commit in self._server.log(ref, None, None, first_parent=True):
+            if not folder or self._changed(commit, folder):
+                yield commit
+
+    def _changed(self, commit: Commit, folder: str) -> bool:
+        """Tell whether a commit's content at a folder or file differs from that of its first parent."""
+        if not commit.parents:
+            return next(self._objects(commit.id, folder, 1), None) is not None
+        differing = self._server.diff(commit.parents[0], commit.id, folder)
+        return any(names.is_within(item["path"], folder) for item in differing)
 
     def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
         """Return the commits that no ref reaches; see :meth:`Lake.unreached`."""
@@ -288,6 +333,7 @@ class LakeFSLake:
         self,
         branch: str,
         prefix: str,
+        *,
         mode: WriteMode = "overwrite",
         message: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -299,61 +345,54 @@ class LakeFSLake:
         lakeFS commits everything that is staged on a branch. So each write uses a private branch, which is committed
         and then merged into ``branch`` as one commit.
         """
-        if mode not in get_args(WriteMode):
-            raise ValueError(f"mode must be 'overwrite' or 'append', not {mode!r}")
-        folder = names.check_folder(self._check_path(prefix), self._name, "prefix")
-        targets = names.targets(folder, partitions, self._name)
-        updated = names.apart(folder, [self._check_path(path) for path in beside], self._name)
-        names.refuse_main(branch, self._name)
+        spec = WriteSpec(
+            branch=branch,
+            prefix=self._check_path(prefix),
+            mode=mode,
+            message=message,
+            metadata=metadata or {},
+            partitions=partitions,
+            beside=[self._check_path(path) for path in beside],
+        ).checked(self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
         self._check_ref(branch)
         with self._private(branch) as (place, began):
-            held = [path for target in targets for path in paths_of(self._objects(place, target))]
-            stays = [path for target in updated for path in paths_of(self._objects(place, target))]
-            for path in (folder, *updated):
+            held = [path for target in spec.targets for path in paths_of(self._objects(place, target))]
+            stays = [path for target in spec.beside for path in paths_of(self._objects(place, target))]
+            for path in spec.roots:
                 self._refuse_file_in_the_way(place, path, [*held, *stays])
-            if mode == "overwrite":
+            if not spec.appends:
                 self._server.delete(place, held)
-            root = f"{self._id}/{place}/{folder}"
-            places = {path: f"{self._id}/{place}/{path}" for path in updated}
-            write = Write(f"s3a://{root}", self._filesystem, root, began, places, dict(metadata or {}))
+            root = f"{self._id}/{place}/{spec.prefix}"
+            places = {path: f"{self._id}/{place}/{path}" for path in spec.beside}
+            write = Write(f"s3a://{root}", self._filesystem, root, began, places, dict(spec.metadata))
             yield write
-            removed = [path for path in write.removed if any(names.is_within(path, target) for target in updated)]
-            self._server.delete(place, removed)
-            written, gone = self._staged(place, folder, targets, updated, mode, partitions)
+            self._server.delete(place, [path for path in write.removed if spec.updates(path)])
+            written, gone = self._staged(place, spec)
             if not written and not gone:
                 head = self._server.head(branch)
                 write.ended(head.id, lambda: head)
                 return
-            kept = [*held, *stays] if mode == "append" else stays
+            kept = [*held, *stays] if spec.appends else stays
             if mixed := folders.in_the_way({*kept, *written} - set(gone)):
                 reason = "this path is a file, and another one needs it as a folder: choose other names"
                 raise WriteRefused(reason, repository=self._name, ref=branch, path=min(mixed))
-            options = {"replaced": mode == "overwrite", "whole": partitions is None}
-            folders.touch(self._server, place, folder, targets, **options)
-            for path in updated:
-                folders.touch(self._server, place, path, [path], replaced=True, whole=True)
+            folders.touch(self._server, place, spec)
             _check_metadata(write.metadata)
-            text = message.strip() or f"Write {folder}"
-            self._server.commit(place, text, write.metadata, uuid4().hex)
-            changed = [at for at in (folder, *updated) if any(names.is_within(path, at) for path in (*written, *gone))]
-            with_folders = {**write.metadata, WROTE: Written(began, tuple(changed)).render()}
-            made = self._land(place, branch, began, [*targets, *updated], text, with_folders)
-            self._server.known.learn_written(made, Written(began, tuple(changed)))
+            step = CommitStep(message=spec.message.strip() or f"Write {spec.prefix}", metadata=write.metadata)
+            self._server.commit(place, step)
+            changed = [at for at in spec.roots if any(names.is_within(path, at) for path in (*written, *gone))]
+            wrote = Written(began, tuple(changed))
+            made = self._land(place, began, spec, replace(step, metadata={**step.metadata, WROTE: wrote.render()}))
+            self._server.known.learn_written(made, wrote)
             write.ended(made, lambda: self._server.commit_at(made))
 
-    def _staged(
-        self,
-        place: str,
-        folder: str,
-        targets: Sequence[str],
-        updated: Sequence[str],
-        mode: str,
-        partitions: Sequence[str] | None,
-    ) -> tuple[Sequence[str], Sequence[str]]:
+    def _staged(self, place: str, spec: WriteSpec) -> tuple[Sequence[str], Sequence[str]]:
         """Return the data paths that a write has put and removed. Drop marker files, and refuse unfinished writes."""
         dropped: list[str] = []
         written: list[str] = []
         gone: list[str] = []
+        changing = {*spec.targets, *spec.beside}
         for item in self._server.uncommitted(place):
             path: str = item["path"]
 
@@ -361,8 +400,7 @@ class LakeFSLake:
                 return WriteRefused(reason, repository=self._name, path=path)
 
             parts = path.rstrip("/").split("/")
-            beside = any(names.is_within(path, target) for target in updated)
-            inside = beside or any(names.is_within(path, target) for target in targets)
+            inside = not changing.isdisjoint((path, *names.ancestors(path)))
             if item["type"] == "removed" and inside:
                 gone.append(path)
             elif any(names.is_unfinished(part) for part in parts[:-1] + parts[-1:] * path.endswith("/")):
@@ -372,46 +410,40 @@ class LakeFSLake:
             else:
                 names.check_path(path, self._name)
                 if not inside:
-                    where = ", ".join(partitions or [folder]) or "none"
+                    where = ", ".join([spec.prefix] if spec.partitions is None else spec.partitions) or "none"
                     raise refuse(f"outside the partitions being written: {where}")
-                if mode == "append" and item["type"] == "changed" and not beside:
+                if spec.appends and item["type"] == "changed" and not spec.updates(path):
                     raise refuse("append cannot replace a file, and this one exists already: choose another name")
                 written.append(path)
         self._server.delete(place, dropped)
         return written, gone
 
-    def _land(
-        self,
-        place: str,
-        branch: str,
-        began: str,
-        targets: Sequence[str],
-        message: str,
-        metadata: Mapping[str, str],
-    ) -> str:
+    def _land(self, place: str, began: str, spec: WriteSpec, step: CommitStep) -> str:
         """Merge a committed private branch as one commit with one parent, and return its id."""
         for _ in range(_ROUNDS):
             try:
-                made = self._server.merge(place, branch, message, metadata, uuid4().hex, squash_merge=True)
-                return made or self._server.head(branch).id
+                made = self._server.merge(place, spec.branch, step, squash_merge=True)
+                return made or self._server.head(spec.branch).id
             except ConflictError:
-                head = self._server.head(branch).id
+                head = self._server.head(spec.branch).id
                 since = [path for path in paths_of(self._server.diff(began, head)) if not folders.is_marker(path)]
-                for target in targets:
+                for target in (*spec.targets, *spec.beside):
                     if any(names.is_within(path, target) for path in since):
                         reason = "changed on the branch since this write began; nothing was committed: run it again"
-                        raise WriteConflict(reason, repository=self._name, ref=branch, path=target) from None
-                self._take_up(place, head)
-        raise self._outrun(branch)
+                        raise WriteConflict(reason, repository=self._name, ref=spec.branch, path=target) from None
+                self._take_up(place, head, step)
+        raise self._outrun(spec.branch)
 
-    def _take_up(self, place: str, head: str) -> None:
+    def _take_up(self, place: str, head: str, step: CommitStep) -> None:
         """Merge a commit without conflicting data into a private branch, and renew the markers of this branch."""
         before = self._server.head(place).id
         base = self._server.merge_base(place, head)[2]
         mine = {path for path in paths_of(self._server.diff(base, before, folders.ROOT)) if folders.is_marker(path)}
-        self._server.merge(head, place, f"Take up {head[:12]}", {}, uuid4().hex, strategy="dest-wins")
+        # A hook may require of these commits what it requires of the one that they are made for.
+        own = {key: value for key, value in step.metadata.items() if key not in (RECORD, WROTE)}
+        self._server.merge(head, place, CommitStep(message=f"Take up {head[:12]}", metadata=own), strategy="dest-wins")
         folders.renew(self._server, place, sorted(mine))
-        self._server.commit(place, "Renew markers", {}, uuid4().hex)
+        self._server.commit(place, CommitStep(message="Renew markers", metadata=own))
 
     # Merging
 
@@ -430,34 +462,34 @@ class LakeFSLake:
         """
         for ref in (source, into):
             self._check_ref(ref)
-        text = message.strip() or f"Merge {source} into {into}"
-        with_audit = recorded(into, metadata, audit, self._name)
+        with_audit = recorded(into, self._is_protected(into), metadata, audit, self._name)
         _check_metadata(with_audit)
+        step = CommitStep(message=message.strip() or f"Merge {source} into {into}", metadata=with_audit)
         if audit is not None:
             base, seen = self._refuse_unaudited(audit, source, into)
-            merged = self._merge_despite_markers(source, into, text, with_audit)
+            merged = self._merge_despite_markers(source, into, step)
             if merged.id != seen and len(merged.parents) > 1 and merged.parents[0] != seen:
-                self._undo_mixture(merged, base, f"{source} into {into}")
+                self._undo_mixture(merged, base, source, into)
             return merged
         if self._first_wholes(source, into):
             self._refuse_conflicts(source, into)
-        return self._merge_despite_markers(source, into, text, with_audit)
+        return self._merge_despite_markers(source, into, step)
 
-    def _merge_despite_markers(self, source: str, into: str, text: str, metadata: Mapping[str, str]) -> Commit:
+    def _merge_despite_markers(self, source: str, into: str, step: CommitStep) -> Commit:
         """Merge. If the server reports a conflict, and only markers conflict, merge through a private branch."""
         try:
-            return self._merge(source, into, text, metadata)
+            return self._merge(source, into, step)
         except ConflictError:
             pass
         with self._private(source) as (place, _):
             for _ in range(_ROUNDS):
                 # Merge exactly the checked commit, in which only markers conflict.
-                self._take_up(place, self._refuse_conflicts(place, into))
+                self._take_up(place, self._refuse_conflicts(place, into), step)
                 with suppress(ConflictError):
-                    return self._merge(place, into, text, metadata)
+                    return self._merge(place, into, step)
         raise self._outrun(into)
 
-    def _undo_mixture(self, merged: Commit, base: str, ref: str) -> None:
+    def _undo_mixture(self, merged: Commit, base: str, source: str, into: str) -> None:
         """Undo a merge that mixed files in a folder, because another merge came between the check and the merge.
 
         The server cannot bind a merge to the checked head, and commits of other programs change no markers.
@@ -467,13 +499,15 @@ class LakeFSLake:
         found = folders.conflicts(*sides)
         if not found:
             return
-        back = {RECORD: record(Audit(merged.id, (Entry("", None, "", back_to=ours),)))}
-        text = f"Undo {merged.id[:12]}: it mixed folders that both sides changed"
+        step = CommitStep(
+            message=f"Undo {merged.id[:12]}: it mixed folders that both sides changed",
+            metadata={RECORD: record(Audit(merged.id, (Entry("", None, "", back_to=ours),)))},
+        )
         with self._private(merged.id) as (place, _):
-            self._server.revert(place, merged.id, text, back, uuid4().hex)
-            self._merge(place, MAIN, text, back)
+            self._server.revert(place, merged.id, step)
+            self._merge(place, into, step)
         reason = "both sides changed the same folders at once; the merge was undone: write them again on a new branch"
-        raise MergeConflict(reason, repository=self._name, ref=ref, paths=sorted(found))
+        raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
 
     def _refuse_unaudited(self, audit: Audit | Override, source: str, into: str) -> tuple[str, str]:
         """Raise if a merge would change paths that its audit does not cover, or mix changes of both sides.
@@ -498,14 +532,14 @@ class LakeFSLake:
                 refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
         return base, ours
 
-    def _merge(self, source: str, into: str, message: str, metadata: Mapping[str, str]) -> Commit:
-        made = self._server.merge(source, into, message, metadata, uuid4().hex)
+    def _merge(self, source: str, into: str, step: CommitStep) -> Commit:
+        made = self._server.merge(source, into, step)
         if made is None:
             theirs, ours, base = self._server.merge_base(source, into)
             if base == theirs:
                 return self._server.head(ours)
             # Both sides have the same content. Make an empty merge, so that its metadata are kept.
-            made = self._server.merge(source, into, message, metadata, uuid4().hex, allow_empty=True)
+            made = self._server.merge(source, into, step, allow_empty=True)
         return self._server.head(made or into)
 
     def _first_wholes(self, source: str, into: str) -> bool:
@@ -526,26 +560,23 @@ class LakeFSLake:
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""
-        names.refuse_main(branch, self._name)
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
         self._check_ref(branch)
         undone = self.head(commit)
         if not undone.parents:
             return self._server.head(branch)
-        text = message.strip() or f"Revert {undone.id[:12]}"
-        own = dict(metadata or {})
+        step = CommitStep(message=message.strip() or f"Revert {undone.id[:12]}", metadata=metadata or {})
         for _ in range(_ROUNDS):
             with self._private(branch) as (place, head):
-                self._undo(undone, place, head, branch, text, own)
+                self._undo(undone, place, head, branch, step)
                 if all(map(folders.is_marker, paths_of(self._server.diff(head, place)))):
                     return self._server.head(branch)
                 with suppress(ConflictError):
-                    made = self._server.merge(place, branch, text, own, uuid4().hex, squash_merge=True)
+                    made = self._server.merge(place, branch, step, squash_merge=True)
                     return self._server.head(made or branch)
         raise self._outrun(branch)
 
-    def _undo(
-        self, undone: Commit, place: str, head: str, branch: str, message: str, metadata: Mapping[str, str]
-    ) -> None:
+    def _undo(self, undone: Commit, place: str, head: str, branch: str, step: CommitStep) -> None:
         """Undo a commit on a private branch at ``head``."""
         before = undone.parents[0]
         theirs = list(self._server.diff(undone.id, before))
@@ -554,7 +585,7 @@ class LakeFSLake:
             reason = "later commits changed the same paths: revert those first"
             raise MergeConflict(reason, repository=self._name, ref=f"{undone.id} on {branch}", paths=sorted(found))
         with suppress(ConflictError):
-            self._server.revert(place, undone.id, message, metadata, uuid4().hex)
+            self._server.revert(place, undone.id, step)
             return
         # Only markers conflict: restore them as of the undone commit, and renew them afterwards.
         markers = [item for item in theirs if folders.is_marker(item["path"])]
@@ -563,25 +594,46 @@ class LakeFSLake:
                 self._server.delete(place, [item["path"]])
             else:
                 self._server.upload(place, item["path"], self._server.content(undone.id, item["path"]))
-        self._server.commit(place, "Put markers back", {}, uuid4().hex)
-        self._server.revert(place, undone.id, message, metadata, uuid4().hex)
+        self._server.commit(place, replace(step, message="Put markers back"))
+        self._server.revert(place, undone.id, step)
         folders.renew(self._server, place, [item["path"] for item in markers])
-        self._server.commit(place, "Renew markers", {}, uuid4().hex)
+        self._server.commit(place, replace(step, message="Renew markers"))
 
     # Maintenance
 
     def verify(self, ref: str, prefix: str = "") -> Iterator[str]:
-        """Open every object under a prefix; see :meth:`Lake.verify`. Only existence and size are checked."""
+        """Hash every object under a prefix again; see :meth:`Lake.verify`."""
         commit = self.head(ref).id
         for item in self.list(commit, prefix):
+            if fault := self.check(commit, item).fault:
+                yield f"{item.path}: {fault}"
+
+    def check(self, commit: str, item: LakeObject) -> Checked:
+        """Read an object through the server, and compare it with its ETag; see :meth:`Lake.check`."""
+        found = self._read_back(commit, item, USUAL) or self._read_back(commit, item, RARE)
+        assert found is not None
+        return found
+
+    def _read_back(self, commit: str, item: LakeObject, parts: Sequence[int]) -> Checked | None:
+        """Check an object against its ETag, for some sizes of parts. None if it may have parts of other sizes."""
+        for tries in range(1, _TRIES + 1):
+            etag = ETag(item.checksum.removeprefix("etag:"), item.size, parts)
+            size = 0
             try:
-                with self._filesystem.open_input_file(f"{self._id}/{commit}/{item.path}") as file:
-                    size = file.size()
-            except OSError as error:
-                yield f"{item.path}: cannot be read: {error}"
+                for block in self._server.blocks(commit, item.path):
+                    etag.update(block)
+                    size += len(block)
+            except LakeUnavailable as error:
+                if tries == _TRIES:
+                    return Checked(False, f"cannot be read: {error.reason}")
+            except LakeError as error:
+                return Checked(False, f"cannot be read: {error.reason}")
             else:
                 if size != item.size:
-                    yield f"{item.path}: has {size} bytes instead of {item.size}"
+                    return Checked(True, f"has {size} bytes instead of {item.size}")
+                fault = etag.fault()
+                return None if fault and etag.may_be_rare else Checked(etag.is_known, fault)
+        raise AssertionError("the last try returns")
 
     def leftovers(self) -> str:
         """Describe the private branches. Empty if there are none."""
@@ -594,6 +646,20 @@ class LakeFSLake:
 
     def clean(self) -> None:
         """Do nothing: nothing is cached locally."""
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Return an empty tuple: the lake is on a server."""
+        return ()
+
+    def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> NoReturn:
+        """Raise :class:`NotSupported`: a lakeFS server is backed up with its database and its object store."""
+        del target, link, check, replace
+        reason = (
+            "lakeFS holds the data: back up its database and its object store, the database first; the commits of "
+            "branches and tags are recorded here"
+        )
+        raise NotSupported(reason, repository=self._name)
 
     def garbage(self, grace: timedelta) -> NoReturn:
         """Raise :class:`NotSupported`: lakeFS has its own garbage collection job."""
@@ -626,6 +692,15 @@ class LakeFSLake:
         if yes:
             self._server.keep_days(days)
         return Removable("object that only expired commits hold", 0, 0, RetentionRule(days, GARBAGE_JOB))
+
+    def unprotected(self) -> tuple[str, ...]:
+        """Return the branches whose rule was removed from the server; see :meth:`Lake.unprotected`."""
+        return tuple(self._server.without_rule())
+
+    def protect_again(self) -> None:
+        """Restore the rules of the server; see :meth:`Lake.protect_again`."""
+        for branch in self._server.without_rule():
+            self._server.set_rule(branch, wanted=True)
 
     def drop_changes(self, branch: str) -> None:
         """Drop the uncommitted changes of a branch, which another program wrote."""
@@ -687,6 +762,9 @@ class LakeFSLake:
 
     def _check_path(self, path: str) -> str:
         folder = names.check_path(path, self._name)
+        if f"{folder}/".encode() > END.encode():
+            reason = "path sorts behind the object that ends each merge of lakeFS: begin it with another character"
+            raise InvalidName(reason, repository=self._name, path=path)
         if folders.is_marker(folder):
             raise InvalidName(f"path lies in {folders.ROOT}, which is reserved", repository=self._name, path=path)
         return folder

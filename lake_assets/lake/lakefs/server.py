@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
+from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -13,13 +14,21 @@ from uuid import uuid4
 
 from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN, Commit
-from lake_assets.lake.errors import AlreadyExists, LakeUnavailable, PathNotFound, RefNotFound
+from lake_assets.lake.errors import (
+    AlreadyExists,
+    LakeUnavailable,
+    Mendable,
+    PathNotFound,
+    RefNotFound,
+    RepositoryNotFound,
+)
 from lake_assets.lake.format import FIRST
 from lake_assets.lake.format import FORMAT as LAKE_FORMAT
 from lake_assets.lake.lakefs import private
 from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
 from lake_assets.lake.lakefs.known import known_of
 from lake_assets.lake.names import is_commit_id
+from lake_assets.lake.spec import CommitStep
 
 KEY = ".lake.key"
 """Commit metadata key: a unique value, by which a commit or merge is found whose answer was lost."""
@@ -45,6 +54,10 @@ _NOTES: dict[str, tuple[float, Mapping[str, str]]] = {}
 _NOTES_STAY = 60.0
 """Seconds after which cached metadata are read again."""
 
+_RULES = "/settings/branch_protection"
+_PROTECTED = "branch_"
+"""Beginning of the key of a working branch in the repository's metadata. Two processes may add keys at once."""
+
 RECENT = 1000
 """Number of commits searched for a key: more than can be made on a branch while a call is retried."""
 
@@ -60,10 +73,13 @@ class Server:
     ----------
     api
         The API of the repository.
+    commit_metadata
+        Metadata that every commit carries besides its own, such as what a hook of the repository requires.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, commit_metadata: Mapping[str, str] | None = None) -> None:
         self._api = api
+        self._commit_metadata = dict(commit_metadata or {})
         self.name = api.name
         self.known = known_of(api.name)
 
@@ -79,29 +95,78 @@ class Server:
         storage_namespace
             Where a new repository keeps its objects.
         """
-        if self.object(MAIN, END) is not None:
-            return
-        rules = "/settings/branch_protection"
         try:
-            protected = self._api.call("GET", rules)
-        except RefNotFound:
+            found: Any = self.object(MAIN, END)
+            if found is not None:
+                if not isinstance(found, dict) or found.get("path") != END:
+                    raise self._api.not_lakefs("what an object is with something else")
+                return
+            self._refuse_unready(self._repository()["default_branch"])
+        except RepositoryNotFound:
             self._api.create_repository(storage_namespace)
-            protected = []
-        if not any(rule["pattern"] == MAIN for rule in protected):
-            self._api.call("PUT", rules, body=[*protected, {"pattern": MAIN}])
+        self.set_rule(MAIN, wanted=True)
         place = private.name_for(MAIN)
         self.create_branch(place, MAIN)
         try:
             if self.object(place, END) is None:
                 # If several processes do this, their contents differ, and only one merge succeeds.
                 self.upload(place, END, uuid4().hex.encode())
-                self.commit(place, "Format", {}, uuid4().hex)
+                self.commit(place, CommitStep(message="Format"))
                 # Set the format before other processes see the lake: without it, they assume the first format.
                 self.set_format(LAKE_FORMAT)
                 with suppress(ConflictError):
-                    self.merge(place, MAIN, "Format", {FORMAT: "1", RECORD: "[]"}, uuid4().hex, squash_merge=True)
+                    step = CommitStep(message="Format", metadata={FORMAT: "1", RECORD: "[]"})
+                    self.merge(place, MAIN, step, squash_merge=True)
         finally:
             self.delete_branch(place)
+
+    def _refuse_unready(self, default: str) -> None:
+        """Raise if a repository that others made must be mended before it can be a lake."""
+        try:
+            left = paths_of(self.uncommitted(MAIN))
+        except (RefNotFound, RepositoryNotFound) as error:
+            if default == MAIN:
+                # The server remembers a deleted repository for some seconds.
+                raise RepositoryNotFound("the repository was deleted", repository=self.name) from error
+            reason = (
+                f"this repository's branch is {default!r}, and it has no {MAIN!r}, which is what is published: "
+                f"`lake-assets doctor --mend` makes {MAIN!r} from {default!r}"
+            )
+            raise Mendable(reason, repository=self.name, mend=lambda: self._make_main(default)) from error
+        if left:
+            some = f"{left[0]!r}{f' and {len(left) - 1} more' if len(left) > 1 else ''}"
+            reason = (
+                f"{MAIN} has uncommitted changes of another program, {some}: commit them in lakeFS, or "
+                "`lake-assets doctor --mend` drops them"
+            )
+            raise Mendable(reason, repository=self.name, ref=MAIN, mend=lambda: self._drop_left(some))
+
+    def _make_main(self, source: str) -> str:
+        with suppress(AlreadyExists):
+            self.create_branch(MAIN, source)
+        return f"made {MAIN} from {source}"
+
+    def _drop_left(self, some: str) -> str:
+        self.reset(MAIN)
+        return f"dropped uncommitted changes of {MAIN}: {some}"
+
+    def _repository(self) -> dict[str, Any]:
+        try:
+            return self._api.call("GET", "")
+        except RefNotFound as error:
+            raise self._api.not_lakefs("404 where the repository is") from error
+
+    def namespace(self) -> str:
+        """Return where the repository keeps its objects."""
+        return self._repository()["storage_namespace"]
+
+    def without_rule(self) -> list[str]:
+        """Return the protected branches that no rule of the server protects, sorted."""
+        patterns = [rule["pattern"] for rule in self._api.call("GET", _RULES)]
+        existing = {name for name, _ in self.branches()}
+        return sorted(
+            name for name in self.protected() & existing if not any(fnmatchcase(name, pattern) for pattern in patterns)
+        )
 
     def format(self) -> int:
         """Return the number of the lake's format, which is stored in the repository's metadata."""
@@ -130,12 +195,44 @@ class Server:
         self._api.call("POST", "/metadata", body={"metadata": {_NOTE + key: value}})
         _NOTES.pop(self.name, None)
 
+    def is_protected(self, branch: str) -> bool:
+        """Tell whether only a merge changes a branch. One that another process just made counts after a minute."""
+        return branch == MAIN or bool(self.note(_PROTECTED + branch))
+
+    def protected(self) -> set[str]:
+        """Return ``main`` and the names of the working branches. Some of these may have no branch."""
+        _NOTES.pop(self.name, None)
+        beginning = _NOTE + _PROTECTED
+        self.note("")
+        return {MAIN, *(key[len(beginning) :] for key in _NOTES[self.name][1] if key.startswith(beginning))}
+
+    def protect(self, branch: str) -> None:
+        """Let only a merge change a branch, also for other programs."""
+        self.set_note(_PROTECTED + branch, "protected")
+        self.set_rule(branch, wanted=True)
+
+    def unprotect(self, branch: str) -> None:
+        """Remove the protection of a working branch that was deleted."""
+        self._api.call("DELETE", "/metadata", body={"keys": [_NOTE + _PROTECTED + branch]})
+        _NOTES.pop(self.name, None)
+        self.set_rule(branch, wanted=False)
+
+    def set_rule(self, branch: str, *, wanted: bool) -> None:
+        """Add or remove the server's rule for a branch."""
+
+        def changed(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            if wanted and any(rule["pattern"] == branch for rule in rules):
+                return rules
+            return [*(rule for rule in rules if rule["pattern"] != branch), *[{"pattern": branch}] * wanted]
+
+        self._api.change_setting(_RULES, changed)
+
     # Refs
 
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref."""
         query = {"amount": "1", "limit": "true"}
-        page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)
+        page = self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query=query, ref=ref)
         return self.learn(page["results"][0])
 
     def commit_at(self, name: str) -> Commit:
@@ -229,7 +326,7 @@ class Server:
             query["first_parent"] = "true"
         if limit is not None and limit <= PAGE:
             query |= {"amount": str(limit), "limit": "true"}
-            found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query, ref=ref)["results"])
+            found = iter(self._api.call("GET", f"/refs/{_quoted(ref)}/commits", query=query, ref=ref)["results"])
         else:
             found = self._api.pages(f"/refs/{_quoted(ref)}/commits", query, ref=ref)
         yield from map(self.learn, islice((item for item in found if item["parents"]), limit))
@@ -249,34 +346,31 @@ class Server:
 
     # Changing branches
 
-    def commit(self, branch: str, message: str, metadata: Mapping[str, str], key: str) -> str:
+    def commit(self, branch: str, step: CommitStep) -> str:
         """Commit the staged changes of a branch, and return the commit's id.
 
         Parameters
         ----------
-        branch, message, metadata
-            Of the commit.
-        key
-            Unique value; see :data:`KEY`.
+        branch
+            The branch.
+        step
+            Message and metadata of the commit.
         """
-        body = {"message": message, "metadata": {**metadata, KEY: key}}
+        key = uuid4().hex
+        body = self._keyed(step, key)
         path = f"/branches/{_quoted(branch)}/commits"
         made = self._api.call("POST", path, body=body, ref=branch, recover=lambda: self._commit_of(branch, key))
         return made["id"]
 
-    def merge(
-        self, source: str, into: str, message: str, metadata: Mapping[str, str], key: str, **options: Any
-    ) -> str | None:
+    def merge(self, source: str, into: str, step: CommitStep, **options: Any) -> str | None:
         """Merge, and return the id of the new head. None if there is nothing to merge.
 
         Parameters
         ----------
         source, into
             The ref to merge, and the branch to merge into.
-        message, metadata
-            Of the merge commit.
-        key
-            Unique value; see :data:`KEY`.
+        step
+            Message and metadata of the merge commit.
         options
             Further options of the server's call.
 
@@ -285,32 +379,35 @@ class Server:
         ConflictError
             Both sides changed a path.
         """
-        body = {"message": message, "metadata": {**metadata, KEY: key}, **options}
+        key = uuid4().hex
+        body = {**self._keyed(step, key), **options}
         path = f"/refs/{_quoted(source)}/merge/{_quoted(into)}"
-        return self._change(path, body, f"{source} into {into}", into, key, "reference")
+        return self._change(path, body, ref=f"{source} into {into}", branch=into, key=key, answer="reference")
 
-    def revert(self, branch: str, commit: str, message: str, metadata: Mapping[str, str], key: str) -> str | None:
+    def revert(self, branch: str, commit: str, step: CommitStep) -> str | None:
         """Undo a commit on a branch, against its first parent. None if nothing is left to undo.
 
         Parameters
         ----------
         branch, commit
             The branch, and the commit to undo.
-        message, metadata
-            Of the new commit.
-        key
-            Unique value; see :data:`KEY`.
+        step
+            Message and metadata of the new commit.
 
         Raises
         ------
         ConflictError
             A later commit changed one of the paths.
         """
-        overrides = {"message": message, "metadata": {**metadata, KEY: key}}
-        body = {"ref": commit, "parent_number": 1, "commit_overrides": overrides}
-        return self._change(f"/branches/{_quoted(branch)}/revert", body, f"{commit} on {branch}", branch, key, "id")
+        key = uuid4().hex
+        body = {"ref": commit, "parent_number": 1, "commit_overrides": self._keyed(step, key)}
+        path = f"/branches/{_quoted(branch)}/revert"
+        return self._change(path, body, ref=f"{commit} on {branch}", branch=branch, key=key, answer="id")
 
-    def _change(self, path: str, body: Any, ref: str, branch: str, key: str, answer: str) -> str | None:
+    def _keyed(self, step: CommitStep, key: str) -> dict[str, Any]:
+        return {"message": step.message, "metadata": {**self._commit_metadata, **step.metadata, KEY: key}}
+
+    def _change(self, path: str, body: Any, *, ref: str, branch: str, key: str, answer: str) -> str | None:
         def done() -> dict[str, str] | None:
             found = self._commit_of(branch, key)
             return {answer: found["id"]} if found else None
@@ -322,7 +419,7 @@ class Server:
                 raise ConflictError from error
             if "no changes" in error.message:
                 return None
-            raise self._refused(error, ref) from error
+            raise self._refused(error, ref, branch) from error
         return made[answer] if isinstance(made, dict) and answer in made else self.head(branch).id
 
     def _commit_of(self, branch: str, key: str) -> dict[str, str] | None:
@@ -347,25 +444,31 @@ class Server:
         path = f"/refs/{_quoted(ref)}/objects/ls"
         if limit is not None:
             query = {"prefix": prefix, "amount": str(limit), "after": after}
-            yield from self._api.call("GET", path, query, ref=ref, folder=prefix)["results"]
+            yield from self._api.call("GET", path, query=query, ref=ref, folder=prefix)["results"]
             return
         yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix, after=after)
 
     def object(self, ref: str, path: str) -> dict[str, Any] | None:
         """Return the object at exactly this path, or None."""
         try:
-            return self._api.call("GET", f"/refs/{_quoted(ref)}/objects/stat", {"path": path}, ref=ref, folder=path)
+            return self._api.call(
+                "GET", f"/refs/{_quoted(ref)}/objects/stat", query={"path": path}, ref=ref, folder=path
+            )
         except RefNotFound:
             return None
 
     def content(self, ref: str, path: str) -> bytes:
         """Return the bytes of a small object."""
-        return self._api.call("GET", f"/refs/{_quoted(ref)}/objects", {"path": path}, ref=ref, folder=path)
+        return self._api.call("GET", f"/refs/{_quoted(ref)}/objects", query={"path": path}, ref=ref, folder=path)
+
+    def blocks(self, ref: str, path: str) -> Iterator[bytes]:
+        """Yield the bytes of an object block by block."""
+        yield from self._api.blocks(f"/refs/{_quoted(ref)}/objects", {"path": path}, ref=ref, folder=path)
 
     def upload(self, branch: str, path: str, content: bytes) -> None:
         """Write a small object."""
         where = f"/branches/{_quoted(branch)}/objects"
-        self._api.call("POST", where, {"path": path}, content, ref=branch, folder=path)
+        self._api.call("POST", where, query={"path": path}, body=content, ref=branch, folder=path)
 
     def delete(self, branch: str, paths: Sequence[str]) -> None:
         """Delete objects, a thousand with each call.
@@ -417,10 +520,12 @@ class Server:
             return AlreadyExists(reason, repository=self.name, ref=name)
         return self._refused(error, name)
 
-    def _refused(self, error: StatusError, ref: str) -> Exception:
+    def _refused(self, error: StatusError, ref: str, branch: str = "") -> Exception:
         if "dirty" in error.message.lower() or "uncommitted" in error.message.lower():
+            which = "" if branch in ("", MAIN) else f" --branch {branch}"
             reason = (
-                "the branch has uncommitted changes of another program: `lake-assets doctor --mend` drops those of main"
+                f"the branch {branch or ref!r} has uncommitted changes of another program: "
+                f"`lake-assets doctor --mend{which}` drops them"
             )
             return LakeUnavailable(f"{reason} ({error})", repository=self.name, ref=ref)
         return LakeUnavailable(f"lakeFS refuses this ({error})", repository=self.name, ref=ref)

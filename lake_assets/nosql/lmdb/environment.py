@@ -72,6 +72,19 @@ class Environment:
         """Close the environment. An iterator that is still reading ends with an error."""
         self._lmdb.close()
 
+    @property
+    def last_transaction(self) -> int:
+        """Number of the last committed transaction."""
+        with self._translated():
+            return self._lmdb.info()["last_txnid"]
+
+    def copy(self, folder: Path) -> None:
+        """Copy all tables as they are at one transaction into an empty folder. Writers may go on."""
+        with self._translated():
+            self._begin(write=False).abort()  # It adopts the map's size that another process has set.
+            self._end()
+            self._lmdb.copy(str(folder), compact=True)
+
     @contextmanager
     def reading(self) -> Generator[lmdb.Transaction[bytes], None, None]:
         """Yield a read transaction, which is a consistent snapshot. It does not block writers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from operator import itemgetter
@@ -28,6 +28,7 @@ from lake_assets.nosql.contract import (
     WriteResult,
 )
 from lake_assets.nosql.lmdb import environment as environments
+from lake_assets.nosql.lmdb.backup import copy_tables
 from lake_assets.nosql.lmdb.encoding import frame_schema, write_frame
 from lake_assets.nosql.lmdb.keys import decode_columns, encode_key
 from lake_assets.nosql.lmdb.rows import decode_rows
@@ -114,6 +115,15 @@ class LMDBStore:
         if (self.folder / _SPOOL).is_dir():
             with spool(self.folder / _SPOOL):
                 pass
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The store's folder."""
+        return (self.folder,)
+
+    def backup(self, folder: Path) -> Callable[[], None]:
+        """Copy all tables at one transaction; see :meth:`NoSQLStore.backup`. The copy is an LMDB store, too."""
+        return copy_tables(self._environment, folder)
 
     def close(self) -> None:
         """Release the store. A running scan ends with an error."""
@@ -229,7 +239,7 @@ class LMDBStore:
                 raise TableExists(f"store {self.folder}: table {table!r} exists already")
             if record is not None and mode == "ignore":
                 return None
-            schema = fit(table, record, incoming, key, mode, allow_overwrite_schema)
+            schema = fit(table, record, incoming, key=key, mode=mode, allow_overwrite_schema=allow_overwrite_schema)
             for name in newest_by:
                 check_comparable(table, schema, name)
             return schema
@@ -246,7 +256,7 @@ class LMDBStore:
                     if check(record) != schema:
                         return None
                     handle = self._environment.create(transaction, _database(table))
-                    target = TableWrite(transaction, handle, table, schema, key, newest_by)
+                    target = TableWrite(transaction, handle, table=table, schema=schema, key=key, newest_by=newest_by)
                     kept_on = None if mode == "overwrite" else record
                     deleted = target.empty() if kept_on is None else 0
                     deleted += target.delete(key for block in merge(folder, gone) for key, _ in block)
@@ -274,7 +284,7 @@ class LMDBStore:
             record, handle = self._open_in(transaction, table)
             schema = record.arrow_schema
             encoded = {encode_key(key, schema, record.key) for key in keys}
-            target = TableWrite(transaction, handle, table, schema, record.key, ())
+            target = TableWrite(transaction, handle, table=table, schema=schema, key=record.key)
             return target.delete(sorted(encoded - {b""}))
 
         return self._environment.write(apply)

@@ -106,6 +106,7 @@ def fit(
     table: str,
     record: TableRecord | None,
     frame: pa.Schema,
+    *,
     key: Sequence[str],
     mode: SaveMode,
     allow_overwrite_schema: bool,

@@ -39,10 +39,11 @@ class TableWrite:
         self,
         transaction: lmdb.Transaction[bytes],
         items: Any,
+        *,
         table: str,
         schema: pa.Schema,
         key: Sequence[str],
-        newest_by: Sequence[str],
+        newest_by: Sequence[str] = (),
     ) -> None:
         self._transaction = transaction
         self._items = items

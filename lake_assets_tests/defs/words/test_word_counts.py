@@ -65,7 +65,7 @@ def test_the_batch_answer_finds_what_is_counted_wrong(stream: Stream) -> None:
     assert stream.run().success
     lake = stream.graph.lake
     lake.create_branch("wrong", MAIN)
-    with lake.write("wrong", "word_counts", "append") as write:
+    with lake.write("wrong", "word_counts", mode="append") as write:
         import pyarrow
         import pyarrow.parquet as pq
 

@@ -1,0 +1,86 @@
+"""Putting a copy of tables in the place of a store."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from lake_assets.nosql.contract import NoSQLError
+from lake_assets.nosql.lmdb.backup import DATA
+from lake_assets.nosql.lmdb.environment import remedy, sync_folders
+from lake_assets.nosql.lmdb.store import LMDBStore
+
+
+def restore_tables(source: Path, folder: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
+    """Copy the tables of a backup beside a store, and return what puts them in its place.
+
+    Tables that are replaced are kept in a folder beside it. If the tables are equal, nothing is done.
+
+    Parameters
+    ----------
+    source
+        Folder of the copy.
+    folder
+        Folder of the store.
+    replace
+        Replace tables that are there.
+
+    Returns
+    -------
+    Callable
+        Puts the tables in place, and returns their names.
+
+    Raises
+    ------
+    NoSQLError
+        There are other tables, or a folder cannot be read or written.
+    """
+    found = _tables(source)
+    there = _tables(folder)
+    if found == there:
+        return lambda: tuple(found)
+    if there and not replace:
+        raise NoSQLError(
+            f"store {folder}: it has tables already ({', '.join(there)}): stop what writes them, and give --replace, "
+            f"which keeps them as {folder.name}.replaced-…"
+        )
+    new = folder.with_name(f".{folder.name}.new")
+    with _translated(source, folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        if found:
+            shutil.copyfile(source / DATA, new / DATA)
+            sync_folders([new / DATA, new])
+
+    def switch() -> tuple[str, ...]:
+        with _translated(source, folder):
+            if folder.is_dir():
+                old = folder.with_name(f"{folder.name}.replaced-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}")
+                folder.rename(old)
+                if not there:
+                    shutil.rmtree(old)
+            new.rename(folder)
+            sync_folders([folder.parent])
+        return tuple(found)
+
+    return switch
+
+
+@contextmanager
+def _translated(source: Path, folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NoSQLError(f"store {folder}: the copy in {source} cannot be restored: {error}{remedy(error)}") from error
+
+
+def _tables(folder: Path) -> dict[str, tuple[str | None, int]]:
+    """Return the tables of a folder, each with the commit that it reflects and the number of its items."""
+    if not (folder / DATA).is_file():
+        return {}
+    with closing(LMDBStore(folder, read_only=True)) as store:
+        return {name: (store.source_commit(name), store.row_count(name)) for name in store.tables()}

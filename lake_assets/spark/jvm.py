@@ -1,0 +1,126 @@
+"""The options of the driver's JVM: a quiet log, and an archive of classes that halves the time of a cold start.
+
+An archive holds Spark's classes as a JVM has loaded and checked them (class data sharing, JEP 350). It is made once for
+each Java and each pyspark, by a small job whose JVM writes it at its end. A JVM checks that an archive fits, and starts
+without it otherwise.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+from lake_assets.spark.session import check_java, java_program, java_release
+
+OPTIONS = "spark.driver.extraJavaOptions"
+"""Spark's setting for the options of the driver's JVM."""
+
+_DEADLINE = 600
+_LOG = Path(__file__).parent / "conf" / "log4j2.properties"
+
+
+class ArchiveFailed(Exception):
+    """The archive could not be made."""
+
+
+def driver_options(folder: Path, conf: Mapping[str, str]) -> dict[str, str]:
+    """Return the setting of the driver's Java options: ours, and after them those that the settings have already.
+
+    Parameters
+    ----------
+    folder
+        Folder of Spark's connectors and archives.
+    conf
+        Settings of the session.
+    """
+    archive = archive_path(folder)
+    return _with_options(conf, *((f"-XX:SharedArchiveFile={archive}",) if archive.is_file() else ()))
+
+
+def archive_path(folder: Path) -> Path:
+    """Return the path of the archive for this Java and this pyspark, whether it exists or not.
+
+    Parameters
+    ----------
+    folder
+        Folder of Spark's connectors and archives.
+    """
+    spark = find_spec("pyspark")
+    release = java_release(java_program())
+    key = f"{release}\n{spark.origin if spark is not None else ''}"
+    return folder / f"classes-{sha256(key.encode()).hexdigest()[:16]}.jsa"
+
+
+def make_archive(folder: Path) -> Path:
+    """Make the archive if there is none, and return its path. This takes half a minute.
+
+    Parameters
+    ----------
+    folder
+        Folder of Spark's connectors and archives.
+
+    Raises
+    ------
+    RuntimeError
+        There is no suitable Java.
+    ArchiveFailed
+        The folder is not writable, or the job that makes the archive failed.
+    """
+    check_java()
+    archive = archive_path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".archives.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Nobody else makes one now, so what lies there is of a killed process.
+            for left in folder.glob(".archive-*"):
+                shutil.rmtree(left)
+            if not archive.is_file():
+                _make(archive)
+    except OSError as error:
+        raise ArchiveFailed(f"{archive} cannot be written ({error}); set SPARK_JARS to another folder") from error
+    return archive
+
+
+def _make(archive: Path) -> None:
+    """Run the training job. Its JVM writes the archive, which is renamed into place when it is whole."""
+    with tempfile.TemporaryDirectory(prefix=".archive-", dir=archive.parent) as place:
+        written = Path(place) / archive.name
+        command = [sys.executable, "-m", "lake_assets.spark.training", str(written), place]
+        try:
+            subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE, check=True)
+        except subprocess.SubprocessError as error:
+            reason = (str(getattr(error, "stderr", "")).strip().splitlines() or [type(error).__name__])[-1]
+            raise ArchiveFailed(f"the job that makes Spark's archive of classes failed: {reason}") from error
+        if not written.is_file():
+            raise ArchiveFailed("the JVM wrote no archive of classes: this Java may not support it")
+        written.rename(archive)
+
+
+def training_options(written: Path) -> dict[str, str]:
+    """Return the setting with which a JVM writes the archive at its end.
+
+    Parameters
+    ----------
+    written
+        Where it is written.
+    """
+    return _with_options({}, f"-XX:ArchiveClassesAtExit={written}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off")
+
+
+def _with_options(conf: Mapping[str, str], *options: str) -> dict[str, str]:
+    ours = (f"-Dlog4j2.configurationFile={_LOG.as_uri()}", *options)
+    return {OPTIONS: " ".join([*map(_quoted, ours), *filter(None, [conf.get(OPTIONS)])])}
+
+
+def _quoted(option: str) -> str:
+    """Quote an option as Spark's launcher parses it."""
+    escaped = option.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

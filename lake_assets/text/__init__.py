@@ -1,0 +1,1 @@
+"""Text that people see: without control characters, and without secrets."""

@@ -1,0 +1,163 @@
+"""`backup` and `restore`: the lake with its tables."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+
+from lake_assets import environments
+from lake_assets.backup.folder import taken
+from lake_assets.lake.contract import Lake
+from lake_assets.nosql.contract import NoSQLStore
+from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.cli.conftest import Command
+
+Answer = Callable[..., Any]
+Refused = Callable[..., str]
+
+
+def move_main(lake: Lake, text: str) -> str:
+    """Publish one file, and return the commit."""
+    lake.create_branch("mine", "main")
+    with lake.write("mine", "notes") as write:
+        Path(write.root, "note.txt").write_text(text)
+    merged = lake.merge("mine", "main", audit=TESTS)
+    lake.delete_branch("mine")
+    return merged.id
+
+
+def feed(store: NoSQLStore, commit: str, *keys: str) -> None:
+    """Make a table what a commit says."""
+    rows = pandas.DataFrame({"key": list(keys), "commit": [commit] * len(keys)})
+    store.write("notes", rows, key=["key"], mode="overwrite", source_commit=commit)
+
+
+def notes(folder: Path) -> tuple[str | None, list[str]]:
+    """Return the commit and the keys of the table in a folder."""
+    with closing(LMDBStore(folder, read_only=True)) as store:
+        return store.source_commit("notes"), [row["key"] for batch in store.scan("notes") for row in batch.to_pylist()]
+
+
+def test_a_backup_is_a_lake_with_its_tables_and_restores_both(
+    command: Command,
+    answer: Answer,
+    lake: Lake,
+    store: NoSQLStore,
+    lake_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed(store, move_main(lake, "one"), "a", "b")
+    target = tmp_path / "backup"
+    said = command("backup", str(target))
+    assert said.stdout == (
+        f"Backed up main at {lake.head('main').id} to {target}: 6 new data file(s), "
+        f"{said.stdout.partition('file(s), ')[2]}"
+    )
+    assert said.stdout.endswith("6 of them by hard link; 3 table(s)\n")
+    assert notes(target / "nosql") == (lake.head("main").id, ["a", "b"])
+    before = lake.head("main").id
+    copied = (target / "nosql" / "data.mdb").stat().st_ino
+    again = answer("backup", str(target))
+    assert (again["main"], again["copied"]["linked"], again["tables"]["notes"]) == (before, 0, before)
+    assert (target / "nosql" / "data.mdb").stat().st_ino == copied, "unchanged tables are not copied again"
+    feed(store, move_main(lake, "two"), "c")
+    store.close()
+    monkeypatch.setenv("LAKE_HOME", str(target))
+    assert [entry["path"] for entry in answer("ls", "main:notes")] == ["notes/note.txt"]
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "new"))
+    assert f"Restored main at {before}" in command("restore", str(target)).stdout
+    assert answer("tables")[-1]["source_commit"] == before
+    assert notes(tmp_path / "new" / "nosql") == (before, ["a", "b"])
+    restored = environments.open_lake()
+    assert restored.head("main").id == before
+    assert list(restored.verify("main")) == []
+    restored.close()
+
+
+def test_tables_are_copied_while_they_are_written(
+    store: NoSQLStore, lake: Lake, answer: Answer, tmp_path: Path
+) -> None:
+    """What the backup's table reflects is reached by the backup's main, whatever is written meanwhile."""
+    target = tmp_path / "backup"
+    for text in ("one", "two", "three"):
+        feed(store, move_main(lake, text), text)
+        answer("backup", str(target))
+        with closing(environments.open_lake()) as opened:
+            commit, keys = notes(target / "nosql")
+            assert commit is not None
+            assert opened.unreached([answer("backup", str(target))["main"]], [commit]) == ()
+            assert keys == [text]
+
+
+def test_nothing_is_backed_up_onto_the_lake_or_beside_other_things(
+    refused: Refused, lake: Lake, store: NoSQLStore, lake_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(lake_home)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("dear")
+    (tmp_path / "file").write_text("x")
+    for place in (lake_home, lake_home / "backup", lake_home / "nosql" / "x", tmp_path, tmp_path / "link"):
+        assert "are not apart: name a folder elsewhere" in refused("backup", str(place)), place
+    assert "holds other things than a backup" in refused("backup", str(tmp_path / "full"))
+    assert "cannot be used for a backup" in refused("backup", str(tmp_path / "file"))
+    assert "cannot be used for a backup" in refused("backup", str(tmp_path / "file" / "below"))
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter.txt"]
+    with taken(tmp_path / "backup", "lake", []):
+        assert "another backup" in refused("backup", str(tmp_path / "backup"))
+
+
+def test_a_backup_that_is_used_as_a_lake_is_not_backed_up_onto_itself(
+    command: Command, refused: Refused, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("backup", str(tmp_path / "backup")).exit_code == 0
+    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "backup"))
+    assert "are not apart" in refused("backup", str(tmp_path / "backup"))
+    assert "are not apart" in refused("restore", str(tmp_path / "backup"))
+
+
+def test_a_living_lake_and_its_tables_are_replaced_only_where_that_is_said(
+    command: Command, answer: Answer, refused: Refused, lake: Lake, store: NoSQLStore, lake_home: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "backup"
+    old = move_main(lake, "one")
+    feed(store, old, "a")
+    answer("backup", str(target))
+    feed(store, move_main(lake, "two"), "b")
+    newer = lake.head("main").id
+    assert "give --replace" in refused("restore", str(target))
+    assert (lake.head("main").id, notes(lake_home / "nosql")[1]) == (newer, ["b"])
+    store.drop("notes")
+    assert "give --replace" in refused("restore", str(target))
+    assert not list(lake_home.glob("*replaced*"))
+    store.close()
+    assert answer("restore", str(target), "--replace")["main"] == old
+    assert notes(lake_home / "nosql") == (old, ["a"])
+    assert len(list(lake_home.glob("lake.git.replaced-*"))) == 1
+    assert len(list(lake_home.glob("nosql.replaced-*"))) == 1
+    # The lake alone is lost: the tables are those of the backup already.
+    shutil.rmtree(lake_home / "lake.git")
+    assert answer("restore", str(target))["main"] == old
+
+
+def test_what_is_no_backup_restores_nothing(refused: Refused, lake_home: Path, tmp_path: Path) -> None:
+    assert "no complete backup" in refused("restore", str(tmp_path / "nowhere"))
+    assert not (lake_home / "lake.git").exists()
+    assert not (lake_home / "nosql").exists()
+
+
+def test_missing_data_are_named_and_the_exit_code_says_so(command: Command, lake: Lake, tmp_path: Path) -> None:
+    (item,) = list(lake.list("main", "blob"))
+    Path(item.physical_address.removeprefix("file://")).unlink()
+    result = command("backup", str(tmp_path / "backup"))
+    assert (result.exit_code, result.stderr.splitlines()) == (
+        1,
+        ["blob/noise.bin: missing or damaged at its origin, and not in the copy"],
+    )

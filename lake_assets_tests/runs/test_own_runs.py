@@ -1,0 +1,149 @@
+"""The sensors of a code location see its runs, also those that Dagster records without a location."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import (
+    AssetKey,
+    AssetSpec,
+    DagsterInstance,
+    DagsterRunStatus,
+    Definitions,
+    RunsFilter,
+    asset,
+    build_sensor_context,
+    job,
+    op,
+)
+
+from lake_assets import EmbeddedLake
+from lake_assets.lake.contract import MAIN
+from lake_assets.runs.own_runs import is_own_run
+
+# With FAIL, another row is written, and the asset downstream fails.
+PROGRAM = """
+import os, pandas
+from dagster import Definitions, asset, define_asset_job
+from lake_assets import EmbeddedLake, ParquetIOManager, lake_sensors
+
+@asset(io_manager_key="io_manager")
+def trades() -> pandas.DataFrame:
+    return pandas.DataFrame({"price": [2.0 if os.environ.get("FAIL") else 1.0]})
+
+@asset(deps=[trades])
+def report() -> None:
+    if os.environ.get("FAIL"):
+        raise ValueError("no report today")
+
+lake = EmbeddedLake(home=os.environ["DESK_HOME"])
+defs = Definitions(
+    assets=[trades, report],
+    jobs=[define_asset_job("desk", "*")],
+    sensors=lake_sensors(),
+    resources={"lake": lake, "io_manager": ParquetIOManager(lake=lake)},
+)
+"""
+
+
+class Desk:
+    """A code location in a folder of its own, whose runs the dagster command executes."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        (folder / "desk_location.py").write_text(PROGRAM)
+        (folder / "home").mkdir()
+        (folder / "home" / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        monkeypatch.setenv("DESK_HOME", str(folder / "lake"))
+        monkeypatch.syspath_prepend(str(folder))
+        self.instance = DagsterInstance.from_config(str(folder / "home"))
+        self.cursors: dict[str, str | None] = {}
+
+    @property
+    def defs(self) -> Definitions:
+        from desk_location import defs  # pyright: ignore[reportMissingImports]
+
+        return defs
+
+    def dagster(self, *arguments: str, fail: bool = False) -> None:
+        environment = {**os.environ, "DAGSTER_HOME": str(self.folder / "home"), **({"FAIL": "1"} if fail else {})}
+        command = [str(Path(sys.executable).with_name("dagster")), *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == (1 if fail else 0), done.stderr[-2000:]
+
+    def tick(self, name: str) -> None:
+        repository = self.defs.get_repository_def()
+        lake = EmbeddedLake(home=str(self.folder / "lake"))
+        # With the location's name, as in the daemon: without it, Dagster lets each run pass.
+        with build_sensor_context(
+            self.instance,
+            self.cursors.get(name),
+            repository_name=repository.name,
+            repository_def=repository,
+            resources={"lake": lake},
+        ) as context:
+            self.cursors[name] = repository.get_sensor_def(name).evaluate_tick(context).cursor
+
+    def newest(self, status: DagsterRunStatus) -> str:
+        return self.instance.get_runs(RunsFilter(statuses=[status]), limit=1)[0].run_id
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    made = Desk(tmp_path, monkeypatch)
+    yield made
+    made.instance.dispose()
+    sys.modules.pop("desk_location", None)
+
+
+def test_a_run_of_the_command_line_is_published_or_marked_by_the_sensors(desk: Desk) -> None:
+    for sensor in ("publish_runs", "mark_failed_runs"):
+        desk.tick(sensor)
+    desk.dagster("asset", "materialize", "-m", "desk_location", "--select", "trades")
+    run = desk.newest(DagsterRunStatus.SUCCESS)
+    desk.tick("publish_runs")
+    with EmbeddedLake(home=str(desk.folder / "lake")).process_config_and_initialize_cm() as resource:
+        assert resource.lake.head(MAIN).metadata["run_id"] == run
+    desk.dagster("job", "execute", "-m", "desk_location", "-j", "desk", fail=True)
+    desk.tick("mark_failed_runs")
+    told = desk.instance.fetch_observations(AssetKey("trades"), limit=1).records[0].asset_observation
+    assert told is not None
+    assert told.metadata["lake/run"].value == desk.newest(DagsterRunStatus.FAILURE)
+    assert str(told.metadata["lake/published"].value).startswith("not published: step report of run")
+
+
+@asset
+def ours() -> None: ...
+
+
+@asset
+def theirs() -> None: ...
+
+
+@op
+def count() -> None: ...
+
+
+@job
+def housekeeping() -> None:
+    count()
+
+
+def test_a_run_of_another_code_location_is_not_its_own() -> None:
+    here = Definitions([ours, AssetSpec("theirs")], jobs=[housekeeping]).get_repository_def()
+    there = Definitions([theirs]).get_repository_def()
+    with DagsterInstance.ephemeral() as instance:
+        runs = [
+            definitions.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance).dagster_run
+            for definitions in (Definitions([ours]), Definitions([theirs]))
+        ]
+        plain = housekeeping.execute_in_process(instance=instance).dagster_run
+        assert [is_own_run(here, instance, run) for run in (*runs, plain)] == [True, False, True]
+        assert [is_own_run(there, instance, run) for run in (*runs, plain)] == [False, True, False]
