@@ -184,7 +184,6 @@ class KafkaSender:
                     key, value = message.key(), message.value()
                     if key is None:
                         continue  # It is not ours.
-                    key = key if isinstance(key, bytes) else key.encode()
                     if value is None:
                         found.pop(key, None)
                     else:
