@@ -228,7 +228,7 @@ class LakeSettings(Settings):
     branch: str = Field(
         "main",
         validation_alias="LAKE_BRANCH",
-        description="Branch that runs begin at and publish to: main, or one of `lake-assets branch create`.",
+        description="Branch that runs begin at and publish to: main, or one of `lake-assets branch create NAME`.",
     )
     branch_sinks: bool = Field(
         True,

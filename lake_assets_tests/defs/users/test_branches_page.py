@@ -92,7 +92,7 @@ AFTER: dict[tuple[str, ...], Callable[[Lake], None]] = {
 }
 
 
-@pytest.mark.parametrize("lake", ["embedded", pytest.param("lakefs", marks=pytest.mark.services)], indirect=True)
+@pytest.mark.parametrize("lake", ["embedded"], indirect=True)
 def test_the_page_is_what_happens(lake: Lake, spark: object, monkeypatch: pytest.MonkeyPatch) -> None:
     del spark
     defs = definitions.definitions(environments.resources(SharedSpark()))
