@@ -70,7 +70,9 @@ _NO_TLS = frozenset(
 
 
 def _left() -> float:
-    left = getattr(_BOUND, "end", time.monotonic() + 60) - time.monotonic()
+    end: float | None = getattr(_BOUND, "end", None)
+    # After the first bound of a thread there is an end, and it is None.
+    left = 60.0 if end is None else end - time.monotonic()
     if left <= 0:
         raise TimeoutError("the deadline has passed")
     return left
