@@ -14,6 +14,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection
 
 _BOUND = threading.local()
+_UNBOUND = 60.0
+"""Seconds for one call that has no bound."""
 
 
 @contextmanager
@@ -71,8 +73,7 @@ _NO_TLS = frozenset(
 
 def _left() -> float:
     end: float | None = getattr(_BOUND, "end", None)
-    # After the first bound of a thread there is an end, and it is None.
-    left = 60.0 if end is None else end - time.monotonic()
+    left = _UNBOUND if end is None else end - time.monotonic()
     if left <= 0:
         raise TimeoutError("the deadline has passed")
     return left
