@@ -468,7 +468,7 @@ class Server:
         while waiting:
             after = max(after, _just_before(waiting[0]), key=str.encode)
             query = {"prefix": shared, "amount": str(PAGE), "after": after}
-            page = self._api.call("GET", path, query, ref=ref, folder=shared)
+            page = self._api.call("GET", path, query=query, ref=ref, folder=shared)
             for item in page["results"]:
                 after = item["path"]
                 while waiting and _is_behind(after, waiting[0]):
@@ -517,7 +517,9 @@ class Server:
             "metadata": item.get("metadata") or {},
         }
         query = {"path": item["path"]}
-        self._api.call("PUT", f"/branches/{_quoted(branch)}/objects", query, body, ref=branch, folder=item["path"])
+        self._api.call(
+            "PUT", f"/branches/{_quoted(branch)}/objects", query=query, body=body, ref=branch, folder=item["path"]
+        )
 
     def content(self, ref: str, path: str) -> bytes:
         """Return the bytes of a small object."""
