@@ -229,17 +229,20 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     from lake_assets.io_managers.parquet import ParquetIOManager
     from lake_assets.io_managers.raw_file import RawFileIOManager
     from lake_assets.io_managers.stream import StreamIOManager
+    from lake_assets.resources.compute import ComputeResource
     from lake_assets.resources.lake import SnapshotResource
 
     lake = lake_resource()
     nosql = nosql_resource()
     spark = spark or spark_resource(lake)
+    settings = LakeSettings.read()
     shared = {
         "lake": lake,
         "snapshot": SnapshotResource(),
         "nosql": nosql,
         "kafka": kafka_resource(),
         "spark": spark,
+        "compute": ComputeResource(engine=settings.engine, local_bytes=settings.local_bytes, spark=spark),
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),

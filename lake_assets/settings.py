@@ -226,10 +226,24 @@ class LakeSettings(Settings):
         validation_alias="LAKE_EXECUTOR",
         description="in_process (one Spark session a run) or multiprocess (one a step).",
     )
+    engine: Literal["auto", "local", "spark"] = Field(
+        "auto",
+        validation_alias="LAKE_ENGINE",
+        description=(
+            "Where batches are computed: local (this process), spark (its workers) or auto: local, unless SPARK_MASTER "
+            "names a cluster and the input exceeds LAKE_LOCAL_BYTES."
+        ),
+    )
+    local_bytes: int = Field(
+        2 << 30,
+        validation_alias="LAKE_LOCAL_BYTES",
+        ge=0,
+        description="Size of the largest input that LAKE_ENGINE=auto leaves to this process, in bytes.",
+    )
     branch: str = Field(
         "main",
         validation_alias="LAKE_BRANCH",
-        description="Branch that runs begin at and publish to: main, or one of `lake-assets branch create`.",
+        description="Branch that runs begin at and publish to: main, or one of `lake-assets branch create NAME`.",
     )
     branch_sinks: bool = Field(
         True,

@@ -261,11 +261,12 @@ def _uncommitted(lake: Lake, mend: str) -> str:
 
     # Other branches are other people's, who may well be at work there.
     runs = [branch for branch in lake.branches() if branch.startswith(branch_name(""))]
-    for branch in (MAIN, *runs):
+    protected = sorted(lake.protected_branches(), key=lambda name: name != MAIN)
+    for branch in (*protected, *runs):
         found = lake.changes(branch)
         if found:
             which = "" if branch == MAIN else f" --branch {branch}"
-            blocked = "every publication" if branch == MAIN else "its publication"
+            blocked = "its publication" if branch in runs else "every publication"
             raise CommandError(
                 f"{branch} has {len(found)} uncommitted change(s), such as {found[0]!r}, which block {blocked}: "
                 f"`lake-assets doctor --mend{which}` drops them"

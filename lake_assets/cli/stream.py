@@ -167,18 +167,18 @@ def _run(options: _Options, asked: _Asked) -> None:
             for skipped in lines.passed_over()[:20]:
                 note(f"not counted: {skipped}")
             note(f"counting {lines.name} in {mode.value} mode to {target.name}; checkpoint {folder}")
-            _wait(query, session, asked)
+            _wait(query, session, asked, lines.look_again)
     except CheckpointTaken as error:
         raise CommandError(str(error)) from error
 
 
-def _wait(query: StreamingQuery, session: SparkSession, asked: _Asked) -> None:
+def _wait(query: StreamingQuery, session: SparkSession, asked: _Asked, look_again: Callable[[], None]) -> None:
     """Wait until the command is stopped, or the query fails."""
     from lake_assets.streaming.kept_running import stop
 
     try:
         while query.isActive and not asked.event.wait(0.5):
-            pass
+            look_again()
         if asked.event.is_set():
             stop(query, session)
         else:
@@ -194,6 +194,8 @@ def _wait(query: StreamingQuery, session: SparkSession, asked: _Asked) -> None:
 
 def _report(progress: Progress, source: StreamSource) -> None:
     late = f", {progress.late} dropped as late" if progress.late else ""
+    for place in progress.too_long:
+        note(f"not counted: lines that are too long in {place}")
     line = (
         f"batch {progress.batch}: {progress.rows} rows, {progress.rows_per_second:.1f} rows/s, "
         f"{progress.seconds:.1f} s, lag {_lag(progress, source)}{late}"

@@ -127,6 +127,8 @@ class StreamIOManager(ParquetIOManager):
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
             consumed = _consume(query, before, session, place.folder, batches)
+            for skipped in consumed.too_long[:_SHOWN]:
+                context.log.warning("%s: lines that are too long are not counted: %s", prefix, skipped)
             if query.source.id != source_id:
                 raise StreamSourceError(
                     f"{query.source.name} was deleted and created again while it was read: run it again"
@@ -156,6 +158,8 @@ class StreamIOManager(ParquetIOManager):
         }
         if passed_over:
             metadata["stream/passed_over"] = MetadataValue.json(list(passed_over[:_SHOWN]))
+        if consumed.too_long:
+            metadata["stream/too_long_in"] = MetadataValue.json(list(consumed.too_long[:_SHOWN]))
         if loss.places:
             metadata["stream/lost"] = MetadataValue.json(list(loss.places[:_SHOWN]))
         files = {f"{places.checkpoint}/{name}": size for name, size in stored.files.items()}

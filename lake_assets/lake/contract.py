@@ -582,6 +582,42 @@ class Lake(Protocol):
         """
         ...
 
+    def restore(
+        self,
+        branch: str,
+        source: str,
+        paths: Sequence[str],
+        *,
+        replaces: Sequence[str] = (),
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Commit:
+        """Make files as they are at another commit, and remove those that it does not hold, as one commit.
+
+        No byte is copied. The paths are taken exactly, also those that no write could make.
+
+        Parameters
+        ----------
+        branch
+            The branch to commit to.
+        source
+            The ref whose files are restored.
+        paths
+            Their paths.
+        replaces
+            The folders that count as overwritten. A merge with other changes of them is a conflict.
+        message
+            Commit message.
+        metadata
+            Commit metadata.
+
+        Raises
+        ------
+        Expired, DataCorrupted, LakeUnavailable
+            The data of a file do not exist any longer.
+        """
+        ...
+
     def changes(self, branch: str) -> tuple[str, ...]:
         """Return the uncommitted paths of a branch (lakeFS staging). Always empty in the embedded lake.
 

@@ -94,6 +94,11 @@ def check_path(path: str, repository: str, what: str = "path") -> str:
     return path
 
 
+def is_path(path: str) -> bool:
+    """Tell whether :func:`check_path` allows a path. Other programs may have made files at other paths."""
+    return _fault(path) is None
+
+
 def check_folder(path: str, repository: str, what: str) -> str:
     """Return a folder's path as :func:`check_path` does. The empty path is refused."""
     if not path:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from lake_assets.lake.permissions import sharing_near
 from lake_assets.outbox.contract import OutboxDamaged, OutboxError, OutboxTaken, OutboxUnavailable, Update
 from lake_assets.outbox.records import DEFAULT_FIELDS, Fields
 
@@ -91,7 +92,7 @@ class LinesOutbox:
     def sender(self) -> Generator[LinesSender]:
         """Lock the file, waiting for another sender, and remove uncommitted lines; see :meth:`Outbox.sender`."""
         with _translated(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            sharing_near(self._path.parent).make_folder(self._path.parent)
             file = _lock(self._path, time.monotonic() + self._deadline)
         with file:
             with _translated(self._path):
@@ -223,6 +224,7 @@ def _replace(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    sharing_near(path.parent).adjust(aside)
     aside.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -241,10 +243,11 @@ def _lock(path: Path, deadline: float) -> FileIO:
     """Open and lock the file. The kernel releases the lock when this process dies."""
     while True:
         # Unbuffered, so that a failed write is not repeated on closing.
-        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(path, file):
+                sharing_near(path.parent).adjust(path)
                 return file
         except BlockingIOError:
             if time.monotonic() > deadline:

@@ -155,10 +155,12 @@ class EmbeddedLake(LakeResource):
         """Yield a folder beside the lake. That of a killed process is removed when the lake is opened again."""
         from lake_assets.lake.embedded.failures import disk_full_translated, translated
         from lake_assets.lake.embedded.scratch import Scratch
+        from lake_assets.lake.permissions import sharing_near
 
         with ExitStack() as owned:
             with translated(self.home):
-                folder = owned.enter_context(Scratch(Path(self.home) / "staging").folder())
+                scratch = Scratch(Path(self.home) / "staging", sharing_near(Path(self.home)))
+                folder = owned.enter_context(scratch.folder())
             with disk_full_translated(self.home, "", ""):
                 yield folder
 

@@ -19,6 +19,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, Run
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.resources.working_branch import BRANCH_TAG
 from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.checked_commits import RunEvents
 from lake_assets.runs.lock import is_alive, unfinished_runs
@@ -58,7 +59,7 @@ class _Known(NamedTuple):
 
 @dataclass(frozen=True)
 class FileRuns:
-    """The job that brings files to ``main``, one run for each file.
+    """The job that brings files to the lake, one run for each file.
 
     Parameters
     ----------
@@ -86,15 +87,24 @@ class NewFiles:
         The lake, the Dagster instance and the graph of the code location.
     cursor
         The sensor's cursor.
+    branch
+        The branch that the files are brought to: ``main``, or a working branch.
     """
 
     def __init__(
-        self, runs: FileRuns, lake: Lake, instance: DagsterInstance, graph: AssetGraph, cursor: str | None
+        self,
+        runs: FileRuns,
+        lake: Lake,
+        instance: DagsterInstance,
+        graph: AssetGraph,
+        cursor: str | None,
+        branch: str = MAIN,
     ) -> None:
         self._runs = runs
         self._lake = lake
         self._instance = instance
-        self._head = lake.head(MAIN).id
+        self._branch = branch
+        self._head = lake.head(branch).id
         self._known = self._still_true(graph, *_read(cursor, self._head))
         self._looked_until = time.monotonic() + LOOKING
         self.under_way: list[str] = []
@@ -141,10 +151,10 @@ class NewFiles:
         return json.dumps({"main": self._head, "files": self._known}, separators=(",", ":"))
 
     def _still_true(self, graph: AssetGraph, head: str, known: dict[str, _Known]) -> dict[str, _Known]:
-        """Return what the cursor says of the files whose partitions on ``main`` are as they were then."""
+        """Return what the cursor says of the files whose partitions on the branch are as they were then."""
         if head == self._head or not known:
             return known
-        if self._lake.unreached([MAIN], [head]):
+        if self._lake.unreached([self._branch], [head]):
             return {}  # The lake is another one, or an older copy.
         try:
             paths = self._lake.diff(head, self._head, prefix_of(self._runs.asset)).paths
@@ -164,12 +174,12 @@ class NewFiles:
         return key in self._unfinished or any(first <= key <= last for first, last in self._ranges)
 
     def _was_brought(self, key: str, version: str) -> bool:
-        """Return whether the last run of a partition that succeeded was for this version, and reached ``main``."""
+        """Return whether the last run of a partition that succeeded was for this version, and reached the branch."""
         if not self._any_run:
             return False
         tag = f"{self._runs.tags}/source_version"
         runs = self._instance.get_runs(self._of(key, DagsterRunStatus.SUCCESS), limit=_RUNS)
-        ours = [run for run in runs if tag in run.tags]
+        ours = [run for run in runs if tag in run.tags and run.tags.get(BRANCH_TAG, MAIN) == self._branch]
         if not ours or ours[0].tags[tag] != version:
             return False
         for run in ours:
@@ -178,7 +188,7 @@ class NewFiles:
             }
             # A run that found the same content wrote nothing: then an earlier one has brought it.
             if written:
-                return not self._lake.unreached([MAIN], written)
+                return not self._lake.unreached([self._branch], written)
         return False
 
     def _of(self, key: str, *statuses: DagsterRunStatus) -> RunsFilter:

@@ -6,9 +6,8 @@ Of a file whose bytes are not what its name says, Spark fails, or silently reads
 from __future__ import annotations
 
 import bz2
-import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 _BLOCK = 1 << 16
@@ -42,26 +41,6 @@ def cannot_decompress(path: Path) -> str | None:
     if not beginning or is_good(beginning, size):
         return None
     return f"by its name it is {name}, and its bytes are not, or end too early; rename it, or copy it again"
-
-
-def any_name_but(names: Iterable[str]) -> str:
-    """Return the glob of Hadoop's, as the option ``pathGlobFilter`` takes it, that all names but these match."""
-    # Hadoop's globs have alternatives and negated characters, but no negation.
-    tails: dict[str, list[str]] = {}
-    allowed = [""]
-    for name in names:
-        if name:
-            tails.setdefault(name[0], []).append(name[1:])
-        else:
-            allowed = []
-    heads = sorted(tails)
-    allowed.append(f"[^{''.join(map(_escaped, heads))}]*" if heads else "?*")
-    allowed += [_escaped(head) + any_name_but(tails[head]) for head in heads]
-    return f"{{{','.join(allowed)}}}"
-
-
-def _escaped(character: str) -> str:
-    return re.sub(r"[!-/:-@\[-`{-~]", r"\\\g<0>", character)
 
 
 def _is_zlib(window: int) -> Callable[[bytes, int], bool]:

@@ -6,13 +6,13 @@ import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.streaming.microbatches import topic_offsets
+from lake_assets.streaming.microbatches import TOO_LONG, topic_offsets
 from lake_assets.streaming.outputs import Files, Mode, Output
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class Progress:
         Next offset to read by partition of a topic. Empty for a folder.
     late
         Number of rows of the aggregation that were dropped because they were behind the watermark.
+    too_long
+        Places of lines that were too long.
     """
 
     batch: int
@@ -125,6 +127,7 @@ class Progress:
     seconds: float
     offsets: Mapping[str, int]
     late: int
+    too_long: Sequence[str] = ()
 
 
 def start(
@@ -200,11 +203,16 @@ def _listener(on_progress: Callable[[Progress], None]) -> Any:
 def _progress(document: Mapping[str, Any]) -> Progress:
     (source,) = document["sources"]
     end = source["endOffset"]
+    observed = document.get("observedMetrics", {}).get("lines", {})
+    # A stream of files has a row for each file.
+    rows = observed.get("lines", document["numInputRows"])
+    seconds = document["batchDuration"] / 1000
     return Progress(
         document["batchId"],
-        document["numInputRows"],
-        float(document.get("processedRowsPerSecond", 0.0)),
-        document["batchDuration"] / 1000,
+        rows,
+        rows / seconds if seconds else 0.0,
+        seconds,
         topic_offsets(json.loads(end) if isinstance(end, str) else end),
         sum(operator["numRowsDroppedByWatermark"] for operator in document["stateOperators"]),
+        observed.get(TOO_LONG) or (),
     )

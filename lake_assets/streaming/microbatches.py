@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 """The observed metric that is a maximum and not a sum: the newest event time, in milliseconds since 1970."""
+
+TOO_LONG = "too_long_in"
+"""The observed metric that is a list: the places of lines that were too long."""
 
 _CONF = {
     # Keep two batches for recovery. Remove older files at once, not in the background.
@@ -48,10 +51,13 @@ class Consumed:
         Number of micro-batches; 0 if there was nothing new.
     observed
         Sum of each observed metric over all micro-batches. For :data:`LATEST` it is the maximum.
+    too_long
+        Places of lines that were too long.
     """
 
     batches: int
     observed: Mapping[str, int]
+    too_long: Sequence[str] = ()
 
 
 def streaming_session(spark: SparkSession, state_store: str) -> SparkSession:
@@ -117,6 +123,7 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
         query.stop()
     batches = 0
     observed: dict[str, int] = {}
+    too_long: set[str] = set()
     for progress in query.recentProgress:
         document = json.loads(progress.json)
         if "addBatch" not in document["durationMs"]:
@@ -126,11 +133,13 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
             continue
         for metrics in document.get("observedMetrics", {}).values():
             for name, value in metrics.items():
-                if value is not None and name == LATEST:
+                if name == TOO_LONG:
+                    too_long.update(value or ())
+                elif value is not None and name == LATEST:
                     observed[name] = max(observed.get(name, value), value)
                 elif value is not None:
                     observed[name] = observed.get(name, 0) + value
-    return Consumed(batches, observed)
+    return Consumed(batches, observed, sorted(too_long))
 
 
 _INCOMPATIBLE = (

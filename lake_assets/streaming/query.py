@@ -62,8 +62,9 @@ class StreamSource(Protocol):
     def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
         """Return all lines as a stream.
 
-        The columns are ``value`` (binary or string, null for a tombstone), ``timestamp``, and ``text``, which is the
-        value without its time.
+        The columns are ``value`` (binary or string, null for a tombstone), ``timestamp``, ``text``, which is the value
+        without its time, and ``too_long``. That names the place of a line that is too long, whose value and text are
+        null, and is null for all others.
 
         Parameters
         ----------
@@ -72,6 +73,10 @@ class StreamSource(Protocol):
         fail_on_data_loss
             Whether the stream fails if the source has lost lines.
         """
+        ...
+
+    def look_again(self) -> None:
+        """Look for what is new, for a stream that goes on."""
         ...
 
     def passed_over(self) -> Sequence[str]:

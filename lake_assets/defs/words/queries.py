@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lake_assets.defs.words.settings import WordsSettings
-from lake_assets.streaming.microbatches import LATEST
+from lake_assets.streaming.microbatches import LATEST, TOO_LONG
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 NAME = "word_counts 1"
 """Name of the query :func:`word_counts` in its checkpoint. A new version needs a new name."""
+
+_NAMED = 20
+"""The number of files with a line that is too long that are named."""
 
 COUNTS = {"word": "VARCHAR", "count": "BIGINT"}
 WINDOWED = {"window_start": "TIMESTAMPTZ", "window_end": "TIMESTAMPTZ", **COUNTS}
@@ -45,9 +48,9 @@ class Windows:
 
 
 def word_counts(lines: DataFrame) -> DataFrame:
-    """Return the count of every word. ``lines`` has the column ``value``, which is null for a tombstone."""
+    """Return the count of every word. ``lines`` has the columns ``value``, null for a tombstone, and ``too_long``."""
     # Observed columns are not pruned. Without this select, the unused time of each line would be parsed.
-    return _counted(words(_observed(lines.select("value")), "value")).groupBy("word").count()
+    return _counted(words(_observed(lines.select("value", "too_long")), "value")).groupBy("word").count()
 
 
 def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windows) -> DataFrame:
@@ -56,7 +59,7 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windo
     Parameters
     ----------
     lines
-        The columns ``value``, ``text`` and ``timestamp``, which is null for a line without a time.
+        The columns ``value``, ``text``, ``too_long`` and ``timestamp``, which is null for a line without a time.
     watermark
         The watermark (ms since 1970) of the lines that were read before.
     windows
@@ -74,7 +77,7 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windo
     late = newest_end <= sf.lit(watermark) if watermark is not None else sf.lit(False)
     observed = _observed(
         lines,
-        sf.count_if(sf.col("timestamp").isNull()).alias("undated_lines"),
+        sf.count_if(sf.col("timestamp").isNull() & sf.col("too_long").isNull()).alias("undated_lines"),
         sf.count_if(late).alias("late_lines"),
         sf.max(sf.unix_millis("timestamp")).alias(LATEST),
     )
@@ -102,14 +105,16 @@ def words(lines: DataFrame, column: str) -> DataFrame:
 
 
 def _observed(lines: DataFrame, *more: Column) -> DataFrame:
-    """Observe the numbers of lines, of lines without a value, and of lines that are not UTF-8."""
+    """Observe the numbers of lines, of those without a value, not UTF-8, or too long, and where the last are."""
     from pyspark.sql import functions as sf
 
     return lines.observe(
         "lines",
         sf.count(sf.lit(1)).alias("lines"),
-        sf.count_if(sf.col("value").isNull()).alias("null_values"),
+        sf.count_if(sf.col("value").isNull() & sf.col("too_long").isNull()).alias("null_values"),
         sf.count_if(~sf.is_valid_utf8(sf.col("value").cast("string"))).alias("invalid_utf8"),
+        sf.count("too_long").alias("too_long_lines"),
+        sf.slice(sf.array_sort(sf.collect_set("too_long")), 1, _NAMED).alias(TOO_LONG),
         *more,
     )
 

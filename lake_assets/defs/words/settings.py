@@ -11,6 +11,10 @@ from lake_assets.settings import Address, Settings
 _YEAR = 366 * 86_400
 
 
+LONGEST = 4 << 20
+"""Default of the longest line in bytes."""
+
+
 class WordsSettings(Settings):
     """Where lines of text come from, how their words are counted, and where the counts go."""
 
@@ -18,6 +22,13 @@ class WordsSettings(Settings):
         "",
         validation_alias="WORDS_SOURCE",
         description="Where lines of text come from: kafka://host:port/topic, or a folder; a small sample if empty.",
+    )
+    line_bytes: int = Field(
+        LONGEST,
+        validation_alias="WORDS_LINE_BYTES",
+        ge=1,
+        le=256 << 20,
+        description="Longest line in bytes that is counted. Longer ones are passed over, and reported.",
     )
     csv: bool = Field(
         False, validation_alias="WORDS_CSV", description="Whether word counts are also stored as CSV: true or false."

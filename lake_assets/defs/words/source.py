@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import stat
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from lake_assets.defs.words.settings import LONGEST, WordsSettings
 from lake_assets.kafka.address import TopicAddress
-from lake_assets.spark.compressed import any_name_but, cannot_decompress
-from lake_assets.spark.session import AS_NAMED, can_be_escaped, file_uri
+from lake_assets.settings import SourceSettings
+from lake_assets.sources.links import Base, LinkRefused, show
+from lake_assets.spark.compressed import cannot_decompress
+from lake_assets.streaming.file_list import stream_files, write_list
+from lake_assets.streaming.lines import read_files
 from lake_assets.streaming.query import Loss, StreamSource, StreamSourceError
 from lake_assets.text.masking import mask, unclear_user_part
 
@@ -45,8 +52,9 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
     StreamSourceError
         The setting is neither the URL of a topic nor a folder.
     """
+    longest = WordsSettings.read().line_bytes
     if not text:
-        return FolderSource(SAMPLE)
+        return FolderSource(SAMPLE, longest)
     scheme = text.partition("://")[0].lower() if "://" in text else ""
     if scheme != "kafka" and (problem := unclear_user_part(text)):
         raise StreamSourceError(f"WORDS_SOURCE: {problem}")
@@ -55,10 +63,11 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
             address = TopicAddress.parse(text)
         except ValueError as error:
             raise StreamSourceError(f"WORDS_SOURCE: {error}") from error
-        return KafkaSource(address, kafka.cluster(address.servers))
+        return KafkaSource(address, kafka.cluster(address.servers), longest)
     if scheme not in ("", "file"):
         raise StreamSourceError(f"WORDS_SOURCE is {mask(text)!r}: give kafka://host:port/topic, or a folder")
-    return FolderSource(Path(unquote(urlsplit(text).path) if scheme else text).expanduser().absolute())
+    folder = Path(unquote(urlsplit(text).path) if scheme else text).expanduser().absolute()
+    return FolderSource(folder, longest, SourceSettings.read().links_outside)
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,7 @@ class KafkaSource:
 
     address: TopicAddress
     cluster: KafkaCluster
+    longest: int = LONGEST
 
     @property
     def name(self) -> str:
@@ -102,7 +112,10 @@ class KafkaSource:
             "minPartitions": str(session.sparkContext.defaultParallelism),
         }
         reader = session.readStream.format("kafka").options(**self._options, **options)
-        return reader.load().selectExpr(*_COLUMNS)
+        return reader.load().selectExpr(*self._columns)
+
+    def look_again(self) -> None:
+        """Do nothing: Spark asks the topic itself."""
 
     def passed_over(self) -> Sequence[str]:
         """Return an empty tuple: every record is a line."""
@@ -114,7 +127,7 @@ class KafkaSource:
         ends = {self.address.topic: {int(part): offset for part, offset in position.offsets.items()}}
         starts = {self.address.topic: dict.fromkeys(ends[self.address.topic], -2)}
         options = {"startingOffsets": json.dumps(starts), "endingOffsets": json.dumps(ends)}
-        return session.read.format("kafka").options(**self._options, **options).load().selectExpr(*_COLUMNS)
+        return session.read.format("kafka").options(**self._options, **options).load().selectExpr(*self._columns)
 
     def loss(self, position: Position, checkpoint: Path) -> Loss:
         """Return the offsets after a position that the topic has deleted before they were read."""
@@ -135,6 +148,13 @@ class KafkaSource:
         return Loss(sum(lost.values()), tuple(places))
 
     @property
+    def _columns(self) -> Sequence[str]:
+        # A batch of records is as small as its compression makes it, and so says nothing of a record's length.
+        kept = f"CASE WHEN octet_length(value) <= {self.longest} THEN value END"
+        named = f"CASE WHEN octet_length(value) > {self.longest} THEN concat('partition ', partition) END AS too_long"
+        return (f"{kept} AS value", "timestamp", f"{kept} AS text", named)
+
+    @property
     def _options(self) -> Mapping[str, str]:
         deadline = round(self.cluster.deadline * 1000)
         return {
@@ -149,14 +169,23 @@ class KafkaSource:
         }
 
 
-_COLUMNS = ("value", "timestamp", "value AS text")
-
-
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of text files. Each file is read once and as a whole, and must not change afterwards."""
+    """A folder of text files. Each file is read once and as a whole, and must not change afterwards.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    longest
+        Maximal length of a line in bytes. Longer ones are passed over.
+    links_outside
+        Whether links may lead out of the folder.
+    """
 
     folder: Path
+    longest: int = LONGEST
+    links_outside: bool = False
 
     @property
     def name(self) -> str:
@@ -165,40 +194,39 @@ class FolderSource:
 
     @property
     def id(self) -> str:
-        """URL of the folder. Its files are identified by their paths."""
+        """URL of the folder. Its files are identified by their real paths, so it is that of the real folder."""
         if not self.folder.is_dir():
             raise StreamSourceError(f"WORDS_SOURCE: there is no folder {str(self.folder)!r}; make it, or name another")
-        return f"file://{self.folder}"
+        return f"file://{os.path.realpath(self.folder)}"
 
     def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
         """Return the lines of all files as a stream, those of subfolders included."""
         del fail_on_data_loss
-        if not can_be_escaped(self.name):
-            what = f"Spark reads no folder with both ':' and a wildcard in {self.name!r}"
-            raise StreamSourceError(f"WORDS_SOURCE: {what}; rename it")
-        # A file that was never read is new, even if its modification time is old.
-        reader = session.readStream.option("recursiveFileLookup", "true").option("maxFileAge", "36500d")
-        if damaged := self._damaged():
-            reader = reader.option("pathGlobFilter", any_name_but(damaged))
-        return _dated(reader.format("text").schema("value STRING").load(file_uri(self.folder)))
+        self.look_again()
+        weakref.finalize(session, shutil.rmtree, self._notes, ignore_errors=True)
+        return _dated(read_files(stream_files(session, self._notes), self.longest))
+
+    def look_again(self) -> None:
+        """List the files anew for a stream that goes on."""
+        write_list(self._notes, self._listed())
+
+    @cached_property
+    def _notes(self) -> Path:
+        """A folder for Spark's list of files. It is removed after the session."""
+        return Path(tempfile.mkdtemp(prefix="lake-assets-"))
 
     def passed_over(self) -> Sequence[str]:
-        """Describe the files and folders that Spark ignores, and what to do about each."""
-        damaged = self._damaged()
-        return [f"{show(path)}: {why}" for path, why in self._walk(damaged) if why]
+        """Describe the files and folders that are not read, and what to do about each."""
+        return [f"{show(path)}: {found}" for path, found in self._walk() if isinstance(found, str)]
 
     def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
         """Return the lines of the files that were read."""
-        from pyspark.sql import DataFrame
-
         del position
-        paths = list(_files_read(checkpoint))
-        # With this option and n paths, Spark would read each path n times. So these are read one by one.
-        odd = [path for path in paths if not can_be_escaped(path)]
-        frames = [session.read.options(**AS_NAMED).text(f"file://{path}") for path in odd]
-        if len(odd) < len(paths):
-            frames.append(session.read.text([file_uri(path) for path in paths if path not in odd]))
-        return _dated(reduce(DataFrame.union, frames, session.createDataFrame([], "value STRING")))
+        try:
+            sizes = [(path, Path(path).stat().st_size) for path in _files_read(checkpoint)]
+        except OSError as error:
+            raise StreamSourceError(f"{error.filename} was read, and is not there any more") from error
+        return _dated(read_files(session.createDataFrame(sizes, "path STRING, length BIGINT"), self.longest))
 
     def loss(self, position: Position, checkpoint: Path) -> Loss:
         """Return the files that were changed after they were read. Spark would never see their new lines."""
@@ -214,38 +242,52 @@ class FolderSource:
         return Loss(0, tuple(sorted(changed)))
 
     def files(self) -> dict[str, float]:
-        """Return the files that Spark would read, also in subfolders: path to modification time (s since 1970)."""
-        found: dict[str, float] = {}
-        for path, why in self._walk(self._damaged()):
-            # A file may be deleted meanwhile.
-            with suppress(OSError):
-                if not why:
-                    found[str(path)] = path.stat().st_mtime
-        return found
+        """Return the files of the stream, also in subfolders: real path to modification time (s since 1970)."""
+        return {path: status.st_mtime for path, status in self._listed().items()}
 
-    def _damaged(self) -> dict[str, Path]:
-        """Return the names of the files whose bytes are not what their suffix says, each with one such file."""
-        files = (path for path, why in self._walk({}) if not why)
-        return {path.name: path for path in files if cannot_decompress(path)}
+    def _listed(self) -> dict[str, os.stat_result]:
+        """Return the one list of files, for reading, watching and recounting: real path to status."""
+        return {path: found for path, found in self._walk() if not isinstance(found, str)}
 
-    def _walk(self, damaged: Mapping[str, Path]) -> Iterator[tuple[Path, str | None]]:
-        """Yield each file with the reason why Spark ignores it, or None. An ignored folder is yielded as a whole.
+    def _walk(self) -> Iterator[tuple[str, os.stat_result | str]]:
+        """Yield the real path of each file with its status; each name that is not read with the reason and the remedy.
 
-        Parameters
-        ----------
-        damaged
-            Names that Spark is told to ignore, in all folders.
+        A file or folder that has several names by links is yielded once.
         """
-        for root, folders, names in os.walk(self.folder):
-            for name in sorted([*folders, *names]):
-                path = Path(root, name)
-                why = unread(name)
-                if not why and name in damaged and name not in folders:
-                    like = f"it has the name of {show(damaged[name])}, which Spark cannot read; rename either"
-                    why = cannot_decompress(path) or like
-                if why or name not in folders:
-                    yield path, why
-            folders[:] = [name for name in folders if not unread(name)]
+        base = Base(os.path.realpath(self.folder), self.links_outside)
+        seen = {base.root}
+        folders = [base.root]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    found = sorted(entries, key=lambda entry: entry.name)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                yield folder, f"it cannot be listed ({error.strerror}); check its permissions"
+                continue
+            for entry in found:
+                if why := unread(entry.name):
+                    yield entry.path, why
+                    continue
+                try:
+                    real = base.real(entry.path) if entry.is_symlink() else entry.path
+                    status = Path(real).stat()
+                except LinkRefused as refused:
+                    yield entry.path, str(refused)
+                    continue
+                except OSError:
+                    continue  # It was removed meanwhile, or is a link to what was.
+                if real in seen:
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    seen.add(real)
+                    folders.append(real)
+                elif stat.S_ISREG(status.st_mode):
+                    why = unread(Path(real).name) or cannot_decompress(Path(real))
+                    seen.add(real)
+                    yield real, why or status
 
 
 def unread(name: str) -> str | None:
@@ -261,19 +303,15 @@ def unread(name: str) -> str | None:
     return None
 
 
-def show(path: Path) -> str:
-    """Return a path as one line of printable text."""
-    return repr(os.fsencode(path).decode(errors="backslashreplace"))
-
-
 def _dated(frame: DataFrame) -> DataFrame:
     """Add the time at the beginning of a line, or null, and the rest of the line as text."""
     from pyspark.sql import functions as sf
 
+    frame = frame.withColumn("value", sf.col("value").cast("string"))
     time = sf.regexp_extract("value", _ISO_TIME, 1)
     text = sf.when(time == "", sf.col("value")).otherwise(sf.expr("substring(value, length(time) + 1)"))
     return frame.withColumn("time", time).select(
-        "value", sf.try_to_timestamp("time").alias("timestamp"), text.alias("text")
+        "value", sf.try_to_timestamp("time").alias("timestamp"), text.alias("text"), "too_long"
     )
 
 

@@ -91,7 +91,7 @@ class Collector:
 
     def collect(self, grace: timedelta) -> tuple[Removable, ...]:
         """Pack reachable objects, remove unreachable ones, and return what was removed."""
-        with locked(self._git_dir / "lake_assets.gc"):
+        with locked(self._git_dir / "lake_assets.gc", self._objects.sharing):
             before = time.time() - grace.total_seconds()
             reached = Reached()
             self.reach(self._refs.roots(before), reached)
@@ -162,7 +162,9 @@ class Collector:
             builder.write(folder)
             # Sync the new pack before anything that it replaces is removed.
             made = [path for path in self._packs() if path not in packs]
-            sync_all([*made, *(path.with_suffix(".idx") for path in made), folder, self._folder])
+            made_files = [*made, *(path.with_suffix(".idx") for path in made)]
+            self._objects.sharing.adjust(*made_files)
+            sync_all([*made_files, folder, self._folder])
             packs |= {path: ids_of(path) for path in made}
         return superseded, set[bytes]().union(*(ids for pack, ids in packs.items() if pack not in superseded))
 

@@ -479,6 +479,37 @@ class EmbeddedLake:
 
         return successor
 
+    def restore(
+        self,
+        branch: str,
+        source: str,
+        paths: Sequence[str],
+        *,
+        replaces: Sequence[str] = (),
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Commit:
+        """Graft entries of another commit's tree; see :meth:`Lake.restore`."""
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
+        text = trailers.clean_message(message) or f"Restore {source}"
+        step = CommitStep(message=text, metadata=metadata or {})
+
+        def successor(head: GitCommit) -> GitCommit | None:
+            origin = self._refs.resolve(source)
+            restored: dict[str, Node | None] = {}
+            for path in paths:
+                file = self._content.file(origin, path)
+                if file is not None and file.pointer is not None and not self._objects.holds(file.pointer):
+                    raise self._gone(file.pointer, str(origin.id), path)
+                restored[path] = file.node if file is not None else None
+            root = self._commits.root(head)
+            # A file may stand where a folder stood, so everything is removed first.
+            after = self._trees.graft(self._trees.graft(root, dict.fromkeys(paths)), _without_none(restored))
+            return None if after == root else self._commits.make(after, [head], step, replaces)
+
+        with self._translated(branch, ""):
+            return describe(self._refs.advance(branch, successor))
+
     def merge(
         self,
         source: str,
@@ -717,3 +748,7 @@ class EmbeddedLake:
     def _git_damage(self, name: str, ref: str, path: str) -> DataCorrupted:
         reason = f"Git object {name} is missing or damaged: {REPAIR}"
         return DataCorrupted(reason, repository=self._name, ref=ref, path=path)
+
+
+def _without_none(nodes: Mapping[str, Node | None]) -> dict[str, Node | None]:
+    return {path: node for path, node in nodes.items() if node is not None}

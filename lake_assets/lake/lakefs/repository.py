@@ -362,8 +362,8 @@ class LakeFSLake:
         names.refuse_protected(self._is_protected(branch), branch, self._name)
         self._check_ref(branch)
         with self._private(branch) as (place, began):
-            held = [path for target in spec.targets for path in paths_of(self._objects(place, target))]
-            stays = [path for target in spec.beside for path in paths_of(self._objects(place, target))]
+            held = paths_of(self._server.inside(place, spec.targets))
+            stays = paths_of(self._server.inside(place, spec.beside))
             for path in spec.roots:
                 self._refuse_file_in_the_way(place, path, [*held, *stays])
             if not spec.appends:
@@ -447,8 +447,41 @@ class LakeFSLake:
         # A hook may require of these commits what it requires of the one that they are made for.
         own = {key: value for key, value in step.metadata.items() if key not in (RECORD, WROTE)}
         self._server.merge(head, place, CommitStep(message=f"Take up {head[:12]}", metadata=own), strategy="dest-wins")
-        folders.renew(self._server, place, sorted(mine))
+        folders.renew(self._server, place, sorted(mine), avoid=[(base, before), (base, head)])
         self._server.commit(place, CommitStep(message="Renew markers", metadata=own))
+
+    def restore(
+        self,
+        branch: str,
+        source: str,
+        paths: Sequence[str],
+        *,
+        replaces: Sequence[str] = (),
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Commit:
+        """Link objects of another commit, by their exact paths; see :meth:`Lake.restore`."""
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
+        for ref in (branch, source):
+            self._check_ref(ref)
+        _check_metadata(metadata or {})
+        step = CommitStep(message=message.strip() or f"Restore {source}", metadata=metadata or {})
+        origin = self._server.head(source).id
+        with self._private(branch) as (place, began):
+            self._server.delete(place, paths)
+            for item in filter(None, (self._server.object(origin, path) for path in paths)):
+                self._server.link(place, item)
+            if not any(True for _ in self._server.uncommitted(place)):
+                return self._server.head(branch)
+            for folder in replaces:
+                folders.touch_folders(self._server, place, [folder], replaced=True, whole=False)
+            self._server.commit(place, step)
+            try:
+                made = self._server.merge(place, branch, step, squash_merge=True)
+            except ConflictError as error:
+                reason = f"changed on the branch meanwhile, at {began[:12]}; nothing was committed: run it again"
+                raise WriteConflict(reason, repository=self._name, ref=branch) from error
+            return self._server.head(made or branch)
 
     # Merging
 
@@ -501,7 +534,7 @@ class LakeFSLake:
         """
         ours, theirs = merged.parents
         sides = (self._between(base, ours), self._between(base, theirs), self._between(ours, theirs))
-        found = folders.conflicts(*sides)
+        found = self._conflicts(sides, base, theirs)
         if not found:
             return
         step = CommitStep(
@@ -551,13 +584,22 @@ class LakeFSLake:
         """Tell whether only one side has written some folder as a whole, so that the markers show no conflict."""
         return folders.wholes(self._server, source) != folders.wholes(self._server, into)
 
+    def _conflicts(
+        self,
+        sides: tuple[Iterable[Mapping[str, Any]], Iterable[Mapping[str, Any]], Iterable[Mapping[str, Any]]],
+        base: str,
+        theirs: str,
+    ) -> set[str]:
+        """Return the paths at which two sides conflict; see :func:`folders.conflicts`."""
+        return folders.conflicts(*sides, lambda folder: folders.is_replaced(self._server, base, theirs, folder))
+
     def _refuse_conflicts(self, source: str, into: str) -> str:
         """Raise if ``source`` conflicts with ``into``. Otherwise return the checked head of ``into``."""
         theirs, ours, base = self._server.merge_base(source, into)
         if base in (theirs, ours):
             return ours
         sides = (self._between(base, ours), self._between(base, theirs), self._between(ours, theirs))
-        found = folders.conflicts(*sides)
+        found = self._conflicts(sides, base, theirs)
         if found:
             reason = "both sides changed the same paths since their merge base; write them again on a new branch"
             raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
@@ -585,7 +627,8 @@ class LakeFSLake:
         """Undo a commit on a private branch at ``head``."""
         before = undone.parents[0]
         theirs = list(self._server.diff(undone.id, before))
-        found = folders.conflicts(self._server.diff(undone.id, head), theirs, self._server.diff(head, before))
+        sides = (self._server.diff(undone.id, head), theirs, self._server.diff(head, before))
+        found = self._conflicts(sides, undone.id, before)
         if found:
             reason = "later commits changed the same paths: revert those first"
             raise MergeConflict(reason, repository=self._name, ref=f"{undone.id} on {branch}", paths=sorted(found))
