@@ -6,6 +6,7 @@ import pytest
 
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import LakeFSLake
+from lake_assets.runs.verification import Verification
 from lake_assets_tests.lake.stranger import Stranger
 from lake_assets_tests.runs.test_rollback import rolled_back
 from lake_assets_tests.small_graph import SmallGraph
@@ -62,6 +63,11 @@ def test_files_of_others_are_restored_exactly(small: SmallGraph, lake: LakeFSLak
     assert not lake.diff(target, MAIN)
     assert {path: other.content(MAIN, path) for path in contents} == contents
     assert data(other.objects(MAIN)) == data(before)
+
+    checked = Verification(lake, small.instance, MAIN)
+    named = {problem.path for problem in checked.problems(lambda _: None)}
+    assert all(path.startswith(("prices", "commit")) for path in named)
+    assert checked.scrub.hashed == len(checked.objects)
 
     # And forth again: what was restored once can be restored from where it stands now.
     restored = lake.head(MAIN).id
