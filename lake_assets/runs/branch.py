@@ -353,6 +353,28 @@ def refuse_target(lake: Lake, target: str, what: str) -> None:
         )
 
 
+def head_of(lake: Lake, branch: str) -> Commit:
+    """Return the head of the branch that a sensor follows.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    branch
+        The branch: ``main``, or a working branch.
+
+    Raises
+    ------
+    Failure
+        There is no such branch. The message says how it is made.
+    """
+    try:
+        return lake.head(branch)
+    except RefNotFound:
+        refuse_target(lake, branch, "LAKE_BRANCH cannot be followed")
+        raise
+
+
 def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun, target: str) -> str:
     """Return the ref that a run that skips steps starts from."""
     wrote = False

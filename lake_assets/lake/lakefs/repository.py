@@ -93,6 +93,8 @@ class LakeFSLake:
         Seconds that a call may take, with all its tries. Data may take a second more for each MiB.
     any_format
         Also open a lake of another format, in order to migrate it.
+    create
+        Create the repository if it is missing.
     commit_metadata
         Metadata that every commit carries besides its own, such as what a hook of the repository requires.
 
@@ -100,6 +102,8 @@ class LakeFSLake:
     ------
     FormatMismatch
         The lake has another format than this program supports.
+    LakeNotFound
+        There is no such repository, and ``create`` is False.
     LakeUnavailable
         The server does not answer, or refuses the credentials.
     """
@@ -114,6 +118,7 @@ class LakeFSLake:
         storage_namespace: str = "",
         deadline: float = 60.0,
         any_format: bool = False,
+        create: bool = True,
         commit_metadata: Mapping[str, str] | None = None,
     ) -> None:
         endpoint = check_endpoint(endpoint)
@@ -127,7 +132,7 @@ class LakeFSLake:
         self._connect = (endpoint, access_key, secret_key, deadline)
         self._gateway: Any = None
         self._compared: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
-        self._server.open(storage_namespace or f"local://{repository}")
+        self._server.open(storage_namespace or f"local://{repository}", create=create)
         self.format = self._server.format()
         if not any_format:
             check_format(self.format, self._name)
