@@ -20,6 +20,7 @@ from lake_assets.lake.contract import MAIN, Commit
 from lake_assets.lake.errors import (
     AlreadyExists,
     LakeError,
+    LakeNotFound,
     LakeUnavailable,
     Mendable,
     PathNotFound,
@@ -89,7 +90,7 @@ class Server:
 
     # Repository
 
-    def open(self, storage_namespace: str) -> None:
+    def open(self, storage_namespace: str, *, create: bool = True) -> None:
         """Create the repository if it is missing, with a protected ``main`` and with :data:`END`.
 
         Any number of processes may do this at the same time.
@@ -98,6 +99,8 @@ class Server:
         ----------
         storage_namespace
             Where a new repository keeps its objects.
+        create
+            Create it. Otherwise raise :class:`LakeNotFound`.
         """
         try:
             found: Any = self.object(MAIN, END)
@@ -107,6 +110,8 @@ class Server:
                 return
             self._refuse_unready(self._repository()["default_branch"])
         except RepositoryNotFound:
+            if not create:
+                raise LakeNotFound("there is no repository of that name", repository=self.name) from None
             self._api.create_repository(storage_namespace)
         self.set_rule(MAIN, wanted=True)
         place = private.name_for(MAIN)
@@ -468,7 +473,7 @@ class Server:
         while waiting:
             after = max(after, _just_before(waiting[0]), key=str.encode)
             query = {"prefix": shared, "amount": str(PAGE), "after": after}
-            page = self._api.call("GET", path, query, ref=ref, folder=shared)
+            page = self._api.call("GET", path, query=query, ref=ref, folder=shared)
             for item in page["results"]:
                 after = item["path"]
                 while waiting and _is_behind(after, waiting[0]):
@@ -517,7 +522,9 @@ class Server:
             "metadata": item.get("metadata") or {},
         }
         query = {"path": item["path"]}
-        self._api.call("PUT", f"/branches/{_quoted(branch)}/objects", query, body, ref=branch, folder=item["path"])
+        self._api.call(
+            "PUT", f"/branches/{_quoted(branch)}/objects", query=query, body=body, ref=branch, folder=item["path"]
+        )
 
     def content(self, ref: str, path: str) -> bytes:
         """Return the bytes of a small object."""
