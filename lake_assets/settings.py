@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from typing_extensions import Self
 
 from lake_assets.kafka.security import Mechanism, Protocol
+from lake_assets.runs.code_commit import VARIABLE as CODE_COMMIT_VARIABLE
 from lake_assets.text.masking import mask, unclear_user_part
 
 
@@ -248,6 +249,12 @@ class LakeSettings(Settings):
         True,
         validation_alias="LAKE_BRANCH_SINKS",
         description="Whether a working branch has tables and topics of its own, named with the branch, or none.",
+    )
+    # Read by lake_assets.runs.code_commit, since other projects that use the library have no settings.
+    code_commit: str = Field(
+        "",
+        validation_alias=CODE_COMMIT_VARIABLE,
+        description="Git commit of the code, for an image that is built without the checkout; found if empty.",
     )
 
 

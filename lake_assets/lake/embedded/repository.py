@@ -50,6 +50,7 @@ from lake_assets.lake.errors import (
     Expired,
     InvalidName,
     LakeError,
+    LakeNotFound,
     MergeConflict,
     PathNotFound,
     Unaudited,
@@ -74,6 +75,8 @@ class EmbeddedLake:
         (writes in progress). It is created if it is missing. All of it must be on one file system.
     any_format
         Also open a lake of another format, in order to migrate it.
+    create
+        Make the lake if it is missing.
 
     Raises
     ------
@@ -93,7 +96,7 @@ class EmbeddedLake:
     >>> _ = lake.merge("trial", "main", audit=Override("ann", "the first try"))
     """
 
-    def __init__(self, home: Path, *, any_format: bool = False) -> None:
+    def __init__(self, home: Path, *, any_format: bool = False, create: bool = True) -> None:
         self._home = Path(home).absolute()
         self._name = str(self._home)
         if set(self._name) & set("*?[]{}\\"):
@@ -103,6 +106,8 @@ class EmbeddedLake:
         sharing = sharing_of(git_dir)
         self._scratch = Scratch(self._home / "staging", sharing)
         with self._translated():
+            if not create and not git_dir.exists() and not self._home.is_file():
+                raise LakeNotFound("there is no lake in this folder", repository=self._name)
             self._git = open_or_create(git_dir, self._scratch)
             self.format = format_of(self._git)
             if not any_format:

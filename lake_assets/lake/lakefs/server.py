@@ -20,6 +20,7 @@ from lake_assets.lake.contract import MAIN, Commit
 from lake_assets.lake.errors import (
     AlreadyExists,
     LakeError,
+    LakeNotFound,
     LakeUnavailable,
     Mendable,
     PathNotFound,
@@ -89,7 +90,7 @@ class Server:
 
     # Repository
 
-    def open(self, storage_namespace: str) -> None:
+    def open(self, storage_namespace: str, *, create: bool = True) -> None:
         """Create the repository if it is missing, with a protected ``main`` and with :data:`END`.
 
         Any number of processes may do this at the same time.
@@ -98,6 +99,8 @@ class Server:
         ----------
         storage_namespace
             Where a new repository keeps its objects.
+        create
+            Create it. Otherwise raise :class:`LakeNotFound`.
         """
         try:
             found: Any = self.object(MAIN, END)
@@ -107,6 +110,8 @@ class Server:
                 return
             self._refuse_unready(self._repository()["default_branch"])
         except RepositoryNotFound:
+            if not create:
+                raise LakeNotFound("there is no repository of that name", repository=self.name) from None
             self._api.create_repository(storage_namespace)
         self.set_rule(MAIN, wanted=True)
         place = private.name_for(MAIN)
