@@ -208,6 +208,7 @@ class EmbeddedLake:
     def tag(self, name: str, ref: str) -> Commit:
         """Tag a commit; see :meth:`Lake.tag`."""
         names.check_tag(name, self._name)
+        names.refuse_taken(self._is_protected(name), name, self._name)
         with self._translated(name):
             commit = self._refs.resolve(ref)
             self._refs.create_tag(name, commit)
