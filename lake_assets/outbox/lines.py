@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from io import FileIO
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from lake_assets.lake.permissions import sharing_near
 from lake_assets.outbox.contract import OutboxDamaged, OutboxError, OutboxTaken, OutboxUnavailable, Update
-from lake_assets.outbox.records import DEFAULT_FIELDS, Fields
+from lake_assets.outbox.records import DEFAULT_FIELDS, Fields, key_bytes
 
 MARKER = ".delivered"
 """Suffix of the marker's file name."""
@@ -114,6 +115,17 @@ class LinesSender:
     def delivered(self) -> str | None:
         """The last delivered commit."""
         return self._marker.commit
+
+    def live_keys(self) -> dict[bytes, Any]:
+        """Return the keys whose last value is not None; see :meth:`Sender.live_keys`."""
+        found: dict[bytes, Any] = {}
+        for update in read_committed(self._path, self._fields):
+            key = key_bytes(update.key)
+            if update.value is None:
+                found.pop(key, None)
+            else:
+                found[key] = update.key
+        return found
 
     def deliver(self, commit: str, updates: Iterable[Update]) -> int:
         """Append a commit's updates and move the marker; see :meth:`Sender.deliver`."""

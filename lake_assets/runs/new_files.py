@@ -21,6 +21,7 @@ from lake_assets.lake.errors import RefNotFound
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.working_branch import BRANCH_TAG
 from lake_assets.runs.asset_places import AssetPlaces
+from lake_assets.runs.branch import head_of
 from lake_assets.runs.checked_commits import RunEvents
 from lake_assets.runs.lock import is_alive, unfinished_runs
 
@@ -104,7 +105,7 @@ class NewFiles:
         self._lake = lake
         self._instance = instance
         self._branch = branch
-        self._head = lake.head(branch).id
+        self._head = head_of(lake, branch).id
         self._known = self._still_true(graph, *_read(cursor, self._head))
         self._looked_until = time.monotonic() + LOOKING
         self.under_way: list[str] = []

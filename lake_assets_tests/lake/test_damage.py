@@ -179,6 +179,8 @@ def test_nothing_is_collected_while_a_ref_is_damaged(lake: EmbeddedLake, home: P
         lake.collect_garbage(timedelta(0))
     with pytest.raises(DataCorrupted, match="refs/heads/work"):
         lake.expire(datetime.now(timezone.utc), yes=True)
+    with pytest.raises(DataCorrupted, match="doctor --repair"):
+        lake.backup(home.parent / "backup")
     assert read(lake, "main", "stocks") == FILES
 
 

@@ -65,6 +65,7 @@ def check_works(home: Path, *, fsck: bool = True) -> None:
     lake.collect_garbage(timedelta(0))
     lake.expire(datetime.now(timezone.utc), yes=True)
     lake.clean()
+    lake.backup(home.parent / "backup")
     assert list(repair(home)) == []
     assert list(lake.verify("main", "stocks")) == []
     assert read(lake, "main", "stocks") == FILES

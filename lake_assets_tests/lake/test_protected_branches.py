@@ -119,7 +119,7 @@ def test_several_processes_make_branches_at_once_and_each_is_protected(lake: Lak
 def _upload_until_refused(lake: LakeFSLake, branch: str) -> None:
     """Write past the product. The server knows a new rule after a moment."""
     for number in range(10_000):
-        lake.api.call("POST", f"/branches/{branch}/objects", {"path": f"a{number}"}, body=b"1")
+        lake.api.call("POST", f"/branches/{branch}/objects", query={"path": f"a{number}"}, body=b"1")
 
 
 @pytest.mark.services

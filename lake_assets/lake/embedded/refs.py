@@ -37,6 +37,13 @@ _DELETED = re.compile(r"^([0-9]{1,12}\.[0-9]+) ([0-9a-f]{40})$", re.MULTILINE)
 _ATTEMPTS = 100
 
 
+def names_of(repository: pygit2.Repository) -> set[str]:
+    """Return the full names of all refs, also of damaged ones, which libgit2 leaves out."""
+    git_dir = Path(repository.path)
+    files = (path for path in (git_dir / "refs").rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {*repository.listall_references(), *(str(path.relative_to(git_dir)) for path in files)}
+
+
 class Refs:
     """The refs of the repository at ``git_dir``.
 
@@ -275,16 +282,11 @@ class Refs:
         return found
 
     def _named(self, left: Iterable[tuple[float, str]], since: float) -> set[bytes]:
-        found = {object_id for name in self._all() if (object_id := self._target(name))}
+        found = {object_id for name in names_of(self._repository) if (object_id := self._target(name))}
         known = {pygit2.Oid(hex=name) for when, name in left if when > since}
         return {object_id.raw for object_id in found} | {
             object_id.raw for object_id in known if object_id in self._repository.odb
         }
-
-    def _all(self) -> set[str]:
-        """Return the full names of all refs, also of damaged ones, which libgit2 leaves out."""
-        files = (path for path in (self._git_dir / "refs").rglob("*") if path.is_file() and path.suffix != ".lock")
-        return {*self._repository.listall_references(), *(str(path.relative_to(self._git_dir)) for path in files)}
 
     def _target(self, full_name: str) -> pygit2.Oid | None:
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lake_assets.lake import names
 from lake_assets.lake.audit import (
     RECORD,
+    UNDOES,
     Audit,
     Entry,
     Override,
@@ -51,7 +52,7 @@ from lake_assets.lake.errors import (
 from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
 from lake_assets.lake.lakefs.address import check_endpoint, check_keys, check_repository
-from lake_assets.lake.lakefs.api import Api
+from lake_assets.lake.lakefs.api import PAGE, Api
 from lake_assets.lake.lakefs.etag import RARE, USUAL, ETag
 from lake_assets.lake.lakefs.known import WROTE, Written
 from lake_assets.lake.lakefs.newest import find_newest
@@ -539,7 +540,7 @@ class LakeFSLake:
             return
         step = CommitStep(
             message=f"Undo {merged.id[:12]}: it mixed folders that both sides changed",
-            metadata={RECORD: record(Audit(merged.id, (Entry("", None, "", back_to=ours),)))},
+            metadata={RECORD: record(Audit(merged.id, (Entry("", None, "", back_to=ours),))), UNDOES: merged.id},
         )
         with self._private(merged.id) as (place, _):
             self._server.revert(place, merged.id, step)
@@ -553,6 +554,8 @@ class LakeFSLake:
         Return the merge base, and the checked head of ``into``.
         """
         theirs, ours, base = self._server.merge_base(source, into)
+        if base != ours:
+            self._refuse_undone(source, into, base, ours)
         if base == theirs:
             return base, ours
         ref = f"{source} into {into}"
@@ -569,6 +572,28 @@ class LakeFSLake:
                 changed = {audit.place_of(path) for path in paths_of(self._between(base, ours))}
                 refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
         return base, ours
+
+    def _refuse_undone(self, source: str, into: str, base: str, ours: str) -> None:
+        """Raise if ``source`` was merged before and that merge was undone: its data are in the history, not on it."""
+        if len(self._server.commit_at(base).parents) != 1:
+            # A merge of the branch's own line, or the first commit. Nothing else of ``source`` was merged.
+            return
+        # The commit at which the source began is on both lines.
+        line = {commit.id for commit in self._server.log(base, PAGE, None, first_parent=True)}
+        undone: dict[str, str] = {}
+        for commit in self._server.log(ours, None, None, first_parent=True):
+            if commit.id in line:
+                return
+            if UNDOES in commit.metadata:
+                undone[commit.metadata[UNDOES]] = commit.id
+            if commit.id in undone and any(item.id == base for item in self._server.log(commit.parents[1], 5, None)):
+                changed = paths_of(self._between(commit.parents[0], commit.id))
+                reason = (
+                    f"its merge {commit.id} mixed folders that both sides changed, and was undone by commit "
+                    f"{undone[commit.id]}: write them again on a new branch"
+                )
+                paths = [path for path in changed if not folders.is_marker(path)]
+                raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=paths)
 
     def _merge(self, source: str, into: str, step: CommitStep) -> Commit:
         made = self._server.merge(source, into, step)

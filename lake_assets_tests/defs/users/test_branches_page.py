@@ -22,6 +22,7 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.defs.environments import use_fresh
+from lake_assets_tests.lake.backends import BACKENDS
 
 PAGE = REPOSITORY_ROOT / "docs" / "branches.md"
 ANA, BEN = "more-users", "no-personal-data"
@@ -91,7 +92,7 @@ AFTER: dict[tuple[str, ...], Callable[[Lake], None]] = {
 }
 
 
-@pytest.mark.parametrize("lake", ["embedded"], indirect=True)
+@pytest.mark.parametrize("lake", BACKENDS, indirect=True)
 def test_the_page_is_what_happens(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     defs = definitions.definitions(environments.resources())
     monkeypatch.setattr(definitions, "defs", defs)
