@@ -1,7 +1,7 @@
 """Which files of a source need a run: those whose version ``main`` does not hold, and that no run is bringing there.
 
-What counts is ``main``, the runs that Dagster knows, and whether they go on. A sensor's cursor only saves looking: it
-may be lost, old, or anything else.
+``main`` stands for the branch that runs publish to. What counts is that branch, the runs that Dagster knows, and
+whether they go on. A sensor's cursor only saves looking: it may be lost, old, or anything else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter
 
-from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.runs.asset_places import AssetPlaces
@@ -82,19 +82,28 @@ class NewFiles:
     ----------
     runs
         The job of the files.
-    lake, instance, graph
-        The lake, the Dagster instance and the graph of the code location.
+    lake, branch
+        The lake, and the branch that the runs publish to.
+    instance, graph
+        The Dagster instance, and the graph of the code location.
     cursor
         The sensor's cursor.
     """
 
     def __init__(
-        self, runs: FileRuns, lake: Lake, instance: DagsterInstance, graph: AssetGraph, cursor: str | None
+        self,
+        runs: FileRuns,
+        lake: Lake,
+        branch: str,
+        instance: DagsterInstance,
+        graph: AssetGraph,
+        cursor: str | None,
     ) -> None:
         self._runs = runs
         self._lake = lake
+        self._branch = branch
         self._instance = instance
-        self._head = lake.head(MAIN).id
+        self._head = lake.head(branch).id
         self._known = self._still_true(graph, *_read(cursor, self._head))
         self._looked_until = time.monotonic() + LOOKING
         self.under_way: list[str] = []
@@ -144,7 +153,7 @@ class NewFiles:
         """Return what the cursor says of the files whose partitions on ``main`` are as they were then."""
         if head == self._head or not known:
             return known
-        if self._lake.unreached([MAIN], [head]):
+        if self._lake.unreached([self._branch], [head]):
             return {}  # The lake is another one, or an older copy.
         try:
             paths = self._lake.diff(head, self._head, prefix_of(self._runs.asset)).paths
@@ -178,7 +187,7 @@ class NewFiles:
             }
             # A run that found the same content wrote nothing: then an earlier one has brought it.
             if written:
-                return not self._lake.unreached([MAIN], written)
+                return not self._lake.unreached([self._branch], written)
         return False
 
     def _of(self, key: str, *statuses: DagsterRunStatus) -> RunsFilter:

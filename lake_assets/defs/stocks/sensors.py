@@ -54,7 +54,8 @@ def new_stock_files(
     source = stocks_source.open(limits=SENSOR_LIMITS)
     now = datetime.now(timezone.utc)
     assert context.repository_def is not None
-    files = NewFiles(FILES, lake.lake, context.instance, context.repository_def.asset_graph, context.cursor)
+    graph = context.repository_def.asset_graph
+    files = NewFiles(FILES, lake.lake, lake.branch, context.instance, graph, context.cursor)
     failed: list[str] = []
     requests: list[RunRequest] = []
     waiting = 0

@@ -49,7 +49,8 @@ def new_user_files(context: SensorEvaluationContext, lake: LakeResource) -> Sens
     except UsersSourceError as error:
         return SkipReason(f"{error}. The next tick tries again.")
     assert context.repository_def is not None
-    files = NewFiles(FILES, lake.lake, context.instance, context.repository_def.asset_graph, context.cursor)
+    graph = context.repository_def.asset_graph
+    files = NewFiles(FILES, lake.lake, lake.branch, context.instance, graph, context.cursor)
     requests: list[RunRequest] = []
     waiting = 0
     for warning in source.passed_over():
