@@ -28,11 +28,11 @@ from lake_assets.runs.branch import branch_name, find_head, head_of, refuse_lost
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.lake_commits import commits_since, events_of
-from lake_assets.runs.lock import is_alive
+from lake_assets.runs.lock import is_alive, unfinished_runs
 from lake_assets.runs.own_runs import is_own_run
 from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs, unpublished_observations
 from lake_assets.runs.publishing import LAYER, publish
-from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Sink, requests_for, sinks_of
+from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Asked, Sink, requests_for, sinks_of
 from lake_assets.runs.sweeping import sweep
 
 SWEEP_AFTER = timedelta(days=7)
@@ -236,12 +236,15 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
         head = head_of(lake, branch)
         if context.cursor == head.id:
             return SkipReason(f"{branch} is still at {head.id}.")
+        asked = Asked.read(context.cursor, head.id)
         publisher = context.instance.get_run_by_id(CommitMetadata.parse(head.metadata).run_id or "")
         if publisher is not None and is_alive(context.instance, publisher):
             name = f"Run {publisher.run_id}, which published {head.id},"
             return SkipReason(f"{name} is still running: it updates its sinks itself.")
         requests: list[RunRequest] = []
         unknown: list[str] = []
+        under_way: list[str] = []
+        living = [run for run in unfinished_runs(context.instance) if is_alive(context.instance, run)]
         for asset, resource_key in sinks_of(repository.asset_graph, resource_keys):
             sink: Sink = getattr(context.resources, resource_key)
             try:
@@ -249,22 +252,33 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
             except Exception as error:  # noqa: BLE001 -- an error of one sink must not stop the others
                 unknown.append(f"{asset.to_user_string()}: {error}")
                 continue
-            requests += requests_for(lake, repository.asset_graph, asset, reflected, head)
+            needed = requests_for(lake, repository.asset_graph, asset, reflected, head, asked.times)
+            if needed and any(asset in (run.asset_selection or ()) for run in living):
+                under_way.append(f"{asset.to_user_string()}: a run that updates it is under way")
+                continue
+            requests += needed
+        if requests and (left := asked.pause()) > 0:
+            return SkipReason(
+                f"{len(requests)} run(s) for {head.id} did not bring the sinks there: see why. "
+                f"The next is asked for in {left:.0f} s; at once when this sensor's cursor is reset."
+            )
+        if not requests and under_way:
+            return SkipReason("; ".join([*unknown, *under_way]))
         skip = f"Every sink holds what {branch} holds at {head.id}."
-        return _sinks_result(context, requests, unknown, head.id, skip)
+        return _sinks_result(context, requests, unknown, asked, skip)
 
     return evaluate
 
 
 def _sinks_result(
-    context: SensorEvaluationContext, requests: Sequence[RunRequest], unknown: Sequence[str], head: str, even: str
+    context: SensorEvaluationContext, requests: Sequence[RunRequest], unknown: Sequence[str], asked: Asked, even: str
 ) -> SensorResult:
     if len(requests) > RUNS_PER_TICK:
         context.log.warning("%d runs are needed; the first %d are requested", len(requests), RUNS_PER_TICK)
     for problem in unknown:
         context.log.warning("%s", problem)
     # If a sink did not answer, the next tick asks again.
-    cursor = context.cursor if unknown else head
+    cursor = context.cursor if unknown else asked.after(len(requests))
     skip = "; ".join(unknown) or even
     return SensorResult(list(requests[:RUNS_PER_TICK]), skip_reason=None if requests else skip, cursor=cursor)
 

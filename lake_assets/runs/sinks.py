@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from dagster import AssetKey, RunRequest
+from typing_extensions import Self
 
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import RefNotFound
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
 
 SINK = "sink"
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
 
 RUNS_PER_TICK = 20
 """The maximal number of runs per tick.
@@ -43,6 +48,58 @@ class Sink(Protocol):
         ...
 
 
+class Asked(NamedTuple):
+    """The cursor of the sensor: for which head of ``main`` it has requested runs, how often, and when last.
+
+    Parameters
+    ----------
+    head
+        The head.
+    times
+        How many times. 0 if no sink was behind.
+    at
+        Time of the last request, in seconds since 1970.
+    """
+
+    head: str
+    times: int = 0
+    at: float = 0.0
+
+    @classmethod
+    def read(cls, cursor: str | None, head: str) -> Self:
+        """Return what a cursor says of a head. Anything may stand there, as a person can set it.
+
+        Parameters
+        ----------
+        cursor
+            The cursor.
+        head
+            The head of ``main``.
+        """
+        with suppress(ValueError):
+            name, times, at = (cursor or "").split(" ")
+            if name == head and times.isdecimal():
+                return cls(head, int(times[:9]), float(at))
+        return cls(head)
+
+    def pause(self) -> float:
+        """Return the seconds until runs may be requested again. Runs that failed are not requested at every tick."""
+        pause = min(_FIRST_PAUSE * 2.0 ** min(self.times - 1, 30), _LONGEST_PAUSE)
+        left = self.at + pause - time.time()
+        # Do not wait longer if the clock was set back.
+        return left if self.times and 0 < left <= pause else 0.0
+
+    def after(self, requests: int) -> str:
+        """Return the cursor after a tick.
+
+        Parameters
+        ----------
+        requests
+            The number of runs that it requests.
+        """
+        return f"{self.head} {self.times + 1} {time.time()}" if requests else self.head
+
+
 def sinks_of(graph: AssetGraph, resource_keys: Sequence[str]) -> Iterator[tuple[AssetKey, str]]:
     """Yield the sink assets of a graph, each with the resource that it writes to.
 
@@ -61,7 +118,7 @@ def sinks_of(graph: AssetGraph, resource_keys: Sequence[str]) -> Iterator[tuple[
 
 
 def requests_for(
-    lake: Lake, graph: AssetGraph, sink: AssetKey, reflected: str | None, head: Commit
+    lake: Lake, graph: AssetGraph, sink: AssetKey, reflected: str | None, head: Commit, times: int = 0
 ) -> Sequence[RunRequest]:
     """Return the runs that update a sink to ``main``'s head.
 
@@ -77,6 +134,8 @@ def requests_for(
         The commit that the sink reflects; None if it was never written.
     head
         Head of ``main``.
+    times
+        How many times runs were requested for this head.
     """
     if reflected is None:
         return []  # Never written: the next run of its job builds it.
@@ -91,7 +150,7 @@ def requests_for(
             first = definition.get_first_partition_key()
             return [RunRequest(f"{sink.to_user_string()}:{head.id}", partition_key=first, asset_selection=[sink])]
         paths = paths or [MAIN]
-    return _requests(graph, sink, head.id, paths)
+    return _requests(graph, sink, f"{head.id}:{times}" if times else head.id, paths)
 
 
 def _requests(graph: AssetGraph, sink: AssetKey, head: str, paths: Sequence[str]) -> list[RunRequest]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -220,3 +221,24 @@ def test_a_table_that_is_older_than_main_is_brought_forward(small: SmallGraph, l
     (request,) = small.tick(SENSOR, None).run_requests or []
     run(small, request)
     assert table() == {"DE0": 2.0}
+
+
+def test_a_run_of_a_sink_that_failed_is_asked_for_again_later(
+    small: SmallGraph, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.publish("mon", 1.0)
+    assert small.run("prices_table", partition_key="mon").success
+    small.publish("tue", 5.0, 6.0)
+    first = small.tick(SENSOR, "garbage 1 x")
+    (failed,) = first.run_requests or []
+    assert "The next is asked for in" in (small.tick(SENSOR, first.cursor).skip_message or "")
+    # Who resets the cursor does not wait.
+    assert small.tick(SENSOR, None).run_requests
+    later = time.time() + 61
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: later)
+        again = small.tick(SENSOR, first.cursor)
+    (request,) = again.run_requests or []
+    assert request.run_key != failed.run_key
+    run(small, request)
+    assert small.tick(SENSOR, again.cursor).cursor == lake.head(MAIN).id

@@ -11,7 +11,9 @@ from pathlib import Path
 from pyarrow.fs import LocalFileSystem
 from pyspark.sql import SparkSession
 
+from lake_assets.defs.words import queries
 from lake_assets.defs.words.source import FolderSource, files_read
+from lake_assets.streaming.microbatches import consume
 
 READ = [
     *("log_08:00.txt", "[1].txt", "{a,b}.txt", "st*r.txt", "q?.txt", "sp ace.txt", "pc%20t.txt", "ha#sh.txt", "dot."),
@@ -124,3 +126,38 @@ def test_what_is_not_compressed_as_its_name_says_is_named_and_holds_up_nothing(
     assert sorted(read(source, spark, tmp_path / "checkpoint")) == sorted([*ITS_LINES, "good"])
     (source.folder / "plain.gz").rename(source.folder / "plain.txt")
     assert read(source, spark, tmp_path / "checkpoint") == ["some words"]
+
+
+def test_a_checkpoint_of_sparks_own_listing_is_gone_on_with(spark: SparkSession, tmp_path: Path) -> None:
+    source = folder_of_names(tmp_path / "words")
+    checkpoint = tmp_path / "checkpoint"
+    before = spark.readStream.option("recursiveFileLookup", "true").format("text").schema("value STRING")
+    before.load(f"file://{source.folder}").writeStream.format("noop").option(
+        "checkpointLocation", f"file://{checkpoint}"
+    ).trigger(availableNow=True).start().awaitTermination()
+    (source.folder / "later 1.txt").write_text("later\n")
+    assert read(source, spark, checkpoint) == ["later"]
+
+
+def test_a_line_of_300_mb_in_a_small_file_is_named_and_the_stream_goes_on(spark: SparkSession, tmp_path: Path) -> None:
+    source = FolderSource(tmp_path / "words", longest=1000)
+    source.folder.mkdir()
+    bomb = source.folder / "bomb.gz"
+    with gzip.open(bomb, "wb", 1) as file:
+        file.write(b"before\n")
+        for _ in range(300):
+            file.write(b"x" * (1 << 20))
+        file.write(b"\nafter\n")
+    (source.folder / "beside.txt").write_bytes(b"beside\n" + b"y" * 1001 + b"\r\n" + b"z" * 1000 + b"\n")
+    (source.folder / "again").symlink_to(source.folder)
+
+    counts: dict[str, int] = {}
+    found = consume(
+        queries.word_counts(source.lines(spark.newSession(), fail_on_data_loss=True)),
+        tmp_path / "checkpoint",
+        lambda rows, _: counts.update((row["word"], row["count"]) for row in rows.collect()),
+        -1,
+    )
+    assert counts == {"before": 1, "after": 1, "beside": 1, "z" * 1000: 1}
+    assert found.too_long == [str(source.folder / "beside.txt"), str(bomb)]
+    assert (found.observed["lines"], found.observed["too_long_lines"], found.observed["null_values"]) == (6, 2, 0)
