@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lake_assets import domains, environments
-from lake_assets.cli.code_location import NoLake, embedded_lake_home, find_nosql, is_own, load_graph, open_lake
+from lake_assets.cli.code_location import (
+    NoLake,
+    embedded_lake_home,
+    find_nosql,
+    is_own,
+    load_graph,
+    open_lake,
+    working_branch,
+)
 from lake_assets.cli.dagster_instance import dagster_home
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.cli.output import Json, amount, cell, emit_all, progress
@@ -215,11 +223,20 @@ def _lake(verify: Scrub | None, mend: str) -> Iterator[Check]:
         for text in done:
             yield Check("lake", True, text)
         yield _check("lake", lambda: _head(lake))
+        if (branch := working_branch()) != MAIN:
+            yield _check("LAKE_BRANCH", lambda: _working_branch(lake, branch))
         yield _check("lake protection", lambda: _protection(lake, bool(mend)))
         yield _check("lake uncommitted", lambda: _uncommitted(lake, mend))
         yield _check("lake leftovers", lambda: _leftovers(lake))
         if verify is not None:
             yield _check("lake objects", lambda: _verified(lake, verify))
+
+
+def _working_branch(lake: Lake, branch: str) -> str:
+    from lake_assets.runs.branch import refuse_target
+
+    refuse_target(lake, branch, "runs cannot begin")
+    return f"{branch} at {lake.head(branch).id}"
 
 
 def _opened(mend: bool) -> tuple[Lake, list[str]]:

@@ -464,7 +464,7 @@ class Lake(Protocol):
         Raises
         ------
         AlreadyExists
-            The tag exists at another commit. A tag never moves.
+            The tag exists at another commit, since a tag never moves; or a working branch has this name.
         """
         ...
 

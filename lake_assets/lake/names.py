@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.errors import InvalidName, ProtectedBranch
+from lake_assets.lake.errors import AlreadyExists, InvalidName, ProtectedBranch
 
 # lakeFS's rule for branches is the narrower one; a branch name works on both backends.
 _BRANCH = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_]{0,199}")
@@ -60,6 +60,12 @@ def check_working_branch(name: str, repository: str) -> None:
             f"({', '.join(_TEMPORARY)}): choose another name"
         )
         raise InvalidName(reason, repository=repository, ref=name)
+
+
+def refuse_taken(protected: bool, name: str, repository: str) -> None:
+    """Raise :class:`AlreadyExists` for a tag of a working branch's name. A reader could not tell which is meant."""
+    if protected and name != MAIN:
+        raise AlreadyExists("a working branch has this name: choose another one", repository=repository, ref=name)
 
 
 def check_tag(name: str, repository: str) -> None:

@@ -85,6 +85,8 @@ def test_a_name_that_is_taken_stays_what_it_is(lake: Lake, dev: str) -> None:
             lake.create_branch(name, "main", protected=True)
     with pytest.raises(AlreadyExists):
         lake.create_branch(dev, "main")
+    with pytest.raises(AlreadyExists):
+        lake.tag(dev, "main")
     assert lake.protected_branches() == (dev, "main")
     put(lake, "work", "prices", {"b": "2"})
     with pytest.raises(RefNotFound):

@@ -190,6 +190,6 @@ def stocks_table(context: AssetExecutionContext, lake: LakeResource, nosql: NoSQ
     from_commit = nosql.reflected_commit(context.asset_key)
     # The head is read after the table's commit, so that it is never behind it.
     to_commit = lake.lake.head(lake.target).id
-    update = table_update(lake.lake, from_commit, to_commit)
+    update = TableUpdate(None, to_commit, "off") if nosql.off else table_update(lake.lake, from_commit, to_commit)
     context.log.info("stocks_table: %s", update.describe())
     return update

@@ -266,6 +266,7 @@ class LakeFSLake:
     def tag(self, name: str, ref: str) -> Commit:
         """Tag a commit; see :meth:`Lake.tag`."""
         names.check_tag(name, self._name)
+        names.refuse_taken(self._is_protected(name), name, self._name)
         commit = self.head(ref)
         try:
             self._server.create_tag(name, commit.id)
