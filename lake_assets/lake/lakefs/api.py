@@ -48,9 +48,7 @@ _ERRORS: Mapping[int, tuple[type[LakeError], str]] = {
     410: (LakeUnavailable, "the repository, or this object's data, was removed from lakeFS's store"),
     412: (WriteRefused, "a hook of the repository refused it; see the Actions tab of lakeFS"),
 }
-_NO_REPOSITORY = (
-    "lakeFS has no such repository, or no longer: check LAKEFS_REPOSITORY; `lake-assets doctor` makes a new one"
-)
+_NO_REPOSITORY = "lakeFS has no such repository, or no longer: check LAKEFS_REPOSITORY; a first run makes a new one"
 
 
 class StatusError(Exception):
