@@ -212,7 +212,7 @@ def test_it_is_rolled_back_and_its_data_deleted_as_on_main(lake: Lake, small: Sm
     for event in events:
         small.instance.report_runless_asset_event(event)
     assert days_of(lake, dev) == ["mon"]
-    delete(lake, small.instance, graph, plan_deletion(lake, "prices/partition=mon", dev), "ann", "a test")
+    delete(lake, small.instance, graph, plan_deletion(lake, "prices/partition=mon", dev), by="ann", reason="a test")
     assert days_of(lake, dev) == []
     assert lake.head(MAIN) == main
     # What was deleted there goes from `main`, since `prices` has no checks to be overridden.
