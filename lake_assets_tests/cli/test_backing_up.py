@@ -16,7 +16,6 @@ from lake_assets.backup.folder import taken
 from lake_assets.lake.contract import Lake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.lmdb.store import LMDBStore
-from lake_assets_tests import lakefs_server
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
 
@@ -162,19 +161,6 @@ def test_missing_data_are_named_and_the_exit_code_says_so(command: Command, lake
         1,
         ["blob/noise.bin: missing or damaged at its origin, and not in the copy"],
     )
-
-
-@pytest.fixture
-def on_lakefs(lake_home: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A fresh repository on a lakeFS server, in force for the commands; the tables are in LAKE_HOME."""
-    place = lakefs_server.fresh_repository()
-    endpoint, _, repository = place.rpartition("/")
-    monkeypatch.setenv("LAKE_ENV", "services")
-    monkeypatch.setenv("LAKEFS_ENDPOINT", endpoint)
-    monkeypatch.setenv("LAKEFS_REPOSITORY", repository)
-    monkeypatch.setenv("LAKEFS_ACCESS_KEY_ID", lakefs_server.CREDENTIALS[0])
-    monkeypatch.setenv("LAKEFS_SECRET_ACCESS_KEY", lakefs_server.CREDENTIALS[1])
-    return environments.open_lake()
 
 
 def put_note(lake: Lake, text: str) -> str:

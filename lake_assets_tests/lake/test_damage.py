@@ -62,6 +62,8 @@ def test_no_new_commit_adopts_a_damaged_object(lake: EmbeddedLake) -> None:
     DAMAGES["flipped"](object_of(lake, "main", "stocks/a"))
     with pytest.raises(DataCorrupted, match="stocks/a"):
         lake.revert(undone.id, "work")
+    with pytest.raises(DataCorrupted, match="stocks/a"):
+        lake.restore("work", "main", ["stocks/a"])
     assert lake.head("work") == undone
     put(lake, "work", "stocks", FILES)
     assert read(lake, "work", "stocks") == FILES

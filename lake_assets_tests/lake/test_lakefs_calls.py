@@ -9,7 +9,7 @@ import pytest
 
 from lake_assets.lake.audit import Audit, Entry
 from lake_assets.lake.contract import WriteMode
-from lake_assets.lake.errors import MergeConflict, Unaudited, WriteRefused
+from lake_assets.lake.errors import InvalidName, MergeConflict, Unaudited, WriteRefused
 from lake_assets.lake.lakefs import LakeFSLake, private
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.audits import TESTS
@@ -210,3 +210,22 @@ def test_a_write_of_few_folders_among_many_reads_only_those(lake: LakeFSLake) ->
     assert lake.api.calls.total() - before <= 2 * len(few) + 11
     assert len(read(lake, "work", "many")) == 1200
     assert read(lake, "work", "many/day=0600") == {"b": "2"}
+
+
+@pytest.mark.parametrize(
+    "prefix", ["\U0010ffff", "\U0010ffff/t", "\U0010ffff.lake", "\U0010ffff.lake/t", "\U0010ffffz"]
+)
+def test_a_path_behind_the_object_that_ends_each_merge_is_refused(lake: LakeFSLake, prefix: str) -> None:
+    lake.create_branch("work", "main")
+    with pytest.raises(InvalidName, match="sorts behind the object that ends each merge"):
+        put(lake, "work", prefix, {"a": "1"})
+    with pytest.raises(InvalidName, match="sorts behind"):
+        put(lake, "work", "t", {"a": "1"}, beside=[prefix])
+
+
+@pytest.mark.parametrize("prefix", ["\U0010fffe", "\U0010fffez", "\ufffd", "~"])
+def test_a_path_before_it_is_not(lake: LakeFSLake, prefix: str) -> None:
+    lake.create_branch("work", "main")
+    put(lake, "work", prefix, {"a": "1"})
+    lake.merge("work", "main", audit=TESTS)
+    assert read(lake, "main", prefix) == {"a": "1"}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.defs.stocks.schema import COLUMNS, arrow_schema
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow
+    from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
 
 _FIELD = r'(?:"(?:[^"]|"")*"|[^",]*)'
 PROPER = rf"\A{_FIELD}(?:,{_FIELD})*\z"
@@ -18,7 +22,11 @@ WHOLE = rf"\A{_FIELD}(?:,{_FIELD}){{{len(COLUMNS) - 1}}}\z"
 """A line whose quotes are right, with one field for each column."""
 
 # A field with a stray quote ends at the next comma after it; one whose quotes are never closed, at the line's end.
-_STRAY = re.compile(r'(?:"[^"]*(?:""[^"]*)*(?:"[^,]*)?|[^,]*)(?:,|\Z)')
+_OPEN = r'"[^"]*(?:""[^"]*)*'
+_ANY = rf'(?:{_OPEN}"(?:[^",][^,]*)?|[^",][^,]*|)'
+STRAY_WHOLE = rf"\A(?:{_ANY},){{{len(COLUMNS) - 1}}}(?:{_ANY}|{_OPEN})\z"
+"""A line, some quotes of which may be stray, with one field for each column."""
+_STRAY = re.compile(rf"(?:{_ANY}|{_OPEN})(?:,|\Z)")
 # What is between quotes that are right, whatever blanks follow them; or after one that is never closed.
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)(?:"[\0- ]*)?')
 _CONTROLS = [bytes([code]) for code in range(1, 32) if code not in b"\t\n\r"]
@@ -51,6 +59,32 @@ def split_proper(lines: pyarrow.BinaryArray) -> list[pyarrow.Array]:
     lines
         Lines of UTF-8 text, without their line ends.
     """
+    return _split(lines, quotes=True) or _split_slowly(lines)
+
+
+def split_stray(lines: pyarrow.BinaryArray) -> Iterator[tuple[Mask, list[pyarrow.Array]]]:
+    """Yield the fields of lines that match :data:`STRAY_WHOLE`, as texts, each with which lines they are of.
+
+    Parameters
+    ----------
+    lines
+        Lines of UTF-8 text, without their line ends.
+    """
+    import pyarrow as pa
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+    # Where no comma is within quotes, quotes need not be looked at to find the fields.
+    simple = pc.equal(pc.count_substring(lines, b","), len(_NAMES) - 1).to_numpy(zero_copy_only=False)
+    for some in (simple, ~simple):
+        if some.any():
+            group = lines.filter(pa.array(some))
+            columns = _split(group, quotes=False) if some is simple else None
+            yield some, [_unquoted(column) for column in columns] if columns else _split_slowly(group)
+
+
+def _split(lines: pyarrow.BinaryArray, *, quotes: bool) -> list[pyarrow.Array] | None:
+    """Return the fields of lines, by Arrow; None if it cannot read them."""
     import pyarrow as pa
     import pyarrow.compute
 
@@ -60,27 +94,37 @@ def split_proper(lines: pyarrow.BinaryArray) -> list[pyarrow.Array]:
         # Arrow's reader takes a lone "\r" for the end of a line, so a character that is not there stands for it.
         stand_in = next((sign for sign in _CONTROLS if sign not in text), None)
         if stand_in is None:
-            return _columns([_unquoted(_fields_of(line)) for line in lines.to_pylist()])
-        table = _read(pa.py_buffer(text.replace(b"\r", stand_in)), dict.fromkeys(_NAMES, pa.string()))
+            return None
+        table = _read(pa.py_buffer(text.replace(b"\r", stand_in)), dict.fromkeys(_NAMES, pa.string()), quotes=quotes)
         return [pc.replace_substring(column.combine_chunks(), stand_in.decode(), "\r") for column in table.columns]
     texts = {field.name: field.type if pa.types.is_dictionary(field.type) else pa.string() for field in arrow_schema()}
-    return [column.combine_chunks() for column in _read(pa.py_buffer(text), {**texts, "Date": texts["Time"]}).columns]
+    table = _read(pa.py_buffer(text), {**texts, "Date": texts["Time"]}, quotes=quotes)
+    return [column.combine_chunks() for column in table.columns]
 
 
-def split_stray(lines: pyarrow.BinaryArray) -> tuple[list[int], list[pyarrow.Array]]:
-    """Return which lines with stray quotes have one field for each column, and the fields of these as texts.
+def _split_slowly(lines: pyarrow.BinaryArray) -> list[pyarrow.Array]:
+    import pyarrow as pa
 
-    Parameters
-    ----------
-    lines
-        Lines of UTF-8 text that do not match :data:`PROPER`, without their line ends.
-    """
-    found = [_fields_of(line) for line in lines.to_pylist()]
-    whole = [at for at, fields in enumerate(found) if len(fields) == len(_NAMES)]
-    return whole, _columns([_unquoted(found[at]) for at in whole])
+    rows = [[_text(field) or None for field in _fields_of(line)] for line in lines.to_pylist()]
+    return [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
 
 
-def _read(text: pyarrow.Buffer, types: dict[str, pyarrow.DataType]) -> pyarrow.Table:
+def _unquoted(column: pyarrow.Array) -> pyarrow.Array:
+    """Return fields without the quotes around them."""
+    import pyarrow as pa
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+    values = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if not pc.any(pc.starts_with(values, '"')).as_py():
+        return column
+    encoded = column.dictionary_encode()
+    return pa.array([_text(field) or None for field in encoded.dictionary.to_pylist()], pa.string()).take(
+        encoded.indices
+    )
+
+
+def _read(text: pyarrow.Buffer, types: dict[str, pyarrow.DataType], *, quotes: bool = True) -> pyarrow.Table:
     import pyarrow as pa
     from pyarrow import csv
 
@@ -89,7 +133,7 @@ def _read(text: pyarrow.Buffer, types: dict[str, pyarrow.DataType]) -> pyarrow.T
     return csv.read_csv(
         pa.BufferReader(text),
         csv.ReadOptions(column_names=_NAMES, use_threads=False, block_size=text.size + 1),
-        csv.ParseOptions(ignore_empty_lines=False),
+        csv.ParseOptions(quote_char='"' if quotes else False, ignore_empty_lines=False),
         csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True),
     )
 
@@ -103,18 +147,6 @@ def _fields_of(line: bytes) -> list[str]:
     return [field.removesuffix(",") for field in fields[:-1]] + fields[-1:]
 
 
-def _unquoted(fields: Sequence[str]) -> list[str | None]:
-    return [(_text(field) if field[:1] == '"' else field) or None for field in fields]
-
-
 def _text(field: str) -> str:
-    quoted = _QUOTED.fullmatch(field)
+    quoted = _QUOTED.fullmatch(field) if field[:1] == '"' else None
     return quoted[1].replace('""', '"') if quoted else field
-
-
-def _columns(rows: Sequence[Sequence[str | None]]) -> list[pyarrow.Array]:
-    import pyarrow as pa
-
-    if not rows:
-        return [pa.array([], pa.string()) for _ in _NAMES]
-    return [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]

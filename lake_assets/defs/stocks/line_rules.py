@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lake_assets.defs.stocks.check_digits import check_digits_are_right
-from lake_assets.defs.stocks.fields import PROPER, WHOLE, split_proper, split_stray
+from lake_assets.defs.stocks.fields import PROPER, STRAY_WHOLE, WHOLE, split_proper, split_stray
 from lake_assets.defs.stocks.schema import COLUMNS, HEADER, Column, arrow_schema
 
 if TYPE_CHECKING:
@@ -148,11 +148,14 @@ def judge(lines: pyarrow.BinaryArray) -> Judged:
 
 def _judge_stray(lines: pyarrow.BinaryArray, left: NDArray[np.intp], reasons: NDArray[np.object_]) -> None:
     """Set the reason of each line, one of ``left``, whose quotes are not right."""
-    rows, fields = split_stray(lines)
+    import pyarrow as pa
+
+    whole = _match(lines, STRAY_WHOLE)
     reasons[left] = _FIELDS
-    left = left[rows]
+    left = left[whole]
     reasons[left] = "a field has stray quotes"
-    _judge_fields(fields, left, reasons)
+    for some, fields in split_stray(lines.filter(pa.array(whole))):
+        _judge_fields(fields, left[some], reasons)
 
 
 def _judge_fields(fields: list[pyarrow.Array], left: NDArray[np.intp], reasons: NDArray[np.object_]) -> None:

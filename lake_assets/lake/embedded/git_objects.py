@@ -173,7 +173,9 @@ class GitObjects:
         """Store a commit. No branch moves."""
         for parent in parents:
             # Its file may have been damaged since it was read.
-            self.read(parent.raw)
+            path = loose_path(self._folder, str(parent))
+            if path.exists() and not is_sound(path, str(parent)):
+                raise ObjectMissingError(str(parent))
         made = self._repository.create_commit_string(author, author, text, pygit2.Oid(raw=tree), list(parents))
         return self.commit(pygit2.Oid(raw=self.write(ObjectType.COMMIT, str(made).encode())))
 

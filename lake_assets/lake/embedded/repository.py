@@ -32,6 +32,7 @@ from lake_assets.lake.embedded.backup import back_up
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.content import Content, File
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
+from lake_assets.lake.embedded.durability import in_parallel
 from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefixError
 from lake_assets.lake.embedded.failures import REPAIR, by_system, disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector
@@ -496,20 +497,33 @@ class EmbeddedLake:
         step = CommitStep(message=text, metadata=metadata or {})
 
         def successor(head: GitCommit) -> GitCommit | None:
-            origin = self._refs.resolve(source)
-            restored: dict[str, Node | None] = {}
-            for path in paths:
-                file = self._content.file(origin, path)
-                if file is not None and file.pointer is not None and not self._objects.holds(file.pointer):
-                    raise self._gone(file.pointer, str(origin.id), path)
-                restored[path] = file.node if file is not None else None
+            self._refuse_unsound(origin, files, sound)
             root = self._commits.root(head)
             # A file may stand where a folder stood, so everything is removed first.
             after = self._trees.graft(self._trees.graft(root, dict.fromkeys(paths)), _without_none(restored))
             return None if after == root else self._commits.make(after, [head], step, replaces)
 
         with self._translated(branch, ""):
+            origin = self._refs.resolve(source)
+            files = {path: self._content.file(origin, path) for path in paths}
+            restored = {path: file.node if file is not None else None for path, file in files.items()}
+            sound = self._sound(files)
             return describe(self._refs.advance(branch, successor))
+
+    def _sound(self, files: Mapping[str, File | None]) -> set[Pointer]:
+        """Hash the objects of files that come back from an older commit, and return the pointers of sound ones.
+
+        That takes time, so it comes before the lock of refs.
+        """
+        pointers = {file.pointer for file in files.values() if file is not None and file.pointer is not None}
+        faults = in_parallel(lambda pointer: (pointer, self._objects.fault(pointer)), pointers)
+        return {pointer for pointer, fault in faults if fault is None}
+
+    def _refuse_unsound(self, commit: GitCommit, files: Mapping[str, File | None], sound: Collection[Pointer]) -> None:
+        for path, file in files.items():
+            pointer = file.pointer if file is not None else None
+            if pointer is not None and not (pointer in sound and self._objects.holds(pointer)):
+                raise self._gone(pointer, str(commit.id), path)
 
     def merge(
         self,
@@ -579,8 +593,6 @@ class EmbeddedLake:
         names.refuse_protected(self._is_protected(branch), branch, self._name)
 
         def successor(head: GitCommit) -> GitCommit | None:
-            undone = self._refs.resolve(commit)
-            before = undone.parents[0] if undone.parents else undone
             replaced = sorted(self._commits.replaced(before, undone))
             root, conflicts = self._three_way(undone, head, before, replaced)
             if conflicts:
@@ -588,15 +600,21 @@ class EmbeddedLake:
                 raise MergeConflict(reason, repository=self._name, ref=f"{commit} on {branch}", paths=conflicts)
             if root == self._commits.root(head):
                 return None
-            for path, _, file in self._trees.differences(self._commits.root(head), root):
-                pointer = Pointer.parse(self._trees.read(file)) if file else None
-                if pointer and self._objects.fault(pointer):
-                    raise self._gone(pointer, str(before.id), path)
+            back = self._changed_files(self._commits.root(head), root)
+            self._refuse_unsound(before, back, sound)
             text = trailers.clean_message(message) or f"Revert {str(undone.id)[:12]}"
             return self._commits.make(root, [head], CommitStep(message=text, metadata=metadata or {}), replaced)
 
         with self._translated(branch):
+            undone = self._refs.resolve(commit)
+            before = undone.parents[0] if undone.parents else undone
+            sound = self._sound(self._changed_files(self._commits.root(undone), self._commits.root(before)))
             return describe(self._refs.advance(branch, successor))
+
+    def _changed_files(self, left: Node | None, right: Node | None) -> dict[str, File]:
+        """Return the files of the right side that differ on the left, by their paths."""
+        changed = self._trees.differences(left, right)
+        return {path: self._content.at(path, node) for path, _, node in changed if node is not None}
 
     # Maintenance
 

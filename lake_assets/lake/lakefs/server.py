@@ -521,10 +521,9 @@ class Server:
             "content_type": item.get("content_type", ""),
             "metadata": item.get("metadata") or {},
         }
-        query = {"path": item["path"]}
-        self._api.call(
-            "PUT", f"/branches/{_quoted(branch)}/objects", query=query, body=body, ref=branch, folder=item["path"]
-        )
+        path = item["path"]
+        where = f"/branches/{_quoted(branch)}/objects"
+        self._api.call("PUT", where, query={"path": path}, body=body, ref=branch, folder=path)
 
     def content(self, ref: str, path: str) -> bytes:
         """Return the bytes of a small object."""
