@@ -72,7 +72,7 @@ def _numeric() -> dict[tuple[tuple[str, ...], str], tuple[Any, OptionInfo]]:
     }
 
 
-ARGUMENTS = {
+ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("log",): (),
     ("cat",): ("main:stocks_parquet",),
     ("diff",): ("main", "main"),
@@ -100,7 +100,7 @@ def test_every_numeric_option_has_bounds_and_refuses_nan() -> None:
             assert information.callback is not_nan, option
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=tuple(HealthCheck))
 @example(number=HUGE)
 @example(number="1e300")
 @example(number="nan")

@@ -208,11 +208,11 @@ def test_it_is_rolled_back_and_its_data_deleted_as_on_main(lake: Lake, small: Sm
         plan_rollback(lake, lake.head(dev).id)
     merge = roll_back(lake, small.instance, graph, plan_rollback(lake, began.id, branch=dev), "a test")
     events = rollback_events(lake, EventLog(small.instance), graph, merge)
-    assert {event.metadata["lake/branch"].value for event in events} == {dev}
+    assert {str(event.metadata["lake/branch"].value) for event in events} == {dev}
     for event in events:
         small.instance.report_runless_asset_event(event)
     assert days_of(lake, dev) == ["mon"]
-    delete(lake, small.instance, graph, plan_deletion(lake, "prices/partition=mon", dev), "ann", "a test")
+    delete(lake, small.instance, graph, plan_deletion(lake, "prices/partition=mon", dev), by="ann", reason="a test")
     assert days_of(lake, dev) == []
     assert lake.head(MAIN) == main
     # What was deleted there goes from `main`, since `prices` has no checks to be overridden.

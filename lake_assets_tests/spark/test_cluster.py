@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import pyarrow.compute
 import pyarrow.dataset
 import pytest
 
@@ -75,5 +74,5 @@ def test_workers_that_see_nothing_of_the_driver_read_and_write_the_lake(cluster:
     assert done.stdout.split() == ["999000"]
     snapshot = lake.path("work", "rows")
     rows = pyarrow.dataset.dataset(snapshot.root, filesystem=snapshot.filesystem, format="parquet").to_table()
-    assert pyarrow.compute.sum(rows["id"]).as_py() == 999_000
+    assert sum(rows["id"].to_pylist()) == 999_000
     assert CREDENTIALS[1] not in cluster.logs() + done.stdout + done.stderr

@@ -7,7 +7,7 @@ import gzip
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,10 +57,11 @@ def test_ranges_of_a_file_have_each_line_once(
     [("gz", gzip.compress), ("GZ", gzip.compress), ("bz2", bz2.compress), ("deflate", zlib.compress), ("txt", bytes)],
 )
 @pytest.mark.parametrize("parts", [1, 2])
-def test_a_file_is_decompressed_by_its_name(tmp_path: Path, suffix: str, compress: object, parts: int) -> None:
+def test_a_file_is_decompressed_by_its_name(
+    tmp_path: Path, suffix: str, compress: Callable[[bytes], bytes], parts: int
+) -> None:
     path = tmp_path / f"x.{suffix}"
     text = b"\xef\xbb\xbfone\ntwo\r\n" + b"three" * 100_000
-    assert callable(compress)
     path.write_bytes(compress(text) + (compress(b"\nfour") if parts == 2 else b""))
     last = [b"four"] * (parts - 1)
     assert flat(lines_of(blocks_of(str(path), 0, 1 << 30, 1 << 20), 1 << 20)) == [

@@ -446,8 +446,12 @@ def test_an_hour_that_hangs_keeps_no_other_from_being_asked_for(
 ) -> None:
     monkeypatch.setenv("STOCKS_PROBE_HOURS", "5")
     monkeypatch.setattr(sensors, "SENSOR_LIMITS", sensors.RetryLimits(tries=1, deadline=0.5))
+
+    def hang(handler: Handler, _: bytes) -> None:
+        handler.server.over.wait(30)
+
     for back in range(6):
         http.files[f"/{name_of(last_hour(back))}"] = HEADER
-    http.always[f"/{name_of(last_hour())}"] = lambda handler, _: handler.server.over.wait(30)
+    http.always[f"/{name_of(last_hour())}"] = hang
     assert len(sensor.asked_for()) == 5
     assert "too slow" in (sensor.tick().skip_message or "")
