@@ -327,9 +327,11 @@ def _of_bytes(array: pyarrow.Array) -> Hashes:
             some = np.flatnonzero((lengths > place) & (lengths <= _SHORT))
             words = loads[starts[some] + place] & _MASKS[np.minimum(lengths[some] - place, 8)]
             first[some], second[some] = _absorb(first[some], second[some], words)
-    for index in np.flatnonzero(lengths > _SHORT):
-        text = data[starts[index] : starts[index] + lengths[index]]
-        first[index], second[index] = np.frombuffer(hashlib.blake2b(text, digest_size=16).digest(), "<u8")
+    if longest > _SHORT:
+        long = np.flatnonzero(lengths > _SHORT)
+        places = zip(starts[long].tolist(), lengths[long].tolist(), strict=True)
+        digests = (hashlib.blake2b(data[start : start + length], digest_size=16).digest() for start, length in places)
+        first[long], second[long] = np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2).T
     return Hashes(_mix(first), _mix(second))
 
 
