@@ -134,7 +134,10 @@ def check(examples: int) -> None:
     run_state_machine_as_test(
         DamagedLake,
         settings=settings(
-            max_examples=examples, stateful_step_count=15, deadline=None, suppress_health_check=tuple(HealthCheck)
+            max_examples=examples,
+            stateful_step_count=15,
+            deadline=None,
+            suppress_health_check=[*HealthCheck.__members__.values()],
         ),
     )
 
