@@ -12,7 +12,7 @@ PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui kafka test test-services soak check types docs bench lock settings clean
+.PHONY: help setup java spark demo ui kafka test test-services soak check types docs bench lock settings clean
 
 help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
@@ -28,7 +28,14 @@ help:
 	@echo "make clean   what lake-assets clean would delete"
 
 setup: $(READY) .env .dagster/dagster.yaml
+
+# Streams and Spark need it, and so do their tests; the jobs stocks and users do not.
+java:
 	@sh scripts/check-java.sh
+
+# An archive of Spark's classes, once for a machine: with it, Spark starts in half the time.
+spark: java setup
+	-@$(BIN)/lake-assets prepare-spark >/dev/null
 
 $(READY): requirements.lock pyproject.toml
 	@sh scripts/check-python.sh "$(PYTHON)"
@@ -54,16 +61,16 @@ ui: setup
 	@$(BIN)/python scripts/check_port.py $(PORT)
 	@$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
 
-kafka: setup
+kafka: java setup
 	@$(BIN)/python -m lake_assets_tests.kafka_broker
 
-test: setup check
+test: spark check
 	@$(BIN)/pytest $(PARALLEL) -m "not soak"
 
-test-services: setup
+test-services: spark
 	@REQUIRE_SERVICES=1 $(BIN)/pytest $(PARALLEL) -m "services and not soak"
 
-soak: setup
+soak: spark
 	@$(BIN)/pytest -m soak
 
 check: $(READY)
@@ -81,7 +88,7 @@ docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "site/index.html is built"
 
-bench: setup
+bench: java setup
 	@$(BIN)/python -m benchmarks
 
 lock: $(READY)

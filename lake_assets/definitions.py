@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,6 +15,8 @@ from lake_assets.runs.sinks import Sink
 from lake_assets.sensors import lake_sensors, sinks_follow_main
 from lake_assets.settings import RetentionSettings
 
+_LOG = logging.getLogger(__name__)
+
 
 def definitions(resources: Mapping[str, Any]) -> Definitions:
     """Return the definitions of the code location.
@@ -23,6 +26,8 @@ def definitions(resources: Mapping[str, Any]) -> Definitions:
     resources
         All resources by key, as :func:`lake_assets.environments.resources` returns them.
     """
+    for name, nearest in domains.unknown_variables().items():
+        _LOG.warning("%s %s", name, domains.explain_unknown(nearest))
     with warnings.catch_warnings():
         # `load_from_defs_folder` needs a pyproject.toml above the package, which an installed wheel does not have.
         warnings.simplefilter("ignore", PreviewWarning)

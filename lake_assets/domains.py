@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
@@ -42,6 +44,43 @@ def all_settings() -> list[type[Settings]]:
 def all_variables() -> list[Variable]:
     """Return the environment variables of all settings."""
     return [variable for settings in all_settings() for variable in settings.variables()]
+
+
+_OTHERS = frozenset({"LAKE_ASSETS_MODULE"})
+"""Variables of our prefixes that are no settings: options of the command line."""
+
+
+def unknown_variables() -> dict[str, str]:
+    """Return the environment variables that look like settings but are none, each with the nearest setting.
+
+    These are all names with the prefix ``LAKE_`` or that of a domain. Programs such as Spark, Kafka and lakeFS have
+    variables of their own, so of their prefixes only names that are almost a setting count.
+    """
+    known = {variable.name for variable in all_variables()}
+    shared = {_prefix(variable.name) for settings in PLATFORM for variable in settings.variables()}
+    own = {_prefix(name) for name in known} - shared | {"LAKE_"}
+    found: dict[str, str] = {}
+    for name in sorted(os.environ.keys() - known - _OTHERS):
+        prefix = _prefix(name)
+        nearest = get_close_matches(name, sorted(known), 1, 0.6 if prefix in own else 0.85)
+        if prefix in own or (prefix in shared and nearest):
+            found[name] = nearest[0] if nearest else ""
+    return found
+
+
+def explain_unknown(nearest: str) -> str:
+    """Return what is said of a variable that is no setting.
+
+    Parameters
+    ----------
+    nearest
+        The nearest setting. Empty if none is similar.
+    """
+    return f"is not a setting, so it has no effect: {f'did you mean {nearest}?' if nearest else 'see docs/settings.md'}"
+
+
+def _prefix(name: str) -> str:
+    return "".join(name.partition("_")[:2])
 
 
 def resources(shared: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,25 +78,27 @@ def nosql_home() -> Path:
     return lake_home() / "nosql"
 
 
-def open_lake(*, any_format: bool = False) -> Lake:
+def open_lake(*, any_format: bool = False, create: bool = True) -> Lake:
     """Open the lake of the current environment, outside of Dagster.
 
     Parameters
     ----------
     any_format
         Also open a lake of another format, in order to migrate it.
+    create
+        Make the lake if it is missing.
 
     Raises
     ------
     LakeError
-        The lake cannot be opened.
+        The lake cannot be opened, or is missing.
     SettingError
         The server's credentials are not set.
     """
     from lake_assets.lake.backends import open_lake
 
     if not has_server():
-        return open_lake("embedded", home=lake_home(), any_format=any_format)
+        return open_lake("embedded", home=lake_home(), any_format=any_format, create=create)
     lakefs = LakeFSSettings.read()
     return open_lake(
         "lakefs",
@@ -107,6 +109,7 @@ def open_lake(*, any_format: bool = False) -> Lake:
         storage_namespace=lakefs.storage,
         deadline=lakefs.deadline,
         any_format=any_format,
+        create=create,
         commit_metadata=lakefs.commit_metadata,
     )
 
@@ -226,17 +229,20 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     from lake_assets.io_managers.parquet import ParquetIOManager
     from lake_assets.io_managers.raw_file import RawFileIOManager
     from lake_assets.io_managers.stream import StreamIOManager
+    from lake_assets.resources.compute import ComputeResource
     from lake_assets.resources.lake import SnapshotResource
 
     lake = lake_resource()
     nosql = nosql_resource()
     spark = spark or spark_resource(lake)
+    settings = LakeSettings.read()
     shared = {
         "lake": lake,
         "snapshot": SnapshotResource(),
         "nosql": nosql,
         "kafka": kafka_resource(),
         "spark": spark,
+        "compute": ComputeResource(engine=settings.engine, local_bytes=settings.local_bytes, spark=spark),
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),

@@ -24,7 +24,7 @@ from dagster import (
 from lake_assets.lake.errors import NotSupported
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.audit import PublicationRefused
-from lake_assets.runs.branch import branch_name, find_head, refuse_lost
+from lake_assets.runs.branch import branch_name, find_head, head_of, refuse_lost
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.lake_commits import commits_since, events_of
@@ -117,7 +117,7 @@ def lake_commits() -> SensorDefinition:
     def evaluate(context: SensorEvaluationContext, lake: LakeResource) -> SensorResult | SkipReason:
         repository = context.repository_def
         assert repository is not None
-        head = lake.lake.head(lake.branch)
+        head = head_of(lake.lake, lake.branch)
         if context.cursor == head.id:
             return SkipReason(f"{lake.branch} is still at {head.id}.")
         # The cursor is the last commit seen.
@@ -233,7 +233,7 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
         assert repository is not None
         resource = cast("LakeResource", context.resources.lake)
         lake, branch = resource.lake, resource.branch
-        head = lake.head(branch)
+        head = head_of(lake, branch)
         if context.cursor == head.id:
             return SkipReason(f"{branch} is still at {head.id}.")
         asked = Asked.read(context.cursor, head.id)

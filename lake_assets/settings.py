@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from typing_extensions import Self
 
 from lake_assets.kafka.security import Mechanism, Protocol
+from lake_assets.runs.code_commit import VARIABLE as CODE_COMMIT_VARIABLE
 from lake_assets.text.masking import mask, unclear_user_part
 
 
@@ -225,15 +226,35 @@ class LakeSettings(Settings):
         validation_alias="LAKE_EXECUTOR",
         description="in_process (one Spark session a run) or multiprocess (one a step).",
     )
+    engine: Literal["auto", "local", "spark"] = Field(
+        "auto",
+        validation_alias="LAKE_ENGINE",
+        description=(
+            "Where batches are computed: local (this process), spark (its workers) or auto: local, unless SPARK_MASTER "
+            "names a cluster and the input exceeds LAKE_LOCAL_BYTES."
+        ),
+    )
+    local_bytes: int = Field(
+        2 << 30,
+        validation_alias="LAKE_LOCAL_BYTES",
+        ge=0,
+        description="Size of the largest input that LAKE_ENGINE=auto leaves to this process, in bytes.",
+    )
     branch: str = Field(
         "main",
         validation_alias="LAKE_BRANCH",
-        description="Branch that runs begin at and publish to: main, or one of `lake-assets branch create`.",
+        description="Branch that runs begin at and publish to: main, or one of `lake-assets branch create NAME`.",
     )
     branch_sinks: bool = Field(
         True,
         validation_alias="LAKE_BRANCH_SINKS",
         description="Whether a working branch has tables and topics of its own, named with the branch, or none.",
+    )
+    # Read by lake_assets.runs.code_commit, since other projects that use the library have no settings.
+    code_commit: str = Field(
+        "",
+        validation_alias=CODE_COMMIT_VARIABLE,
+        description="Git commit of the code, for an image that is built without the checkout; found if empty.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The whole graph on a fresh home, run in this process on the shared Spark session."""
+"""The whole graph on a fresh home, run in this process; what needs Spark takes the shared session."""
 
 from __future__ import annotations
 
@@ -75,9 +75,8 @@ def lake(small: SmallGraph) -> Iterator[Lake]:
 
 
 @pytest.fixture
-def make_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: object) -> Iterator[Callable[..., Graph]]:
+def make_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Graph]]:
     """Return a function that makes a graph on a home and a source of its own."""
-    del spark
     opened: list[Graph] = []
 
     def make(source: str | Path = "", home: Path | None = None, **settings: str) -> Graph:

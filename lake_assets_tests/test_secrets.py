@@ -236,3 +236,14 @@ def test_spark_settings_that_are_wrong_are_not_shown(text: str) -> None:
     shown = "".join(traceback.format_exception(refused.value))
     shown += repr(SparkResource(conf_lines=text, conf={"spark.x.secret": text}))
     assert not [part for part in PARTS if part in shown]
+
+
+@pytest.mark.parametrize("user", ["uzzer:pazz1@", "uzzer:pazz1/pazz2@", "uzzer:pazz1 pazz2@"])
+def test_the_address_of_lakefs_has_no_user(user: str) -> None:
+    from lake_assets.lake.backends import open_lake
+    from lake_assets.lake.errors import LakeUnavailable
+
+    with pytest.raises(LakeUnavailable) as refused:
+        open_lake("lakefs", endpoint=f"http://{user}127.0.0.1:9", access_key="a", secret_key="b", repository="lake")
+    shown = "".join(traceback.format_exception(refused.value))
+    assert not [part for part in PARTS if part in shown]

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr
 
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.words.settings import WordsSettings
-from lake_assets.domains import all_settings, all_variables
+from lake_assets.domains import all_settings, all_variables, unknown_variables
 from lake_assets.settings import KafkaSettings, LakeFSSettings, LakeSettings, RetentionSettings, SettingError, Settings
 from lake_assets_tests.settings_pages import PAGES, ROOT
 
@@ -127,3 +127,32 @@ def test_numbers_that_mean_the_same_are_the_same(monkeypatch: pytest.MonkeyPatch
         assert RetentionSettings.read().sweep_after_days == 3
         assert StocksSettings.read().partitions_per_run == 3
     assert LakeSettings.read().env == "embedded"
+
+
+UNKNOWN = {
+    "LAKE_HOEM": "LAKE_HOME",
+    "LAKE_XYZZY_QUUX": "",
+    "STOCKS_SORCE": "STOCKS_SOURCE",
+    "WORDS_WINDOWS": "WORDS_WINDOW",
+    "USERS_SORUCE": "USERS_SOURCE",
+    "LAKEFS_ENDPIONT": "LAKEFS_ENDPOINT",
+    "SPARK_MASTR": "SPARK_MASTER",
+    "KAFKA_SERVER": "KAFKA_SERVERS",
+    "GC_GRACE_DAY": "GC_GRACE_DAYS",
+}
+
+
+@pytest.mark.parametrize(("name", "nearest"), UNKNOWN.items())
+def test_a_variable_that_is_almost_a_setting_is_noticed(
+    name: str, nearest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
+    assert unknown_variables()[name] == nearest
+
+
+def test_settings_and_variables_of_other_programs_are_not_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = unknown_variables()
+    others = "SPARK_HOME SPARK_LOCAL_IP KAFKA_OPTS LAKEFS_DATABASE_TYPE DAGSTER_HOME S3_BUCKET LAKE_ASSETS_MODULE"
+    for name in [*others.split(), *(variable.name for variable in all_variables())]:
+        monkeypatch.setenv(name, "")
+    assert unknown_variables() == before

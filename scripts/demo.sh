@@ -6,6 +6,8 @@ bin=.venv/bin
 log=.lake/demo.log
 mkdir -p .lake
 echo "\$ dagster job execute -m lake_assets.definitions -j stocks --tags '{\"dagster/partition\": \"$hour\"}'"
+echo
+echo "The job fetches an hour of bars, checks them on a branch and publishes them. Its log goes to $log."
 "$bin/dagster" job execute -m lake_assets.definitions -j stocks --tags "{\"dagster/partition\": \"$hour\"}" \
   >"$log" 2>&1 || {
   tail -n 40 "$log" >&2

@@ -110,12 +110,15 @@ def taken(folder: Path, lake: str, used: Iterable[Path]) -> Generator[None]:
     except OSError as error:
         raise BackupError(f"{folder} cannot be used for a backup: {error.strerror}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BackupError(f"another backup to {folder} is running: wait until it ends") from error
         if read_record(folder) is None:
             write_record(folder, Record(lake))
         yield
-    except BlockingIOError as error:
-        raise BackupError(f"another backup to {folder} is running: wait until it ends") from error
+    except OSError as error:
+        raise BackupError(f"{folder} cannot be written, and what it holds is as it was before: {error}") from error
     finally:
         os.close(lock)
 

@@ -19,6 +19,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     protect()
     code: int | str | None = 0
+    problem: str | None = None
     try:
         from lake_assets.cli.app import app, load_env_file
 
@@ -28,7 +29,11 @@ def main() -> None:
         code = end.code
     except KeyboardInterrupt:
         code = 130
-    if (error := output_error()) and not code:
-        print(f"lake-assets: {error}", file=sys.stderr)
+    except OSError as error:
+        # Of help or version, which no command prints.
+        problem = f"standard output cannot be written: {error.strerror}"
+    problem = output_error() or problem
+    if problem and not code:
+        print(f"lake-assets: {problem}", file=sys.stderr)
         code = 1
     sys.exit(code)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lake_assets import environments
-from lake_assets.cli.errors import CommandError
+from lake_assets.cli.errors import CommandError, describe
+from lake_assets.lake.errors import LakeNotFound
 from lake_assets.settings import LakeSettings
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 _Resource = TypeVar("_Resource")
 
 
+class NoLake(CommandError):
+    """The code location has no lake yet."""
+
+
 class CodeLocation(Protocol):
     """A code location, as commands use it."""
 
@@ -44,7 +49,7 @@ class CodeLocation(Protocol):
         ...
 
     def open_lake(self, any_format: bool) -> Lake:
-        """Open the lake, if ``any_format`` also one of another format."""
+        """Open the lake, if ``any_format`` also one of another format. It is not made."""
         ...
 
     def embedded_lake_home(self) -> Path | None:
@@ -83,13 +88,17 @@ class _Own:
         return defs
 
     def open_lake(self, any_format: bool) -> Lake:
-        return environments.open_lake(any_format=True) if any_format else environments.open_lake()
+        try:
+            return environments.open_lake(any_format=any_format, create=False)
+        except LakeNotFound as error:
+            name = "LAKEFS_REPOSITORY" if environments.has_server() else "LAKE_HOME"
+            raise NoLake(f"{describe(error)}: set {name} to your lake; a first run makes a new one") from error
 
     def embedded_lake_home(self) -> Path | None:
         return None if environments.has_server() else environments.lake_home()
 
-    def find_nosql(self, read_only: bool) -> NoSQLStore:
-        return environments.open_nosql(read_only=read_only)
+    def find_nosql(self, read_only: bool) -> NoSQLStore | None:
+        return environments.open_nosql(read_only=read_only) if environments.lake_home().exists() else None
 
     def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
         return environments.lake_resource(), environments.nosql_resource()
@@ -125,7 +134,13 @@ class _Module:
 
     def open_lake(self, any_format: bool) -> Lake:
         with _initialized(self._lake()) as lake:
-            return lake.open(any_format=any_format)
+            try:
+                return lake.open(any_format=any_format, create=False)
+            except LakeNotFound as error:
+                raise NoLake(
+                    f"{describe(error)}: run this where {self._name} runs, whose resources name this place; a first "
+                    "run makes a new lake"
+                ) from error
 
     def branch(self) -> str:
         with _initialized(self._lake()) as lake:
@@ -160,7 +175,7 @@ class _Module:
         if resource is None:
             return None
         with _initialized(resource) as store:
-            return store.open(read_only=read_only)
+            return store.open(read_only=read_only) if store.exists() else None
 
     def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
         for asset, commit in sink_commits():
@@ -211,7 +226,13 @@ def is_own() -> bool:
 
 
 def open_lake(*, any_format: bool = False) -> Lake:
-    """Open the lake of the selected code location, if ``any_format`` also one of another format."""
+    """Open the lake of the selected code location, if ``any_format`` also one of another format.
+
+    Raises
+    ------
+    NoLake
+        There is none. A command does not make one, since it may have been called in a wrong folder.
+    """
     return _chosen.open_lake(any_format)
 
 
@@ -221,7 +242,7 @@ def embedded_lake_home() -> Path | None:
 
 
 def find_nosql(*, read_only: bool = False) -> NoSQLStore | None:
-    """Open the NoSQL store of the selected code location. None if there is none."""
+    """Open the NoSQL store of the selected code location. None if there is none yet, or at all."""
     return _chosen.find_nosql(read_only)
 
 
@@ -240,7 +261,10 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     """
     store = find_nosql(read_only=read_only)
     if store is None:
-        raise CommandError("this code location has no NoSQL store among its resources, so it has no tables")
+        if is_own():
+            where = environments.nosql_home()
+            raise CommandError(f"there are no tables in {where}: set LAKE_HOME to your lake, or materialize a table")
+        raise CommandError("this code location has no tables yet, or no NoSQL store among its resources")
     return store
 
 

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lake_assets import domains, environments
-from lake_assets.cli.code_location import embedded_lake_home, find_nosql, is_own, load_graph, open_lake
+from lake_assets.cli.code_location import (
+    NoLake,
+    embedded_lake_home,
+    find_nosql,
+    is_own,
+    load_graph,
+    open_lake,
+    working_branch,
+)
 from lake_assets.cli.dagster_instance import dagster_home
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.cli.output import Json, amount, cell, emit_all, progress
@@ -43,11 +51,12 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of a check: its detail is what was found, or the remedy."""
+    """The result of a check: its detail is what was found, or the remedy. A warning does not count as a fault."""
 
     name: str
     ok: bool
     detail: str
+    warning: bool = False
 
 
 def doctor(
@@ -91,14 +100,14 @@ def doctor(
 
 
 def _print(check: Check) -> None:
-    state = "ok" if check.ok else "NOT OK"
+    state = "warn" if check.warning else "ok" if check.ok else "NOT OK"
     text = f"{check.name:<26}  {printable(check.detail)}"
     if not sys.stdout.isatty():
         print(f"{state:<6}  {text}")
         return
     from rich.text import Text
 
-    style = "green" if check.ok else "bold red"
+    style = "yellow" if check.warning else "green" if check.ok else "bold red"
     console().print(Text(f"{state:<6}", style=style), Text(text), sep="  ", soft_wrap=True)
 
 
@@ -120,6 +129,8 @@ def _checks(verify: Scrub | None, mend: str) -> Iterator[Check]:
     # Another code location is configured by its resources, not by settings.
     for settings in domains.all_settings() if is_own() else ():
         yield from _settings(settings)
+    for name, nearest in domains.unknown_variables().items() if is_own() else ():
+        yield Check(name, True, domains.explain_unknown(nearest), warning=True)
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
@@ -202,6 +213,9 @@ def _lake(verify: Scrub | None, mend: str) -> Iterator[Check]:
     """Yield the checks of the lake; ``mend`` names the branch whose uncommitted changes are dropped, if any."""
     try:
         lake, done = _opened(bool(mend))
+    except NoLake as error:
+        yield Check("lake", True, f"none yet: {error}")
+        return
     except Exception as error:  # noqa: BLE001 - as in _check
         yield Check("lake", False, describe(error))
         return
@@ -209,11 +223,20 @@ def _lake(verify: Scrub | None, mend: str) -> Iterator[Check]:
         for text in done:
             yield Check("lake", True, text)
         yield _check("lake", lambda: _head(lake))
+        if (branch := working_branch()) != MAIN:
+            yield _check("LAKE_BRANCH", lambda: _working_branch(lake, branch))
         yield _check("lake protection", lambda: _protection(lake, bool(mend)))
         yield _check("lake uncommitted", lambda: _uncommitted(lake, mend))
         yield _check("lake leftovers", lambda: _leftovers(lake))
         if verify is not None:
             yield _check("lake objects", lambda: _verified(lake, verify))
+
+
+def _working_branch(lake: Lake, branch: str) -> str:
+    from lake_assets.runs.branch import refuse_target
+
+    refuse_target(lake, branch, "runs cannot begin")
+    return f"{branch} at {lake.head(branch).id}"
 
 
 def _opened(mend: bool) -> tuple[Lake, list[str]]:
@@ -255,11 +278,12 @@ def _uncommitted(lake: Lake, mend: str) -> str:
 
     # Other branches are other people's, who may well be at work there.
     runs = [branch for branch in lake.branches() if branch.startswith(branch_name(""))]
-    for branch in (MAIN, *runs):
+    protected = sorted(lake.protected_branches(), key=lambda name: name != MAIN)
+    for branch in (*protected, *runs):
         found = lake.changes(branch)
         if found:
             which = "" if branch == MAIN else f" --branch {branch}"
-            blocked = "every publication" if branch == MAIN else "its publication"
+            blocked = "its publication" if branch in runs else "every publication"
             raise CommandError(
                 f"{branch} has {len(found)} uncommitted change(s), such as {found[0]!r}, which block {blocked}: "
                 f"`lake-assets doctor --mend{which}` drops them"
@@ -288,7 +312,7 @@ def _verified(lake: Lake, scrub: Scrub) -> str:
 def _nosql() -> str:
     store = find_nosql()
     if store is None:
-        return "this code location has none"
+        return "none yet"
     with closing(store):
         return f"opens, {len(store.tables())} table(s)"
 

@@ -87,7 +87,7 @@ def _publish_unknown(
 
     head = find_head(lake, run_id)
     if head is None:
-        published = published_commit(lake, instance, run_id)
+        published = published_commit(lake, instance, run_id, thorough=True)
         if published is not None:
             return Publication(published, merged=False)
         raise CommandError(f"there is no branch or run {run!r}; `lake-assets branches` lists unpublished runs")

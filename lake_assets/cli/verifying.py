@@ -10,14 +10,24 @@ import typer
 
 from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.options import not_nan
 from lake_assets.cli.output import Json, cell, emit, note, progress
 from lake_assets.lake.contract import MAIN
 
 Sample = Annotated[
     float,
-    typer.Option(metavar="PERCENT", min=0, max=100, help="Read only so many of the files, others each time."),
+    typer.Option(
+        metavar="PERCENT",
+        min=0,
+        max=100,
+        callback=not_nan,
+        help="Read only so many of the files, others each time.",
+    ),
 ]
-Rate = Annotated[float | None, typer.Option(metavar="MB", min=0.001, help="Read at most so many MB a second.")]
+Rate = Annotated[
+    float | None,
+    typer.Option(metavar="MB", min=0.001, max=1_000_000, callback=not_nan, help="Read at most so many MB a second."),
+]
 
 
 def verify(

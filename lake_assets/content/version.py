@@ -99,6 +99,24 @@ class ContentDigest:
             for index, hashes in enumerate(rows):
                 self._sums[index] = (self._sums[index] + int(hashes.sum())) % 2**64
 
+    @property
+    def sums(self) -> tuple[int, int]:
+        """The sums of the rows' hashes. With the number of rows, they are what another digest needs to add them."""
+        return self._sums[0], self._sums[1]
+
+    def add(self, rows: int, sums: tuple[int, int]) -> None:
+        """Add the rows of another digest, with the same columns.
+
+        Parameters
+        ----------
+        rows
+            The number of rows.
+        sums
+            The sums of their hashes.
+        """
+        self.rows += rows
+        self._sums = [(mine + other) % 2**64 for mine, other in zip(self._sums, sums, strict=True)]
+
     def version(self) -> str:
         """Return the version of the rows that were added, with the name of the algorithm."""
         described = f"{self._schema}\n{self.rows}\n{self._sums[0]}\n{self._sums[1]}"

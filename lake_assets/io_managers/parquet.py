@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import InputContext, MetadataValue, OutputContext
 
-from lake_assets.content.version import version_of_files
+from lake_assets.compute.frame import TaskFrame
+from lake_assets.content.version import Content, version_of_files
 from lake_assets.frames.hive_folders import PartitionValues
 from lake_assets.frames.parquet import (
     FolderPlace,
@@ -21,6 +22,7 @@ from lake_assets.frames.parquet import (
 )
 from lake_assets.frames.preview import preview
 from lake_assets.frames.registry import library_of_value, supported
+from lake_assets.frames.stored_types import stored_schema
 from lake_assets.io_managers.annotations import library_of_input
 from lake_assets.io_managers.inputs import FoundInput
 from lake_assets.io_managers.lake_io_manager import LakeIOManager
@@ -48,18 +50,26 @@ class ParquetIOManager(LakeIOManager):
     """
 
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
+        schema, contents = self._write(context, obj, write, target)
+        lake = self.lake.lake
+        written = dict.fromkeys(target.folders.values(), schema)
+        refuse_incompatible(lake, write.base, target.prefix, written, lambda path: _schema_at(lake, write.base, path))
+        return {key: Stored(content.rows, content.version) for key, content in contents.items()}
+
+    def _write(
+        self, context: OutputContext, obj: Any, write: Write, target: Target
+    ) -> "tuple[pyarrow.Schema, Mapping[str, Content]]":
+        """Write the rows, and return their schema and what was written for each partition."""
+        if isinstance(obj, TaskFrame):
+            places = {key: join(write.root, folder) for key, folder in target.folders.items()}
+            return stored_schema(obj.schema), obj.write(write.filesystem, places)
         library = library_of_value(obj)
         if library is None:
             raise TypeError(
                 f"{context.asset_key.to_user_string()} returned a {type(obj).__name__}; "
                 f"parquet_io_manager stores {supported()}"
             )
-        place = ParquetTarget(write.filesystem, write.root, write.uri, target.partitions)
-        schema, contents = library.write_parquet(obj, place)
-        lake = self.lake.lake
-        written = dict.fromkeys(target.folders.values(), schema)
-        refuse_incompatible(lake, write.base, target.prefix, written, lambda path: _schema_at(lake, write.base, path))
-        return {key: Stored(content.rows, content.version) for key, content in contents.items()}
+        return library.write_parquet(obj, ParquetTarget(write.filesystem, write.root, write.uri, target.partitions))
 
     def _recomputed_version(
         self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues

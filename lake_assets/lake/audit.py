@@ -21,6 +21,9 @@ A lake's first commit has it, too. So a later commit of ``main`` without it bypa
 than this record, commits before the first record are shown as 'not recorded'.
 """
 
+UNDOES = "undoes"
+"""Commit metadata key: the merge that this commit undid, because it had mixed the changes of both sides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Override:

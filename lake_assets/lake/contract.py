@@ -464,7 +464,7 @@ class Lake(Protocol):
         Raises
         ------
         AlreadyExists
-            The tag exists at another commit. A tag never moves.
+            The tag exists at another commit, since a tag never moves; or a working branch has this name.
         """
         ...
 
@@ -579,6 +579,42 @@ class Lake(Protocol):
             One of the folders that are written lies in another.
         WriteConflict
             Another commit changed one of the folders since the write began. Raised at the end of the context.
+        """
+        ...
+
+    def restore(
+        self,
+        branch: str,
+        source: str,
+        paths: Sequence[str],
+        *,
+        replaces: Sequence[str] = (),
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Commit:
+        """Make files as they are at another commit, and remove those that it does not hold, as one commit.
+
+        No byte is copied. The paths are taken exactly, also those that no write could make.
+
+        Parameters
+        ----------
+        branch
+            The branch to commit to.
+        source
+            The ref whose files are restored.
+        paths
+            Their paths.
+        replaces
+            The folders that count as overwritten. A merge with other changes of them is a conflict.
+        message
+            Commit message.
+        metadata
+            Commit metadata.
+
+        Raises
+        ------
+        Expired, DataCorrupted, LakeUnavailable
+            The data of a file do not exist any longer.
         """
         ...
 

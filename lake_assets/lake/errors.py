@@ -57,6 +57,10 @@ class LakeUnavailable(LakeError):
     """The store does not answer, is full, or is not writable."""
 
 
+class LakeNotFound(LakeError):
+    """There is no lake at that place, and the caller did not ask to make one."""
+
+
 class RepositoryNotFound(LakeUnavailable):
     """The server has no repository of that name."""
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.errors import InvalidName, ProtectedBranch
+from lake_assets.lake.errors import AlreadyExists, InvalidName, ProtectedBranch
 
 # lakeFS's rule for branches is the narrower one; a branch name works on both backends.
 _BRANCH = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_]{0,199}")
@@ -62,6 +62,12 @@ def check_working_branch(name: str, repository: str) -> None:
         raise InvalidName(reason, repository=repository, ref=name)
 
 
+def refuse_taken(protected: bool, name: str, repository: str) -> None:
+    """Raise :class:`AlreadyExists` for a tag of a working branch's name. A reader could not tell which is meant."""
+    if protected and name != MAIN:
+        raise AlreadyExists("a working branch has this name: choose another one", repository=repository, ref=name)
+
+
 def check_tag(name: str, repository: str) -> None:
     """Raise :class:`InvalidName` if no tag may have this name."""
     if not is_tag(name):
@@ -92,6 +98,11 @@ def check_path(path: str, repository: str, what: str = "path") -> str:
     if reason:
         raise InvalidName(f"{what} {reason}", repository=repository, path=path)
     return path
+
+
+def is_path(path: str) -> bool:
+    """Tell whether :func:`check_path` allows a path. Other programs may have made files at other paths."""
+    return _fault(path) is None
 
 
 def check_folder(path: str, repository: str, what: str) -> str:

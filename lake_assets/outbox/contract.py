@@ -85,6 +85,19 @@ class Sender(Protocol):
         """The last commit delivered by this or an earlier sender, or None."""
         ...
 
+    def live_keys(self) -> dict[bytes, Any]:
+        """Return the keys of the output whose last delivered value is not None, each by its encoded form.
+
+        All of the output is read. This is needed only if the lake does not know what was delivered, as after a restore
+        from an older backup.
+
+        Raises
+        ------
+        OutboxError
+            The output cannot be read.
+        """
+        ...
+
     def deliver(self, commit: str, updates: Iterable[Update]) -> int:
         """Send a commit's updates and its marker in one transaction. Return the number of updates.
 

@@ -14,11 +14,11 @@ the transaction was committed.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
@@ -35,7 +35,7 @@ from lake_assets.outbox.contract import (
 from lake_assets.outbox.records import DEFAULT_FIELDS, Fields, key_bytes
 
 if TYPE_CHECKING:
-    from confluent_kafka import Producer
+    from confluent_kafka import Message, Producer
 
     from lake_assets.kafka.cluster import KafkaCluster
 
@@ -175,6 +175,21 @@ class KafkaSender:
         """The last delivered commit."""
         return self._delivered
 
+    def live_keys(self) -> dict[bytes, Any]:
+        """Return the keys whose last value is not None; see :meth:`Sender.live_keys`."""
+        found: dict[bytes, Any] = {}
+        with self._translated():
+            for partition in self._cluster.topic(self._topic).latest:
+                for message in _committed(self._cluster, self._topic, partition):
+                    key, value = message.key(), message.value()
+                    if key is None:
+                        continue  # It is not ours.
+                    if value is None:
+                        found.pop(key, None)
+                    else:
+                        found[key] = self._fields.decode(value).key
+        return found
+
     def deliver(self, commit: str, updates: Iterable[Update]) -> int:
         """Send a commit's updates and its marker in one transaction; see :meth:`Sender.deliver`."""
         if self._failed:
@@ -246,14 +261,19 @@ def _address(cluster: KafkaCluster, topic: str) -> str:
 
 def _read_marker(cluster: KafkaCluster, topic: str, topic_id: str) -> str | None:
     """Return the commit that was last delivered to the topic with this id, according to the marker topic."""
-    options = {"enable.partition.eof": True, "fetch.wait.max.ms": 10}
-    consumer = cluster.consumer(**options)
-    deadline = time.monotonic() + cluster.deadline
     found: bytes | None = None
+    for message in _committed(cluster, topic + MARKERS, 0):
+        found = message.value()
+    return _commit_of(found, cluster, topic, topic_id)
+
+
+def _committed(cluster: KafkaCluster, topic: str, partition: int) -> Iterator[Message]:
+    """Yield the committed records of a partition, up to its current end. An active sender moves it again and again."""
+    consumer = cluster.consumer(**{"enable.partition.eof": True, "fetch.wait.max.ms": 10})
+    deadline = time.monotonic() + cluster.deadline
     try:
-        # Read up to the current end. An active sender would move it again and again.
-        _, end = consumer.get_watermark_offsets(TopicPartition(topic + MARKERS, 0), cluster.deadline)
-        consumer.assign([TopicPartition(topic + MARKERS, 0, OFFSET_BEGINNING)])
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), cluster.deadline)
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
         at = 0
         while at < end:
             message = consumer.poll(0.5)
@@ -263,7 +283,10 @@ def _read_marker(cluster: KafkaCluster, topic: str, topic_id: str) -> str | None
                 continue
             error = message.error()
             if error is None:
-                found, at = message.value(), (message.offset() or 0) + 1
+                at = (message.offset() or 0) + 1
+                # The deadline is for the server's answers, not for all that is read.
+                deadline = time.monotonic() + cluster.deadline
+                yield message
             elif error.code() == KafkaError._PARTITION_EOF:
                 # The end of a transaction has an offset, but is not delivered as a message.
                 break
@@ -271,7 +294,6 @@ def _read_marker(cluster: KafkaCluster, topic: str, topic_id: str) -> str | None
                 raise KafkaException(error)
     finally:
         consumer.close()
-    return _commit_of(found, cluster, topic, topic_id)
 
 
 def _commit_of(value: bytes | None, cluster: KafkaCluster, topic: str, topic_id: str) -> str | None:

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from io import FileIO
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from lake_assets.lake.permissions import sharing_near
 from lake_assets.outbox.contract import OutboxDamaged, OutboxError, OutboxTaken, OutboxUnavailable, Update
-from lake_assets.outbox.records import DEFAULT_FIELDS, Fields
+from lake_assets.outbox.records import DEFAULT_FIELDS, Fields, key_bytes
 
 MARKER = ".delivered"
 """Suffix of the marker's file name."""
@@ -91,7 +93,7 @@ class LinesOutbox:
     def sender(self) -> Generator[LinesSender]:
         """Lock the file, waiting for another sender, and remove uncommitted lines; see :meth:`Outbox.sender`."""
         with _translated(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            sharing_near(self._path.parent).make_folder(self._path.parent)
             file = _lock(self._path, time.monotonic() + self._deadline)
         with file:
             with _translated(self._path):
@@ -113,6 +115,17 @@ class LinesSender:
     def delivered(self) -> str | None:
         """The last delivered commit."""
         return self._marker.commit
+
+    def live_keys(self) -> dict[bytes, Any]:
+        """Return the keys whose last value is not None; see :meth:`Sender.live_keys`."""
+        found: dict[bytes, Any] = {}
+        for update in read_committed(self._path, self._fields):
+            key = key_bytes(update.key)
+            if update.value is None:
+                found.pop(key, None)
+            else:
+                found[key] = update.key
+        return found
 
     def deliver(self, commit: str, updates: Iterable[Update]) -> int:
         """Append a commit's updates and move the marker; see :meth:`Sender.deliver`."""
@@ -223,6 +236,7 @@ def _replace(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    sharing_near(path.parent).adjust(aside)
     aside.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -241,10 +255,11 @@ def _lock(path: Path, deadline: float) -> FileIO:
     """Open and lock the file. The kernel releases the lock when this process dies."""
     while True:
         # Unbuffered, so that a failed write is not repeated on closing.
-        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(path, file):
+                sharing_near(path.parent).adjust(path)
                 return file
         except BlockingIOError:
             if time.monotonic() > deadline:

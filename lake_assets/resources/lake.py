@@ -49,16 +49,20 @@ class LakeResource(OnBranch):
     _lake: Lake | None = PrivateAttr(default=None)
 
     @abstractmethod
-    def open(self, *, any_format: bool = False) -> Lake:
+    def open(self, *, any_format: bool = False, create: bool = True) -> Lake:
         """Open the lake. The caller closes it.
 
         Parameters
         ----------
         any_format
             Also open a lake of another format, in order to migrate it.
+        create
+            Make the lake if it is missing.
 
         Raises
         ------
+        LakeNotFound
+            The lake is missing, and ``create`` is False.
         LakeUnavailable
             The store does not answer or cannot be opened.
         """
@@ -132,11 +136,11 @@ class EmbeddedLake(LakeResource):
 
     home: str = Field(description="Folder that holds the lake's Git repository")
 
-    def open(self, *, any_format: bool = False) -> Lake:
+    def open(self, *, any_format: bool = False, create: bool = True) -> Lake:
         """Open the lake in the folder; see :meth:`LakeResource.open`."""
         from lake_assets.lake import embedded
 
-        return embedded.EmbeddedLake(Path(self.home), any_format=any_format)
+        return embedded.EmbeddedLake(Path(self.home), any_format=any_format, create=create)
 
     def restore(self, source: Path, *, link: bool = True, replace: bool = False) -> Copied:
         """Restore the folder from a backup; see :meth:`LakeResource.restore`."""
@@ -151,10 +155,12 @@ class EmbeddedLake(LakeResource):
         """Yield a folder beside the lake. That of a killed process is removed when the lake is opened again."""
         from lake_assets.lake.embedded.failures import disk_full_translated, translated
         from lake_assets.lake.embedded.scratch import Scratch
+        from lake_assets.lake.permissions import sharing_near
 
         with ExitStack() as owned:
             with translated(self.home):
-                folder = owned.enter_context(Scratch(Path(self.home) / "staging").folder())
+                scratch = Scratch(Path(self.home) / "staging", sharing_near(Path(self.home)))
+                folder = owned.enter_context(scratch.folder())
             with disk_full_translated(self.home, "", ""):
                 yield folder
 
@@ -194,7 +200,7 @@ class LakeFS(LakeResource):
 
         return s3a_conf(self.repository, self.endpoint, self.access_key_id, self.secret_access_key)
 
-    def open(self, *, any_format: bool = False) -> Lake:
+    def open(self, *, any_format: bool = False, create: bool = True) -> Lake:
         """Connect to the server; see :meth:`LakeResource.open`."""
         from lake_assets.lake.lakefs import LakeFSLake
 
@@ -206,6 +212,7 @@ class LakeFS(LakeResource):
             storage_namespace=self.storage_namespace,
             deadline=self.deadline,
             any_format=any_format,
+            create=create,
             commit_metadata=self.commit_metadata,
         )
 

@@ -32,6 +32,10 @@ class NoSQLResource(Sinks):
             Whether the caller only reads. A missing store is created all the same.
         """
 
+    def exists(self) -> bool:
+        """Tell whether the store is there. Opening it makes it."""
+        return True
+
     @abstractmethod
     def restore(self, source: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
         """Copy the tables of a backup beside the store, and return what puts them in its place and names them.
@@ -104,6 +108,10 @@ class LMDBNoSQL(NoSQLResource):
 
         folder = Path(self.folder)
         return LMDBStore(folder, read_only=read_only and (folder / "data.mdb").is_file())
+
+    def exists(self) -> bool:
+        """Tell whether the folder is there."""
+        return Path(self.folder).exists()
 
     def restore(self, source: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
         """Restore the folder from a backup; see :meth:`NoSQLResource.restore`."""

@@ -78,8 +78,8 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             check_java()
             from dagster_pyspark import LazyPySparkResource
 
-            prepare_process()
             settings, credentials = without_credentials(self._settings())
+            prepare_process(settings)
             lazy = LazyPySparkResource(spark_config=settings)
             read_any_file_name(lazy.spark_session)
             give_credentials(lazy.spark_session, credentials)

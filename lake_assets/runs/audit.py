@@ -30,7 +30,7 @@ from lake_assets._dagster import partition_loading_context
 from lake_assets.lake.audit import Audit, Entry, Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import RefNotFound
-from lake_assets.lake.names import belongs_to, beside, is_within
+from lake_assets.lake.names import belongs_to, beside, is_path, is_within
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
 from lake_assets.runs.branch import ancestors
@@ -209,8 +209,10 @@ class _Decision:
         if commit == self.source.id:
             return True
         top = place.partition("/")[0]
+        # Other programs may have made files at any path. Those are compared with all others.
+        top = top if is_path(top) else ""
         if (commit, top) not in self._differing:
-            tops = (top, beside(top))
+            tops = (top, beside(top)) if top else ("",)
             differing = [path for folder in tops for path in self.lake.diff(commit, self.source.id, folder).paths]
             self._differing[commit, top] = tuple(differing)
         return not any(is_within(belongs_to(path), place) for path in self._differing[commit, top])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, Failure
 
+from lake_assets.lake.audit import UNDOES
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import AlreadyExists, RefNotFound
 from lake_assets.resources.working_branch import BRANCH_TAG, target_of
@@ -23,6 +24,7 @@ SOURCE_REF = "source_ref"
 
 _KNOWN: set[tuple[str, str]] = set()
 """Repository and run of the branches that this process has seen, so that it does not ask again at every output."""
+
 
 CLOCK_SLACK = timedelta(minutes=5)
 """The largest expected difference between the clocks of Dagster's database and of the lake."""
@@ -55,11 +57,11 @@ def find_head(lake: Lake, run_id: str) -> Commit | None:
         return None
 
 
-def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Commit | None:
-    """Return the newest merge that published a run; None if it was not published.
+def published_commit(lake: Lake, instance: DagsterInstance, run_id: str, *, thorough: bool = False) -> Commit | None:
+    """Return the newest merge that published a run and was not undone; None if there is none.
 
-    It reads the log of the branch that the run publishes to, and that of ``main``, back to the moment when the run was
-    created.
+    It reads the log of the branch that the run publishes to, and that of ``main``, back to the commit at which the run
+    began. No clock is asked: those of Dagster and of the lake may differ.
 
     Parameters
     ----------
@@ -69,15 +71,44 @@ def published_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> Comm
         The Dagster instance.
     run_id
         Id of the run.
+    thorough
+        Read the log also if Dagster has no event of something that the run or one that it continues wrote.
     """
     record = instance.get_run_record_by_id(run_id)
-    since = record.create_timestamp - CLOCK_SLACK if record is not None else None
-    for branch in targets(lake, instance, record.dagster_run if record is not None else None):
-        for commit in lake.log(branch):
-            if len(commit.parents) > 1 and CommitMetadata.parse(commit.metadata).run_id == run_id:
+    run = record.dagster_run if record is not None else None
+    wrote = _some_commit(lake, instance, run_id) if run is not None else None
+    if run is not None and wrote is None and not thorough:
+        return None
+    begun = _began_at(lake, instance, run_id, wrote) if wrote is not None else None
+    for number, branch in enumerate(targets(lake, instance, run)):
+        undone: set[str] = set()
+        # On its target, a publication is a merge of the branch's own line.
+        for commit in lake.first_parents(branch) if number == 0 else lake.log(branch):
+            undone.add(commit.metadata.get(UNDOES, ""))
+            published = len(commit.parents) > 1 and CommitMetadata.parse(commit.metadata).run_id == run_id
+            if published and commit.id not in undone:
                 return commit
-            if since is not None and commit.committed_at < since:
+            if commit.id == begun:
                 break
+    return None
+
+
+def _some_commit(lake: Lake, instance: DagsterInstance, run_id: str) -> str | None:
+    """Return a commit that a run materialized, or else one that it continues did."""
+    for candidate in (run_id, *ancestors(instance, run_id)):
+        found = next(filter(None, materialized(lake, instance, candidate)), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _began_at(lake: Lake, instance: DagsterInstance, run_id: str, wrote: str) -> str | None:
+    """Return the commit at which a run began, from one of its commits. None if that is gone."""
+    own = {run_id, *ancestors(instance, run_id)}
+    with suppress(RefNotFound):
+        for commit in lake.first_parents(wrote):
+            if len(commit.parents) != 1 or CommitMetadata.parse(commit.metadata).run_id not in own:
+                return commit.id
     return None
 
 
@@ -320,6 +351,28 @@ def refuse_target(lake: Lake, target: str, what: str) -> None:
             f"`lake-assets branch create {target}` makes it.",
             allow_retries=False,
         )
+
+
+def head_of(lake: Lake, branch: str) -> Commit:
+    """Return the head of the branch that a sensor follows.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    branch
+        The branch: ``main``, or a working branch.
+
+    Raises
+    ------
+    Failure
+        There is no such branch. The message says how it is made.
+    """
+    try:
+        return lake.head(branch)
+    except RefNotFound:
+        refuse_target(lake, branch, "LAKE_BRANCH cannot be followed")
+        raise
 
 
 def _starting_point(lake: Lake, instance: DagsterInstance, run: DagsterRun, target: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus
 
 from lake_assets.lake.contract import Lake
 from lake_assets.resources.working_branch import target_of
-from lake_assets.runs.asset_metadata import BRANCH, COMMIT, PREFIX, REPOSITORY
+from lake_assets.runs.asset_metadata import BRANCH, COMMIT, PREFIX, PUBLISHED, REPOSITORY, RUN
+from lake_assets.runs.branch import find_head
 from lake_assets.runs.event_log import RUNLESS
 
 
@@ -43,10 +44,9 @@ class _Event:
 
 
 def lacking(lake: Lake, instance: DagsterInstance, protected: Collection[str]) -> Iterator[Problem]:
-    """Yield the newest materialization of each partition whose commit the branch that it was for does not reach.
+    """Yield what runs that succeeded or published have materialized, and neither their target nor their branch holds.
 
-    Runs that succeeded or published count, and what was reported without a run. What another branch holds is not
-    lacking: it waits to be published.
+    What was published once, and has been published again since, is not lacking any more.
 
     Parameters
     ----------
@@ -61,21 +61,42 @@ def lacking(lake: Lake, instance: DagsterInstance, protected: Collection[str]) -
     events = list(_events(instance))
     # A lake that was copied or restored to another folder has another name, and shares commits with the first one.
     names = {lake.repository} | {event.repository for event in events if event.commit in published}
+    events = [event for event in events if event.repository in names and event.target in protected]
     newest: dict[tuple[str, str], _Event] = {}
+    for event in sorted(events, key=lambda event: event.at):
+        newest[event.what, event.target] = event
+    by_run: dict[str, list[_Event]] = {}
     for event in events:
-        if event.repository in names and event.target in protected and not event.is_publication:
-            before = newest.get((event.what, event.target))
-            if before is None or before.at < event.at:
-                newest[event.what, event.target] = event
-    missing = {event.commit for event in newest.values() if event.run_id} - published
-    lost = set(lake.unreached([lake.head(name).id for name in lake.branches()], missing) if missing else ())
-    for (what, target), event in sorted(newest.items()):
-        if event.commit in lost:
-            yield Problem(
-                what,
-                f"run {event.run_id} materialized it as commit {event.commit}, which {target} does not reach: the lake "
-                "was restored from a backup, or the run's branch was deleted or reset; materialize it again",
-            )
+        if event.run_id and not event.is_publication and event.commit not in published:
+            by_run.setdefault(event.run_id, []).append(event)
+    for run_id, missing in by_run.items():
+        head = find_head(lake, run_id)
+        lost = {event.commit for event in missing}
+        if head is not None:
+            lost = set(lake.unreached([head.id], lost))
+        again = {event for event in missing if newest[event.what, event.target].commit in published}
+        if again and _was_published(instance, run_id, events):
+            missing = [event for event in missing if event not in again]
+        for event in missing:
+            if event.commit in lost:
+                yield Problem(
+                    event.what,
+                    f"run {run_id} materialized it as commit {event.commit}, which {event.target} does not reach: the "
+                    "lake was restored from a backup, or the run's branch was deleted or reset; materialize it again",
+                )
+
+
+def _was_published(instance: DagsterInstance, run_id: str, events: Sequence[_Event]) -> bool:
+    """Return whether Dagster knows that a run was published, by its asset, or by a sensor or a person."""
+    if any(event.run_id == run_id and event.is_publication for event in events):
+        return True
+    found = instance.get_records_for_run(RUNLESS, of_type=DagsterEventType.ASSET_OBSERVATION).records
+    shown = (record.event_log_entry.asset_observation for record in found)
+    return any(
+        _text(seen.metadata, RUN) == run_id and _text(seen.metadata, PUBLISHED).startswith("yes")
+        for seen in shown
+        if seen is not None
+    )
 
 
 def _events(instance: DagsterInstance) -> Iterator[_Event]:

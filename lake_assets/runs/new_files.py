@@ -1,7 +1,7 @@
 """Which files of a source need a run: those whose version ``main`` does not hold, and that no run is bringing there.
 
-``main`` stands for the branch that runs publish to. What counts is that branch, the runs that Dagster knows, and
-whether they go on. A sensor's cursor only saves looking: it may be lost, old, or anything else.
+What counts is ``main``, the runs that Dagster knows, and whether they go on. A sensor's cursor only saves looking: it
+may be lost, old, or anything else.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter
 
-from lake_assets.lake.contract import Lake
+from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.resources.working_branch import BRANCH_TAG
 from lake_assets.runs.asset_places import AssetPlaces
+from lake_assets.runs.branch import head_of
 from lake_assets.runs.checked_commits import RunEvents
 from lake_assets.runs.lock import is_alive, unfinished_runs
 
@@ -58,7 +60,7 @@ class _Known(NamedTuple):
 
 @dataclass(frozen=True)
 class FileRuns:
-    """The job that brings files to ``main``, one run for each file.
+    """The job that brings files to the lake, one run for each file.
 
     Parameters
     ----------
@@ -82,28 +84,28 @@ class NewFiles:
     ----------
     runs
         The job of the files.
-    lake, branch
-        The lake, and the branch that the runs publish to.
-    instance, graph
-        The Dagster instance, and the graph of the code location.
+    lake, instance, graph
+        The lake, the Dagster instance and the graph of the code location.
     cursor
         The sensor's cursor.
+    branch
+        The branch that the files are brought to: ``main``, or a working branch.
     """
 
     def __init__(
         self,
         runs: FileRuns,
         lake: Lake,
-        branch: str,
         instance: DagsterInstance,
         graph: AssetGraph,
         cursor: str | None,
+        branch: str = MAIN,
     ) -> None:
         self._runs = runs
         self._lake = lake
-        self._branch = branch
         self._instance = instance
-        self._head = lake.head(branch).id
+        self._branch = branch
+        self._head = head_of(lake, branch).id
         self._known = self._still_true(graph, *_read(cursor, self._head))
         self._looked_until = time.monotonic() + LOOKING
         self.under_way: list[str] = []
@@ -150,7 +152,7 @@ class NewFiles:
         return json.dumps({"main": self._head, "files": self._known}, separators=(",", ":"))
 
     def _still_true(self, graph: AssetGraph, head: str, known: dict[str, _Known]) -> dict[str, _Known]:
-        """Return what the cursor says of the files whose partitions on ``main`` are as they were then."""
+        """Return what the cursor says of the files whose partitions on the branch are as they were then."""
         if head == self._head or not known:
             return known
         if self._lake.unreached([self._branch], [head]):
@@ -173,12 +175,12 @@ class NewFiles:
         return key in self._unfinished or any(first <= key <= last for first, last in self._ranges)
 
     def _was_brought(self, key: str, version: str) -> bool:
-        """Return whether the last run of a partition that succeeded was for this version, and reached ``main``."""
+        """Return whether the last run of a partition that succeeded was for this version, and reached the branch."""
         if not self._any_run:
             return False
         tag = f"{self._runs.tags}/source_version"
         runs = self._instance.get_runs(self._of(key, DagsterRunStatus.SUCCESS), limit=_RUNS)
-        ours = [run for run in runs if tag in run.tags]
+        ours = [run for run in runs if tag in run.tags and run.tags.get(BRANCH_TAG, MAIN) == self._branch]
         if not ours or ours[0].tags[tag] != version:
             return False
         for run in ours:

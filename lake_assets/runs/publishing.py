@@ -126,7 +126,7 @@ def publish(
     refuse_lost(lake, instance, run, head)
     into = target_of(instance, run)
     if head is None:
-        published = published_commit(lake, instance, run.run_id)
+        published = published_commit(lake, instance, run.run_id, thorough=True)
         if published is not None:
             return Publication(published, merged=False, into=into)
         # Re-executed after a failed publication, the run wrote nothing itself. It publishes its parent's data.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, Failure
 
-from lake_assets.lake.contract import MAIN, Commit, Diff, Lake, Write
+from lake_assets.lake.contract import MAIN, Commit, Diff, Lake
 from lake_assets.lake.errors import PathNotFound
-from lake_assets.lake.names import beside, is_within, join
+from lake_assets.lake.names import ancestors, beside, is_path, join
 from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.layout.manifest import read_manifest
 from lake_assets.layout.partitions import folders
@@ -29,7 +29,7 @@ from lake_assets.runs.branch import refuse_target
 from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
 from lake_assets.runs.correction import ROLLBACK, Correction, correct, refuse_part
 from lake_assets.runs.event_log import RUNLESS, EventLog
-from lake_assets.runs.provenance import makers, place_of
+from lake_assets.runs.provenance import makers
 from lake_assets.runs.publishing import LAYER, PUBLISHED, published_version
 from lake_assets.text.markdown import as_markdown
 
@@ -151,34 +151,30 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
 
 
 def _restore(lake: Lake, graph: AssetGraph, plan: Rollback, metadata: CommitMetadata, branch: str) -> None:
-    """Write the planned files on a branch, with one commit per asset."""
+    """Restore the planned files on a branch, with one commit per asset and one for all that belong to none."""
     places = AssetPlaces(graph)
     changed = places.of(plan.diff.paths)
-    for prefix, touched in _by_prefix(plan, places).items():
-        asset_places = [place for place in changed if prefix_of(place.asset) == prefix]
+    for prefix, paths in _by_prefix(plan, places).items():
+        asset_places = [place for place in changed if prefix and prefix_of(place.asset) == prefix]
         commit_metadata = _with_partitions(lake, plan.target, asset_places, metadata).to_metadata()
-        message = f"Roll back {prefix} to {plan.target.id[:12]}\n\n{metadata.reason}"
-        # If a file lies directly at the prefix, outside of the partition folders, the whole prefix is replaced.
-        below = None if prefix in touched else [folder[len(prefix) + 1 :] for folder in touched]
-        apart = [beside(prefix)] if any(is_within(path, beside(prefix)) for path in plan.diff.paths) else []
-        with lake.write(
-            branch, prefix, message=message, metadata=commit_metadata, partitions=below, beside=apart
-        ) as write:
-            _restore_beside(lake, plan, beside(prefix), write)
-            for folder in touched:
-                if place_of(folder, touched) is None:
-                    _copy(lake, plan.target, folder, write, folder[len(prefix) + 1 :])
+        message = f"Roll back {prefix or 'other files'} to {plan.target.id[:12]}\n\n{metadata.reason}"
+        replaces = _folders(paths) if prefix else []
+        lake.restore(branch, plan.target.id, paths, replaces=replaces, message=message, metadata=commit_metadata)
 
 
 def _by_prefix(plan: Rollback, places: AssetPlaces) -> dict[str, list[str]]:
-    """Return the folders to replace, grouped by prefix: the prefix of their asset, or else the outermost folder."""
-    found: dict[str, set[str]] = {}
+    """Return the paths to restore, grouped by the prefix of their asset. Empty for files that belong to none."""
+    found: dict[str, list[str]] = {}
     for path in plan.diff.paths:
-        prefix = places.prefix(path) or plan.prefix or path.partition("/")[0]
-        folders = found.setdefault(prefix, set())
-        if not is_within(path, beside(prefix)):
-            folders.add(path.rpartition("/")[0])
-    return {prefix: sorted(touched) for prefix, touched in sorted(found.items())}
+        found.setdefault(places.prefix(path) or plan.prefix, []).append(path)
+    return dict(sorted(found.items()))
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    """Return the folders of files, without those below others, and without names that no write could make."""
+    found = {path.rpartition("/")[0] for path in paths}
+    named = {folder for folder in found if folder and is_path(folder)}
+    return sorted(folder for folder in named if not named & set(ancestors(folder)))
 
 
 def _with_partitions(
@@ -202,31 +198,6 @@ def _rows(lake: Lake, commit: str, place: str) -> int | None:
         return read_manifest(lake.path(commit, place)).rows
     except (PathNotFound, OSError, ValueError, KeyError):
         return None
-
-
-def _copy(lake: Lake, target: Commit, folder: str, write: Write, below: str) -> None:
-    """Copy a folder of the target. If the target does not hold the folder, the write removes it."""
-    from pyarrow.fs import copy_files
-
-    try:
-        snapshot = lake.path(target.id, folder)
-    except PathNotFound:
-        return
-    place = join(write.root, below)
-    write.filesystem.create_dir(place, recursive=True)
-    copy_files(snapshot.root, place, source_filesystem=snapshot.filesystem, destination_filesystem=write.filesystem)
-
-
-def _restore_beside(lake: Lake, plan: Rollback, folder: str, write: Write) -> None:
-    """Restore the files in the folder beside a prefix."""
-    from pyarrow.fs import copy_files
-
-    write.removed |= {path for path in plan.diff.removed if is_within(path, folder)}
-    for path in (*plan.diff.added, *plan.diff.changed):
-        if is_within(path, folder):
-            source, place = lake.path(plan.target.id, path), write.place(path)
-            write.filesystem.create_dir(place.rpartition("/")[0], recursive=True)
-            copy_files(source.root, place, source_filesystem=source.filesystem, destination_filesystem=write.filesystem)
 
 
 def rollback_events(lake: Lake, log: EventLog, graph: AssetGraph, merge: Commit) -> list[AssetMaterialization]:

@@ -89,10 +89,19 @@ def give_credentials(session: SparkSession, credentials: Mapping[str, str]) -> N
         configuration.set(name, value)
 
 
-def prepare_process() -> None:
-    """Set the environment variables that Spark reads when its JVM starts."""
-    # Otherwise workers use the system's Python.
-    os.environ["PYSPARK_PYTHON"] = sys.executable
+def prepare_process(conf: Mapping[str, str] | None = None) -> None:
+    """Set the environment variables that Spark reads when its JVM starts.
+
+    Parameters
+    ----------
+    conf
+        Settings of the session. ``spark.pyspark.python`` is the Python of its workers; without it, those of a cluster
+        use ``python3``.
+    """
+    conf = conf or {}
+    # Otherwise local workers use the system's Python. Those of a cluster do not have this one.
+    ours = sys.executable if is_local(conf.get("spark.master", "local")) else "python3"
+    os.environ["PYSPARK_PYTHON"] = conf.get("spark.pyspark.python", ours)
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     # In a locale without UTF-8, a JVM does not find files with non-ASCII names.
     locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")

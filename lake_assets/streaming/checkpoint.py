@@ -15,12 +15,14 @@ import json
 import os
 import shutil
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
+
+from lake_assets.lake.permissions import sharing_near
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake, LakeObject, Write
@@ -198,14 +200,15 @@ def checkout(home: Path, lake: Lake, prefix: str) -> Generator[Checkout]:
         The lake, and the stream's prefix.
     """
     mine = home / sha256(f"{lake.repository}\n{prefix}".encode()).hexdigest()[:16]
-    mine.mkdir(parents=True, exist_ok=True)
+    sharing_near(home).make_folder(mine)
     number = 0
     while True:
-        with (mine / f"{number}.lock").open("w") as lock:
+        with ExitStack() as held:
             try:
+                lock = held.enter_context((mine / f"{number}.lock").open("w"))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                number += 1  # Another run is active. It will publish first, or conflict.
+            except (BlockingIOError, PermissionError):
+                number += 1  # Another run is active, which will publish first or conflict; or it is another user's.
                 continue
             yield _opened(mine / f"{number}")
             return

@@ -20,6 +20,7 @@ from lake_assets import domains, environments
 from lake_assets.cli.app import app
 from lake_assets.lake.contract import Commit, Lake
 from lake_assets.nosql.contract import NoSQLStore
+from lake_assets_tests import lakefs_server
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.small_graph import SmallGraph
 
@@ -159,3 +160,16 @@ def refused(command: Command) -> Callable[..., str]:
         return line.removeprefix("lake-assets: ")
 
     return run
+
+
+@pytest.fixture
+def on_lakefs(lake_home: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A fresh repository on a lakeFS server, in force for the commands; the tables are in LAKE_HOME."""
+    place = lakefs_server.fresh_repository()
+    endpoint, _, repository = place.rpartition("/")
+    monkeypatch.setenv("LAKE_ENV", "services")
+    monkeypatch.setenv("LAKEFS_ENDPOINT", endpoint)
+    monkeypatch.setenv("LAKEFS_REPOSITORY", repository)
+    monkeypatch.setenv("LAKEFS_ACCESS_KEY_ID", lakefs_server.CREDENTIALS[0])
+    monkeypatch.setenv("LAKEFS_SECRET_ACCESS_KEY", lakefs_server.CREDENTIALS[1])
+    return environments.open_lake()

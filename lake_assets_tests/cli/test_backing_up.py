@@ -161,3 +161,44 @@ def test_missing_data_are_named_and_the_exit_code_says_so(command: Command, lake
         1,
         ["blob/noise.bin: missing or damaged at its origin, and not in the copy"],
     )
+
+
+def put_note(lake: Lake, text: str) -> str:
+    """Publish one file through the lake's own file system, and return the commit."""
+    lake.create_branch("mine", "main")
+    with lake.write("mine", "notes") as write, write.filesystem.open_output_stream(f"{write.root}/note.txt") as file:
+        file.write(text.encode())
+    merged = lake.merge("mine", "main", audit=TESTS)
+    lake.delete_branch("mine")
+    return merged.id
+
+
+@pytest.mark.services
+def test_of_a_lake_on_lakefs_the_refs_are_recorded_and_the_tables_copied(
+    on_lakefs: Lake, command: Command, answer: Answer, refused: Refused, tmp_path: Path, lake_home: Path
+) -> None:
+    target = tmp_path / "backup"
+    old = put_note(on_lakefs, "one")
+    on_lakefs.tag("v1", "main")
+    on_lakefs.create_branch("work", "main")
+    with closing(environments.open_nosql()) as store:
+        feed(store, old, "a")
+    result = command("backup", str(target))
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"Backed up main at {old} to {target}: no new data file; 1 table(s)\n"
+    assert "back up its database and its object store" in result.stderr
+    recorded = answer("backup", str(target))
+    assert (recorded["branches"], recorded["tags"]) == ({"main": old, "work": old}, {"v1": old})
+    assert notes(target / "nosql") == (old, ["a"])
+    # The table is ahead of the backup. The server has kept what it had.
+    with closing(environments.open_nosql()) as store:
+        feed(store, put_note(on_lakefs, "two"), "b")
+    assert "give --replace" in refused("restore", str(target))
+    newer = on_lakefs.head("main").id
+    assert answer("restore", str(target), "--replace")["main"] == newer
+    assert notes(lake_home / "nosql") == (old, ["a"])
+    # A server that was not restored, or to an older state, lacks what the backup says.
+    record = target / "backup.json"
+    record.write_text(record.read_text().replace(f'"main": "{old}"', f'"main": "{"0" * 64}"'))
+    assert f"lacks commit {'0' * 64}" in refused("restore", str(target), "--replace")
+    assert notes(lake_home / "nosql") == (old, ["a"])

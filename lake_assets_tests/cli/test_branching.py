@@ -137,3 +137,14 @@ def test_a_conflict_is_one_line_with_both_sides(
     assert f"{DEV} is not merged into main, which is unchanged" in line
     assert f"on main by run {theirs}, commit " in line
     assert f"on {DEV} by run {ours}, commit " in line
+
+
+def test_doctor_says_whether_runs_can_begin_at_the_branch(
+    lake: Lake, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_BRANCH", DEV)
+    (line,) = [line for line in command("doctor").stdout.splitlines() if "LAKE_BRANCH " in line and "begin" in line]
+    assert line.startswith("NOT OK")
+    assert f"`lake-assets branch create {DEV}` makes it" in line
+    command("branch", "create", DEV)
+    assert f"{DEV} at {lake.head(DEV).id}" in command("doctor").stdout

@@ -183,5 +183,6 @@ def test_an_option_leaves_one_kind_alone(
     assert kinds == {"table", "branch", "cache"} - {kind}
 
 
-def test_a_home_that_nobody_has_used_has_nothing_to_delete(command: Command) -> None:
+def test_a_lake_that_nobody_has_used_has_nothing_to_delete(command: Command, lake_home: Path) -> None:
+    EmbeddedLake(lake_home).close()
     assert command("clean", "--yes").stdout == "Nothing to delete.\n"

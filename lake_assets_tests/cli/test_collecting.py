@@ -51,6 +51,6 @@ def test_it_says_what_it_would_free_and_frees_it(
 @pytest.mark.services
 def test_on_lakefs_it_names_what_to_do_instead(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     spec = LakeSpec("lakefs", lakefs_server.fresh_repository())
-    monkeypatch.setattr("lake_assets.environments.open_lake", spec.open)
+    monkeypatch.setattr("lake_assets.environments.open_lake", lambda **_: spec.open())
     assert "lakeFS has its own garbage collection job" in refused("gc")
     assert "lakeFS has its own garbage collection job" in refused("gc", "--yes")

@@ -55,6 +55,33 @@ def test_what_is_not_ok_is_said_with_the_remedy_and_exit_code_1(
     assert "NOT OK" in command("doctor").stdout
 
 
+def test_repair_restores_main_by_one_command(command: Command, lake: EmbeddedLake, head: Commit) -> None:
+    (Path(lake.repository) / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
+    code, found = checks(command)
+    assert code == 1
+    assert "`lake-assets doctor --repair`" in found["lake"][1]
+    assert command("ls").exit_code == 1
+    found = checks(command, "--repair")[1]
+    ok, detail = found["lake repair"]
+    assert ok
+    assert detail.startswith(f"lake.git/refs/heads/main was damaged: it is at {head.id} again, where its reflog saw it")
+    assert found["lake"][0]
+    assert checks(command, "--repair")[1]["lake repair"] == (True, "nothing is damaged")
+
+
+def test_repair_takes_data_from_a_backup(command: Command, lake: EmbeddedLake, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    shutil.copytree(lake.repository, backup)
+    stored = Path(next(lake.list("main")).physical_address.removeprefix("file://"))
+    stored.unlink()
+    code, found = checks(command, "--repair")
+    assert code == 1
+    assert "no other copy was found" in found["lake repair"][1]
+    assert checks(command, "--repair", "--from", str(backup))[1]["lake repair"][0]
+    assert stored.is_file()
+    assert command("doctor", "--from", str(backup)).exit_code == 2
+
+
 def test_verify_finds_a_damaged_object(command: Command, lake: EmbeddedLake) -> None:
     assert checks(command, "--verify")[1]["lake objects"][0]
     (item,) = lake.list("main", "blob")
@@ -105,3 +132,10 @@ def test_a_wrong_value_is_shown_at_its_own_setting_and_no_other(
     wrong = {name: detail for name, (ok, detail) in found.items() if not ok}
     assert wrong["WORDS_WINDOW"] == "WORDS_WINDOW is 'long'; it must be a whole number from 1 to 31622400"
     assert found["WORDS_CSV"] == (True, "true")
+
+
+def test_a_variable_that_is_almost_a_setting_is_a_warning(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_HOEM", "/data/lake")
+    (line,) = [line for line in command("doctor").stdout.splitlines() if "LAKE_HOEM" in line]
+    assert line.startswith("warn ")
+    assert line.endswith("is not a setting, so it has no effect: did you mean LAKE_HOME?")

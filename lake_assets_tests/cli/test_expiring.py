@@ -100,7 +100,7 @@ def test_on_lakefs_it_sets_the_rule_and_names_the_job(
 ) -> None:
     endpoint, _, repository = lakefs_server.fresh_repository().rpartition("/")
     monkeypatch.setattr(
-        "lake_assets.environments.open_lake", lambda: LakeFSLake(endpoint, *CREDENTIALS, repository, deadline=20)
+        "lake_assets.environments.open_lake", lambda **_: LakeFSLake(endpoint, *CREDENTIALS, repository, deadline=20)
     )
     lake = LakeFSLake(endpoint, *CREDENTIALS, repository, deadline=20)
     assert "With --yes" in command("expire", "--older-than", "90d").stdout

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster import DagsterInstance
 
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import EmbeddedLake
@@ -41,7 +43,8 @@ def test_dagsters_uri_is_a_place(answer: Answer, head: Commit) -> None:
     assert answer("ls", f"lake://{head.id}/blob") == answer("ls", "main:blob")
 
 
-def test_ls_of_an_empty_lake_is_empty(command: Command, answer: Answer) -> None:
+def test_ls_of_an_empty_lake_is_empty(command: Command, answer: Answer, lake_home: Path) -> None:
+    EmbeddedLake(lake_home).close()
     assert answer("ls") == []
     assert command("ls").stdout.split() == ["path", "size", "checksum"]
 
@@ -161,3 +164,29 @@ def test_a_home_that_cannot_be_made_is_one_line(
 def test_an_unknown_environment_is_one_line(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_ENV", "elsewhere")
     assert refused("ls") == "LAKE_ENV is 'elsewhere'; it must be one of embedded, services"
+
+
+def test_what_plain_git_made_is_shown_and_stops_nothing(
+    lake: EmbeddedLake, command: Command, instance: DagsterInstance
+) -> None:
+    git = ["git", "-C", f"{lake.repository}/lake.git", "-c", "user.name=Ann", "-c", "user.email=ann@example.org"]
+
+    def run(*arguments: str, text: str = "") -> str:
+        ended = subprocess.run([*git, *arguments], input=text, check=True, capture_output=True, text=True)
+        return ended.stdout.strip()
+
+    blob = run("hash-object", "-w", "--stdin", text="by hand")
+    tree = run("mktree", text=run("ls-tree", "main") + f"\n100644 blob {blob}\tnotes.txt\n")
+    run("update-ref", "refs/heads/feature/x", run("commit-tree", tree, "-p", "main", "-m", "By hand"))
+    run("tag", "of-tree", "main^{tree}")
+    assert "feature/x" in command("branches").stdout
+    listed = command("ls", "feature/x")
+    assert listed.exit_code == 0
+    assert [line.split() for line in listed.stdout.splitlines() if "notes" in line] == [
+        ["notes.txt", "7", "B", blob[:12]]
+    ]
+    assert command("log", "feature/x", "--limit", "1").exit_code == 0
+    assert command("cat", "feature/x:notes.txt").stdout == "by hand"
+    (line,) = (line for line in command("verify", "feature/x").stdout.splitlines() if line.startswith("notes.txt"))
+    assert "plain Git file" in line
+    assert "names a tree, not a commit" in command("ls", "of-tree").stderr

@@ -71,6 +71,7 @@ def test_an_unpartitioned_asset_was_made_from_all_partitions_of_its_input(answer
 
 
 def test_an_asset_that_the_ref_does_not_hold_is_named(refused: Refused, graph: SmallGraph) -> None:
+    graph.publish("mon", 1.0)
     assert "path 'nothing'" in refused("lineage", "nothing")
     assert "nowhere" in refused("lineage", "raw@nowhere")
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance
 
+from lake_assets.lake.embedded import EmbeddedLake
+
 PROGRAM = str(Path(sys.executable).with_name("lake-assets"))
 
 DESK = """
@@ -142,6 +144,7 @@ def test_definitions_by_another_name_or_made_by_a_function_will_do(project: Path
         "import dagster\nimport my.definitions\n"
         "@dagster.definitions\ndef defs() -> dagster.Definitions:\n    return my.definitions.defs\n"
     )
+    EmbeddedLake(project / "desk-lake").close()
     for module in ("named", "lazy"):
         done = run(project, "--module", module, "branches")
         assert (done.returncode, "main" in done.stdout) == (0, True), done.stderr

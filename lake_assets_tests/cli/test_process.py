@@ -64,7 +64,7 @@ def test_ctrl_c_is_exit_code_130(lake: EmbeddedLake) -> None:
     # The command is stopped within its work: the signal comes when the lake is opened.
     interrupted = (
         "import os, signal; from lake_assets import cli, environments\n"
-        "environments.open_lake = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        "environments.open_lake = lambda **_: os.kill(os.getpid(), signal.SIGINT)\n"
         "import sys; sys.argv = ['lake-assets', 'ls']; cli.main()"
     )
     done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, timeout=60)

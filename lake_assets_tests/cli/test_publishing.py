@@ -11,9 +11,11 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from lake_assets import definitions, environments
 from lake_assets.lake.audit import read_record
+from lake_assets.lake.contract import Lake
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.lake.backends import put
 from lake_assets_tests.small_graph import SmallGraph
 
 RUN = "bbbb0000-0000-4000-8000-000000000001"
@@ -152,6 +154,25 @@ def test_the_branch_of_a_lost_run_is_published_by_an_override_alone(
         assert (event.run_id, event.asset_materialization and event.asset_materialization.partition) == ("", "mon")
     assert command("verify").exit_code == 0
     assert answer("publish", run_id, *OVERRIDE)["merged"] is False
+
+
+@pytest.mark.services
+def test_on_lakefs_the_branch_of_a_lost_run_is_kept_until_a_person_publishes_or_sweeps_it(
+    on_lakefs: Lake, answer: Answer, refused: Refused, instance: DagsterInstance
+) -> None:
+    for run_id in (RUN, OTHER):
+        on_lakefs.create_branch(f"run-{run_id}", "main")
+        put(on_lakefs, f"run-{run_id}", f"notes_{run_id[:4]}", {"data.txt": run_id})
+    kept = {entry["name"] for entry in answer("clean", "--yes")["kept"]}
+    assert kept >= {f"run-{RUN}", f"run-{OTHER}"}
+    assert answer("sweep", "--older-than", "0")["found"] == []
+    assert "does not know run" in refused("publish", RUN)
+    assert answer("publish", RUN, *OVERRIDE)["merged"] is True
+    assert [item.path for item in on_lakefs.list("main", "notes_bbbb")] == ["notes_bbbb/data.txt"]
+    assert answer("verify")["problems"] == []
+    swept = {branch["name"] for branch in answer("sweep", "--older-than", "0", "--unknown-runs")["found"]}
+    assert swept == {f"run-{OTHER}"}
+    assert on_lakefs.branches() == ("main",)
 
 
 def test_a_dagster_that_does_not_open_is_one_short_line(

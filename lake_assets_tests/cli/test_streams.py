@@ -36,6 +36,14 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(lake: Embedde
         assert done.stderr == f"lake-assets: standard output cannot be written: {why}\n"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "--version", "ls", "doctor --json"])
+def test_no_command_ends_in_a_traceback_without_an_output(lake: EmbeddedLake, arguments: str, unbuffered: str) -> None:
+    done = shell(f"PYTHONUNBUFFERED={unbuffered} lake-assets {arguments} >&-")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith("lake-assets: ")
+
+
 def test_a_closed_stderr_changes_nothing_else(lake: EmbeddedLake) -> None:
     done = shell("lake-assets ls nowhere 2>&-; echo $?; lake-assets ls main:blob 2>&- | wc -l")
     assert done.stdout.split() == ["1", "2"]

@@ -129,6 +129,35 @@ def test_without_the_dagster_that_made_it_a_lake_is_not_red_for_good(
     assert [place["path"] for place in answer("verify")["unknown"]] == ["prices/partition=mon"]
 
 
+def test_two_dagsters_publish_to_one_lake_and_neither_sweeps_or_misses_what_is_the_others(
+    command: Command,
+    answer: Answer,
+    graph: SmallGraph,
+    new_dagster_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph.publish("mon", 1.0)
+    waiting = graph.run("raw", partition_key="mon").run_id
+    first = environments.open_lake()
+    other_home = shutil.copytree(new_dagster_home, tmp_path / "another")
+    with DagsterInstance.from_config(str(other_home)) as instance:
+        other = SmallGraph(tmp_path / "other", instance)
+        other.publish("tue", 2.0)
+        graph.publish("wed", 3.0)
+        other.publish("mon", 4.0)
+    unknown = {"own": {"raw/partition=mon", "raw/partition=tue", "prices/partition=mon", "prices/partition=tue"}}
+    unknown["other"] = {"raw/partition=wed", "prices/partition=wed"}
+    for whose, home in (("own", graph.instance.root_directory), ("other", str(other_home))):
+        monkeypatch.setenv("DAGSTER_HOME", home)
+        assert problems(command) == []
+        assert {place["path"] for place in answer("verify")["unknown"]} == unknown[whose]
+        answer("sweep", "--older-than", "0")
+        answer("clean", "--yes", "--no-caches") if whose == "other" else None
+        assert f"run-{waiting}" in first.branches()
+    first.close()
+
+
 def test_what_a_lake_lacks_that_was_restored_from_an_older_backup_is_named(
     command: Command, answer: Answer, graph: SmallGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import http.client
 import re
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,7 +39,9 @@ class Fault:
 class FaultyProxy:
     """Passes requests on to a server, with one fault at a time; use it as a context manager."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, rewrite: Callable[[bytes], bytes] | None = None) -> None:
+        """``rewrite`` changes the JSON of answers."""
+        self._rewrite = rewrite
         self._upstream = urlsplit(endpoint).netloc
         self.fault: Fault | None = None
         self._lock = threading.Lock()
@@ -93,6 +96,8 @@ class FaultyProxy:
                 answer = connection.getresponse()
                 content = answer.read()
                 connection.close()
+                if proxy._rewrite is not None and answer.getheader("Content-Type", "").startswith("application/json"):
+                    content = proxy._rewrite(content)
                 if kind == "drop after":
                     self.close_connection = True
                     return

@@ -92,6 +92,15 @@ class Stranger:
         self.call("DELETE", "./branches/by-hand")
         return merged
 
+    def unpublish(self, *paths: str) -> str:
+        """Remove objects from ``main`` in the same way."""
+        self.branch("by-hand")
+        self.call("POST", "./branches/by-hand/objects/delete", {"paths": list(paths)})
+        self.commit("by-hand")
+        merged = self.merge("by-hand")
+        self.call("DELETE", "./branches/by-hand")
+        return merged
+
     def objects(self, ref: str) -> dict[str, tuple[int, str]]:
         """Return size and checksum of every object, ours included, by path."""
         found: dict[str, tuple[int, str]] = {}

@@ -246,6 +246,25 @@ def test_a_lake_that_is_there_is_replaced_only_where_that_is_said_and_is_kept(
     assert not list((tmp_path / "lost").glob("*replaced*"))
 
 
+def test_a_lake_that_is_replaced_under_writers_is_whole(lake: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+    """The writers fail, or go on with the restored lake. None of them leaves a part of its work there."""
+    old = lake.backup(tmp_path / "backup").main
+    stop = tmp_path / "stop"
+    writers = [start(write_and_merge, number, str(home), str(stop)) for number in range(2)]
+    try:
+        while lake.head("main").id == old:
+            time.sleep(0.05)
+        restore(tmp_path / "backup", home, replace=True)
+    finally:
+        stop.touch()
+        for writer in writers:
+            writer.join(60)
+    replaced = check_whole(home)
+    assert replaced.unreached(["main"], [old]) == ()
+    publish(home, "next")
+    check_whole(home).close()
+
+
 def test_a_folder_without_a_whole_backup_restores_nothing(lake: EmbeddedLake, tmp_path: Path) -> None:
     (tmp_path / "begun" / "lake.git" / "objects").mkdir(parents=True)
     for folder in ("begun", "nowhere"):

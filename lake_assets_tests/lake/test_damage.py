@@ -62,6 +62,8 @@ def test_no_new_commit_adopts_a_damaged_object(lake: EmbeddedLake) -> None:
     DAMAGES["flipped"](object_of(lake, "main", "stocks/a"))
     with pytest.raises(DataCorrupted, match="stocks/a"):
         lake.revert(undone.id, "work")
+    with pytest.raises(DataCorrupted, match="stocks/a"):
+        lake.restore("work", "main", ["stocks/a"])
     assert lake.head("work") == undone
     put(lake, "work", "stocks", FILES)
     assert read(lake, "work", "stocks") == FILES
@@ -179,6 +181,8 @@ def test_nothing_is_collected_while_a_ref_is_damaged(lake: EmbeddedLake, home: P
         lake.collect_garbage(timedelta(0))
     with pytest.raises(DataCorrupted, match="refs/heads/work"):
         lake.expire(datetime.now(timezone.utc), yes=True)
+    with pytest.raises(DataCorrupted, match="doctor --repair"):
+        lake.backup(home.parent / "backup")
     assert read(lake, "main", "stocks") == FILES
 
 

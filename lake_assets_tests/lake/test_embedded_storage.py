@@ -8,13 +8,15 @@ import stat
 import subprocess
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded.repairs import repair
 from lake_assets.lake.embedded.trees import Node, Trees
 from lake_assets.lake.errors import DataCorrupted, InvalidName, LakeUnavailable, WriteRefused
 from lake_assets_tests.audits import TESTS
@@ -305,6 +307,40 @@ def test_a_full_disk_while_committing_leaves_everything_as_it_was(disk: Path) ->
     filler.unlink()
     put(lake, "work", "stocks", {"a": "2"})
     assert list(lake.verify("work")) == []
+
+
+def test_on_a_full_disk_each_operation_works_or_says_so(disk: Path) -> None:
+    home = disk / "lake"
+    lake = EmbeddedLake(home)
+    lake.create_branch("work", "main")
+    put(lake, "work", "stocks", {"a": "1"})
+    heads = {name: lake.head(name) for name in lake.branches()}
+    with (disk / "filler").open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(b"x" * size)
+    attempts = [
+        lambda: put(lake, "work", "stocks", {"a": "2" * 9000}),
+        lambda: lake.merge("work", "main", audit=TESTS),
+        lambda: lake.create_branch("other", "work"),
+        lambda: lake.tag("v1", "work"),
+        lambda: lake.path("work", "stocks"),
+        lambda: lake.collect_garbage(timedelta(0)),
+    ]
+    failed = 0
+    for attempt in attempts:
+        try:
+            attempt()
+        except LakeUnavailable as error:
+            failed += "disk of the lake is full" in str(error)
+    assert failed == len(attempts)
+    assert {name: lake.head(name) for name in lake.branches()} == heads
+    (disk / "filler").unlink()
+    for attempt in attempts:
+        attempt()
+    assert list(repair(home)) == []
+    assert list(lake.verify("main")) == []
 
 
 def test_a_read_only_lake_can_be_read_and_says_so_when_written(disk: Path) -> None:

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lake_assets.lake.audit import Audit, Entry
-from lake_assets.lake.errors import MergeConflict, Unaudited, WriteRefused
+from lake_assets.lake.contract import WriteMode
+from lake_assets.lake.errors import InvalidName, MergeConflict, Unaudited, WriteRefused
 from lake_assets.lake.lakefs import LakeFSLake, private
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.audits import TESTS
@@ -175,3 +176,56 @@ def test_removing_a_file_outside_of_what_is_written_is_refused(lake: LakeFSLake)
     with pytest.raises(WriteRefused, match="t/p=2/a"):
         stray()
     assert lake.head("work") == before
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append"])
+def test_calls_grow_by_one_at_most_with_each_folder_that_a_write_changes(lake: LakeFSLake, mode: WriteMode) -> None:
+    """One for each folder, and eleven besides."""
+    lake.create_branch("work", "main")
+    calls: dict[int, int] = {}
+    for number, count in enumerate((1, 30, 300)):
+        partitions = [f"day={day:03}" for day in range(count)]
+        for again in range(2):
+            before = lake.api.calls.total()
+            files = {f"{partition}/{number}-{again}": "1" for partition in partitions}
+            put(lake, "work", "many", files, mode=mode, partitions=partitions)
+            calls[count] = lake.api.calls.total() - before
+            assert calls[count] <= count + 11
+    assert calls[300] - calls[30] <= 270
+
+
+def test_a_write_of_few_folders_among_many_reads_only_those(lake: LakeFSLake) -> None:
+    lake.create_branch("work", "main")
+    every = [f"day={day:04}" for day in range(1200)]
+    with lake.write("work", "many", partitions=every) as write, ThreadPoolExecutor(8) as pool:
+
+        def one(partition: str) -> None:
+            with write.filesystem.open_output_stream(f"{write.root}/{partition}/a") as stream:
+                stream.write(b"1")
+
+        list(pool.map(one, every))
+    before = lake.api.calls.total()
+    few = ["day=0003", "day=0600", "day=1199"]
+    put(lake, "work", "many", {f"{partition}/b": "2" for partition in few}, partitions=few)
+    assert lake.api.calls.total() - before <= 2 * len(few) + 11
+    assert len(read(lake, "work", "many")) == 1200
+    assert read(lake, "work", "many/day=0600") == {"b": "2"}
+
+
+@pytest.mark.parametrize(
+    "prefix", ["\U0010ffff", "\U0010ffff/t", "\U0010ffff.lake", "\U0010ffff.lake/t", "\U0010ffffz"]
+)
+def test_a_path_behind_the_object_that_ends_each_merge_is_refused(lake: LakeFSLake, prefix: str) -> None:
+    lake.create_branch("work", "main")
+    with pytest.raises(InvalidName, match="sorts behind the object that ends each merge"):
+        put(lake, "work", prefix, {"a": "1"})
+    with pytest.raises(InvalidName, match="sorts behind"):
+        put(lake, "work", "t", {"a": "1"}, beside=[prefix])
+
+
+@pytest.mark.parametrize("prefix", ["\U0010fffe", "\U0010fffez", "\ufffd", "~"])
+def test_a_path_before_it_is_not(lake: LakeFSLake, prefix: str) -> None:
+    lake.create_branch("work", "main")
+    put(lake, "work", prefix, {"a": "1"})
+    lake.merge("work", "main", audit=TESTS)
+    assert read(lake, "main", prefix) == {"a": "1"}

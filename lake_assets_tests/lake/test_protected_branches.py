@@ -85,6 +85,8 @@ def test_a_name_that_is_taken_stays_what_it_is(lake: Lake, dev: str) -> None:
             lake.create_branch(name, "main", protected=True)
     with pytest.raises(AlreadyExists):
         lake.create_branch(dev, "main")
+    with pytest.raises(AlreadyExists):
+        lake.tag(dev, "main")
     assert lake.protected_branches() == (dev, "main")
     put(lake, "work", "prices", {"b": "2"})
     with pytest.raises(RefNotFound):
@@ -119,7 +121,7 @@ def test_several_processes_make_branches_at_once_and_each_is_protected(lake: Lak
 def _upload_until_refused(lake: LakeFSLake, branch: str) -> None:
     """Write past the product. The server knows a new rule after a moment."""
     for number in range(10_000):
-        lake.api.call("POST", f"/branches/{branch}/objects", {"path": f"a{number}"}, body=b"1")
+        lake.api.call("POST", f"/branches/{branch}/objects", query={"path": f"a{number}"}, body=b"1")
 
 
 @pytest.mark.services

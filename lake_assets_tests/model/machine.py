@@ -443,15 +443,23 @@ class RunsMachine(RuleBasedStateMachine):
         asset=checked,
         content=contents,
         verdict=verdicts,
+        meanwhile=st.one_of(st.none(), contents),
         working=st.sampled_from(WORKING),
         override=st.booleans(),
     )
     def tried_on_a_branch_and_merged(
-        self, parts: Sequence[str], asset: AssetKey, content: str, verdict: Verdict, working: str, override: bool
+        self,
+        parts: Sequence[str],
+        asset: AssetKey,
+        content: str,
+        verdict: Verdict,
+        meanwhile: str | None,
+        working: str,
+        override: bool,
     ) -> None:
         """A run is published to a working branch, perhaps with an override, and the branch is merged into `main`."""
         run = self._begin(parts, target=working)
-        self._finish(run, {asset: content}, [verdict], "input", None, None)
+        self._finish(run, {asset: content}, [verdict], "input", meanwhile, None)
         self._publish(run, "command", ALL_CHECKS if override else ())
         self._merge(working, MAIN)
 

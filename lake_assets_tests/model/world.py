@@ -290,7 +290,7 @@ class World:
         """Let a command work on this world, and return what it prints."""
         output = io.StringIO()
         with (
-            patch.object(environments, "open_lake", lambda: self.lake),
+            patch.object(environments, "open_lake", lambda **_: self.lake),
             patch.object(module, "open_instance", lambda: contextlib.nullcontext(self.instance)),
             patch.object(module, "load_graph", self.graph),
             contextlib.redirect_stdout(output),

@@ -40,11 +40,9 @@ REPOSITORY = "lake_assets.lake.embedded.repository:EmbeddedLake"
 REFS = "lake_assets.lake.embedded.refs:Refs"
 OBJECTS = "lake_assets.lake.embedded.objects:Objects"
 COMMITS = "lake_assets.lake.embedded.commits:Commits"
-FRAMES = "lake_assets.frames.spark"
+PARTS = "lake_assets.compute.parts:Write"
 STORE = "lake_assets.nosql.lmdb.store:LMDBStore"
 TABLE_WRITE = "lake_assets.nosql.lmdb.table_write:TableWrite"
-UNFINISHED = "staging/*/data/**/_temporary/**/*"
-SPOOLED = "nosql/spool/*/*"
 
 CRITICAL = Kill("main is moved and the branch not deleted", "alone", (f"{REPOSITORY}.merge", 1, "after"))
 
@@ -54,12 +52,10 @@ SPREAD = [
     Kill("the run's branch is made", "alone", (f"{REFS}.create_branch", 1, "after")),
     Kill("the file is in the lake and not committed", "alone", (f"{OBJECTS}.put_all", 1, "after")),
     Kill("the file is committed", "alone", (f"{REFS}.advance", 1, "after")),
-    Kill("Spark is starting", "group", line="parse_stocks - STEP_INPUT", delay=1.5),
-    Kill("Spark is starting", "alone", line="parse_stocks - STEP_INPUT", delay=2.5),
-    Kill("Spark is to write Parquet", "group", (f"{FRAMES}:write_spark", 1, "before")),
-    Kill("Spark is writing Parquet", "group", files=UNFINISHED),
-    Kill("Spark is writing Parquet", "alone", files=UNFINISHED),
-    Kill("Parquet is written and not committed", "group", (f"{FRAMES}:write_spark", 1, "after")),
+    Kill("the file is loaded", "group", line="parse_stocks - LOADED_INPUT", delay=0.02),
+    Kill("the parts are to be written", "group", (f"{PARTS}.run", 1, "before")),
+    Kill("a part is opened", "alone", (f"{PARTS}._open", 1, "after")),
+    Kill("the parts are written and not committed", "group", (f"{PARTS}.run", 1, "after")),
     Kill("the bars' commit is made and the branch not moved", "alone", (f"{COMMITS}.make", 2, "after")),
     Kill("the bars are stored", "group", line="parse_stocks - HANDLED_OUTPUT .*stocks_parquet", delay=0.02),
     Kill("the quarantine is committed", "alone", (f"{REFS}.advance", 3, "after")),
@@ -73,8 +69,8 @@ SPREAD = [
     Kill("the branch is deleted and nothing logged", "alone", (f"{REFS}.delete_branch", 1, "after")),
     Kill("published", "group", line="stocks_published - ASSET_MATERIALIZATION", delay=0.02),
     Kill("the update is planned", "alone", ("lake_assets.defs.stocks.assets:table_update", 1, "after")),
-    Kill("Spark's workers encode items", "alone", files=SPOOLED),
-    Kill("Spark's workers encode items", "group", files=SPOOLED),
+    Kill("items are to be encoded", "group", ("lake_assets.nosql.lmdb.store:write_frame", 1, "before")),
+    Kill("items are encoded", "alone", ("lake_assets.nosql.lmdb.store:write_frame", 1, "after")),
     Kill("within the table's transaction", "alone", (f"{TABLE_WRITE}.put", 1, "after")),
     Kill("within the table's transaction", "group", (f"{TABLE_WRITE}.put", 1, "after")),
     Kill("the table is written and nothing logged", "group", (f"{STORE}.write", 1, "after")),
@@ -112,7 +108,7 @@ def check_all_is_right(home: Path, expected: dict[str, bytes]) -> None:
 
 
 def check_once_the_orphans_are_gone(job: JobProcess, home: Path, expected: dict[str, bytes]) -> None:
-    """Check all again when Spark's orphaned JVM has ended, and that nothing is left over."""
+    """Check all again when all that the job started has ended, and that nothing is left over."""
     job.wait_for_orphans()
     check_all_is_right(home, expected)
     check_nothing_is_left(home)

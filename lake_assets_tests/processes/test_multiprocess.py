@@ -1,4 +1,4 @@
-"""The multiprocess executor: each step in a process of its own, with its own Spark session and its own lake."""
+"""The multiprocess executor: each step in a process of its own, with its own lake."""
 
 from __future__ import annotations
 

@@ -22,6 +22,9 @@ from lake_assets_tests.processes.kill import Kill
 from lake_assets_tests.processes.state import check_no_lock_is_held
 from lake_assets_tests.processes.words import Folder, Topic, Words
 
+# The runs after the kills are in this process.
+pytestmark = pytest.mark.usefixtures("spark")
+
 MakeGraph = Callable[..., Graph]
 
 REPOSITORY = "lake_assets.lake.embedded.repository:EmbeddedLake"

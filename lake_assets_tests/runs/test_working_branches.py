@@ -322,3 +322,12 @@ def test_a_reexecution_goes_on_where_its_parent_was(
     small.instance.add_run(other)
     with pytest.raises(Failure, match=f"works on the branch '{dev}', and not on '{MAIN}'"):
         ensure_run_branch(lake, small.instance, other)
+
+
+@pytest.mark.parametrize("sensor", ["lake_commits", "sinks_follow_main"])
+def test_a_sensor_of_a_branch_that_nobody_made_says_how_to_make_it(
+    small: SmallGraph, sensor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE_BRANCH", "nowhere")
+    with pytest.raises(Failure, match="`lake-assets branch create nowhere` makes it"):
+        SmallGraph(small.source, small.instance).tick(sensor, None)

@@ -13,10 +13,10 @@ from lake_assets_tests.ui.server import SELECTOR, DagsterServer
 
 KINDS = {
     "stocks_csv": {"csv", "lake"},
-    "stocks_parquet": {"parquet", "spark", "lake"},
-    "stocks_quarantine": {"parquet", "spark", "lake"},
+    "stocks_parquet": {"parquet", "lake"},
+    "stocks_quarantine": {"parquet", "lake"},
     "stocks_published": {"lake"},
-    "stocks_table": {"lmdb", "spark"},
+    "stocks_table": {"lmdb"},
 }
 IN_THE_LAKE = ("stocks_csv", "stocks_parquet", "stocks_quarantine")
 

@@ -23,17 +23,16 @@ from dagster import (
 )
 
 from lake_assets.defs.stocks.latest import table_update
-from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse
+from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse, quarantined
 from lake_assets.defs.stocks.partitions import HOURS, hour_of
 from lake_assets.defs.stocks.schema import quarantine_table_schema, table_schema
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
 from lake_assets.io_managers.nosql import KEY, MODE, NEWEST_BY, TableUpdate
 from lake_assets.io_managers.raw_file import RawFile, StoredFile
-from lake_assets.layout.partitions import partition_columns
+from lake_assets.resources.compute import ComputeResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
-from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.asset_metadata import COLUMN_SCHEMA
 from lake_assets.runs.publishing import published_asset
 from lake_assets.sources import SourceError, SourceFileMissing
@@ -117,7 +116,7 @@ def stocks_csv(
         "stocks_parquet": AssetOut(
             io_manager_key="parquet_io_manager",
             description="One-minute open, high, low and close bars: the rows of `stocks_csv` that parse.",
-            kinds={"parquet", "spark", "lake"},
+            kinds={"parquet", "lake"},
             owners=OWNERS,
             tags={"layer": "refined"},
             code_version="1",
@@ -129,7 +128,7 @@ def stocks_csv(
                 "Lines of `stocks_csv` that could not be parsed, or whose ISIN is wrong, with line number, reason and "
                 "raw text."
             ),
-            kinds={"parquet", "spark", "lake"},
+            kinds={"parquet", "lake"},
             owners=OWNERS,
             tags={"layer": "quarantine"},
             code_version="1",
@@ -138,31 +137,27 @@ def stocks_csv(
     },
 )
 def parse_stocks(
-    context: AssetExecutionContext, spark: SparkResource, stocks_csv: dict[str, StoredFile]
+    context: AssetExecutionContext, compute: ComputeResource, stocks_csv: dict[str, StoredFile]
 ) -> Iterator[Output[Any]]:
-    """Parse the raw files with an explicit schema, in one pass. A second pass is made only if there are bad rows."""
-    several = len(stocks_csv) > 1
-    files: list[StocksFile] = []
+    """Parse the raw files with an explicit schema, in one pass. Only ranges with bad rows take a second one."""
+    files: dict[str, StocksFile] = {}
     for key, raw in stocks_csv.items():
         try:
             check_header(raw.open, raw.name)
         except BadStocksFile as error:
             raise Failure(f"{key}: {error}", allow_retries=False) from error
-        files.append(StocksFile(raw.name, raw.uri, partition_columns(HOURS, key) if several else {}))
-    parsed = parse(spark.session, files)
+        files[key] = StocksFile(raw.name, raw.filesystem, raw.root)
+    bars = parse(files, compute.executor)
     # The IO manager stores each output when it is yielded. So the counts are known once the bars are written.
-    yield Output(parsed.bars, "stocks_parquet")
-    counts = parsed.counts()
-    for key, raw in stocks_csv.items():
-        seen = counts[raw.name]
+    yield Output(bars, "stocks_parquet")
+    for key, counts in bars.counts.items():
+        lines, bad = counts["lines"], counts["bad"]
         context.add_asset_metadata(
-            {"lines": seen.lines, "share": seen.bad / seen.lines if seen.lines else 0.0},
-            asset_key="stocks_quarantine",
-            partition_key=key,
+            {"lines": lines, "share": bad / lines if lines else 0.0}, asset_key="stocks_quarantine", partition_key=key
         )
-        if seen.bad:
-            context.log.warning("%s: %d of %d rows are quarantined", raw.name, seen.bad, seen.lines)
-    yield Output(parsed.bad_rows(), "stocks_quarantine")
+        if bad:
+            context.log.warning("%s: %d of %d rows are quarantined", files[key].name, bad, lines)
+    yield Output(quarantined(files, bars, compute.executor), "stocks_quarantine")
 
 
 stocks_published = published_asset(
@@ -179,7 +174,7 @@ stocks_published = published_asset(
     backfill_policy=BACKFILL,
     deps=["stocks_published", "stocks_parquet"],
     io_manager_key="nosql_io_manager",
-    kinds={"lmdb", "spark"},
+    kinds={"lmdb"},
     owners=OWNERS,
     tags={"layer": "sink"},
     code_version="1",
@@ -190,13 +185,11 @@ stocks_published = published_asset(
         COLUMN_SCHEMA: table_schema(("ISIN",)),
     },
 )
-def stocks_table(
-    context: AssetExecutionContext, spark: SparkResource, lake: LakeResource, nosql: NoSQLResource
-) -> TableUpdate:
+def stocks_table(context: AssetExecutionContext, lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
     """The latest bar of each security over all published hours. This sink is fed only from published commits."""
     from_commit = nosql.reflected_commit(context.asset_key)
     # The head is read after the table's commit, so that it is never behind it.
     to_commit = lake.lake.head(lake.target).id
-    update = table_update(lake.lake, spark, from_commit, to_commit)
+    update = TableUpdate(None, to_commit, "off") if nosql.off else table_update(lake.lake, from_commit, to_commit)
     context.log.info("stocks_table: %s", update.describe())
     return update

@@ -15,15 +15,15 @@ from dagster import (
 )
 
 from lake_assets.defs.stocks.bar_rules import check_bars
+from lake_assets.defs.stocks.bars import PREFIX, open_bars
 from lake_assets.defs.stocks.partitions import HOURS
-from lake_assets.defs.stocks.schema import spark_schema
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.lake.contract import Lake, Snapshot
 from lake_assets.lake.names import join
+from lake_assets.lake.rows import bounded_connection
 from lake_assets.layout.manifest import read_manifest
 from lake_assets.layout.partitions import folders
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
@@ -48,10 +48,8 @@ def _specs() -> Sequence[AssetCheckSpec]:
 
 
 @multi_asset_check(name="stocks_audit", specs=_specs())
-def stocks_audit(
-    context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource
-) -> Iterator[AssetCheckResult]:
-    """Audit the data of this run, on its branch, in one Spark job."""
+def stocks_audit(context: AssetCheckExecutionContext, lake: LakeResource) -> Iterator[AssetCheckResult]:
+    """Audit the data of this run, on its branch, in one query."""
     ref = read_ref(lake.lake, context.instance, context.run)
     places = list(folders(HOURS, context.op_execution_context.partition_keys).values())
     counts = [_counts(lake.lake, ref, place) for place in places]
@@ -70,10 +68,9 @@ def stocks_audit(
         },
     )
     yield logged(context.log, rows_reconcile)
-    bars = spark.session.read.schema(spark_schema()).parquet(
-        *[lake.lake.path(ref, join("stocks_parquet", place)).uri for place in places]
-    )
-    for name, result in check_bars(bars).items():
+    with bounded_connection() as connection:
+        results = check_bars(open_bars(connection, "run", lake.lake, ref, [join(PREFIX, place) for place in places]))
+    for name, result in results.items():
         rule = AssetCheckResult(
             check_name=name,
             passed=result.passed,

@@ -7,31 +7,30 @@ is worked out anew from all hours: its latest row may be one the table has long 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from lake_assets.defs.stocks.schema import spark_schema
+from lake_assets.defs.stocks.bars import PREFIX, open_bars
+from lake_assets.defs.stocks.schema import COLUMNS
 from lake_assets.io_managers.nosql import TableUpdate
 from lake_assets.lake.contract import Diff, Lake
-from lake_assets.lake.errors import PathNotFound, RefNotFound
+from lake_assets.lake.errors import RefNotFound
+from lake_assets.lake.rows import bounded_connection
 from lake_assets.layout.manifest import MANIFEST
-from lake_assets.resources.spark import SparkResource
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pyarrow
+    from duckdb import DuckDBPyRelation
 
-PREFIX = "stocks_parquet"
+_MINUTE = "(Date - DATE '1970-01-01')::BIGINT * 1440 + Time[1:2]::BIGINT * 60 + Time[4:5]::BIGINT"
 
 
-def table_update(lake: Lake, spark: SparkResource, from_commit: str | None, to_commit: str) -> TableUpdate:
+def table_update(lake: Lake, from_commit: str | None, to_commit: str) -> TableUpdate:
     """Return what brings the table from the rows of commit ``from_commit`` to those of ``to_commit``.
 
     Parameters
     ----------
     lake
         Both commits' lake.
-    spark
-        Its session is started only where something changed.
     from_commit
         Commit the table reflects; None, or one this lake does not know, for a table to be built anew.
     to_commit
@@ -42,22 +41,21 @@ def table_update(lake: Lake, spark: SparkResource, from_commit: str | None, to_c
         diff = lake.diff(from_commit, to_commit, PREFIX) if from_commit is not None else None
     except RefNotFound:
         diff = None
-    if diff is None:
-        bars = _read(lake, spark, to_commit, [PREFIX])
-        return TableUpdate(from_commit, to_commit, version, latest(bars), rebuild=True)
-    added, rewritten = changed_folders(lake, from_commit or "", diff)
-    if rewritten:
-        now = [*added, *(folder for folder in rewritten if lake.fingerprint(to_commit, folder) is not None)]
-        keys = (
-            _read(lake, spark, from_commit or "", rewritten)
-            .select("ISIN")
-            .union(_read(lake, spark, to_commit, now).select("ISIN"))
-            .distinct()
-        )
-        bars = _read(lake, spark, to_commit, [PREFIX]).join(keys, "ISIN", "left_semi")
-        return TableUpdate(from_commit, to_commit, version, latest(bars), delete=keys)
-    if added:
-        return TableUpdate(from_commit, to_commit, version, latest(_read(lake, spark, to_commit, added)))
+    with bounded_connection() as connection:
+        if diff is None:
+            items = latest(open_bars(connection, "now", lake, to_commit))
+            return TableUpdate(from_commit, to_commit, version, items, rebuild=True)
+        added, rewritten = changed_folders(lake, from_commit or "", diff)
+        if rewritten:
+            before = open_bars(connection, "before", lake, from_commit or "", rewritten)
+            changed = open_bars(connection, "changed", lake, to_commit, [*added, *rewritten])
+            keys = before.project("ISIN").union(changed.project("ISIN")).distinct()
+            bars = open_bars(connection, "now", lake, to_commit).set_alias("now").join(keys, "ISIN", how="semi")
+            return TableUpdate(from_commit, to_commit, version, latest(bars), delete=keys.to_arrow_table())
+        if added:
+            return TableUpdate(
+                from_commit, to_commit, version, latest(open_bars(connection, "added", lake, to_commit, added))
+            )
     return TableUpdate(from_commit, to_commit, version)
 
 
@@ -68,38 +66,21 @@ def changed_folders(lake: Lake, from_commit: str, diff: Diff) -> tuple[list[str]
     return sorted(touched - rewritten), sorted(rewritten)
 
 
-def latest(bars: DataFrame) -> DataFrame:
-    """Return one row per ISIN: the greatest by (Date, Time), ties by the other columns.
+def latest(bars: DuckDBPyRelation) -> pyarrow.Table:
+    """Return one row per ISIN: the greatest by (Date, Time), ties by the other columns; a null is the least.
 
-    The first pass reads three columns and aggregates a number per key in a hash table; comparing whole rows there
-    would sort them all.
+    The first pass reads three columns, and keeps a number per key. Comparing whole rows there would take ten times as
+    long.
+
+    Parameters
+    ----------
+    bars
+        The bars.
     """
-    from pyspark.sql import functions as sf
-
-    columns = spark_schema().names
-    minute = (
-        sf.unix_date("Date").cast("long") * 1440
-        + sf.substring("Time", 1, 2).cast("long") * 60
-        + sf.substring("Time", 4, 2).cast("long")
-    )
-    newest = bars.groupBy("ISIN").agg(sf.max(minute).alias("newest"))
-    candidates = bars.withColumn("newest", minute).join(newest, ["ISIN", "newest"], "left_semi").select(*columns)
-    others = [column for column in columns if column != "ISIN"]
-    return (
-        candidates.groupBy("ISIN")
-        .agg(sf.max(sf.struct(*others)).alias("row"))
-        .select("ISIN", *[sf.col(f"row.`{column}`").alias(column) for column in others])
-    )
-
-
-def _read(lake: Lake, spark: SparkResource, commit: str, prefixes: Iterable[str]) -> DataFrame:
-    uris: list[str] = []
-    for prefix in prefixes:
-        try:
-            uris.append(lake.path(commit, prefix).uri)
-        except PathNotFound:
-            continue
-    schema = spark_schema()
-    if not uris:
-        return spark.session.createDataFrame([], schema)
-    return spark.session.read.schema(schema).option("recursiveFileLookup", True).parquet(*uris)
+    columns = [column.name for column in COLUMNS]
+    order = ", ".join(f"{column} DESC NULLS LAST" for column in columns)
+    timed = bars.project(f"*, {_MINUTE} AS minute").set_alias("timed")
+    newest = timed.aggregate("ISIN, max(minute) AS minute", "ISIN").set_alias("newest")
+    candidates = timed.join(newest, "ISIN, minute", how="semi")
+    ranked = candidates.project(f"*, row_number() OVER (PARTITION BY ISIN ORDER BY {order}) AS place")
+    return ranked.filter("place = 1").select(*columns).to_arrow_table()

@@ -1,22 +1,32 @@
 """From the exchange's CSV to bars and quarantined rows: every line is one or the other.
 
-First the lines are surveyed, as text. Where each is beyond doubt a bar, which is the normal case, Spark's CSV reader
-does the rest. Else every field of every line is checked in the pass that writes the valid rows, and where that pass saw
-bad lines the files are read once more, to say which line is bad, and why.
+The files are cut into ranges of bytes, and a task reads the lines of one range, a block at a time. The first pass
+writes the bars, and counts the lines and the bad ones. Only ranges with bad lines are read once more, by tasks that
+know the numbers of their lines, to say which line is bad, and why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
-from typing import TYPE_CHECKING, BinaryIO
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from lake_assets.defs.stocks.line_rules import is_plain_head, is_valid, plain_head, reason, split
-from lake_assets.defs.stocks.schema import COLUMNS, HEADER, quarantine_schema, spark_schema
+import numpy as np
+
+from lake_assets.compute.frame import TaskFrame
+from lake_assets.compute.lines import BLOCK_BYTES, RANGE_BYTES, ByteRange, ranges_of, read_blocks, split_lines
+from lake_assets.compute.parts import Task
+from lake_assets.defs.stocks.check_digits import check_digits_are_right
+from lake_assets.defs.stocks.fields import read_plain
+from lake_assets.defs.stocks.line_rules import are_plain, judge, without_ends
+from lake_assets.defs.stocks.schema import HEADER, arrow_schema, quarantine_schema
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Observation, SparkSession
+    import pyarrow
+    from pyarrow.fs import FileSystem
+
+    from lake_assets.compute.executors import Executor
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"PK": "zip", b"PAR1": "Parquet", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -27,19 +37,11 @@ class BadStocksFile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StocksFile:
-    """One file to parse: its name, where Spark reads it, and the partition columns its rows get (may be none)."""
+    """One file to parse: its name, and where it is."""
 
     name: str
-    uri: str
-    partition: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass(frozen=True, slots=True)
-class FileCounts:
-    """Lines of a file after its header, and how many of them are bad."""
-
-    lines: int
-    bad: int
+    filesystem: FileSystem
+    path: str
 
 
 def check_header(open_file: Callable[[], BinaryIO], name: str) -> None:
@@ -91,144 +93,164 @@ def _header_problem(start: bytes) -> str | None:
     return f"its header {' and '.join(parts)}"
 
 
-class Parsed:
-    """The frames of some files.
+class Block(NamedTuple):
+    """The lines of a block.
 
     Parameters
     ----------
-    spark
-        The session.
-    files
-        Files whose header was checked. They are read once here, to see whether every line is beyond doubt a bar.
+    bars
+        The lines that are bars, in their order.
+    bad
+        The quarantined lines: number, reason and text.
+    lines
+        The number of lines.
     """
 
-    def __init__(self, spark: SparkSession, files: Sequence[StocksFile]) -> None:
-        from pyspark.sql import Observation
-
-        self._spark = spark
-        self._files = files
-        self._observation: Observation = Observation()
-        surveyed = self._survey()
-        self._counts = surveyed if not any(count.bad for count in surveyed.values()) else None
-        self.bars = self._plain_bars() if self._counts else self._valid_bars()
-        """The valid rows, with the partition columns of their files."""
-
-    def _survey(self) -> dict[str, FileCounts]:
-        """Return file name to its lines and those of them that are not plain: one job, and no line is split.
-
-        What is costly to check is the same in all lines of a security, and checked once.
-        """
-        from pyspark.sql import functions as sf
-
-        heads = self._lines().select("file", plain_head(sf.col("value")).alias("head")).groupBy("file", "head").count()
-        plain = sf.when(is_plain_head(sf.col("head")), sf.col("count"))
-        totals = heads.groupBy("file").agg(sf.sum("count").alias("lines"), sf.sum(plain).alias("plain")).collect()
-        counts: dict[str, FileCounts] = {}
-        for row in totals:
-            lines = int(row["lines"]) - 1
-            counts[row["file"]] = FileCounts(lines, lines - int(row["plain"] or 0))
-        return counts
-
-    def _lines(self) -> DataFrame:
-        """Every line: ``value`` without its line end, ``file``, and where its block of the file begins."""
-        from pyspark.sql import functions as sf
-
-        # Exactly "\n": by default a lone "\r" would end a line, too, and line numbers would not be the file's.
-        text = self._spark.read.option("lineSep", "\n").text([file.uri for file in self._files])
-        line = sf.col("value")
-        stripped = sf.when(sf.endswith(line, sf.lit("\r")), sf.substring(line, sf.lit(1), sf.char_length(line) - 1))
-        return text.select(
-            stripped.otherwise(line).alias("value"),
-            sf.col("_metadata.file_name").alias("file"),
-            sf.col("_metadata.file_block_start").alias("block"),
-        )
-
-    def _plain_bars(self) -> DataFrame:
-        """Return the rows of files all of whose lines are plain: nothing is left to check."""
-        from pyspark.sql import functions as sf
-
-        rows = self._spark.read.csv(
-            [file.uri for file in self._files], schema=spark_schema(), header=True, escape='"', mode="FAILFAST"
-        )
-        if not self._files[0].partition:
-            return rows
-        named = rows.select("*", sf.col("_metadata.file_name").alias("file"))
-        return named.select(*spark_schema().names, *self._partition_columns())
-
-    def _valid_bars(self) -> DataFrame:
-        """Return the rows that are valid, and count them and the lines on the way."""
-        from pyspark.sql import functions as sf
-
-        rows = split(self._lines()).withColumn("valid", sf.coalesce(is_valid(), sf.lit(False)))
-        measures = [sf.count(sf.lit(1)).alias("any")]
-        for index, file in enumerate(self._files):
-            here = sf.col("file") == sf.lit(file.name) if len(self._files) > 1 else sf.lit(True)
-            measures += [
-                sf.count_if(here).alias(f"lines{index}"),
-                sf.count_if(here & sf.col("valid")).alias(f"valid{index}"),
-            ]
-        observed = rows.observe(self._observation, *measures).where("valid")
-        return observed.select(
-            *[sf.col(f"f.{column.name}").cast(column.type).alias(column.name) for column in COLUMNS],
-            *self._partition_columns(),
-        )
-
-    def _partition_columns(self) -> list[Column]:
-        from pyspark.sql import functions as sf
-
-        def value(name: str) -> Column:
-            cases = [(sf.col("file") == sf.lit(file.name), sf.lit(file.partition[name])) for file in self._files]
-            return reduce(lambda when, case: when.when(*case), cases[1:], sf.when(*cases[0]))
-
-        return [value(name).alias(name) for name in self._files[0].partition]
-
-    def counts(self) -> dict[str, FileCounts]:
-        """Return file name to its counts; where a line is not plain, waits for the pass that writes :attr:`bars`."""
-        if self._counts is not None:
-            return self._counts
-        seen = self._observation.get
-        counts: dict[str, FileCounts] = {}
-        for index, file in enumerate(self._files):
-            lines = int(seen[f"lines{index}"]) - 1
-            counts[file.name] = FileCounts(lines, lines - int(seen[f"valid{index}"]))
-        return counts
-
-    def bad_rows(self) -> DataFrame:
-        """Return the bad rows with line and reason, and the partition columns; call it after :meth:`counts`."""
-        from pyspark.sql import functions as sf
-
-        if not any(count.bad for count in self.counts().values()):
-            empty = self._spark.createDataFrame([], quarantine_schema())
-            return empty.withColumns({name: sf.lit("") for name in self._files[0].partition})
-        lines = self._lines().withColumn("id", sf.monotonically_increasing_id())
-        # Ids rise within a block; a block is numbered on from the lines of those before it in its file.
-        blocks = (
-            lines.groupBy("file", "block").agg(sf.count(sf.lit(1)).alias("n"), sf.min("id").alias("first")).collect()
-        )
-        starts: list[tuple[str, int, int]] = []
-        total: dict[str, int] = {}
-        for block in sorted(blocks, key=lambda row: (row["file"], row["block"])):
-            before = total.get(block["file"], 0)
-            starts.append((block["file"], block["block"], before + 1 - block["first"]))
-            total[block["file"]] = before + block["n"]
-        offsets = self._spark.createDataFrame(starts, "file string, block bigint, offset bigint")
-        numbered = lines.join(sf.broadcast(offsets), ["file", "block"]).withColumn(
-            "line", sf.col("id") + sf.col("offset")
-        )
-        bad = (
-            split(numbered, "line")
-            .where(~sf.coalesce(is_valid(), sf.lit(False)))
-            .where((sf.col("line") > 1) | (sf.col("value") != sf.lit(HEADER)))
-        )
-        return bad.select(
-            "file",
-            "line",
-            reason().alias("reason"),
-            sf.make_valid_utf8("value").alias("raw"),
-            *self._partition_columns(),
-        )
+    bars: pyarrow.Table
+    bad: pyarrow.Table
+    lines: int
 
 
-def parse(spark: SparkSession, files: Sequence[StocksFile]) -> Parsed:
-    """Return the frames of files whose header was checked with :func:`check_header`."""
-    return Parsed(spark, files)
+def parse_block(buffer: pyarrow.Buffer, first_line: int) -> Block:
+    """Parse whole lines.
+
+    Parameters
+    ----------
+    buffer
+        The lines.
+    first_line
+        The number of the first line in its file.
+    """
+    import pyarrow as pa
+
+    lines = split_lines(buffer)
+    plain = are_plain(lines)
+    bars = read_plain(lines if plain.all() else lines.filter(pa.array(plain)))
+    isins = bars["ISIN"].combine_chunks()
+    right = check_digits_are_right(isins.dictionary)[isins.indices.to_numpy()]
+    if not right.all():
+        bars = bars.filter(pa.array(right))
+        plain[plain] = right
+    doubtful = np.flatnonzero(~plain)
+    if not len(doubtful):
+        return Block(bars, quarantine_schema().empty_table().drop_columns("file"), len(lines))
+    texts = without_ends(lines.take(pa.array(doubtful)))
+    judged = judge(texts)
+    if judged.bars.num_rows:
+        # The bars keep the order of their lines.
+        places = np.concatenate([np.flatnonzero(plain), doubtful[judged.valid]])
+        bars = pa.concat_tables([bars, judged.bars]).unify_dictionaries().take(pa.array(np.argsort(places)))
+    bad = ~judged.valid
+    found = [
+        doubtful[bad] + first_line,
+        pa.array(judged.reasons[bad], pa.string()),
+        _as_text(texts.filter(pa.array(bad))),
+    ]
+    return Block(bars, pa.table(found, names=["line", "reason", "raw"]), len(lines))
+
+
+def parse(files: Mapping[str, StocksFile], executor: Callable[[int], Executor]) -> TaskFrame:
+    """Return the bars of files whose header was checked with :func:`check_header`. They count ``lines`` and ``bad``.
+
+    Parameters
+    ----------
+    files
+        Partition key to its file.
+    executor
+        Returns what runs the tasks, given the size in bytes of all that they read.
+    """
+    tasks = {
+        key: [_Bars(file.filesystem, part) for part in ranges_of(file.filesystem, file.path, RANGE_BYTES)]
+        for key, file in files.items()
+    }
+    return TaskFrame(arrow_schema(), tasks, executor)
+
+
+def quarantined(files: Mapping[str, StocksFile], bars: TaskFrame, executor: Callable[[int], Executor]) -> TaskFrame:
+    """Return the quarantined rows of files.
+
+    Parameters
+    ----------
+    files
+        Partition key to its file.
+    bars
+        The bars of these files, which were written.
+    executor
+        Returns what runs the tasks, given the size in bytes of all that they read.
+    """
+    tasks: dict[str, list[Task]] = {}
+    for key, file in files.items():
+        tasks[key] = []
+        first_line = 2
+        for task, part in zip(bars.tasks[key], bars.parts[key], strict=True):
+            assert isinstance(task, _Bars)
+            if part.counts["bad"]:
+                tasks[key].append(_BadLines(file.filesystem, task.part, file.name, first_line))
+            first_line += part.counts["lines"]
+    return TaskFrame(quarantine_schema(), tasks, executor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bars:
+    """The bars of the lines that begin in a range."""
+
+    filesystem: FileSystem
+    part: ByteRange
+
+    @property
+    def size(self) -> int:
+        """The size of what it reads, in bytes."""
+        return self.part.size
+
+    def batches(self, counts: Counter[str]) -> Iterator[pyarrow.RecordBatch]:
+        """Yield the bars of each block."""
+        counts.update(lines=0, bad=0)
+        for buffer in _lines_after_header(self.filesystem, self.part):
+            block = parse_block(buffer, 1)
+            counts.update(lines=block.lines, bad=block.bad.num_rows)
+            yield from block.bars.combine_chunks().to_batches()
+
+
+@dataclass(frozen=True, slots=True)
+class _BadLines:
+    """The quarantined ones of the lines that begin in a range, the first of which has a number."""
+
+    filesystem: FileSystem
+    part: ByteRange
+    name: str
+    first_line: int
+
+    @property
+    def size(self) -> int:
+        """The size of what it reads, in bytes."""
+        return self.part.size
+
+    def batches(self, counts: Counter[str]) -> Iterator[pyarrow.RecordBatch]:
+        """Yield the quarantined lines of each block."""
+        import pyarrow as pa
+
+        del counts
+        line = self.first_line
+        for buffer in _lines_after_header(self.filesystem, self.part):
+            block = parse_block(buffer, line)
+            line += block.lines
+            names = pa.repeat(self.name, block.bad.num_rows)
+            yield from pa.table([names, *block.bad.columns], schema=quarantine_schema()).to_batches()
+
+
+def _lines_after_header(filesystem: FileSystem, part: ByteRange) -> Iterator[pyarrow.Buffer]:
+    header = part.start == 0
+    for buffer in read_blocks(filesystem, part, BLOCK_BYTES):
+        # The whole header is in the first block.
+        yield buffer.slice(buffer.to_pybytes().find(b"\n") + 1 or buffer.size) if header else buffer
+        header = False
+
+
+def _as_text(lines: pyarrow.BinaryArray) -> pyarrow.StringArray:
+    """Return lines as text. Bytes that are not UTF-8 are replaced."""
+    import pyarrow as pa
+
+    try:
+        return lines.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([line.decode("utf-8", "replace") for line in lines.to_pylist()], pa.string())

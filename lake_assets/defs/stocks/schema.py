@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from dagster import TableColumn, TableColumnConstraints, TableConstraints, TableSchema
 
 if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
+    import pyarrow
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: name, Spark type, description, whether it is required, and the constraints of its values."""
+    """A column: name, type, description, whether it is required, and the constraints of its values."""
 
     name: str
     type: str
@@ -50,14 +50,18 @@ _QUARANTINE = (
 )
 
 
-def spark_schema() -> StructType:
-    """Return the schema of the bars."""
-    return _spark_schema(COLUMNS)
+def arrow_schema() -> pyarrow.Schema:
+    """Return the schema of the bars. Their texts repeat, so they are dictionaries."""
+    import pyarrow as pa
+
+    return _arrow_schema(COLUMNS, pa.dictionary(pa.int32(), pa.string()))
 
 
-def quarantine_schema() -> StructType:
+def quarantine_schema() -> pyarrow.Schema:
     """Return the schema of the quarantined rows."""
-    return _spark_schema(_QUARANTINE)
+    import pyarrow as pa
+
+    return _arrow_schema(_QUARANTINE, pa.string())
 
 
 def table_schema(key: tuple[str, ...] = KEY) -> TableSchema:
@@ -78,18 +82,11 @@ def quarantine_table_schema() -> TableSchema:
     return TableSchema(columns=_table_columns(_QUARANTINE))
 
 
-def _spark_schema(columns: tuple[Column, ...]) -> StructType:
-    from pyspark.sql import types
+def _arrow_schema(columns: tuple[Column, ...], text: pyarrow.DataType) -> pyarrow.Schema:
+    import pyarrow as pa
 
-    # Not parsed from DDL, which needs a running session.
-    kinds = {
-        "string": types.StringType(),
-        "date": types.DateType(),
-        "double": types.DoubleType(),
-        "int": types.IntegerType(),
-        "bigint": types.LongType(),
-    }
-    return types.StructType([types.StructField(column.name, kinds[column.type]) for column in columns])
+    kinds = {"string": text, "date": pa.date32(), "double": pa.float64(), "int": pa.int32(), "bigint": pa.int64()}
+    return pa.schema([(column.name, kinds[column.type]) for column in columns])
 
 
 def _table_columns(columns: tuple[Column, ...]) -> list[TableColumn]:

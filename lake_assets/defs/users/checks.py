@@ -21,7 +21,6 @@ from lake_assets.defs.users.partitions import BATCHES
 from lake_assets.defs.users.pii import Search, search
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
-from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
@@ -49,11 +48,11 @@ def _spec() -> AssetCheckSpec:
 
 
 @multi_asset_check(name="users_audit", specs=[_spec()])
-def users_audit(context: AssetCheckExecutionContext, lake: LakeResource, spark: SparkResource) -> AssetCheckResult:
+def users_audit(context: AssetCheckExecutionContext, lake: LakeResource) -> AssetCheckResult:
     """Search all batches of the asset on the run's branch, including those of other runs."""
     ref = read_ref(lake.lake, context.instance, context.run)
     columns = dropped_columns(context.run.run_config)
-    found = search(spark.session, lake.lake, ref, prefix_of(NO_PII.asset_key), columns)
+    found = search(lake.lake, ref, prefix_of(NO_PII.asset_key), columns)
     result = AssetCheckResult(
         check_name=NO_PII.name,
         passed=not found.columns and not found.values,

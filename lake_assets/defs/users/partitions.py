@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import reduce
-from typing import TYPE_CHECKING
-
 from dagster import DynamicPartitionsDefinition
 
 from lake_assets.layout.partitions import PartitionKeyError, partition_columns
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 BATCHES_NAME = "users_batches"
 BATCHES = DynamicPartitionsDefinition(name=BATCHES_NAME)
@@ -26,17 +19,3 @@ def unusable(name: str) -> str | None:
     except PartitionKeyError as error:
         return str(error)
     return None
-
-
-def one_frame(batches: Mapping[str, DataFrame]) -> DataFrame:
-    """Combine the frames of batches. If there are several, the partition's columns name the batch of each row."""
-    if len(batches) == 1:
-        return next(iter(batches.values()))
-    from pyspark.sql import DataFrame
-    from pyspark.sql import functions as sf
-
-    named = [
-        frame.withColumns({name: sf.lit(value) for name, value in partition_columns(BATCHES, key).items()})
-        for key, frame in batches.items()
-    ]
-    return reduce(DataFrame.unionByName, named)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import re
+from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from lake_assets.layout.manifest import MANIFEST
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    import pyarrow
+    from pyarrow.fs import FileSystem
 
     from lake_assets.lake.contract import Lake
 
-# Java's regular expressions, searched anywhere in a value. Repetitions are bounded or deterministic, so that the time
-# is linear and long values do not overflow the stack. A doubtful value counts, since publishing cannot be undone.
-EMAIL = r"[\p{L}\p{N}!#$%&'*+/=?^_`{|}~.\"-]@(?:[\p{L}\p{N}-]{1,63}\.){1,10}\p{L}{2,}"
+# Searched anywhere in a value. Repetitions are bounded or deterministic, so that the time is linear. A doubtful value
+# counts, since publishing cannot be undone.
+EMAIL = re.compile(r"[\w!#$%&'*+/=?^`{|}~.\"-]@(?:(?:[^\W_]|-){1,63}\.){1,10}[^\W\d_]{2,}")
 """A character, ``@`` and a domain that ends in letters. ``lodash@4.17`` and ``@someone`` do not match."""
 
 _BYTE = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"
@@ -29,10 +31,17 @@ _V6 = (
     rf"(?:(?:{_GROUP}:){{7}}{_GROUP}|{_GROUPS}::(?:{_GROUPS})?|::{_GROUPS})"
     rf"(?![0-9A-Za-z]|:[0-9A-Fa-f])"
 )
-IP_ADDRESS = f"{_V4}|{_V6}"
+IP_ADDRESS = re.compile(f"{_V4}|{_V6}", re.ASCII)
 """IPv4, or IPv6 in full or with ``::``. A time, a MAC address and ``std::vector`` do not match."""
 
-_FOOTERS_AT_ONCE = 8
+# Arrow's regular expressions look at whole columns, but not around. What they leave is little.
+_MAY_BE = {
+    "emails": ("@", EMAIL),
+    "ip_addresses": (rf"[0-9]\.[0-9]{{1,3}}\.[0-9]{{1,3}}\.[0-9]|::|(?:{_GROUP}:){{7}}", IP_ADDRESS),
+}
+
+_FILES_AT_ONCE = 8
+_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +73,11 @@ class Search:
     values: list[Found]
 
 
-def search(spark: SparkSession, lake: Lake, ref: str, prefix: str, columns: Collection[str]) -> Search:
-    """Search all files below a prefix for columns (in the files' footers) and for values (in one Spark job).
+def search(lake: Lake, ref: str, prefix: str, columns: Collection[str]) -> Search:
+    """Search all files below a prefix for columns and for values.
 
     Parameters
     ----------
-    spark
-        The Spark session.
     lake, ref, prefix
         Where to search. The ref must be a commit.
     columns
@@ -83,56 +90,55 @@ def search(spark: SparkSession, lake: Lake, ref: str, prefix: str, columns: Coll
     ArrowInvalid
         A file is not Parquet, so it cannot be searched.
     """
-    import pyarrow
-    import pyarrow.parquet as pq
-
     snapshot = lake.path(ref, prefix)
     paths = [item.path for item in lake.list(ref, prefix) if not item.path.endswith(f"/{MANIFEST}")]
-
-    def schema_of(path: str) -> pyarrow.Schema:
-        return pq.read_schema(snapshot.root + path.removeprefix(prefix), filesystem=snapshot.filesystem)
-
-    with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
-        schemas = dict(zip(paths, pool.map(schema_of, paths), strict=True))
     unwanted = {name.lower() for name in columns}
-    left = {path: [name for name in schema.names if name.lower() in unwanted] for path, schema in schemas.items()}
-    texts = sorted({field.name for schema in schemas.values() for field in schema if _is_text(field.type)})
-    return Search(
-        len(paths),
-        {path: names for path, names in left.items() if names},
-        list(_values(spark, snapshot.uri, prefix, texts)) if texts else [],
-    )
+
+    def search_file(path: str) -> tuple[list[str], list[Found]]:
+        names, counts = _search_file(snapshot.filesystem, snapshot.root + path.removeprefix(prefix))
+        left = [name for name in names if name.lower() in unwanted]
+        return left, [Found(path, column, **found) for column, found in sorted(counts.items()) if any(found.values())]
+
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        found = dict(zip(paths, pool.map(search_file, paths), strict=True))
+    left = {path: names for path, (names, _) in found.items() if names}
+    return Search(len(paths), left, [value for _, values in found.values() for value in values])
+
+
+def count_addresses(texts: pyarrow.Array | pyarrow.ChunkedArray) -> dict[str, int]:
+    """Return how many texts hold an e-mail address, and how many an IP address.
+
+    Parameters
+    ----------
+    texts
+        The texts.
+    """
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+    counts: dict[str, int] = {}
+    for kind, (hint, pattern) in _MAY_BE.items():
+        candidates = texts.filter(pc.match_substring_regex(texts, hint))
+        counts[kind] = sum(pattern.search(text) is not None for text in candidates.to_pylist())
+    return counts
+
+
+def _search_file(filesystem: FileSystem, path: str) -> tuple[list[str], dict[str, Counter[str]]]:
+    """Return the column names of a file, and for each text column how many values look personal."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, filesystem=filesystem) as file:
+        schema = file.schema_arrow
+        texts = [field.name for field in schema if _is_text(field.type)]
+        counts = {name: Counter[str]() for name in texts}
+        for batch in file.iter_batches(_ROWS, columns=texts) if texts else ():
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                counts[name].update(count_addresses(column.cast(pa.large_string())))
+    return schema.names, counts
 
 
 def _is_text(kind: Any) -> bool:
     from pyarrow import types
 
     return types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
-
-
-def _values(spark: SparkSession, uri: str, prefix: str, texts: list[str]) -> Iterator[Found]:
-    """Count in one pass, with a row for each file. Only rows of files with findings are collected."""
-    from functools import reduce
-    from operator import or_
-
-    from pyspark.sql import functions as sf
-    from pyspark.sql.types import StringType, StructField, StructType
-
-    kinds = {"emails": EMAIL, "ip_addresses": IP_ADDRESS}
-    measures = {
-        f"{kind}{index}": sf.count_if(sf.col(f"`{text}`").rlike(pattern))
-        for index, text in enumerate(texts)
-        for kind, pattern in kinds.items()
-    }
-    # An explicit schema, since otherwise a column that only some files have could be ignored.
-    rows = spark.read.schema(StructType([StructField(text, StringType()) for text in texts])).parquet(uri)
-    counts = rows.groupBy(sf.col("_metadata.file_path").alias("file path")).agg(
-        *[count.alias(name) for name, count in measures.items()]
-    )
-    for row in counts.where(reduce(or_, [sf.col(name) > 0 for name in measures])).collect():
-        # The partition's folder and the file name. The part before contains the commit.
-        place = "/".join(unquote(row["file path"]).split("/")[-2:])
-        for index, text in enumerate(texts):
-            found = Found(f"{prefix}/{place}", text, *(int(row[f"{kind}{index}"]) for kind in kinds))
-            if found.emails or found.ip_addresses:
-                yield found

@@ -10,12 +10,11 @@ from dagster import TableColumn, TableSchema
 
 if TYPE_CHECKING:
     import pyarrow
-    from pyspark.sql.types import StructType
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: name, Spark type and description. All columns are nullable."""
+    """A column: name, type and description. All columns are nullable."""
 
     name: str
     type: str
@@ -43,21 +42,8 @@ PERSONAL = (*PII, "first_name", "last_name", "gender", "cc", "title", "comments"
 """Columns that are about a person. Their values are shown nowhere in Dagster."""
 
 
-def spark_schema() -> StructType:
-    """Return the schema of a batch."""
-    from pyspark.sql import types
-
-    kinds = {
-        "string": types.StringType(),
-        "timestamp": types.TimestampType(),
-        "double": types.DoubleType(),
-        "int": types.IntegerType(),
-    }
-    return types.StructType([types.StructField(column.name, kinds[column.type]) for column in COLUMNS])
-
-
-def arrow_schema() -> pyarrow.Schema:
-    """Return the Arrow schema of a batch."""
+def arrow_schema(without: Collection[str] = ()) -> pyarrow.Schema:
+    """Return the Arrow schema of a batch, without some of its columns."""
     import pyarrow
 
     kinds = {
@@ -66,7 +52,7 @@ def arrow_schema() -> pyarrow.Schema:
         "double": pyarrow.float64(),
         "int": pyarrow.int32(),
     }
-    return pyarrow.schema([(column.name, kinds[column.type]) for column in COLUMNS])
+    return pyarrow.schema([(column.name, kinds[column.type]) for column in COLUMNS if column.name not in without])
 
 
 def table_schema(without: Collection[str] = ()) -> TableSchema:

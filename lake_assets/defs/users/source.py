@@ -5,26 +5,24 @@ from __future__ import annotations
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from lake_assets import sources
-from lake_assets.defs.users.generator import generate
+from lake_assets.compute.row_groups import row_groups_of
+from lake_assets.defs.users.batches import GeneratedBatch, as_users
 from lake_assets.defs.users.naming import BATCH_FILES, SUFFIX
-from lake_assets.defs.users.schema import COLUMNS, arrow_schema, spark_schema
+from lake_assets.defs.users.schema import COLUMNS
 from lake_assets.sources import RetryLimits, Source, SourceError
 from lake_assets.sources.links import Base, LinkRefused, show
 from lake_assets.sources.opening import is_local, local_path, refuse_unclear
-from lake_assets.spark.session import AS_NAMED
 from lake_assets.text.masking import mask
 from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
+    from lake_assets.compute.parts import Task
     from lake_assets.sources.s3 import S3Client
 
 GENERATED = "generated"
@@ -54,15 +52,15 @@ class UsersSource(Protocol):
         """Return the URL of a batch, for metadata."""
         ...
 
-    def read(self, spark: SparkSession, batch: str) -> DataFrame:
-        """Return a batch. Its schema is checked, but its rows need not be read yet.
+    def read(self, batch: str, folder: Path) -> Sequence[Task]:
+        """Return the tasks that make the rows of a batch. Its schema is checked, but no row is read yet.
 
         Parameters
         ----------
-        spark
-            The Spark session.
         batch
             Key of the batch.
+        folder
+            A folder that exists until the tasks are done, for a file that must be fetched.
 
         Raises
         ------
@@ -138,9 +136,9 @@ class GeneratedUsers:
         """Return a name that contains everything the batch depends on."""
         return f"{GENERATED}:{quote(batch)}"
 
-    def read(self, spark: SparkSession, batch: str) -> DataFrame:
-        """Generate the batch."""
-        return spark.createDataFrame(generate(batch), spark_schema())
+    def read(self, batch: str, folder: Path) -> Sequence[Task]:
+        """Return the task that generates the batch."""
+        return [GeneratedBatch(batch)]
 
     def batches(self) -> None:
         """Return None, since there are infinitely many batches."""
@@ -156,8 +154,6 @@ class GeneratedUsers:
 
 class FetchedUsers:
     """Files over http(s) or in S3, by default ``BASE/userdata1.parquet`` for batch ``userdata1``.
-
-    A file is fetched and read into the driver's memory, so that Spark's workers need no access to the source.
 
     Parameters
     ----------
@@ -176,20 +172,14 @@ class FetchedUsers:
         """Return the file's address, without credentials."""
         return self._source.url(batch)
 
-    def read(self, spark: SparkSession, batch: str) -> DataFrame:
-        """Fetch the batch's file, and return its rows."""
-        import pyarrow.parquet as pq
-
+    def read(self, batch: str, folder: Path) -> Sequence[Task]:
+        """Fetch the batch's file, and return the tasks that read it."""
         _check_name(batch)
-        with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
-            try:
-                fetched = self._source.fetch(batch, Path(folder))
-            except SourceError as error:
-                raise UsersSourceError(str(error)) from error
-            _check_schema(fetched.path, fetched.url)
-            # By default INT96 is read as nanoseconds, which end in 2262.
-            table = pq.ParquetFile(fetched.path, coerce_int96_timestamp_unit="us").read()
-        return spark.createDataFrame(table.select(arrow_schema().names).cast(arrow_schema()), spark_schema())
+        try:
+            fetched = self._source.fetch(batch, folder)
+        except SourceError as error:
+            raise UsersSourceError(str(error)) from error
+        return _tasks(fetched.path, fetched.url)
 
     def batches(self) -> Iterator[tuple[str, str]] | None:
         """Yield the batches of the source. None for http(s), which has no listing."""
@@ -211,7 +201,7 @@ class FetchedUsers:
 class FolderOfUsers:
     """A folder whose file ``userdata1.parquet`` is the batch ``userdata1``.
 
-    Spark reads the files directly, so they can have any size. Its workers must see the folder.
+    The files are read where they are, so they can have any size. Spark's workers must see the folder.
     """
 
     def __init__(self, folder: str, links_outside: bool = False) -> None:
@@ -226,8 +216,8 @@ class FolderOfUsers:
         """Return a ``file://`` URL."""
         return f"file://{quote(os.fsencode(self._path(batch)))}"
 
-    def read(self, spark: SparkSession, batch: str) -> DataFrame:
-        """Open the batch's file."""
+    def read(self, batch: str, folder: Path) -> Sequence[Task]:
+        """Return the tasks that read the batch's file."""
         path = self._path(batch)
         try:
             self._base.real(str(path))
@@ -235,8 +225,7 @@ class FolderOfUsers:
             raise UsersSourceError(str(refused)) from refused
         except OSError:
             pass  # The next line says what is wrong with it.
-        _check_schema(path, str(path))
-        return spark.read.options(**AS_NAMED).schema(spark_schema()).parquet(f"file://{path}")
+        return _tasks(path, str(path))
 
     def batches(self) -> Iterator[tuple[str, str]]:
         """Yield the batches of the folder. A version consists of the file's size, modification time and inode.
@@ -294,6 +283,13 @@ class FolderOfUsers:
         return self._folder / f"{batch}{SUFFIX}"
 
 
+def _tasks(path: Path, name: str) -> Sequence[Task]:
+    from pyarrow.fs import LocalFileSystem
+
+    _check_schema(path, name)
+    return row_groups_of(LocalFileSystem(), str(path), [column.name for column in COLUMNS], as_users)
+
+
 def _check_name(batch: str) -> None:
     if not batch or "/" in batch or _fault(batch):
         raise UsersSourceError(
@@ -305,7 +301,7 @@ def _check_name(batch: str) -> None:
 def _fault(name: str) -> str | None:
     """Return why a file's name cannot be that of a batch, which becomes the key of a partition. None if it can."""
     if name.startswith((".", "_")):
-        return "Spark ignores such names"
+        return "engines ignore such names"
     return None if printable(name) == name else "it has control characters"
 
 

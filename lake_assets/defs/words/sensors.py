@@ -28,6 +28,7 @@ from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.branch import head_of
 from lake_assets.runs.lock import is_alive, unfinished_runs
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
@@ -142,7 +143,7 @@ def _tick(
 ) -> SensorResult | SkipReason:
     if run := _in_flight(context.instance):
         return SkipReason(f"Run {run} goes on: one run reads the stream at a time.")
-    head = lake.head(branch).id
+    head = head_of(lake, branch).id
     position = read_position(lake, head, STREAM)
     published = lake.fingerprint(head, places_at(lake, head, STREAM).position)
     waiting = _waiting(context.cursor, published or "")

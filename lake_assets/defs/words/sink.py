@@ -80,12 +80,28 @@ def deliver(lake: Lake, sender: "Sender", branch: str = MAIN) -> Delivery:
     found = publications(lake, from_commit, to_commit)
     tally = _Tally()
     for publication in found:
-        sender.deliver(publication.commit, tally.counted(changed_words(lake, publication.before, publication.commit)))
+        updates = changed_words(lake, publication.before, publication.commit)
+        if publication.before is None:
+            # The lake does not know what the output has, as after a restore from an older backup.
+            updates = _with_gone(updates, sender.live_keys())
+        sender.deliver(publication.commit, tally.counted(updates))
     if sender.delivered != to_commit:
         # Nothing to send, but the marker saves the next delivery from comparing these commits again.
         sender.deliver(to_commit, ())
     anew = from_commit is not None and any(publication.before is None for publication in found)
     return Delivery(from_commit, to_commit, anew, branch, len(found), tally.updates, tally.gone)
+
+
+def _with_gone(updates: "Iterable[Update]", left: dict[bytes, Any]) -> "Iterator[Update]":
+    """Yield the updates, and then one without a value for each key of the output that is not among them."""
+    from lake_assets.outbox.contract import Update
+    from lake_assets.outbox.records import key_bytes
+
+    for update in updates:
+        left.pop(key_bytes(update.key), None)
+        yield update
+    for key in left.values():
+        yield Update(key, None)
 
 
 @dataclass(slots=True)

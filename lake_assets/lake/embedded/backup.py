@@ -11,7 +11,7 @@ import pygit2
 
 from lake_assets.lake.contract import MAIN, Copied
 from lake_assets.lake.embedded.durability import new_names, sync, sync_tree
-from lake_assets.lake.embedded.failures import is_read_only, translated
+from lake_assets.lake.embedded.failures import REPAIR, is_read_only, translated
 from lake_assets.lake.embedded.gc import MANY_PACKS, Collector
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
 from lake_assets.lake.embedded.locks import locked
@@ -162,8 +162,8 @@ def _stopped(name: str, target: Path) -> Generator[None]:
         reason = f"copying to {target} stopped, and what it holds is as it was before: {error}"
         raise LakeUnavailable(reason, repository=name) from error
     except (ObjectMissingError, pygit2.GitError) as error:
-        which = f"Git object {error} is" if isinstance(error, ObjectMissingError) else f"a Git object ({error}) is"
-        reason = f"{which} missing or damaged, so {target} is as it was before: see docs/repair.md"
+        which = f"Git object {error}" if isinstance(error, ObjectMissingError) else "lake.git"
+        reason = f"{which} is missing or damaged, so {target} is as it was before: {REPAIR}"
         raise DataCorrupted(reason, repository=name) from error
 
 

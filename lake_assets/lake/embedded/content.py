@@ -68,7 +68,11 @@ class Content:
         """
         for path, node in self._trees.files(self._commits.node(commit, folder), folder, after):
             if path != ATTRIBUTES:
-                yield File(path, node, self._pointer(node) if node.is_file else None)
+                yield self.at(path, node)
+
+    def at(self, path: str, node: Node) -> File:
+        """Return the file that a tree's entry is."""
+        return File(path, node, self._pointer(node) if node.is_file else None)
 
     def file(self, commit: GitCommit, path: str) -> File | None:
         """Return the file of a commit at a path, or None."""

@@ -183,8 +183,7 @@ class Expiry:
                 yield path, path.stat().st_blocks * 512
 
     def _heads(self, before: datetime) -> list[GitCommit]:
-        roots = (root for root in self._refs.roots(before.timestamp(), reflogs=False) if self._is_commit(root))
-        return [self._repository[pygit2.Oid(raw=root)].peel(GitCommit) for root in roots]
+        return self._refs.commits(before.timestamp())
 
     def _history(self, heads: Iterable[GitCommit], hidden: Iterable[pygit2.Oid]) -> dict[pygit2.Oid, GitCommit]:
         """Return the heads and their ancestors, without the hidden commits and their ancestors."""
@@ -205,13 +204,6 @@ class Expiry:
         for head in heads:
             if base := self._repository.merge_base(main.id, head.id):
                 yield self._repository[base].peel(GitCommit)
-
-    def _is_commit(self, name: bytes) -> bool:
-        try:
-            self._repository[pygit2.Oid(raw=name)].peel(GitCommit)
-        except (ValueError, pygit2.InvalidSpecError):
-            return False
-        return True
 
     def _tree(self, name: pygit2.Oid) -> bytes:
         return self._repository[name].peel(GitCommit).tree_id.raw

@@ -50,7 +50,7 @@ def _reason(error: Exception) -> str:
     for text, reason in _DAMAGED.items():
         if text in str(error):
             return reason
-    return "lake.git cannot be read: `lake-assets doctor` names what is damaged"
+    return f"lake.git cannot be read: {REPAIR}"
 
 
 def by_system(error: Exception) -> bool:

@@ -36,6 +36,9 @@ from lake_assets.lake.embedded.refs import Refs
 MANY_PACKS = 10
 """Number of packs from which on the next collection combines them into one."""
 
+DAMAGED = "lake_assets.damaged"
+"""Folder for what a repair put aside. Nobody reads it."""
+
 _LINKS = re.compile(rb"^(?:tree|parent|object) ([0-9a-f]{40})$", re.MULTILINE)
 _ENTRY = re.compile(rb"([0-7]+) [^\0]+\0(.{20})", re.DOTALL)
 _SUBMODULE = b"160000"
@@ -91,15 +94,16 @@ class Collector:
 
     def collect(self, grace: timedelta) -> tuple[Removable, ...]:
         """Pack reachable objects, remove unreachable ones, and return what was removed."""
-        with locked(self._git_dir / "lake_assets.gc"):
+        with locked(self._git_dir / "lake_assets.gc", self._objects.sharing):
             before = time.time() - grace.total_seconds()
             reached = Reached()
             self.reach(self._refs.roots(before), reached)
             superseded, packed = self._pack(reached, before)
             left = {pack: ids_of(pack) - packed for pack in superseded}
             freed = _removed(file for name, file in self._loose().items() if name in packed)
-            # Cached answers that were not used for the grace time.
-            _removed(file for file in _files(self._answers) if file.date <= before)
+            # Cached answers that were not used for the grace time, and what was damaged before it.
+            for folder in (self._answers, self._git_dir / DAMAGED):
+                _removed(file for file in _files(folder) if file.date <= before)
             loose = {name: file for name, file in self._loose().items() if file.date <= before}
             stored = self._unreached_data(reached, before)
             temporary = self._temporary(before)
@@ -162,7 +166,9 @@ class Collector:
             builder.write(folder)
             # Sync the new pack before anything that it replaces is removed.
             made = [path for path in self._packs() if path not in packs]
-            sync_all([*made, *(path.with_suffix(".idx") for path in made), folder, self._folder])
+            made_files = [*made, *(path.with_suffix(".idx") for path in made)]
+            self._objects.sharing.adjust(*made_files)
+            sync_all([*made_files, folder, self._folder])
             packs |= {path: ids_of(path) for path in made}
         return superseded, set[bytes]().union(*(ids for pack, ids in packs.items() if pack not in superseded))
 

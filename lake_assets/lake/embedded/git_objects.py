@@ -35,6 +35,10 @@ class ObjectMissingError(Exception):
     """A Git object that a commit refers to is missing or unreadable."""
 
 
+class NotACommitError(Exception):
+    """An object that should be a commit is something else. The text says what."""
+
+
 def id_of(kind: ObjectType, data: bytes) -> str:
     """Return the id that Git gives an object."""
     return hashlib.sha1(b"%s %d\0%s" % (_KINDS[kind], len(data), data), usedforsecurity=False).hexdigest()
@@ -138,13 +142,21 @@ class GitObjects:
         ------
         ObjectMissingError
             The object is missing or damaged.
-        pygit2.InvalidSpecError
-            The object is neither a commit nor a tag of one.
+        NotACommitError
+            It is neither a commit nor a tag of one.
         """
+        found = self._object(object_id)
+        tagged = found.type == ObjectType.TAG
+        while found.type == ObjectType.TAG:
+            found = self._object(found.peel(pygit2.Tag).target)
+        if found.type != ObjectType.COMMIT:
+            kind = ObjectType(found.type).name.lower()
+            raise NotACommitError(f"a tag of a {kind}" if tagged else f"a {kind}")
+        return found.peel(GitCommit)
+
+    def _object(self, object_id: pygit2.Oid) -> pygit2.Object:
         try:
-            return self._repository[object_id].peel(GitCommit)
-        except pygit2.InvalidSpecError:
-            raise
+            return self._repository[object_id]
         except (KeyError, pygit2.GitError) as error:
             raise _missing(str(object_id), error) from error
 
@@ -161,7 +173,9 @@ class GitObjects:
         """Store a commit. No branch moves."""
         for parent in parents:
             # Its file may have been damaged since it was read.
-            self.read(parent.raw)
+            path = loose_path(self._folder, str(parent))
+            if path.exists() and not is_sound(path, str(parent)):
+                raise ObjectMissingError(str(parent))
         made = self._repository.create_commit_string(author, author, text, pygit2.Oid(raw=tree), list(parents))
         return self.commit(pygit2.Oid(raw=self.write(ObjectType.COMMIT, str(made).encode())))
 
@@ -211,6 +225,7 @@ class GitObjects:
     def forget_all(self) -> None:
         """Make every process drop its caches, since some cached objects have just been collected."""
         self._collected.touch()
+        self._sharing.adjust(self._collected)
         self.refresh()
 
     def refresh(self) -> None:

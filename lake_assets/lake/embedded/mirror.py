@@ -25,6 +25,7 @@ from pygit2.enums import ObjectType, SortMode
 from lake_assets.lake.embedded.durability import in_parallel, sync, sync_all
 from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.objects import Objects, Pointer
+from lake_assets.lake.embedded.refs import names_of
 from lake_assets.lake.permissions import sharing_of
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
@@ -323,12 +324,20 @@ def repository_at(git_dir: Path) -> pygit2.Repository | None:
 
 
 def refs_of(repository: pygit2.Repository) -> dict[str, pygit2.Oid]:
-    """Return the refs of a repository by their full names."""
+    """Return the refs of a repository by their full names.
+
+    Raises
+    ------
+    pygit2.GitError
+        One of them is damaged, so a copy would lack it.
+    """
     found: dict[str, pygit2.Oid] = {}
-    for ref in repository.references.iterator():
-        target = ref.resolve().target
-        if isinstance(target, pygit2.Oid):
-            found[ref.name] = target
+    for name in names_of(repository):
+        # A ref may refer to one that does not exist.
+        with suppress(KeyError):
+            target = repository.references[name].resolve().target
+            if isinstance(target, pygit2.Oid):
+                found[name] = target
     return found
 
 

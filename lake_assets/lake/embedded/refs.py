@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pygit2
@@ -20,7 +20,7 @@ from pygit2.enums import ObjectType
 from lake_assets.lake import names
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded.durability import sync
-from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
+from lake_assets.lake.embedded.git_objects import GitObjects, NotACommitError, ObjectMissingError
 from lake_assets.lake.embedded.locks import locked
 from lake_assets.lake.embedded.reflog import NOTHING, logged, note
 from lake_assets.lake.errors import AlreadyExists, DataCorrupted, LakeError, LakeUnavailable, RefNotFound
@@ -33,9 +33,15 @@ _HEADS, _TAGS = "refs/heads/", "refs/tags/"
 _PROTECTED = "refs/protected/"
 """A ref of this folder for each working branch, at the commit where it began."""
 _SHORTEST_ID = 7
-_ID = re.compile("[0-9a-f]{40}")
 _DELETED = re.compile(r"^([0-9]{1,12}\.[0-9]+) ([0-9a-f]{40})$", re.MULTILINE)
 _ATTEMPTS = 100
+
+
+def names_of(repository: pygit2.Repository) -> set[str]:
+    """Return the full names of all refs, also of damaged ones, which libgit2 leaves out."""
+    git_dir = Path(repository.path)
+    files = (path for path in (git_dir / "refs").rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {*repository.listall_references(), *(str(path.relative_to(git_dir)) for path in files)}
 
 
 class Refs:
@@ -146,10 +152,8 @@ class Refs:
         assert isinstance(target, pygit2.Oid)
         try:
             return self._objects.commit(target)
-        except pygit2.InvalidSpecError as error:
-            kind = ObjectType(self._repository[target].type).name.lower()
-            reason = f"it names a {kind}, not a commit" if kind != "tag" else "it names a tag of something else"
-            raise RefNotFound(f"{reason}: name a commit", repository=self._name, ref=full_name) from error
+        except NotACommitError as error:
+            raise RefNotFound(f"it names {error}, not a commit", repository=self._name, ref=full_name) from error
 
     def _damaged(self, full_name: str, how: str) -> DataCorrupted:
         reason = f"lake.git/{full_name} is {how}: `lake-assets doctor --repair` restores it from its reflog or a backup"
@@ -191,11 +195,16 @@ class Refs:
 
     def _create(self, full_name: str, commit: GitCommit) -> None:
         self._objects.sync()
+        name = full_name.split("/", 2)[2]
         try:
             self._repository.references.create(full_name, commit.id)
         except pygit2.AlreadyExistsError as error:
-            name = full_name.split("/", 2)[2]
             raise AlreadyExists("this name is taken: choose another one", repository=self._name, ref=name) from error
+        except pygit2.GitError as error:
+            if "refs beneath" not in str(error):
+                raise
+            reason = f"there are branches below {name}/: choose another name"
+            raise AlreadyExists(reason, repository=self._name, ref=name) from error
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch. Raise :class:`RefNotFound` if there is none."""
@@ -238,33 +247,46 @@ class Refs:
         reason = "another program keeps moving this branch: stop it and run again"
         raise LakeUnavailable(reason, repository=self._name, ref=name)
 
-    def roots(self, since: float, *, reflogs: bool = True) -> set[bytes]:
+    def roots(self, since: float) -> set[bytes]:
         """Return the ids in all refs, and those that refs have lost.
 
         Parameters
         ----------
         since
             Branches that were deleted after this time count, and so do entries of reflogs.
-        reflogs
-            Whether the entries of reflogs count.
 
         Raises
         ------
         DataCorrupted
             A ref is damaged, so nobody can tell what it needs.
         """
-        found = {object_id for name in self._all() if (object_id := self._target(name))}
-        left = [*self._deleted(), *(logged(self._git_dir) if reflogs else ())]
-        lost = {name for when, name in left if when > since}
-        known = {pygit2.Oid(hex=name) for name in lost if _ID.fullmatch(name)}
+        return self._named((*self._deleted(), *logged(self._git_dir)), since)
+
+    def commits(self, since: float) -> list[GitCommit]:
+        """Return the commits of all refs, and of branches that were deleted after a time.
+
+        Parameters
+        ----------
+        since
+            The time.
+
+        Raises
+        ------
+        DataCorrupted
+            A ref is damaged, so nobody can tell what it needs.
+        """
+        found: list[GitCommit] = []
+        for root in self._named(self._deleted(), since):
+            with suppress(NotACommitError):
+                found.append(self._objects.commit(pygit2.Oid(raw=root)))
+        return found
+
+    def _named(self, left: Iterable[tuple[float, str]], since: float) -> set[bytes]:
+        found = {object_id for name in names_of(self._repository) if (object_id := self._target(name))}
+        known = {pygit2.Oid(hex=name) for when, name in left if when > since}
         return {object_id.raw for object_id in found} | {
             object_id.raw for object_id in known if object_id in self._repository.odb
         }
-
-    def _all(self) -> set[str]:
-        """Return the full names of all refs, also of damaged ones, which libgit2 leaves out."""
-        files = (path for path in (self._git_dir / "refs").rglob("*") if path.is_file() and path.suffix != ".lock")
-        return {*self._repository.listall_references(), *(str(path.relative_to(self._git_dir)) for path in files)}
 
     def _target(self, full_name: str) -> pygit2.Oid | None:
         try:
@@ -296,6 +318,7 @@ class Refs:
         kept = [f"{when} {name}\n" for when, name in self._deleted() if when > before]
         new = self._graveyard.with_suffix(".new")
         new.write_text("".join(kept))
+        self._sharing.adjust(new)
         sync(new)
         new.replace(self._graveyard)
 

@@ -32,6 +32,7 @@ from lake_assets.lake.embedded.backup import back_up
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits, describe
 from lake_assets.lake.embedded.content import Content, File
 from lake_assets.lake.embedded.creation import format_of, open_or_create, set_format
+from lake_assets.lake.embedded.durability import in_parallel
 from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefixError
 from lake_assets.lake.embedded.failures import REPAIR, by_system, disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector
@@ -50,6 +51,7 @@ from lake_assets.lake.errors import (
     Expired,
     InvalidName,
     LakeError,
+    LakeNotFound,
     MergeConflict,
     PathNotFound,
     Unaudited,
@@ -74,6 +76,8 @@ class EmbeddedLake:
         (writes in progress). It is created if it is missing. All of it must be on one file system.
     any_format
         Also open a lake of another format, in order to migrate it.
+    create
+        Make the lake if it is missing.
 
     Raises
     ------
@@ -93,7 +97,7 @@ class EmbeddedLake:
     >>> _ = lake.merge("trial", "main", audit=Override("ann", "the first try"))
     """
 
-    def __init__(self, home: Path, *, any_format: bool = False) -> None:
+    def __init__(self, home: Path, *, any_format: bool = False, create: bool = True) -> None:
         self._home = Path(home).absolute()
         self._name = str(self._home)
         if set(self._name) & set("*?[]{}\\"):
@@ -103,6 +107,8 @@ class EmbeddedLake:
         sharing = sharing_of(git_dir)
         self._scratch = Scratch(self._home / "staging", sharing)
         with self._translated():
+            if not create and not git_dir.exists() and not self._home.is_file():
+                raise LakeNotFound("there is no lake in this folder", repository=self._name)
             self._git = open_or_create(git_dir, self._scratch)
             self.format = format_of(self._git)
             if not any_format:
@@ -202,6 +208,7 @@ class EmbeddedLake:
     def tag(self, name: str, ref: str) -> Commit:
         """Tag a commit; see :meth:`Lake.tag`."""
         names.check_tag(name, self._name)
+        names.refuse_taken(self._is_protected(name), name, self._name)
         with self._translated(name):
             commit = self._refs.resolve(ref)
             self._refs.create_tag(name, commit)
@@ -474,6 +481,50 @@ class EmbeddedLake:
 
         return successor
 
+    def restore(
+        self,
+        branch: str,
+        source: str,
+        paths: Sequence[str],
+        *,
+        replaces: Sequence[str] = (),
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Commit:
+        """Graft entries of another commit's tree; see :meth:`Lake.restore`."""
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
+        text = trailers.clean_message(message) or f"Restore {source}"
+        step = CommitStep(message=text, metadata=metadata or {})
+
+        def successor(head: GitCommit) -> GitCommit | None:
+            self._refuse_unsound(origin, files, sound)
+            root = self._commits.root(head)
+            # A file may stand where a folder stood, so everything is removed first.
+            after = self._trees.graft(self._trees.graft(root, dict.fromkeys(paths)), _without_none(restored))
+            return None if after == root else self._commits.make(after, [head], step, replaces)
+
+        with self._translated(branch, ""):
+            origin = self._refs.resolve(source)
+            files = {path: self._content.file(origin, path) for path in paths}
+            restored = {path: file.node if file is not None else None for path, file in files.items()}
+            sound = self._sound(files)
+            return describe(self._refs.advance(branch, successor))
+
+    def _sound(self, files: Mapping[str, File | None]) -> set[Pointer]:
+        """Hash the objects of files that come back from an older commit, and return the pointers of sound ones.
+
+        That takes time, so it comes before the lock of refs.
+        """
+        pointers = {file.pointer for file in files.values() if file is not None and file.pointer is not None}
+        faults = in_parallel(lambda pointer: (pointer, self._objects.fault(pointer)), pointers)
+        return {pointer for pointer, fault in faults if fault is None}
+
+    def _refuse_unsound(self, commit: GitCommit, files: Mapping[str, File | None], sound: Collection[Pointer]) -> None:
+        for path, file in files.items():
+            pointer = file.pointer if file is not None else None
+            if pointer is not None and not (pointer in sound and self._objects.holds(pointer)):
+                raise self._gone(pointer, str(commit.id), path)
+
     def merge(
         self,
         source: str,
@@ -542,8 +593,6 @@ class EmbeddedLake:
         names.refuse_protected(self._is_protected(branch), branch, self._name)
 
         def successor(head: GitCommit) -> GitCommit | None:
-            undone = self._refs.resolve(commit)
-            before = undone.parents[0] if undone.parents else undone
             replaced = sorted(self._commits.replaced(before, undone))
             root, conflicts = self._three_way(undone, head, before, replaced)
             if conflicts:
@@ -551,15 +600,21 @@ class EmbeddedLake:
                 raise MergeConflict(reason, repository=self._name, ref=f"{commit} on {branch}", paths=conflicts)
             if root == self._commits.root(head):
                 return None
-            for path, _, file in self._trees.differences(self._commits.root(head), root):
-                pointer = Pointer.parse(self._trees.read(file)) if file else None
-                if pointer and self._objects.fault(pointer):
-                    raise self._gone(pointer, str(before.id), path)
+            back = self._changed_files(self._commits.root(head), root)
+            self._refuse_unsound(before, back, sound)
             text = trailers.clean_message(message) or f"Revert {str(undone.id)[:12]}"
             return self._commits.make(root, [head], CommitStep(message=text, metadata=metadata or {}), replaced)
 
         with self._translated(branch):
+            undone = self._refs.resolve(commit)
+            before = undone.parents[0] if undone.parents else undone
+            sound = self._sound(self._changed_files(self._commits.root(undone), self._commits.root(before)))
             return describe(self._refs.advance(branch, successor))
+
+    def _changed_files(self, left: Node | None, right: Node | None) -> dict[str, File]:
+        """Return the files of the right side that differ on the left, by their paths."""
+        changed = self._trees.differences(left, right)
+        return {path: self._content.at(path, node) for path, _, node in changed if node is not None}
 
     # Maintenance
 
@@ -712,3 +767,7 @@ class EmbeddedLake:
     def _git_damage(self, name: str, ref: str, path: str) -> DataCorrupted:
         reason = f"Git object {name} is missing or damaged: {REPAIR}"
         return DataCorrupted(reason, repository=self._name, ref=ref, path=path)
+
+
+def _without_none(nodes: Mapping[str, Node | None]) -> dict[str, Node | None]:
+    return {path: node for path, node in nodes.items() if node is not None}

@@ -13,11 +13,6 @@ from lake_assets.lake.embedded.locks import try_lock
 from lake_assets.lake.permissions import UMASK, Sharing
 
 
-def make_folder(path: Path) -> None:
-    """Create a folder and its parents with the permissions of the umask. Existing ones are unchanged."""
-    UMASK.make_folder(path)
-
-
 class Scratch:
     """Creates and sweeps temporary folders.
 

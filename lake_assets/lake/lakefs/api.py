@@ -214,12 +214,13 @@ class Api:
         end = time.monotonic() + self._deadline
         while True:
             try:
-                answer = self._send("GET", self._root + path, None, None, end - time.monotonic(), whole=True)
-                value = json.loads(answer.data)
-                if (new := change(value)) == value:
-                    return
-                match = answer.headers.get("ETag", "")
-                self._send("PUT", self._root + path, None, new, end - time.monotonic(), whole=True, match=match)
+                with connection.until(end):
+                    answer = self._send("GET", self._root + path, None, None, end - time.monotonic(), whole=True)
+                    value = json.loads(answer.data)
+                    if (new := change(value)) == value:
+                        return
+                    match = answer.headers.get("ETag", "")
+                    self._send("PUT", self._root + path, None, new, end - time.monotonic(), whole=True, match=match)
             except (HTTPError, OSError) as error:
                 failure: Exception = error
             except StatusError as error:

@@ -14,6 +14,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection
 
 _BOUND = threading.local()
+_UNBOUND = 60.0
+"""Seconds for one call that has no bound."""
 
 
 @contextmanager
@@ -70,7 +72,8 @@ _NO_TLS = frozenset(
 
 
 def _left() -> float:
-    left = getattr(_BOUND, "end", time.monotonic() + 60) - time.monotonic()
+    end: float | None = getattr(_BOUND, "end", None)
+    left = _UNBOUND if end is None else end - time.monotonic()
     if left <= 0:
         raise TimeoutError("the deadline has passed")
     return left

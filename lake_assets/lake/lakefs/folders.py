@@ -2,9 +2,10 @@
 
 lakeFS merges by path, and engines choose random file names. So if two runs replace one folder, lakeFS would merge them
 without a conflict, and the folder would contain the files of both. To prevent this, each write also changes the object
-``.lake/changed/<folder>``, and a write that replaces the folder changes ``.lake/replaced/<folder>``. So two writes of a
-folder change the same path, and lakeFS refuses to merge them. Whether they really conflict is then determined from the
-changed data paths.
+``.lake/changed/<folder>``. So two writes of a folder change the same path, and lakeFS refuses to merge them. Whether
+they really conflict is then determined from the changed data paths. A write that adds files keeps the size of this
+object, and one that replaces the folder changes it, so that both need one object, and one call, for each folder.
+Programs of before used a second object for that, ``.lake/replaced/<folder>``.
 
 A folder that was once written as a whole, not by partitions, also has ``.lake/whole/<folder>``. A write below such a
 folder also changes the folder's markers.
@@ -12,7 +13,7 @@ folder also changes the folder's markers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,11 @@ ROOT = ".lake"
 _CHANGED = f"{ROOT}/changed/"
 _REPLACED = f"{ROOT}/replaced/"
 _WHOLE = f"{ROOT}/whole/"
+
+_SIZE = 32
+"""Size of the marker of a folder that was never replaced. Programs of before wrote no other."""
+_SIZES = 1000
+"""Number of sizes that a marker may have, one after the other."""
 
 
 def is_marker(path: str) -> bool:
@@ -41,35 +47,104 @@ def touch(server: Server, branch: str, spec: WriteSpec) -> None:
     spec
         The write.
     """
-    _touch(server, branch, spec.targets, replaced=not spec.appends, whole=spec.partitions is None)
+    touch_folders(server, branch, spec.targets, replaced=not spec.appends, whole=spec.partitions is None)
     for path in spec.beside:
-        _touch(server, branch, [path], replaced=True, whole=True)
+        touch_folders(server, branch, [path], replaced=True, whole=True)
 
 
-def _touch(server: Server, branch: str, targets: Sequence[str], *, replaced: bool, whole: bool) -> None:
-    """Change the markers of some folders below one top folder, each written as a ``whole`` or as a partition."""
+def touch_folders(server: Server, branch: str, targets: Sequence[str], *, replaced: bool, whole: bool) -> None:
+    """Change the markers of some folders below one top folder, with one call for each.
+
+    Parameters
+    ----------
+    server, branch
+        Where the markers are changed: a private branch.
+    targets
+        The folders.
+    replaced
+        Whether they are replaced, and not added to.
+    whole
+        Whether each is written as a whole, not as a partition.
+    """
     if not targets:
         return
-    token = uuid4().hex.encode()
     known = _folders(server, branch, _WHOLE, targets[0].split("/")[0])
-    for target in targets:
-        above = [folder for folder in ancestors(target) if folder in known]
-        markers = [f"{_CHANGED}{folder}" for folder in (target, *above)]
-        markers += [f"{_REPLACED}{target}"] * replaced
-        markers += [f"{_WHOLE}{target}"] * (whole and target not in known)
-        for marker in markers:
-            server.upload(branch, marker, token)
-        if replaced:
-            # Everything below is removed, which must conflict with a concurrent write below.
-            below = paths_of(server.objects(branch, f"{_CHANGED}{target}/"))
-            server.delete(branch, [*below, *[_REPLACED + path[len(_CHANGED) :] for path in below]])
+    above = {folder for target in targets for folder in ancestors(target) if folder in known}
+    held = _sizes(server, branch, targets)
+    held |= {folder: item["size_bytes"] for folder in above if (item := server.object(branch, _changed(folder)))}
+    new = {target: _other_size(held.get(target, _SIZE)) if replaced else held.get(target, _SIZE) for target in targets}
+    new |= {folder: held.get(folder, _SIZE) for folder in above - set(targets)}
+    if replaced:
+        # Everything below is removed, which must conflict with a concurrent write below.
+        gone = set(targets)
+        below = [folder for folder in held if not gone.isdisjoint(ancestors(folder))]
+        server.delete(branch, list(map(_changed, below)))
+    token = uuid4().hex
+    for folder, size in new.items():
+        server.upload(branch, _changed(folder), token.ljust(size, ".").encode())
+    for folder in targets if whole else ():
+        if folder not in known:
+            server.upload(branch, f"{_WHOLE}{folder}", token.encode())
 
 
-def renew(server: Server, branch: str, markers: Iterable[str]) -> None:
-    """Give markers new content, different from that on any other branch."""
-    token = uuid4().hex.encode()
-    for marker in markers:
-        server.upload(branch, marker, token)
+def renew(server: Server, branch: str, markers: Iterable[str], avoid: Sequence[tuple[str, str]] = ()) -> None:
+    """Give markers new content, different from that on any other branch.
+
+    Parameters
+    ----------
+    server, branch
+        Where the markers are changed: a private branch.
+    markers
+        Paths of the markers.
+    avoid
+        Pairs of refs. A folder that was replaced from the first to the second gets a size that neither has.
+    """
+    wanted = list(markers)
+    token = uuid4().hex
+    mine = [path[len(_CHANGED) :] for path in wanted if path.startswith(_CHANGED)]
+    sizes = _sizes(server, branch, mine)
+    compared = [(_sizes(server, before, mine), _sizes(server, after, mine)) for before, after in avoid]
+    for path in wanted:
+        folder = path[len(_CHANGED) :] if path.startswith(_CHANGED) else ""
+        size = sizes.get(folder, _SIZE)
+        if folder:
+            for before, after in compared:
+                pair = before.get(folder, _SIZE), after.get(folder, _SIZE)
+                size = _other_size(*pair, size) if pair[0] != pair[1] else size
+        server.upload(branch, path, token.ljust(size, ".").encode())
+
+
+def _changed(folder: str) -> str:
+    return _CHANGED + folder
+
+
+def _other_size(*taken: int) -> int:
+    """Return a size of a marker that differs from others: the next one, and after the last the first again."""
+    after = taken[0] - _SIZE
+    following = (_SIZE + (after + step) % _SIZES for step in range(1, _SIZES))
+    return next(size for size in following if size not in taken)
+
+
+def _sizes(server: Server, ref: str, targets: Sequence[str]) -> dict[str, int]:
+    """Return the sizes of the markers of some folders, and of those below them."""
+    found = server.inside(ref, [_changed(target) for target in targets])
+    return {item["path"][len(_CHANGED) :]: item["size_bytes"] for item in found}
+
+
+def is_replaced(server: Server, before: str, after: str, folder: str) -> bool:
+    """Tell whether a folder was replaced as a whole between two commits, or whether its replacement was undone.
+
+    Parameters
+    ----------
+    server
+        The server.
+    before, after
+        The commits.
+    folder
+        The folder.
+    """
+    items = [server.object(ref, _changed(folder)) for ref in (before, after)]
+    return len({item["size_bytes"] if item is not None else _SIZE for item in items}) > 1
 
 
 def wholes(server: Server, ref: str) -> set[str]:
@@ -77,13 +152,11 @@ def wholes(server: Server, ref: str) -> set[str]:
     return _folders(server, ref, _WHOLE)
 
 
-def replaced_in(changes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the folders that some changes replaced as a whole, or whose replacement they undid."""
-    return [item["path"][len(_REPLACED) :] for item in changes if item["path"].startswith(_REPLACED)]
-
-
 def conflicts(
-    ours: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, Any]], between: Iterable[Mapping[str, Any]]
+    ours: Iterable[Mapping[str, Any]],
+    theirs: Iterable[Mapping[str, Any]],
+    between: Iterable[Mapping[str, Any]],
+    replaced: Callable[[str], bool],
 ) -> set[str]:
     """Return the paths at which two sides conflict.
 
@@ -93,15 +166,22 @@ def conflicts(
         The changes of each side since the merge base.
     between
         The differences between the two sides.
+    replaced
+        Tells whether ``theirs`` replaced a folder whose marker it changed.
     """
     theirs = list(theirs)
-    replaced = replaced_in(theirs)
     mine, other = (_data(side) for side in (ours, theirs))
     differing = _data(between).keys()
     found = mine.keys() & other.keys() & differing
-    for folder in replaced:
+    for item in theirs:
+        kind = next((kind for kind in (_CHANGED, _REPLACED) if item["path"].startswith(kind)), None)
+        if kind is None:
+            continue
+        folder = item["path"][len(kind) :]
         inside = {path for path in differing if is_within(path, folder)}
-        if inside and any(is_within(path, folder) for path in mine) and any(is_within(path, folder) for path in other):
+        if not inside or not any(is_within(path, folder) for path in mine):
+            continue
+        if any(is_within(path, folder) for path in other) and (kind == _REPLACED or replaced(folder)):
             found |= inside
     return found | _in_the_way(mine, other) | _in_the_way(other, mine)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lake_assets.lake import names
 from lake_assets.lake.audit import (
     RECORD,
+    UNDOES,
     Audit,
     Entry,
     Override,
@@ -51,7 +52,7 @@ from lake_assets.lake.errors import (
 from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
 from lake_assets.lake.lakefs.address import check_endpoint, check_keys, check_repository
-from lake_assets.lake.lakefs.api import Api
+from lake_assets.lake.lakefs.api import PAGE, Api
 from lake_assets.lake.lakefs.etag import RARE, USUAL, ETag
 from lake_assets.lake.lakefs.known import WROTE, Written
 from lake_assets.lake.lakefs.newest import find_newest
@@ -92,6 +93,8 @@ class LakeFSLake:
         Seconds that a call may take, with all its tries. Data may take a second more for each MiB.
     any_format
         Also open a lake of another format, in order to migrate it.
+    create
+        Create the repository if it is missing.
     commit_metadata
         Metadata that every commit carries besides its own, such as what a hook of the repository requires.
 
@@ -99,6 +102,8 @@ class LakeFSLake:
     ------
     FormatMismatch
         The lake has another format than this program supports.
+    LakeNotFound
+        There is no such repository, and ``create`` is False.
     LakeUnavailable
         The server does not answer, or refuses the credentials.
     """
@@ -113,6 +118,7 @@ class LakeFSLake:
         storage_namespace: str = "",
         deadline: float = 60.0,
         any_format: bool = False,
+        create: bool = True,
         commit_metadata: Mapping[str, str] | None = None,
     ) -> None:
         endpoint = check_endpoint(endpoint)
@@ -126,7 +132,7 @@ class LakeFSLake:
         self._connect = (endpoint, access_key, secret_key, deadline)
         self._gateway: Any = None
         self._compared: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
-        self._server.open(storage_namespace or f"local://{repository}")
+        self._server.open(storage_namespace or f"local://{repository}", create=create)
         self.format = self._server.format()
         if not any_format:
             check_format(self.format, self._name)
@@ -260,6 +266,7 @@ class LakeFSLake:
     def tag(self, name: str, ref: str) -> Commit:
         """Tag a commit; see :meth:`Lake.tag`."""
         names.check_tag(name, self._name)
+        names.refuse_taken(self._is_protected(name), name, self._name)
         commit = self.head(ref)
         try:
             self._server.create_tag(name, commit.id)
@@ -357,8 +364,8 @@ class LakeFSLake:
         names.refuse_protected(self._is_protected(branch), branch, self._name)
         self._check_ref(branch)
         with self._private(branch) as (place, began):
-            held = [path for target in spec.targets for path in paths_of(self._objects(place, target))]
-            stays = [path for target in spec.beside for path in paths_of(self._objects(place, target))]
+            held = paths_of(self._server.inside(place, spec.targets))
+            stays = paths_of(self._server.inside(place, spec.beside))
             for path in spec.roots:
                 self._refuse_file_in_the_way(place, path, [*held, *stays])
             if not spec.appends:
@@ -442,8 +449,41 @@ class LakeFSLake:
         # A hook may require of these commits what it requires of the one that they are made for.
         own = {key: value for key, value in step.metadata.items() if key not in (RECORD, WROTE)}
         self._server.merge(head, place, CommitStep(message=f"Take up {head[:12]}", metadata=own), strategy="dest-wins")
-        folders.renew(self._server, place, sorted(mine))
+        folders.renew(self._server, place, sorted(mine), avoid=[(base, before), (base, head)])
         self._server.commit(place, CommitStep(message="Renew markers", metadata=own))
+
+    def restore(
+        self,
+        branch: str,
+        source: str,
+        paths: Sequence[str],
+        *,
+        replaces: Sequence[str] = (),
+        message: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Commit:
+        """Link objects of another commit, by their exact paths; see :meth:`Lake.restore`."""
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
+        for ref in (branch, source):
+            self._check_ref(ref)
+        _check_metadata(metadata or {})
+        step = CommitStep(message=message.strip() or f"Restore {source}", metadata=metadata or {})
+        origin = self._server.head(source).id
+        with self._private(branch) as (place, began):
+            self._server.delete(place, paths)
+            for item in filter(None, (self._server.object(origin, path) for path in paths)):
+                self._server.link(place, item)
+            if not any(True for _ in self._server.uncommitted(place)):
+                return self._server.head(branch)
+            for folder in replaces:
+                folders.touch_folders(self._server, place, [folder], replaced=True, whole=False)
+            self._server.commit(place, step)
+            try:
+                made = self._server.merge(place, branch, step, squash_merge=True)
+            except ConflictError as error:
+                reason = f"changed on the branch meanwhile, at {began[:12]}; nothing was committed: run it again"
+                raise WriteConflict(reason, repository=self._name, ref=branch) from error
+            return self._server.head(made or branch)
 
     # Merging
 
@@ -496,12 +536,12 @@ class LakeFSLake:
         """
         ours, theirs = merged.parents
         sides = (self._between(base, ours), self._between(base, theirs), self._between(ours, theirs))
-        found = folders.conflicts(*sides)
+        found = self._conflicts(sides, base, theirs)
         if not found:
             return
         step = CommitStep(
             message=f"Undo {merged.id[:12]}: it mixed folders that both sides changed",
-            metadata={RECORD: record(Audit(merged.id, (Entry("", None, "", back_to=ours),)))},
+            metadata={RECORD: record(Audit(merged.id, (Entry("", None, "", back_to=ours),))), UNDOES: merged.id},
         )
         with self._private(merged.id) as (place, _):
             self._server.revert(place, merged.id, step)
@@ -515,6 +555,8 @@ class LakeFSLake:
         Return the merge base, and the checked head of ``into``.
         """
         theirs, ours, base = self._server.merge_base(source, into)
+        if base != ours:
+            self._refuse_undone(source, into, base, ours)
         if base == theirs:
             return base, ours
         ref = f"{source} into {into}"
@@ -532,6 +574,28 @@ class LakeFSLake:
                 refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
         return base, ours
 
+    def _refuse_undone(self, source: str, into: str, base: str, ours: str) -> None:
+        """Raise if ``source`` was merged before and that merge was undone: its data are in the history, not on it."""
+        if len(self._server.commit_at(base).parents) != 1:
+            # A merge of the branch's own line, or the first commit. Nothing else of ``source`` was merged.
+            return
+        # The commit at which the source began is on both lines.
+        line = {commit.id for commit in self._server.log(base, PAGE, None, first_parent=True)}
+        undone: dict[str, str] = {}
+        for commit in self._server.log(ours, None, None, first_parent=True):
+            if commit.id in line:
+                return
+            if UNDOES in commit.metadata:
+                undone[commit.metadata[UNDOES]] = commit.id
+            if commit.id in undone and any(item.id == base for item in self._server.log(commit.parents[1], 5, None)):
+                changed = paths_of(self._between(commit.parents[0], commit.id))
+                reason = (
+                    f"its merge {commit.id} mixed folders that both sides changed, and was undone by commit "
+                    f"{undone[commit.id]}: write them again on a new branch"
+                )
+                paths = [path for path in changed if not folders.is_marker(path)]
+                raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=paths)
+
     def _merge(self, source: str, into: str, step: CommitStep) -> Commit:
         made = self._server.merge(source, into, step)
         if made is None:
@@ -546,13 +610,22 @@ class LakeFSLake:
         """Tell whether only one side has written some folder as a whole, so that the markers show no conflict."""
         return folders.wholes(self._server, source) != folders.wholes(self._server, into)
 
+    def _conflicts(
+        self,
+        sides: tuple[Iterable[Mapping[str, Any]], Iterable[Mapping[str, Any]], Iterable[Mapping[str, Any]]],
+        base: str,
+        theirs: str,
+    ) -> set[str]:
+        """Return the paths at which two sides conflict; see :func:`folders.conflicts`."""
+        return folders.conflicts(*sides, lambda folder: folders.is_replaced(self._server, base, theirs, folder))
+
     def _refuse_conflicts(self, source: str, into: str) -> str:
         """Raise if ``source`` conflicts with ``into``. Otherwise return the checked head of ``into``."""
         theirs, ours, base = self._server.merge_base(source, into)
         if base in (theirs, ours):
             return ours
         sides = (self._between(base, ours), self._between(base, theirs), self._between(ours, theirs))
-        found = folders.conflicts(*sides)
+        found = self._conflicts(sides, base, theirs)
         if found:
             reason = "both sides changed the same paths since their merge base; write them again on a new branch"
             raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
@@ -580,7 +653,8 @@ class LakeFSLake:
         """Undo a commit on a private branch at ``head``."""
         before = undone.parents[0]
         theirs = list(self._server.diff(undone.id, before))
-        found = folders.conflicts(self._server.diff(undone.id, head), theirs, self._server.diff(head, before))
+        sides = (self._server.diff(undone.id, head), theirs, self._server.diff(head, before))
+        found = self._conflicts(sides, undone.id, before)
         if found:
             reason = "later commits changed the same paths: revert those first"
             raise MergeConflict(reason, repository=self._name, ref=f"{undone.id} on {branch}", paths=sorted(found))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from itertools import islice
+from os.path import commonprefix
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -16,6 +19,8 @@ from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN, Commit
 from lake_assets.lake.errors import (
     AlreadyExists,
+    LakeError,
+    LakeNotFound,
     LakeUnavailable,
     Mendable,
     PathNotFound,
@@ -27,7 +32,7 @@ from lake_assets.lake.format import FORMAT as LAKE_FORMAT
 from lake_assets.lake.lakefs import private
 from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
 from lake_assets.lake.lakefs.known import known_of
-from lake_assets.lake.names import is_commit_id
+from lake_assets.lake.names import is_commit_id, is_within
 from lake_assets.lake.spec import CommitStep
 
 KEY = ".lake.key"
@@ -85,7 +90,7 @@ class Server:
 
     # Repository
 
-    def open(self, storage_namespace: str) -> None:
+    def open(self, storage_namespace: str, *, create: bool = True) -> None:
         """Create the repository if it is missing, with a protected ``main`` and with :data:`END`.
 
         Any number of processes may do this at the same time.
@@ -94,6 +99,8 @@ class Server:
         ----------
         storage_namespace
             Where a new repository keeps its objects.
+        create
+            Create it. Otherwise raise :class:`LakeNotFound`.
         """
         try:
             found: Any = self.object(MAIN, END)
@@ -103,6 +110,8 @@ class Server:
                 return
             self._refuse_unready(self._repository()["default_branch"])
         except RepositoryNotFound:
+            if not create:
+                raise LakeNotFound("there is no repository of that name", repository=self.name) from None
             self._api.create_repository(storage_namespace)
         self.set_rule(MAIN, wanted=True)
         place = private.name_for(MAIN)
@@ -155,10 +164,6 @@ class Server:
             return self._api.call("GET", "")
         except RefNotFound as error:
             raise self._api.not_lakefs("404 where the repository is") from error
-
-    def namespace(self) -> str:
-        """Return where the repository keeps its objects."""
-        return self._repository()["storage_namespace"]
 
     def without_rule(self) -> list[str]:
         """Return the protected branches that no rule of the server protects, sorted."""
@@ -448,6 +453,38 @@ class Server:
             return
         yield from self._api.pages(path, {"prefix": prefix}, ref=ref, folder=prefix, after=after)
 
+    def inside(self, ref: str, folders: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield the objects at or below some folders, none of which lies in another, sorted by path.
+
+        It takes at most one call for each folder and thousand objects. Where folders lie close, a call is enough for
+        many of them.
+
+        Parameters
+        ----------
+        ref
+            The ref to read.
+        folders
+            The folders.
+        """
+        waiting = deque(sorted(set(folders), key=str.encode))
+        shared = commonprefix(waiting)  # noqa: RUF071 - a prefix of names, which may end within one
+        after = ""
+        path = f"/refs/{_quoted(ref)}/objects/ls"
+        while waiting:
+            after = max(after, _just_before(waiting[0]), key=str.encode)
+            query = {"prefix": shared, "amount": str(PAGE), "after": after}
+            page = self._api.call("GET", path, query=query, ref=ref, folder=shared)
+            for item in page["results"]:
+                after = item["path"]
+                while waiting and _is_behind(after, waiting[0]):
+                    waiting.popleft()
+                if not waiting:
+                    return
+                if is_within(after, waiting[0]):
+                    yield item
+            if not page["pagination"]["has_more"]:
+                return
+
     def object(self, ref: str, path: str) -> dict[str, Any] | None:
         """Return the object at exactly this path, or None."""
         try:
@@ -456,6 +493,37 @@ class Server:
             )
         except RefNotFound:
             return None
+
+    def link(self, branch: str, item: Mapping[str, Any]) -> None:
+        """Put an object of another commit on a branch. Its bytes are not copied, and must be there.
+
+        Parameters
+        ----------
+        branch
+            The branch.
+        item
+            The object, as :meth:`object` returns it.
+        """
+        *others, last = _addresses(item["physical_address"])
+        for address in others:
+            self._stage(branch, item, address)
+            with suppress(LakeError):
+                next(self.blocks(branch, item["path"]), None)
+                return
+        self._stage(branch, item, last)
+        next(self.blocks(branch, item["path"]), None)
+
+    def _stage(self, branch: str, item: Mapping[str, Any], address: str) -> None:
+        body = {
+            "physical_address": address,
+            "checksum": item["checksum"],
+            "size_bytes": item["size_bytes"],
+            "content_type": item.get("content_type", ""),
+            "metadata": item.get("metadata") or {},
+        }
+        path = item["path"]
+        where = f"/branches/{_quoted(branch)}/objects"
+        self._api.call("PUT", where, query={"path": path}, body=body, ref=branch, folder=path)
 
     def content(self, ref: str, path: str) -> bytes:
         """Return the bytes of a small object."""
@@ -545,6 +613,27 @@ def _commit(item: Mapping[str, Any]) -> Commit:
     when = datetime.fromtimestamp(item["creation_date"], timezone.utc)
     parents = () if FORMAT in item["metadata"] else tuple(item["parents"])
     return Commit(item["id"], parents, item["message"], metadata, when)
+
+
+def _is_behind(path: str, folder: str) -> bool:
+    """Tell whether a path sorts behind a folder and all that lies in it."""
+    return path.encode() >= f"{folder}0".encode()
+
+
+def _just_before(path: str) -> str:
+    """Return a text that sorts before a path and behind most that does."""
+    last = ord(path[-1]) - 1
+    return path[:-1] + (chr(last) + "\U0010ffff" if last > 0x20 and not 0xD800 <= last < 0xE000 else "")
+
+
+def _addresses(address: str) -> list[str]:
+    """Return what the server may take for the address of an object whose address it shows.
+
+    A local store shows its folder twice in the address of an object that was linked before.
+    """
+    scheme, _, place = address.partition("://")
+    twice = re.match(r"(/.+)\1(?=/)", place) if scheme == "local" else None
+    return [f"{scheme}://{place[len(twice[1]) :]}", address] if twice else [address]
 
 
 def paths_of(items: Iterable[Mapping[str, Any]]) -> list[str]:

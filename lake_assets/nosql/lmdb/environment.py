@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import lmdb
 
+from lake_assets.lake.permissions import sharing_near
 from lake_assets.nosql.contract import NoSQLError
 
 T = TypeVar("T")
@@ -51,7 +52,10 @@ class Environment:
                 max_spare_txns=0,
                 readonly=read_only,
                 create=not read_only,
+                mode=0o666,
             )
+            if not read_only:
+                sharing_near(self.folder).adjust(*(self.folder / name for name in ("data.mdb", "lock.mdb")))
             self._lmdb.reader_check()
         self.read_only = read_only
         self._handles.clear()

@@ -21,6 +21,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute
 
+from lake_assets.lake.permissions import sharing_near
+
 pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
 
 Item = tuple[bytes, bytes]
@@ -41,14 +43,15 @@ def spool(folder: Path) -> Generator[Path, None, None]:
     A running writer holds the lock of its folder. Folders of killed writers are removed here as well. The lock of
     ``folder`` makes creating and locking a new folder one step.
     """
-    folder.mkdir(exist_ok=True)
+    sharing = sharing_near(folder)
+    sharing.make_folder(folder)
     mine = folder / uuid.uuid4().hex
     with ExitStack() as stack:
         with ExitStack() as birth:
             birth.enter_context(_locked(folder))
             for other in folder.iterdir():
                 _remove_if_dead(other)
-            mine.mkdir()
+            sharing.make_folder(mine)
             stack.callback(shutil.rmtree, mine, ignore_errors=True)
             stack.enter_context(_locked(mine))
         yield mine

@@ -17,6 +17,7 @@ import pyarrow as pa
 from lake_assets.lake.contract import Cache
 from lake_assets.lake.embedded.housekeeping import freed_by_removing
 from lake_assets.lake.embedded.scratch import Scratch
+from lake_assets.lake.permissions import sharing_near
 from lake_assets.nosql.contract import (
     Key,
     NoSQLError,
@@ -81,7 +82,7 @@ class LMDBStore:
         missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         if not read_only:
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
+                sharing_near(self.folder).make_folder(self.folder)
             except OSError as error:
                 raise NoSQLError(f"store {self.folder}: the folder cannot be created: {error}") from error
         self.folder = self.folder.resolve()

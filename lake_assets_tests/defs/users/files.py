@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from lake_assets.defs.users.generator import generate
+from lake_assets.defs.users.schema import arrow_schema
+from lake_assets.defs.users.source import UsersSource
 
 
 def changed(batch: str, **values: Any) -> pyarrow.Table:
@@ -26,3 +29,9 @@ def add(folder: Path, batch: str, table: pyarrow.Table | None = None) -> Path:
     file = folder / f"{batch}.parquet"
     pq.write_table(generate(batch) if table is None else table, file, use_deprecated_int96_timestamps=True)
     return file
+
+
+def read(source: UsersSource, batch: str, folder: Path) -> pyarrow.Table:
+    """Return the rows of a batch."""
+    batches = [rows for task in source.read(batch, folder) for rows in task.batches(Counter())]
+    return pyarrow.Table.from_batches(batches, arrow_schema())

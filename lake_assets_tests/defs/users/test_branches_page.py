@@ -22,7 +22,7 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.defs.environments import use_fresh
-from lake_assets_tests.shared_spark import SharedSpark
+from lake_assets_tests.lake.backends import BACKENDS
 
 PAGE = REPOSITORY_ROOT / "docs" / "branches.md"
 ANA, BEN = "more-users", "no-personal-data"
@@ -92,10 +92,9 @@ AFTER: dict[tuple[str, ...], Callable[[Lake], None]] = {
 }
 
 
-@pytest.mark.parametrize("lake", ["embedded", pytest.param("lakefs", marks=pytest.mark.services)], indirect=True)
-def test_the_page_is_what_happens(lake: Lake, spark: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    del spark
-    defs = definitions.definitions(environments.resources(SharedSpark()))
+@pytest.mark.parametrize("lake", BACKENDS, indirect=True)
+def test_the_page_is_what_happens(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    defs = definitions.definitions(environments.resources())
     monkeypatch.setattr(definitions, "defs", defs)
     checked = 0
     for words in commands():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet as pq
@@ -13,15 +13,10 @@ import pytest
 from lake_assets.defs.users.generator import generate
 from lake_assets.defs.users.source import FetchedUsers, UsersSourceError, open_source
 from lake_assets.sources import RetryLimits
-from lake_assets_tests.defs.users.files import add
+from lake_assets_tests.defs.users.files import add, read
 from lake_assets_tests.sources.servers import FaultyServer, Handler, S3Handler, running, status
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 QUICK = RetryLimits(tries=2, first_wait=0.01, longest_wait=0.02)
-NOT_SPARK: Any = None
-"""What is refused before Spark is used."""
 
 
 @pytest.fixture
@@ -49,48 +44,48 @@ def content(folder: Path, batch: str, table: pyarrow.Table | None = None) -> byt
 
 
 def test_a_batch_has_the_same_rows_from_a_folder_by_url_and_from_s3(
-    spark: SparkSession, http: FaultyServer, s3: FaultyServer, tmp_path: Path
+    http: FaultyServer, s3: FaultyServer, tmp_path: Path
 ) -> None:
     body = content(tmp_path, "week 1?")
     http.files["/seed/week 1?.parquet"] = body
     http.files["/seed/users-week 1?"] = body
     s3.files["/bucket/seed/week 1?.parquet"] = body
-    expected = open_source(str(tmp_path)).read(spark, "week 1?")
+    expected = read(open_source(str(tmp_path)), "week 1?", tmp_path)
     for source in (
         open_source(tmp_path.as_uri()),
         open_source(f"{http.address}/seed"),
         open_source(f"{http.address}/seed/users-{{batch}}?token=s3same"),
         open_source("s3://bucket/seed", s3=client(s3)),
     ):
-        found = source.read(spark, "week 1?")
-        assert found.schema == expected.schema
-        assert found.collect() == expected.collect()
+        folder = tmp_path / "fetched"
+        folder.mkdir(exist_ok=True)
+        assert read(source, "week 1?", folder).equals(expected)
         assert "s3same" not in source.url("week 1?") + source.describe()
 
 
 @pytest.mark.parametrize("unit", ["ms", "us"])
-def test_timestamps_of_any_writer_are_the_same_moment(
-    spark: SparkSession, http: FaultyServer, tmp_path: Path, unit: str
-) -> None:
+def test_timestamps_of_any_writer_are_the_same_moment(http: FaultyServer, tmp_path: Path, unit: str) -> None:
     table = generate("week1")
     index = table.schema.get_field_index("registration_dttm")
     moment = table["registration_dttm"].cast(pyarrow.timestamp(unit))
     pq.write_table(table.set_column(index, "registration_dttm", moment), tmp_path / "week1.parquet")
     http.files["/week1.parquet"] = (tmp_path / "week1.parquet").read_bytes()
-    read = [open_source(spec).read(spark, "week1").collect() for spec in (str(tmp_path), http.address)]
-    assert read[0] == read[1]
+    folder = tmp_path / "fetched"
+    folder.mkdir()
+    found = [read(open_source(spec), "week1", folder) for spec in (str(tmp_path), http.address)]
+    assert found[0].equals(found[1])
 
 
-def test_a_file_that_is_missing_or_refused_is_named_by_its_address(http: FaultyServer) -> None:
+def test_a_file_that_is_missing_or_refused_is_named_by_its_address(http: FaultyServer, tmp_path: Path) -> None:
     source = open_source(f"{http.address}/seed", limits=QUICK)
     with pytest.raises(UsersSourceError, match=r"/seed/week1\.parquet: there is no such file"):
-        source.read(NOT_SPARK, "week1")
+        source.read("week1", tmp_path)
     http.faults.append(status(403))
     with pytest.raises(UsersSourceError, match="check the credentials"):
-        source.read(NOT_SPARK, "week1")
+        source.read("week1", tmp_path)
     http.faults.extend([status(503)] * 2)
     with pytest.raises(UsersSourceError, match="gave up after 2 tries"):
-        source.read(NOT_SPARK, "week1")
+        source.read("week1", tmp_path)
 
 
 def test_a_file_of_other_columns_is_refused_by_its_address(http: FaultyServer, tmp_path: Path) -> None:
@@ -100,15 +95,15 @@ def test_a_file_of_other_columns_is_refused_by_its_address(http: FaultyServer, t
     with pytest.raises(
         UsersSourceError, match=r"^http://.*/week1\.parquet does not have .*email \(string\) is missing"
     ):
-        source.read(NOT_SPARK, "week1")
+        source.read("week1", tmp_path)
     with pytest.raises(UsersSourceError, match=r"^http://.*/week2\.parquet is not a complete Parquet file"):
-        source.read(NOT_SPARK, "week2")
+        source.read("week2", tmp_path)
 
 
 @pytest.mark.parametrize("batch", ["../week1", ".week1", "_week1", "", "a/b"])
-def test_a_batch_that_cannot_be_a_files_name_is_not_asked_for(http: FaultyServer, batch: str) -> None:
+def test_a_batch_that_cannot_be_a_files_name_is_not_asked_for(http: FaultyServer, tmp_path: Path, batch: str) -> None:
     with pytest.raises(UsersSourceError, match="is not a valid file name"):
-        open_source(http.address).read(NOT_SPARK, batch)
+        open_source(http.address).read(batch, tmp_path)
     assert http.requests == []
 
 

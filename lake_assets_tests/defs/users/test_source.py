@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow
 import pyarrow.parquet as pq
@@ -12,10 +11,7 @@ import pytest
 
 from lake_assets.defs.users.generator import generate
 from lake_assets.defs.users.source import FolderOfUsers, GeneratedUsers, UsersSourceError, open_source
-from lake_assets_tests.defs.users.files import add, changed
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+from lake_assets_tests.defs.users.files import add, changed, read
 
 
 def cast(name: str, kind: pyarrow.DataType) -> pyarrow.Table:
@@ -36,14 +32,14 @@ WRONG_COLUMNS = {
 def test_a_file_of_other_columns_is_refused_with_the_difference(tmp_path: Path, difference: str) -> None:
     file = add(tmp_path, "week1", WRONG_COLUMNS[difference])
     with pytest.raises(UsersSourceError) as error:
-        FolderOfUsers(str(tmp_path)).read(None, "week1")  # type: ignore[arg-type]
+        FolderOfUsers(str(tmp_path)).read("week1", tmp_path)
     assert str(error.value) == f"{file} does not have the columns of users: {difference}"
 
 
 def test_nanoseconds_which_spark_cannot_read_are_refused_before_it_tries(tmp_path: Path) -> None:
     pq.write_table(cast("registration_dttm", pyarrow.timestamp("ns")), tmp_path / "week1.parquet")
     with pytest.raises(UsersSourceError, match="registration_dttm is timestamp in nanoseconds"):
-        FolderOfUsers(str(tmp_path)).read(None, "week1")  # type: ignore[arg-type]
+        FolderOfUsers(str(tmp_path)).read("week1", tmp_path)
 
 
 def cut(file: Path) -> None:
@@ -65,7 +61,7 @@ def test_a_file_that_is_no_parquet_is_refused_by_its_name(tmp_path: Path, spoil:
     file = add(tmp_path, "week1")
     spoil(file)
     with pytest.raises(UsersSourceError, match="is not a complete Parquet file") as error:
-        FolderOfUsers(str(tmp_path)).read(None, "week1")  # type: ignore[arg-type]
+        FolderOfUsers(str(tmp_path)).read("week1", tmp_path)
     assert str(file) in str(error.value)
 
 
@@ -73,7 +69,7 @@ def test_a_batch_without_a_file_is_refused_with_the_path_it_should_have(tmp_path
     (tmp_path / "folder.parquet").mkdir()
     for batch, reason in {"week1": "there is no such file", "folder": "is not a file"}.items():
         with pytest.raises(UsersSourceError, match=reason) as error:
-            FolderOfUsers(str(tmp_path)).read(None, batch)  # type: ignore[arg-type]
+            FolderOfUsers(str(tmp_path)).read(batch, tmp_path)
         assert str(tmp_path / f"{batch}.parquet") in str(error.value)
 
 
@@ -82,31 +78,26 @@ def test_a_batch_that_no_file_of_the_folder_can_be_is_refused(tmp_path: Path, ba
     add(tmp_path, "week1")
     add(tmp_path, "_week1")
     with pytest.raises(UsersSourceError, match="is not a valid file name"):
-        FolderOfUsers(str(tmp_path / "below")).read(None, batch)  # type: ignore[arg-type]
+        FolderOfUsers(str(tmp_path / "below")).read(batch, tmp_path)
 
 
-def test_a_name_with_signs_that_spark_takes_for_a_pattern_is_that_file_and_no_other(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_a_name_with_signs_that_spark_takes_for_a_pattern_is_that_file_and_no_other(tmp_path: Path) -> None:
     folder = tmp_path / "a [b] {c,d} %41 #?*"
     for batch in ("week 1*", "week 12", "week?1"):
         add(folder, batch, changed(batch, title=f"title of {batch}"))
     source = open_source(str(folder))
     for batch in ("week 1*", "week?1"):
-        rows = source.read(spark, batch).toPandas()
-        assert len(rows) == 1000
-        assert rows["title"][0] == f"title of {batch}"
+        rows = read(source, batch, tmp_path)
+        assert rows.num_rows == 1000
+        assert rows["title"][0].as_py() == f"title of {batch}"
 
 
 @pytest.mark.parametrize("zone", [None, "UTC"])
 @pytest.mark.parametrize("unit", ["ms", "us"])
-def test_timestamps_of_any_writer_are_the_same_moment(
-    spark: SparkSession, tmp_path: Path, unit: str, zone: str | None
-) -> None:
+def test_timestamps_of_any_writer_are_the_same_moment(tmp_path: Path, unit: str, zone: str | None) -> None:
     pq.write_table(cast("registration_dttm", pyarrow.timestamp(unit, zone)), tmp_path / "week1.parquet")
-    read = open_source(str(tmp_path)).read(spark, "week1").select("registration_dttm").toPandas()
-    expected = generate("week1")["registration_dttm"].to_pandas().dt.tz_localize(None)
-    assert (read["registration_dttm"] == expected).all()
+    found = read(open_source(str(tmp_path)), "week1", tmp_path)["registration_dttm"]
+    assert found.equals(generate("week1")["registration_dttm"].cast(found.type))
 
 
 def test_a_folder_has_its_parquet_files_and_passes_over_the_rest(tmp_path: Path) -> None:

@@ -22,6 +22,13 @@ def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lake]:
 
 
 @pytest.fixture
+def make_graph(make_graph: Callable[..., Graph], spark: object) -> Callable[..., Graph]:
+    """Return a function that makes a graph, whose jobs have a Spark session."""
+    del spark
+    return make_graph
+
+
+@pytest.fixture
 def stream(tmp_path: Path, make_graph: Callable[..., Graph]) -> Stream:
     """The stream of words over an empty folder, whose name Spark would take for a pattern of others."""
     folder = tmp_path / "lines [of] {words, text}*"

@@ -25,6 +25,7 @@ from lake_assets import domains, environments
 from lake_assets.defs.words.resources import words_outbox_address
 from lake_assets.defs.words.sink import word_counts_topic
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.embedded.backup import restore
 from lake_assets.outbox.contract import Update
 from lake_assets.runs.rollback import plan_rollback
 from lake_assets.runs.rollback import roll_back as lake_roll_back
@@ -165,6 +166,27 @@ def test_an_output_of_another_lake_gets_all_counts_in_one_go_and_the_log_says_so
     assert (event.metadata["commits"].value, event.metadata["updates"].value) == (1, 2)
     assert "which main never was" in str(event.metadata["note"].value)
     assert words.state() == {"dog": 2, "cat": 1}
+
+
+def test_an_output_that_is_ahead_of_a_restored_main_is_brought_back_to_what_it_holds(
+    words: Words, tmp_path: Path
+) -> None:
+    publish(words.lake, dog=2, cat=1)
+    words.delivered()
+    words.lake.backup(tmp_path / "backup")
+    publish(words.lake, dog=5, bird=3)
+    words.delivered()
+    assert words.state() == {"dog": 5, "bird": 3}
+    restore(tmp_path / "backup", environments.lake_home(), replace=True)
+    with closing(environments.open_lake()) as restored:
+        words = Words(restored, words.instance)
+        assert [request.asset_selection for request in words.tick().run_requests or []] == [
+            [AssetKey("word_counts_topic")]
+        ]
+        event = words.delivered()
+        assert (event.metadata["updates"].value, event.metadata["tombstones"].value) == (3, 1)
+        assert words.state() == {"dog": 2, "cat": 1}
+        assert not words.tick().run_requests
 
 
 def test_an_output_that_does_not_answer_is_named_and_the_sensor_asks_again(make_words: Callable[[str], Words]) -> None:

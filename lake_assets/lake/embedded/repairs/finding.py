@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-ASIDE = "lake_assets.damaged"
-"""Folder in ``lake.git`` for what is damaged. Nobody reads it; it may be deleted."""
+from lake_assets.lake.embedded.gc import DAMAGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Finding:
 
 
 def put_aside(git_dir: Path, path: Path) -> None:
-    """Move a damaged file away, so that it is missing from now on, and nobody takes it for sound.
+    """Move a damaged file to :data:`DAMAGED`, so that it is missing from now on, and nobody takes it for sound.
 
     Parameters
     ----------
@@ -42,7 +43,10 @@ def put_aside(git_dir: Path, path: Path) -> None:
     path
         The file.
     """
-    folder = git_dir / ASIDE
+    folder = git_dir / DAMAGED
     folder.mkdir(exist_ok=True)
-    name = "-".join(path.relative_to(git_dir).parts)
-    path.replace(folder / f"{time.time_ns()}-{name}")
+    aside = folder / f"{time.time_ns()}-{'-'.join(path.relative_to(git_dir).parts)}"
+    path.replace(aside)
+    # Its age decides when the garbage collection removes it.
+    with suppress(PermissionError):
+        os.utime(aside)

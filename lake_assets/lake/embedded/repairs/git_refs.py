@@ -16,6 +16,7 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import trailers
 from lake_assets.lake.embedded.durability import sync
 from lake_assets.lake.embedded.reflog import entries
+from lake_assets.lake.embedded.refs import names_of
 from lake_assets.lake.embedded.repairs.finding import Finding, put_aside
 
 _CONTENT = re.compile(r"(?:([0-9a-f]{40})|ref: refs/\S+)\s*")
@@ -43,15 +44,9 @@ class GitRefs:
 
     def mend(self) -> Iterator[Finding]:
         """Yield the damaged refs. The caller holds the lock of refs."""
-        names = {_MAIN, *(str(path.relative_to(self._git_dir)) for path in self._files())}
-        for name in sorted(names | set(self._repository.listall_references())):
+        for name in sorted({_MAIN, *names_of(self._repository)}):
             if (what := self._fault(name)) is not None:
                 yield self._mended(name, what)
-
-    def _files(self) -> list[Path]:
-        return [
-            path for path in (self._git_dir / "refs").rglob("*") if path.is_file() and not path.name.endswith(".lock")
-        ]
 
     def _fault(self, name: str) -> str | None:
         path = self._git_dir / name

@@ -1,0 +1,139 @@
+"""A Spark cluster that shares nothing: a master and two workers that see neither the driver's folders nor its settings.
+
+Each worker is in a mount namespace of its own, where repository, home folder and temporary folder are empty. It sees
+the virtual environment, as in the image of a real cluster, at a path that the driver does not have.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from lake_assets.spark.session import check_java
+
+ROOT = Path(__file__).parent.parent
+_START = 120.0
+
+
+class SparkCluster:
+    """A running cluster.
+
+    Parameters
+    ----------
+    place
+        A folder that workers see.
+    workers
+        Number of workers, with a core and a gigabyte each.
+    """
+
+    def __init__(self, place: Path, workers: int = 2) -> None:
+        self.place = place
+        with socket.socket() as a, socket.socket() as b:
+            for free in (a, b):
+                free.bind(("127.0.0.1", 0))
+            port, self._page = a.getsockname()[1], b.getsockname()[1]
+        self.master = f"spark://127.0.0.1:{port}"
+        self.python = place / "image" / "bin" / "python"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        home = str(Path(pyspark.__file__).parent)
+        program = "org.apache.spark.deploy.master.Master"
+        ports = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(self._page)]
+        self._start([f"{home}/bin/spark-class", program, *ports], {"SPARK_HOME": home})
+        self._wait(0)
+        for number in range(workers):
+            self.add_worker(number)
+        self._wait(workers)
+
+    @property
+    def conf(self) -> str:
+        """The settings of a driver, as lines of SPARK_CONF."""
+        return f"spark.driver.host=127.0.0.1\nspark.pyspark.python={self.python}\nspark.executor.memory=1g"
+
+    def add_worker(self, number: int) -> None:
+        """Start a worker.
+
+        Parameters
+        ----------
+        number
+            Its number, which no other worker of this cluster has.
+        """
+        work = self.place / f"work-{number}"
+        work.mkdir()
+        hidden = [str(ROOT), str(Path.home()), tempfile.gettempdir()]
+        program = [sys.executable, "-m", "lake_assets_tests.spark_worker"]
+        # Executors of one address would read each other's shuffle files from a disk that they do not share.
+        host = f"127.0.0.{2 + number}"
+        command = ["unshare", "--mount", *program, self.master, host, str(self.place / "image"), str(work), *hidden]
+        self._start(command, {})
+
+    def logs(self) -> str:
+        """Return all that master, workers and executors have said."""
+        files = [self.place / "log", *self.place.glob("work-*/*/*/std*")]
+        return "".join(file.read_text(errors="replace") for file in files)
+
+    def kill_worker(self) -> None:
+        """Kill the last worker with its executors."""
+        os.killpg(self.processes.pop().pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End all processes, and remove the folder."""
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def _start(self, command: list[str], environment: dict[str, str]) -> None:
+        plain = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **environment}
+        if os.environ.get("JAVA_HOME"):
+            plain["JAVA_HOME"] = os.environ["JAVA_HOME"]
+        with (self.place / "log").open("ab") as log:
+            self.processes.append(
+                subprocess.Popen(command, stdout=log, stderr=log, env=plain, cwd=ROOT, start_new_session=True)
+            )
+
+    def _wait(self, workers: int) -> None:
+        end = time.monotonic() + _START
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self._page}/json/", timeout=5) as answer:
+                if answer.read().count(b'"ALIVE"') >= workers + 1:
+                    return
+            if time.monotonic() > end or any(process.poll() is not None for process in self.processes):
+                raise RuntimeError(f"the cluster does not start: {(self.place / 'log').read_text()[-3000:]}")
+            time.sleep(0.1)
+
+
+@contextmanager
+def spark_cluster(workers: int = 2) -> Iterator[SparkCluster]:
+    """Yield a cluster; skip where there can be none."""
+    try:
+        check_java()
+    except RuntimeError as error:
+        _unavailable(str(error))
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+        _unavailable("no mount namespace can be made here")
+    place = Path(tempfile.mkdtemp(prefix="lake-assets-cluster-", dir="/var/tmp"))
+    cluster = SparkCluster(place, workers)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def _unavailable(reason: str) -> None:
+    if os.environ.get("REQUIRE_SERVICES"):
+        pytest.fail(f"{reason}, and REQUIRE_SERVICES is set")
+    pytest.skip(f"wants a Spark cluster: {reason}")
