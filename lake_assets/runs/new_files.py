@@ -1,7 +1,7 @@
 """Which files of a source need a run: those whose version ``main`` does not hold, and that no run is bringing there.
 
-``main`` stands for the branch that runs publish to. What counts is that branch, the runs that Dagster knows, and
-whether they go on. A sensor's cursor only saves looking: it may be lost, old, or anything else.
+What counts is ``main``, the runs that Dagster knows, and whether they go on. A sensor's cursor only saves looking: it
+may be lost, old, or anything else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter
 
-from lake_assets.lake.contract import Lake
+from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.working_branch import BRANCH_TAG
@@ -84,27 +84,27 @@ class NewFiles:
     ----------
     runs
         The job of the files.
-    lake, branch
-        The lake, and the branch that the runs publish to.
-    instance, graph
-        The Dagster instance, and the graph of the code location.
+    lake, instance, graph
+        The lake, the Dagster instance and the graph of the code location.
     cursor
         The sensor's cursor.
+    branch
+        The branch that the files are brought to: ``main``, or a working branch.
     """
 
     def __init__(
         self,
         runs: FileRuns,
         lake: Lake,
-        branch: str,
         instance: DagsterInstance,
         graph: AssetGraph,
         cursor: str | None,
+        branch: str = MAIN,
     ) -> None:
         self._runs = runs
         self._lake = lake
-        self._branch = branch
         self._instance = instance
+        self._branch = branch
         self._head = head_of(lake, branch).id
         self._known = self._still_true(graph, *_read(cursor, self._head))
         self._looked_until = time.monotonic() + LOOKING

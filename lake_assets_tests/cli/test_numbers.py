@@ -100,7 +100,10 @@ def test_every_numeric_option_has_bounds_and_refuses_nan() -> None:
             assert information.callback is not_nan, option
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck.__members__.values()])
+ALL_CHECKS = [*HealthCheck.__members__.values()]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=ALL_CHECKS)
 @example(number=HUGE)
 @example(number="1e300")
 @example(number="nan")

@@ -83,7 +83,10 @@ def test_nothing_that_is_printed_controls_the_terminal(hostile: Lake, columns: i
         assert controls(screen.text) == [], arguments
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[*HealthCheck.__members__.values()])
+ALL_CHECKS = [*HealthCheck.__members__.values()]
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=ALL_CHECKS)
 @example(text=HOSTILE)
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 def test_no_text_of_the_data_controls_the_terminal(text: str, lake: Lake) -> None:

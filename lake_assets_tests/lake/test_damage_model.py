@@ -130,6 +130,9 @@ class DamagedLake(RuleBasedStateMachine):
             self.look(branch)
 
 
+ALL_CHECKS = [*HealthCheck.__members__.values()]
+
+
 def check(examples: int) -> None:
     run_state_machine_as_test(
         DamagedLake,
@@ -137,7 +140,7 @@ def check(examples: int) -> None:
             max_examples=examples,
             stateful_step_count=15,
             deadline=None,
-            suppress_health_check=[*HealthCheck.__members__.values()],
+            suppress_health_check=ALL_CHECKS,
         ),
     )
 

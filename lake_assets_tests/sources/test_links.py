@@ -141,7 +141,7 @@ def test_a_batch_outside_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source/a.parquet").symlink_to("/etc/passwd")
     with pytest.raises(UsersSourceError, match="leads out of"):
-        FolderOfUsers(str(tmp_path / "source")).read(None, "a")  # type: ignore[arg-type]
+        FolderOfUsers(str(tmp_path / "source")).read("a", tmp_path)
 
 
 def test_words_are_listed_once_by_their_real_paths(tmp_path: Path) -> None:
