@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter
 
-from lake_assets.lake.contract import Lake
+from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.working_branch import BRANCH_TAG
@@ -90,36 +90,22 @@ class NewFiles:
         The Dagster instance, and the graph of the code location.
     cursor
         The sensor's cursor.
-    branch
-        The branch that the files are brought to: ``main``, or a working branch.
     """
 
     def __init__(
         self,
         runs: FileRuns,
         lake: Lake,
-<<<<<<< HEAD
-        instance: DagsterInstance,
-        graph: AssetGraph,
-        cursor: str | None,
-        branch: str = MAIN,
-=======
         branch: str,
         instance: DagsterInstance,
         graph: AssetGraph,
         cursor: str | None,
->>>>>>> source
     ) -> None:
         self._runs = runs
         self._lake = lake
         self._branch = branch
         self._instance = instance
-<<<<<<< HEAD
-        self._branch = branch
         self._head = head_of(lake, branch).id
-=======
-        self._head = lake.head(branch).id
->>>>>>> source
         self._known = self._still_true(graph, *_read(cursor, self._head))
         self._looked_until = time.monotonic() + LOOKING
         self.under_way: list[str] = []
