@@ -193,7 +193,7 @@ def test_sensors_follow_the_branch_of_their_code_location(
     small.publish("wed", 3.0, 4.0, 5.0, tags=ON_DEV)
     tick = of_dev.tick("sinks_follow_main", None)
     assert [request.partition_key for request in tick.run_requests or ()] == ["wed"]
-    assert tick.cursor == lake.head(dev).id
+    assert (tick.cursor or "").split(" ")[0] == lake.head(dev).id
     seen = of_dev.tick("lake_commits", None)
     assert dev in (seen.skip_message or "")
     assert seen.cursor == lake.head(dev).id
