@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lake_assets.nosql.contract import NoSQLStore
@@ -30,8 +31,8 @@ def test_tables_say_what_they_hold_and_reflect(command: Command, answer: Answer,
     ]
 
 
-def test_a_store_that_is_not_there_yet_has_no_tables(answer: Answer) -> None:
-    assert answer("tables") == []
+def test_a_store_that_is_not_there_yet_is_named(refused: Refused, lake_home: Path) -> None:
+    assert f"there are no tables in {lake_home / 'nosql'}" in refused("tables")
 
 
 def test_get_prints_an_item(command: Command, answer: Answer, store: NoSQLStore) -> None:

@@ -184,6 +184,7 @@ def test_what_a_lake_lacks_that_was_restored_from_an_older_backup_is_named(
 def test_what_a_failed_run_has_published_is_missed_too(
     command: Command, answer: Answer, graph: SmallGraph, instance: DagsterInstance, tmp_path: Path
 ) -> None:
+    environments.open_lake().close()
     answer("backup", str(tmp_path / "backup"))
     result = graph.publish("mon", 1.0)
     graph.publish("tue", 1.0)
@@ -235,7 +236,7 @@ def test_a_file_of_another_size_than_its_manifest_says_and_a_missing_one_are_nam
     assert ("raw/partition=tue/tue.csv", "no manifest lists it") in found
 
 
-def test_a_ref_that_is_not_there_is_one_line(command: Command, graph: SmallGraph) -> None:
+def test_a_ref_that_is_not_there_is_one_line(command: Command, published: SmallGraph) -> None:
     result = command("verify", "nowhere")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "nowhere" in result.stderr

@@ -83,7 +83,7 @@ def test_a_lake_of_the_first_format_goes_on(
         stored = {item.path: item.checksum for item in lake.list(MAIN, "stocks_parquet")}
         made = {place: found.commit.id for place, found in _made(lake).items()}
         table = _table()
-    assert "would get 2" in _command("migrate")
+    assert "migrates it to 2" in _command("migrate")
     assert "has format 2 now" in _command("migrate", "--yes")
 
     _command("verify")
