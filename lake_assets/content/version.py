@@ -183,12 +183,15 @@ def _groups(metadata: pq.FileMetaData) -> list[pq.RowGroupMetaData]:
 
 
 def _dictionaries(metadata: pq.FileMetaData) -> list[str]:
-    """Return the text columns that have a dictionary in every row group of a file."""
+    """Return the text columns that have a dictionary in every row group of a file.
+
+    A text within a struct is left out, since pyarrow cannot read its dictionaries across row groups.
+    """
     columns = [(index, metadata.schema.column(index)) for index in range(metadata.num_columns)]
     return [
         column.path
         for index, column in columns
-        if column.logical_type.type == "STRING" and column.max_repetition_level == 0
+        if column.logical_type.type == "STRING" and column.max_repetition_level == 0 and column.path == column.name
         if all(group.column(index).has_dictionary_page for group in _groups(metadata))
     ]
 

@@ -119,6 +119,14 @@ def test_neither_do_files(tmp_path: Path, table: pyarrow.Table, chance: random.R
     assert version_of_files(paths, LocalFileSystem()) == (table.num_rows, version(table))
 
 
+@pytest.mark.parametrize("value", [None, {"of.it": None}, {"of.it": "x"}])
+def test_texts_within_structs_are_read_across_row_groups(tmp_path: Path, value: object) -> None:
+    kind = pyarrow.struct([pyarrow.field("of.it", pyarrow.string())])
+    table = pyarrow.table({"a.struct": pyarrow.array([value] * 7, kind), "a.text": ["y"] * 7})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=3)
+    assert version_of_files([str(tmp_path / "x.parquet")], LocalFileSystem()) == (7, version(table))
+
+
 def rows_of(table: pyarrow.Table) -> Counter[str]:
     """Return what rows a table has, each as a text that tells values apart."""
     return Counter(str([(name, _told(value)) for name, value in sorted(row.items())]) for row in table.to_pylist())
