@@ -9,7 +9,7 @@ import pytest
 
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.embedded import EmbeddedLake
-from lake_assets.lake.errors import InvalidName, ProtectedBranch
+from lake_assets.lake.errors import InvalidName
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.lake.spec import WriteSpec
 from lake_assets.lake.transaction import Transaction
@@ -38,8 +38,6 @@ def test_without_partitions_the_target_is_the_prefix() -> None:
 
 
 def test_a_spec_refuses_what_no_lake_can_write() -> None:
-    with pytest.raises(ProtectedBranch):
-        WriteSpec(branch="main", prefix="t").checked("a lake")
     with pytest.raises(InvalidName):
         WriteSpec(branch="work", prefix="").checked("a lake")
     with pytest.raises(InvalidName):
