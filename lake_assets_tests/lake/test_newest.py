@@ -190,7 +190,7 @@ def test_on_lakefs_pages_are_read_once(tmp_path: Path, monkeypatch: pytest.Monke
         publish(lake, "new", "another")
     assert costs[0]["GET refs commits"] > 3
     assert costs[0]["POST metadata"] == 1
-    # A page of the log, the commit where it is not known, and what the repository says of itself, which is kept a while.
+    # A page of the log, the commit if it is not known, and what the repository says of itself, which is kept a while.
     assert costs[1].pop("GET metadata", 1) == 1
     assert costs[1] in ({"GET refs commits": 1}, {"GET refs commits": 2})
     # The format stands beside.
