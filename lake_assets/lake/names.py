@@ -13,6 +13,7 @@ from lake_assets.lake.errors import AlreadyExists, InvalidName, ProtectedBranch
 _BRANCH = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_]{0,199}")
 _TAG = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_]|\.(?!\.|lock$|$)){0,199}")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHORT_ID = re.compile(r"[0-9a-f]{7,}")
 
 BESIDE = "_beside"
 """Top folder of files that belong to a prefix but are not its rows. Engines skip names that begin with ``_``."""
@@ -60,6 +61,11 @@ def check_working_branch(name: str, repository: str) -> None:
             f"({', '.join(_TEMPORARY)}): choose another name"
         )
         raise InvalidName(reason, repository=repository, ref=name)
+    if "--" in name:
+        # It separates a table's name from that of its branch: the tables of `a--b` would also be those of `b`.
+        raise InvalidName("a working branch may not have '--' in its name", repository=repository, ref=name)
+    if _SHORT_ID.fullmatch(name):
+        raise InvalidName("this may be an abbreviated commit id: choose another name", repository=repository, ref=name)
 
 
 def refuse_taken(protected: bool, name: str, repository: str) -> None:

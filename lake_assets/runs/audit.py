@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from dagster import (
     AssetCheckKey,
     AssetCheckSeverity,
+    AssetKey,
     DagsterInstance,
     DagsterInvalidInvocationError,
     DagsterRun,
@@ -220,15 +221,45 @@ class _Decision:
     # What passed
 
     def _passed(self, places: Iterable[AssetPlace]) -> dict[AssetPlace, dict[str, bool | None]]:
-        """Return by place and blocking check: False if it passed, True if it warned, None if it did neither."""
+        """Return by place and blocking check: False if it passed, True if it warned, None if it did neither.
+
+        A check of another asset that also reads this one (its ``additional_deps``) counts where it read these files:
+        they may be what it did not pass for.
+        """
         results: dict[AssetPlace, dict[str, bool | None]] = {}
         for place in places:
             keys = [key for key in self._blocking if key.asset_key == place.asset]
-            results[place] = {key.to_user_string(): self._newest(key, place) for key in keys}
+            newest = {key: self._newest(key, place) for key in keys}
+            for key in self._reading.get(place.asset, ()):
+                if (evaluation := self._newest(key, place)) is not None:
+                    newest[key] = evaluation
+            results[place] = {key.to_user_string(): self._result(key, place, found) for key, found in newest.items()}
         return results
 
-    def _newest(self, key: AssetCheckKey, place: AssetPlace) -> bool | None:
-        """Return the result of the newest evaluation of a check on exactly these files, as :meth:`_passed` does."""
+    @cached_property
+    def _reading(self) -> Mapping[AssetKey, Sequence[AssetCheckKey]]:
+        """The blocking checks of other assets that also read an asset."""
+        reading: dict[AssetKey, list[AssetCheckKey]] = {}
+        for node in self.graph.asset_check_nodes:
+            for asset in node.parent_entity_keys - {node.key.asset_key} if node.blocking else ():
+                reading.setdefault(asset, []).append(node.key)
+        return reading
+
+    def _result(self, key: AssetCheckKey, place: AssetPlace, newest: CheckEvaluation | None) -> bool | None:
+        """Return the result of an evaluation, as :meth:`_passed` does."""
+        if newest is None:
+            return None
+        if newest.result.passed:
+            return False
+        if newest.result.severity == AssetCheckSeverity.WARN:
+            return True
+        found = explain(newest.result.description, newest.result.metadata)
+        if found:
+            self._found[key.to_user_string(), place.path] = f"did not pass: {found}"
+        return None
+
+    def _newest(self, key: AssetCheckKey, place: AssetPlace) -> CheckEvaluation | None:
+        """Return the newest evaluation of a check on exactly these files."""
         if next(self.lake.list(self.source.id, place.path), None) is None:
             # Many commits do not hold the place, so an evaluation on one of them proves nothing. To remove a place
             # takes a deletion or a rollback.
@@ -246,16 +277,7 @@ class _Decision:
             commit = events.commit_read_by(evaluation, place.partition, before)
             if commit is not None and self._holds(commit, place):
                 newest, older = evaluation, 0
-        if newest is None:
-            return None
-        if newest.result.passed:
-            return False
-        if newest.result.severity == AssetCheckSeverity.WARN:
-            return True
-        found = explain(newest.result.description, newest.result.metadata)
-        if found:
-            self._found[key.to_user_string(), place.path] = f"did not pass: {found}"
-        return None
+        return newest
 
     def _holds(self, commit: str, place: AssetPlace) -> bool:
         try:

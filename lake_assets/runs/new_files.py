@@ -180,8 +180,9 @@ class NewFiles:
             return False
         tag = f"{self._runs.tags}/source_version"
         runs = self._instance.get_runs(self._of(key, DagsterRunStatus.SUCCESS), limit=_RUNS)
-        ours = [run for run in runs if tag in run.tags and run.tags.get(BRANCH_TAG, MAIN) == self._branch]
-        if not ours or ours[0].tags[tag] != version:
+        ours = [run for run in runs if run.tags.get(BRANCH_TAG, MAIN) == self._branch]
+        # Nobody knows which version a run without the tag has brought.
+        if not ours or ours[0].tags.get(tag) != version:
             return False
         for run in ours:
             written = {
@@ -227,7 +228,7 @@ def _read(cursor: str | None, head: str) -> tuple[str, dict[str, _Known]]:
     """Return the head of ``main`` at the time of a cursor, and what it says of each file: nothing if it is garbage."""
     try:
         content = json.loads(cursor or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return head, {}
     if not isinstance(content, dict):
         return head, {}

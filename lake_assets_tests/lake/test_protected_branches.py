@@ -68,7 +68,23 @@ def test_another_handle_of_the_lake_sees_it(lake: Lake, dev: str, lake_backend: 
 
 
 TEMPORARY = ["run-1", "Run-1", "step-2", "rollback-x", "delete-x", "transaction-x", "migration-x", "_private-x"]
-ODD = ["", "a b", "a/b", "a.b", "-a", "ä", "a" * 201, "0" * 40, "x\n", "main", "Main", "HEAD", "head"]
+ODD = [
+    "",
+    "a b",
+    "a/b",
+    "a.b",
+    "-a",
+    "ä",
+    "a" * 201,
+    "0" * 40,
+    "x\n",
+    "main",
+    "Main",
+    "HEAD",
+    "head",
+    "a--b",
+    "be76259",
+]
 
 
 @pytest.mark.parametrize("name", [*TEMPORARY, *ODD])

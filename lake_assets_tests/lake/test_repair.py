@@ -222,6 +222,18 @@ def test_main_comes_back_without_a_reflog(lake: EmbeddedLake, home: Path) -> Non
     assert EmbeddedLake(home).head("main") == head
 
 
+def test_main_does_not_come_back_as_a_working_branch(lake: EmbeddedLake, home: Path) -> None:
+    put(lake, "work", "words", {"x": "1"})
+    head = lake.merge("work", "main", audit=TESTS)
+    lake.create_branch("dev", "main", protected=True)
+    put(lake, "work", "words", {"x": "2"})
+    lake.merge("work", "dev", metadata={"branch": "dev"}, audit=TESTS)
+    shutil.rmtree(home / "lake.git" / "logs")
+    (home / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
+    repaired(home)
+    assert EmbeddedLake(home).head("main") == head
+
+
 def test_main_comes_back_from_a_backup(lake: EmbeddedLake, home: Path, backup: Path) -> None:
     head = lake.head("main")
     shutil.rmtree(home / "lake.git" / "logs")

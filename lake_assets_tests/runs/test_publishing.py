@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from dagster import (
     AssetKey,
     DagsterEvent,
@@ -17,6 +18,8 @@ from dagster import (
 
 from lake_assets import environments
 from lake_assets.lake.contract import MAIN
+from lake_assets.runs.audit import PublicationRefused
+from lake_assets.runs.publishing import publish
 from lake_assets_tests.defs.reexecution import job_of, reconstructable, start
 from lake_assets_tests.defs.stocks.test_stocks_job import copied, file_of, key
 from lake_assets_tests.graph_fixtures import Graph
@@ -82,6 +85,23 @@ def test_the_publishing_step_alone_does_not_publish_what_failed_its_checks(
         (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "stocks_parquet:quarantine_bounded" in failure.step_failure_data.error_display_string
     assert graph.published() == {}
+
+
+def test_what_a_check_of_another_asset_reads_is_kept_back_with_it(
+    make_graph: Callable[..., Graph], xetra: Path, tmp_path: Path
+) -> None:
+    """The bars are those of `main`, so only the file and its quarantined lines would change."""
+    source = copied(xetra, tmp_path / "source")
+    graph = make_graph(source)
+    assert graph.run(key("19")).success
+    head = graph.lake.head(MAIN)
+    with file_of(source, "19").open("a") as file:
+        file.write("no bar\n" * 10)
+    failed = graph.run(key("19"))
+    assert not failed.success
+    with pytest.raises(PublicationRefused, match=r"stocks_csv/day=2017-07-28/hour=19.*quarantine_bounded"):
+        publish(graph.lake, graph.instance, failed.dagster_run, graph.defs.resolve_asset_graph())
+    assert graph.lake.head(MAIN) == head
 
 
 def test_the_publishing_asset_alone_does_not_claim_an_hour_that_nobody_fetched(

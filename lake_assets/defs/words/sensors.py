@@ -213,7 +213,7 @@ def _waiting(cursor: str | None, position: str) -> _Waiting:
             int(said["requests"]),
             float(said["requested"]),
         )
-    except (ValueError, TypeError, LookupError, OverflowError):
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         return _Waiting(position)
     usable = known.requests >= 0 and math.isfinite(known.requested) and math.isfinite(known.since or 0)
     return known if usable and known.position == position else _Waiting(position)

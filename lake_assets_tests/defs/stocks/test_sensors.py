@@ -308,6 +308,17 @@ def test_a_file_that_goes_back_to_an_older_version_is_taken_in_again(runs: Senso
     assert len(set(keys)) == len(keys)
 
 
+def test_a_file_that_goes_back_after_a_run_by_hand_is_taken_in_again(runs: Sensor, folder: Path) -> None:
+    file = add(folder, HOURS.start)
+    brought(runs, file, b"a\n1\n")
+    before = file.stat()
+    file.write_bytes(b"b\n2\n")
+    bring(runs, RunRequest(partition_key=partition_key(HOURS.start)))
+    file.write_bytes(b"a\n1\n")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert runs.asked_for() == [partition_key(HOURS.start)]
+
+
 def test_with_a_lost_cursor_nothing_is_asked_for_that_main_holds(runs: Sensor, folder: Path) -> None:
     first, second = hours(2)
     brought(runs, add(folder, first), b"a\n1\n")
@@ -315,6 +326,7 @@ def test_with_a_lost_cursor_nothing_is_asked_for_that_main_holds(runs: Sensor, f
     garbage = [
         '{"main": 3, "files": {"2017-06-17-00:00": [1]}}',
         '{"files": 0}',
+        "[" * 100_000,
         "{",
         "[]",
         "1",

@@ -112,7 +112,10 @@ class GitRefs:
         return ""
 
     def _audited(self) -> list[str]:
-        """Return the commits that only a merge into ``main`` makes, the newest first."""
+        """Return the commits that only a merge into ``main`` makes, the newest first.
+
+        A merge into a working branch has an audit, too, and names its branch.
+        """
         found: list[tuple[int, str]] = []
         inner: set[str] = set()
         for object_id in self._repository:
@@ -123,7 +126,8 @@ class GitRefs:
             if there.type != ObjectType.COMMIT:
                 continue
             commit = there.peel(GitCommit)
-            if RECORD in trailers.parse(commit.message).metadata:
+            metadata = trailers.parse(commit.message).metadata
+            if RECORD in metadata and metadata.get("branch", MAIN) == MAIN:
                 found.append((commit.commit_time, str(commit.id)))
                 inner.update(str(parent) for parent in commit.parent_ids)
         return [name for _, name in sorted(found, key=lambda item: (item[1] not in inner, item), reverse=True)]
