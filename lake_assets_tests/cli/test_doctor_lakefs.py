@@ -145,6 +145,8 @@ def test_a_dirty_run_branch_stops_a_write_and_the_advice_helps(command: Command,
     assert paths(lake, "run-1") == ["t/b"]
 
 
+# The server takes a minute to forget a repository.
+@pytest.mark.soak
 def test_a_deleted_repository_is_named_and_made_anew(
     command: Command, repository: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
