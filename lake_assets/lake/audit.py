@@ -201,7 +201,7 @@ def summarize(entries: Sequence[Mapping[str, Any]]) -> str:
     parts = [
         f"{count} {name}"
         for name in ("passed", "warned", "overridden")
-        if (count := len({(entry.get("asset"), check) for entry in entries for check in entry.get(name, ())}))
+        if (count := len({check for entry in entries for check in entry.get(name, ())}))
     ]
     parts += sorted({f"by {entry['by']}" for entry in entries if "by" in entry})
     parts += sorted({f"back to {entry['back_to'][:12]}" for entry in entries if "back_to" in entry})
