@@ -8,6 +8,7 @@ without it otherwise.
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -52,10 +53,16 @@ def archive_path(folder: Path) -> Path:
     folder
         Folder of Spark's connectors and archives.
     """
+    described = "\n".join([java_release(java_program()), *_spark_jars()])
+    return folder / f"classes-{sha256(described.encode()).hexdigest()[:16]}.jsa"
+
+
+def _spark_jars() -> list[str]:
+    """Describe Spark's jars as a JVM compares them with those of an archive: by path, size and time."""
     spark = find_spec("pyspark")
-    release = java_release(java_program())
-    key = f"{release}\n{spark.origin if spark is not None else ''}"
-    return folder / f"classes-{sha256(key.encode()).hexdigest()[:16]}.jsa"
+    jars = Path(spark.origin).parent / "jars" if spark is not None and spark.origin else Path()
+    found = sorted((jar.path, jar.stat()) for jar in os.scandir(jars) if jar.name.endswith(".jar"))
+    return [f"{path} {status.st_size} {int(status.st_mtime)}" for path, status in found]
 
 
 def make_archive(folder: Path) -> Path:

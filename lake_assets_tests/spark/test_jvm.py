@@ -61,3 +61,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, made: list[Path])
 
 def test_the_options_of_a_user_come_last_and_win(tmp_path: Path) -> None:
     assert driver_options(tmp_path, {jvm.OPTIONS: "-Xmx3g"})[jvm.OPTIONS].endswith(" -Xmx3g")
+
+
+def test_jars_that_were_installed_anew_need_another_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = archive_path(tmp_path)
+    monkeypatch.setattr(jvm, "_spark_jars", lambda: ["spark.jar 1 2"])
+    assert archive_path(tmp_path) != first
