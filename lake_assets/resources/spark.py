@@ -112,8 +112,8 @@ class SparkResource(ConfigurableResource["SparkResource"]):
 
     def _settings(self) -> dict[str, str]:
         lake_conf = self.lake.spark_conf() if self.lake is not None else {}
-        settings = {**session_conf(self.master), **lake_conf, "spark.master": self.master, **self.conf}
-        settings |= parse_conf(self.conf_lines)
+        chosen = {"spark.master": self.master, **self.conf, **parse_conf(self.conf_lines)}
+        settings = {**session_conf(chosen["spark.master"]), **lake_conf, **chosen}
         folder = Path(self.jars).expanduser()
         connectors = connector_conf(folder, self._connectors(lake_conf), settings)
         return {**settings, **connectors, **driver_options(folder, settings)}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,8 +158,15 @@ def java_release(java: str) -> str:
     java
         The program, by name or path.
     """
+    program = shutil.which(java)
+    return _release(program) if program is not None else ""
+
+
+@cache
+def _release(program: str) -> str:
+    # A session asks twice, and starting a JVM takes a quarter of a second.
     try:
-        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True)
+        answer = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
     return answer.stderr

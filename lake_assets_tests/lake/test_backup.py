@@ -279,9 +279,13 @@ def test_a_copy_by_hand_in_the_documented_order_is_whole_and_restores(
     """Refs first, while a writer goes on: each thing that they reach is there already, and stays."""
     lake.collect_garbage(ALL_NOW)
     stop = tmp_path / "stop"
+    began = lake.head("main")
     writer = start(write_and_merge, 0, str(home), str(stop))
     try:
-        time.sleep(0.3)
+        end = time.monotonic() + 60
+        while lake.head("main") == began:
+            assert time.monotonic() < end, "the writer published nothing"
+            time.sleep(0.01)
         copy = tmp_path / "copy" / "lake.git"
         copy.mkdir(parents=True)
         for parts in (("HEAD", "config", "refs", "packed-refs"), ("objects",), ("lfs",)):
