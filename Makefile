@@ -76,7 +76,7 @@ soak: spark
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
-	@$(BIN)/lint-imports --no-timestamp 2>/dev/null >/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/codespell *.md docs lake_assets lake_assets_tests benchmarks scripts
 	@$(MAKE) --no-print-directory types
 
