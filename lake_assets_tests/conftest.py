@@ -17,6 +17,7 @@ from lake_assets_tests.temporary import use_memory
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lake_assets_tests.dynamodb_server import DynamoDBServer
     from lake_assets_tests.kafka_broker import KafkaBroker
 
 REPOSITORY_ROOT = Path(__file__).parent.parent
@@ -94,6 +95,19 @@ def kafka() -> Iterator[KafkaBroker]:
         yield broker
     finally:
         remove(broker)
+
+
+@pytest.fixture(scope="session")
+def dynamodb() -> Iterator[DynamoDBServer]:
+    """The one DynamoDB Local of the test run, started at first use. `options()` gives names that nobody else has."""
+    from lake_assets_tests.dynamodb_server import own_server
+
+    server = own_server()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture
