@@ -245,6 +245,12 @@ class ColumnProfile:
         """What at least 95 % of the texts that are not empty look like, such as ``ISIN`` or ``e-mail``."""
         return self._state.texts.meaning()
 
+    @property
+    def meant(self) -> int:
+        """The number of texts that are of the semantic type."""
+        meaning = self.semantic_type
+        return self._state.texts.meanings[meaning] if meaning else 0
+
     def cdf(self, points: Sequence[float]) -> list[float]:
         """Return the share of the values that are at or below each of some ascending points.
 

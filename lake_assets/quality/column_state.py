@@ -74,20 +74,18 @@ class ColumnState:
     quantiles: Any = field(default_factory=new_quantiles)
     distinct: Distinct = field(default_factory=Distinct)
     frequent: Frequent = field(init=False)
+    kind: Kind = field(init=False)
+    """Which of the metrics the column has."""
     texts: Texts = field(default_factory=Texts)
 
     def __post_init__(self) -> None:
         import pyarrow as pa
 
+        self.kind = kind_of(self.type)
         kept = {"integer": pa.int64(), "boolean": pa.int64(), "time": pa.int64(), "float": pa.float64()}
         value_type = kept.get(self.kind, self.type if self.kind in ("text", "decimal") else pa.null())
         self.frequent = Frequent(pa.array([], value_type), pa.array([], pa.int64()))
         self.moments.integers = self.kind in ("integer", "boolean", "time")
-
-    @property
-    def kind(self) -> Kind:
-        """Which of the metrics the column has."""
-        return kind_of(self.type)
 
     def add(self, array: pyarrow.Array) -> None:
         """Add values.
