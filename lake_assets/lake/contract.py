@@ -212,6 +212,44 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """A private copy of a commit, on which engines write. Nothing of it is committed but what a write takes.
+
+    Parameters
+    ----------
+    ref
+        Name of the copy, for :meth:`Lake.list`.
+    uri
+        The folder of the whole copy, for Spark.
+    filesystem, root
+        The same folder, for PyArrow.
+    """
+
+    ref: str
+    uri: str
+    filesystem: FileSystem
+    root: str
+    _take: Callable[[Write, Mapping[str, str]], None]
+
+    def give(self, write: Write, paths: Mapping[str, str]) -> None:
+        """Add files to a write. No byte is copied, and what becomes of the files later does not matter.
+
+        Parameters
+        ----------
+        write
+            The write, in one of whose further folders the files are then.
+        paths
+            Path in this copy to the path in the lake.
+
+        Raises
+        ------
+        PathNotFound
+            A file is not there.
+        """
+        self._take(write, paths)
+
+
+@dataclass(frozen=True, slots=True)
 class Cache:
     """Temporary folders of one kind that a store keeps: copies for readers, or writes in progress.
 
@@ -579,6 +617,21 @@ class Lake(Protocol):
             One of the folders that are written lies in another.
         WriteConflict
             Another commit changed one of the folders since the write began. Raised at the end of the context.
+        """
+        ...
+
+    def aside(self, ref: str) -> AbstractContextManager[Aside]:
+        """Open a private copy of a commit, which is removed at the end.
+
+        Parameters
+        ----------
+        ref
+            The ref whose commit is copied. No byte is.
+
+        Raises
+        ------
+        NotSupported
+            Engines cannot write to the lake directly.
         """
         ...
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pygit2
 from pygit2 import Commit as GitCommit
@@ -53,6 +53,7 @@ from lake_assets.lake.errors import (
     LakeError,
     LakeNotFound,
     MergeConflict,
+    NotSupported,
     PathNotFound,
     Unaudited,
     WriteConflict,
@@ -480,6 +481,11 @@ class EmbeddedLake:
             return self._commits.make(after, [head], step, replaces)
 
         return successor
+
+    def aside(self, ref: str) -> NoReturn:
+        """Raise :class:`NotSupported`: engines write into local folders here."""
+        reason = "an embedded lake has no place to which machines could write directly: use lakeFS, or a folder"
+        raise NotSupported(reason, repository=self.repository, ref=ref)
 
     def restore(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
@@ -24,6 +25,7 @@ from lake_assets.lake.audit import (
     refuse_uncovered,
 )
 from lake_assets.lake.contract import (
+    Aside,
     Cache,
     Checked,
     Commit,
@@ -451,6 +453,23 @@ class LakeFSLake:
         self._server.merge(head, place, CommitStep(message=f"Take up {head[:12]}", metadata=own), strategy="dest-wins")
         folders.renew(self._server, place, sorted(mine), avoid=[(base, before), (base, head)])
         self._server.commit(place, CommitStep(message="Renew markers", metadata=own))
+
+    @contextmanager
+    def aside(self, ref: str) -> Generator[Aside]:
+        """Open a private copy of a commit; see :meth:`Lake.aside`. It is a private branch that is never committed."""
+        self._check_ref(ref)
+        with self._private(ref) as (place, _):
+            root = f"{self._id}/{place}"
+            yield Aside(place, f"s3a://{root}", self._filesystem, root, partial(self._take, place))
+
+    def _take(self, place: str, write: Write, paths: Mapping[str, str]) -> None:
+        """Link objects of a private branch on that of a write."""
+        target = write.root.split("/")[1]
+        found = {item["path"]: item for item in self._server.inside(place, list(paths))}
+        for path, to in paths.items():
+            if path not in found:
+                raise PathNotFound("no file is there", repository=self._name, ref=place, path=path)
+            self._server.link(target, {**found[path], "path": to})
 
     def restore(
         self,

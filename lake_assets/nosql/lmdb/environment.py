@@ -46,7 +46,7 @@ class Environment:
             self._lmdb = lmdb.open(
                 str(self.folder),
                 map_size=self._map_size,
-                max_dbs=MAX_TABLES + 1,
+                max_dbs=MAX_TABLES + 3,
                 max_readers=_MAX_READERS,
                 # A spare transaction would make closing in a forked child unsafe.
                 max_spare_txns=0,
