@@ -173,6 +173,7 @@ def test_a_run_that_was_canceled_before_its_worker_began_is_not_executed(place: 
 
 def test_a_re_execution_is_not_of_the_worker_whose_tag_it_inherits(place: Place) -> None:
     place.start_workers()
+    place.a_worker()
     first = place.succeed("quick_job")
     place.parent.kill()
     until("no worker is left", lambda: not place.workers())
