@@ -134,6 +134,8 @@ class Worker:
                         self._stop_named(signal.SIGUSR1, None)
                     execute_run(self._instance, run_id)
                     self._executing = None
+                # Dagster restores only the handler of SIGINT, and gives it to SIGTERM, too.
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
         finally:
             self._executing = None
             good = self._end(run_id)

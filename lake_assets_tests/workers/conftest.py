@@ -123,10 +123,11 @@ class Place:
 
     def succeed(self, job: str, **options: object) -> DagsterRun:
         """Launch a run, which a worker executes well."""
-        run = self.wait_for(self.launch(job, **options))
-        assert run.status == DagsterRunStatus.SUCCESS, self.log()
-        worker = worker_of(run)
+        run_id = self.launch(job, **options)
+        worker = worker_of(self.run(run_id))
         assert worker, f"it got a process of its own\n{self.log()}"
+        run = self.wait_for(run_id)
+        assert run.status == DagsterRunStatus.SUCCESS, self.log()
         self.wait_until_free(worker, run.run_id)
         return run
 
