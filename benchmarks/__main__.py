@@ -16,6 +16,7 @@ BENCHMARKS = (
     "memory",
     "words_stream",
     "words_rdd",
+    "warm_words",
 )
 
 

@@ -377,6 +377,27 @@ class SparkSettings(Settings):
         return not is_local(chosen.get("spark.master", self.master))
 
 
+class WorkerSettings(Settings):
+    """Warm workers, which execute runs in processes that are there already."""
+
+    number: int = Field(
+        1, validation_alias="LAKE_WORKERS", ge=0, le=64, description="Number of warm workers; 0 for none."
+    )
+    runs: int = Field(
+        20,
+        validation_alias="LAKE_WORKER_RUNS",
+        ge=1,
+        le=100_000,
+        description="Runs after which a warm worker is replaced; 1 gives each run a process and a JVM of its own.",
+    )
+    memory: int = Field(
+        4096,
+        validation_alias="LAKE_WORKER_MEMORY",
+        ge=256,
+        description="MiB of memory, with Spark's JVM, at which a warm worker is replaced after its run.",
+    )
+
+
 class RetentionSettings(Settings):
     """How long unused data are kept."""
 
@@ -426,6 +447,7 @@ PLATFORM: tuple[type[Settings], ...] = (
     LakeFSSettings,
     KafkaSettings,
     SparkSettings,
+    WorkerSettings,
     SourceSettings,
     RetentionSettings,
     DagsterSettings,

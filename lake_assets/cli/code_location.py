@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 _Resource = TypeVar("_Resource")
 
 
+OWN_MODULE = "lake_assets.definitions"
+"""Module of lake_assets' own code location."""
+
+
 class NoLake(CommandError):
     """The code location has no lake yet."""
 
@@ -42,6 +46,11 @@ class CodeLocation(Protocol):
     @property
     def is_own(self) -> bool:
         """Whether it is lake_assets' own, which is configured by settings."""
+        ...
+
+    @property
+    def module(self) -> str:
+        """Name of its module."""
         ...
 
     def definitions(self) -> Definitions:
@@ -81,6 +90,7 @@ class _Own:
     """lake_assets' own code location, configured by settings."""
 
     is_own = True
+    module = OWN_MODULE
 
     def definitions(self) -> Definitions:
         with _quiet():
@@ -124,7 +134,7 @@ class _Module:
     is_own = False
 
     def __init__(self, module: str) -> None:
-        self._name = module
+        self.module = self._name = module
         self._definitions: Definitions | None = None
 
     def definitions(self) -> Definitions:
@@ -217,7 +227,12 @@ def choose(module: str) -> None:
         Name of the module.
     """
     global _chosen
-    _chosen = _Module(module) if module else _Own()
+    _chosen = _Own() if module in ("", OWN_MODULE) else _Module(module)
+
+
+def module_name() -> str:
+    """Return the name of the selected code location's module."""
+    return _chosen.module
 
 
 def is_own() -> bool:
