@@ -6,13 +6,13 @@ DEMO_HOUR ?= 2017-07-28-08:00
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Two processes of tests, each with its Spark session: one alone waits for servers and JVMs two fifths of its time.
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+# Two processes of tests: lake_assets_tests/distribution.py says which runs what.
+PARALLEL := -n 2 --no-loadscope-reorder
 # uv installs the lock file quicker than pip; requirements.lock pins it too.
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup java spark demo ui kafka cluster test test-services soak check types docs bench lock settings clean
+.PHONY: help setup java spark demo ui kafka cluster test pytest test-services soak check types docs bench lock settings clean
 
 help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
@@ -68,11 +68,15 @@ kafka: java setup
 cluster: java setup
 	@$(BIN)/python -m lake_assets_tests.cluster_try
 
-test: spark check
-	@$(BIN)/pytest $(PARALLEL) -m "not soak"
+# Types are checked while tests wait for servers.
+test: spark
+	@$(MAKE) --no-print-directory -j 2 check pytest
+
+pytest: $(READY)
+	@$(BIN)/pytest $(PARALLEL) -m "not soak and not cluster"
 
 test-services: spark
-	@REQUIRE_SERVICES=1 $(BIN)/pytest $(PARALLEL) -m "services and not soak"
+	@REQUIRE_SERVICES=1 $(BIN)/pytest $(PARALLEL) -m "(services or cluster) and not soak"
 
 soak: spark
 	@$(BIN)/pytest -m soak
@@ -80,7 +84,7 @@ soak: spark
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
-	@$(BIN)/lint-imports --no-timestamp 2>/dev/null >/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/codespell *.md docs lake_assets lake_assets_tests benchmarks scripts
 	@$(MAKE) --no-print-directory types
 

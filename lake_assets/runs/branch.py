@@ -214,9 +214,29 @@ def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
         ensure_run_branch(lake, instance, run)
     else:
         head = published_commit(lake, instance, run.run_id)
-    if head is None:
-        head = lake.head(ensure_run_branch(lake, instance, run))
-    return head.id
+    return (head or begun_head(lake, instance, run)).id
+
+
+def begun_head(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Commit:
+    """Return the head of the branch of a run that has none yet, or no longer. The branch is created.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run.
+
+    Raises
+    ------
+    Failure
+        As for `ensure_run_branch`.
+    """
+    # Somebody may have deleted the branch since this process saw it.
+    _KNOWN.discard((lake.repository, run.run_id))
+    return lake.head(ensure_run_branch(lake, instance, run))
 
 
 def delete_run_branch(lake: Lake, run_id: str) -> None:
