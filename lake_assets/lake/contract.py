@@ -737,6 +737,25 @@ class Lake(Protocol):
         """
         ...
 
+    def note(self, branch: str, message: str, metadata: Mapping[str, str]) -> Commit:
+        """Make a commit that changes no file, so that its metadata stand on a branch.
+
+        Parameters
+        ----------
+        branch
+            The branch to commit to.
+        message
+            Commit message.
+        metadata
+            Commit metadata.
+
+        Raises
+        ------
+        ProtectedBranch
+            The branch is ``main``, or a working branch.
+        """
+        ...
+
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo the changes of a commit, as a new commit on a branch. A merge is undone against its first parent.
 

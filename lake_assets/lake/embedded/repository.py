@@ -599,6 +599,14 @@ class EmbeddedLake:
                 conflicts.update(path for path, _, _ in self._trees.differences(mine, other, folder))
         return root, tuple(conflicts)
 
+    def note(self, branch: str, message: str, metadata: Mapping[str, str]) -> Commit:
+        """Make a commit that changes no file; see :meth:`Lake.note`."""
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
+        step = CommitStep(message=trailers.clean_message(message), metadata=metadata)
+        with self._translated(branch):
+            made = self._refs.advance(branch, lambda head: self._commits.make(self._commits.root(head), [head], step))
+            return describe(made)
+
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""
         names.refuse_protected(self._is_protected(branch), branch, self._name)

@@ -655,6 +655,15 @@ class LakeFSLake:
             raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
         return ours
 
+    def note(self, branch: str, message: str, metadata: Mapping[str, str]) -> Commit:
+        """Make a commit that changes no file; see :meth:`Lake.note`. It is a merge of nothing, so nothing is sealed."""
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
+        self._check_ref(branch)
+        step = CommitStep(message=message.strip(), metadata=metadata)
+        head = self._server.head(branch)
+        made = self._server.merge(head.id, branch, step, allow_empty=True, squash_merge=True)
+        return self._server.head(made or branch)
+
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""
         names.refuse_protected(self._is_protected(branch), branch, self._name)
