@@ -257,11 +257,9 @@ def test_the_schedule_runs_the_hour_that_has_just_ended(tick: datetime, partitio
 
 
 @pytest.fixture
-def runs(tmp_path: Path, folder: Path) -> Iterator[Sensor]:
+def runs(dagster_home: Path, folder: Path) -> Iterator[Sensor]:
     """The sensor on an instance that keeps runs, and that executes them."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with DagsterInstance.local_temp(str(home)) as instance:
+    with DagsterInstance.local_temp(str(dagster_home)) as instance:
         yield Sensor(instance)
 
 
