@@ -390,10 +390,12 @@ def test_a_run_that_did_not_reach_main_is_asked_for_again_later_and_later(
     runs: Sensor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(folder, HOURS.start)
+    # The clock stands still while the run takes as long as it takes.
+    now = time.time()
+    monkeypatch.setattr(new_files, "_now", lambda now=now: now)
     (request,) = runs.tick().run_requests or []
     bring(runs, request, publish=False)
     keys = [request.run_key]
-    now = time.time()
     for pause in (600, 1200, 2400):
         monkeypatch.setattr(new_files, "_now", lambda now=now, pause=pause: now + pause - 5)
         assert runs.asked_for() == []
