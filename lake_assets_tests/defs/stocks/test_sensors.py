@@ -262,11 +262,9 @@ def test_the_schedule_runs_the_hour_that_has_just_ended(tick: datetime, partitio
 
 
 @pytest.fixture
-def runs(tmp_path: Path, folder: Path) -> Iterator[Sensor]:
+def runs(dagster_home: Path, folder: Path) -> Iterator[Sensor]:
     """The sensor on an instance that keeps runs, and that executes them."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with DagsterInstance.local_temp(str(home)) as instance:
+    with DagsterInstance.local_temp(str(dagster_home)) as instance:
         yield Sensor(instance)
 
 
@@ -417,10 +415,12 @@ def test_a_run_that_did_not_reach_main_is_asked_for_again_later_and_later(
     runs: Sensor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(folder, HOURS.start)
+    # The clock stands still while the run takes as long as it takes.
+    now = time.time()
+    monkeypatch.setattr(new_files, "_now", lambda now=now: now)
     (request,) = runs.tick().run_requests or []
     bring(runs, request, publish=False)
     keys = [request.run_key]
-    now = time.time()
     for pause in (600, 1200, 2400):
         monkeypatch.setattr(new_files, "_now", lambda now=now, pause=pause: now + pause - 5)
         assert runs.asked_for() == []
