@@ -184,7 +184,7 @@ def _run(connection: DuckDBPyConnection, query: str) -> Any:
     import duckdb
 
     try:
-        return connection.execute(query)
+        return connection.sql(query)
     except duckdb.Error as error:
         raise ValueError(f"a constraint cannot be verified: {str(error).partition(chr(10))[0]}") from error
 
