@@ -15,7 +15,7 @@ from lake_assets.quality.drift import drift
 ROWS = 8000
 Frame = pd.DataFrame
 Random = np.random.Generator
-NAMES = ["Müller AG", "Société Générale", "Ørsted", "Siemens", "BASF SE", "Žabka", "Nestlé", "Allianz", "SAP", "Bayer"]
+NAMES = ["Müller AG", "Société Générale", "Ørsted", "Siemens", "Henkel", "Žabka", "Nestlé", "Allianz", "SAP", "Bayer"]
 
 
 def sample(rng: Random, rows: int = ROWS) -> Frame:
