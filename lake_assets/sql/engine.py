@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.lake.rows import open_rows, sql_text
+from lake_assets.lake.rows import open_rows, sql_name, sql_text
 from lake_assets.sql.catalog import At, Catalog, ParquetFiles, Source
 from lake_assets.sql.changes import Columns, changed_rows
 from lake_assets.sql.errors import SqlError
@@ -160,6 +160,8 @@ def _open_names(
             else:
                 path = path_of(reference)
                 view = views.rows(path, _at(parser, reference, text))
+                if len(path) == 1 and not reference["at_clause"] and views.name(path[0], view):
+                    continue
                 if len(path) > 1 and not reference["alias"]:
                     drop_schemas(tree, path)
         except SqlError as error:
@@ -174,6 +176,7 @@ class _Views:
     def __init__(self, connection: DuckDBPyConnection, catalog: Catalog) -> None:
         self._connection, self._catalog = connection, catalog
         self._made: dict[object, tuple[str, Columns]] = {}
+        self._names: dict[str, str] = {}
         self._files: list[str] = []
 
     def rows(self, path: Sequence[str], at: At | None) -> str:
@@ -181,15 +184,25 @@ class _Views:
 
     def changes(self, path: Sequence[str], left: str, right: str, key: Sequence[str]) -> str:
         (old, before), (new, after) = (self._view(path, At(ref)) for ref in (left, right))
-        view = f"changes_{len(self._made)}"
+        view = f"lake_assets_changes_{len(self._made)}"
         self._made[view] = (view, {})
         self._connection.execute(f"CREATE VIEW {view} AS {changed_rows(old, new, before, after, key)}")
         return view
 
+    def name(self, name: str, view: str) -> bool:
+        """Give a view the name that the query uses, since it is in the names of columns without an alias.
+
+        Returns false if another view has this name. To DuckDB, names that differ by case only are the same.
+        """
+        if self._names.setdefault(name.lower(), view) != view:
+            return False
+        self._connection.execute(f"CREATE VIEW IF NOT EXISTS main.{sql_name(name)} AS FROM {view}")
+        return True
+
     def _view(self, path: Sequence[str], at: At | None) -> tuple[str, Columns]:
         wanted = (*path, at)
         if wanted not in self._made:
-            self._made[wanted] = self._open(f"rows_{len(self._made)}", self._catalog.find(path, at))
+            self._made[wanted] = self._open(f"lake_assets_rows_{len(self._made)}", self._catalog.find(path, at))
         return self._made[wanted]
 
     def _open(self, name: str, source: Source) -> tuple[str, Columns]:
