@@ -19,9 +19,10 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.rows import open_rows, sql_name, sql_text
-from lake_assets.sql.catalog import At, Catalog, ParquetFiles, Source
+from lake_assets.sql.catalog import At, Batches, Catalog, ParquetFiles, Source
 from lake_assets.sql.changes import Columns, changed_rows
 from lake_assets.sql.errors import SqlError
+from lake_assets.sql.key_ranges import EVERYTHING, KeyRange, conditions, key_range
 from lake_assets.sql.references import drop_schemas, is_changes, path_of, references, replace_by_view
 from lake_assets.sql.syntax import Node, check, parse, position_of, statement, to_text
 
@@ -153,14 +154,16 @@ def _open_names(
 ) -> None:
     """Make a view for each name, and let the tree read the views."""
     views = _Views(connection, catalog)
+    wheres = conditions(tree)
     for reference in list(references(tree)):
         try:
             if is_changes(reference):
                 view = views.changes(*_arguments(parser, reference, text))
             else:
                 path = path_of(reference)
-                view = views.rows(path, _at(parser, reference, text))
-                if len(path) == 1 and not reference["at_clause"] and views.name(path[0], view):
+                called = reference["alias"] or path[-1]
+                view, is_whole = views.rows(path, _at(parser, reference, text), wheres.get(id(reference)), called)
+                if is_whole and len(path) == 1 and not reference["at_clause"] and views.name(path[0], view):
                     continue
                 if len(path) > 1 and not reference["alias"]:
                     drop_schemas(tree, path)
@@ -176,14 +179,21 @@ class _Views:
     def __init__(self, connection: DuckDBPyConnection, catalog: Catalog) -> None:
         self._connection, self._catalog = connection, catalog
         self._made: dict[object, tuple[str, Columns]] = {}
+        self._found: dict[object, Source] = {}
         self._names: dict[str, str] = {}
         self._files: list[str] = []
 
-    def rows(self, path: Sequence[str], at: At | None) -> str:
-        return self._view(path, at)[0]
+    def rows(self, path: Sequence[str], at: At | None, where: Node | None, called: str) -> tuple[str, bool]:
+        """Return the view of a name, and whether it has all rows: of a table, it has those that the WHERE can meet."""
+        source = self._find(path, at)
+        keys = EVERYTHING
+        if where and isinstance(source, Batches) and source.key:
+            kind = source.schema.field(source.key[0]).type
+            keys = key_range(where, called, source.key[0], str if str(kind) == "string" else int)
+        return self._view(path, at, keys)[0], keys == EVERYTHING
 
     def changes(self, path: Sequence[str], left: str, right: str, key: Sequence[str]) -> str:
-        (old, before), (new, after) = (self._view(path, At(ref)) for ref in (left, right))
+        (old, before), (new, after) = (self._view(path, At(ref), EVERYTHING) for ref in (left, right))
         view = f"lake_assets_changes_{len(self._made)}"
         self._made[view] = (view, {})
         self._connection.execute(f"CREATE VIEW {view} AS {changed_rows(old, new, before, after, key)}")
@@ -199,19 +209,24 @@ class _Views:
         self._connection.execute(f"CREATE VIEW IF NOT EXISTS main.{sql_name(name)} AS FROM {view}")
         return True
 
-    def _view(self, path: Sequence[str], at: At | None) -> tuple[str, Columns]:
-        wanted = (*path, at)
+    def _find(self, path: Sequence[str], at: At | None) -> Source:
+        if (*path, at) not in self._found:
+            self._found[(*path, at)] = self._catalog.find(path, at)
+        return self._found[(*path, at)]
+
+    def _view(self, path: Sequence[str], at: At | None, keys: KeyRange) -> tuple[str, Columns]:
+        wanted = (*path, at, keys)
         if wanted not in self._made:
-            self._made[wanted] = self._open(f"lake_assets_rows_{len(self._made)}", self._catalog.find(path, at))
+            self._made[wanted] = self._open(f"lake_assets_rows_{len(self._made)}", self._find(path, at), keys)
         return self._made[wanted]
 
-    def _open(self, name: str, source: Source) -> tuple[str, Columns]:
+    def _open(self, name: str, source: Source, keys: KeyRange) -> tuple[str, Columns]:
         if isinstance(source, ParquetFiles):
             self._files += source.files
             return f"{name}_files", open_rows(self._connection, name, source.snapshot, source.files, source.folders)
         from lake_assets.sql.arrow import as_dataset
 
-        self._connection.register(name, as_dataset(source))
+        self._connection.register(name, as_dataset(source, keys))
         described = self._connection.execute(f"DESCRIBE FROM {name}").fetchall()
         return name, {column[0]: column[1] for column in described}
 

@@ -39,9 +39,8 @@ def tables(plain: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFa
 def _rows(table: pyarrow.Table) -> list[Any]:
     """Return the rows as text, floats to 12 digits: their sum depends on the order of threads."""
     columns = [column.to_pylist() for column in table.columns]
-    return [
-        tuple(f"{value:.12g}" if isinstance(value, float) else repr(value) for value in row) for row in zip(*columns)
-    ]
+    rows = zip(*columns, strict=True)
+    return [tuple(f"{value:.12g}" if isinstance(value, float) else repr(value) for value in row) for row in rows]
 
 
 def _answer(plain: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[Any]]:
