@@ -171,6 +171,12 @@ def test_time_is_bounded(ask: Ask, text: str) -> None:
     assert time.process_time() - began < 10
 
 
+def test_time_to_find_a_ref_is_bounded(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lake_assets.sql.views._VALUE_SECONDS", 0.2)
+    with pytest.raises(SqlError, match="not a constant"):
+        ask("FROM stocks_parquet AT (VERSION => (SELECT count(*) FROM range(1000000000) a, range(1000) b))")
+
+
 def test_memory_and_result_are_bounded(ask: Ask) -> None:
     with pytest.raises(SqlError, match="result has more than 1 MB"):
         ask("FROM range(1000000)", bounds=Bounds(result_bytes=1_000_000))
