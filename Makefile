@@ -6,18 +6,19 @@ DEMO_HOUR ?= 2017-07-28-08:00
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Two processes of tests, each with its Spark session: one alone waits for servers and JVMs two fifths of its time.
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+# Two processes of tests: lake_assets_tests/distribution.py says which runs what.
+PARALLEL := -n 2 --no-loadscope-reorder
 # uv installs the lock file quicker than pip; requirements.lock pins it too.
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup java spark demo ui kafka test test-services soak check types docs bench lock settings clean
+.PHONY: help setup java spark demo ui kafka cluster test pytest test-services soak check types docs bench lock settings clean
 
 help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
 	@echo "make ui      Dagster's web UI and daemon on http://127.0.0.1:$(PORT)"
 	@echo "make kafka   a Kafka broker on 127.0.0.1:9092, for the streaming walk-through; data in .kafka"
+	@echo "make cluster a Spark cluster on this machine that shares nothing with the driver, with lakeFS and Kafka, for a try"
 	@echo "make test    every test but the long soak tests"
 	@echo "make soak    the long tests: kills, parallel runs, every order"
 	@echo "make check   format, lint, spelling, types"
@@ -64,7 +65,14 @@ ui: setup
 kafka: java setup
 	@$(BIN)/python -m lake_assets_tests.kafka_broker
 
-test: spark check
+cluster: java setup
+	@$(BIN)/python -m lake_assets_tests.cluster_try
+
+# Types are checked while tests wait for servers.
+test: spark
+	@$(MAKE) --no-print-directory -j 2 check pytest
+
+pytest: $(READY)
 	@$(BIN)/pytest $(PARALLEL) -m "not soak"
 
 test-services: spark
@@ -76,7 +84,7 @@ soak: spark
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
-	@$(BIN)/lint-imports --no-timestamp 2>/dev/null >/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/codespell *.md docs lake_assets lake_assets_tests benchmarks scripts
 	@$(MAKE) --no-print-directory types
 

@@ -7,13 +7,17 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from lake_assets_tests.distribution import FromBothEnds, shared_first
+from lake_assets_tests.temporary import use_memory
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lake_assets_tests.dynamodb_server import DynamoDBServer
     from lake_assets_tests.kafka_broker import KafkaBroker
 
 REPOSITORY_ROOT = Path(__file__).parent.parent
@@ -26,14 +30,19 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+use_memory()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what stays in one process: a file's tests, and all that share one Dagster server, first."""
-    of_dagsters = Path(__file__).parent / "ui"
-    items.sort(key=lambda item: of_dagsters not in item.path.parents)
-    for item in items:
-        group = of_dagsters if of_dagsters in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(REPOSITORY_ROOT))))
+    """Order the tests for two processes."""
+    shared_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FromBothEnds:
+    """Return what gives tests to processes."""
+    return FromBothEnds(config, log)
 
 
 def kafka_connector() -> dict[str, str]:
@@ -86,6 +95,19 @@ def kafka() -> Iterator[KafkaBroker]:
         yield broker
     finally:
         remove(broker)
+
+
+@pytest.fixture(scope="session")
+def dynamodb() -> Iterator[DynamoDBServer]:
+    """The one DynamoDB Local of the test run, started at first use. `options()` gives names that nobody else has."""
+    from lake_assets_tests.dynamodb_server import own_server
+
+    server = own_server()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

@@ -77,6 +77,7 @@ def _ways(server: FaultyServer) -> dict[str, dict[str, str]]:
             "space": f"http://uzzer:pazz1 pazz2@{host}",
             "brackets": f"http://uzzer:[pazz2]@{host}",
             "no scheme": f"uzzer:pazz1/pazz2@{host}/f",
+            "slashes": f"//uzzer:pazz1@{host}/f",
             "s3": "s3://AKIAZZZZZZZZZZZZZZZZ:pazz1/pazz2@bucket/f",
             "kafka": "kafka://uzzer:pazz1@127.0.0.1:9/t",
             "file": "file://uzzer:pazz1@host/f",
@@ -87,6 +88,8 @@ def _ways(server: FaultyServer) -> dict[str, dict[str, str]]:
                 ways[f"{setting} {name}"] = {setting: address}
     for name, address in {
         "missing": f"http://{quoted}@{host}/none?key=t0ken&t0ken#frag5",
+        "parameter": f"http://{host}/none;auth=pazz1/f",
+        "path": f"http://{host}/token/pazz1/none",
         "read": f"http://{quoted}@{host}/?key=t0ken&t0ken#frag5",
     }.items():
         ways[f"STOCKS_SOURCE {name}"] = {"STOCKS_SOURCE": address}

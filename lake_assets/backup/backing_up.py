@@ -72,7 +72,7 @@ def back_up(
     """
     folder = target.absolute()
     used = [*lake.folders, *(store.folders if store is not None else ())]
-    with taken(folder, lake.repository, used):
+    with taken(folder, lake.repository, used) as sharing:
         switch: Callable[[], None] | None = None
         tables: dict[str, str | None] = {}
         if store is not None:
@@ -93,5 +93,5 @@ def back_up(
             switch()
         now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
         record = Record(lake.repository, now, main, tables, branches, tags)
-        write_record(folder, record)
+        write_record(folder, record, sharing)
     return Backup(record, copied, advice)

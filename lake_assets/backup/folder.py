@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lake_assets.lake.permissions import UMASK, Sharing, sharing_near
+
 TABLES = "nosql"
 """Folder of the tables, beside the lake's ``lake.git``. So a backup can be used as a LAKE_HOME."""
 
@@ -64,7 +66,7 @@ def read_record(folder: Path) -> Record | None:
         return None
 
 
-def write_record(folder: Path, record: Record) -> None:
+def write_record(folder: Path, record: Record, sharing: Sharing = UMASK) -> None:
     """Write what a backup says about itself, at once.
 
     Parameters
@@ -73,17 +75,20 @@ def write_record(folder: Path, record: Record) -> None:
         The folder.
     record
         What is written.
+    sharing
+        Who may use the file.
     """
     new = folder / f"{_RECORD}.new"
     with new.open("w") as file:
         json.dump({"kind": _KIND, **asdict(record)}, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
+    sharing.adjust(new)
     new.replace(folder / _RECORD)
 
 
 @contextmanager
-def taken(folder: Path, lake: str, used: Iterable[Path]) -> Generator[None]:
+def taken(folder: Path, lake: str, used: Iterable[Path]) -> Generator[Sharing]:
     """Hold a folder for one backup. A new or empty folder becomes the folder of a backup.
 
     Parameters
@@ -95,18 +100,26 @@ def taken(folder: Path, lake: str, used: Iterable[Path]) -> Generator[None]:
     used
         Folders of the stores that are backed up.
 
+    Yields
+    ------
+    Sharing
+        Who may use the files of the backup: the users of the lake.
+
     Raises
     ------
     BackupError
         The folder is in use, or holds other things.
     """
-    refuse_own(folder, used)
+    stores = tuple(used)
+    refuse_own(folder, stores)
+    sharing = next((found for store in stores if (found := sharing_near(store)) != UMASK), UMASK)
     try:
         there = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
         if read_record(folder) is None and there - {_LOCK}:
             raise BackupError(f"{folder} holds other things than a backup: name a new or an empty folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        sharing.make_folder(folder)
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        sharing.adjust(folder / _LOCK)
     except OSError as error:
         raise BackupError(f"{folder} cannot be used for a backup: {error.strerror}") from error
     try:
@@ -115,8 +128,8 @@ def taken(folder: Path, lake: str, used: Iterable[Path]) -> Generator[None]:
         except BlockingIOError as error:
             raise BackupError(f"another backup to {folder} is running: wait until it ends") from error
         if read_record(folder) is None:
-            write_record(folder, Record(lake))
-        yield
+            write_record(folder, Record(lake), sharing)
+        yield sharing
     except OSError as error:
         raise BackupError(f"{folder} cannot be written, and what it holds is as it was before: {error}") from error
     finally:

@@ -14,7 +14,9 @@ from lake_assets.cli.code_location import find_nosql, open_lake, stores
 from lake_assets.cli.output import Json, amount, cell, emit, note
 from lake_assets.lake.contract import MAIN, Copied
 
-Copy = Annotated[bool, typer.Option("--copy", help="Copy all bytes. Default: hard links where they are possible.")]
+Copy = Annotated[
+    bool, typer.Option("--copy", help="Copy and hash all bytes. Default: hard links, unread, where possible.")
+]
 
 
 def backup(
@@ -83,7 +85,7 @@ def _describe(copied: Copied | None, tables: int) -> str:
     files = copied.copied + copied.linked if copied is not None else 0
     if copied is None or not files:
         return f"no new data file; {tables} table(s)"
-    how = f", {copied.linked} of them by hard link" if copied.linked else ""
+    how = f", {copied.linked} of them by hard link (not read)" if copied.linked else ""
     return f"{files} new data file(s), {amount(copied.size)}{how}; {tables} table(s)"
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from lake_assets.cli.errors import CommandError
 from lake_assets.frames.conform import conform
-from lake_assets.frames.parquet import file_schema, open_parquet
+from lake_assets.frames.parquet_files import file_schema, open_parquet
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import PathNotFound
 

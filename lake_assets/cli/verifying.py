@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from lake_assets.cli.code_location import open_lake
+from lake_assets.cli.code_location import open_lake, working_branch
 from lake_assets.cli.dagster_instance import open_instance
 from lake_assets.cli.options import not_nan
 from lake_assets.cli.output import Json, cell, emit, note, progress
-from lake_assets.lake.contract import MAIN
 
 Sample = Annotated[
     float,
@@ -31,7 +30,9 @@ Rate = Annotated[
 
 
 def verify(
-    ref: Annotated[str, typer.Argument(metavar="REF", help="A branch, a tag or a commit id.")] = MAIN,
+    ref: Annotated[
+        str, typer.Argument(metavar="REF", help="A branch, a tag or a commit id. Default: LAKE_BRANCH, or else main.")
+    ] = "",
     strict: Annotated[
         bool, typer.Option("--strict", help="Data of runs that this Dagster does not know are a problem, too.")
     ] = False,
@@ -48,6 +49,7 @@ def verify(
     What this Dagster cannot know is counted apart, and is no problem: data of runs that were deleted, or of another
     Dagster.
     """
+    ref = ref or working_branch()
     with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.lake.scrub import Scrub
         from lake_assets.runs.verification import Verification

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow
+    from numpy.typing import NDArray
     from pyarrow.fs import FileSystem
+
+    Places = NDArray[np.integer[Any]]
 
 BLOCK_BYTES = 16 << 20
 """Lines are read in blocks of this size. Each becomes a row group."""
@@ -174,3 +178,41 @@ def split_lines(block: pyarrow.Buffer) -> pyarrow.BinaryArray:
     last: Any = [] if len(ends) and ends[-1] == size else [size]
     offsets = np.concatenate([[0], ends, last]).astype(np.int32)
     return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), block])
+
+
+def bytes_of(lines: pyarrow.BinaryArray) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return the bytes that the lines of an array follow each other in, and the place of each line and of the end.
+
+    Parameters
+    ----------
+    lines
+        The lines, without nulls.
+    """
+    import numpy as np
+
+    if not len(lines):
+        return np.empty(0, np.uint8), np.zeros(1, np.int32)
+    _, offsets, data = lines.buffers()
+    places = np.frombuffer(offsets, np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    first, last = int(places[0]), int(places[-1])
+    found = np.frombuffer(data, np.uint8)[first:last] if data is not None else np.empty(0, np.uint8)
+    return found, places - first
+
+
+def cut(data: NDArray[np.uint8], starts: Places, stops: Places) -> pyarrow.BinaryArray:
+    """Return slices of bytes as every second value of an array; the others are what is between. Nothing is copied.
+
+    Parameters
+    ----------
+    data
+        The bytes.
+    starts, stops
+        The slices, in their order.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    places = np.empty(2 * len(starts) + 1, np.int32)
+    places[:-1:2], places[1::2] = starts, stops
+    places[-1] = stops[-1] if len(stops) else 0
+    return pa.BinaryArray.from_buffers(pa.binary(), len(places) - 1, [None, pa.py_buffer(places), pa.py_buffer(data)])

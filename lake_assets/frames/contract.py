@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from lake_assets.frames.csv import CsvRows
-from lake_assets.frames.parquet import ParquetRows, ParquetTarget, write_rows
+from lake_assets.frames.parquet import ParquetRows
+from lake_assets.frames.parquet_writing import ParquetTarget, write_rows
 from lake_assets.frames.rows import Rows, TableRows
 from lake_assets.frames.stored_types import type_named
 

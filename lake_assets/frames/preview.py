@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from lake_assets.frames.conform import conform
-from lake_assets.frames.parquet import file_schema, open_parquet
+from lake_assets.frames.parquet_files import file_schema, open_parquet
 from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from lake_assets.frames.csv import CsvColumn, CsvSource, csv_schema
+from lake_assets.frames.csv_columns import CsvColumn, CsvSource, csv_schema
 from lake_assets.frames.promotions import common_schema
 from lake_assets.frames.spark_columns import converted_columns, quoted, spark_type
 

@@ -10,16 +10,9 @@ from dagster import InputContext, MetadataValue, OutputContext
 from lake_assets.compute.frame import TaskFrame
 from lake_assets.content.version import Content, version_of_files
 from lake_assets.frames.hive_folders import PartitionValues
-from lake_assets.frames.parquet import (
-    FolderPlace,
-    ParquetRows,
-    ParquetTarget,
-    file_schema,
-    find_folders,
-    is_parquet,
-    open_parquet,
-    parquet_files,
-)
+from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
+from lake_assets.frames.parquet_files import file_schema, is_parquet, open_parquet, parquet_files
+from lake_assets.frames.parquet_writing import ParquetTarget
 from lake_assets.frames.preview import preview
 from lake_assets.frames.registry import library_of_value, supported
 from lake_assets.frames.stored_types import stored_schema

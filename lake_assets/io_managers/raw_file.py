@@ -15,17 +15,9 @@ from lake_assets.content.logical_types import logical_type
 from lake_assets.content.version import ContentDigest
 from lake_assets.frames.conform import conform, has_null_type
 from lake_assets.frames.contract import FrameLibrary
-from lake_assets.frames.csv import (
-    CsvColumn,
-    CsvFile,
-    CsvRows,
-    CsvSource,
-    csv_schema,
-    csv_tables,
-    read_header,
-    typed_schema,
-    write_csv,
-)
+from lake_assets.frames.csv import CsvRows, csv_tables, read_header
+from lake_assets.frames.csv_columns import CsvColumn, CsvSource, csv_schema, typed_schema
+from lake_assets.frames.csv_writing import CsvFile, write_csv
 from lake_assets.frames.hive_folders import PartitionValues
 from lake_assets.frames.promotions import common_schema
 from lake_assets.frames.registry import library_of_annotation, library_of_value, supported

@@ -14,11 +14,90 @@ if TYPE_CHECKING:
 
     from lake_assets.lake.contract import Cache
 
-SaveMode = Literal["append", "overwrite", "errorifexists", "ignore"]
-"""Spark's DataFrameWriter modes; ``append`` upserts by key."""
+SaveMode = Literal["append", "overwrite", "errorifexists", "ignore", "create_only"]
+"""Spark's DataFrameWriter modes, where ``append`` upserts by key; ``create_only`` writes only items that are new."""
 
 Key = str | int | tuple[str | int, ...]
 """A single value, or a partition key followed by sort keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a write treats stored items.
+
+    Parameters
+    ----------
+    update
+        ``replace`` the stored item, or change only the given ``columns``. Then the frame needs no other columns.
+    condition
+        An SQL expression over the stored item and the new one, such as ``new.Time > old.Time``. Where it is not true,
+        the item is kept. An item whose key is not stored is written.
+    counter
+        Numeric columns that are added to the stored values.
+    batch
+        Name of this write, which ``counter`` needs. A write of the same name is not applied again.
+    """
+
+    update: Literal["replace", "columns"] = "replace"
+    condition: str | None = None
+    counter: Sequence[str] = ()
+    batch: str | None = None
+
+    def check(self, table: str, source_commit: str | None) -> None:
+        """Refuse options that contradict each other.
+
+        Parameters
+        ----------
+        table
+            Name of the table, for errors.
+        source_commit
+            The commit that the write brings the table to.
+
+        Raises
+        ------
+        NoSQLError
+            The options contradict each other.
+        """
+        if self.update not in ("replace", "columns"):
+            raise NoSQLError(f"table {table!r}: update is {self.update!r}, not replace or columns")
+        if self.counter and not self.batch:
+            raise NoSQLError(
+                f"table {table!r}: counter needs a batch, the name of this write, so that a retry does not count twice"
+            )
+        if source_commit is not None and (self.condition or self.counter):
+            name = "condition" if self.condition else "counter"
+            raise NoSQLError(
+                f"table {table!r}: {name} is refused, since the table is fed by row difference and must stay "
+                "comparable with the lake"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation in the log of a table.
+
+    Parameters
+    ----------
+    at
+        When it ended, in UTC.
+    kind
+        ``write``, ``delete`` or ``drop``.
+    mode
+        The save mode of a write.
+    put, deleted, kept, row_count
+        As of :class:`WriteResult`.
+    source_commit
+        The commit that the table reflects since.
+    """
+
+    at: str
+    kind: str
+    mode: str
+    put: int
+    deleted: int
+    kept: int
+    row_count: int
+    source_commit: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +111,7 @@ class WriteResult:
     deleted
         Number of items deleted.
     kept
-        Number of items not written, because the stored item is newer.
+        Number of items not written, because the stored item is newer, or the condition is not true for it.
     row_count
         Number of items in the table after the write.
     """
@@ -64,7 +143,11 @@ class StaleWrite(NoSQLError):
 
 
 class NoSQLStore(Protocol):
-    """Tables of items. A write is atomic, even if its process is killed."""
+    """Tables of items. A write is atomic, even if its process is killed.
+
+    Where the store has no transactions over many items (DynamoDB), a killed write may leave some of its items. The
+    table then reflects no known commit (``unfinished-…``), and the next write of a commit brings it there.
+    """
 
     def tables(self) -> tuple[str, ...]:
         """Return the names of all tables, sorted."""
@@ -104,9 +187,21 @@ class NoSQLStore(Protocol):
         ...
 
     def scan(
-        self, table: str, start: Key | None = None, end: Key | None = None, batch_size: int = 65_536
+        self,
+        table: str,
+        start: Key | None = None,
+        end: Key | None = None,
+        batch_size: int = 65_536,
+        *,
+        prefix: Key | None = None,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        segment: tuple[int, int] | None = None,
     ) -> Iterator[pyarrow.RecordBatch]:
-        """Yield items in key order, from one consistent snapshot of the table.
+        """Yield items in key order, as Arrow batches.
+
+        On LMDB they are one consistent snapshot of the table. DynamoDB keeps key order only within one partition key.
+        Elsewhere the store reads in parallel and sorts; a ``segment`` is not sorted.
 
         Parameters
         ----------
@@ -118,6 +213,37 @@ class NoSQLStore(Protocol):
             The key before which to stop. None for the end of the table.
         batch_size
             Maximal number of items in a batch.
+        prefix
+            Only keys that begin so: the first components of the key. The last of them, if it is a string, may be the
+            beginning of the key's component; "" stands for all.
+        columns
+            Only these columns. None for all.
+        where
+            Only items for which this SQL expression over the columns is true.
+        segment
+            Only one part of the table: its number, from 0, and the number of parts. All parts together are the table.
+        """
+        ...
+
+    def get_many(self, table: str, keys: Sequence[Key]) -> pyarrow.Table:
+        """Return the items of several keys, in key order. Keys that are not stored are left out.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        keys
+            The keys.
+        """
+        ...
+
+    def history(self, table: str) -> tuple[Operation, ...]:
+        """Return the log of a table's operations, the newest first. A dropped table keeps its log.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
         """
         ...
 
@@ -134,6 +260,7 @@ class NoSQLStore(Protocol):
         source_commit: str | None = None,
         expected_commit: str | None = None,
         check_expected: bool = False,
+        options: Options | None = None,
     ) -> WriteResult:
         """Write items in one transaction.
 
@@ -161,6 +288,8 @@ class NoSQLStore(Protocol):
         expected_commit, check_expected
             With ``check_expected``, :class:`StaleWrite` is raised unless the table reflects ``expected_commit`` when
             the transaction begins. None stands for no table or no commit.
+        options
+            What else becomes of stored items. ``condition`` and ``counter`` are refused with a ``source_commit``.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, Failure
@@ -214,9 +215,29 @@ def read_ref(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
         ensure_run_branch(lake, instance, run)
     else:
         head = published_commit(lake, instance, run.run_id)
-    if head is None:
-        head = lake.head(ensure_run_branch(lake, instance, run))
-    return head.id
+    return (head or begun_head(lake, instance, run)).id
+
+
+def begun_head(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> Commit:
+    """Return the head of the branch of a run that has none yet, or no longer. The branch is created.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run.
+
+    Raises
+    ------
+    Failure
+        As for `ensure_run_branch`.
+    """
+    # Somebody may have deleted the branch since this process saw it.
+    _KNOWN.discard((lake.repository, run.run_id))
+    return lake.head(ensure_run_branch(lake, instance, run))
 
 
 def delete_run_branch(lake: Lake, run_id: str) -> None:
@@ -345,10 +366,11 @@ def refuse_target(lake: Lake, target: str, what: str) -> None:
         Nothing can be published to the branch.
     """
     if not is_protected(lake, target):
-        there = ", ".join(lake.protected_branches())
+        branches = lake.protected_branches()
+        near = get_close_matches(target.strip(), branches, 1)
+        advice = f"did you mean {near[0]}?" if near else f"`lake-assets branch create {target.strip()}` makes it."
         raise Failure(
-            f"{what}: {target!r} is not a working branch of the lake. There are {there}; "
-            f"`lake-assets branch create {target}` makes it.",
+            f"{what}: {target!r} is not a working branch of the lake. There are {', '.join(branches)}; {advice}",
             allow_retries=False,
         )
 

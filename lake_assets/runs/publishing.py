@@ -39,9 +39,9 @@ from lake_assets.resources.working_branch import in_metadata, target_of
 from lake_assets.runs.asset_metadata import place_metadata
 from lake_assets.runs.audit import PublicationRefused, audit_publication
 from lake_assets.runs.branch import (
+    begun_head,
     branch_name,
     delete_run_branch,
-    ensure_run_branch,
     find_head,
     published_commit,
     read_ref,
@@ -130,7 +130,7 @@ def publish(
         if published is not None:
             return Publication(published, merged=False, into=into)
         # Re-executed after a failed publication, the run wrote nothing itself. It publishes its parent's data.
-        head = lake.head(ensure_run_branch(lake, instance, run))
+        head = begun_head(lake, instance, run)
     refuse_target(lake, into, f"Run {run.run_id} cannot be published")
     refuse_uncommitted(lake, name)
     audit = audit_publication(lake, instance, graph, head, into=into, override=override)

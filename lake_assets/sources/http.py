@@ -26,7 +26,7 @@ from lake_assets.sources.retries import Deadline, RetryLimits
 from lake_assets.sources.saving import save_stream
 from lake_assets.sources.status import error_for, http_date
 from lake_assets.sources.template import Naming, Template
-from lake_assets.text.masking import mask, mask_query
+from lake_assets.text.masking import mask, mask_path, mask_query
 
 
 class HttpSource(Generic[Key]):
@@ -55,7 +55,8 @@ class HttpSource(Generic[Key]):
         if "{" not in parts.path + parts.query and "}" not in parts.path + parts.query:
             parts = parts._replace(path=Template(parts.path, naming).text)  # a base: the layout goes before the query
         self._template = Template(urlunsplit(parts), naming, _quoted)
-        self._shown = Template(urlunsplit(parts._replace(query=mask_query(parts.query))), naming, _quoted)
+        shown = parts._replace(path=mask_path(parts.path), query=mask_query(parts.query))
+        self._shown = Template(urlunsplit(shown), naming, _quoted)
         self._limits = limits
 
     def url(self, key: Key) -> str:

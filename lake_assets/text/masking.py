@@ -10,10 +10,12 @@ MASK = "***"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(\S+)")
 _USER_PART = re.compile(r"""(?<![\w/@.:-])[^\s:/@'"`=,;()<>\[\]{}]+:(?!//)[^\s]*@(?=[\w.\[{-])""")
 """``user:password@host`` without a scheme."""
+_USER_PART_BEHIND_SLASHES = re.compile(r"(?<![\w:/.*])//[^\s/:@]*:\S*@(?=[\w.\[{-])")
+"""``//user:password@host``."""
 _NAMED = re.compile(
     r"""
     (?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_.-]?key|access[_.-]?key|credential|signature
-        |jaas[_.-]?config|sasl[_.-]?username)[\w.-]*)
+        |jaas[_.-]?config|sasl[_.-]?username)[\w.-]*|(?<![\w.-])auth(?:orization)?(?![\w.-]))
     (?P<is>["']\s*[:=]\s*|\s*=\s*|\s*:\s*(?=["']))
     (?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&)}\]"']+)
     """,
@@ -21,6 +23,14 @@ _NAMED = re.compile(
 )
 """``password=…``, ``'secret.key': '…'`` and the like."""
 _JAAS = re.compile(r'\b(username|password)="(?:[^"\\]|\\.)*"')
+_BEARER = re.compile(r"\b(bearer|authorization:\s*\w+)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
+_SEGMENT = re.compile(r"(?<=/)[^/;]+")
+_PARAMETER = re.compile(r";[^/;]*")
+_TOKEN = re.compile(
+    r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9_-]{20,}|eyJ[A-Za-z0-9_.-]{20,}|(?i:[0-9a-f]{32,})", re.DOTALL
+)
+"""A part of a path that nobody has thought of: letters of both kinds with digits, or a long hexadecimal number."""
+_SAYS_SECRET = re.compile(r"(?i:tokens?|secrets?|passwords?|api[_-]?keys?|access[_-]?keys?|hooks?|webhooks?)")
 _ACCESS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
 _AFTER_URL = re.compile(r"""['"`),;:.\]>]*$""")
 
@@ -34,7 +44,8 @@ _BUCKET = re.compile(r"[A-Za-z0-9._-]*")
 def mask(text: str) -> str:
     """Return a text with its secrets replaced by ``***``.
 
-    These are user parts, query values and fragments of URLs, ``user:password@host``, values with names such as
+    These are user parts, query values and fragments of URLs, parts of their paths that look like tokens or follow a
+    word such as ``token``, ``user:password@host``, values with names such as
     ``password`` or ``token``, and access keys of AWS. In doubt it masks too much. A masked text stays as it is.
 
     Parameters
@@ -48,7 +59,9 @@ def mask(text: str) -> str:
     'http://***@host/f?token=***#*** is not there'
     """
     text = _URL.sub(_masked_url, text)
+    text = _USER_PART_BEHIND_SLASHES.sub(f"//{MASK}@", text)
     text = _USER_PART.sub(f"{MASK}@", text)
+    text = _BEARER.sub(rf"\1 {MASK}", text)
     text = _JAAS.sub(rf'\1="{MASK}"', text)
     text = _NAMED.sub(_masked_value, text)
     return _ACCESS_KEY.sub(MASK, text)
@@ -74,6 +87,30 @@ def mask_query(query: str) -> str:
     )
 
 
+def mask_path(path: str) -> str:
+    """Mask the parts of a URL's path that look like tokens or follow a word such as ``token``, and ``;name=value``.
+
+    Parts with a placeholder such as ``{date}`` are kept.
+
+    Parameters
+    ----------
+    path
+        The path.
+    """
+    before = ""
+
+    def masked(found: re.Match[str]) -> str:
+        nonlocal before
+        segment, says_secret = found[0], _SAYS_SECRET.fullmatch(before) is not None
+        before = segment
+        if _PLACEHOLDER.search(segment):
+            return segment
+        return MASK if says_secret or _TOKEN.fullmatch(segment) else segment
+
+    path = _SEGMENT.sub(masked, path)
+    return _PARAMETER.sub(lambda found: f";{mask_query(found[0][1:])}", path)
+
+
 def unclear_user_part(address: str) -> str | None:
     """Return why it is not clear where the user part of an address ends. None if it is clear.
 
@@ -89,7 +126,7 @@ def unclear_user_part(address: str) -> str | None:
     authority = re.split(r"[/?#\\]", rest if separator else address, maxsplit=1)[0]
     if not separator:
         # A relative path may have an @, but not together with a colon before it.
-        return _WITHOUT_SCHEME if re.match(r"[^/\s:]+:/?[^/].*@", address) else None
+        return _WITHOUT_SCHEME if re.match(r"(?://+[^/\s:]*:|[^/\s:]+:/?[^/]).*@", address) else None
     user = authority.rpartition("@")[0]
     if _has_paths_with_at(scheme, authority):
         return None
@@ -119,6 +156,7 @@ def _masked_url(found: re.Match[str]) -> str:
         return f"{scheme}://{rest}{after}"
     rest, hash_, _ = rest.partition("#")
     path, question, query = rest.partition("?")
+    path = mask_path(path) if scheme.lower() not in _OBJECT_STORES else path
     return f"{scheme}://{path}{question}{mask_query(query)}{hash_}{MASK if hash_ else ''}{after}"
 
 

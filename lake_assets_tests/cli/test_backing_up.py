@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pandas
+import pygit2
 import pytest
 
 from lake_assets import environments
 from lake_assets.backup.folder import taken
 from lake_assets.lake.contract import Lake
+from lake_assets.lake.embedded.repairs import repair
 from lake_assets.nosql.contract import NoSQLStore
+from lake_assets.nosql.lmdb.restoring import restore_tables
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
@@ -61,7 +66,7 @@ def test_a_backup_is_a_lake_with_its_tables_and_restores_both(
         f"Backed up main at {lake.head('main').id} to {target}: 6 new data file(s), "
         f"{said.stdout.partition('file(s), ')[2]}"
     )
-    assert said.stdout.endswith("6 of them by hard link; 3 table(s)\n")
+    assert said.stdout.endswith("6 of them by hard link (not read); 3 table(s)\n")
     assert notes(target / "nosql") == (lake.head("main").id, ["a", "b"])
     before = lake.head("main").id
     copied = (target / "nosql" / "data.mdb").stat().st_ino
@@ -151,6 +156,59 @@ def test_what_is_no_backup_restores_nothing(refused: Refused, lake_home: Path, t
     assert "no complete backup" in refused("restore", str(tmp_path / "nowhere"))
     assert not (lake_home / "lake.git").exists()
     assert not (lake_home / "nosql").exists()
+
+
+@pytest.mark.parametrize("copy", [[], ["--copy"]])
+@pytest.mark.parametrize("setting", ["group", "umask"])
+def test_backup_and_restored_lake_have_the_permissions_of_the_lake(
+    command: Command,
+    lake: Lake,
+    store: NoSQLStore,
+    lake_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    copy: list[str],
+) -> None:
+    git_dir = lake_home / "lake.git"
+    pygit2.Config(str(git_dir / "config"))["core.sharedRepository"] = setting
+    before = os.umask(0o077)
+    try:
+        for path in (git_dir / "lfs").rglob("*"):
+            path.chmod(0o700 if path.is_dir() else 0o400)
+        assert list(repair(lake_home)) == []
+        for text in ("one", "two"):
+            with closing(environments.open_lake()) as opened:
+                feed(store, move_main(opened, text), text)
+            assert command("backup", str(tmp_path / "backup"), *copy).exit_code == 0
+        monkeypatch.setenv("LAKE_HOME", str(tmp_path / "new"))
+        assert command("restore", str(tmp_path / "backup"), *copy).exit_code == 0
+    finally:
+        os.umask(before)
+    for place in (tmp_path / "backup", tmp_path / "new"):
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (place, *place.rglob("*"))}
+        assert [path for path, mode in modes.items() if bool(mode & stat.S_IRGRP) != (setting == "group")] == []
+        assert {path: oct(mode) for path, mode in modes.items() if mode & 0o007} == {}
+        folders = {path: bool(mode & stat.S_IWGRP) for path, mode in modes.items() if path.is_dir()}
+        assert [path for path, writable in folders.items() if writable != (setting == "group")] == []
+
+
+def test_what_fails_leaves_no_copy_of_the_tables_behind(
+    refused: Refused, command: Command, lake: Lake, store: NoSQLStore, tmp_path: Path
+) -> None:
+    target = tmp_path / "backup"
+    feed(store, move_main(lake, "one"), "a")
+    assert command("backup", str(target)).exit_code == 0
+    switch = restore_tables(target / "nosql", tmp_path / "new" / "nosql")
+    assert (tmp_path / "new" / ".nosql.new").exists()
+    del switch
+    assert list((tmp_path / "new").iterdir()) == []
+    feed(store, move_main(lake, "two"), "b")
+    switch = store.backup(target / "nosql")
+    assert (target / "nosql" / "new").exists()
+    del switch
+    assert not (target / "nosql" / "new").exists()
+    assert notes(target / "nosql")[1] == ["a"]
 
 
 def test_missing_data_are_named_and_the_exit_code_says_so(command: Command, lake: Lake, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from dagster import AssetsDefinition, DailyPartitionsDefinition, asset
 from pyarrow.fs import LocalFileSystem
 
-from lake_assets.frames.parquet import ParquetTarget, write_rows
+from lake_assets.frames.parquet_writing import ParquetTarget, write_rows
 from lake_assets.frames.registry import LIBRARIES as REGISTERED
 from lake_assets.frames.registry import supported
 from lake_assets.frames.rows import StreamRows
@@ -177,7 +177,7 @@ def test_a_stream_is_written_and_read_in_bounded_memory(workbench: Workbench) ->
 
 
 def test_a_stream_over_many_partitions_holds_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lake_assets.frames.parquet._MOST_OPEN", 3)
+    monkeypatch.setattr("lake_assets.frames.parquet_writing._MOST_OPEN", 3)
     partitions = {str(key): {"part": str(key)} for key in range(7)}
     rows = pa.table({"part": [str(key) for key in range(7)] * 2, "number": range(14)})
     tables = (rows.slice(at, 7) for at in (0, 7))

@@ -23,7 +23,8 @@ from pyarrow.fs import LocalFileSystem
 from lake_assets.cli import content
 from lake_assets.frames.pandas import to_arrow, to_pandas
 from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
-from lake_assets.frames.spark import arrow_schema, read_spark
+from lake_assets.frames.spark_batches import arrow_schema
+from lake_assets.frames.spark_reading import read_spark
 from lake_assets.frames.stored_types import RefusedColumn, stored_schema
 from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, pandas_frame, spark_frame, spelt, table

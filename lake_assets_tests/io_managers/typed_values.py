@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas
 import pyarrow as pa
 
-from lake_assets.frames.spark import spark_type
+from lake_assets.frames.spark_columns import spark_type
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -10,7 +10,7 @@ import pyarrow as pa
 from dagster import asset
 
 from lake_assets.frames.promotions import promoted
-from lake_assets.frames.spark import spark_type
+from lake_assets.frames.spark_columns import spark_type
 from lake_assets.frames.stored_types import RefusedColumn, stored_type
 from lake_assets.nosql.contract import SchemaMismatch
 from lake_assets_tests.io_managers.conftest import Workbench

@@ -283,3 +283,136 @@ def test_where_there_is_no_lake_nothing_is_made(tmp_path: Path, lake: EmbeddedLa
     with pytest.raises(LakeUnavailable, match="there is no lake"):
         list(repair(home, tmp_path / "nowhere"))
     assert not (tmp_path / "nowhere").exists()
+
+
+# Refs that only a backup, or only a reflog, knows
+
+
+def lose_packed_refs(home: Path) -> None:
+    """Pack all refs, and damage the file, as a power loss may."""
+    subprocess.run(["git", "-C", str(home / "lake.git"), "pack-refs", "--all"], check=True)
+    (home / "lake.git" / "packed-refs").write_bytes(b"\0" * 200)
+
+
+def refs(home: Path) -> dict[str, str]:
+    answer = subprocess.run(
+        ["git", "-C", str(home / "lake.git"), "for-each-ref", "--format=%(refname) %(objectname)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return dict(line.split() for line in answer.splitlines())
+
+
+@pytest.fixture
+def branched(lake: EmbeddedLake) -> EmbeddedLake:
+    """A lake with a working branch that was published to, a tag, and a run that waits."""
+    lake.create_branch("dev", "main", protected=True)
+    put(lake, "work", "words", {"x": "2"})
+    lake.merge("work", "dev", metadata={"branch": "dev"}, audit=TESTS)
+    lake.tag("v1", "main")
+    lake.create_branch("run-waiting", "dev")
+    put(lake, "run-waiting", "words", {"x": "3"})
+    return lake
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["packed-refs", "all of refs/, reflogs too"])
+def test_all_refs_come_back_with_a_backup(branched: EmbeddedLake, home: Path, tmp_path: Path, whole: bool) -> None:
+    branched.backup(tmp_path / "copy")
+    before = refs(home)
+    lose_packed_refs(home)
+    if whole:
+        shutil.rmtree(home / "lake.git" / "refs")
+        shutil.rmtree(home / "lake.git" / "logs")
+    assert all(finding.mended for finding in repaired(home, tmp_path / "copy"))
+    # Without a reflog nobody can tell whether the run's branch was published since.
+    expected = before if not whole else {name: before[name] for name in before if "run-" not in name}
+    assert refs(home) == expected | ({"refs/heads/work": before["refs/heads/work"]} if whole else {})
+    assert EmbeddedLake(home).protected_branches() == ("dev", "main")
+
+
+def test_branches_of_a_lost_file_come_back_from_their_reflogs(branched: EmbeddedLake, home: Path) -> None:
+    before = {name: commit for name, commit in refs(home).items() if name.startswith("refs/heads/")}
+    lose_packed_refs(home)
+    assert all(finding.mended for finding in repaired(home))
+    assert refs(home) == before
+
+
+def test_what_was_deleted_on_purpose_does_not_come_back(branched: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+    branched.backup(tmp_path / "copy")
+    branched.merge("run-waiting", "dev", metadata={"branch": "dev"}, audit=TESTS)
+    for name in ("run-waiting", "dev", "work"):
+        branched.delete_branch(name)
+    assert repaired(home, tmp_path / "copy") == []
+    assert set(refs(home)) == {"refs/heads/main", "refs/tags/v1"}
+
+
+def test_data_of_a_branch_that_only_a_backup_has_come_back(branched: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "copy", symlinks=True)
+    expected = read(branched, "dev", "words")
+    object_of(branched, "main", "stocks/a").unlink()
+    lose_packed_refs(home)
+    for path in (home / "lake.git" / "logs" / "refs" / "heads").iterdir():
+        path.unlink()
+    assert all(finding.mended for finding in repaired(home, tmp_path / "copy"))
+    assert read(EmbeddedLake(home), "dev", "words") == expected
+    assert list(EmbeddedLake(home).verify("main")) == []
+
+
+def test_main_says_what_it_may_lack_where_its_reflog_was_cut(lake: EmbeddedLake, home: Path) -> None:
+    before = lake.head("main").id
+    put(lake, "work", "words", {"x": "1"})
+    head = lake.merge("work", "main", audit=TESTS)
+    log = home / "lake.git" / "logs" / "refs" / "heads" / "main"
+    log.write_bytes(log.read_bytes()[:-30])
+    (home / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
+    (found,) = repaired(home)
+    assert f"it is at {before} again" in found.mended
+    assert "may lack what came later" in found.mended
+    (command,) = (part for part in found.mended.split("`") if part.startswith("git"))
+    subprocess.run(command.split(), cwd=home, check=True)
+    assert EmbeddedLake(home).head("main") == head
+
+
+def test_main_comes_from_a_backup_that_is_newer_than_a_cut_reflog(
+    lake: EmbeddedLake, home: Path, tmp_path: Path
+) -> None:
+    put(lake, "work", "words", {"x": "1"})
+    head = lake.merge("work", "main", audit=TESTS)
+    lake.backup(tmp_path / "copy")
+    log = home / "lake.git" / "logs" / "refs" / "heads" / "main"
+    log.write_bytes(log.read_bytes()[:-30])
+    (home / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
+    repaired(home, tmp_path / "copy")
+    assert EmbeddedLake(home).head("main") == head
+
+
+# Symbolic refs
+
+
+@pytest.mark.parametrize("target", ["refs/heads/odd", "refs/heads/nowhere", "refs/heads/even"])
+def test_a_symbolic_ref_that_leads_nowhere_has_a_remedy(lake: EmbeddedLake, home: Path, target: str) -> None:
+    heads = home / "lake.git" / "refs" / "heads"
+    (heads / "odd").write_text(f"ref: {target}\n")
+    (heads / "even").write_text("ref: refs/heads/odd\n")
+    found = repaired(home)
+    assert {finding.what.split()[0] for finding in found} == {"lake.git/refs/heads/odd", "lake.git/refs/heads/even"}
+    for finding in found:
+        (name,) = (word for word in finding.remedy.split() if word.startswith("lake.git/refs/"))
+        (home / name).unlink()
+    assert repaired(home) == []
+
+
+@pytest.mark.parametrize("target", ["main", "work", "nowhere"])
+def test_a_main_that_refers_to_a_branch_is_put_back(lake: EmbeddedLake, home: Path, target: str) -> None:
+    head = lake.head("main")
+    (home / "lake.git" / "refs" / "heads" / "main").write_text(f"ref: refs/heads/{target}\n")
+    (found,) = repaired(home)
+    assert found.mended.startswith(f"it is at {head.id} again")
+    put(EmbeddedLake(home), "work", "words", {"x": "1"})
+    assert EmbeddedLake(home).head("main") == head
+
+
+def test_a_sound_symbolic_ref_of_somebody_else_is_left_alone(lake: EmbeddedLake, home: Path) -> None:
+    (home / "lake.git" / "refs" / "heads" / "latest").write_text("ref: refs/heads/main\n")
+    assert repaired(home) == []

@@ -132,7 +132,7 @@ class Expected:
                 break
             carried.append(ancestor)
         head = self.branches.get(run.branch)
-        if head is None and run.began is None:
+        if head is None:
             head = next((self.branches[one.branch] for one in carried if one.branch in self.branches), None)
         heads = [self.main, self.tip(run.target), *([head] if head is not None else [])]
         told = [item for one in carried for item in one.told]

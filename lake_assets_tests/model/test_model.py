@@ -64,6 +64,24 @@ def test_a_sequence_ends_alike_on_a_quick_machine_and_on_a_slow_one() -> None:
         machine.teardown()
 
 
+def test_a_branch_that_somebody_deleted_is_made_anew_by_a_process_that_knew_it() -> None:
+    """A run that was re-executed from failure, and wrote nothing itself, publishes what its parent wrote."""
+    machine = RunsMachine()
+    machine.open(tenth=7)
+    try:
+        failed = machine._begin(("p",))
+        machine._write(failed, RAW, "one")
+        machine._end(failed, success=False)
+        child = machine._begin(("p",), parent=failed, skips=True)
+        machine._read(child)
+        machine._end(child, success=True)
+        machine._move(child.branch, 0, deletes=True)
+        machine._publish(child, "command")
+        assert child.published is not None
+    finally:
+        machine.teardown()
+
+
 @pytest.mark.services
 def test_the_same_on_lakefs() -> None:
     run_sequences(LakeFSRunsMachine, a_seed(), 4)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lake_assets.defs.stocks.source import open_source
-from lake_assets.defs.users.source import FolderOfUsers, UsersSourceError
+from lake_assets.defs.users.batch_files import UsersSourceError
+from lake_assets.defs.users.folder_source import FolderOfUsers
 from lake_assets.defs.words.source import FolderSource
 from lake_assets.sources import SourceError
 from lake_assets.sources.links import Base, LinkRefused

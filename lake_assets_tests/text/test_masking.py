@@ -23,6 +23,15 @@ MASKED = {
     "https://host/f?a=1&PASS&day={date}": "https://host/f?a=***&***&day={date}",
     "https://host/f#access=PASS": "https://host/f#***",
     "'http://us:PASS@host/f?t=PASS'; it must be": "'http://***@host/f?t=***'; it must be",
+    "//us:PASS@host/f is no folder": "//***@host/f is no folder",
+    "//us:PA/PASS@host/f": "//***@host/f",
+    "http://host/f;auth=PASS/g?x": "http://host/f;auth=***",
+    "http://host/f;PASS": "http://host/f;***",
+    "f;auth=PASS": "f;auth=***",
+    "https://hooks.host/services/T0/xoxbPASS9aB8cD7eF6gH5": "https://hooks.host/services/T0/***",
+    "https://host/token/PASS/{date}.csv": "https://host/token/***/{date}.csv",
+    "https://host/0123456789abcdef0123456789abcdef/f": "https://host/***/f",
+    "Authorization: Bearer PASSPASS.x": "Authorization: Bearer ***",
     "us:PASS/WORD@host:9092": "***@host:9092",
     "Kafka 'us:PASS@a:9092,b:9092' does not answer": "Kafka '***@a:9092,b:9092' does not answer",
     "postgres://u:p/PASS@h:5/db": "postgres://***@h:5/db",
@@ -47,6 +56,10 @@ PLAIN = [
     "stocks_parquet/day=2017-07-28/hour=08@main",
     "set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD: missing",
     "Missing token: give one",
+    "http://127.0.0.1:3000/runs/a55dce30-f090-4b17-affe-cf2ab6534cbc",
+    "https://host/2017-07-28/2017-07-28_BINS_XETR08.csv",
+    "by the author=ann; //data/x",
+    "lake://abc/0123456789abcdef0123456789abcdef01234567/stocks",
 ]
 
 
@@ -94,6 +107,9 @@ def test_no_part_of_a_password_is_shown_however_it_is_written(password: str, sch
         "us:PASS/x@host/f",
         "us:PASS x@host/f",
         "http:/us:PASS@host/f",
+        "//us:PASS@host/f",
+        "//:PASS@host/f",
+        "///us:PASS@host/f",
     ],
 )
 def test_an_address_whose_user_part_is_not_quoted_is_told_without_repeating_it(address: str) -> None:
@@ -107,6 +123,7 @@ def test_an_address_whose_user_part_is_not_quoted_is_told_without_repeating_it(a
     [
         "",
         "/data/a@b",
+        "//data/a@b",
         "../data",
         "a@b/c",
         "http://us:P%40SS%2FW@host:80/f?t=1",

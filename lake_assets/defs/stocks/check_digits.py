@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-_LENGTH = 12
+LENGTH = 12
+"""Of an ISIN, in characters."""
 
 
 def check_digits_are_right(isins: pyarrow.Array) -> NDArray[np.bool_]:
@@ -27,12 +28,12 @@ def check_digits_are_right(isins: pyarrow.Array) -> NDArray[np.bool_]:
     if not len(isins):
         return np.empty(0, np.bool_)
     # One buffer of twelve bytes for each, wherever the array begins in its own.
-    text: Any = isins.cast(pa.binary()).cast(pa.binary(_LENGTH))
-    codes = np.frombuffer(text.buffers()[1], np.uint8).reshape(-1, _LENGTH)[text.offset : text.offset + len(isins)]
+    text: Any = isins.cast(pa.binary()).cast(pa.binary(LENGTH))
+    codes = np.frombuffer(text.buffers()[1], np.uint8).reshape(-1, LENGTH)[text.offset : text.offset + len(isins)]
     values, flips = _tables()
     sums = np.zeros(len(isins), np.int32)
     doubled = np.zeros(len(isins), np.intp)
-    for place in reversed(range(_LENGTH)):
+    for place in reversed(range(LENGTH)):
         column = codes[:, place]
         sums += values[doubled, column]
         doubled ^= flips[column]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lake_assets.defs.stocks.check_digits import check_digits_are_right
-from lake_assets.defs.stocks.fields import PROPER, STRAY_WHOLE, WHOLE, split_proper, split_stray
+from lake_assets.compute.lines import bytes_of, cut
+from lake_assets.defs.stocks.check_digits import LENGTH, check_digits_are_right
+from lake_assets.defs.stocks.fields import Fields
 from lake_assets.defs.stocks.schema import COLUMNS, HEADER, Column, arrow_schema
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 4096
 """In bytes, without the line end; a bar takes about 120. A longer line is not even split."""
+
+WRONG_DIGIT = "ISIN fails its check digit"
 
 _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:[eE][-+]?[0-9]{1,2})?"
 _PATTERNS = {
@@ -60,6 +63,34 @@ _PLAIN = {
 }
 
 
+class Refusal(NamedTuple):
+    """Lines that break a rule.
+
+    Parameters
+    ----------
+    lines
+        Their places among the lines.
+    reason
+        The rule.
+    values
+        What is wrong in each line, which ends the reason; None if the reason says it all.
+    """
+
+    lines: NDArray[np.intp]
+    reason: str
+    values: pyarrow.Array | None = None
+
+    def reasons(self) -> pyarrow.StringArray:
+        """Return the reason of each line."""
+        import pyarrow as pa
+
+        if self.values is None:
+            return pa.repeat(self.reason, len(self.lines))
+        pc = _compute()
+        shown = pc.utf8_slice_codeunits(self.values.cast(pa.string()), 0, 40)
+        return pc.binary_join_element_wise(self.reason, shown, ": ")
+
+
 class Judged(NamedTuple):
     """What lines turned out to be.
 
@@ -67,15 +98,30 @@ class Judged(NamedTuple):
     ----------
     valid
         Which lines are bars.
-    bars
-        The bars, typed.
-    reasons
-        For each line why it is no bar; None for a bar.
+    fields, kept
+        The fields of some lines, and which of them are the bars.
+    refusals
+        Why the other lines are none. Each is in one of them.
     """
 
     valid: Mask
-    bars: pyarrow.Table
-    reasons: NDArray[np.object_]
+    fields: Fields
+    kept: NDArray[np.intp]
+    refusals: list[Refusal]
+
+    def bars(self) -> pyarrow.Table:
+        """Return the bars, typed."""
+        import pyarrow as pa
+
+        typed = [_typed(self.fields.column(at, self.kept), field.type) for at, field in enumerate(arrow_schema())]
+        return pa.table(typed, schema=arrow_schema())
+
+    def reasons(self) -> pyarrow.StringArray:
+        """Return for each line that is no bar the first rule that it breaks."""
+        import pyarrow as pa
+
+        places = np.argsort(np.concatenate([refusal.lines for refusal in self.refusals]))
+        return pa.concat_arrays([refusal.reasons() for refusal in self.refusals]).take(pa.array(places))
 
 
 def are_plain(lines: pyarrow.BinaryArray) -> Mask:
@@ -86,9 +132,7 @@ def are_plain(lines: pyarrow.BinaryArray) -> Mask:
     lines
         The lines, with their line ends.
     """
-    plain = _match(lines, _PLAIN_LINE)
-    lengths = _compute().binary_length(lines).to_numpy(zero_copy_only=False)
-    return plain if not len(lines) or lengths.max() <= LONGEST_LINE else plain & (lengths <= LONGEST_LINE)
+    return _match(lines, _PLAIN_LINE) & (_lengths(lines) <= LONGEST_LINE)
 
 
 def without_ends(lines: pyarrow.BinaryArray) -> pyarrow.BinaryArray:
@@ -101,7 +145,27 @@ def without_ends(lines: pyarrow.BinaryArray) -> pyarrow.BinaryArray:
     """
     import pyarrow as pa
 
-    return pa.array([line.removesuffix(b"\n").removesuffix(b"\r") for line in lines.to_pylist()], pa.binary())
+    data, places = bytes_of(lines)
+    starts, stops = places[:-1], places[1:].copy()
+    for end in b"\n\r":
+        stops -= (stops > starts) & (data[stops - 1] == end)
+    return cut(data, starts, stops).take(pa.array(np.arange(0, 2 * len(lines), 2)))
+
+
+def have_right_digits(lines: pyarrow.BinaryArray) -> Mask:
+    """Return whether the check digits of plain lines are right.
+
+    Parameters
+    ----------
+    lines
+        Lines of :func:`are_plain`.
+    """
+    import pyarrow as pa
+
+    data, places = bytes_of(lines)
+    starts = places[:-1] + (data[places[:-1]] == ord(b'"'))
+    isins = cut(data, starts, starts + LENGTH).take(pa.array(np.arange(0, 2 * len(lines), 2)))
+    return _each(isins.dictionary_encode(), check_digits_are_right)
 
 
 def judge(lines: pyarrow.BinaryArray) -> Judged:
@@ -115,72 +179,60 @@ def judge(lines: pyarrow.BinaryArray) -> Judged:
     import pyarrow as pa
 
     pc = _compute()
-    reasons = np.full(len(lines), None, np.object_)
+    valid = np.ones(len(lines), np.bool_)
     left = np.arange(len(lines))
+    refusals: list[Refusal] = []
 
-    def refuse(broken: Mask, text: str) -> None:
+    def refuse(broken: Mask, reason: str) -> None:
         nonlocal left, lines
         if broken.any():
-            reasons[left[broken]] = text
-            left = left[~broken]
-            lines = lines.filter(pa.array(~broken))
+            refusals.append(Refusal(left[broken], reason))
+            left, lines = left[~broken], lines.filter(pa.array(~broken))
 
-    lengths = pc.binary_length(lines).to_numpy(zero_copy_only=False)
-    refuse(lengths == 0, "the line is blank")
-    refuse(~_match(lines, _UTF8), "the line is not UTF-8 text")
+    refuse(_lengths(lines) == 0, "the line is blank")
+    refuse(~_are_utf8(lines), "the line is not UTF-8 text")
     refuse(pc.match_substring(lines, b"\0").to_numpy(zero_copy_only=False), "the line has a NUL byte")
     refuse(pc.equal(lines, HEADER.encode()).to_numpy(zero_copy_only=False), "the line is a second header")
-    lengths = pc.binary_length(lines).to_numpy(zero_copy_only=False)
-    refuse(lengths > LONGEST_LINE, f"the line is longer than {LONGEST_LINE} bytes")
-    whole = _match(lines, WHOLE)
-    if not whole.all():
-        stray, others = left[~whole], lines.filter(pa.array(~whole))
-        odd = ~_match(others, PROPER)
-        reasons[stray[~odd]] = _FIELDS
-        _judge_stray(others.filter(pa.array(odd)), stray[odd], reasons)
-        left, lines = left[whole], lines.filter(pa.array(whole))
-    fields = split_proper(lines)
-    _judge_fields(fields, left, reasons)
-    valid = np.array([reason is None for reason in reasons], np.bool_)
-    bars = pa.table(fields, names=[column.name for column in COLUMNS]).filter(pa.array(valid[left]))
-    return Judged(valid, _typed(bars), reasons)
+    refuse(_lengths(lines) > LONGEST_LINE, f"the line is longer than {LONGEST_LINE} bytes")
+    fields = Fields(lines)
+    refuse(~fields.whole, f"the line has not {len(COLUMNS)} fields")
+    kept = _judge_fields(fields, left, refusals)
+    odd = fields.stray[kept]
+    refusals.append(Refusal(left[kept[odd]], "a field has stray quotes"))
+    for refusal in refusals:
+        valid[refusal.lines] = False
+    return Judged(valid, fields, kept[~odd], refusals)
 
 
-def _judge_stray(lines: pyarrow.BinaryArray, left: NDArray[np.intp], reasons: NDArray[np.object_]) -> None:
-    """Set the reason of each line, one of ``left``, whose quotes are not right."""
+def _judge_fields(fields: Fields, lines: NDArray[np.intp], refusals: list[Refusal]) -> NDArray[np.intp]:
+    """Return which lines have fields of valid forms only. Add to the refusals why the others have not."""
     import pyarrow as pa
 
-    whole = _match(lines, STRAY_WHOLE)
-    reasons[left] = _FIELDS
-    left = left[whole]
-    reasons[left] = "a field has stray quotes"
-    for some, fields in split_stray(lines.filter(pa.array(whole))):
-        _judge_fields(fields, left[some], reasons)
-
-
-def _judge_fields(fields: list[pyarrow.Array], left: NDArray[np.intp], reasons: NDArray[np.object_]) -> None:
-    """Set the reason of each line, one of ``left``, that has a field of no valid form."""
-    import pyarrow as pa
-
-    pc = _compute()
+    kept = np.arange(len(lines))
     for at, column in enumerate(COLUMNS):
-        if not column.required or not len(left):
+        if not column.required:
             continue
-        values = fields[at]
-        empty = values.is_null().to_numpy(zero_copy_only=False)
-        reasons[left[empty]] = f"{column.name} is empty"
-        wrong = ~empty & ~_each(values, lambda texts, column=column: _is_valid(texts, column))
-        if wrong.any():
-            shown = pc.utf8_slice_codeunits(values.filter(pa.array(wrong)).cast(pa.string()), 0, 40)
-            texts = pc.binary_join_element_wise(f"{column.name} is not a valid {column.type}", shown, ": ")
-            reasons[left[wrong]] = texts.to_numpy(zero_copy_only=False)
-        kept = ~empty & ~wrong
+        values = fields.column(at, kept)
+        rules: list[tuple[Mask, str, bool]] = [
+            (values.is_null().to_numpy(zero_copy_only=False), f"{column.name} is empty", False),
+            (
+                ~_each(values, lambda texts, column=column: _is_valid(texts, column)),
+                f"{column.name} is not a valid {column.type}",
+                True,
+            ),
+        ]
         if column.name == "ISIN":
-            kept[kept] = digits = _each(values.filter(pa.array(kept)), _have_right_digits)
-            reasons[left[~empty & ~wrong][~digits]] = "ISIN fails its check digit"
-        if not kept.all():
-            left, mask = left[kept], pa.array(kept)
-            fields = [field.filter(mask) for field in fields]
+            rules.append((~_each(values, _are_right), WRONG_DIGIT, False))
+        good = np.ones(len(kept), np.bool_)
+        for broken, reason, shown in rules:
+            broken &= good
+            if broken.any():
+                refusals.append(
+                    Refusal(lines[kept[broken]], reason, values.filter(pa.array(broken)) if shown else None)
+                )
+                good &= ~broken
+        kept = kept[good]
+    return kept
 
 
 def _each(values: pyarrow.Array, rule: Callable[[pyarrow.Array], Mask]) -> Mask:
@@ -193,7 +245,7 @@ def _each(values: pyarrow.Array, rule: Callable[[pyarrow.Array], Mask]) -> Mask:
     return known[values.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
 
 
-def _have_right_digits(isins: pyarrow.Array) -> Mask:
+def _are_right(isins: pyarrow.Array) -> Mask:
     """Return whether texts are ISINs with the right check digit. A dictionary may have others, which no line uses."""
     import pyarrow as pa
 
@@ -215,16 +267,24 @@ def _is_valid(texts: pyarrow.Array, column: Column) -> Mask:
     return valid
 
 
-def _typed(bars: pyarrow.Table) -> pyarrow.Table:
+def _typed(texts: pyarrow.Array, kind: pyarrow.DataType) -> pyarrow.Array:
     import pyarrow as pa
 
-    columns = [
-        bars[field.name].cast(pa.string()).cast(field.type)
-        if pa.types.is_dictionary(bars[field.name].type) and bars[field.name].type != field.type
-        else bars[field.name].cast(field.type)
-        for field in arrow_schema()
-    ]
-    return pa.table(columns, schema=arrow_schema())
+    return texts if texts.type == kind else texts.cast(pa.string()).cast(kind)
+
+
+def _are_utf8(lines: pyarrow.BinaryArray) -> Mask:
+    import pyarrow as pa
+
+    try:
+        lines.cast(pa.string())
+    except pa.ArrowInvalid:
+        return _match(lines, _UTF8)
+    return np.ones(len(lines), np.bool_)
+
+
+def _lengths(lines: pyarrow.BinaryArray) -> NDArray[np.int32]:
+    return _compute().binary_length(lines).to_numpy(zero_copy_only=False)
 
 
 def _match(values: pyarrow.Array, pattern: str) -> Mask:
@@ -266,4 +326,3 @@ def _plain_line() -> str:
 
 
 _PLAIN_LINE = _plain_line()
-_FIELDS = f"the line has not {len(COLUMNS)} fields"

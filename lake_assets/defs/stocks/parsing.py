@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from lake_assets.compute.frame import TaskFrame
 from lake_assets.compute.lines import BLOCK_BYTES, RANGE_BYTES, ByteRange, ranges_of, read_blocks, split_lines
 from lake_assets.compute.parts import Task
-from lake_assets.defs.stocks.check_digits import check_digits_are_right
 from lake_assets.defs.stocks.fields import read_plain
-from lake_assets.defs.stocks.line_rules import are_plain, judge, without_ends
+from lake_assets.defs.stocks.line_rules import WRONG_DIGIT, are_plain, have_right_digits, judge, without_ends
 from lake_assets.defs.stocks.schema import HEADER, arrow_schema, quarantine_schema
 
 if TYPE_CHECKING:
     import pyarrow
+    from numpy.typing import NDArray
     from pyarrow.fs import FileSystem
 
     from lake_assets.compute.executors import Executor
@@ -93,60 +93,63 @@ def _header_problem(start: bytes) -> str | None:
     return f"its header {' and '.join(parts)}"
 
 
-class Block(NamedTuple):
-    """The lines of a block.
-
-    Parameters
-    ----------
-    bars
-        The lines that are bars, in their order.
-    bad
-        The quarantined lines: number, reason and text.
-    lines
-        The number of lines.
-    """
-
-    bars: pyarrow.Table
-    bad: pyarrow.Table
-    lines: int
-
-
-def parse_block(buffer: pyarrow.Buffer, first_line: int) -> Block:
-    """Parse whole lines.
+class Block:
+    """The lines of a block, each of which is a bar or bad. What is not asked for is not made.
 
     Parameters
     ----------
     buffer
-        The lines.
-    first_line
-        The number of the first line in its file.
+        Whole lines.
     """
-    import pyarrow as pa
 
-    lines = split_lines(buffer)
-    plain = are_plain(lines)
-    bars = read_plain(lines if plain.all() else lines.filter(pa.array(plain)))
-    isins = bars["ISIN"].combine_chunks()
-    right = check_digits_are_right(isins.dictionary)[isins.indices.to_numpy()]
-    if not right.all():
-        bars = bars.filter(pa.array(right))
-        plain[plain] = right
-    doubtful = np.flatnonzero(~plain)
-    if not len(doubtful):
-        return Block(bars, quarantine_schema().empty_table().drop_columns("file"), len(lines))
-    texts = without_ends(lines.take(pa.array(doubtful)))
-    judged = judge(texts)
-    if judged.bars.num_rows:
-        # The bars keep the order of their lines.
-        places = np.concatenate([np.flatnonzero(plain), doubtful[judged.valid]])
-        bars = pa.concat_tables([bars, judged.bars]).unify_dictionaries().take(pa.array(np.argsort(places)))
-    bad = ~judged.valid
-    found = [
-        doubtful[bad] + first_line,
-        pa.array(judged.reasons[bad], pa.string()),
-        _as_text(texts.filter(pa.array(bad))),
-    ]
-    return Block(bars, pa.table(found, names=["line", "reason", "raw"]), len(lines))
+    def __init__(self, buffer: pyarrow.Buffer) -> None:
+        self._lines = split_lines(buffer)
+        plain = are_plain(self._lines)
+        right = have_right_digits(_some(self._lines, plain))
+        self._plain = plain.copy()
+        self._plain[plain] = right
+        self._wrong = np.flatnonzero(plain)[~right]
+        self._doubtful = np.flatnonzero(~plain)
+        self._judged = judge(without_ends(_some(self._lines, ~plain)))
+
+    def __len__(self) -> int:
+        """Return the number of lines."""
+        return len(self._lines)
+
+    @property
+    def bad(self) -> int:
+        """The number of bad lines."""
+        return len(self._wrong) + int((~self._judged.valid).sum())
+
+    def bars(self) -> pyarrow.Table:
+        """Return the bars, typed, in the order of their lines."""
+        import pyarrow as pa
+
+        bars, judged = read_plain(_some(self._lines, self._plain)), self._judged.bars()
+        if not judged.num_rows:
+            return bars
+        places = np.concatenate([np.flatnonzero(self._plain), self._doubtful[self._judged.valid]])
+        return pa.concat_tables([bars, judged]).unify_dictionaries().take(pa.array(np.argsort(places)))
+
+    def quarantine(self, first_line: int) -> pyarrow.Table:
+        """Return the bad lines, with number, reason and text.
+
+        Parameters
+        ----------
+        first_line
+            The number of the first line in its file.
+        """
+        import pyarrow as pa
+
+        places = np.concatenate([self._wrong, self._doubtful[~self._judged.valid]])
+        reasons = pa.concat_arrays([pa.repeat(WRONG_DIGIT, len(self._wrong)), self._judged.reasons()])
+        order = np.argsort(places)
+        found = pa.array(places[order])
+        texts = _as_text(without_ends(self._lines.take(found)))
+        return pa.table([found.to_numpy() + first_line, reasons.take(pa.array(order)), texts], _BAD)
+
+
+_BAD = ["line", "reason", "raw"]
 
 
 def parse(files: Mapping[str, StocksFile], executor: Callable[[int], Executor]) -> TaskFrame:
@@ -206,9 +209,9 @@ class _Bars:
         """Yield the bars of each block."""
         counts.update(lines=0, bad=0)
         for buffer in _lines_after_header(self.filesystem, self.part):
-            block = parse_block(buffer, 1)
-            counts.update(lines=block.lines, bad=block.bad.num_rows)
-            yield from block.bars.combine_chunks().to_batches()
+            block = Block(buffer)
+            counts.update(lines=len(block), bad=block.bad)
+            yield from block.bars().combine_chunks().to_batches()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +235,11 @@ class _BadLines:
         del counts
         line = self.first_line
         for buffer in _lines_after_header(self.filesystem, self.part):
-            block = parse_block(buffer, line)
-            line += block.lines
-            names = pa.repeat(self.name, block.bad.num_rows)
-            yield from pa.table([names, *block.bad.columns], schema=quarantine_schema()).to_batches()
+            block = Block(buffer)
+            bad = block.quarantine(line)
+            line += len(block)
+            names = pa.repeat(self.name, len(bad))
+            yield from pa.table([names, *bad.columns], schema=quarantine_schema()).to_batches()
 
 
 def _lines_after_header(filesystem: FileSystem, part: ByteRange) -> Iterator[pyarrow.Buffer]:
@@ -244,6 +248,12 @@ def _lines_after_header(filesystem: FileSystem, part: ByteRange) -> Iterator[pya
         # The whole header is in the first block.
         yield buffer.slice(buffer.to_pybytes().find(b"\n") + 1 or buffer.size) if header else buffer
         header = False
+
+
+def _some(lines: pyarrow.BinaryArray, wanted: NDArray[np.bool_]) -> pyarrow.BinaryArray:
+    import pyarrow as pa
+
+    return lines if wanted.all() else lines.filter(pa.array(wanted))
 
 
 def _as_text(lines: pyarrow.BinaryArray) -> pyarrow.StringArray:

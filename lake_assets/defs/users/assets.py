@@ -9,12 +9,13 @@ from dagster import AssetExecutionContext, AssetOut, Failure, MetadataValue, Out
 from lake_assets import environments
 from lake_assets.compute.frame import TaskFrame
 from lake_assets.compute.parts import Task
+from lake_assets.defs.users.batch_files import UsersSourceError
 from lake_assets.defs.users.batches import stored_tasks
 from lake_assets.defs.users.config import UsersConfig, WithoutPiiConfig
 from lake_assets.defs.users.partitions import BATCHES, BATCHES_NAME
 from lake_assets.defs.users.schema import COLUMNS, PERSONAL, PII, arrow_schema, table_schema
 from lake_assets.defs.users.settings import UsersSettings
-from lake_assets.defs.users.source import UsersSourceError, open_source
+from lake_assets.defs.users.source import open_source
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.layout.partitions import folders

@@ -11,7 +11,7 @@ from lake_assets.compute.row_groups import RowGroups, row_groups_of
 from lake_assets.defs.users.generator import generate
 from lake_assets.defs.users.schema import arrow_schema
 from lake_assets.frames.conform import conform, refuse_beyond_calendar
-from lake_assets.frames.parquet import parquet_files
+from lake_assets.frames.parquet_files import parquet_files
 
 if TYPE_CHECKING:
     import pyarrow

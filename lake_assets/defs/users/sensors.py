@@ -5,10 +5,11 @@
 from dagster import AssetKey, DefaultSensorStatus, RunRequest, SensorEvaluationContext, SensorResult, SkipReason, sensor
 
 from lake_assets import environments
+from lake_assets.defs.users.batch_files import UsersSourceError
 from lake_assets.defs.users.jobs import users
 from lake_assets.defs.users.partitions import BATCHES, unusable
 from lake_assets.defs.users.settings import UsersSettings
-from lake_assets.defs.users.source import UsersSourceError, open_source
+from lake_assets.defs.users.source import open_source
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.new_files import FileRuns, NewFiles
 from lake_assets.settings import SourceSettings

@@ -41,9 +41,10 @@ def back_up(home: Path, target: Path, *, link: bool, check: bool, replace: bool)
     """
     origin, place = home / "lake.git", target / "lake.git"
     with _stopped(str(home), target):
-        sharing_of(origin).make_folder(place)
+        sharing = sharing_of(origin)
+        sharing.make_folder(place)
         # No garbage is collected meanwhile, in the lake or in the copy.
-        with _locked_if_writable(origin / "lake_assets.gc"), locked(place / "lake_assets.gc"):
+        with _locked_if_writable(origin / "lake_assets.gc"), locked(place / "lake_assets.gc", sharing):
             repository = pygit2.Repository(str(origin), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
             mirror = Mirror(repository, place, link=link, check=check)
             # No ref moves while they are read, so that they are of one moment.
@@ -51,7 +52,7 @@ def back_up(home: Path, target: Path, *, link: bool, check: bool, replace: bool)
                 found = refs_of(repository)
             if not replace:
                 _refuse_other_history(repository, found, target, str(home))
-            with locked(place / "lake_assets.lock"):
+            with locked(place / "lake_assets.lock", sharing):
                 done = mirror.update(found)
         _combine_packs(place)
     return _summary(found, done)
@@ -172,7 +173,7 @@ def _locked_if_writable(path: Path) -> Generator[None]:
     """Hold a lock. A lake that is read-only has no writers here, and needs none."""
     with ExitStack() as held:
         try:
-            held.enter_context(locked(path))
+            held.enter_context(locked(path, sharing_of(path.parent)))
         except OSError as error:
             if not is_read_only(error):
                 raise

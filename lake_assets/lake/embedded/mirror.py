@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -244,6 +243,7 @@ class Mirror:
                 return "linked"
             if not _copied(origin, new, pointer):
                 return None
+            new.chmod(self._sharing.read_only())
             self._sharing.adjust(new)
             sync(new)
             new.replace(target)
@@ -359,5 +359,4 @@ def _copied(origin: Path, new: Path, pointer: Pointer) -> bool:
         while block := source.read(_BUFFER):
             digest.update(block)
             copy.write(block)
-    shutil.copymode(origin, new)
     return digest.hexdigest() == pointer.sha256

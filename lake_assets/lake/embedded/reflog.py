@@ -16,6 +16,7 @@ NOTHING = "0" * 40
 """What a new ref was at before."""
 
 _ENTRY = re.compile(r"([0-9a-f]{40}) ([0-9a-f]{40}) [^\n]*?> ([0-9]+) [+-][0-9]{4}")
+_ANYTHING = re.compile(r"[^\n]*\S[^\n]*")
 
 
 def note(git_dir: Path, ref: str, before: str, after: str, sharing: Sharing) -> None:
@@ -64,6 +65,21 @@ def entries(log: Path) -> list[tuple[float, str, str]]:
     except OSError:
         return []
     return [(float(match[3]), match[1], match[2]) for match in _ENTRY.finditer(text)]
+
+
+def is_cut(log: Path) -> bool:
+    """Tell whether something stands behind a reflog's last whole line: a later move, of which the line was cut.
+
+    Parameters
+    ----------
+    log
+        The reflog.
+    """
+    try:
+        lines = _ANYTHING.findall(log.read_text(errors="replace").replace("\0", " "))
+    except OSError:
+        return False
+    return bool(lines) and _ENTRY.match(lines[-1]) is None
 
 
 def logged(git_dir: Path) -> Iterator[tuple[float, str]]:

@@ -29,9 +29,10 @@ from lake_assets.lake.permissions import UMASK, Sharing
 STALE_AFTER = 5.0
 """Seconds after which a ref's ``.lock`` file counts as left behind. Plain Git holds one for milliseconds."""
 
-_HEADS, _TAGS = "refs/heads/", "refs/tags/"
-_PROTECTED = "refs/protected/"
+HEADS, _TAGS = "refs/heads/", "refs/tags/"
+PROTECTED = "refs/protected/"
 """A ref of this folder for each working branch, at the commit where it began."""
+_GRAVEYARD = "lake_assets.deleted"
 _SHORTEST_ID = 7
 _DELETED = re.compile(r"^([0-9]{1,12}\.[0-9]+) ([0-9a-f]{40})$", re.MULTILINE)
 _ATTEMPTS = 100
@@ -42,6 +43,22 @@ def names_of(repository: pygit2.Repository) -> set[str]:
     git_dir = Path(repository.path)
     files = (path for path in (git_dir / "refs").rglob("*") if path.is_file() and path.suffix != ".lock")
     return {*repository.listall_references(), *(str(path.relative_to(git_dir)) for path in files)}
+
+
+def deleted_in(git_dir: Path) -> list[tuple[float, str]]:
+    """Return when branches were deleted, each with the commit that it had.
+
+    Parameters
+    ----------
+    git_dir
+        Folder of the repository.
+    """
+    try:
+        text = (git_dir / _GRAVEYARD).read_text(errors="replace")
+    except FileNotFoundError:
+        return []
+    # A full disk or a power loss may have cut a line.
+    return [(float(match[1]), match[2]) for match in _DELETED.finditer(text)]
 
 
 class Refs:
@@ -68,12 +85,12 @@ class Refs:
         self._repository = repository
         self._objects = objects
         self._git_dir = git_dir
-        self._graveyard = git_dir / "lake_assets.deleted"
+        self._graveyard = git_dir / _GRAVEYARD
         self._name = name
 
     def branches(self) -> tuple[str, ...]:
         """Return the names of all branches whose commit can be told, sorted. Plain Git's may have slashes."""
-        return self._commits_in(_HEADS)
+        return self._commits_in(HEADS)
 
     def tags(self) -> dict[str, str]:
         """Return the commit id of each tag, sorted by name. Tags of something else than a commit are left out."""
@@ -98,8 +115,8 @@ class Refs:
         self._objects.refresh()
         if not names.is_commit_id(ref) and ref != "HEAD":
             # Branches and tags have one name each, as on lakeFS.
-            foreign = ref.startswith("refs/") and not ref.startswith((_HEADS, _TAGS))
-            for folder in ("",) if foreign else (_HEADS, _TAGS):
+            foreign = ref.startswith("refs/") and not ref.startswith((HEADS, _TAGS))
+            for folder in ("",) if foreign else (HEADS, _TAGS):
                 if (found := self._find(folder + ref)) is not None:
                     return found
         if len(ref) >= _SHORTEST_ID and not set(ref) - set("0123456789abcdef"):
@@ -110,14 +127,14 @@ class Refs:
             if found is not None and found.type == ObjectType.COMMIT:
                 return found.peel(GitCommit)
         if ref == MAIN:
-            raise self._damaged(_HEADS + MAIN, "missing")
+            raise self._damaged(HEADS + MAIN, "missing")
         raise RefNotFound("no branch, tag or commit of this name", repository=self._name, ref=ref)
 
     def branch(self, name: str) -> GitCommit:
         """Return the head of a branch."""
-        found = None if names.is_commit_id(name) else self._find(_HEADS + name)
+        found = None if names.is_commit_id(name) else self._find(HEADS + name)
         if found is None and name == MAIN:
-            raise self._damaged(_HEADS + MAIN, "missing")
+            raise self._damaged(HEADS + MAIN, "missing")
         if found is None:
             raise RefNotFound("no branch of this name: create it first", repository=self._name, ref=name)
         return found
@@ -147,7 +164,9 @@ class Refs:
         try:
             target = found.resolve().target
         except KeyError as error:
-            reason = f"it refers to {found.target}, which does not exist"
+            reason = (
+                f"it refers to {found.target}, which leads to no commit: `lake-assets doctor --repair` says what to do"
+            )
             raise RefNotFound(reason, repository=self._name, ref=full_name) from error
         assert isinstance(target, pygit2.Oid)
         try:
@@ -161,12 +180,12 @@ class Refs:
 
     def is_protected(self, name: str) -> bool:
         """Tell whether only a merge changes this branch."""
-        return name == MAIN or (names.is_branch(name) and _PROTECTED + name in self._repository.references)
+        return name == MAIN or (names.is_branch(name) and PROTECTED + name in self._repository.references)
 
     def create_branch(self, name: str, commit: GitCommit, *, protected: bool = False) -> None:
         """Create a branch. Raise :class:`AlreadyExists` if there is one, or a tag of a working branch's name."""
-        with self._changing(_HEADS + name, _PROTECTED + name):
-            taken = [_HEADS + name, *[_TAGS + name] * protected]
+        with self._changing(HEADS + name, PROTECTED + name):
+            taken = [HEADS + name, *[_TAGS + name] * protected]
             if any(ref in self._repository.references for ref in taken):
                 reason = "this name is taken: choose another one"
                 raise AlreadyExists(reason, repository=self._name, ref=name)
@@ -174,14 +193,14 @@ class Refs:
             # without its branch is replaced.
             self._unprotect(name)
             if protected:
-                self._create(_PROTECTED + name, commit)
-            self._create(_HEADS + name, commit)
-            note(self._git_dir, _HEADS + name, NOTHING, str(commit.id), self._sharing)
+                self._create(PROTECTED + name, commit)
+            self._create(HEADS + name, commit)
+            note(self._git_dir, HEADS + name, NOTHING, str(commit.id), self._sharing)
 
     def _unprotect(self, name: str) -> None:
-        if _PROTECTED + name in self._repository.references:
-            self._repository.references.delete(_PROTECTED + name)
-            sync(self._git_dir / _PROTECTED)
+        if PROTECTED + name in self._repository.references:
+            self._repository.references.delete(PROTECTED + name)
+            sync(self._git_dir / PROTECTED)
 
     def create_tag(self, name: str, commit: GitCommit) -> None:
         """Create a tag. Raise :class:`AlreadyExists` if it exists at another commit."""
@@ -208,10 +227,10 @@ class Refs:
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch. Raise :class:`RefNotFound` if there is none."""
-        with self._changing(_HEADS + name, _PROTECTED + name):
+        with self._changing(HEADS + name, PROTECTED + name):
             self._note_deleted(self.branch(name))
-            self._repository.references.delete(_HEADS + name)
-            sync(self._git_dir / _HEADS)
+            self._repository.references.delete(HEADS + name)
+            sync(self._git_dir / HEADS)
             self._unprotect(name)
 
     def advance(self, name: str, successor: Callable[[GitCommit], GitCommit | None]) -> GitCommit:
@@ -225,18 +244,18 @@ class Refs:
             Makes the new commit from the head. It returns None to leave the branch unchanged. It is called again if
             plain Git, which does not use our lock, moved the branch meanwhile.
         """
-        with self._changing(_HEADS + name):
+        with self._changing(HEADS + name):
             self._objects.put_back()
             for _ in range(_ATTEMPTS):
                 head = self.branch(name)
                 commit = successor(head)
                 if commit is None:
                     return head
-                reference = self._repository.references[_HEADS + name]
+                reference = self._repository.references[HEADS + name]
                 if reference.target != head.id:
                     continue
                 self._objects.sync()
-                note(self._git_dir, _HEADS + name, str(head.id), str(commit.id), self._sharing)
+                note(self._git_dir, HEADS + name, str(head.id), str(commit.id), self._sharing)
                 try:
                     reference.set_target(commit.id)
                 except pygit2.GitError:
@@ -260,7 +279,7 @@ class Refs:
         DataCorrupted
             A ref is damaged, so nobody can tell what it needs.
         """
-        return self._named((*self._deleted(), *logged(self._git_dir)), since)
+        return self._named((*deleted_in(self._git_dir), *logged(self._git_dir)), since)
 
     def commits(self, since: float) -> list[GitCommit]:
         """Return the commits of all refs, and of branches that were deleted after a time.
@@ -276,7 +295,7 @@ class Refs:
             A ref is damaged, so nobody can tell what it needs.
         """
         found: list[GitCommit] = []
-        for root in self._named(self._deleted(), since):
+        for root in self._named(deleted_in(self._git_dir), since):
             with suppress(NotACommitError):
                 found.append(self._objects.commit(pygit2.Oid(raw=root)))
         return found
@@ -297,14 +316,6 @@ class Refs:
             raise self._damaged(full_name, "damaged") from error
         return found if isinstance(found, pygit2.Oid) else None
 
-    def _deleted(self) -> list[tuple[float, str]]:
-        try:
-            text = self._graveyard.read_text(errors="replace")
-        except FileNotFoundError:
-            return []
-        # A full disk or a power loss may have cut a line.
-        return [(float(match[1]), match[2]) for match in _DELETED.finditer(text)]
-
     def _note_deleted(self, head: GitCommit) -> None:
         """Record the head of a deleted branch. It stays for the grace time of garbage collection."""
         # Begin a new line, since a full disk may have cut the one before.
@@ -315,7 +326,7 @@ class Refs:
 
     def forget_deleted(self, before: float) -> None:
         """Forget the branches that were deleted before a time. The caller holds the lock."""
-        kept = [f"{when} {name}\n" for when, name in self._deleted() if when > before]
+        kept = [f"{when} {name}\n" for when, name in deleted_in(self._git_dir) if when > before]
         new = self._graveyard.with_suffix(".new")
         new.write_text("".join(kept))
         self._sharing.adjust(new)

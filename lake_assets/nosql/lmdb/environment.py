@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ class Environment:
             self._lmdb = lmdb.open(
                 str(self.folder),
                 map_size=self._map_size,
-                max_dbs=MAX_TABLES + 1,
+                max_dbs=MAX_TABLES + 3,
                 max_readers=_MAX_READERS,
                 # A spare transaction would make closing in a forked child unsafe.
                 max_spare_txns=0,
@@ -54,7 +54,8 @@ class Environment:
                 create=not read_only,
                 mode=0o666,
             )
-            if not read_only:
+            # A reader makes the file of locks, too, except on a read-only disk.
+            with suppress(OSError) if read_only else nullcontext():
                 sharing_near(self.folder).adjust(*(self.folder / name for name in ("data.mdb", "lock.mdb")))
             self._lmdb.reader_check()
         self.read_only = read_only

@@ -107,6 +107,30 @@ def encode_key(key: Key, schema: pa.Schema, names: Sequence[str], *, prefix: boo
     return bytes(encoded)
 
 
+def encode_prefix(key: Key, schema: pa.Schema, names: Sequence[str]) -> bytes:
+    """Encode what all keys of a prefix begin with; see :meth:`NoSQLStore.scan`.
+
+    Parameters
+    ----------
+    key
+        The first components. The last one, if it is a string, may be the beginning of a component.
+    schema
+        The table's schema.
+    names
+        Names of the key columns.
+
+    Raises
+    ------
+    NoSQLError
+        There are more components than the table's key has, or one has another type.
+    """
+    values = key if isinstance(key, tuple) else (key,)
+    last = values[-1]
+    encoded = encode_key(values, schema, names, prefix=True)
+    # The end of a string is left out, so that a longer one begins so, too.
+    return encoded[: -len(_END)] if isinstance(last, str) and len(values) < len(names) else encoded
+
+
 def decode_columns(keys: Sequence[bytes], types: Sequence[pa.DataType]) -> list[pa.Array]:
     """Return the key columns of encoded keys; the inverse of :func:`encode_columns`."""
     if len(types) == 1 and pa.types.is_string(types[0]):

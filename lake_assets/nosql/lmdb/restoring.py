@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
+from lake_assets.lake.permissions import sharing_near
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.nosql.lmdb.backup import DATA
 from lake_assets.nosql.lmdb.environment import remedy, sync_folders
@@ -17,7 +19,8 @@ from lake_assets.nosql.lmdb.store import LMDBStore
 def restore_tables(source: Path, folder: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
     """Copy the tables of a backup beside a store, and return what puts them in its place.
 
-    Tables that are replaced are kept in a folder beside it. If the tables are equal, nothing is done.
+    Tables that are replaced are kept in a folder beside it. If the tables are equal, nothing is done. A copy
+    that is not put in place is removed.
 
     Parameters
     ----------
@@ -48,13 +51,8 @@ def restore_tables(source: Path, folder: Path, *, replace: bool = False) -> Call
             f"which keeps them as {folder.name}.replaced-…"
         )
     new = folder.with_name(f".{folder.name}.new")
-    with _translated(source, folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        if found:
-            shutil.copyfile(source / DATA, new / DATA)
-            sync_folders([new / DATA, new])
+    # As for the lake that the backup holds, which may not be beside the store yet.
+    sharing = sharing_near(source)
 
     def switch() -> tuple[str, ...]:
         with _translated(source, folder):
@@ -67,6 +65,15 @@ def restore_tables(source: Path, folder: Path, *, replace: bool = False) -> Call
             sync_folders([folder.parent])
         return tuple(found)
 
+    weakref.finalize(switch, shutil.rmtree, new, ignore_errors=True)
+    with _translated(source, folder):
+        sharing.make_folder(folder.parent)
+        shutil.rmtree(new, ignore_errors=True)
+        sharing.make_folder(new)
+        if found:
+            shutil.copyfile(source / DATA, new / DATA)
+            sharing.adjust(new / DATA)
+            sync_folders([new / DATA, new])
     return switch
 
 

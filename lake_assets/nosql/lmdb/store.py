@@ -18,9 +18,12 @@ from lake_assets.lake.contract import Cache
 from lake_assets.lake.embedded.housekeeping import freed_by_removing
 from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.permissions import sharing_near
+from lake_assets.nosql.choice import Choice
 from lake_assets.nosql.contract import (
     Key,
     NoSQLError,
+    Operation,
+    Options,
     SaveMode,
     SchemaMismatch,
     StaleWrite,
@@ -31,11 +34,22 @@ from lake_assets.nosql.contract import (
 from lake_assets.nosql.lmdb import environment as environments
 from lake_assets.nosql.lmdb.backup import copy_tables
 from lake_assets.nosql.lmdb.encoding import frame_schema, write_frame
-from lake_assets.nosql.lmdb.keys import decode_columns, encode_key
+from lake_assets.nosql.lmdb.keys import decode_columns, encode_key, encode_prefix
+from lake_assets.nosql.lmdb.log import BATCHES, HISTORY, Log, read_history
 from lake_assets.nosql.lmdb.rows import decode_rows
 from lake_assets.nosql.lmdb.runs import Item, merge, spool
-from lake_assets.nosql.lmdb.table_schema import TableRecord, check_comparable, differences, fit
+from lake_assets.nosql.lmdb.table_schema import (
+    TableRecord,
+    check_comparable,
+    check_counters,
+    check_mode,
+    check_name,
+    differences,
+    fit,
+    incoming_schema,
+)
 from lake_assets.nosql.lmdb.table_write import TableWrite
+from lake_assets.nosql.selection import Selection
 
 if TYPE_CHECKING:
     import lmdb
@@ -45,11 +59,9 @@ if TYPE_CHECKING:
     Frame = SparkDataFrame | pandas.DataFrame | pa.Table
 
 _META, _SPOOL = "meta", "spool"
-_NAME_BYTES = 400
 _MAP_SIZE = 1 << 36
 """64 GiB of address space. The file is only as large as its pages."""
 
-_MODES: tuple[SaveMode, ...] = ("append", "overwrite", "errorifexists", "ignore")
 _key_of = itemgetter(0)
 
 
@@ -169,8 +181,34 @@ class LMDBStore:
             row = transaction.get(encoded, db=items) if encoded else None
             return None if row is None else layout.batch([(encoded, row)]).to_pylist()[0]
 
+    def get_many(self, table: str, keys: Sequence[Key]) -> pa.Table:
+        """Return the items of several keys; see :meth:`NoSQLStore.get_many`."""
+        with self._reading(table) as (transaction, record, items):
+            layout = _Layout(record)
+            encoded = sorted({encode_key(key, layout.schema, record.key) for key in keys} - {b""})
+            found = transaction.cursor(items).getmulti(encoded)
+            batches = [layout.batch(found)] if found else []
+            return pa.Table.from_batches(batches, layout.schema)
+
+    def history(self, table: str) -> tuple[Operation, ...]:
+        """Return the log of a table's operations; see :meth:`NoSQLStore.history`."""
+        log = self._environment.handle(HISTORY)
+        if log is None:
+            return ()
+        with self._environment.reading() as transaction:
+            return read_history(transaction, log, table)
+
     def scan(
-        self, table: str, start: Key | None = None, end: Key | None = None, batch_size: int = 65_536
+        self,
+        table: str,
+        start: Key | None = None,
+        end: Key | None = None,
+        batch_size: int = 65_536,
+        *,
+        prefix: Key | None = None,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        segment: tuple[int, int] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Yield items in key order; see :meth:`NoSQLStore.scan`.
 
@@ -181,16 +219,35 @@ class LMDBStore:
         for bound in (start, end):
             if bound is not None:
                 encode_key(bound, record.arrow_schema, record.key, prefix=True)
-        return self._scan(table, start, end, batch_size)
+        if prefix is not None:
+            encode_prefix(prefix, record.arrow_schema, record.key)
+        selection = Selection(table, record.arrow_schema, columns, where)
+        return selection.of(self._scan(table, start, end, prefix, segment, batch_size))
 
-    def _scan(self, table: str, start: Key | None, end: Key | None, batch_size: int) -> Iterator[pa.RecordBatch]:
+    def _scan(
+        self,
+        table: str,
+        start: Key | None,
+        end: Key | None,
+        prefix: Key | None,
+        segment: tuple[int, int] | None,
+        batch_size: int,
+    ) -> Iterator[pa.RecordBatch]:
         with self._reading(table) as (transaction, record, items):
             layout = _Layout(record)
             first, last = (
                 None if bound is None else encode_key(bound, layout.schema, record.key, prefix=True)
                 for bound in (start, end)
             )
+            if prefix is not None:
+                begin = encode_prefix(prefix, layout.schema, record.key)
+                first = max(first or b"", begin)
+                last = _least([last, _after(begin)])
             cursor = transaction.cursor(items)
+            if segment is not None:
+                low, high = _segment(cursor, transaction.stat(items)["entries"], *segment)
+                first = max(first or b"", low)
+                last = _least([last, high])
             found = cursor.set_range(first) if first else cursor.first()
             pairs = cursor.iternext() if found else iter(())
             while block := list(islice(pairs, batch_size)):
@@ -215,6 +272,7 @@ class LMDBStore:
         source_commit: str | None = None,
         expected_commit: str | None = None,
         check_expected: bool = False,
+        options: Options | None = None,
     ) -> WriteResult:
         """Write items in one transaction; see :meth:`NoSQLStore.write`.
 
@@ -223,9 +281,11 @@ class LMDBStore:
         memory until the store is closed. No other memory grows with the number of items.
         """
         self._refuse_where_read_only()
-        _check_name(table)
-        if mode not in _MODES:
-            raise NoSQLError(f"table {table!r}: unknown save mode {mode!r}: choose one of {', '.join(_MODES)}")
+        check_name(table)
+        check_mode(table, mode)
+        options = options or Options()
+        options.check(table, source_commit)
+        partial = options.update == "columns"
         incoming = frame_schema(items)
 
         def check(record: TableRecord | None) -> pa.Schema | None:
@@ -240,15 +300,26 @@ class LMDBStore:
                 raise TableExists(f"store {self.folder}: table {table!r} exists already")
             if record is not None and mode == "ignore":
                 return None
-            schema = fit(table, record, incoming, key=key, mode=mode, allow_overwrite_schema=allow_overwrite_schema)
+            schema = fit(
+                table,
+                record,
+                incoming,
+                key=key,
+                mode=mode,
+                allow_overwrite_schema=allow_overwrite_schema,
+                partial=partial,
+            )
             for name in newest_by:
                 check_comparable(table, schema, name)
+            check_counters(table, schema, key, options.counter)
             return schema
 
         def attempt(schema: pa.Schema) -> WriteResult | None:
             """Write with ``schema``. Return None if the table's schema was changed meanwhile."""
             with spool(self.folder / _SPOOL) as folder:
-                runs = write_frame(table, items, schema, key, folder)
+                encoded = incoming_schema(schema, incoming, partial)
+                choice = Choice(table, schema, key, encoded.names, mode, newest_by, options)
+                runs = write_frame(table, items, encoded, key, folder)
                 gone = [] if delete is None else self._write_deletions(table, delete, schema, key, folder)
 
                 def apply(transaction: lmdb.Transaction[bytes]) -> WriteResult | None:
@@ -256,17 +327,22 @@ class LMDBStore:
                     record = _find_in(transaction, meta, table)
                     if check(record) != schema:
                         return None
+                    log = self._log(transaction, table)
                     handle = self._environment.create(transaction, _database(table))
-                    target = TableWrite(transaction, handle, table=table, schema=schema, key=key, newest_by=newest_by)
+                    target = TableWrite(transaction, handle)
+                    if options.batch is not None and not log.begin(options.batch):
+                        return WriteResult(0, 0, 0, target.row_count())
                     kept_on = None if mode == "overwrite" else record
                     deleted = target.empty() if kept_on is None else 0
                     deleted += target.delete(key for block in merge(folder, gone) for key, _ in block)
-                    put, kept = target.put(merge(folder, runs))
+                    put, kept = target.put(merge(folder, runs), choice)
                     # A table keeps its commit until a write sets another one, or overwrites the table.
                     commit = source_commit or (kept_on.source_commit if kept_on else None)
                     stored = msgspec.msgpack.encode(TableRecord.of(schema, key, commit))
                     transaction.put(table.encode(), stored, db=meta)
-                    return WriteResult(put, deleted, kept, target.row_count())
+                    result = WriteResult(put, deleted, kept, target.row_count())
+                    log.add("write", result, mode, commit)
+                    return result
 
                 return self._environment.write(apply)
 
@@ -283,10 +359,12 @@ class LMDBStore:
 
         def apply(transaction: lmdb.Transaction[bytes]) -> int:
             record, handle = self._open_in(transaction, table)
-            schema = record.arrow_schema
-            encoded = {encode_key(key, schema, record.key) for key in keys}
-            target = TableWrite(transaction, handle, table=table, schema=schema, key=record.key)
-            return target.delete(sorted(encoded - {b""}))
+            encoded = {encode_key(key, record.arrow_schema, record.key) for key in keys}
+            target = TableWrite(transaction, handle)
+            deleted = target.delete(sorted(encoded - {b""}))
+            result = WriteResult(0, deleted, 0, target.row_count())
+            self._log(transaction, table).add("delete", result, "", record.source_commit)
+            return deleted
 
         return self._environment.write(apply)
 
@@ -296,6 +374,10 @@ class LMDBStore:
 
         def apply(transaction: lmdb.Transaction[bytes]) -> None:
             _, handle = self._open_in(transaction, table)
+            dropped = WriteResult(0, transaction.stat(handle)["entries"], 0, 0)
+            log = self._log(transaction, table)
+            log.forget()
+            log.add("drop", dropped, "", None)
             # The empty database stays, since other threads may have its handle.
             transaction.drop(handle, delete=False)
             transaction.delete(table.encode(), db=self._environment.create(transaction, _META))
@@ -312,10 +394,14 @@ class LMDBStore:
         self, table: str, frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path
     ) -> list[str]:
         keys = pa.schema([schema.field(name) for name in key])
-        problems = differences(keys, frame_schema(frame))
+        problems = differences(keys, frame_schema(frame), keys.names)
         if problems:
             raise SchemaMismatch(f"table {table!r}, the keys to delete: {'; '.join(problems)}")
         return write_frame(table, frame, keys, key, folder)
+
+    def _log(self, transaction: lmdb.Transaction[bytes], table: str) -> Log:
+        create = self._environment.create
+        return Log(transaction, create(transaction, HISTORY), create(transaction, BATCHES), table)
 
     def _find(self, table: str) -> TableRecord | None:
         meta = self._environment.handle(_META)
@@ -366,6 +452,28 @@ class _Layout:
         return pa.record_batch(columns, schema=self.schema)
 
 
+def _after(prefix: bytes) -> bytes | None:
+    """Return the least key that is greater than all with a prefix. None if there is none."""
+    trimmed = prefix.rstrip(b"\xff")
+    return trimmed[:-1] + bytes([trimmed[-1] + 1]) if trimmed else None
+
+
+def _least(bounds: Sequence[bytes | None]) -> bytes | None:
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _segment(cursor: lmdb.Cursor[bytes], count: int, number: int, segments: int) -> tuple[bytes, bytes | None]:
+    """Return the first key of a segment, and the one before which it ends."""
+    if not 0 <= number < segments:
+        raise NoSQLError(f"segment {number} of {segments}: count them from 0")
+    low, high = number * count // segments, (number + 1) * count // segments
+    if low == high:
+        return b"", b""
+    keys = cursor.iternext(keys=True, values=False) if cursor.first() else iter(())
+    first = next(islice(keys, low, None), b"")
+    return first, next(islice(keys, high - low - 1, None), None)
+
+
 def _database(table: str) -> str:
     return f"table:{table}"
 
@@ -373,10 +481,3 @@ def _database(table: str) -> str:
 def _find_in(transaction: lmdb.Transaction[bytes], meta: Any, table: str) -> TableRecord | None:
     stored = transaction.get(table.encode(), db=meta) if table else None
     return None if stored is None else msgspec.msgpack.decode(stored, type=TableRecord)
-
-
-def _check_name(table: str) -> None:
-    if not table or not table.isprintable() or len(table.encode()) > _NAME_BYTES:
-        raise NoSQLError(
-            f"{table!r} is not a valid table name: a name has 1 to {_NAME_BYTES} bytes and no control characters"
-        )

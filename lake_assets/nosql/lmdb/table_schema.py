@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import pyarrow as pa
 
-from lake_assets.nosql.contract import SaveMode, SchemaMismatch
+from lake_assets.nosql.contract import NoSQLError, SaveMode, SchemaMismatch
 
 
 class TableRecord(msgspec.Struct, frozen=True):
@@ -27,6 +27,24 @@ class TableRecord(msgspec.Struct, frozen=True):
     def arrow_schema(self) -> pa.Schema:
         """The stored schema, key columns first."""
         return pa.ipc.read_schema(pa.py_buffer(self.schema))
+
+
+_NAME_BYTES = 400
+_MODES: tuple[SaveMode, ...] = ("append", "overwrite", "errorifexists", "ignore", "create_only")
+
+
+def check_name(table: str) -> None:
+    """Refuse a table name that is empty, too long or not printable."""
+    if not table or not table.isprintable() or len(table.encode()) > _NAME_BYTES:
+        raise NoSQLError(
+            f"{table!r} is not a valid table name: a name has 1 to {_NAME_BYTES} bytes and no control characters"
+        )
+
+
+def check_mode(table: str, mode: str) -> None:
+    """Refuse an unknown save mode."""
+    if mode not in _MODES:
+        raise NoSQLError(f"table {table!r}: unknown save mode {mode!r}: choose one of {', '.join(_MODES)}")
 
 
 def stored_type(kind: pa.DataType) -> pa.DataType | None:
@@ -110,6 +128,7 @@ def fit(
     key: Sequence[str],
     mode: SaveMode,
     allow_overwrite_schema: bool,
+    partial: bool = False,
 ) -> pa.Schema:
     """Return the schema of the table after a write. Key columns come first and are not nullable.
 
@@ -123,6 +142,8 @@ def fit(
         Schema of the frame.
     key, mode, allow_overwrite_schema
         As of :meth:`NoSQLStore.write`.
+    partial
+        Whether the frame may lack columns.
 
     Raises
     ------
@@ -140,7 +161,7 @@ def fit(
     if tuple(key) != record.key:
         raise SchemaMismatch(f"table {table!r} has the key {record.key}, but the write has {tuple(key)}")
     stored = record.arrow_schema
-    problems = differences(stored, frame)
+    problems = differences(stored, frame, key if partial else stored.names)
     added = [name for name in frame.names if name not in stored.names]
     if added and not allow_overwrite_schema:
         problems += [
@@ -161,12 +182,38 @@ def check_comparable(table: str, schema: pa.Schema, name: str) -> None:
         raise SchemaMismatch(f"table {table!r}: newest_by names {name!r}, a {schema.field(name).type}")
 
 
-def differences(stored: pa.Schema, frame: pa.Schema) -> list[str]:
-    """Return one phrase for each stored column that the frame lacks or has as another type."""
+def check_counters(table: str, schema: pa.Schema, key: Sequence[str], counters: Sequence[str]) -> None:
+    """Refuse a counter that does not exist, is in the key, or is no number."""
+    for name in counters:
+        if name not in schema.names or name in key:
+            raise SchemaMismatch(f"table {table!r}: counter names {name!r}, which is not a column outside of the key")
+        kind = schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+            raise SchemaMismatch(f"table {table!r}: counter names {name!r}, which is {kind}, not a number")
+
+
+def incoming_schema(schema: pa.Schema, frame: pa.Schema, partial: bool) -> pa.Schema:
+    """Return the columns of a table that a frame is encoded with.
+
+    Parameters
+    ----------
+    schema
+        The table's columns.
+    frame
+        The frame's columns.
+    partial
+        Whether the frame may lack columns.
+    """
+    return pa.schema([field for field in schema if field.name in frame.names]) if partial else schema
+
+
+def differences(stored: pa.Schema, frame: pa.Schema, required: Sequence[str]) -> list[str]:
+    """Return one phrase for each stored column that the frame lacks though required, or has as another type."""
     problems: list[str] = []
     for field in stored:
         if field.name not in frame.names:
-            problems.append(f"column {field.name!r} is stored as {field.type}, the frame lacks it")
+            if field.name in required:
+                problems.append(f"column {field.name!r} is stored as {field.type}, the frame lacks it")
             continue
         kind = frame.field(field.name).type
         if not pa.types.is_null(kind) and stored_type(kind) != field.type:

@@ -122,6 +122,10 @@ BAD_LINES: Mapping[str, tuple[bytes, str]] = {
     "a sign that a cast forgives": (with_field("EndPrice", "+90.5").encode(), "EndPrice is not a valid double: +90.5"),
     "a hexadecimal price": (with_field("EndPrice", "0x1p3").encode(), "EndPrice is not a valid double: 0x1p3"),
     "a quote that is never closed": (with_field("NumberOfTrades", '"3').encode(), "a field has stray quotes"),
+    "an open quote that a comma ends": (
+        with_field("SecurityDesc", '"SAP, SE"').removesuffix("3").encode() + b'"3,',
+        "NumberOfTrades is not a valid int: 3,",
+    ),
     "a day with one digit": (with_field("Date", "2017-7-28").encode(), "Date is not a valid date: 2017-7-28"),
 }
 

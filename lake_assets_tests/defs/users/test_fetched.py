@@ -10,8 +10,9 @@ import pyarrow
 import pyarrow.parquet as pq
 import pytest
 
+from lake_assets.defs.users.batch_files import UsersSourceError
 from lake_assets.defs.users.generator import generate
-from lake_assets.defs.users.source import FetchedUsers, UsersSourceError, open_source
+from lake_assets.defs.users.source import FetchedUsers, open_source
 from lake_assets.sources import RetryLimits
 from lake_assets_tests.defs.users.files import add, read
 from lake_assets_tests.sources.servers import FaultyServer, Handler, S3Handler, running, status

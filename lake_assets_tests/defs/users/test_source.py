@@ -9,8 +9,10 @@ import pyarrow
 import pyarrow.parquet as pq
 import pytest
 
+from lake_assets.defs.users.batch_files import UsersSourceError
+from lake_assets.defs.users.folder_source import FolderOfUsers
 from lake_assets.defs.users.generator import generate
-from lake_assets.defs.users.source import FolderOfUsers, GeneratedUsers, UsersSourceError, open_source
+from lake_assets.defs.users.source import GeneratedUsers, open_source
 from lake_assets_tests.defs.users.files import add, changed, read
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import trailers
 from lake_assets.lake.embedded.durability import sync
-from lake_assets.lake.embedded.reflog import entries
-from lake_assets.lake.embedded.refs import names_of
+from lake_assets.lake.embedded.reflog import entries, is_cut
+from lake_assets.lake.embedded.refs import HEADS, PROTECTED, deleted_in, names_of
 from lake_assets.lake.embedded.repairs.finding import Finding, put_aside
+from lake_assets.lake.names import is_temporary
 
-_CONTENT = re.compile(r"(?:([0-9a-f]{40})|ref: refs/\S+)\s*")
-_MAIN = f"refs/heads/{MAIN}"
+_CONTENT = re.compile(r"(?:([0-9a-f]{40})|ref: (refs/\S+))\s*")
+_MAIN = HEADS + MAIN
+_FROM = "`lake-assets doctor --repair --from BACKUP`"
 
 
 class GitRefs:
@@ -39,14 +42,19 @@ class GitRefs:
     def __init__(self, repository: pygit2.Repository, backup: Path | None, bring_back: Callable[[str], bool]) -> None:
         self._repository = repository
         self._git_dir = Path(repository.path)
-        self._backup = backup
+        self._backup = pygit2.Repository(str(backup)) if backup is not None else None
         self._bring_back = bring_back
+        self._deleted = {commit for _, commit in deleted_in(self._git_dir)}
 
     def mend(self) -> Iterator[Finding]:
         """Yield the damaged refs. The caller holds the lock of refs."""
-        for name in sorted({_MAIN, *names_of(self._repository)}):
+        there = names_of(self._repository)
+        for name in sorted({_MAIN, *there}):
             if (what := self._fault(name)) is not None:
                 yield self._mended(name, what)
+        for name in sorted({*self._logged(), *self._in_backup()} - there - {_MAIN}):
+            if self._is_lost(name):
+                yield self._mended(name, f"lake.git/{name} was missing")
 
     def _fault(self, name: str) -> str | None:
         path = self._git_dir / name
@@ -54,12 +62,44 @@ class GitRefs:
             match = _CONTENT.fullmatch(path.read_text(errors="replace"))
             if match is None:
                 return f"lake.git/{name} was damaged"
-            if match[1] is None:
-                return None
+            if match[2] is not None:
+                return self._symbolic_fault(name, match[2])
         target = self._target(name)
         if target is None:
             return f"lake.git/{name} was missing" if name == _MAIN else None
         return None if self._bring_back(target) else f"commit {target} of lake.git/{name} is lost"
+
+    def _symbolic_fault(self, name: str, other: str) -> str | None:
+        """Return what is wrong with a ref that refers to another one. Only a foreign ref may do so."""
+        if name == _MAIN:
+            return f"lake.git/{name} was damaged: it refers to {other}"
+        try:
+            self._repository.references[name].resolve()
+        except (KeyError, ValueError, pygit2.GitError):
+            why = "itself" if other == name else f"{other}, which leads to no commit"
+            return f"lake.git/{name} refers to {why}"
+        return None
+
+    def _logged(self) -> Iterator[str]:
+        """Yield the names that have a reflog. Deleting a branch removes its reflog first."""
+        logs = self._git_dir / "logs"
+        return (str(path.relative_to(logs)) for path in (logs / HEADS).rglob("*") if path.is_file())
+
+    def _in_backup(self) -> Iterator[str]:
+        """Yield the names of the backup's refs, except temporary branches, which may have been published since."""
+        for name in self._backup.listall_references() if self._backup is not None else ():
+            if not is_temporary(name.removeprefix(HEADS)):
+                yield name
+
+    def _is_lost(self, name: str) -> bool:
+        """Tell whether a ref that is not there was lost, and not deleted."""
+        if name.startswith(PROTECTED):
+            return HEADS + name.removeprefix(PROTECTED) in self._repository.references
+        newest = next(self._candidates(name), None)
+        if newest is None or newest[0] in self._deleted:
+            return False
+        # A backup has it as it was some time before it was deleted.
+        return not any(self._descends(commit, newest[0]) for commit in self._deleted if commit in self._repository)
 
     def _target(self, name: str) -> str | None:
         try:
@@ -72,12 +112,12 @@ class GitRefs:
         for commit, source in self._candidates(name):
             if self._bring_back(commit):
                 self._set(name, commit)
-                return Finding(what, f"it is at {commit} again, {source}")
+                return Finding(what, f"it is at {commit} again, {source}{self._newer(name, commit)}")
             # It was there. To go back further would hide commits, so a person decides that.
-            return Finding(what, remedy=f"restore it by `lake-assets doctor --repair --from BACKUP`{self._older(name)}")
+            return Finding(what, remedy=f"restore it by {_FROM}{self._older(name)}")
         if name == _MAIN:
-            return Finding(what, remedy="restore the lake by `lake-assets doctor --repair --from BACKUP`")
-        remedy = f"if nobody needs it any more, delete the file lake.git/{name}"
+            return Finding(what, remedy=f"restore the lake by {_FROM}")
+        remedy = f"restore it by {_FROM}, or, if nobody needs it any more, delete the file lake.git/{name}"
         return Finding(what, remedy=f"neither its reflog nor a backup tells where it was; {remedy}")
 
     def _set(self, name: str, commit: str) -> None:
@@ -93,15 +133,41 @@ class GitRefs:
 
     def _candidates(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield the commits that a ref may have been at, the likeliest first, each with what says so."""
-        for when, _, after in reversed(entries(self._git_dir / "logs" / name)):
+        log = self._git_dir / "logs" / name
+        known = list(reversed(entries(log)))
+        in_backup = self._commit_in_backup(name)
+        if in_backup and known and is_cut(log) and self._descends(in_backup, known[0][2]):
+            yield in_backup, "as in the backup, which is newer than its reflog"
+        for when, _, after in known:
             yield after, f"where its reflog saw it at {_date(when)}"
         if name == _MAIN:
             for commit in self._audited():
                 yield commit, "the newest commit with an audit that there is; no reflog was left"
-        if self._backup is not None:
-            reference = pygit2.Repository(str(self._backup)).references.get(name)
-            if reference is not None:
-                yield str(reference.resolve().target), "as in the backup"
+        if in_backup:
+            yield in_backup, "as in the backup"
+
+    def _commit_in_backup(self, name: str) -> str:
+        with suppress(KeyError, ValueError, pygit2.GitError):
+            if self._backup is not None:
+                return str(self._backup.references[name].resolve().target)
+        return ""
+
+    def _descends(self, commit: str, ancestor: str) -> bool:
+        """Tell whether a commit comes after another one."""
+        if commit == ancestor or not (self._bring_back(commit) and self._bring_back(ancestor)):
+            return False
+        for repository in filter(None, (self._repository, self._backup)):
+            with suppress(KeyError, ValueError, pygit2.GitError):
+                return repository.descendant_of(commit, ancestor)
+        return False
+
+    def _newer(self, name: str, commit: str) -> str:
+        """Describe what a ref may lack, since the last line of its reflog was cut. Empty if nothing."""
+        if not is_cut(self._git_dir / "logs" / name):
+            return ""
+        newer = [found for found in self._audited() if self._descends(found, commit)] if name == _MAIN else []
+        command = f": `git -C lake.git update-ref {name} {newer[0]}` takes the newest that is there" if newer else ""
+        return f"; but the reflog's last line was cut, so it may lack what came later{command}"
 
     def _older(self, name: str) -> str:
         """Describe how to put a ref back to the newest commit before, of those that are left."""

@@ -1,0 +1,197 @@
+"""What becomes of incoming items: which ones are written over stored ones, and what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Context, Decimal
+from itertools import islice
+from operator import eq, itemgetter
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from lake_assets.nosql.contract import Options, SaveMode, SchemaMismatch
+from lake_assets.nosql.expression import Expression
+from lake_assets.nosql.lmdb.keys import decode_columns
+from lake_assets.nosql.lmdb.rows import Rank, decode_rows, ranking
+from lake_assets.nosql.lmdb.runs import Item
+
+_key_of = itemgetter(0)
+_encode = msgspec.msgpack.Encoder().encode
+_decode: Callable[[bytes], list[Any]] = msgspec.msgpack.Decoder(list[Any]).decode
+_EXACT = Context(prec=80)  # Python's own one rounds beyond 28 digits.
+
+
+class Choice:
+    """Chooses and combines encoded items of one write.
+
+    Parameters
+    ----------
+    table
+        Name of the table, for errors.
+    schema
+        The table's columns after the write, key columns first.
+    key
+        Names of the key columns.
+    incoming
+        Names of the incoming columns, in their order.
+    mode
+        The save mode.
+    newest_by
+        The columns by which the newer of two items is determined.
+    options
+        Further options of the write.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        schema: pa.Schema,
+        key: Sequence[str],
+        incoming: Sequence[str],
+        mode: SaveMode = "append",
+        newest_by: Sequence[str] = (),
+        options: Options | None = None,
+    ) -> None:
+        options = options or Options()
+        self._table = table
+        self._key_types = [schema.field(name).type for name in key]
+        columns = [field for field in schema if field.name not in key]
+        names = [field.name for field in columns]
+        self._types = [field.type for field in columns]
+        self._names = names
+        # Items with the same key do not differ in key columns.
+        positions = [names.index(name) for name in newest_by if name not in key]
+        self._rank = ranking(self._types, positions) if newest_by else None
+        self._create_only = mode == "create_only"
+        self._places = [names.index(name) for name in incoming if name not in key]
+        self._partial = options.update == "columns"
+        self._counters = [names.index(name) for name in options.counter]
+        self._schema = schema
+        self._condition: Expression | None = None
+        if options.condition:
+            item = pa.struct(list(schema))
+            self._condition = Expression(table, options.condition, pa.schema([("new", item), ("old", item)]))
+
+    @property
+    def combines(self) -> bool:
+        """Whether a row is written otherwise than it came."""
+        return self._partial or bool(self._counters)
+
+    @property
+    def reads(self) -> bool:
+        """Whether what is written depends on what is stored."""
+        return bool(self._rank or self._create_only or self.combines or self._condition is not None)
+
+    def distinct(self, blocks: Iterable[list[Item]]) -> Iterator[list[Item]]:
+        """Yield blocks without duplicate keys, also across blocks.
+
+        Parameters
+        ----------
+        blocks
+            Items in key order.
+
+        Raises
+        ------
+        SchemaMismatch
+            Two items have the same key, and there is no ``newest_by``.
+        """
+        held: list[Item] = []
+        for block in blocks:
+            # The next block may begin with the same key.
+            block = held + block
+            keys = list(map(_key_of, block))
+            if any(map(eq, keys, islice(keys, 1, None))):
+                block = self._greatest(block)
+            held = block[-1:]
+            yield block[:-1]
+        yield held
+
+    def combine(self, stored: Mapping[bytes, bytes], block: Sequence[Item]) -> list[Item]:
+        """Return the items to write.
+
+        Parameters
+        ----------
+        stored
+            The stored rows of those keys that are stored.
+        block
+            Incoming items of different keys.
+        """
+        chosen: list[Item] = []
+        for item in block:
+            old = stored.get(item[0])
+            if old is not None and self._create_only:
+                continue
+            if (
+                old is not None
+                and self._rank is not None
+                and (old == item[1] or self._rank(item[1]) <= self._rank(old))
+            ):
+                continue
+            chosen.append(item)
+        if self._condition is not None:
+            chosen = self._fulfilling(self._condition, stored, chosen)
+        if self.combines:
+            chosen = [(key, self._combined(stored.get(key), row)) for key, row in chosen]
+        return chosen
+
+    def _fulfilling(self, condition: Expression, stored: Mapping[bytes, bytes], block: list[Item]) -> list[Item]:
+        """Return the items whose key is not stored, or for which the condition is true."""
+        there = [
+            (key, self._combined(stored[key], row, count=False), stored[key]) for key, row in block if key in stored
+        ]
+        if not there:
+            return block
+        keys, new, old = zip(*there, strict=True)
+        both = pa.table({"new": self._structs(keys, new), "old": self._structs(keys, old)})
+        refused = {key for key, holds in zip(keys, condition.mask(both).to_pylist(), strict=True) if not holds}
+        return [item for item in block if item[0] not in refused]
+
+    def _structs(self, keys: Sequence[bytes], rows: Sequence[bytes]) -> pa.Array:
+        columns = decode_columns(keys, self._key_types) + decode_rows(rows, self._types)
+        return pa.StructArray.from_arrays(columns, fields=list(self._schema))
+
+    def _combined(self, old: bytes | None, new: bytes, *, count: bool = True) -> bytes:
+        """Return a row of all columns: the incoming ones put over the stored ones, counters added."""
+        if not self.combines:
+            return new
+        before = _decode(old) if old is not None else []
+        before += [None] * (len(self._names) - len(before))
+        after = list(before) if self._partial else [None] * len(before)
+        for place, value in zip(self._places, _decode(new), strict=True):
+            if count and place in self._counters:
+                value = self._sum(place, before[place], value)
+            after[place] = value
+        return _encode(after)
+
+    def _sum(self, place: int, old: Any, new: Any) -> Any:
+        if old is None or new is None:
+            return new if old is None else old
+        kind = self._types[place]
+        if pa.types.is_decimal(kind):
+            total = _EXACT.add(Decimal(old), Decimal(new))
+            fits = abs(_EXACT.scaleb(total, kind.scale)) < 10**kind.precision
+            total = str(total)
+        else:
+            total = old + new
+            fits = not pa.types.is_integer(kind) or -(1 << kind.bit_width - 1) <= total < 1 << kind.bit_width - 1
+        if not fits:
+            raise SchemaMismatch(f"table {self._table!r}: counter {self._names[place]!r} exceeds its type {kind}")
+        return total
+
+    def _greatest(self, block: list[Item]) -> list[Item]:
+        """Return the greatest item of each key."""
+        best: dict[bytes, bytes] = {}
+        rank: Callable[[bytes], Rank] | None = self._rank
+        for key, row in block:
+            if key in best and rank is None:
+                values = tuple(column[0].as_py() for column in decode_columns([key], self._key_types))
+                shown = values[0] if len(values) == 1 else values
+                raise SchemaMismatch(
+                    f"table {self._table!r}: the frame has key {shown!r} more than once; "
+                    "set newest_by to choose one of them"
+                )
+            if key not in best or (rank is not None and rank(row) > rank(best[key])):
+                best[key] = row
+        return list(best.items())

@@ -1,0 +1,308 @@
+"""Calls to DynamoDB: in batches, in parallel, with what the server left undone repeated until it is done."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, TypeVar
+
+from lake_assets.nosql.contract import NoSQLError
+from lake_assets.nosql.dynamodb.attributes import Attribute
+
+T = TypeVar("T")
+R = TypeVar("R")
+Item = dict[str, Attribute]
+
+_WRITES, _READS = 25, 100
+_PATIENCE = 300.0
+"""Seconds without any progress after which a batch is given up."""
+
+_REMEDY = (
+    "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or another source of the AWS chain; "
+    "LAKE_NOSQL=lmdb keeps tables on this machine's disk instead"
+)
+
+
+class Client:
+    """A client of DynamoDB. It is used by several threads.
+
+    Parameters
+    ----------
+    endpoint_url
+        Endpoint of the server; AWS if None.
+    region_name, profile_name, access_key_id, secret_access_key
+        As of boto3. What is None comes from the AWS chain.
+    parallel
+        The number of requests at once.
+    writes_per_second
+        The most items to write in a second. None for no limit.
+
+    Raises
+    ------
+    NoSQLError
+        There are no credentials or no region.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str | None,
+        region_name: str | None,
+        profile_name: str | None,
+        access_key_id: str | None,
+        secret_access_key: str | None,
+        parallel: int,
+        writes_per_second: float | None,
+    ) -> None:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        self.name = endpoint_url or "AWS"
+        try:
+            session = boto3.Session(access_key_id, secret_access_key, None, region_name, profile_name=profile_name)
+            if session.get_credentials() is None or not session.region_name:
+                missing = "credentials" if session.region_name else "region"
+                raise NoSQLError(f"DynamoDB: there are no {missing}: {_REMEDY}")
+            # A call whose answer is lost is repeated: every write here may be.
+            self.api: Any = session.client(
+                "dynamodb",
+                endpoint_url=endpoint_url,
+                config=Config(
+                    retries={"mode": "adaptive", "total_max_attempts": 10},
+                    max_pool_connections=parallel + 1,
+                    connect_timeout=10,
+                    read_timeout=30,
+                ),
+            )
+        except BotoCoreError as error:
+            raise NoSQLError(f"DynamoDB: {error}: {_REMEDY}") from error
+        self._pool = ThreadPoolExecutor(parallel, "dynamodb")
+        self._parallel = parallel
+        self._closed = False
+        self._rate = _Rate(writes_per_second) if writes_per_second else None
+
+    def close(self) -> None:
+        """Release threads and connections."""
+        self._closed = True
+        self._pool.shutdown(cancel_futures=True)
+        self.api.close()
+
+    @contextmanager
+    def translated(self, table: str = "") -> Generator[None]:
+        """Translate errors of the client to :class:`NoSQLError`. What a condition refuses is passed on.
+
+        Parameters
+        ----------
+        table
+            Name of the table, for errors.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if self._closed:
+            raise NoSQLError(f"DynamoDB at {self.name}: the store is closed")
+        where = f"DynamoDB at {self.name}" + (f", table {table!r}" if table else "")
+        try:
+            yield
+        except ClientError as error:
+            if error_code(error) in ("ConditionalCheckFailedException", "TransactionCanceledException"):
+                raise
+            advice = f": {_REMEDY}" if error_code(error) in _UNKNOWN_USER else ""
+            raise NoSQLError(f"{where}: {error}{advice}") from error
+        except BotoCoreError as error:
+            raise NoSQLError(f"{where}: {error}: is the server up?") from error
+
+    def each(self, work: Callable[[T], R], inputs: Iterable[T]) -> Iterator[R]:
+        """Yield the results of calls in parallel, in their order. A bounded number is under way at once.
+
+        Parameters
+        ----------
+        work
+            The call.
+        inputs
+            Its arguments.
+        """
+        waiting = iter(inputs)
+        running = [self._pool.submit(work, one) for one in islice(waiting, 2 * self._parallel)]
+        try:
+            while running:
+                yield running.pop(0).result()
+                running += [self._pool.submit(work, one) for one in islice(waiting, 1)]
+        finally:
+            for one in running:
+                one.cancel()
+            for one in running:
+                if not one.cancelled():
+                    one.exception()
+
+    def write(self, table: str, requests: Sequence[dict[str, Any]], check: Callable[[], None]) -> None:
+        """Put and delete items, all of them.
+
+        Parameters
+        ----------
+        table
+            Name of the table in DynamoDB.
+        requests
+            Each ``{"PutRequest": {"Item": …}}`` or ``{"DeleteRequest": {"Key": …}}``, of different keys.
+        check
+            Called before each request. It raises if this writer may not go on.
+        """
+
+        def send(some: Sequence[dict[str, Any]]) -> int:
+            check()
+            if self._rate is not None:
+                self._rate.wait(len(some))
+            left = self.api.batch_write_item(RequestItems={table: list(some)})["UnprocessedItems"].get(table, [])
+            return _take_rest(some, left)
+
+        for _ in self.each(lambda some: _until_done(send, some), _chunks(requests, _WRITES)):
+            pass
+
+    def read(self, table: str, keys: Sequence[Item]) -> Iterator[list[Item]]:
+        """Yield the items of keys, in no order.
+
+        Parameters
+        ----------
+        table
+            Name of the table in DynamoDB.
+        keys
+            Different keys.
+        """
+
+        def fetch(some: list[Item]) -> list[Item]:
+            found: list[Item] = []
+
+            def send(rest: list[Item]) -> int:
+                answer = self.api.batch_get_item(RequestItems={table: {"Keys": list(rest), "ConsistentRead": True}})
+                found.extend(answer["Responses"].get(table, []))
+                return _take_rest(rest, answer["UnprocessedKeys"].get(table, {}).get("Keys", []))
+
+            _until_done(send, some)
+            return found
+
+        yield from self.each(fetch, _chunks(keys, _READS))
+
+    def pages(self, call: Callable[..., dict[str, Any]], **arguments: Any) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a query or scan.
+
+        Parameters
+        ----------
+        call
+            ``api.query`` or ``api.scan``.
+        arguments
+            Its arguments.
+        """
+        while True:
+            page = call(**arguments)
+            yield page
+            if "LastEvaluatedKey" not in page:
+                return
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def scan(self, table: str, segment: tuple[int, int] | None = None, **arguments: Any) -> Iterator[list[Item]]:
+        """Yield the items of a table in no order, all segments in parallel.
+
+        Parameters
+        ----------
+        table
+            Name of the table in DynamoDB.
+        segment
+            Number of one segment and the number of all. None for all segments.
+        arguments
+            Further arguments of the scan.
+        """
+        if segment is not None:
+            parts = {"Segment": segment[0], "TotalSegments": segment[1]} if segment[1] > 1 else {}
+            pages = self.pages(self.api.scan, TableName=table, ConsistentRead=True, **parts, **arguments)
+            yield from (page["Items"] for page in pages)
+            return
+        count = self._parallel
+        starts: list[Any] = [None] * count
+        live = list(range(count))
+
+        def page(number: int) -> tuple[int, dict[str, Any]]:
+            after = {"ExclusiveStartKey": starts[number]} if starts[number] else {}
+            return number, self.api.scan(
+                TableName=table, ConsistentRead=True, Segment=number, TotalSegments=count, **after, **arguments
+            )
+
+        while live:
+            found = list(self.each(page, live))
+            live = []
+            for number, answer in found:
+                if "LastEvaluatedKey" in answer:
+                    starts[number] = answer["LastEvaluatedKey"]
+                    live.append(number)
+                yield answer["Items"]
+
+    def count(self, table: str) -> int:
+        """Return the number of items by a scan.
+
+        Parameters
+        ----------
+        table
+            Name of the table in DynamoDB.
+        """
+        pages = self.pages(self.api.scan, TableName=table, ConsistentRead=True, Select="COUNT")
+        return sum(page["Count"] for page in pages)
+
+
+_UNKNOWN_USER = ("UnrecognizedClientException", "InvalidSignatureException", "AccessDeniedException")
+
+
+def error_code(error: Exception) -> str:
+    """Return the code of a botocore error. Empty if it has none.
+
+    Parameters
+    ----------
+    error
+        The error.
+    """
+    response: Any = getattr(error, "response", {})
+    return response.get("Error", {}).get("Code", "")
+
+
+def _take_rest(some: Any, left: list[Any]) -> int:
+    done = len(some) - len(left)
+    some[:] = left
+    return done
+
+
+def _until_done(send: Callable[[Any], int], some: list[Any]) -> None:
+    """Repeat a batch with what the server left, more and more slowly."""
+    pause, last = 0.05, time.monotonic()
+    while some:
+        if send(some):
+            last = time.monotonic()
+        if some:
+            if time.monotonic() - last > _PATIENCE:
+                raise NoSQLError(
+                    f"DynamoDB: it throttles, and {len(some)} items are unprocessed after {_PATIENCE:.0f} s: run again"
+                )
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - not for secrets
+            pause = min(pause * 2, 5)
+
+
+def _chunks(values: Sequence[T], size: int) -> Iterator[list[T]]:
+    for at in range(0, len(values), size):
+        yield list(values[at : at + size])
+
+
+class _Rate:
+    """Spreads writes over time."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._next = time.monotonic()
+        self._lock = threading.Lock()
+
+    def wait(self, count: int) -> None:
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._next)
+            self._next = start + count / self._per_second
+        time.sleep(max(0.0, start - now))

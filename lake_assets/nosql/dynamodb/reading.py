@@ -1,0 +1,171 @@
+"""Scans of a table of DynamoDB: a query where all keys are in one partition, otherwise all segments in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from lake_assets.nosql.contract import Key, NoSQLError
+from lake_assets.nosql.dynamodb.attributes import Attribute, writer
+from lake_assets.nosql.dynamodb.client import Client
+from lake_assets.nosql.dynamodb.rows import Layout
+from lake_assets.nosql.lmdb.keys import encode_key, encode_prefix
+from lake_assets.nosql.lmdb.runs import Item, merge, write_runs
+
+pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+
+
+class Range:
+    """A range of keys.
+
+    Parameters
+    ----------
+    layout
+        The table's layout.
+    start, end, prefix
+        As of :meth:`NoSQLStore.scan`.
+    """
+
+    def __init__(self, layout: Layout, start: Key | None, end: Key | None, prefix: Key | None) -> None:
+        schema, key = layout.schema, layout.key
+        self.low = b"" if start is None else encode_key(start, schema, key, prefix=True)
+        self.high = None if end is None else encode_key(end, schema, key, prefix=True)
+        if prefix is not None:
+            begin = encode_prefix(prefix, schema, key)
+            self.low = max(self.low, begin)
+            after = after_prefix(begin)
+            self.high = min((bound for bound in (self.high, after) if bound is not None), default=None)
+        self._layout = layout
+        self.partition = _partition(start, end, prefix)
+
+    def query(self) -> dict[str, Any]:
+        """Return the arguments of a query of the range's partition."""
+        hash_name, *sort = (name for name, _ in self._layout.physical_key)
+        names, values = {"#hash": hash_name}, dict[str, Attribute]()
+        values[":hash"] = writer(self._layout.schema.field(hash_name).type)(self.partition)
+        condition = "#hash = :hash"
+        if sort:
+            first = len(encode_key((self.partition or "",), self._layout.schema, self._layout.key, prefix=True))
+            low, high = self.low[first:], None if self.high is None else self.high[first:]
+            bounds = {":low": self._sort_value(low), ":high": self._sort_value(high)}
+            # What it lets through is compared again, so an inclusive bound is enough.
+            given = {name: value for name, value in bounds.items() if value is not None}
+            words = "BETWEEN :low AND :high" if len(given) > 1 else ">= :low" if ":low" in given else "<= :high"
+            if given and self._ordered(given):
+                condition += f" AND #sort {words}"
+                names["#sort"] = sort[0]
+                values |= given
+        return {
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+
+    def _sort_value(self, encoded: bytes | None) -> Attribute | None:
+        """Return a bound of the sort key, if DynamoDB can be given it."""
+        if not encoded:
+            return None
+        kind = self._layout.physical_key[1][1]
+        if kind == "B":
+            return {"B": encoded}
+        if kind == "N":
+            return {"N": str(int.from_bytes(encoded[:8], "big") - (1 << 63))} if len(encoded) == 8 else None
+        try:
+            return {"S": encoded.decode()}
+        except UnicodeDecodeError:
+            return None
+
+    def _ordered(self, bounds: dict[str, Attribute]) -> bool:
+        """Tell whether the bounds are in order, as BETWEEN needs."""
+        if len(bounds) < 2:
+            return True
+        (low, high) = (next(iter(bound.values())) for bound in bounds.values())
+        return int(low) <= int(high) if self._layout.physical_key[1][1] == "N" else low <= high
+
+    def of(self, keys: pa.Array, rows: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Return the encoded items in the range.
+
+        Parameters
+        ----------
+        keys, rows
+            The items.
+        """
+        mask = pc.greater_equal(keys, pa.scalar(self.low, pa.binary()))
+        if self.high is not None:
+            mask = pc.and_(mask, pc.less(keys, pa.scalar(self.high, pa.binary())))
+        return keys.filter(mask), rows.filter(mask)
+
+
+def _partition(start: Key | None, end: Key | None, prefix: Key | None) -> str | int | None:
+    """Return the only value of the first key column in a range, if it has only one."""
+    if prefix is not None:
+        first, *more = prefix if isinstance(prefix, tuple) else (prefix,)
+        return first if more or isinstance(first, int) else None
+    if isinstance(start, tuple) and isinstance(end, tuple) and len(end) > 1 and start[:1] == end[:1]:
+        return end[0]
+    return None
+
+
+def after_prefix(prefix: bytes) -> bytes | None:
+    """Return the least key that is greater than all with a prefix. None if there is none.
+
+    Parameters
+    ----------
+    prefix
+        The encoded prefix.
+    """
+    trimmed = prefix.rstrip(b"\xff")
+    return trimmed[:-1] + bytes([trimmed[-1] + 1]) if trimmed else None
+
+
+def read(
+    client: Client,
+    name: str,
+    layout: Layout,
+    wanted: Range,
+    segment: tuple[int, int] | None,
+    batch_size: int,
+    folder: Path,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the items of a range.
+
+    Parameters
+    ----------
+    client
+        The client.
+    name
+        Name of the table in DynamoDB.
+    layout
+        The table's layout.
+    wanted
+        The range.
+    segment, batch_size
+        As of :meth:`NoSQLStore.scan`.
+    folder
+        Folder for sorted runs.
+    """
+    if segment is not None and not 0 <= segment[0] < segment[1]:
+        raise NoSQLError(f"segment {segment[0]} of {segment[1]}: count them from 0")
+    if wanted.high is not None and wanted.low >= wanted.high:
+        return
+    query = wanted.partition is not None and segment is None
+    if query:
+        found = client.pages(client.api.query, TableName=name, ConsistentRead=True, **wanted.query())
+        pages = (page["Items"] for page in found)
+    else:
+        pages = client.scan(name, segment)
+    encoded = (wanted.of(*layout.encode(layout.read(page))) for page in pages if page)
+    if query or segment is not None:
+        blocks: Iterable[list[Item]] = (
+            list(zip(*(part.to_pylist() for part in both), strict=True)) for both in encoded
+        )
+    else:
+        blocks = merge(folder, list(write_runs(folder, encoded)))
+    items = chain.from_iterable(blocks)
+    while block := list(islice(items, batch_size)):
+        yield layout.batch(block)

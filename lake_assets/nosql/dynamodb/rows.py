@@ -1,0 +1,184 @@
+"""Between the encoded items that every store sorts and compares, and the items of a DynamoDB table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from lake_assets.nosql.contract import Key, SchemaMismatch
+from lake_assets.nosql.dynamodb.attributes import ITEM_BYTES, SORT_KEY, Attribute, reader, size_of, writer
+from lake_assets.nosql.lmdb.encoding import encode_batch
+from lake_assets.nosql.lmdb.keys import decode_columns, encode_columns
+from lake_assets.nosql.lmdb.rows import decode_rows
+from lake_assets.nosql.lmdb.runs import Item
+
+_SMALL = 8192
+"""Flat rows of fewer encoded bytes are far below DynamoDB's limit."""
+
+
+class Layout:
+    """Converts the items of one table.
+
+    Parameters
+    ----------
+    table
+        Name of the table, for errors.
+    schema
+        Its columns, key columns first.
+    key
+        Names of the key columns.
+    """
+
+    def __init__(self, table: str, schema: pa.Schema, key: Sequence[str]) -> None:
+        self.schema, self.key = schema, tuple(key)
+        self._table = table
+        types = schema.types
+        self._key_types, self._row_types = types[: len(key)], types[len(key) :]
+        self._writers = {field.name: writer(field.type) for field in schema}
+        self._readers = {field.name: reader(field.type) for field in schema}
+        self._flat = not any(pa.types.is_nested(kind) for kind in types)
+        names = sum(len(name.encode()) for name in schema.names)
+        self._small = _SMALL if names < _SMALL else 0
+
+    @property
+    def physical_key(self) -> list[tuple[str, str]]:
+        """Name and type of the attributes that are the key of DynamoDB's table."""
+        first, *sort = self.key
+        found = [(first, self._letter(first))]
+        if len(sort) == 1:
+            found.append((sort[0], self._letter(sort[0])))
+        elif sort:
+            found.append((SORT_KEY, "B"))
+        return found
+
+    def _letter(self, name: str) -> str:
+        return "S" if pa.types.is_string(self.schema.field(name).type) else "N"
+
+    def batch(self, items: Sequence[Item]) -> pa.RecordBatch:
+        """Return encoded items as a batch.
+
+        Parameters
+        ----------
+        items
+            Keys and rows.
+        """
+        keys, rows = zip(*items, strict=True) if items else ((), ())
+        columns = decode_columns(keys, self._key_types) + decode_rows(rows, self._row_types)
+        return pa.record_batch(columns, schema=self.schema)
+
+    def encode(self, batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+        """Return a batch as encoded keys and rows; the inverse of :meth:`batch`.
+
+        Parameters
+        ----------
+        batch
+            Rows of the table's schema.
+        """
+        return encode_batch(batch, self.schema, self.key)
+
+    def items(self, encoded: Sequence[Item]) -> list[dict[str, Attribute]]:
+        """Return encoded items as items of DynamoDB.
+
+        Parameters
+        ----------
+        encoded
+            Keys and rows.
+
+        Raises
+        ------
+        SchemaMismatch
+            An item is larger than DynamoDB allows. The message names its key.
+        """
+        batch = self.batch(encoded)
+        sort = self._sort_keys(batch)
+        found: list[dict[str, Attribute]] = []
+        for at, row in enumerate(batch.to_pylist()):
+            item = {name: self._writers[name](value) for name, value in row.items() if value is not None}
+            if sort is not None:
+                item[SORT_KEY] = {"B": sort[at].as_py()}
+            if not (self._flat and len(encoded[at][1]) < self._small) and size_of(item) > ITEM_BYTES:
+                shown = tuple(row[name] for name in self.key)
+                raise SchemaMismatch(
+                    f"table {self._table!r}: the item with key {shown[0] if len(shown) == 1 else shown!r} has "
+                    f"{size_of(item):,} bytes, and DynamoDB holds {ITEM_BYTES:,}: keep large values in the lake"
+                )
+            found.append(item)
+        return found
+
+    def check(self, encoded: Sequence[Item]) -> None:
+        """Refuse items that are larger than DynamoDB allows; see :meth:`items`.
+
+        Parameters
+        ----------
+        encoded
+            Keys and rows.
+        """
+        large = [item for item in encoded if not self._flat or len(item[1]) >= self._small]
+        if large:
+            self.items(large)
+
+    def _sort_keys(self, batch: pa.RecordBatch) -> pa.Array | None:
+        if len(self.key) < 3:
+            return None
+        rest = self.key[1:]
+        return encode_columns([batch.column(name) for name in rest], rest)
+
+    def keys(self, encoded: Sequence[bytes]) -> list[dict[str, Attribute]]:
+        """Return encoded keys as keys of DynamoDB.
+
+        Parameters
+        ----------
+        encoded
+            The keys.
+        """
+        columns = decode_columns(encoded, self._key_types)
+        batch = pa.record_batch(columns, schema=pa.schema([self.schema.field(name) for name in self.key]))
+        sort = self._sort_keys(batch)
+        found: list[dict[str, Attribute]] = []
+        for at, row in enumerate(batch.to_pylist()):
+            names = self.key if sort is None else self.key[:1]
+            key = {name: self._writers[name](row[name]) for name in names}
+            if sort is not None:
+                key[SORT_KEY] = {"B": sort[at].as_py()}
+            found.append(key)
+        return found
+
+    def key_of(self, item: dict[str, Attribute]) -> dict[str, Attribute]:
+        """Return the key attributes of an item.
+
+        Parameters
+        ----------
+        item
+            The item.
+        """
+        return {name: item[name] for name, _ in self.physical_key}
+
+    def read(self, items: Sequence[dict[str, Attribute]]) -> pa.RecordBatch:
+        """Return items of DynamoDB as a batch.
+
+        Parameters
+        ----------
+        items
+            The items.
+        """
+        columns: list[pa.Array] = []
+        for field in self.schema:
+            read = self._readers[field.name]
+            values: list[Any] = [
+                None if (value := item.get(field.name)) is None or "NULL" in value else read(value) for item in items
+            ]
+            columns.append(pa.array(values, field.type))
+        return pa.record_batch(columns, schema=self.schema)
+
+
+def components(key: Key) -> tuple[str | int, ...]:
+    """Return the components of a key.
+
+    Parameters
+    ----------
+    key
+        The key.
+    """
+    return key if isinstance(key, tuple) else (key,)

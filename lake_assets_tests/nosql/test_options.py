@@ -1,0 +1,131 @@
+"""What a write does with stored items, beside replacing them: on every store."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from lake_assets.nosql.contract import NoSQLError, NoSQLStore, Options, SchemaMismatch, WriteResult
+
+
+def frame(**columns: list[Any]) -> pd.DataFrame:
+    return pd.DataFrame(columns)
+
+
+def rows(store: NoSQLStore, table: str = "t", **bounds: Any) -> list[dict[str, Any]]:
+    return [row for batch in store.scan(table, **bounds) for row in batch.to_pylist()]
+
+
+def test_create_only_writes_new_items_and_keeps_the_others(store: NoSQLStore) -> None:
+    store.write("t", frame(k=["a"], x=[1]), key=["k"], mode="create_only")
+    result = store.write("t", frame(k=["a", "b"], x=[2, 2]), key=["k"], mode="create_only")
+    assert result == WriteResult(put=1, deleted=0, kept=1, row_count=2)
+    assert [row["x"] for row in rows(store)] == [1, 2]
+
+
+def test_an_update_of_columns_leaves_the_others_and_needs_only_the_key(store: NoSQLStore) -> None:
+    columns = Options(update="columns")
+    store.write("t", frame(k=["a", "b"], n=[1, 2], x=[1.0, 2.0], y=["p", "q"]), key=["k", "n"])
+    result = store.write("t", frame(y=["r", "s"], n=[1, 3], k=["a", "c"]), key=["k", "n"], options=columns)
+    assert result == WriteResult(put=2, deleted=0, kept=0, row_count=3)
+    assert rows(store) == [
+        {"k": "a", "n": 1, "x": 1.0, "y": "r"},
+        {"k": "b", "n": 2, "x": 2.0, "y": "q"},
+        {"k": "c", "n": 3, "x": None, "y": "s"},
+    ]
+    store.write("t", frame(k=["a"], n=[1], y=[None]).astype({"y": "string"}), key=["k", "n"], options=columns)
+    assert store.get("t", ("a", 1)) == {"k": "a", "n": 1, "x": 1.0, "y": None}
+    with pytest.raises(SchemaMismatch, match="'n'"):
+        store.write("t", frame(k=["a"], y=["z"]), key=["k", "n"], options=columns)
+
+
+def test_a_condition_compares_the_new_item_with_the_stored_one_and_counts_what_it_kept(store: NoSQLStore) -> None:
+    later = Options(condition="new.at > old.at")
+    store.write("t", frame(k=["a", "b", "c"], at=[5.0, 5.0, None], x=[1, 1, 1]), key=["k"], options=later)
+    came = frame(k=["a", "b", "c", "d"], at=[6.0, 5.0, 6.0, 0.0], x=[2, 2, 2, 2])
+    result = store.write("t", came, key=["k"], options=later)
+    # A comparison with null is not true. An item that is not stored is written.
+    assert result == WriteResult(put=2, deleted=0, kept=2, row_count=4)
+    assert [row["x"] for row in rows(store)] == [2, 1, 1, 2]
+    partial = Options(update="columns", condition="old.x = 1 AND new.at IS NOT NULL")
+    store.write("t", frame(k=["a", "b"], at=[7.0, 7.0]), key=["k"], options=partial)
+    assert [(row["at"], row["x"]) for row in rows(store)][:2] == [(6.0, 2), (7.0, 1)]
+
+
+@pytest.mark.parametrize("condition", ["new.nothing > old.at", "old.at > ", "new.at + 1", "nothing", "'x' || 1; DROP"])
+def test_a_condition_that_is_none_is_refused_and_nothing_is_written(store: NoSQLStore, condition: str) -> None:
+    store.write("t", frame(k=["a"], at=[1]), key=["k"])
+    with pytest.raises(NoSQLError, match="'t'"):
+        store.write("t", frame(k=["a", "b"], at=[2, 2]), key=["k"], options=Options(condition=condition))
+    assert rows(store) == [{"k": "a", "at": 1}]
+
+
+def test_a_counter_adds_and_a_batch_that_is_written_again_does_not(store: NoSQLStore) -> None:
+    money = pa.table(
+        {
+            "k": ["a", "b"],
+            "n": [1, 2],
+            "price": pa.array([Decimal("0.10"), None], pa.decimal128(38, 2)),
+            "share": [0.5, 0.25],
+            "name": ["p", "q"],
+        }
+    )
+
+    def count(batch: str) -> WriteResult:
+        options = Options(counter=["n", "price", "share"], batch=batch)
+        return store.write("t", money, key=["k"], options=options)
+
+    assert count("1").put == 2
+    assert count("2").row_count == 2
+    assert count("1") == count("2") == WriteResult(put=0, deleted=0, kept=0, row_count=2)
+    assert rows(store) == [
+        {"k": "a", "n": 2, "price": Decimal("0.20"), "share": 1.0, "name": "p"},
+        {"k": "b", "n": 4, "price": None, "share": 0.5, "name": "q"},
+    ]
+    # A table that was dropped begins anew.
+    store.drop("t")
+    count("1")
+    assert [row["n"] for row in rows(store)] == [1, 2]
+
+
+def test_counters_are_refused_where_they_cannot_be_exact(store: NoSQLStore) -> None:
+    store.write("t", frame(k=["a"], n=[2**63 - 1], text=["x"]), key=["k"])
+    came = frame(k=["a"], n=[1], text=["y"])
+    with pytest.raises(NoSQLError, match="counter needs a batch"):
+        store.write("t", came, key=["k"], options=Options(counter=["n"]))
+    for column, words in (("n", "exceeds"), ("text", "not a number"), ("k", "'k'"), ("nothing", "'nothing'")):
+        with pytest.raises(SchemaMismatch, match=words):
+            store.write("t", came, key=["k"], options=Options(counter=[column], batch="1"))
+    assert rows(store) == [{"k": "a", "n": 2**63 - 1, "text": "x"}]
+
+
+def test_a_table_fed_by_row_difference_takes_no_condition_and_no_counter(store: NoSQLStore) -> None:
+    for options in (Options(condition="new.x > old.x"), Options(counter=["x"], batch="1")):
+        with pytest.raises(NoSQLError, match="row difference"):
+            store.write("t", frame(k=["a"], x=[1]), key=["k"], source_commit="c1", options=options)
+    with pytest.raises(NoSQLError, match="replace or columns"):
+        store.write("t", frame(k=["a"], x=[1]), key=["k"], options=Options(update="some"))  # type: ignore[arg-type]
+    assert store.tables() == ()
+
+
+def test_the_log_of_a_table_names_its_operations_the_newest_first(store: NoSQLStore) -> None:
+    assert store.history("t") == ()
+    store.write("t", frame(k=["a", "b"], x=[1, 2]), key=["k"], source_commit="c1")
+    store.write("other", frame(k=["a"]), key=["k"])
+    store.write("t", frame(k=["a"], x=[0]), key=["k"], newest_by=["x"])
+    store.delete("t", ["a"])
+    store.drop("t")
+    found = store.history("t")
+    assert [(one.kind, one.mode, one.put, one.deleted, one.kept, one.row_count) for one in found] == [
+        ("drop", "", 0, 1, 0, 0),
+        ("delete", "", 0, 1, 0, 1),
+        ("write", "append", 0, 0, 1, 2),
+        ("write", "append", 2, 0, 0, 2),
+    ]
+    assert [one.source_commit for one in found] == [None, "c1", "c1", "c1"]
+    assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
+    assert len(store.history("other")) == 1

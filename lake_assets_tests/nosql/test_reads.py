@@ -1,0 +1,98 @@
+"""Reads of parts of a table: on every store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lake_assets.nosql.contract import NoSQLError, NoSQLStore
+
+KEYS = [(s, t, n) for s in ("a", "a\x00", "ab", "b") for t in ("x", "xy", "y\x00", "\U0010ffff") for n in (-1, 0, 7)]
+
+ROWS = [{"s": s, "t": t, "n": n, "v": v} for v, (s, t, n) in enumerate(KEYS)]
+TABLES = {"three": ["s", "t", "n"], "texts": ["s", "t"], "numbers": ["s", "n"], "one": ["s"]}
+
+
+def rows(store: NoSQLStore, table: str, **bounds: Any) -> list[dict[str, Any]]:
+    return [row for batch in store.scan(table, **bounds) for row in batch.to_pylist()]
+
+
+def fill(store: NoSQLStore) -> None:
+    """Make a table with three key columns, one with two, and two with one."""
+    for table, columns in TABLES.items():
+        # Not by drop_duplicates, which takes "a" and "a\x00" for one.
+        found = {tuple(row[name] for name in columns): row for row in reversed(ROWS)}
+        store.write(table, pd.DataFrame([*found.values()]), key=columns)
+
+
+def test_any_range_and_prefix_is_what_python_says(store: NoSQLStore) -> None:
+    fill(store)
+    every: dict[str, list[Any]] = {
+        table: sorted({tuple(row[name] for name in columns) for row in ROWS}) for table, columns in TABLES.items()
+    }
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(data=st.data())
+    def check(data: st.DataObject) -> None:
+        table = data.draw(st.sampled_from(sorted(TABLES)))
+        keys = every[table]
+        bound = st.sampled_from(keys).flatmap(lambda key: st.integers(1, len(key)).map(lambda count: key[:count]))
+        bounds: dict[str, Any] = {
+            name: data.draw(bound) for name in ("start", "end", "prefix") if data.draw(st.booleans())
+        }
+        if isinstance(bounds.get("prefix", (0,))[-1], str):
+            *first, last = bounds["prefix"]
+            bounds["prefix"] = (*first, last[: data.draw(st.integers(0, len(last)))])
+        expected = [key for key in keys if _within(key, **bounds)]
+        found = [tuple(row[name] for name in TABLES[table]) for row in rows(store, table, **bounds)]
+        assert found == expected, bounds
+
+    check()
+
+
+def _within(key: Any, start: Any = None, end: Any = None, prefix: Any = None) -> bool:
+    if start is not None and key[: len(start)] < start:
+        return False
+    if end is not None and not key[: len(end)] < end:
+        return False
+    if prefix is None:
+        return True
+    *first, last = prefix
+    part = key[len(first)]
+    return list(key[: len(first)]) == first and (part.startswith(last) if isinstance(last, str) else part == last)
+
+
+def test_a_filter_and_a_projection_choose_rows_and_columns(store: NoSQLStore) -> None:
+    fill(store)
+    found = rows(store, "three", where="n > 0 AND t LIKE 'x%' AND v <> 2", columns=["v", "t"])
+    assert found == [{"v": v, "t": t} for v, (_, t, n) in enumerate(KEYS) if n > 0 and t in ("x", "xy") and v != 2]
+    assert rows(store, "three", where="v > 1000") == []
+    with pytest.raises(NoSQLError, match="'nothing'"):
+        store.scan("three", columns=["nothing"])
+    for wrong in ("nothing > 1", "v", "v >"):
+        with pytest.raises(NoSQLError, match="'three'"):
+            store.scan("three", where=wrong)
+
+
+def test_all_segments_together_are_the_table_each_item_once(store: NoSQLStore) -> None:
+    fill(store)
+    for segments in (1, 3, 100):
+        parts = [rows(store, "three", segment=(at, segments)) for at in range(segments)]
+        assert sorted(row["v"] for part in parts for row in part) == list(range(len(KEYS)))
+    with pytest.raises(NoSQLError, match="segment 3 of 3"):
+        rows(store, "three", segment=(3, 3))
+
+
+def test_several_keys_are_read_at_once_in_key_order(store: NoSQLStore) -> None:
+    fill(store)
+    wanted = [("b", "x", 7), ("a", "x", -1), ("a", "x", -1), ("a", "x", 5), ("a\x00", "y\x00", 0)]
+    found = store.get_many("three", wanted)
+    assert [(row["s"], row["t"], row["n"]) for row in found.to_pylist()] == [wanted[1], wanted[4], wanted[0]]
+    assert found.schema == store.schema("three")
+    assert store.get_many("three", []).num_rows == 0
+    with pytest.raises(NoSQLError, match="components"):
+        store.get_many("three", ["a"])
