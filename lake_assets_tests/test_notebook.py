@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from lake_assets.lake.contract import Lake
 from lake_assets_tests.cli.conftest import lake, lake_home
 
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="SQL needs Python 3.11")
 pytest.importorskip("IPython", reason="IPython is not installed")
 __all__ = ["lake", "lake_home"]
 
