@@ -12,12 +12,13 @@ PARALLEL := -n 2 --no-loadscope-reorder
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup java spark demo ui kafka test pytest test-services soak check types docs bench lock settings clean
+.PHONY: help setup java spark demo ui kafka cluster test pytest test-services soak check types docs bench lock settings clean
 
 help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
 	@echo "make ui      Dagster's web UI and daemon on http://127.0.0.1:$(PORT)"
 	@echo "make kafka   a Kafka broker on 127.0.0.1:9092, for the streaming walk-through; data in .kafka"
+	@echo "make cluster a Spark cluster on this machine that shares nothing with the driver, with lakeFS and Kafka, for a try"
 	@echo "make test    every test but the long soak tests"
 	@echo "make soak    the long tests: kills, parallel runs, every order"
 	@echo "make check   format, lint, spelling, types"
@@ -63,6 +64,9 @@ ui: setup
 
 kafka: java setup
 	@$(BIN)/python -m lake_assets_tests.kafka_broker
+
+cluster: java setup
+	@$(BIN)/python -m lake_assets_tests.cluster_try
 
 # Types are checked while tests wait for servers.
 test: spark

@@ -212,6 +212,12 @@ def stream_home() -> Path:
     return (SparkSettings.read().stream_home or lake_home() / "streams").expanduser().absolute()
 
 
+def _working_home() -> str:
+    """Return the folder for checkpoints of runs; empty on a cluster that has no folder for them, but lakeFS."""
+    spark = SparkSettings.read()
+    return "" if spark.on_cluster and spark.stream_home is None and has_server() else str(stream_home())
+
+
 def s3_settings() -> S3Settings:
     """Return the connection settings of S3 sources."""
     from lake_assets.resources.s3 import S3Settings
@@ -273,7 +279,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
         "compute": ComputeResource(engine=settings.engine, local_bytes=settings.local_bytes, spark=spark),
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
-        "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=str(stream_home())),
+        "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=_working_home()),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, lake=lake, spark=spark),
     }
     return domains.resources(shared)

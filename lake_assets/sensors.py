@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import cast
 
 from dagster import (
+    AssetKey,
     AssetMaterialization,
     AssetSelection,
     DagsterRunStatus,
@@ -34,6 +35,7 @@ from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_run
 from lake_assets.runs.publishing import LAYER, publish
 from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Asked, Sink, requests_for, sinks_of
 from lake_assets.runs.sweeping import sweep
+from lake_assets.runs.waiting_branches import look_after
 
 SWEEP_AFTER = timedelta(days=7)
 GC_GRACE = timedelta(days=14)
@@ -51,6 +53,7 @@ def lake_sensors(*, sweep_after: timedelta = SWEEP_AFTER, gc_grace: timedelta = 
     """
     return [
         publish_runs(),
+        waiting_branches(),
         mark_failed_runs,
         mark_canceled_runs,
         lake_commits(),
@@ -96,6 +99,29 @@ def publish_runs() -> SensorDefinition:
                 context.instance.report_runless_asset_event(observation)
             return
         context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
+
+    return evaluate
+
+
+def waiting_branches() -> SensorDefinition:
+    """Return the sensor that looks after the branches of finished runs, with no cursor that could be lost."""
+
+    @sensor(
+        name="waiting_branches",
+        minimum_interval_seconds=60,
+        default_status=DefaultSensorStatus.RUNNING,
+        description=(
+            "Publishes the branch of each successful run that `publish_runs` has missed, and records the results of "
+            "its checks with each branch that waits. So it can be published also when Dagster's storage is lost."
+        ),
+    )
+    def evaluate(context: SensorEvaluationContext, lake: LakeResource) -> SkipReason:
+        repository = context.repository_def
+        assert repository is not None
+        done = list(look_after(lake.lake, context.instance, repository))
+        for line in done:
+            context.log.info("%s", line)
+        return SkipReason("; ".join(done) or "No branch was left behind.")
 
     return evaluate
 
@@ -234,25 +260,26 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
         resource = cast("LakeResource", context.resources.lake)
         lake, branch = resource.lake, resource.branch
         head = head_of(lake, branch)
-        if context.cursor == head.id:
-            return SkipReason(f"{branch} is still at {head.id}.")
         asked = Asked.read(context.cursor, head.id)
+        reflected: dict[AssetKey, str | None] = {}
+        unknown: list[str] = []
+        for asset, resource_key in sinks_of(repository.asset_graph, resource_keys):
+            sink: Sink = getattr(context.resources, resource_key)
+            try:
+                reflected[asset] = sink.reflected_commit(asset)
+            except Exception as error:  # noqa: BLE001 -- an error of one sink must not stop the others
+                unknown.append(f"{asset.to_user_string()}: {error}")
+        if not unknown and context.cursor == asked.after(0, reflected):
+            return SkipReason(f"{branch} is still at {head.id}, and every sink as it was.")
         publisher = context.instance.get_run_by_id(CommitMetadata.parse(head.metadata).run_id or "")
         if publisher is not None and is_alive(context.instance, publisher):
             name = f"Run {publisher.run_id}, which published {head.id},"
             return SkipReason(f"{name} is still running: it updates its sinks itself.")
         requests: list[RunRequest] = []
-        unknown: list[str] = []
         under_way: list[str] = []
         living = [run for run in unfinished_runs(context.instance) if is_alive(context.instance, run)]
-        for asset, resource_key in sinks_of(repository.asset_graph, resource_keys):
-            sink: Sink = getattr(context.resources, resource_key)
-            try:
-                reflected = sink.reflected_commit(asset)
-            except Exception as error:  # noqa: BLE001 -- an error of one sink must not stop the others
-                unknown.append(f"{asset.to_user_string()}: {error}")
-                continue
-            needed = requests_for(lake, repository.asset_graph, asset, reflected, head, asked.times)
+        for asset, commit in reflected.items():
+            needed = requests_for(lake, repository.asset_graph, asset, commit, head)
             if needed and any(asset in (run.asset_selection or ()) for run in living):
                 under_way.append(f"{asset.to_user_string()}: a run that updates it is under way")
                 continue
@@ -265,20 +292,24 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
         if not requests and under_way:
             return SkipReason("; ".join([*unknown, *under_way]))
         skip = f"Every sink holds what {branch} holds at {head.id}."
-        return _sinks_result(context, requests, unknown, asked, skip)
+        # If a sink did not answer, the next tick asks again.
+        cursor = context.cursor if unknown else asked.after(len(requests), reflected)
+        return _sinks_result(context, requests, unknown, cursor, skip)
 
     return evaluate
 
 
 def _sinks_result(
-    context: SensorEvaluationContext, requests: Sequence[RunRequest], unknown: Sequence[str], asked: Asked, even: str
+    context: SensorEvaluationContext,
+    requests: Sequence[RunRequest],
+    unknown: Sequence[str],
+    cursor: str | None,
+    even: str,
 ) -> SensorResult:
     if len(requests) > RUNS_PER_TICK:
         context.log.warning("%d runs are needed; the first %d are requested", len(requests), RUNS_PER_TICK)
     for problem in unknown:
         context.log.warning("%s", problem)
-    # If a sink did not answer, the next tick asks again.
-    cursor = context.cursor if unknown else asked.after(len(requests))
     skip = "; ".join(unknown) or even
     return SensorResult(list(requests[:RUNS_PER_TICK]), skip_reason=None if requests else skip, cursor=cursor)
 

@@ -20,6 +20,8 @@ from typing_extensions import Self
 
 from lake_assets.kafka.security import Mechanism, Protocol
 from lake_assets.runs.code_commit import VARIABLE as CODE_COMMIT_VARIABLE
+from lake_assets.spark.conf_lines import BadConf, parse_conf
+from lake_assets.spark.session import is_local
 from lake_assets.text.masking import mask, unclear_user_part
 
 
@@ -388,8 +390,21 @@ class SparkSettings(Settings):
     stream_home: Path | None = Field(
         None,
         validation_alias="STREAM_HOME",
-        description="Folder for checkpoints during a run; all machines of Spark must see it; in LAKE_HOME if empty.",
+        description=(
+            "Folder for checkpoints during a run; all machines of Spark must see it. If empty, it is in LAKE_HOME, or "
+            "on a branch of the lake where Spark is a cluster and the lake is on lakeFS."
+        ),
     )
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the master is a cluster's. That of SPARK_CONF counts before SPARK_MASTER."""
+        try:
+            chosen = parse_conf(self.conf.get_secret_value())
+        except BadConf:
+            # The session says so.
+            chosen = {}
+        return not is_local(chosen.get("spark.master", self.master))
 
 
 class RetentionSettings(Settings):

@@ -47,6 +47,7 @@ class SparkCluster:
             port, self._page = a.getsockname()[1], b.getsockname()[1]
         self.master = f"spark://127.0.0.1:{port}"
         self.python = place / "image" / "bin" / "python"
+        self._install(place / "packages")
         self.processes: list[subprocess.Popen[bytes]] = []
         home = str(Path(pyspark.__file__).parent)
         program = "org.apache.spark.deploy.master.Master"
@@ -60,7 +61,23 @@ class SparkCluster:
     @property
     def conf(self) -> str:
         """The settings of a driver, as lines of SPARK_CONF."""
-        return f"spark.driver.host=127.0.0.1\nspark.pyspark.python={self.python}\nspark.executor.memory=1g"
+        return f"{self.bare_conf}\nspark.executorEnv.PYTHONPATH={self.place / 'packages'}"
+
+    @property
+    def page(self) -> str:
+        """The address of the master's page."""
+        return f"http://127.0.0.1:{self._page}"
+
+    @property
+    def bare_conf(self) -> str:
+        """The same for workers that do not have this package."""
+        return f"spark.driver.host=127.0.0.1\nspark.pyspark.python={self.python}\nspark.executor.memory=640m"
+
+    @staticmethod
+    def _install(folder: Path) -> None:
+        """Copy this package for the workers, as its wheel has it. They cannot import Dagster."""
+        shutil.copytree(ROOT / "lake_assets", folder / "lake_assets", ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "dagster.py").write_text('raise ImportError("workers have no Dagster")\n')
 
     def add_worker(self, number: int) -> None:
         """Start a worker.
@@ -108,7 +125,7 @@ class SparkCluster:
     def _wait(self, workers: int) -> None:
         end = time.monotonic() + _START
         while True:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self._page}/json/", timeout=5) as answer:
+            with suppress(OSError), urllib.request.urlopen(f"{self.page}/json/", timeout=5) as answer:
                 if answer.read().count(b'"ALIVE"') >= workers + 1:
                     return
             if time.monotonic() > end or any(process.poll() is not None for process in self.processes):

@@ -49,12 +49,13 @@ def _describe(error: Exception) -> str:
     from lake_assets.settings import SettingError
     from lake_assets.spark.errors import EngineError, is_spark_error
     from lake_assets.spark.errors import describe as describe_trace
+    from lake_assets.sql.errors import SqlError
 
     if is_spark_error(error):
         return describe_trace(str(error))
     text = " ".join((getattr(error, "description", None) or str(error)).split())
     known = isinstance(
-        error, (BackupError, CommandError, EngineError, KafkaFailure, LakeError, NoSQLError, SettingError)
+        error, (BackupError, CommandError, EngineError, KafkaFailure, LakeError, NoSQLError, SettingError, SqlError)
     ) or _is_dagsters(error)
     return text if known and text else f"{type(error).__name__}: {text}".removesuffix(": ")
 

@@ -128,7 +128,12 @@ def _jsonable(value: Any) -> Any:
 # Tables
 
 
-def show(records: Iterable[Record], columns: Sequence[str] = (), right: Sequence[str] = ()) -> None:
+def show(
+    records: Iterable[Record],
+    columns: Sequence[str] = (),
+    right: Sequence[str] = (),
+    titles: Mapping[str, str] | None = None,
+) -> None:
     """Print records as a table, one line for each.
 
     If a terminal is too narrow, each record is printed as a block of ``column  value`` lines. Elsewhere lines are as
@@ -142,6 +147,8 @@ def show(records: Iterable[Record], columns: Sequence[str] = (), right: Sequence
         The first columns. They are shown even if there are no records.
     right
         Right-aligned columns.
+    titles
+        Column name to its title, where that is another one.
     """
     names: list[str] = []
     lay_out = _on_terminal if sys.stdout.isatty() else _plainly
@@ -154,10 +161,10 @@ def show(records: Iterable[Record], columns: Sequence[str] = (), right: Sequence
         if not block and not header:
             continue
         rows = [[cell(record.get(name)) for name in names] for record in block]
-        titles = [cell(name) for name in names]
+        heads = [cell((titles or {}).get(name, name)) for name in names]
         for at, name in enumerate(names):
-            widths[name] = max([widths.get(name, 0), cell_width(titles[at]), *(cell_width(row[at]) for row in rows)])
-        lay_out(titles, rows, [widths[name] for name in names], [name in right for name in names], header)
+            widths[name] = max([widths.get(name, 0), cell_width(heads[at]), *(cell_width(row[at]) for row in rows)])
+        lay_out(heads, rows, [widths[name] for name in names], [name in right for name in names], header)
 
 
 def _plainly(

@@ -5,6 +5,7 @@
 import hashlib
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,19 +23,19 @@ from lake_assets.lake.names import beside
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.manifest import read_manifest
 from lake_assets.streaming.checkpoint import Checkout, checkout
+from lake_assets.streaming.checkpoint_files import CheckpointFiles, last_batch, offsets
 from lake_assets.streaming.microbatches import (
     LATEST,
     CheckpointUnusable,
     Consumed,
     consume,
-    last_batch,
-    offsets,
     streaming_session,
 )
-from lake_assets.streaming.places import places_at, places_of
+from lake_assets.streaming.places import StreamPlaces, places_at, places_of
 from lake_assets.streaming.position import Position, read_position, write_position
 from lake_assets.streaming.query import Loss, StreamQuery, StreamSourceError
 from lake_assets.streaming.results import write_results
+from lake_assets.streaming.working_copy import WorkingCopy, working_copy
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -47,10 +48,10 @@ START_OVER = "To start over from the source's beginning, run it with `reset_chec
 
 @dataclass(frozen=True)
 class _Run:
-    """A query, and the working copy of its checkpoint."""
+    """A query, and the working copy of its checkpoint; None if that is on a branch."""
 
     query: StreamQuery
-    checkout: Checkout
+    checkout: Checkout | None
 
 
 class StreamIOManager(ParquetIOManager):
@@ -64,7 +65,8 @@ class StreamIOManager(ParquetIOManager):
     Parameters
     ----------
     home
-        Folder for the working copies of checkpoints. On a cluster, all machines must see it.
+        Folder for the working copies of checkpoints. On a cluster, all machines must see it. If it is empty, they are
+        on private branches of the lake, which Spark writes to directly: that needs lakeFS, and no folder.
 
     Examples
     --------
@@ -73,7 +75,7 @@ class StreamIOManager(ParquetIOManager):
     ...     return StreamQuery("words 1", ("word",), {"word": "VARCHAR", "count": "BIGINT"}, build, source)
     """
 
-    home: str = Field(description="Folder for the working copies of checkpoints")
+    home: str = Field(default="", description="Folder for the working copies of checkpoints; in the lake if empty")
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Run a query, and store its result in one commit.
@@ -96,37 +98,48 @@ class StreamIOManager(ParquetIOManager):
             raise TypeError(f"{name} returned a {type(obj).__name__}; stream_io_manager stores a StreamQuery")
         lake = self.lake.lake
         prefix = prefix_of(context.asset_key)
-        with checkout(Path(self.home), lake, prefix) as place:
+        with checkout(Path(self.home), lake, prefix) if self.home else nullcontext() as place:
             try:
                 super().handle_output(context, _Run(obj, place))
             except (StreamSourceError, CheckpointUnusable) as error:
                 raise Failure(f"{prefix}: {error}", allow_retries=False) from error
 
     def _committed(self, obj: Any, lake: Lake, commit: str, prefix: str) -> None:
-        obj.checkout.committed(lake, commit, places_of(prefix).checkpoint)
+        if obj.checkout is not None:
+            obj.checkout.committed(lake, commit, places_of(prefix).checkpoint)
 
     def _beside(self, prefix: str) -> Sequence[str]:
         return [beside(prefix)]
 
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
         query: StreamQuery = obj.query
-        place: Checkout = obj.checkout
         lake, prefix = self.lake.lake, target.prefix
         current, places = places_at(lake, write.base, prefix), places_of(prefix)
         before = None if query.reset else read_position(lake, write.base, prefix)
-        if before is None:
-            place.clear()
-        else:
-            place.restore(lake, write.base, current.checkpoint)
+        with working_copy(obj.checkout, lake, write.base, current.checkpoint if before is not None else None) as place:
+            return self._read_on(context, query, write, place, places=places, before=before)
+
+    def _read_on(
+        self,
+        context: OutputContext,
+        query: StreamQuery,
+        write: Write,
+        place: WorkingCopy,
+        *,
+        places: StreamPlaces,
+        before: Position | None,
+    ) -> dict[str, Stored]:
+        """Run the query, and write its result and the checkpoint."""
+        lake, prefix = self.lake.lake, places.counts
         source_id = query.source.id
-        loss = _check_source(query, before, source_id, place.folder)
+        loss = _check_source(query, before, source_id, place.files)
         passed_over = query.source.passed_over()
         for skipped in passed_over[:_SHOWN]:
             context.log.warning("%s is not counted: %s", prefix, skipped)
-        session = streaming_session(self._session(), query.state_store)
+        session = streaming_session(self._session(), query.state_store, place.files.uri)
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
-            consumed = _consume(query, before, session, place.folder, batches)
+            consumed = _consume(query, before, session, place.files, place.batches(batches))
             for skipped in consumed.too_long[:_SHOWN]:
                 context.log.warning("%s: lines that are too long are not counted: %s", prefix, skipped)
             if query.source.id != source_id:
@@ -135,13 +148,14 @@ class StreamIOManager(ParquetIOManager):
                 )
             if before is not None and consumed.batches == 0:
                 context.log.info("%s: nothing new at %s", prefix, query.source.name)
-                place.unchanged(lake, write.base, current.checkpoint)
+                place.unchanged(lake, write.base, places_at(lake, write.base, prefix).checkpoint)
                 return {"": _as_before(lake, write.base, prefix, before)}
-            counts = lake.path(write.base, current.counts) if before is not None else None
+            place.fetch_batches(batches)
+            counts = lake.path(write.base, places_at(lake, write.base, prefix).counts) if before is not None else None
             digest = ContentDigest(query.arrow_schema())
             written = write_results(write, places, query, before=counts, batches=batches, seen=digest.update)
             stored = place.store(lake, write, places.checkpoint)
-        position = _position(query, source_id, place.folder, before=before, consumed=consumed, loss=loss)
+        position = _position(query, source_id, place.files, before=before, consumed=consumed, loss=loss)
         write_position(write, places.position, position)
         write.metadata |= position.metadata()
         numbers = {**position.last, "batch": position.batch}
@@ -180,7 +194,7 @@ class StreamIOManager(ParquetIOManager):
         return super()._load(context, replace(found, snapshot=lake.path(commit, counts)))
 
 
-def _check_source(query: StreamQuery, before: Position | None, source_id: str, checkpoint: Path) -> Loss:
+def _check_source(query: StreamQuery, before: Position | None, source_id: str, checkpoint: CheckpointFiles) -> Loss:
     """Return what the source has lost. Refuse to continue from the checkpoint of another query or source."""
     if before is None:
         return Loss()
@@ -206,13 +220,13 @@ def _check_source(query: StreamQuery, before: Position | None, source_id: str, c
 
 
 def _consume(
-    query: StreamQuery, before: Position | None, session: "SparkSession", checkpoint: Path, batches: Path
+    query: StreamQuery, before: Position | None, session: "SparkSession", checkpoint: CheckpointFiles, batches: str
 ) -> Consumed:
     lines = query.source.lines(session, fail_on_data_loss=query.fail_on_data_loss)
     frame = query.build(lines, before.watermark if before is not None else None)
 
     def keep(rows: "DataFrame", number: int) -> None:
-        rows.write.mode("overwrite").parquet(f"file://{batches}/batch={number}")
+        rows.write.mode("overwrite").parquet(f"{batches}/batch={number}")
 
     return consume(frame, checkpoint, keep, before.batch if before is not None else -1)
 
@@ -220,7 +234,7 @@ def _consume(
 def _position(
     query: StreamQuery,
     source_id: str,
-    checkpoint: Path,
+    checkpoint: CheckpointFiles,
     *,
     before: Position | None,
     consumed: Consumed,

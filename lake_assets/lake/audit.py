@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,8 @@ class Entry:
         Checks by result. All three are empty if the asset has no blocking checks.
     back_to
         The earlier commit of ``main`` with the same content, for a rollback. Empty otherwise.
+    let_in_by
+        The override by which that commit's content had been merged, if it was. No person has overridden anything now.
     """
 
     asset: str
@@ -74,6 +77,7 @@ class Entry:
     warned: tuple[str, ...] = ()
     overridden: tuple[str, ...] = ()
     back_to: str = ""
+    let_in_by: Override | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +162,10 @@ def refuse_mixed(paths: Sequence[str], repository: str, ref: str) -> None:
 def record(audit: Audit | Override) -> str:
     """Return an audit as commit metadata: one JSON object for each asset and for its partitions with equal results."""
     if isinstance(audit, Override):
-        overridden = list(audit.checks) or ["all"]
-        return json.dumps([{"overridden": overridden, "by": audit.by, "reason": audit.reason}])
+        return json.dumps([_override(audit)])
     groups: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in audit.entries:
-        verdict = entry.passed, entry.warned, entry.overridden, entry.back_to
+        verdict = entry.passed, entry.warned, entry.overridden, entry.back_to, entry.let_in_by
         groups.setdefault((entry.asset, *verdict), []).append(entry)
     return json.dumps([_group(entries, audit.override) for entries in groups.values()])
 
@@ -179,7 +182,45 @@ def _group(entries: list[Entry], override: Override | None) -> dict[str, Any]:
         document |= {"by": override.by, "reason": override.reason}
     if first.back_to:
         document["back_to"] = first.back_to
+    if first.let_in_by is not None:
+        document["let_in_by"] = _override(first.let_in_by)
     return document
+
+
+def _override(override: Override) -> dict[str, Any]:
+    return {"overridden": list(override.checks) or ["all"], "by": override.by, "reason": override.reason}
+
+
+def let_in_by(metadata: Mapping[str, str], asset: str, partition: str | None, place: str) -> Override | None:
+    """Return the override by which a merge let in a place, or an earlier one that its record names. None without one.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of the merge.
+    asset, partition, place
+        As of :class:`Entry`.
+    """
+    for entry in read_record(metadata) or ():
+        if not _is_about(entry, asset, partition, place):
+            continue
+        found = entry.get("let_in_by", entry)
+        if isinstance(found, dict) and found.get("overridden"):
+            with suppress(KeyError, TypeError, ValueError, AttributeError):
+                return Override(found["by"], found["reason"], tuple(map(str, found["overridden"])))
+    return None
+
+
+def _is_about(entry: Mapping[str, Any], asset: str, partition: str | None, place: str) -> bool:
+    """Tell whether an entry of a record covers a place. Of several partitions, it has only the first and the last."""
+    if "asset" not in entry and "paths" not in entry:
+        return True  # An override without an audit.
+    if not asset or "asset" not in entry:
+        return place in entry.get("paths", ())
+    if entry["asset"] != asset:
+        return False
+    first, _, last = str(entry.get("partitions", "")).partition("...")
+    return partition is None or first <= partition <= (last or first)
 
 
 def read_record(metadata: Mapping[str, str]) -> list[dict[str, Any]] | None:
@@ -188,7 +229,7 @@ def read_record(metadata: Mapping[str, str]) -> list[dict[str, Any]] | None:
         found = json.loads(metadata[RECORD])
     except (KeyError, ValueError):
         return None
-    return found if isinstance(found, list) else None
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else None
 
 
 def describe(entries: Iterable[Mapping[str, Any]]) -> str:
@@ -204,7 +245,7 @@ def summarize(entries: Sequence[Mapping[str, Any]]) -> str:
         if (count := len({check for entry in entries for check in entry.get(name, ())}))
     ]
     parts += sorted({f"by {entry['by']}" for entry in entries if "by" in entry})
-    parts += sorted({f"back to {entry['back_to'][:12]}" for entry in entries if "back_to" in entry})
+    parts += sorted({_back_to(entry) for entry in entries if "back_to" in entry})
     return ", ".join(parts) or "no checks"
 
 
@@ -214,5 +255,12 @@ def _in_words(entry: Mapping[str, Any]) -> str:
     if "by" in entry:
         parts.append(f"by {entry['by']}: {entry['reason']}")
     if "back_to" in entry:
-        parts.append(f"back to {entry['back_to'][:12]}")
+        reason = f": {entry['let_in_by']['reason']}" if "let_in_by" in entry else ""
+        parts.append(_back_to(entry) + reason)
     return f"{what}: {', '.join(parts) or 'no checks'}".removeprefix(": ")
+
+
+def _back_to(entry: Mapping[str, Any]) -> str:
+    let_in = entry.get("let_in_by")
+    how = f", where {let_in['by']} had overridden {', '.join(let_in['overridden'])}" if let_in else ""
+    return f"back to {entry['back_to'][:12]}{how}"

@@ -212,6 +212,44 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """A private copy of a commit, on which engines write. Nothing of it is committed but what a write takes.
+
+    Parameters
+    ----------
+    ref
+        Name of the copy, for :meth:`Lake.list`.
+    uri
+        The folder of the whole copy, for Spark.
+    filesystem, root
+        The same folder, for PyArrow.
+    """
+
+    ref: str
+    uri: str
+    filesystem: FileSystem
+    root: str
+    _take: Callable[[Write, Mapping[str, str]], None]
+
+    def give(self, write: Write, paths: Mapping[str, str]) -> None:
+        """Add files to a write. No byte is copied, and what becomes of the files later does not matter.
+
+        Parameters
+        ----------
+        write
+            The write, in one of whose further folders the files are then.
+        paths
+            Path in this copy to the path in the lake.
+
+        Raises
+        ------
+        PathNotFound
+            A file is not there.
+        """
+        self._take(write, paths)
+
+
+@dataclass(frozen=True, slots=True)
 class Cache:
     """Temporary folders of one kind that a store keeps: copies for readers, or writes in progress.
 
@@ -582,6 +620,21 @@ class Lake(Protocol):
         """
         ...
 
+    def aside(self, ref: str) -> AbstractContextManager[Aside]:
+        """Open a private copy of a commit, which is removed at the end.
+
+        Parameters
+        ----------
+        ref
+            The ref whose commit is copied. No byte is.
+
+        Raises
+        ------
+        NotSupported
+            Engines cannot write to the lake directly.
+        """
+        ...
+
     def restore(
         self,
         branch: str,
@@ -676,6 +729,25 @@ class Lake(Protocol):
             Both sides changed the same path since the merge base, or ``source`` overwrote a folder (a prefix or a
             partition) that ``into`` changed. In the second case a merge by path would mix two sets of files, since
             engines choose random file names. The error lists the paths, and ``into`` is unchanged.
+        """
+        ...
+
+    def note(self, branch: str, message: str, metadata: Mapping[str, str]) -> Commit:
+        """Make a commit that changes no file, so that its metadata stand on a branch.
+
+        Parameters
+        ----------
+        branch
+            The branch to commit to.
+        message
+            Commit message.
+        metadata
+            Commit metadata.
+
+        Raises
+        ------
+        ProtectedBranch
+            The branch is ``main``, or a working branch.
         """
         ...
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dagster import (
+    AssetCheckEvaluation,
     AssetCheckKey,
     AssetCheckSeverity,
     AssetKey,
@@ -28,7 +29,7 @@ from dagster import (
 )
 
 from lake_assets._dagster import partition_loading_context
-from lake_assets.lake.audit import Audit, Entry, Override
+from lake_assets.lake.audit import Audit, Entry, Override, let_in_by
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.names import belongs_to, beside, is_path, is_within
@@ -38,6 +39,7 @@ from lake_assets.runs.branch import ancestors
 from lake_assets.runs.check_results import explain
 from lake_assets.runs.checked_commits import CheckEvaluation, RunEvents
 from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.recorded_checks import Recorded, recorded_checks
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetCheckExecutionRecord, AssetGraph
@@ -113,6 +115,37 @@ def audit_publication(
     return Audit(source.id, tuple(entries), override, paths)
 
 
+def evaluations(
+    lake: Lake, instance: DagsterInstance, graph: AssetGraph, source: Commit, *, into: str = MAIN
+) -> Sequence[Recorded]:
+    """Return the newest result of each blocking check on the places that a merge would change.
+
+    Parameters
+    ----------
+    lake, instance, graph, source, into
+        As of :func:`audit_publication`.
+    """
+    decision = _Decision(lake, instance, graph, source, into, None, None)
+    places = {place for path in lake.incoming(source.id, into) if (place := AssetPlaces(graph).find(path)) is not None}
+    return [
+        Recorded(key.to_user_string(), place.path, found.at, found.result.passed, is_warning(found.result))
+        for place in sorted(places, key=lambda place: place.path)
+        for key, found in decision.evaluations(place).items()
+        if found is not None
+    ]
+
+
+def is_warning(result: AssetCheckEvaluation) -> bool:
+    """Tell whether a result is a warning, which stops nothing.
+
+    Parameters
+    ----------
+    result
+        The result.
+    """
+    return not result.passed and result.severity == AssetCheckSeverity.WARN
+
+
 @dataclass
 class _Decision:
     lake: Lake
@@ -166,7 +199,9 @@ class _Decision:
             if back_to is None:
                 failed = {name: self._found.get((name, place), "") for name in missing if name not in overridden}
                 return _Refusal(place, failed)
-            return Entry(asset, partition, place, passed, warned, back_to=back_to)
+            merge = next(self.lake.first_parents(back_to, place), None)
+            let_in = let_in_by(merge.metadata, asset, partition, place) if merge is not None else None
+            return Entry(asset, partition, place, passed, warned, back_to=back_to, let_in_by=let_in)
         back_to = self.back_to.id if self.back_to is not None and self._is_as_at(self.back_to.id, place) else ""
         return Entry(asset, partition, place, passed, warned, overridden, back_to)
 
@@ -228,13 +263,18 @@ class _Decision:
         """
         results: dict[AssetPlace, dict[str, bool | None]] = {}
         for place in places:
-            keys = [key for key in self._blocking if key.asset_key == place.asset]
-            newest = {key: self._newest(key, place) for key in keys}
-            for key in self._reading.get(place.asset, ()):
-                if (evaluation := self._newest(key, place)) is not None:
-                    newest[key] = evaluation
+            newest = self.evaluations(place)
             results[place] = {key.to_user_string(): self._result(key, place, found) for key, found in newest.items()}
         return results
+
+    def evaluations(self, place: AssetPlace) -> dict[AssetCheckKey, CheckEvaluation | None]:
+        """Return the newest evaluation of each check that counts for a place, None if there is none on these files."""
+        keys = [key for key in self._blocking if key.asset_key == place.asset]
+        newest = {key: self._newest(key, place) for key in keys}
+        for key in self._reading.get(place.asset, ()):
+            if (evaluation := self._newest(key, place)) is not None:
+                newest[key] = evaluation
+        return newest
 
     @cached_property
     def _reading(self) -> Mapping[AssetKey, Sequence[AssetCheckKey]]:
@@ -251,7 +291,7 @@ class _Decision:
             return None
         if newest.result.passed:
             return False
-        if newest.result.severity == AssetCheckSeverity.WARN:
+        if is_warning(newest.result):
             return True
         found = explain(newest.result.description, newest.result.metadata)
         if found:
@@ -264,7 +304,7 @@ class _Decision:
             # Many commits do not hold the place, so an evaluation on one of them proves nothing. To remove a place
             # takes a deletion or a rollback.
             return None
-        newest: CheckEvaluation | None = None
+        newest = self._recorded(key, place)
         older = 0
         for run_id, evaluation in self._evaluations(key, place):
             if newest is not None and evaluation.at <= newest.at:
@@ -278,6 +318,20 @@ class _Decision:
             if commit is not None and self._holds(commit, place):
                 newest, older = evaluation, 0
         return newest
+
+    def _recorded(self, key: AssetCheckKey, place: AssetPlace) -> CheckEvaluation | None:
+        """Return the newest evaluation on exactly these files that the branch itself carries."""
+        found = [
+            result
+            for commit, result in self._carried
+            if (result.check, result.place) == (key.to_user_string(), place.path) and self._is_as_at(commit, place.path)
+        ]
+        newest = max(found, key=lambda result: result.at, default=None)
+        return newest.evaluation(key, place.partition) if newest is not None else None
+
+    @cached_property
+    def _carried(self) -> Sequence[tuple[str, Recorded]]:
+        return list(recorded_checks(self.lake, self.instance, self.source))
 
     def _holds(self, commit: str, place: AssetPlace) -> bool:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, Failure
@@ -365,10 +366,11 @@ def refuse_target(lake: Lake, target: str, what: str) -> None:
         Nothing can be published to the branch.
     """
     if not is_protected(lake, target):
-        there = ", ".join(lake.protected_branches())
+        branches = lake.protected_branches()
+        near = get_close_matches(target.strip(), branches, 1)
+        advice = f"did you mean {near[0]}?" if near else f"`lake-assets branch create {target.strip()}` makes it."
         raise Failure(
-            f"{what}: {target!r} is not a working branch of the lake. There are {there}; "
-            f"`lake-assets branch create {target}` makes it.",
+            f"{what}: {target!r} is not a working branch of the lake. There are {', '.join(branches)}; {advice}",
             allow_retries=False,
         )
 

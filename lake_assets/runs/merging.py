@@ -89,6 +89,9 @@ def merge_branch(
         refuse_uncommitted(lake, branch)
     head, before = lake.head(name), lake.head(into)
     audit = audit_publication(lake, instance, graph, head, into=into, override=override)
+    if not audit.paths and not lake.unreached([head.id], [before.id]):
+        # The merge base is already the head that is merged into, so an empty merge would change nothing later, either.
+        return BranchMerge(before, (), merged=False)
     metadata = CommitMetadata(merged=name, branch_head=head.id, branch=None if into == MAIN else into)
     try:
         commit = lake.merge(head.id, into, f"Merge {name} into {into}", metadata.to_metadata(), audit)

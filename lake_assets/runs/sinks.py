@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
@@ -89,15 +90,20 @@ class Asked(NamedTuple):
         # Do not wait longer if the clock was set back.
         return left if self.times and 0 < left <= pause else 0.0
 
-    def after(self, requests: int) -> str:
+    def after(self, requests: int, reflected: Mapping[AssetKey, str | None]) -> str:
         """Return the cursor after a tick.
 
         Parameters
         ----------
         requests
             The number of runs that it requests.
+        reflected
+            The commit that each sink reflects. A table may be restored from an older copy while ``main`` stays.
         """
-        return f"{self.head} {self.times + 1} {time.time()}" if requests else self.head
+        if requests:
+            return f"{self.head} {self.times + 1} {time.time()}"
+        commits = [f"{key.to_user_string()} {commit}" for key, commit in reflected.items()]
+        return f"{self.head} even {hashlib.sha256(repr(commits).encode()).hexdigest()[:16]}"
 
 
 def sinks_of(graph: AssetGraph, resource_keys: Sequence[str]) -> Iterator[tuple[AssetKey, str]]:
@@ -118,7 +124,7 @@ def sinks_of(graph: AssetGraph, resource_keys: Sequence[str]) -> Iterator[tuple[
 
 
 def requests_for(
-    lake: Lake, graph: AssetGraph, sink: AssetKey, reflected: str | None, head: Commit, times: int = 0
+    lake: Lake, graph: AssetGraph, sink: AssetKey, reflected: str | None, head: Commit
 ) -> Sequence[RunRequest]:
     """Return the runs that update a sink to ``main``'s head.
 
@@ -134,8 +140,6 @@ def requests_for(
         The commit that the sink reflects; None if it was never written.
     head
         Head of ``main``.
-    times
-        How many times runs were requested for this head.
     """
     if reflected is None:
         return []  # Never written: the next run of its job builds it.
@@ -148,26 +152,34 @@ def requests_for(
         if not paths and (definition := graph.get(sink).partitions_def) is not None:
             # No partition is there to materialize. The run empties the sink, and says so.
             first = definition.get_first_partition_key()
-            return [RunRequest(f"{sink.to_user_string()}:{head.id}", partition_key=first, asset_selection=[sink])]
+            return [RunRequest(_run_key(sink, head), partition_key=first, asset_selection=[sink])]
         paths = paths or [MAIN]
-    return _requests(graph, sink, f"{head.id}:{times}" if times else head.id, paths)
+    return _requests(graph, sink, _run_key(sink, head), paths)
 
 
-def _requests(graph: AssetGraph, sink: AssetKey, head: str, paths: Sequence[str]) -> list[RunRequest]:
+def _run_key(sink: AssetKey, head: Commit) -> str:
+    """Return a key that no run has had: a sink may need a second run for one head, such as after a restore.
+
+    Whether a run is under way already is told by Dagster's runs.
+    """
+    return f"{sink.to_user_string()}:{head.id}:{time.time_ns()}"
+
+
+def _requests(graph: AssetGraph, sink: AssetKey, run_key: str, paths: Sequence[str]) -> list[RunRequest]:
     """Return a run for each range of adjacent partitions that changed, the newest first."""
     if not paths:
         return []
-    name, definition = sink.to_user_string(), graph.get(sink).partitions_def
+    definition = graph.get(sink).partitions_def
     if definition is None:
-        return [RunRequest(f"{name}:{head}", asset_selection=[sink])]
+        return [RunRequest(run_key, asset_selection=[sink])]
     keys = {place.partition for place in AssetPlaces(graph).of(paths) if place.partition is not None}
     ranges = definition.subset_with_partition_keys(keys).get_partition_key_ranges(definition)
     requests: list[RunRequest] = []
     for first, last in sorted((span.start, span.end) for span in ranges):
-        run_key = f"{name}:{head}:{first}"
+        key = f"{run_key}:{first}"
         if first == last:
-            requests.append(RunRequest(run_key, partition_key=first, asset_selection=[sink]))
+            requests.append(RunRequest(key, partition_key=first, asset_selection=[sink]))
         else:
             tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-            requests.append(RunRequest(run_key, tags=tags, asset_selection=[sink]))
+            requests.append(RunRequest(key, tags=tags, asset_selection=[sink]))
     return requests[::-1]

@@ -23,6 +23,8 @@ REMEDIES = (
 )
 """Pattern of a Java error to its remedy."""
 
+_MISSING = re.compile(r"^ModuleNotFoundError: No module named '([^']+)'", re.MULTILINE)
+_WORKER = re.compile(r"\(TID \d+\) \((\S+) executor [^)]+\)")
 _PACKAGES = re.compile(r"\b(?:[a-z]\w*\.){2,}(?=[A-Z])")
 _LONGEST = 500
 
@@ -39,7 +41,8 @@ def spark_errors() -> Generator[None]:
     except Exception as error:
         if not is_spark_error(error):
             raise
-        raise EngineError(describe(str(error))) from error
+        # Spark's error of a worker's Python names no worker, and the error that it was made of does.
+        raise EngineError(describe(str(error), f"{error}\n{error.__context__ or ''}")) from error
 
 
 def is_spark_error(error: Exception) -> bool:
@@ -49,9 +52,24 @@ def is_spark_error(error: Exception) -> bool:
     return isinstance(error, (*kinds, *([captured.CapturedException] if captured is not None else [])))
 
 
-def describe(trace: str) -> str:
-    """Return the cause in a Java stack trace, and its remedy, as one line."""
+def describe(trace: str, whole: str = "") -> str:
+    """Return the cause in a Java stack trace, and its remedy, as one line.
+
+    Parameters
+    ----------
+    trace
+        The stack trace.
+    whole
+        A text that names the worker, if it is not the trace.
+    """
     causes = _causes(trace)
+    if (missing := _MISSING.search(trace)) is not None:
+        found = _WORKER.search(whole or trace)
+        worker = f"the worker {found[1]}" if found else "a worker"
+        return (
+            f"Spark: {worker} has no Python package {missing[1].partition('.')[0]!r}: install it there for the Python "
+            "of spark.pyspark.python"
+        )
     for pattern, remedy in REMEDIES:
         known = next((cause for cause in causes if re.search(pattern, cause)), None)
         if known is not None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from lake_assets.lake.permissions import sharing_near
+from lake_assets.streaming.checkpoint_files import CheckpointFiles
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake, LakeObject, Write
@@ -82,6 +83,30 @@ class Checkout:
     _index: Path
     _held: dict[str, _Stamp] = field(default_factory=dict[str, _Stamp])
 
+    @property
+    def files(self) -> CheckpointFiles:
+        """The checkpoint."""
+        return CheckpointFiles.local(self.folder)
+
+    def batches(self, folder: Path) -> str:
+        """Return the URI of a local folder, which is that of the rows of micro-batches.
+
+        Parameters
+        ----------
+        folder
+            The folder, which workers see as they see the checkpoint.
+        """
+        return f"file://{folder}"
+
+    def fetch_batches(self, folder: Path) -> None:
+        """Do nothing: the rows of micro-batches are there.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        """
+
     def restore(self, lake: Lake, ref: str, path: str) -> None:
         """Restore the folder to a ref's checkpoint. It is empty if the ref has none.
 
@@ -91,7 +116,7 @@ class Checkout:
             Where the checkpoint is.
         """
         known = self._known()
-        held = _held_by(lake, ref, path)
+        held = held_by(lake, ref, path)
         self._index.unlink(missing_ok=True)
         found = _files(self.folder)
         missing: list[str] = []
@@ -133,7 +158,7 @@ class Checkout:
         path
             The checkpoint's folder in the lake, in one of the folders beside the write's prefix.
         """
-        before = _held_by(lake, write.base, path)
+        before = held_by(lake, write.base, path)
         files: dict[str, int] = {}
         new_files = new_bytes = 0
         for name in sorted(_files(self.folder)):
@@ -162,7 +187,7 @@ class Checkout:
         lake, ref, path
             Where the checkpoint is.
         """
-        self._keep(_held_by(lake, ref, path))
+        self._keep(held_by(lake, ref, path))
 
     def unchanged(self, lake: Lake, ref: str, path: str) -> None:
         """Record that the folder still matches the checkpoint that it was restored from.
@@ -172,7 +197,7 @@ class Checkout:
         lake, ref, path
             Where the checkpoint is.
         """
-        held = _held_by(lake, ref, path)
+        held = held_by(lake, ref, path)
         same = (name for name, stamp in self._held.items() if _is_still(self.folder / name, stamp))
         self._keep({name: held[name] for name in same})
 
@@ -227,8 +252,14 @@ def _opened(place: Path) -> Checkout:
     return Checkout(folder, place, index)
 
 
-def _held_by(lake: Lake, ref: str, folder: str) -> dict[str, LakeObject]:
-    """Return the files of a ref's checkpoint, by their path below it."""
+def held_by(lake: Lake, ref: str, folder: str) -> dict[str, LakeObject]:
+    """Return the files of a ref's checkpoint, by their path below it.
+
+    Parameters
+    ----------
+    lake, ref, folder
+        Where the checkpoint is.
+    """
     return {item.path[len(folder) + 1 :]: item for item in lake.list(ref, folder)}
 
 

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.streaming.microbatches import TOO_LONG, topic_offsets
+from lake_assets.streaming.checkpoint_files import topic_offsets
+from lake_assets.streaming.microbatches import TOO_LONG
 from lake_assets.streaming.outputs import Files, Mode, Output
 
 if TYPE_CHECKING:

@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lake_assets.streaming.query import StreamSourceError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from lake_assets.streaming.checkpoint_files import CheckpointFiles
 
 LATEST = "latest"
 """The observed metric that is a maximum and not a sum: the newest event time, in milliseconds since 1970."""
@@ -60,7 +61,15 @@ class Consumed:
     too_long: Sequence[str] = ()
 
 
-def streaming_session(spark: SparkSession, state_store: str) -> SparkSession:
+_ON_S3 = {
+    # A file appears there when it is closed, and a rename would be a copy.
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.internal.io.cloud.AbortableStreamBasedCheckpointFileManager"
+    ),
+}
+
+
+def streaming_session(spark: SparkSession, state_store: str, checkpoint: str = "") -> SparkSession:
     """Return a session for streaming queries. Its settings do not affect other sessions.
 
     Parameters
@@ -69,15 +78,19 @@ def streaming_session(spark: SparkSession, state_store: str) -> SparkSession:
         Any session of the application.
     state_store
         ``hdfs`` or ``rocksdb``. An existing checkpoint keeps its own.
+    checkpoint
+        URI of the checkpoint.
     """
     session = spark.newSession()
-    for name, value in _CONF.items():
+    for name, value in {**_CONF, **(_ON_S3 if checkpoint.startswith("s3a:") else {})}.items():
         session.conf.set(name, value)
     session.conf.set("spark.sql.streaming.stateStore.providerClass", STATE_STORES[state_store])
     return session
 
 
-def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int], None], after: int) -> Consumed:
+def consume(
+    frame: DataFrame, checkpoint: CheckpointFiles, batch: Callable[[DataFrame, int], None], after: int
+) -> Consumed:
     """Run a query over all new data, in update mode, and wait for its end.
 
     Parameters
@@ -85,7 +98,7 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
     frame
         The streaming query.
     checkpoint
-        Folder of the checkpoint.
+        The checkpoint.
     batch
         Called with the changed rows of a micro-batch, and with its number.
     after
@@ -104,7 +117,7 @@ def consume(frame: DataFrame, checkpoint: Path, batch: Callable[[DataFrame, int]
 
     query = (
         frame.writeStream.outputMode("update")
-        .option("checkpointLocation", f"file://{checkpoint}")
+        .option("checkpointLocation", checkpoint.uri)
         .trigger(availableNow=True)
         .foreachBatch(batch)
         .start()
@@ -153,26 +166,3 @@ _INCOMPATIBLE = (
 _UNAVAILABLE = re.compile(
     r"org\.apache\.kafka\.common\.errors\.TimeoutException.*|TimeoutException: Cannot fetch record.*"
 )
-
-
-def last_batch(checkpoint: Path) -> int:
-    """Return the number of the last committed micro-batch, or -1."""
-    numbers = [int(path.name) for path in (checkpoint / "commits").glob("[0-9]*") if path.name.isdigit()]
-    return max(numbers, default=-1)
-
-
-def offsets(checkpoint: Path) -> Mapping[str, int]:
-    """Return the next offset to read by partition of a topic. Empty for a folder."""
-    number = last_batch(checkpoint)
-    if number < 0:
-        return {}
-    return topic_offsets(json.loads((checkpoint / "offsets" / str(number)).read_text().splitlines()[2]))
-
-
-def topic_offsets(place: Any) -> Mapping[str, int]:
-    """Return the offsets by partition in Spark's JSON of a position, which has a single topic.
-
-    It is empty for a folder, whose position is only the number of a listing.
-    """
-    topics = [parts for parts in place.values() if isinstance(parts, dict)] if isinstance(place, dict) else []
-    return topics[0] if topics else {}

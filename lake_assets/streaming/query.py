@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lake_assets.text.masking import mask
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import DataFrame, SparkSession
 
+    from lake_assets.streaming.checkpoint_files import CheckpointFiles
     from lake_assets.streaming.position import Position
 
 
@@ -83,7 +83,7 @@ class StreamSource(Protocol):
         """Describe the parts of the source that are not read, each with reason and remedy."""
         ...
 
-    def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
+    def all_lines(self, session: SparkSession, position: Position, checkpoint: CheckpointFiles) -> DataFrame:
         """Return the lines up to a position as a batch frame, for a recount.
 
         Parameters
@@ -97,7 +97,7 @@ class StreamSource(Protocol):
         """
         ...
 
-    def loss(self, position: Position, checkpoint: Path) -> Loss:
+    def loss(self, position: Position, checkpoint: CheckpointFiles) -> Loss:
         """Return data that are lost after a position, or were changed before it.
 
         Parameters

@@ -68,6 +68,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "publish_runs",
         "sinks_follow_main",
         "sweep_branches",
+        "waiting_branches",
     ]
 
 

@@ -19,6 +19,7 @@ from lake_assets.lake.embedded.backup import restore
 from lake_assets.nosql.lmdb.restoring import restore_tables
 from lake_assets.sensors import lake_sensors, sinks_follow_main
 from lake_assets_tests.audits import TESTS
+from lake_assets_tests.lake.backends import BACKENDS
 from lake_assets_tests.runs.test_rollback import rolled_back, stale
 from lake_assets_tests.small_graph import SmallGraph
 
@@ -47,7 +48,8 @@ def test_after_a_rollback_the_sink_is_brought_to_what_main_holds(small: SmallGra
         assert small.run("prices_table", partition_key=day).success
     assert table() == {"DE0": 2.0, "DE1": 3.0}
     quiet = small.tick(SENSOR, None)
-    assert (quiet.run_requests, quiet.cursor) == ([], lake.head(MAIN).id)
+    assert quiet.run_requests == []
+    assert (quiet.cursor or "").startswith(lake.head(MAIN).id)
 
     rolled_back(small, lake, before)
     ticked = small.tick(SENSOR, quiet.cursor)
@@ -144,11 +146,11 @@ def test_a_new_kind_of_sink_is_a_resource_and_its_key_and_one_that_fails_keeps_n
             return sensor.evaluate_tick(context)
 
     assert not tick("").run_requests
-    assert [request.asset_selection for request in tick(begin).run_requests] == [[AssetKey("sheet")]]
+    assert [request.asset_selection for request in tick(begin).run_requests or []] == [[AssetKey("sheet")]]
     assert small.run("prices_table", partition_key="mon").success
     small.publish("tue", 5.0)
     away = tick("away")
-    assert [request.asset_selection for request in away.run_requests] == [[AssetKey("prices_table")]]
+    assert [request.asset_selection for request in away.run_requests or []] == [[AssetKey("prices_table")]]
     assert away.cursor is None
 
 
@@ -209,16 +211,25 @@ def test_after_a_restore_of_an_empty_lake_the_sink_is_emptied(small: SmallGraph,
     assert not small.tick(SENSOR, None).run_requests
 
 
-def test_a_table_that_is_older_than_main_is_brought_forward(small: SmallGraph, lake: Lake, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", BACKENDS, indirect=True)
+@pytest.mark.parametrize("cursor", ["lost", "kept"])
+def test_a_table_that_is_older_than_main_is_brought_forward(
+    small: SmallGraph, lake: Lake, tmp_path: Path, cursor: str
+) -> None:
     small.publish("mon", 1.0)
     assert small.run("prices_table", partition_key="mon").success
     with closing(environments.open_nosql()) as store:
         store.backup(tmp_path / "tables")()
     small.publish("mon", 2.0)
     assert small.run("prices_table", partition_key="mon").success
+    even = small.tick(SENSOR, None).cursor
+    assert "is still at" in (small.tick(SENSOR, even).skip_message or "")
     restore_tables(tmp_path / "tables", environments.nosql_home(), replace=True)()
     assert table() == {"DE0": 1.0}
-    (request,) = small.tick(SENSOR, None).run_requests or []
+    # `main` has not moved since the tick before, and a run for this head may have been requested before.
+    keys = {request.run_key for _ in range(2) for request in small.tick(SENSOR, None).run_requests or []}
+    assert len(keys) == 2
+    (request,) = small.tick(SENSOR, even if cursor == "kept" else None).run_requests or []
     run(small, request)
     assert table() == {"DE0": 2.0}
 
@@ -241,4 +252,4 @@ def test_a_run_of_a_sink_that_failed_is_asked_for_again_later(
     (request,) = again.run_requests or []
     assert request.run_key != failed.run_key
     run(small, request)
-    assert small.tick(SENSOR, again.cursor).cursor == lake.head(MAIN).id
+    assert (small.tick(SENSOR, again.cursor).cursor or "").startswith(lake.head(MAIN).id)

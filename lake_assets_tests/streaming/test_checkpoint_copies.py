@@ -12,7 +12,8 @@ from lake_assets.defs.words import queries
 from lake_assets.defs.words.source import FolderSource
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.streaming.checkpoint import Checkout, StoredCheckpoint, checkout
-from lake_assets.streaming.microbatches import consume, last_batch, streaming_session
+from lake_assets.streaming.checkpoint_files import CheckpointFiles, last_batch
+from lake_assets.streaming.microbatches import consume, streaming_session
 from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def test_a_checkpoint_grows_with_what_is_counted_and_not_with_the_number_of_runs
         (source / f"{number}.txt").write_text("a b c d e f g h\n")
         session = streaming_session(spark, state_store)
         lines = FolderSource(source).lines(session, fail_on_data_loss=True)
-        consume(queries.word_counts(lines), folder, keep, number - 1)
+        consume(queries.word_counts(lines), CheckpointFiles.local(folder), keep, number - 1)
         files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
         seen.append(len([path for path in files if "sources" not in path.parts]))
-    assert last_batch(folder) == 29
+    assert last_batch(CheckpointFiles.local(folder)) == 29
     assert max(seen[15:]) <= max(seen[:15]) * 1.5

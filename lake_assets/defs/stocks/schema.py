@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dagster import TableColumn, TableColumnConstraints, TableConstraints, TableSchema
-
 if TYPE_CHECKING:
     import pyarrow
+    from dagster import TableColumn, TableSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,9 @@ def table_schema(key: tuple[str, ...] = KEY) -> TableSchema:
     key
         The columns that are unique together.
     """
+    # Workers of a cluster have no Dagster.
+    from dagster import TableConstraints, TableSchema
+
     return TableSchema(
         columns=_table_columns(COLUMNS), constraints=TableConstraints(other=[f"unique ({', '.join(key)})"])
     )
@@ -79,6 +81,8 @@ def table_schema(key: tuple[str, ...] = KEY) -> TableSchema:
 
 def quarantine_table_schema() -> TableSchema:
     """Return the quarantined rows' columns, for Dagster."""
+    from dagster import TableSchema
+
     return TableSchema(columns=_table_columns(_QUARANTINE))
 
 
@@ -90,6 +94,8 @@ def _arrow_schema(columns: tuple[Column, ...], text: pyarrow.DataType) -> pyarro
 
 
 def _table_columns(columns: tuple[Column, ...]) -> list[TableColumn]:
+    from dagster import TableColumn, TableColumnConstraints
+
     return [
         TableColumn(
             column.name,

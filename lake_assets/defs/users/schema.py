@@ -6,10 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dagster import TableColumn, TableSchema
-
 if TYPE_CHECKING:
     import pyarrow
+    from dagster import TableSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,9 @@ def arrow_schema(without: Collection[str] = ()) -> pyarrow.Schema:
 
 def table_schema(without: Collection[str] = ()) -> TableSchema:
     """Return the columns with their descriptions, for Dagster."""
+    # Workers of a cluster have no Dagster.
+    from dagster import TableColumn, TableSchema
+
     return TableSchema(
         columns=[
             TableColumn(column.name, type=column.type, description=column.description)

@@ -2,10 +2,8 @@
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster import (
@@ -30,6 +28,7 @@ from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
+from lake_assets.streaming.checkpoint_files import CheckpointFiles
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import StreamSourceError
@@ -140,10 +139,9 @@ def word_counts_audit(
     position = read_position(lake.lake, ref, "word_counts")
     if position is None:
         raise Failure("word_counts is not in the lake: materialize it first", allow_retries=False)
-    with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
-        lines = _all_lines(lake.lake, ref, position, Path(folder), spark=spark, kafka=kafka)
-        counts = spark.session.read.parquet(lake.lake.path(ref, places_at(lake.lake, ref, "word_counts").counts).uri)
-        wrong, examples = differences(lines, counts)
+    lines = _all_lines(lake.lake, ref, position, spark=spark, kafka=kafka)
+    counts = spark.session.read.parquet(lake.lake.path(ref, places_at(lake.lake, ref, "word_counts").counts).uri)
+    wrong, examples = differences(lines, counts)
     result = AssetCheckResult(
         check_name=AUDIT.name,
         passed=wrong == 0,
@@ -157,27 +155,18 @@ def word_counts_audit(
     yield logged(context.log, result)
 
 
-def _all_lines(
-    lake: Lake, ref: str, position: Position, folder: Path, *, spark: SparkResource, kafka: KafkaResource
-) -> "DataFrame":
-    from pyarrow.fs import LocalFileSystem, copy_files
-
+def _all_lines(lake: Lake, ref: str, position: Position, *, spark: SparkResource, kafka: KafkaResource) -> "DataFrame":
+    snapshot = lake.path(ref, places_at(lake, ref, "word_counts").checkpoint)
+    checkpoint = CheckpointFiles(snapshot.uri, snapshot.filesystem, snapshot.root)
     try:
         source = open_source(position.source, kafka)
         lost = position.totals.get("lost_offsets", 0)
-        gone = source.loss(replace(position, offsets=dict.fromkeys(position.offsets, 0)), folder).offsets
+        gone = source.loss(replace(position, offsets=dict.fromkeys(position.offsets, 0)), checkpoint).offsets
         if source.id != position.source_id or gone > lost:
             raise Failure(
                 f"{position.source} no longer has all counted lines, so they cannot be counted again",
                 allow_retries=False,
             )
-        log = lake.path(ref, f"{places_at(lake, ref, 'word_counts').checkpoint}/sources")
-        copy_files(
-            log.root,
-            str(folder / "sources"),
-            source_filesystem=log.filesystem,
-            destination_filesystem=LocalFileSystem(),
-        )
-        return source.all_lines(spark.session, position, folder)
+        return source.all_lines(spark.session, position, checkpoint)
     except StreamSourceError as error:
         raise Failure(str(error), allow_retries=False) from error

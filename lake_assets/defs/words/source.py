@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from lake_assets.kafka.cluster import KafkaCluster, TopicState
     from lake_assets.resources.kafka import KafkaResource
+    from lake_assets.streaming.checkpoint_files import CheckpointFiles
     from lake_assets.streaming.position import Position
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -121,7 +122,7 @@ class KafkaSource:
         """Return an empty tuple: every record is a line."""
         return ()
 
-    def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
+    def all_lines(self, session: SparkSession, position: Position, checkpoint: CheckpointFiles) -> DataFrame:
         """Return the records before a position."""
         del checkpoint
         ends = {self.address.topic: {int(part): offset for part, offset in position.offsets.items()}}
@@ -129,7 +130,7 @@ class KafkaSource:
         options = {"startingOffsets": json.dumps(starts), "endingOffsets": json.dumps(ends)}
         return session.read.format("kafka").options(**self._options, **options).load().selectExpr(*self._columns)
 
-    def loss(self, position: Position, checkpoint: Path) -> Loss:
+    def loss(self, position: Position, checkpoint: CheckpointFiles) -> Loss:
         """Return the offsets after a position that the topic has deleted before they were read."""
         del checkpoint
         state = self.state()
@@ -219,7 +220,7 @@ class FolderSource:
         """Describe the files and folders that are not read, and what to do about each."""
         return [f"{show(path)}: {found}" for path, found in self._walk() if isinstance(found, str)]
 
-    def all_lines(self, session: SparkSession, position: Position, checkpoint: Path) -> DataFrame:
+    def all_lines(self, session: SparkSession, position: Position, checkpoint: CheckpointFiles) -> DataFrame:
         """Return the lines of the files that were read."""
         del position
         try:
@@ -228,7 +229,7 @@ class FolderSource:
             raise StreamSourceError(f"{error.filename} was read, and is not there any more") from error
         return _dated(read_files(session.createDataFrame(sizes, "path STRING, length BIGINT"), self.longest))
 
-    def loss(self, position: Position, checkpoint: Path) -> Loss:
+    def loss(self, position: Position, checkpoint: CheckpointFiles) -> Loss:
         """Return the files that were changed after they were read. Spark would never see their new lines."""
         del position
         changed: list[str] = []
@@ -346,7 +347,5 @@ def files_read(filesystem: FileSystem, log: str) -> dict[str, int]:
     return found
 
 
-def _files_read(checkpoint: Path) -> dict[str, int]:
-    from pyarrow.fs import LocalFileSystem
-
-    return files_read(LocalFileSystem(), str(checkpoint / "sources" / "0"))
+def _files_read(checkpoint: CheckpointFiles) -> dict[str, int]:
+    return files_read(checkpoint.filesystem, f"{checkpoint.root}/sources/0")

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pygit2
 from pygit2 import Commit as GitCommit
@@ -53,6 +53,7 @@ from lake_assets.lake.errors import (
     LakeError,
     LakeNotFound,
     MergeConflict,
+    NotSupported,
     PathNotFound,
     Unaudited,
     WriteConflict,
@@ -481,6 +482,11 @@ class EmbeddedLake:
 
         return successor
 
+    def aside(self, ref: str) -> NoReturn:
+        """Raise :class:`NotSupported`: engines write into local folders here."""
+        reason = "an embedded lake has no place to which machines could write directly: use lakeFS, or a folder"
+        raise NotSupported(reason, repository=self.repository, ref=ref)
+
     def restore(
         self,
         branch: str,
@@ -587,6 +593,14 @@ class EmbeddedLake:
             if mine not in (before, other) and other != before:
                 conflicts.update(path for path, _, _ in self._trees.differences(mine, other, folder))
         return root, tuple(conflicts)
+
+    def note(self, branch: str, message: str, metadata: Mapping[str, str]) -> Commit:
+        """Make a commit that changes no file; see :meth:`Lake.note`."""
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
+        step = CommitStep(message=trailers.clean_message(message), metadata=metadata)
+        with self._translated(branch):
+            made = self._refs.advance(branch, lambda head: self._commits.make(self._commits.root(head), [head], step))
+            return describe(made)
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""

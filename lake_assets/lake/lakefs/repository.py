@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
@@ -24,6 +25,7 @@ from lake_assets.lake.audit import (
     refuse_uncovered,
 )
 from lake_assets.lake.contract import (
+    Aside,
     Cache,
     Checked,
     Commit,
@@ -452,6 +454,23 @@ class LakeFSLake:
         folders.renew(self._server, place, sorted(mine), avoid=[(base, before), (base, head)])
         self._server.commit(place, CommitStep(message="Renew markers", metadata=own))
 
+    @contextmanager
+    def aside(self, ref: str) -> Generator[Aside]:
+        """Open a private copy of a commit; see :meth:`Lake.aside`. It is a private branch that is never committed."""
+        self._check_ref(ref)
+        with self._private(ref) as (place, _):
+            root = f"{self._id}/{place}"
+            yield Aside(place, f"s3a://{root}", self._filesystem, root, partial(self._take, place))
+
+    def _take(self, place: str, write: Write, paths: Mapping[str, str]) -> None:
+        """Link objects of a private branch on that of a write."""
+        target = write.root.split("/")[1]
+        found = {item["path"]: item for item in self._server.inside(place, list(paths))}
+        for path, to in paths.items():
+            if path not in found:
+                raise PathNotFound("no file is there", repository=self._name, ref=place, path=path)
+            self._server.link(target, {**found[path], "path": to})
+
     def restore(
         self,
         branch: str,
@@ -630,6 +649,15 @@ class LakeFSLake:
             reason = "both sides changed the same paths since their merge base; write them again on a new branch"
             raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
         return ours
+
+    def note(self, branch: str, message: str, metadata: Mapping[str, str]) -> Commit:
+        """Make a commit that changes no file; see :meth:`Lake.note`. It is a merge of nothing, so nothing is sealed."""
+        names.refuse_protected(self._is_protected(branch), branch, self._name)
+        self._check_ref(branch)
+        step = CommitStep(message=message.strip(), metadata=metadata)
+        head = self._server.head(branch)
+        made = self._server.merge(head.id, branch, step, allow_empty=True, squash_merge=True)
+        return self._server.head(made or branch)
 
     def revert(self, commit: str, branch: str, message: str = "", metadata: Mapping[str, str] | None = None) -> Commit:
         """Undo a commit on a branch; see :meth:`Lake.revert`. If nothing is left to undo, the head is returned."""

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from lake_assets.defs.words import queries
 from lake_assets.defs.words.source import FolderSource, files_read
+from lake_assets.streaming.checkpoint_files import CheckpointFiles
 from lake_assets.streaming.microbatches import consume
 
 READ = [
@@ -103,7 +104,7 @@ def test_spark_reads_all_others_once_and_again_for_a_recount(spark: SparkSession
     expected = sorted(str(number) for number in range(len(READ)))
     assert sorted(seen) == expected
     assert files_read(LocalFileSystem(), str(checkpoint / "sources/0")).keys() == source.files().keys()
-    recount = source.all_lines(spark, None, checkpoint)  # type: ignore[arg-type]
+    recount = source.all_lines(spark, None, CheckpointFiles.local(checkpoint))  # type: ignore[arg-type]
     assert sorted(row.value for row in recount.select("value").collect()) == expected
 
 
@@ -154,7 +155,7 @@ def test_a_line_of_300_mb_in_a_small_file_is_named_and_the_stream_goes_on(spark:
     counts: dict[str, int] = {}
     found = consume(
         queries.word_counts(source.lines(spark.newSession(), fail_on_data_loss=True)),
-        tmp_path / "checkpoint",
+        CheckpointFiles.local(tmp_path / "checkpoint"),
         lambda rows, _: counts.update((row["word"], row["count"]) for row in rows.collect()),
         -1,
     )

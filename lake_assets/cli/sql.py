@@ -1,0 +1,87 @@
+"""The command `sql`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import ExitStack, closing, contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lake_assets.cli.code_location import find_nosql, open_lake
+from lake_assets.cli.errors import CommandError
+from lake_assets.lake.contract import MAIN
+from lake_assets.layout.asset_folders import folder_of
+
+if TYPE_CHECKING:
+    from lake_assets.sql.catalog import LakeCatalog
+
+
+class Format(str, Enum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+
+def sql(
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="The query. Default: it is read from standard input.")
+    ] = "",
+    ref: Annotated[str, typer.Option(metavar="REF", help="The ref to read where the query names no other one.")] = MAIN,
+    format_: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.TABLE,
+    timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds that the query may take.")] = 300,
+    max_mb: Annotated[int, typer.Option(min=1, max=1_000_000, help="Megabytes that the result may have.")] = 1000,
+) -> None:
+    """Query assets and tables by SQL, which only reads.
+
+    A name is that of an asset or table, such as stocks_parquet or sales.daily. Another ref is written behind the name:
+    FROM stocks_parquet a AT (VERSION => 'v1'), or AT (TIMESTAMP => '2026-11-26 12:00:00') for main at a time in UTC.
+    changes('stocks_parquet', 'v1', 'main') has the rows that differ. The dialect is that of DuckDB.
+    """
+    refuse_old_python()
+    from lake_assets.cli.query_output import print_result
+    from lake_assets.sql.engine import Bounds, run_query
+
+    if not query and sys.stdin.isatty():
+        raise typer.BadParameter("give a query, such as 'SELECT * FROM stocks_parquet LIMIT 10'")
+    text = query or sys.stdin.read()
+    bounds = Bounds(seconds=timeout, result_bytes=max_mb * 1_000_000)
+    with open_catalog(ref) as catalog, run_query(text, catalog, bounds=bounds) as result:
+        print_result(result, format_.value)
+
+
+@contextmanager
+def open_catalog(ref: str) -> Generator[LakeCatalog]:
+    """Open what a query can read: the lake and the tables of the selected code location.
+
+    Parameters
+    ----------
+    ref
+        The ref that is read where a query names no other one.
+    """
+    from lake_assets.sql.catalog import LakeCatalog
+
+    with ExitStack() as opened:
+        lake = opened.enter_context(closing(open_lake()))
+        store = find_nosql(read_only=True)
+        if store is not None:
+            opened.callback(store.close)
+        yield LakeCatalog(lake=lake, tables=store, ref=ref, folder_of=folder_of)
+
+
+def refuse_old_python() -> None:
+    """Refuse Pythons for which there is no DuckDB that knows AT.
+
+    Raises
+    ------
+    CommandError
+        This is one.
+    """
+    if sys.version_info < (3, 11):
+        raise CommandError("SQL needs Python 3.11 or newer, since DuckDB 2.0 does: `lake-assets cat` prints rows")

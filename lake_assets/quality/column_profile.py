@@ -1,0 +1,422 @@
+"""The figures of a column, each of which says how exact it is."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from lake_assets.quality.column_state import ColumnState
+from lake_assets.quality.frequent import MOST
+from lake_assets.quality.sketches import DISTINCT_ERROR, RANK_ERROR
+from lake_assets.quality.sums import Moments
+
+EXACT = "exact"
+QUARTILES = (0.25, 0.5, 0.75)
+BINS = 20
+
+
+class ColumnProfile:
+    """The figures of one column. A figure that the column's type does not have, or that no value gives, is None.
+
+    NaN is no value, as in pandas: it is counted in :attr:`nans` alone. Of a column that was declared personal there
+    are only counts and lengths.
+
+    Parameters
+    ----------
+    state
+        The state that the figures are computed from.
+    """
+
+    def __init__(self, state: ColumnState) -> None:
+        self._state = state
+
+    @property
+    def name(self) -> str:
+        """Name of the column."""
+        return self._state.name
+
+    @property
+    def type(self) -> str:
+        """Arrow's name of its type."""
+        return str(self._state.type)
+
+    @property
+    def personal(self) -> bool:
+        """Whether the column was declared personal."""
+        return self._state.personal
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return self._state.rows
+
+    @property
+    def nulls(self) -> int:
+        """The number of nulls."""
+        return self._state.nulls
+
+    @property
+    def nans(self) -> int:
+        """The number of NaNs."""
+        return self._state.nans
+
+    @property
+    def infinities(self) -> int:
+        """The number of infinite values."""
+        return self._state.above + self._state.below
+
+    @property
+    def count(self) -> int:
+        """The number of values: of rows that are neither null nor NaN."""
+        return self._state.rows - self._state.nulls - self._state.nans
+
+    @property
+    def completeness(self) -> float | None:
+        """The share of rows that have a value."""
+        return self.count / self.rows if self.rows else None
+
+    @property
+    def empty(self) -> int | None:
+        """The number of empty texts."""
+        return self._state.texts.empty if self._is("text") else None
+
+    @property
+    def blank(self) -> int | None:
+        """The number of texts that consist of white space and are not empty."""
+        return self._state.texts.blank if self._is("text") else None
+
+    @property
+    def zeros(self) -> int | None:
+        """The number of zeros."""
+        return self._state.zeros if self.is_numeric else None
+
+    @property
+    def negatives(self) -> int | None:
+        """The number of values below zero."""
+        return self._state.negatives if self.is_numeric else None
+
+    @property
+    def distinct(self) -> int:
+        """The number of distinct values."""
+        low, high = self._distinct_limits
+        return min(max(round(self._state.distinct.estimate()), low), high)
+
+    @property
+    def _distinct_limits(self) -> tuple[int, int]:
+        frequent = self._state.frequent
+        if self._state.personal or self._is("other"):
+            return min(1, self.count), self.count
+        known = len(frequent.values)
+        return (known, known) if frequent.is_exact else (min(MOST + 1, self.count), self.count)
+
+    @property
+    def uniqueness(self) -> float | None:
+        """The number of distinct values by that of values."""
+        return self.distinct / self.count if self.count else None
+
+    @property
+    def min(self) -> Any:
+        """The lowest value."""
+        return self._restored(self._state.low)
+
+    @property
+    def max(self) -> Any:
+        """The highest value."""
+        return self._restored(self._state.high)
+
+    @property
+    def sum(self) -> Any:
+        """The sum: an int of integers, otherwise the nearest float."""
+        if not self.is_numeric or self._state.personal:
+            return None
+        total = self._state.moments.sum
+        return int(total) if self._is("integer", "boolean") else self._with_infinities(_float(total))
+
+    @property
+    def mean(self) -> Any:
+        """The mean: of times a time."""
+        if not self._moments.count and not self.infinities:
+            return None
+        if self._is("time"):
+            return self._restored(round(self._moments.mean))
+        return self._with_infinities(_float(self._moments.mean) if self._moments.count else 0.0)
+
+    @property
+    def std(self) -> Any:
+        """The standard deviation of a sample, as in pandas: of times a duration."""
+        found = self._known(self._moments.deviation)
+        if found is None or not self._is("time"):
+            return found
+        return timedelta(microseconds=found * _microseconds(self.type))
+
+    @property
+    def skewness(self) -> float | None:
+        """The skewness, without bias."""
+        return self._known(self._moments.skewness)
+
+    @property
+    def kurtosis(self) -> float | None:
+        """The excess kurtosis, without bias."""
+        return self._known(self._moments.kurtosis)
+
+    @property
+    def median(self) -> Any:
+        """The quantile of one half."""
+        return self.quantile(0.5)
+
+    def quantile(self, share: float) -> Any:
+        """Return the value below which a share of the values is. It is never outside of :attr:`min` and :attr:`max`.
+
+        If it is exact, it lies between two values as in pandas; otherwise it is one of the values.
+
+        Parameters
+        ----------
+        share
+            From 0 to 1.
+        """
+        return self.quantiles([share])[0]
+
+    def quantiles(self, shares: Sequence[float]) -> list[Any]:
+        """Return several quantiles.
+
+        Parameters
+        ----------
+        shares
+            From 0 to 1.
+        """
+        state = self._state
+        if state.quantiles.is_empty():
+            return [None for _ in shares]
+        if self._quantiles_are_exact:
+            found = _exact_quantiles(*self._counted(), shares)
+        else:
+            found = list(state.quantiles.get_quantiles(list(shares), True))
+        low, high = state.low, state.high
+        bounded = [
+            min(max(value, low), high) if share not in (0, 1) else (high if share else low)
+            for share, value in zip(shares, found, strict=True)
+        ]
+        return [self._restored(round(value) if self._is("time") else value) for value in bounded]
+
+    @property
+    def min_length(self) -> int | None:
+        """The length of the shortest text, in characters."""
+        return self._state.texts.shortest
+
+    @property
+    def max_length(self) -> int | None:
+        """The length of the longest text."""
+        return self._state.texts.longest
+
+    @property
+    def mean_length(self) -> float | None:
+        """The mean length of the texts."""
+        lengths = self._state.texts.lengths
+        return float(lengths.mean) if lengths.count else None
+
+    def top(self, number: int = 10) -> Sequence[tuple[Any, int]]:
+        """Return the most frequent values with their counts.
+
+        Parameters
+        ----------
+        number
+            The largest number of values.
+        """
+        return [(self._restored(value), count) for value, count in self._state.frequent.top(number)]
+
+    def patterns(self, number: int = 10) -> Sequence[tuple[str, int]]:
+        """Return the most frequent shapes of texts with their counts, such as ``A9`` for ISINs without letters.
+
+        Parameters
+        ----------
+        number
+            The largest number of shapes.
+        """
+        return [(str(shape), count) for shape, count in self._state.texts.shapes.top(number)]
+
+    @property
+    def semantic_type(self) -> str | None:
+        """What at least 95 % of the texts that are not empty look like, such as ``ISIN`` or ``e-mail``."""
+        return self._state.texts.meaning()
+
+    @property
+    def meant(self) -> int:
+        """The number of texts that are of the semantic type."""
+        meaning = self.semantic_type
+        return self._state.texts.meanings[meaning] if meaning else 0
+
+    def cdf(self, points: Sequence[float]) -> list[float]:
+        """Return the share of the values that are at or below each of some ascending points.
+
+        Parameters
+        ----------
+        points
+            The points, in units of the stored numbers.
+        """
+        if self._state.quantiles.is_empty():
+            return [math.nan for _ in points]
+        if self._quantiles_are_exact:
+            values, counts = self._counted()
+            sums = np.concatenate([[0], np.cumsum(counts)])
+            return (sums[np.searchsorted(values, points, "right")] / sums[-1]).tolist()
+        return [self._state.quantiles.get_rank(point, True) for point in points]
+
+    def histogram(self, bins: int = BINS) -> tuple[list[Any], list[int]]:
+        """Return the edges and counts of bins of equal width. A bin includes its upper edge, the first one both.
+
+        Parameters
+        ----------
+        bins
+            The number of bins.
+        """
+        low, high = self._state.low, self._state.high
+        if self._state.quantiles.is_empty() or not math.isfinite(low) or not math.isfinite(high):
+            return [], []
+        edges = np.linspace(float(low), float(high), bins + 1) if high > low else np.array([float(low), float(high)])
+        shares = [0.0, *self.cdf(edges[1:-1].tolist()), 1.0]
+        ranks = [round(share * self.count) for share in shares]
+        counts = [after - before for before, after in itertools.pairwise(ranks)]
+        return [self._restored(round(edge) if self._is("time") else edge) for edge in edges.tolist()], counts
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the values are numbers, or true and false."""
+        return self._is("integer", "float", "decimal", "boolean")
+
+    def exactness(self, figure: str) -> str:
+        """Return how exact a figure is: ``exact``, or its bound.
+
+        Parameters
+        ----------
+        figure
+            Its name, such as ``distinct``.
+        """
+        state = self._state
+        if figure == "distinct":
+            low, high = self._distinct_limits
+            return EXACT if low == high else f"± {DISTINCT_ERROR:.1%} in 99.9 % of cases"
+        if figure in ("median", "quantiles", "histogram"):
+            return EXACT if self._quantiles_are_exact else f"rank ± {RANK_ERROR:.1%} of the values in 99.9 % of cases"
+        if figure == "top":
+            return EXACT if state.frequent.is_exact else f"counts at most {state.frequent.error} too low"
+        if figure == "patterns":
+            shapes = state.texts.shapes
+            return EXACT if shapes.is_exact else f"counts at most {shapes.error} too low"
+        if figure in ("std", "skewness", "kurtosis"):
+            return "rounded"
+        if figure in ("mean", "sum") and self._is("decimal"):
+            return "of the values as floats"
+        return EXACT if figure != "semantic_type" else "inferred"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures that the column has, as values of JSON, with how exact those are that are not exact."""
+        figures: dict[str, Any] = {name: getattr(self, name) for name in _FIGURES}
+        shares = (0.01, 0.05, *QUARTILES, 0.95, 0.99)
+        found = zip(shares, self.quantiles(shares), strict=True)
+        figures["quantiles"] = {str(share): value for share, value in found if value is not None}
+        figures["histogram"] = (
+            dict(zip(("edges", "counts"), self.histogram(), strict=True)) if figures["quantiles"] else {}
+        )
+        figures["top"] = [{"value": value, "count": count} for value, count in self.top()]
+        figures["patterns"] = [{"pattern": shape, "count": count} for shape, count in self.patterns(5)]
+        shown = {name: _json(value) for name, value in figures.items() if value not in (None, {}, [])}
+        inexact = {name: how for name in shown if (how := self.exactness(name)) != EXACT}
+        return {**shown, "exactness": inexact}
+
+    @property
+    def _moments(self) -> Moments:
+        return self._state.moments
+
+    @property
+    def _quantiles_are_exact(self) -> bool:
+        return self._state.frequent.is_exact and not self._is("decimal")
+
+    def _counted(self) -> tuple[Any, Any]:
+        values, counts = self._state.frequent.values.to_numpy(), self._state.frequent.counts.to_numpy()
+        order = np.argsort(values)
+        return values[order], counts[order]
+
+    def _is(self, *kinds: str) -> bool:
+        return self._state.kind in kinds
+
+    def _known(self, value: float) -> float | None:
+        if self.infinities or math.isnan(value):
+            return None
+        return value
+
+    def _with_infinities(self, value: float) -> float:
+        state = self._state
+        return value + (math.inf if state.above else 0.0) - (math.inf if state.below else 0.0)
+
+    def _restored(self, value: Any) -> Any:
+        import pyarrow as pa
+
+        if value is None or isinstance(value, str):
+            return value
+        if self._is("boolean") and value in (0, 1):
+            return bool(value)
+        if not self._is("time"):
+            return value
+        kind = self._state.type
+        number = pa.scalar(int(value), pa.int32() if kind.bit_width == 32 else pa.int64())
+        if str(kind).startswith(("timestamp[ns", "duration[ns", "time64[ns")):
+            number, kind = pa.scalar(int(value) // 1000, pa.int64()), _in_microseconds(kind)
+        return number.cast(kind).as_py()
+
+
+_FIGURES = (
+    *("name", "type", "personal", "rows", "count", "nulls", "nans", "infinities", "empty", "blank", "zeros"),
+    *("negatives", "distinct", "min", "max", "sum", "mean", "std", "skewness", "kurtosis", "median"),
+    *("min_length", "max_length", "mean_length", "semantic_type"),
+)
+
+
+def _in_microseconds(kind: Any) -> Any:
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    return pa.duration("us") if types.is_duration(kind) else pa.time64("us")
+
+
+def _microseconds(kind: str) -> float:
+    units = {"[s": 1e6, "[ms": 1e3, "[us": 1.0, "[ns": 1e-3, "32[day": 86400e6}
+    return next((size for unit, size in units.items() if unit in kind), 1.0)
+
+
+def _float(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _exact_quantiles(values: Any, counts: Any, shares: Sequence[float]) -> list[float]:
+    """Return quantiles between the two nearest values, as pandas does."""
+    ends = np.cumsum(counts)
+    places = np.asarray(shares, float) * (ends[-1] - 1)
+    lower = np.floor(places)
+    below = values[np.searchsorted(ends, lower, "right")]
+    above = values[np.searchsorted(ends, np.minimum(lower + 1, ends[-1] - 1), "right")]
+    weights = places - lower
+    return [
+        low if low == high or not weight else float(low) + (float(high) - float(low)) * weight
+        for low, high, weight in zip(below.tolist(), above.tolist(), weights.tolist(), strict=True)
+    ]
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, bool | int | float | str) or value is None else str(value)

@@ -1,0 +1,89 @@
+"""Rows of files in several formats, as streams of record batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow
+    from pyarrow.fs import FileSystem
+
+_BLOCK = 16 << 20
+ENDINGS = {".parquet": "parquet", ".orc": "orc", ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
+_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
+
+
+def format_of(path: str) -> str | None:
+    """Return the format of a file by its ending; None if it is none of ours.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    """
+    name = path
+    for ending in _COMPRESSED:
+        name = name.removesuffix(ending)
+    found = next((kind for ending, kind in ENDINGS.items() if name.endswith(ending)), None)
+    return found if name == path or found in ("csv", "json") else None
+
+
+def file_batches(filesystem: FileSystem, paths: Sequence[str]) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
+    """Return the columns and rows of files.
+
+    The schema is that of the first file. The types of CSV and JSON lines are inferred from its first block.
+
+    Parameters
+    ----------
+    filesystem
+        File system of the files.
+    paths
+        Paths of the files.
+
+    Raises
+    ------
+    ValueError
+        There is no file, or one of another format.
+    """
+    if not paths:
+        raise ValueError("there is no file to profile")
+    for path in paths:
+        if format_of(path) is None:
+            raise ValueError(f"{path!r} cannot be profiled: its name must end with one of {', '.join(ENDINGS)}")
+    schema, _ = _open(filesystem, paths[0], None)
+
+    def batches() -> Iterator[pyarrow.RecordBatch]:
+        for path in paths:
+            yield from _open(filesystem, path, schema)[1]
+
+    return schema, batches()
+
+
+def _open(
+    filesystem: FileSystem, path: str, schema: pyarrow.Schema | None
+) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
+    kind = format_of(path)
+    if kind == "parquet":
+        import pyarrow.parquet as pq
+
+        parquet = pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us")
+        return parquet.schema_arrow, parquet.iter_batches(batch_size=1 << 17)
+    if kind == "orc":
+        from pyarrow import orc
+
+        file = orc.ORCFile(filesystem.open_input_file(path))
+        return file.schema, (file.read_stripe(at) for at in range(file.nstripes))
+    stream = filesystem.open_input_stream(path)
+    if kind == "csv":
+        from pyarrow import csv
+
+        types = None if schema is None else {field.name: field.type for field in schema}
+        read = csv.open_csv(
+            stream, csv.ReadOptions(block_size=_BLOCK), convert_options=csv.ConvertOptions(column_types=types)
+        )
+    else:
+        from pyarrow import json
+
+        read = json.open_json(stream, json.ReadOptions(block_size=_BLOCK), json.ParseOptions(explicit_schema=schema))
+    return read.schema, iter(read)

@@ -1,0 +1,221 @@
+"""Verifies constraints: by the profile where that suffices, otherwise all others in one more pass of DuckDB."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lake_assets.frames.registry import library_of_value, supported
+from lake_assets.lake.rows import bounded_connection, sql_name, sql_text
+from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount
+from lake_assets.quality.profile import Profile
+from lake_assets.quality.profiling import profile
+
+if TYPE_CHECKING:
+    import pyarrow
+    from duckdb import DuckDBPyConnection
+
+REASONS = "quality_reasons"
+"""The column of rejected rows that names every constraint that the row breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found of a constraint.
+
+    Parameters
+    ----------
+    constraint
+        The constraint.
+    passed
+        Whether it holds.
+    bad
+        The number of rows that break it; for constraints on the whole, zero or one.
+    rows
+        The number of rows.
+    description
+        What was found, in words.
+    by_profile
+        Whether the profile sufficed.
+    """
+
+    constraint: AnyConstraint
+    passed: bool
+    bad: int
+    rows: int
+    description: str
+    by_profile: bool
+
+
+def verify(
+    data: Any,
+    constraints: Sequence[AnyConstraint],
+    *,
+    known: Profile | None = None,
+    references: Mapping[str, Any] | None = None,
+    now: dt.datetime | None = None,
+) -> list[Verdict]:
+    """Return what was found of each constraint.
+
+    Parameters
+    ----------
+    data
+        A frame of any library.
+    constraints
+        The constraints.
+    known
+        The profile of the frame, if it is there already.
+    references
+        The rows that constraints refer to, by name.
+    now
+        The time that ages end at; by default the present.
+
+    Raises
+    ------
+    ValueError
+        A constraint names a column that is not there, or its SQL is wrong.
+    """
+    table = as_table(data)
+    known = known or profile(table)
+    _refuse_unknown(constraints, table.column_names)
+    found = {at: _by_profile(one, known, now or dt.datetime.now(dt.timezone.utc)) for at, one in enumerate(constraints)}
+    rest = [at for at, verdict in found.items() if verdict is None]
+    if rest:
+        # A window's count is of rows, so it stands below the sums.
+        columns = ", ".join(f"{constraints[at].bad()} AS b{at}" for at in rest)
+        sums = ", ".join(f"count(*) FILTER (b{at})" for at in rest)
+        with _opened(table, references) as connection:
+            counts = _run(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)").fetchone()  # noqa: S608
+        for at, bad in zip(rest, counts or (), strict=True):
+            found[at] = _verdict(constraints[at], int(bad), table.num_rows, by_profile=False)
+    return [verdict for verdict in found.values() if verdict is not None]
+
+
+def split(
+    data: Any, constraints: Sequence[AnyConstraint], *, references: Mapping[str, Any] | None = None
+) -> tuple[pyarrow.Table, pyarrow.Table]:
+    """Return the rows that break no constraint, and those that break one, with every reason, in one pass.
+
+    Constraints on the whole, such as a number of rows, reject no row.
+
+    Parameters
+    ----------
+    data
+        A frame of any library.
+    constraints
+        The constraints.
+    references
+        The rows that constraints refer to, by name.
+
+    Raises
+    ------
+    ValueError
+        A constraint names a column that is not there, or its SQL is wrong.
+    """
+    import pyarrow as pa
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+    table = as_table(data)
+    if REASONS in table.column_names:
+        raise ValueError(f"the rows have a column {REASONS!r}: rename it")
+    _refuse_unknown(constraints, table.column_names)
+    each = [one for one in constraints if not isinstance(one, RowCount | Fresh)]
+    if not each or not table.num_rows:
+        reasons: Any = pa.array([[] for _ in range(table.num_rows)], pa.list_(pa.string()))
+    else:
+        cases = ", ".join(f"CASE WHEN {one.bad()} THEN {sql_text(one.title)} END" for one in each)
+        with _opened(table, references, numbered=True) as connection:
+            broken = f"[x FOR x IN [{cases}] IF x IS NOT NULL]"
+            query = f"SELECT {broken} FROM frame ORDER BY {sql_name(_NUMBER)}"  # noqa: S608
+            reasons = _run(connection, query).to_arrow_table().column(0).combine_chunks()
+    good = pc.equal(pc.list_value_length(reasons), 0)
+    rejected = table.append_column(REASONS, reasons.cast(pa.list_(pa.string())))
+    return table.filter(good), rejected.filter(pc.invert(good))
+
+
+_NUMBER = "quality row number"
+
+
+def as_table(data: Any) -> pyarrow.Table:
+    """Return a frame of any library as a table.
+
+    Parameters
+    ----------
+    data
+        The frame.
+
+    Raises
+    ------
+    TypeError
+        It is no frame.
+    """
+    import pyarrow as pa
+
+    if isinstance(data, pa.Table):
+        return data
+    library = library_of_value(data)
+    if library is None:
+        raise TypeError(f"a {type(data).__name__} cannot be verified: it must be {supported()}")
+    return library.rows(data).table()
+
+
+@contextmanager
+def _opened(
+    table: pyarrow.Table, references: Mapping[str, Any] | None, *, numbered: bool = False
+) -> Generator[DuckDBPyConnection]:
+    import numpy as np
+    import pyarrow as pa
+
+    rows = table.append_column(_NUMBER, pa.array(np.arange(table.num_rows))) if numbered else table
+    with bounded_connection() as connection:
+        connection.register("frame", rows)
+        for name, frame in (references or {}).items():
+            connection.register(name, as_table(frame))
+        # Conditions in SQL read the rows, and nothing else.
+        connection.execute("SET enable_external_access = false")
+        yield connection
+
+
+def _run(connection: DuckDBPyConnection, query: str) -> Any:
+    import duckdb
+
+    try:
+        return connection.execute(query)
+    except duckdb.Error as error:
+        raise ValueError(f"a constraint cannot be verified: {str(error).partition(chr(10))[0]}") from error
+
+
+def _refuse_unknown(constraints: Sequence[AnyConstraint], columns: Sequence[str]) -> None:
+    for one in constraints:
+        for name in one.named_columns:
+            if name not in columns:
+                raise ValueError(
+                    f"constraint {one.title!r}: there is no column {name!r}; there are {', '.join(columns)}"
+                )
+    titles = [one.title for one in constraints]
+    repeated = sorted({title for title in titles if titles.count(title) > 1})
+    if repeated:
+        raise ValueError(f"several constraints have the name {repeated[0]!r}: give them names")
+
+
+def _by_profile(one: AnyConstraint, known: Profile, now: dt.datetime) -> Verdict | None:
+    if isinstance(one, RowCount):
+        passed = one.min <= known.rows and (one.max is None or known.rows <= one.max)
+        bounds = f"at least {one.min:,}" + ("" if one.max is None else f" and at most {one.max:,}")
+        return Verdict(one, passed, 0 if passed else 1, known.rows, f"{known.rows:,} rows; {bounds} allowed", True)
+    if isinstance(one, Fresh):
+        newest = known.columns[one.column].max
+        age = one.age(newest, now)
+        passed = age is not None and age <= one.max_age
+        return Verdict(one, passed, 0 if passed else 1, known.rows, f"the newest {one.column} is {newest}", True)
+    bad = one.bad_by_profile(known)
+    return None if bad is None else _verdict(one, bad, known.rows, by_profile=True)
+
+
+def _verdict(one: AnyConstraint, bad: int, rows: int, *, by_profile: bool) -> Verdict:
+    allowed = one.allowed(rows) if isinstance(one, Complete) else 0
+    return Verdict(one, bad <= allowed, bad, rows, f"{bad:,} of {rows:,} rows break {one.title}", by_profile)

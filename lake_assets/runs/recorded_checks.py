@@ -1,0 +1,116 @@
+"""Check results that a run's branch carries, so that it can be published when Dagster's event log is lost.
+
+The record is a commit on the branch that changes no file. So a result is about the files that this commit holds, and
+counts wherever the same files are merged. It counts only if Dagster does not know the run: otherwise Dagster's own
+event log decides.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from dagster import AssetCheckEvaluation, AssetCheckKey, AssetCheckSeverity, DagsterInstance
+
+from lake_assets.lake.contract import Commit, Lake
+from lake_assets.runs.checked_commits import CheckEvaluation
+from lake_assets.runs.commit_metadata import CommitMetadata
+
+CHECKS = "checks"
+"""Commit metadata key of the record, as JSON."""
+
+
+class Recorded(NamedTuple):
+    """The newest result of a check on the files of a place.
+
+    Parameters
+    ----------
+    check
+        The check, such as ``prices:positive``.
+    place
+        The folder.
+    at
+        Time of the evaluation, in seconds since 1970.
+    passed, warned
+        The result. A check that warned has not passed, and stops nothing.
+    """
+
+    check: str
+    place: str
+    at: float
+    passed: bool
+    warned: bool = False
+
+    def evaluation(self, key: AssetCheckKey, partition: str | None) -> CheckEvaluation:
+        """Return the result as if it had been read from Dagster's event log.
+
+        Parameters
+        ----------
+        key
+            The check.
+        partition
+            Partition key of the place.
+        """
+        result = AssetCheckEvaluation(
+            asset_key=key.asset_key,
+            check_name=key.name,
+            passed=self.passed,
+            metadata={},
+            severity=AssetCheckSeverity.WARN if self.warned else AssetCheckSeverity.ERROR,
+            partition=partition,
+        )
+        return CheckEvaluation(0, ("", 0), self.at, result)
+
+
+def as_metadata(results: Iterable[Recorded]) -> dict[str, str]:
+    """Return results as commit metadata.
+
+    Parameters
+    ----------
+    results
+        The results.
+    """
+    return {CHECKS: json.dumps([list(result) for result in results])}
+
+
+def is_record(commit: Commit) -> bool:
+    """Tell whether a commit is a record of checks.
+
+    Parameters
+    ----------
+    commit
+        The commit.
+    """
+    return CHECKS in commit.metadata
+
+
+def recorded_checks(lake: Lake, instance: DagsterInstance, source: Commit) -> Iterator[tuple[str, Recorded]]:
+    """Yield the results that a branch carries of runs that Dagster does not know, each with the commit of the record.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    source
+        Head of the branch.
+    """
+    known: dict[str, bool] = {}
+    for commit in lake.first_parents(source.id):
+        run_id = CommitMetadata.parse(commit.metadata).run_id
+        if len(commit.parents) != 1 or run_id is None:
+            return  # The branch began here.
+        if is_record(commit):
+            if run_id not in known:
+                known[run_id] = instance.has_run(run_id)
+            if not known[run_id]:
+                yield from ((commit.id, result) for result in _parsed(commit.metadata[CHECKS]))
+
+
+def _parsed(text: str) -> Iterator[Recorded]:
+    with suppress(ValueError, TypeError):
+        for check, place, at, passed, warned in json.loads(text):
+            yield Recorded(str(check), str(place), float(at), passed is True, warned is True)

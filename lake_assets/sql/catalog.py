@@ -1,0 +1,241 @@
+"""What a query can read by name: the assets of a lake at any ref, and the tables at the commit that they reflect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote
+
+from lake_assets.frames.csv import CsvColumn, CsvRows, CsvSource, read_header
+from lake_assets.lake.contract import MAIN
+from lake_assets.lake.errors import RefNotFound
+from lake_assets.lake.rows import is_data, place_in
+from lake_assets.layout.manifest import MANIFEST, manifest_in
+from lake_assets.sql.errors import SqlError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from lake_assets.lake.contract import Lake, Snapshot
+    from lake_assets.nosql.contract import NoSQLStore
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Which state of an asset is read.
+
+    Parameters
+    ----------
+    ref
+        A branch, a tag or a commit id.
+    time
+        Instead of the ref, a time in the history of ``main``.
+    """
+
+    ref: str = ""
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFiles:
+    """Parquet files of a snapshot.
+
+    Parameters
+    ----------
+    snapshot
+        The snapshot.
+    files
+        Their paths on its file system, sorted.
+    folders
+        Names of the columns that are partition folders.
+    """
+
+    snapshot: Snapshot
+    files: Sequence[str]
+    folders: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Rows in Arrow batches.
+
+    Parameters
+    ----------
+    schema
+        Their columns.
+    key
+        The key columns, by which they are sorted. Empty if there is no key.
+    scan
+        Returns the rows whose first key column is in a range: from the first value, and before the second.
+    """
+
+    schema: pyarrow.Schema
+    scan: Callable[[str | int | None, str | int | None], Iterator[pyarrow.RecordBatch]]
+    key: Sequence[str] = ()
+
+
+Source = ParquetFiles | Batches
+
+
+class Catalog(Protocol):
+    """What a query can read by name."""
+
+    def names(self) -> Sequence[str]:
+        """Return all names, sorted."""
+        ...
+
+    def find(self, path: Sequence[str], at: At | None = None) -> Source:
+        """Return where the rows of a name are.
+
+        Parameters
+        ----------
+        path
+            The parts of the name.
+        at
+            Which state to read. None for that of the whole query.
+
+        Raises
+        ------
+        SqlError
+            There is nothing of this name in this state.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakeCatalog:
+    """The assets of a lake and the tables of a store.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    tables
+        The store. None if there is none.
+    ref
+        The ref that is read where the query names no other one.
+    folder_of
+        Returns the folder of an asset by the parts of its key.
+    """
+
+    lake: Lake
+    tables: NoSQLStore | None = None
+    ref: str = MAIN
+    folder_of: Callable[[Sequence[str]], str]
+    _commits: dict[str, str] = field(default_factory=dict[str, str])
+
+    def names(self) -> Sequence[str]:
+        """Return the folders of the assets at the ref, and the tables."""
+        return sorted({*self._folders(self._commit(None)), *(self.tables.tables() if self.tables else ())})
+
+    def find(self, path: Sequence[str], at: At | None = None) -> Source:
+        """Return where the rows of a name are; see :meth:`Catalog.find`."""
+        commit = self._commit(at)
+        folder = self._folder(commit, path)
+        if folder is not None:
+            return self._asset(commit, folder)
+        table = self._table(path)
+        if table is not None:
+            return self._items(table, at, commit)
+        known = ", ".join(self.names()) or "none"
+        raise SqlError(f"there is no asset or table {'.'.join(path)} at {self._said(at)}; there are {known}")
+
+    def _said(self, at: At | None) -> str:
+        return (at.ref or f"{at.time:%Y-%m-%d %H:%M:%S}Z") if at is not None else self.ref
+
+    def _commit(self, at: At | None) -> str:
+        """Return the commit of a state. The same one within a query, also if its branch moves meanwhile."""
+        said = self._said(at)
+        if said not in self._commits:
+            self._commits[said] = self._at_time(at.time) if at and at.time else self._head(said)
+        return self._commits[said]
+
+    def _head(self, ref: str) -> str:
+        try:
+            return self.lake.head(ref).id
+        except RefNotFound as error:
+            raise SqlError(f"there is no branch, tag or commit {ref!r} in the lake") from error
+
+    def _at_time(self, time: datetime) -> str:
+        oldest = None
+        for commit in self.lake.first_parents(MAIN):
+            if commit.committed_at <= time.astimezone(timezone.utc):
+                return commit.id
+            oldest = commit
+        since = f"; its first commit is of {oldest.committed_at:%Y-%m-%d %H:%M:%S}Z" if oldest else ""
+        raise SqlError(f"{MAIN} had no commit yet at {time:%Y-%m-%d %H:%M:%S}Z{since}")
+
+    def _folders(self, commit: str) -> Iterator[str]:
+        """Yield the folders of assets. What stands beside an asset's rows is hidden, as from engines."""
+        after = ""
+        while (item := next(self.lake.list(commit, "", after), None)) is not None:
+            folder, below, _ = item.path.partition("/")
+            if below and not folder.startswith(("_", ".")):
+                yield folder
+            after = f"{folder}/\U0010ffff"
+
+    def _folder(self, commit: str, path: Sequence[str]) -> str | None:
+        folder = self.folder_of(path)
+        if next(self.lake.list(commit, folder), None) is not None:
+            return folder
+        alike = [name for name in self._folders(commit) if name.lower() == folder.lower()]
+        return alike[0] if len(alike) == 1 else None
+
+    def _table(self, path: Sequence[str]) -> str | None:
+        if self.tables is None:
+            return None
+        wanted, names = "/".join(path), self.tables.tables()
+        alike = [name for name in names if name == wanted] or [name for name in names if name.lower() == wanted.lower()]
+        return alike[0] if len(alike) == 1 else None
+
+    def _items(self, table: str, at: At | None, commit: str) -> Batches:
+        store = self.tables
+        assert store is not None
+        reflected = store.source_commit(table)
+        if at is not None and commit != reflected:
+            raise SqlError(
+                f"table {table} has only the state of the commit that it reflects, {reflected or 'none'}, and "
+                f"{self._said(at)} is another one: leave out AT, or read the asset that it is fed from"
+            )
+        return Batches(store.schema(table), lambda start, end: store.scan(table, start, end), store.key(table))
+
+    def _asset(self, commit: str, folder: str) -> Source:
+        paths = [item.path for item in self.lake.list(commit, folder)]
+        shown = [path for path in paths if not path.rpartition("/")[2].startswith(("_", "."))]
+        snapshot = self.lake.path(commit, folder)
+        files = [path for path in shown if is_data(path)]
+        if files:
+            columns = {tuple(_partition(path)) for path in files}
+            if len(columns) > 1:
+                raise SqlError(f"the files of {folder} lie in folders of different columns, and are not one table")
+            return ParquetFiles(snapshot, [place_in(snapshot, path) for path in files], columns.pop())
+        if shown and all(path.endswith((".csv", ".CSV")) for path in shown):
+            rows = CsvRows(snapshot.filesystem, [_csv(snapshot, path) for path in shown], None)
+            return Batches(rows.schema, lambda _start, _end: _batches(rows))
+        raise SqlError(f"{folder} holds no rows of Parquet or CSV: `lake-assets cat` shows its text")
+
+
+def _partition(path: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in path.split("/")[1:-1])
+    return {unquote(name): unquote(value) for name, equals, value in pairs if equals}
+
+
+def _csv(snapshot: Snapshot, path: str) -> CsvSource:
+    """Return a file with the columns of the manifest beside it, or those of its header, which are text."""
+    place, name = place_in(snapshot, path), path.rpartition("/")[2]
+    folder = place.rpartition("/")[0]
+    uri = f"{snapshot.uri}/{path}"
+    if snapshot.filesystem.get_file_info(f"{folder}/{MANIFEST}").is_file:
+        recorded = manifest_in(snapshot.filesystem, folder).columns
+        if recorded:
+            return CsvSource(name, place, uri, tuple(CsvColumn(**column) for column in recorded), _partition(path))
+    with snapshot.filesystem.open_input_file(place) as stream:
+        names, line_end = read_header(stream, name)
+    return CsvSource(name, place, uri, tuple(names), _partition(path), line_end)
+
+
+def _batches(rows: CsvRows) -> Iterator[pyarrow.RecordBatch]:
+    for table in rows.tables():
+        yield from table.to_batches()

@@ -1,0 +1,30 @@
+"""Errors of a query."""
+
+from __future__ import annotations
+
+
+class SqlError(Exception):
+    """A query is refused or failed. The message names the place in the text, the reason and the remedy.
+
+    Parameters
+    ----------
+    reason
+        What is wrong.
+    text
+        The query.
+    position
+        Where it is wrong, as an offset in UTF-8 bytes. None if this is not known.
+    """
+
+    def __init__(self, reason: str, text: str = "", position: int | None = None) -> None:
+        place = _place(text, position)
+        super().__init__(place + reason)
+        self.is_placed = bool(place)
+
+
+def _place(text: str, position: int | None) -> str:
+    encoded = text.encode()
+    if position is None or position > len(encoded):
+        return ""
+    before = encoded[:position].decode(errors="replace").split("\n")
+    return f"line {len(before)}, column {len(before[-1]) + 1}: "

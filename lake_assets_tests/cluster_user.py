@@ -1,0 +1,78 @@
+"""Jobs as a user starts them, on lakeFS with the workers of a Spark cluster, or on this machine alone."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from dagster import DagsterInstance
+
+from lake_assets.defs.users.partitions import BATCHES_NAME
+from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.lakefs import LakeFSLake
+from lake_assets.layout.manifest import MANIFEST, read_manifest
+from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
+from lake_assets_tests.processes.job_process import JobProcess
+from lake_assets_tests.spark_cluster import SparkCluster
+
+
+class User:
+    """Someone with a lake of their own, who starts jobs, each in a process.
+
+    Parameters
+    ----------
+    home
+        A folder for Dagster and the stores of this machine.
+    cluster
+        The cluster; without it, everything is done on this machine, on an embedded lake.
+    settings
+        Further settings of the environment.
+    """
+
+    def __init__(self, home: Path, cluster: SparkCluster | None, **settings: str) -> None:
+        self.home = home
+        (home / "dagster").mkdir(parents=True)
+        self.settings = {"DAGSTER_HOME": str(home / "dagster"), "LAKE_HOME": str(home / "lake"), **settings}
+        self._where = ("", "")
+        if cluster is not None:
+            endpoint, _, repository = fresh_repository().rpartition("/")
+            self._where = (endpoint, repository)
+            self.settings |= {
+                "LAKE_ENV": "services",
+                "LAKE_ENGINE": "spark",
+                "LAKEFS_ENDPOINT": endpoint,
+                "LAKEFS_REPOSITORY": repository,
+                "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
+                "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],
+                "SPARK_MASTER": cluster.master,
+                "SPARK_CONF": cluster.conf,
+                "SPARK_DRIVER_MEMORY": "640m",
+            }
+
+    def lake(self) -> Lake:
+        """Open the lake."""
+        endpoint, repository = self._where
+        if not endpoint:
+            return EmbeddedLake(self.home / "lake")
+        return LakeFSLake(endpoint, *CREDENTIALS, repository)
+
+    def start(self, job: str, key: str = "") -> JobProcess:
+        """Start a job."""
+        if job == "users":
+            with DagsterInstance.from_config(str(self.home / "dagster")) as instance:
+                instance.add_dynamic_partitions(BATCHES_NAME, [key])
+        return JobProcess(job, key, self.home, self.settings)
+
+    def run(self, job: str, key: str = "") -> str:
+        """Run a job to its end, which must be a success, and return what it said."""
+        process = self.start(job, key)
+        process.succeed()
+        return process.text
+
+    def versions(self) -> dict[str, tuple[int, str]]:
+        """Return the rows and the content version of every folder that is published."""
+        with closing(self.lake()) as lake:
+            manifests = [item.path for item in lake.list(MAIN) if item.path.endswith(f"/{MANIFEST}")]
+            found = {path: read_manifest(lake.path(MAIN, path)) for path in manifests}
+        return {path: (manifest.rows, manifest.data_version) for path, manifest in found.items()}

@@ -1,0 +1,135 @@
+"""Constraints: by the profile and by one more pass they say the same; split gives every reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from lake_assets.quality import profile
+from lake_assets.quality.constraints import (
+    AnyConstraint,
+    Check,
+    Complete,
+    Fresh,
+    Length,
+    Member,
+    Pattern,
+    Range,
+    Refers,
+    RowCount,
+    Unique,
+    of_yaml,
+    to_yaml,
+)
+from lake_assets.quality.suggesting import suggest
+from lake_assets.quality.verifying import REASONS, split, verify
+
+NOW = dt.datetime(2017, 7, 28, 9, tzinfo=dt.timezone.utc)
+ROWS = pa.table(
+    {
+        "isin": ["DE0005190003", "DE0005190003", "bad", None],
+        "price": [1.0, -2.0, 3.0, None],
+        "currency": ["EUR", "EUR", "XXX", "EUR"],
+        "day": [dt.date(2017, 7, 28)] * 4,
+    }
+)
+BROKEN: list[tuple[AnyConstraint, int]] = [
+    (Complete(column="isin"), 1),
+    (Unique(columns=["isin"]), 2),
+    (Unique(columns=["isin", "currency"]), 2),
+    (Range(column="price", min=0), 1),
+    (Range(column="day", max="2017-07-27"), 4),
+    (Member(column="currency", values=["EUR", "USD"]), 1),
+    (Pattern(column="isin", regex="[A-Z]{2}.*"), 1),
+    (Length(column="isin", min=12, max=12), 1),
+    (Refers(column="currency", rows="currencies", to="code"), 1),
+    (Fresh(column="day", max_age=-1e6), 1),
+    (RowCount(min=5), 1),
+    (Check(sql="price < 3", name="cheap"), 1),
+]
+HELD: list[AnyConstraint] = [
+    Complete(column="isin", at_least=0.75),
+    Unique(columns=["price"]),
+    Range(column="price", min=-2, max=3),
+    Range(column="day", min="2017-01-01"),
+    Member(column="currency", values=["EUR", "XXX"]),
+    Length(column="currency", min=3, max=3),
+    Fresh(column="day", max_age=86400),
+    RowCount(min=4, max=4),
+    Check(sql="price > -3", name="not_too_cheap"),
+]
+REFERENCES: dict[str, Any] = {"currencies": pa.table({"code": ["EUR", "USD", None]})}
+
+
+def test_what_is_broken_is_found_and_counted() -> None:
+    found = verify(ROWS, [one for one, _ in BROKEN], references=REFERENCES, now=NOW)
+    assert [verdict.bad for verdict in found] == [bad for _, bad in BROKEN]
+    assert not any(verdict.passed for verdict in found)
+
+
+def test_what_holds_passes() -> None:
+    found = verify(ROWS, HELD, now=NOW)
+    assert [verdict.constraint.title for verdict in found if not verdict.passed] == []
+
+
+def test_the_profile_suffices_where_it_can() -> None:
+    found = {verdict.constraint.title: verdict.by_profile for verdict in verify(ROWS, HELD, now=NOW)}
+    assert [title for title, by_profile in found.items() if not by_profile] == ["not_too_cheap"]
+
+
+def test_split_gives_every_reason() -> None:
+    good, rejected = split(ROWS, [one for one, _ in BROKEN if "day" not in one.title], references=REFERENCES)
+    assert good.num_rows == 0
+    reasons = rejected[REASONS].to_pylist()
+    assert set(reasons[2]) == {
+        *("member_currency", "pattern_isin", "length_isin", "refers_currency", "cheap"),
+    }
+    assert reasons[3] == ["complete_isin"]
+    assert rejected.drop_columns([REASONS]).equals(ROWS)
+
+
+def test_split_keeps_the_good_rows_as_they_are() -> None:
+    good, rejected = split(pd.DataFrame({"x": [1, -1, 2]}), [Range(column="x", min=0)])
+    assert good["x"].to_pylist() == [1, 2]
+    assert rejected.to_pylist() == [{"x": -1, REASONS: ["range_x"]}]
+
+
+def test_constraints_are_yaml() -> None:
+    constraints = [*(one for one, _ in BROKEN), *HELD]
+    assert of_yaml(to_yaml(constraints)) == constraints
+    assert of_yaml("- {kind: complete, column: ISIN, severity: WARN}") == [Complete(column="ISIN", severity="WARN")]
+    with pytest.raises(ValueError, match=r"not constraints: .*unknown field `colum`"):
+        of_yaml("- {kind: complete, colum: ISIN}")
+
+
+def test_errors_name_the_constraint() -> None:
+    with pytest.raises(ValueError, match=r"'complete_b': there is no column 'b'; there are a"):
+        verify(pa.table({"a": [1]}), [Complete(column="b")])
+    with pytest.raises(ValueError, match="cannot be verified"):
+        verify(pa.table({"a": [1]}), [Check(sql="nonsense(", name="wrong")])
+    with pytest.raises(ValueError, match="several constraints have the name 'complete_a'"):
+        verify(pa.table({"a": [1]}), [Complete(column="a"), Complete(column="a", at_least=0.5)])
+
+
+def test_a_condition_reads_no_file() -> None:
+    with pytest.raises(ValueError, match="cannot be verified"):
+        verify(pa.table({"a": [1]}), [Check(sql="a IN (SELECT 1 FROM read_text('/etc/passwd'))", name="spy")])
+
+
+def test_suggestions_hold_for_the_rows_they_are_made_from() -> None:
+    frame = pa.table(
+        {
+            "isin": [f"DE000519{at:04}" for at in range(200)],
+            "currency": ["EUR", "USD"] * 100,
+            "price": [0.5 * at for at in range(200)],
+        }
+    )
+    found = suggest(profile(frame))
+    titles = {suggestion.constraint.title for suggestion in found}
+    assert titles >= {"unique_isin", "length_isin", "pattern_isin", "member_currency", "range_price", "complete_price"}
+    assert all(verdict.passed for verdict in verify(frame, [suggestion.constraint for suggestion in found]))
+    assert all(suggestion.evidence for suggestion in found)

@@ -1,0 +1,148 @@
+"""Names, refs, times, changes and bounds of queries."""
+
+from __future__ import annotations
+
+import time
+
+import pyarrow
+import pytest
+
+from lake_assets.sql.catalog import LakeCatalog
+from lake_assets.sql.engine import Bounds, run_query
+from lake_assets.sql.errors import SqlError
+from lake_assets_tests.sql.conftest import Ask
+
+
+def test_assets_and_tables_by_name(ask: Ask) -> None:
+    assert ask("SELECT count(*) FROM stocks_parquet") == [(5,)]
+    assert ask("SELECT count(*) FROM Stocks_Parquet") == [(5,)]
+    assert ask("SELECT count(*) FROM latest") == [(500,)]
+    assert ask("SELECT sales.daily.ISIN, daily.Price FROM sales.daily ORDER BY 1 LIMIT 1") == [("DE0", 1.5)]
+    assert ask("FROM notes ORDER BY id") == [("1", "one"), ("2", "")]
+    assert ask("SELECT DISTINCT day, hour FROM stocks_parquet") == [("2017-07-28", "08")]
+
+
+def test_two_refs_in_one_query(ask: Ask) -> None:
+    joined = (
+        "SELECT ISIN, a.Price, b.Price FROM stocks_parquet a AT (VERSION => 'v1') "
+        "JOIN stocks_parquet b AT (VERSION => 'main') USING (ISIN) WHERE a.Price <> b.Price"
+    )
+    assert ask(joined) == [("DE0", 0.5, 1.5)]
+    assert ask(
+        "WITH old AS (FROM stocks_parquet AT (VERSION => 'v1')) SELECT ISIN FROM stocks_parquet n "
+        "WHERE NOT EXISTS (SELECT 1 FROM old WHERE old.ISIN = n.ISIN) ORDER BY ALL"
+    ) == [("DE3",), ("DE4",)]
+    assert ask("SELECT count(*) FROM stocks_parquet AT (VERSION => 'v' || 1)") == [(3,)]
+
+
+def test_ref_of_the_whole_query(catalog: LakeCatalog) -> None:
+    old = LakeCatalog(lake=catalog.lake, ref="v1", folder_of=catalog.folder_of)
+    with run_query("SELECT count(*) FROM stocks_parquet", old) as result:
+        assert pyarrow.Table.from_batches(list(result)).to_pylist() == [{"count_star()": 3}]
+
+
+def test_time_in_the_history_of_main(ask: Ask) -> None:
+    assert ask("SELECT count(*) FROM stocks_parquet AT (TIMESTAMP => now())") == [(5,)]
+    assert ask("SELECT count(*) FROM stocks_parquet AT (TIMESTAMP => '2999-01-01')") == [(5,)]
+    with pytest.raises(SqlError, match="main had no commit yet at 2001-02-03 04:05:06Z"):
+        ask("FROM stocks_parquet AT (TIMESTAMP => TIMESTAMP '2001-02-03 04:05:06')")
+
+
+def test_table_has_only_the_commit_that_it_reflects(ask: Ask) -> None:
+    assert ask("SELECT count(*) FROM latest AT (VERSION => 'v2')") == [(500,)]
+    with pytest.raises(SqlError, match="table latest has only the state of the commit that it reflects"):
+        ask("FROM latest AT (VERSION => 'v1')")
+
+
+def test_changes_as_whole_rows_and_by_key(ask: Ask) -> None:
+    assert ask("SELECT change, rows, ISIN, Price FROM changes('stocks_parquet', 'v1', 'main') ORDER BY 1, 3") == [
+        ("added", 1, "DE0", 1.5),
+        ("added", 1, "DE3", 3.5),
+        ("added", 1, "DE4", 4.5),
+        ("removed", 1, "DE0", 0.5),
+    ]
+    by_key = "SELECT change, ISIN, before.Price, after.Price FROM changes('sales.daily', 'v1', 'v2', key := 'ISIN')"
+    assert ask(f"{by_key} ORDER BY ISIN") == [
+        ("changed", "DE0", 0.5, 1.5),
+        ("added", "DE3", None, 3.5),
+        ("added", "DE4", None, 4.5),
+    ]
+    assert ask("FROM changes('stocks_parquet', 'v2', 'main')") == []
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [
+        ("ISIN = 'DE007'", 1),
+        ("'DE007' = ISIN", 1),
+        ("ISIN BETWEEN 'DE007' AND 'DE009'", 3),
+        ("ISIN > 'DE007' AND ISIN <= 'DE009' AND Price > 0", 2),
+        ("ISIN >= 'DE498'", 2),
+        ("ISIN < 'DE002'", 2),
+        ("ISIN IN ('DE007', 'DE400')", 2),
+        ("ISIN = 'DE007' OR ISIN = 'DE400'", 2),
+        ("NOT ISIN = 'DE007'", 499),
+        ("ISIN = 'DE007' AND ISIN = 'DE008'", 0),
+        ("latest.ISIN = 'DE007'", 1),
+        ("ISIN LIKE 'DE00%'", 10),
+    ],
+)
+def test_keys_of_a_table(ask: Ask, where: str, count: int) -> None:
+    assert ask(f"SELECT count(*) FROM latest WHERE {where}") == [(count,)]
+
+
+def test_names_and_order_of_columns_and_rows_are_the_querys_own(catalog: LakeCatalog) -> None:
+    text = "SELECT 1 AS a, 2 AS a, 3 AS a_1, ISIN, upper(ISIN) FROM stocks_parquet ORDER BY Price DESC"
+    with run_query(text, catalog) as result:
+        rows = pyarrow.Table.from_batches(list(result), result.schema)
+    assert rows.column_names == ["a", "a", "a_1", "ISIN", "upper(ISIN)"]
+    assert rows.column(3).to_pylist()[:3] == ["DE4", "DE3", "DE2"]
+    assert len(set(result.unique_names)) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SELECT 1,\n nix FROM stocks_parquet AT (VERSION => 'v1')", "line 2, column 2: .*nix"),
+        ("SELECT 'é', nix FROM stocks_parquet", "line 1, column 13: .*nix"),
+        ("SELECT * FROM nix", "line 1, column 15: there is no asset or table nix at main; there are latest, notes"),
+        ("SELECT * FROM stocks_parquet AT (VERSION => 'nix')", "column 15: there is no branch, tag or commit 'nix'"),
+        ("SELECT 1 FROM", "line 1, column 10: syntax error"),
+        ("SELECT getenv('x')", "line 1, column 8: the function getenv is not allowed"),
+        ("SELECT 'x'::INT", "Could not convert string 'x'"),
+        ("FROM changes('stocks_parquet', 'v1')", r"column 6: write changes\("),
+        ("FROM changes('stocks_parquet', 'v1', 'v2', key := 'nix')", "column 6: the key column nix is missing"),
+        ("SELECT $nix", "nix"),
+    ],
+)
+def test_error_is_one_line_with_its_place(ask: Ask, text: str, message: str) -> None:
+    with pytest.raises(SqlError, match=message) as refused:
+        ask(text)
+    assert "\n" not in str(refused.value)
+
+
+def test_values_for_names(ask: Ask) -> None:
+    assert ask("SELECT $a || $b", parameters={"a": "';", "b": "--"}) == [("';--",)]
+
+
+def test_description_and_summary(ask: Ask) -> None:
+    assert [row[:2] for row in ask("DESCRIBE sales.daily")] == [("ISIN", "VARCHAR"), ("Price", "DOUBLE")]
+    assert ask("SUMMARIZE stocks_parquet")[0][:4] == ("ISIN", "VARCHAR", "DE0", "DE4")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SELECT count(*) FROM range(1000000000) a, range(1000) b", "SELECT a.range FROM range(100000) a, range(100000) b"],
+)
+def test_time_is_bounded(ask: Ask, text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(SqlError, match=r"took longer than 0.3 s|result has more than"):
+        ask(text, bounds=Bounds(seconds=0.3, result_bytes=10_000_000))
+    assert time.process_time() - began < 10
+
+
+def test_memory_and_result_are_bounded(ask: Ask) -> None:
+    with pytest.raises(SqlError, match="result has more than 1 MB"):
+        ask("FROM range(1000000)", bounds=Bounds(result_bytes=1_000_000))
+    with pytest.raises(SqlError, match=r"memory|Memory"):
+        ask("SELECT list(range) FROM range(30000000)", bounds=Bounds(memory="50MB", disk="1MB"))
