@@ -154,6 +154,7 @@ def on_lakefs(lake_home: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     place = lakefs_server.fresh_repository()
     endpoint, _, repository = place.rpartition("/")
     monkeypatch.setenv("LAKE_ENV", "services")
+    monkeypatch.setenv("LAKE_NOSQL", "lmdb")
     monkeypatch.setenv("LAKEFS_ENDPOINT", endpoint)
     monkeypatch.setenv("LAKEFS_REPOSITORY", repository)
     monkeypatch.setenv("LAKEFS_ACCESS_KEY_ID", lakefs_server.CREDENTIALS[0])

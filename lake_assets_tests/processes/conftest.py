@@ -65,6 +65,7 @@ def services(server: LakeFSServer, **more: str) -> dict[str, str]:
     """Return the settings of the services environment on a lakeFS server."""
     return {
         "LAKE_ENV": "services",
+        "LAKE_NOSQL": "lmdb",
         "LAKEFS_ENDPOINT": server.endpoint,
         "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
         "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],
