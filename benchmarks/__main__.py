@@ -14,6 +14,7 @@ BENCHMARKS = (
     "nosql_write",
     "stocks_graph",
     "memory",
+    "profile",
     "words_stream",
     "words_rdd",
 )
