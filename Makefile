@@ -16,7 +16,7 @@ UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
-	@echo "make ui      Dagster's web UI and daemon on http://127.0.0.1:$(PORT)"
+	@echo "make ui      Dagster's web UI, daemon and warm workers on http://127.0.0.1:$(PORT)"
 	@echo "make kafka   a Kafka broker on 127.0.0.1:9092, for the streaming walk-through; data in .kafka"
 	@echo "make cluster a Spark cluster on this machine that shares nothing with the driver, with lakeFS and Kafka, for a try"
 	@echo "make test    every test but the long soak tests"
@@ -60,7 +60,7 @@ demo: setup
 
 ui: setup
 	@$(BIN)/python scripts/check_port.py $(PORT)
-	@$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
+	@sh scripts/ui.sh $(PORT)
 
 kafka: java setup
 	@$(BIN)/python -m lake_assets_tests.kafka_broker
@@ -73,10 +73,10 @@ test: spark
 	@$(MAKE) --no-print-directory -j 2 check pytest
 
 pytest: $(READY)
-	@$(BIN)/pytest $(PARALLEL) -m "not soak"
+	@$(BIN)/pytest $(PARALLEL) -m "not soak and not cluster"
 
 test-services: spark
-	@REQUIRE_SERVICES=1 $(BIN)/pytest $(PARALLEL) -m "services and not soak"
+	@REQUIRE_SERVICES=1 $(BIN)/pytest $(PARALLEL) -m "(services or cluster) and not soak"
 
 soak: spark
 	@$(BIN)/pytest -m soak

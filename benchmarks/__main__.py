@@ -12,11 +12,13 @@ BENCHMARKS = (
     "many_publications",
     "content_version",
     "nosql_write",
+    "sql_query",
     "stocks_graph",
     "memory",
     "profile",
     "words_stream",
     "words_rdd",
+    "warm_words",
 )
 
 

@@ -23,11 +23,20 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 # The partitions that an input asks for, without a list of every possible hour.
 from dagster._core.definitions.partitions.subset import AllPartitionsSubset, PartitionsSubset
 
+# What a launcher of runs is handed, and what it answers to Dagster's monitoring of runs.
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+
 # Type hints only: one execution of a check in the event log's index.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
+# What `dagster.yaml` says of a class that it names.
+from dagster._serdes import ConfigurableClassData
+
 # To parse a time partition's key as Dagster does, also at a change of the clocks.
 from dagster._time import dst_safe_strptime, get_timezone
+
+# Around a run, signals are noted; inside, where it is safe, they end it.
+from dagster._utils.interrupts import capture_interrupts
 from dagster._utils.schedules import CroniterShim
 
 if TYPE_CHECKING:
@@ -46,13 +55,19 @@ __all__ = [
     "AssetCheckExecutionRecord",
     "AssetGraph",
     "AssetLayer",
+    "CheckRunHealthResult",
+    "ConfigurableClassData",
     "CroniterShim",
+    "LaunchRunContext",
     "PartitionsSubset",
+    "WorkerStatus",
     "add_input_metadata",
     "add_partition_metadata",
     "assets_made",
     "assets_of_job",
+    "capture_interrupts",
     "dst_safe_strptime",
+    "execute_run",
     "get_timezone",
     "graph_of",
     "instance_of",
@@ -212,3 +227,19 @@ def source_file_of(layer: AssetLayer, key: "AssetKey") -> str | None:
         return inspect.getsourcefile(inspect.unwrap(function)) if function is not None else None
     except TypeError:
         return None
+
+
+def execute_run(instance: "DagsterInstance", run_id: str) -> None:
+    """Execute a run in this process, as the process does that Dagster starts for a run. It raises nothing.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    run_id
+        Id of the run.
+    """
+    # Imported here, since it is Dagster's command line with all that belongs to it.
+    from dagster._cli.api import _execute_run_command_body  # pyright: ignore[reportPrivateUsage]
+
+    _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=False)

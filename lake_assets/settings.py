@@ -216,12 +216,17 @@ class LakeSettings(Settings):
     env: Literal["embedded", "services"] = Field(
         "embedded",
         validation_alias="LAKE_ENV",
-        description="Preset of resources: embedded (no server) or services (lakeFS).",
+        description="Preset of resources: embedded (no server) or services (lakeFS, DynamoDB).",
     )
     home: Path = Field(
         default_factory=lambda: project() / ".lake",
         validation_alias="LAKE_HOME",
         description="Folder of the embedded lake and NoSQL store.",
+    )
+    nosql: Literal["auto", "lmdb", "dynamodb"] = Field(
+        "auto",
+        validation_alias="LAKE_NOSQL",
+        description="Where tables are: lmdb (this machine's disk), dynamodb, or auto: dynamodb with LAKE_ENV=services.",
     )
     executor: Literal["in_process", "multiprocess"] = Field(
         "in_process",
@@ -304,6 +309,31 @@ class LakeFSSettings(Settings):
     )
 
 
+class DynamoDBSettings(Settings):
+    """Tables in DynamoDB. Region and credentials come from the AWS chain (`AWS_DEFAULT_REGION` and others)."""
+
+    prefix: str = Field(
+        "lake_assets",
+        validation_alias="DYNAMODB_PREFIX",
+        pattern=r"^[A-Za-z0-9_-]{3,80}$",
+        description="Name of the catalog's table in DynamoDB, and what the names of all tables begin with.",
+    )
+    endpoint: Address = Field(
+        "", validation_alias="DYNAMODB_ENDPOINT", description="Address of another server than AWS; AWS if empty."
+    )
+    writes_per_second: float = Field(
+        0,
+        validation_alias="DYNAMODB_WRITES_PER_SECOND",
+        ge=0,
+        description="The most items that a run writes in a second; no limit if 0.",
+    )
+    tags: Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)] = Field(
+        {},
+        validation_alias="DYNAMODB_TAGS",
+        description="Tags of new tables in DynamoDB: team=desk,owner=ann.",
+    )
+
+
 class KafkaSettings(Settings):
     """Connections to Kafka."""
 
@@ -377,6 +407,27 @@ class SparkSettings(Settings):
         return not is_local(chosen.get("spark.master", self.master))
 
 
+class WorkerSettings(Settings):
+    """Warm workers, which execute runs in processes that are there already."""
+
+    number: int = Field(
+        1, validation_alias="LAKE_WORKERS", ge=0, le=64, description="Number of warm workers; 0 for none."
+    )
+    runs: int = Field(
+        20,
+        validation_alias="LAKE_WORKER_RUNS",
+        ge=1,
+        le=100_000,
+        description="Runs after which a warm worker is replaced; 1 gives each run a process and a JVM of its own.",
+    )
+    memory: int = Field(
+        4096,
+        validation_alias="LAKE_WORKER_MEMORY",
+        ge=256,
+        description="MiB of memory, with Spark's JVM, at which a warm worker is replaced after its run.",
+    )
+
+
 class RetentionSettings(Settings):
     """How long unused data are kept."""
 
@@ -424,8 +475,10 @@ class SourceSettings(Settings):
 PLATFORM: tuple[type[Settings], ...] = (
     LakeSettings,
     LakeFSSettings,
+    DynamoDBSettings,
     KafkaSettings,
     SparkSettings,
+    WorkerSettings,
     SourceSettings,
     RetentionSettings,
     DagsterSettings,

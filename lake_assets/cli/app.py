@@ -30,6 +30,7 @@ from lake_assets.cli import (
     sweeping,
     tables,
     verifying,
+    workers,
 )
 from lake_assets.cli.code_location import choose
 from lake_assets.cli.errors import as_one_line
@@ -79,6 +80,7 @@ for command in (
     kafka.consume,
     shell.shell,
     spark.prepare_spark,
+    workers.workers,
     doctor.doctor,
 ):
     app.command()(as_one_line(command))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from lake_assets import environments
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.lake.errors import LakeNotFound
+from lake_assets.nosql.contract import UNFINISHED
 from lake_assets.settings import LakeSettings
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 _Resource = TypeVar("_Resource")
 
 
+OWN_MODULE = "lake_assets.definitions"
+"""Module of lake_assets' own code location."""
+
+
 class NoLake(CommandError):
     """The code location has no lake yet."""
 
@@ -42,6 +47,11 @@ class CodeLocation(Protocol):
     @property
     def is_own(self) -> bool:
         """Whether it is lake_assets' own, which is configured by settings."""
+        ...
+
+    @property
+    def module(self) -> str:
+        """Name of its module."""
         ...
 
     def definitions(self) -> Definitions:
@@ -81,6 +91,7 @@ class _Own:
     """lake_assets' own code location, configured by settings."""
 
     is_own = True
+    module = OWN_MODULE
 
     def definitions(self) -> Definitions:
         with _quiet():
@@ -98,7 +109,8 @@ class _Own:
         return None if environments.has_server() else environments.lake_home()
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
-        return environments.open_nosql(read_only=read_only) if environments.lake_home().exists() else None
+        there = environments.on_dynamodb() or environments.lake_home().exists()
+        return environments.open_nosql(read_only=read_only) if there else None
 
     def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
         return environments.lake_resource(), environments.nosql_resource()
@@ -124,7 +136,7 @@ class _Module:
     is_own = False
 
     def __init__(self, module: str) -> None:
-        self._name = module
+        self.module = self._name = module
         self._definitions: Definitions | None = None
 
     def definitions(self) -> Definitions:
@@ -217,7 +229,12 @@ def choose(module: str) -> None:
         Name of the module.
     """
     global _chosen
-    _chosen = _Module(module) if module else _Own()
+    _chosen = _Own() if module in ("", OWN_MODULE) else _Module(module)
+
+
+def module_name() -> str:
+    """Return the name of the selected code location's module."""
+    return _chosen.module
 
 
 def is_own() -> bool:
@@ -301,7 +318,9 @@ def reflected_commits(lake: Lake) -> Iterator[tuple[str, str]]:
     if store is not None:
         with closing(store):
             for table in store.tables():
-                if commit := store.source_commit(table):
+                commit = store.source_commit(table)
+                # A table that is unfinished is built anew, and needs no commit.
+                if commit and not commit.startswith(UNFINISHED):
                     yield f"table {table}", commit
     yield from _chosen.delivered_commits(lake)
 

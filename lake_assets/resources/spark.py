@@ -22,6 +22,7 @@ from lake_assets.spark.session import (
     session_conf,
     without_credentials,
 )
+from lake_assets.spark.warm import prepare_jvm
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
@@ -80,6 +81,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
 
             settings, credentials = without_credentials(self._settings())
             prepare_process(settings)
+            prepare_jvm(settings)
             lazy = LazyPySparkResource(spark_config=settings)
             read_any_file_name(lazy.spark_session)
             give_credentials(lazy.spark_session, credentials)

@@ -53,6 +53,23 @@ def acquire_run_lock(instance: DagsterInstance, name: str) -> None:
         _held[path] = file
 
 
+def release_run_lock(instance: DagsterInstance, name: str) -> None:
+    """Release the lock of a run that has ended, where its process goes on. A lock that is not held is ignored.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    name
+        Id of the run.
+    """
+    path = _path(instance, name)
+    with _mutex, suppress(OSError):
+        if (file := _held.pop(path, None)) is not None:
+            path.unlink(missing_ok=True)
+            os.close(file)
+
+
 def is_alive(instance: DagsterInstance, run: DagsterRun) -> bool:
     """Return whether a run is alive: Dagster says that it is not finished, and its process is not known to be dead.
 

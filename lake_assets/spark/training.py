@@ -37,14 +37,27 @@ def main(archive: Path, folder: Path) -> None:
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     read_any_file_name(session)
-    _count_words(session, folder)
-    _read_and_write(session, folder)
+    exercise(session, folder)
     session.stop()
     # Spark has no public API for its JVM, which ends when its input does.
     gateway: Any = SparkContext._gateway  # pyright: ignore[reportPrivateUsage]
     gateway.shutdown()
     gateway.proc.stdin.close()
     gateway.proc.wait(_DEADLINE)
+
+
+def exercise(session: SparkSession, folder: Path) -> None:
+    """Use in a session what the library's jobs use of Spark.
+
+    Parameters
+    ----------
+    session
+        The session.
+    folder
+        Folder for the job's data.
+    """
+    _count_words(session, folder)
+    _read_and_write(session, folder)
 
 
 def _count_words(session: SparkSession, folder: Path) -> None:

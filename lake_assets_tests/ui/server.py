@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
-import yaml
 
 from lake_assets.lake.embedded import EmbeddedLake
 from lake_assets.nosql.lmdb.store import LMDBStore
@@ -163,7 +162,7 @@ def running(folder: Path, source: Path, **settings: str) -> Iterator[DagsterServ
     """Run `dagster dev` on the project's workspace, with homes of its own below `folder`."""
     home = folder / "dagster"
     home.mkdir(parents=True)
-    home.joinpath("dagster.yaml").write_text(instance_config())
+    home.joinpath("dagster.yaml").write_text(REPOSITORY_ROOT.joinpath("dagster.yaml").read_text())
     port = free_port()
     lines = folder / "lines"
     lines.mkdir()
@@ -196,13 +195,6 @@ def running(folder: Path, source: Path, **settings: str) -> Iterator[DagsterServ
         yield server
     finally:
         _stop(process)
-
-
-def instance_config() -> str:
-    """Return the project's dagster.yaml, with a daemon that looks more often."""
-    config = yaml.safe_load(REPOSITORY_ROOT.joinpath("dagster.yaml").read_text())
-    config["run_queue"] = {"dequeue_interval_seconds": 1}
-    return yaml.safe_dump(config)
 
 
 def free_port() -> int:
