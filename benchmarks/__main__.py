@@ -15,6 +15,7 @@ BENCHMARKS = (
     "sql_query",
     "stocks_graph",
     "memory",
+    "profile",
     "words_stream",
     "words_rdd",
     "warm_words",
