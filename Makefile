@@ -73,10 +73,10 @@ test: spark
 	@$(MAKE) --no-print-directory -j 2 check pytest
 
 pytest: $(READY)
-	@$(BIN)/pytest $(PARALLEL) -m "not soak"
+	@$(BIN)/pytest $(PARALLEL) -m "not soak and not cluster"
 
 test-services: spark
-	@REQUIRE_SERVICES=1 $(BIN)/pytest $(PARALLEL) -m "services and not soak"
+	@REQUIRE_SERVICES=1 $(BIN)/pytest $(PARALLEL) -m "(services or cluster) and not soak"
 
 soak: spark
 	@$(BIN)/pytest -m soak

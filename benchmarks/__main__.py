@@ -12,6 +12,7 @@ BENCHMARKS = (
     "many_publications",
     "content_version",
     "nosql_write",
+    "sql_query",
     "stocks_graph",
     "memory",
     "words_stream",

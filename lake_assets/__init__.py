@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lake_assets.io_managers.parquet import ParquetIOManager
     from lake_assets.io_managers.raw_file import RawFile, RawFileIOManager, StoredFile
     from lake_assets.io_managers.stream import StreamIOManager
+    from lake_assets.quality_checks import constraint_checks
     from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import EmbeddedLake, LakeFS, LakeResource, SnapshotResource
     from lake_assets.resources.nosql import LMDBNoSQL, NoSQLResource
@@ -60,6 +61,7 @@ __all__ = [
     "StreamQuery",
     "TableUpdate",
     "checked_at",
+    "constraint_checks",
     "lake_sensors",
     "published_asset",
     "read_ref",
@@ -71,6 +73,7 @@ _HOMES = {
     "io_managers.parquet": ("ParquetIOManager",),
     "io_managers.raw_file": ("RawFile", "RawFileIOManager", "StoredFile"),
     "io_managers.stream": ("StreamIOManager",),
+    "quality_checks": ("constraint_checks",),
     "resources.kafka": ("KafkaResource",),
     "resources.lake": ("EmbeddedLake", "LakeFS", "LakeResource", "SnapshotResource"),
     "resources.nosql": ("LMDBNoSQL", "NoSQLResource"),

@@ -12,6 +12,7 @@ from lake_assets import domains
 from lake_assets.kafka.security import Security
 from lake_assets.settings import (
     DagsterSettings,
+    DynamoDBSettings,
     KafkaSettings,
     LakeFSSettings,
     LakeSettings,
@@ -67,10 +68,26 @@ def lake_resource() -> LakeResource:
 
 def nosql_resource() -> NoSQLResource:
     """Return the NoSQL store of the current environment."""
-    from lake_assets.resources.nosql import LMDBNoSQL
+    from lake_assets.resources.nosql import DynamoDBNoSQL, LMDBNoSQL
 
     settings = LakeSettings.read()
+    if on_dynamodb():
+        server = DynamoDBSettings.read()
+        return DynamoDBNoSQL(
+            prefix=server.prefix,
+            endpoint_url=server.endpoint or None,
+            writes_per_second=server.writes_per_second,
+            tags=server.tags,
+            branch=settings.branch,
+            on_branches=settings.branch_sinks,
+        )
     return LMDBNoSQL(folder=str(nosql_home()), branch=settings.branch, on_branches=settings.branch_sinks)
+
+
+def on_dynamodb() -> bool:
+    """Tell whether the tables of the current environment are in DynamoDB. Otherwise they are in a local folder."""
+    choice = LakeSettings.read().nosql
+    return choice == "dynamodb" or (choice == "auto" and has_server())
 
 
 def nosql_home() -> Path:
@@ -127,6 +144,17 @@ def open_nosql(*, read_only: bool = False) -> NoSQLStore:
     NoSQLError
         The store cannot be opened.
     """
+    if on_dynamodb():
+        from lake_assets.nosql.dynamodb.store import DynamoDBStore
+
+        server = DynamoDBSettings.read()
+        return DynamoDBStore(
+            server.prefix,
+            endpoint_url=server.endpoint or None,
+            writes_per_second=server.writes_per_second or None,
+            tags=server.tags,
+            read_only=read_only,
+        )
     from lake_assets.nosql.lmdb.store import LMDBStore
 
     folder = nosql_home()

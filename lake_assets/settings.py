@@ -216,12 +216,17 @@ class LakeSettings(Settings):
     env: Literal["embedded", "services"] = Field(
         "embedded",
         validation_alias="LAKE_ENV",
-        description="Preset of resources: embedded (no server) or services (lakeFS).",
+        description="Preset of resources: embedded (no server) or services (lakeFS, DynamoDB).",
     )
     home: Path = Field(
         default_factory=lambda: project() / ".lake",
         validation_alias="LAKE_HOME",
         description="Folder of the embedded lake and NoSQL store.",
+    )
+    nosql: Literal["auto", "lmdb", "dynamodb"] = Field(
+        "auto",
+        validation_alias="LAKE_NOSQL",
+        description="Where tables are: lmdb (this machine's disk), dynamodb, or auto: dynamodb with LAKE_ENV=services.",
     )
     executor: Literal["in_process", "multiprocess"] = Field(
         "in_process",
@@ -301,6 +306,31 @@ class LakeFSSettings(Settings):
         {},
         validation_alias="LAKEFS_COMMIT_METADATA",
         description="Metadata of every commit, as a hook may require: team=desk,owner=ann.",
+    )
+
+
+class DynamoDBSettings(Settings):
+    """Tables in DynamoDB. Region and credentials come from the AWS chain (`AWS_DEFAULT_REGION` and others)."""
+
+    prefix: str = Field(
+        "lake_assets",
+        validation_alias="DYNAMODB_PREFIX",
+        pattern=r"^[A-Za-z0-9_-]{3,80}$",
+        description="Name of the catalog's table in DynamoDB, and what the names of all tables begin with.",
+    )
+    endpoint: Address = Field(
+        "", validation_alias="DYNAMODB_ENDPOINT", description="Address of another server than AWS; AWS if empty."
+    )
+    writes_per_second: float = Field(
+        0,
+        validation_alias="DYNAMODB_WRITES_PER_SECOND",
+        ge=0,
+        description="The most items that a run writes in a second; no limit if 0.",
+    )
+    tags: Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)] = Field(
+        {},
+        validation_alias="DYNAMODB_TAGS",
+        description="Tags of new tables in DynamoDB: team=desk,owner=ann.",
     )
 
 
@@ -445,6 +475,7 @@ class SourceSettings(Settings):
 PLATFORM: tuple[type[Settings], ...] = (
     LakeSettings,
     LakeFSSettings,
+    DynamoDBSettings,
     KafkaSettings,
     SparkSettings,
     WorkerSettings,

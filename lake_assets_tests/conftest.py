@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -108,6 +109,24 @@ def dynamodb() -> Iterator[DynamoDBServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def new_dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Dagster's with its databases made, which takes seconds."""
+    from dagster import DagsterInstance
+
+    home = tmp_path_factory.mktemp("dagster")
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with DagsterInstance.from_config(str(home)) as instance:
+        instance.get_runs()
+    return home
+
+
+@pytest.fixture
+def dagster_home(new_dagster_home: Path, tmp_path: Path) -> Path:
+    """A test's own copy: processes that start at once would make the databases at once."""
+    return shutil.copytree(new_dagster_home, tmp_path / "dagster")
 
 
 @pytest.fixture

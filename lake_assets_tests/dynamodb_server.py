@@ -77,7 +77,7 @@ class DynamoDBServer:
             "region_name": "us-east-1",
             "access_key_id": "testing",
             "secret_access_key": "testing",
-            "lease_seconds": 1.0,
+            "lease_seconds": 20.0,
         } | changed
 
     def stop(self) -> None:

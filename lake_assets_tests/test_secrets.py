@@ -96,8 +96,12 @@ def _ways(server: FaultyServer) -> dict[str, dict[str, str]]:
     addresses = ("LAKEFS_ENDPOINT", "LAKEFS_STORAGE", "S3_ENDPOINT_URL", "DAGSTER_WEBSERVER_URL", "SPARK_MASTER")
     for name, address in {"unquoted": f"http://{user}@{host}", "quoted": f"http://{quoted}@{host}?t0ken"}.items():
         # All at once, since one command shows each.
-        ways[f"ADDRESSES {name}"] = {**dict.fromkeys((*addresses, "WORDS_SINK"), address), "LAKE_ENV": "services"}
-    services = {"LAKE_ENV": "services", "LAKEFS_ENDPOINT": "http://127.0.0.1:9"}
+        ways[f"ADDRESSES {name}"] = {
+            **dict.fromkeys((*addresses, "WORDS_SINK"), address),
+            "LAKE_ENV": "services",
+            "LAKE_NOSQL": "lmdb",
+        }
+    services = {"LAKE_ENV": "services", "LAKE_NOSQL": "lmdb", "LAKEFS_ENDPOINT": "http://127.0.0.1:9"}
     keys = {"LAKEFS_ACCESS_KEY_ID": "AKIAZZZZZZZZZZZZZZZZ", "LAKEFS_SECRET_ACCESS_KEY": PASSWORD}
     ways["LAKEFS keys"] = {**services, **keys}
     ways["SPARK_CONF"] = {"SPARK_CONF": "spark.hadoop.fs.s3a.secret.key=pazz1\nspark.x=t0ken", "STOCKS_SOURCE": "none"}
@@ -206,6 +210,7 @@ def test_a_run_on_lakefs_leaves_no_key(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     for name, value in {
         "LAKE_ENV": "services",
+        "LAKE_NOSQL": "lmdb",
         "LAKE_HOME": str(tmp_path / "lake"),
         "DAGSTER_HOME": str(tmp_path),
         "LAKEFS_ENDPOINT": endpoint,

@@ -38,7 +38,8 @@ def clean(
             opened.enter_context(closing(store))
         runs = Runs(lake)
         found: list[Leftover | Kept] = []
-        if tables and store is not None:
+        # Those on a server are a team's, not a trial's.
+        if tables and store is not None and store.folders:
             found += find_tables(store, runs)
         if branches:
             found += find_branches(lake, runs)

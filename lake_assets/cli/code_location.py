@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from lake_assets import environments
 from lake_assets.cli.errors import CommandError, describe
 from lake_assets.lake.errors import LakeNotFound
+from lake_assets.nosql.contract import UNFINISHED
 from lake_assets.settings import LakeSettings
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ class _Own:
         return None if environments.has_server() else environments.lake_home()
 
     def find_nosql(self, read_only: bool) -> NoSQLStore | None:
-        return environments.open_nosql(read_only=read_only) if environments.lake_home().exists() else None
+        there = environments.on_dynamodb() or environments.lake_home().exists()
+        return environments.open_nosql(read_only=read_only) if there else None
 
     def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
         return environments.lake_resource(), environments.nosql_resource()
@@ -316,7 +318,9 @@ def reflected_commits(lake: Lake) -> Iterator[tuple[str, str]]:
     if store is not None:
         with closing(store):
             for table in store.tables():
-                if commit := store.source_commit(table):
+                commit = store.source_commit(table)
+                # A table that is unfinished is built anew, and needs no commit.
+                if commit and not commit.startswith(UNFINISHED):
                     yield f"table {table}", commit
     yield from _chosen.delivered_commits(lake)
 

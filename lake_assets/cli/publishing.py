@@ -39,8 +39,8 @@ def publish(
     Every blocking check of the run's data must have passed on these data, in any run, or be overridden by name.
     Publishing a run again does nothing.
 
-    A run that this Dagster does not know is published by its branch alone, with an override. Be sure that no other
-    Dagster still runs it.
+    A run that this Dagster does not know is published by its branch alone, by the check results that the branch
+    carries, or with an override. Be sure that no other Dagster still runs it.
     """
     overridden = an_override(override or [], by, reason)
     with closing(open_lake()) as lake, open_instance() as instance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,14 +11,35 @@ import typer
 from lake_assets.cli.code_location import open_nosql
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.lake import SHORT
-from lake_assets.cli.output import Json, emit, emit_all, show
+from lake_assets.cli.output import Json, emit, emit_all, note, show
 
 if TYPE_CHECKING:
     from lake_assets.nosql.contract import Key, NoSQLStore
 
 
-def tables(json: Json = False) -> None:
-    """List tables, each with the lake commit that it reflects."""
+def tables(
+    history: Annotated[
+        str, typer.Option("--history", metavar="NAME", help="Print the log of a table's operations, newest first.")
+    ] = "",
+    drop: Annotated[str, typer.Option("--drop", metavar="NAME", help="Remove a table.")] = "",
+    json: Json = False,
+) -> None:
+    """List tables, each with the lake commit that it reflects. With an option, see the log of one, or remove it.
+
+    The next run of its job builds a table that was removed anew.
+    """
+    if history and drop:
+        raise CommandError("--history and --drop exclude each other")
+    if drop:
+        with closing(open_nosql()) as store:
+            if drop not in (names := store.tables()):
+                raise CommandError(f"no table {drop!r}; there are {', '.join(names) or 'none'}")
+            store.drop(drop)
+        note(f"removed table {drop}")
+        return
+    if history:
+        _show_history(history, json)
+        return
     with closing(open_nosql(read_only=True)) as store:
         records = [_table(store, name) for name in store.tables()]
     if json:
@@ -33,6 +55,19 @@ def tables(json: Json = False) -> None:
         for record in records
     )
     show(shown, ("name", "rows", "key", "columns", "source_commit"), right=("rows", "columns"))
+
+
+def _show_history(table: str, json: bool) -> None:
+    with closing(open_nosql(read_only=True)) as store:
+        found = [asdict(one) for one in store.history(table)]
+    if not found:
+        raise CommandError(f"table {table!r} has no log: nothing was written to it")
+    if json:
+        emit_all(found)
+        return
+    columns = ("at", "kind", "mode", "put", "deleted", "kept", "row_count", "source_commit")
+    shown = (one | {"source_commit": (one["source_commit"] or "")[:SHORT]} for one in found)
+    show(shown, columns, right=("put", "deleted", "kept", "row_count"))
 
 
 def _table(store: NoSQLStore, name: str) -> dict[str, Any]:

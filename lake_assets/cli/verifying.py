@@ -10,6 +10,7 @@ import typer
 
 from lake_assets.cli.code_location import open_lake, working_branch
 from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.drift import verify_table
 from lake_assets.cli.options import not_nan
 from lake_assets.cli.output import Json, cell, emit, note, progress
 
@@ -31,8 +32,12 @@ Rate = Annotated[
 
 def verify(
     ref: Annotated[
-        str, typer.Argument(metavar="REF", help="A branch, a tag or a commit id. Default: LAKE_BRANCH, or else main.")
+        str,
+        typer.Argument(
+            metavar="REF", help="A branch, a tag, a commit id or a table's name. Default: LAKE_BRANCH, or else main."
+        ),
     ] = "",
+    repair: Annotated[bool, typer.Option("--repair", help="Mend a table that drifted.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Data of runs that this Dagster does not know are a problem, too.")
     ] = False,
@@ -48,8 +53,12 @@ def verify(
 
     What this Dagster cannot know is counted apart, and is no problem: data of runs that were deleted, or of another
     Dagster.
+
+    Of a table, compares the items with what its asset shows of the commit that the table reflects.
     """
     ref = ref or working_branch()
+    if verify_table(ref, repair, json):
+        return
     with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.lake.scrub import Scrub
         from lake_assets.runs.verification import Verification

@@ -13,6 +13,11 @@ from lake_assets.compute.parts import Part, Write
 class Executor(Protocol):
     """Runs writes, several at once."""
 
+    @property
+    def stragglers(self) -> bool:
+        """Whether an attempt that was given up may still write after :meth:`run` has returned."""
+        ...
+
     def run(self, writes: Sequence[Write]) -> list[Part]:
         """Run all writes, and return what each wrote, in their order. Other files are not left in their folders.
 
@@ -32,6 +37,8 @@ class LocalExecutor:
     threads
         The number of threads; by default that of the processors that this process may use.
     """
+
+    stragglers = False
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads or len(os.sched_getaffinity(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lake_assets.compute.executors import Executor
@@ -44,6 +45,11 @@ class TaskFrame:
         self.parts: dict[str, list[Part]] = {}
         """What the tasks wrote, by partition, once they have."""
 
+    @cached_property
+    def executor(self) -> Executor:
+        """What runs the tasks."""
+        return self._executor(sum(task.size for tasks in self.tasks.values() for task in tasks))
+
     @property
     def counts(self) -> dict[str, Mapping[str, int]]:
         """What the tasks of each partition counted, once they were written."""
@@ -73,7 +79,6 @@ class TaskFrame:
                 Write(task, self.schema, filesystem, folders[key], f"part-{at:05d}", even_empty=not at)
                 for at, task in enumerate(tasks)
             ]
-        executor = self._executor(sum(write.task.size for write in writes))
-        parts = iter(executor.run(writes))
+        parts = iter(self.executor.run(writes))
         self.parts = {key: [next(parts) for _ in tasks] for key, tasks in self.tasks.items()}
         return {key: merged(self.schema, found)[0] for key, found in self.parts.items()}

@@ -27,6 +27,8 @@ class SparkExecutor:
         The Spark session.
     """
 
+    stragglers = True
+
     def __init__(self, session: SparkSession) -> None:
         self._session = session
 

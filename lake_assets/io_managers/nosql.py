@@ -28,7 +28,7 @@ from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.previews import is_wanted, table_preview
 from lake_assets.io_managers.published import refuse_unpublished
 from lake_assets.layout.asset_folders import name_of
-from lake_assets.nosql.contract import NoSQLStore, SaveMode, StaleWrite, WriteResult
+from lake_assets.nosql.contract import NoSQLStore, Options, SaveMode, StaleWrite, WriteResult
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource, session_of
@@ -42,9 +42,18 @@ if TYPE_CHECKING:
 KEY = "nosql/key"
 """Definition metadata: the key columns of the table, comma separated."""
 MODE = "nosql/mode"
-"""Definition metadata: a save mode, as of Spark's DataFrameWriter; by default append."""
+"""Definition metadata: a save mode, as of Spark's DataFrameWriter, or create_only; by default append."""
 NEWEST_BY = "nosql/newest_by"
 """Definition metadata: for append, the columns (comma separated) that say which of two items is newer and stays."""
+UPDATE = "nosql/update"
+"""Definition metadata: ``replace`` stored items, or change only the given ``columns``."""
+CONDITION = "nosql/condition"
+"""Definition metadata: an SQL expression over ``old`` and ``new``. Where it is not true, the item is kept."""
+SHOWS = "nosql/shows"
+"""Definition metadata of a sink: the function that returns what the table shows of a commit, as ``module:name``.
+
+It is given DuckDB's connection, the lake and the commit, and returns a relation. `lake-assets verify TABLE` needs it.
+"""
 ALLOW_OVERWRITE_SCHEMA = "nosql/allow_overwrite_schema"
 """Definition metadata: whether new columns are allowed."""
 
@@ -70,6 +79,8 @@ class TableUpdate:
         Keys to delete first, as a frame of any library.
     rebuild
         Whether ``items`` replaces the whole table.
+    exact
+        Whether ``items`` replace stored ones even if those are newer, as after a rollback.
     """
 
     from_commit: str | None
@@ -78,6 +89,7 @@ class TableUpdate:
     items: Any = None
     delete: Any = None
     rebuild: bool = False
+    exact: bool = False
 
     def describe(self) -> str:
         """Return a description of this update."""
@@ -85,7 +97,7 @@ class TableUpdate:
             return f"nothing changed between {self.from_commit} and {self.to_commit}"
         if self.rebuild:
             return f"rebuilt at {self.to_commit}"
-        how = "keys of rewritten partitions recomputed" if self.delete is not None else "new partitions upserted"
+        how = "by the rows that differ" if self.exact else "new partitions upserted"
         return f"from {self.from_commit} to {self.to_commit}, {how}"
 
 
@@ -163,6 +175,8 @@ class NoSQLIOManager(ConfigurableIOManager):
         if update.items is None:
             return None
         options = _options(context)
+        if update.exact:
+            options["newest_by"] = ()
         try:
             return store.write(
                 table,
@@ -237,9 +251,10 @@ def _text(metadata: Mapping[str, Any], name: str) -> str:
 
 def _mode(context: OutputContext) -> SaveMode:
     mode = _text(_definition(context), MODE) or "append"
-    if mode not in ("append", "overwrite", "errorifexists", "ignore"):
+    if mode not in ("append", "overwrite", "errorifexists", "ignore", "create_only"):
         raise ValueError(
-            f"{MODE} of {name_of(context.asset_key)} is {mode!r}, not append, overwrite, errorifexists or ignore"
+            f"{MODE} of {name_of(context.asset_key)} is {mode!r}, not append, overwrite, errorifexists, ignore or "
+            "create_only"
         )
     return mode
 
@@ -254,7 +269,18 @@ def _options(context: OutputContext) -> dict[str, Any]:
         "key": key.split(","),
         "newest_by": newest_by.split(",") if newest_by else (),
         "allow_overwrite_schema": _text(metadata, ALLOW_OVERWRITE_SCHEMA).lower() == "true",
+        "options": Options(
+            update="columns" if _update(metadata, context) == "columns" else "replace",
+            condition=_text(metadata, CONDITION) or None,
+        ),
     }
+
+
+def _update(metadata: Mapping[str, Any], context: OutputContext) -> str:
+    update = _text(metadata, UPDATE) or "replace"
+    if update not in ("replace", "columns"):
+        raise ValueError(f"{UPDATE} of {name_of(context.asset_key)} is {update!r}, not replace or columns")
+    return update
 
 
 class _Items(Rows):

@@ -54,8 +54,7 @@ class ParquetIOManager(LakeIOManager):
     ) -> "tuple[pyarrow.Schema, Mapping[str, Content]]":
         """Write the rows, and return their schema and what was written for each partition."""
         if isinstance(obj, TaskFrame):
-            places = {key: join(write.root, folder) for key, folder in target.folders.items()}
-            return stored_schema(obj.schema), obj.write(write.filesystem, places)
+            return stored_schema(obj.schema), self._run(obj, write, target)
         library = library_of_value(obj)
         if library is None:
             raise TypeError(
@@ -63,6 +62,21 @@ class ParquetIOManager(LakeIOManager):
                 f"parquet_io_manager stores {supported()}"
             )
         return library.write_parquet(obj, ParquetTarget(write.filesystem, write.root, write.uri, target.partitions))
+
+    def _run(self, frame: TaskFrame, write: Write, target: Target) -> Mapping[str, Content]:
+        """Run a frame's tasks. What another attempt of a task writes, and however late, is not in the commit."""
+        lake = self.lake.lake
+        if not (frame.executor.stragglers and lake.shared):
+            return frame.write(
+                write.filesystem, {key: join(write.root, folder) for key, folder in target.folders.items()}
+            )
+        with lake.aside(write.base) as aside:
+            places = {key: f"parts/{number}" for number, key in enumerate(target.folders)}
+            contents = frame.write(aside.filesystem, {key: f"{aside.root}/{place}" for key, place in places.items()})
+            for key, parts in frame.parts.items():
+                names = [part.name for part in parts if part.name]
+                aside.give(write, {f"{places[key]}/{name}": join(target.path(key), name) for name in names})
+            return contents
 
     def _recomputed_version(
         self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues

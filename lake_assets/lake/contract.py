@@ -237,9 +237,9 @@ class Aside:
         Parameters
         ----------
         write
-            The write, in one of whose further folders the files are then.
+            The write.
         paths
-            Path in this copy to the path in the lake.
+            Path in this copy to the path in the lake, in a folder that the write may change.
 
         Raises
         ------
@@ -618,6 +618,11 @@ class Lake(Protocol):
         WriteConflict
             Another commit changed one of the folders since the write began. Raised at the end of the context.
         """
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether several machines write to it, so that it has :meth:`aside`."""
         ...
 
     def aside(self, ref: str) -> AbstractContextManager[Aside]:

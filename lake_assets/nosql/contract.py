@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SaveMode = Literal["append", "overwrite", "errorifexists", "ignore", "create_only"]
 """Spark's DataFrameWriter modes, where ``append`` upserts by key; ``create_only`` writes only items that are new."""
 
+UNFINISHED = "unfinished-"
+"""Prefix of the commit that a table reflects while a write to it was begun, and not ended."""
+
 Key = str | int | tuple[str | int, ...]
 """A single value, or a partition key followed by sort keys."""
 

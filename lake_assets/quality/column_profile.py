@@ -92,6 +92,11 @@ class ColumnProfile:
         return self._state.texts.blank if self._is("text") else None
 
     @property
+    def garbled(self) -> int | None:
+        """The number of texts that look as if they had been decoded wrongly, such as ``MÃ¼ller`` (mojibake)."""
+        return self._state.texts.garbled if self._is("text") else None
+
+    @property
     def zeros(self) -> int | None:
         """The number of zeros."""
         return self._state.zeros if self.is_numeric else None
@@ -190,19 +195,29 @@ class ColumnProfile:
         shares
             From 0 to 1.
         """
-        state = self._state
-        if state.quantiles.is_empty():
+        if not self.is_ordered:
             return [None for _ in shares]
+        found = self.stored_quantiles(shares)
+        return [self._restored(round(value) if self._is("time") else value) for value in found]
+
+    def stored_quantiles(self, shares: Sequence[float]) -> list[Any]:
+        """Return several quantiles as the numbers that are stored, such as the days of dates; none if there are none.
+
+        Parameters
+        ----------
+        shares
+            From 0 to 1.
+        """
+        state = self._state
+        if not self.is_ordered:
+            return []
         if self._quantiles_are_exact:
             found = _exact_quantiles(*self._counted(), shares)
         else:
             found = list(state.quantiles.get_quantiles(list(shares), True))
-        low, high = state.low, state.high
-        bounded = [
-            min(max(value, low), high) if share not in (0, 1) else (high if share else low)
-            for share, value in zip(shares, found, strict=True)
-        ]
-        return [self._restored(round(value) if self._is("time") else value) for value in bounded]
+        ends: dict[float, Any] = {0.0: state.low, 1.0: state.high}
+        within = [min(max(value, state.low), state.high) for value in found]
+        return [ends.get(share, value) for share, value in zip(shares, within, strict=True)]
 
     @property
     def min_length(self) -> int | None:
@@ -289,6 +304,29 @@ class ColumnProfile:
         """Whether the values are numbers, or true and false."""
         return self._is("integer", "float", "decimal", "boolean")
 
+    @property
+    def is_time(self) -> bool:
+        """Whether the values are dates, times or durations."""
+        return self._is("time")
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the values are known as numbers: they have quantiles."""
+        return not self._state.quantiles.is_empty()
+
+    def foreign(self, other: ColumnProfile) -> list[int]:
+        """Return the counts of the shapes of another column's texts that are not among those of this one.
+
+        Parameters
+        ----------
+        other
+            The other column.
+        """
+        known = set(self._state.texts.shapes.values.to_pylist())
+        if not self._state.texts.shapes.is_exact:
+            return []
+        return [count for shape, count in other.patterns(1 << 20) if shape not in known]
+
     def exactness(self, figure: str) -> str:
         """Return how exact a figure is: ``exact``, or its bound.
 
@@ -371,7 +409,7 @@ class ColumnProfile:
 
 
 _FIGURES = (
-    *("name", "type", "personal", "rows", "count", "nulls", "nans", "infinities", "empty", "blank", "zeros"),
+    *("name", "type", "personal", "rows", "count", "nulls", "nans", "infinities", "empty", "blank", "garbled", "zeros"),
     *("negatives", "distinct", "min", "max", "sum", "mean", "std", "skewness", "kurtosis", "median"),
     *("min_length", "max_length", "mean_length", "semantic_type"),
 )

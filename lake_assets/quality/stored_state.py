@@ -93,7 +93,7 @@ def _column(state: ColumnState) -> dict[str, Any]:
         "quantiles": b"" if state.quantiles.is_empty() else bytes(state.quantiles.serialize()),
         "distinct": state.distinct.state(),
         "frequent": _frequent(state.frequent),
-        "texts": [texts.empty, texts.blank, texts.shortest, texts.longest, dict(texts.meanings)]
+        "texts": [texts.empty, texts.blank, texts.shortest, texts.longest, dict(texts.meanings), texts.garbled]
         if state.kind == "text"
         else [],
         "lengths": _moments(texts.lengths),
@@ -111,10 +111,10 @@ def _read_column(name: str, kind: pyarrow.DataType, found: dict[str, Any]) -> Co
     state.distinct = Distinct.of_state(found["distinct"])
     state.frequent = _read_frequent(found["frequent"], state.frequent)
     if found["texts"]:
-        empty, blank, shortest, longest, meanings = found["texts"]
+        empty, blank, shortest, longest, meanings, garbled = found["texts"]
         shapes = _read_frequent(found["shapes"], state.texts.shapes)
         lengths = _read_moments(found["lengths"])
-        state.texts = Texts(empty, blank, shortest, longest, lengths, shapes, Counter(meanings))
+        state.texts = Texts(empty, blank, shortest, longest, lengths, shapes, Counter(meanings), garbled)
     return state
 
 

@@ -30,6 +30,8 @@ SEMANTIC_TYPES = {
     r"|THB|TRY|USD|ZAR)$",
 }
 """What the values of a column mean, by a pattern. Of types that all fit, the first counts."""
+_GARBLED = "[ÂÃâ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|\ufffd"
+"""What bytes of UTF-8 become that are read as Latin-1 or Windows-1252, and what cannot be decoded."""
 _TRIED = 256
 _SHARE = 0.95
 
@@ -89,6 +91,7 @@ class Texts:
     shapes: Frequent = field(default_factory=_no_texts)
     meanings: Counter[str] = field(default_factory=Counter)
     """Semantic type to the number of values that fit it; at least so many, for a type that is rare."""
+    garbled: int = 0
 
     def add(self, values: pyarrow.Array, counts: pyarrow.Array, *, personal: bool) -> None:
         """Add distinct texts with their counts.
@@ -112,6 +115,10 @@ class Texts:
         self.blank += int(numbers[blank & (lengths > 0)].sum())
         self._bounds(int(lengths.min()), int(lengths.max()))
         self.lengths.add_integers(np.repeat(lengths, numbers))
+        # Only texts that are not of ASCII alone have more bytes than characters.
+        if int(pc.sum(pc.binary_length(values)).as_py()) > int(lengths.sum()):
+            garbled = pc.match_substring_regex(values, _GARBLED).to_numpy(zero_copy_only=False)
+            self.garbled += int(numbers[garbled].sum())
         if personal:
             return
         found = shapes(values)
@@ -129,6 +136,7 @@ class Texts:
         for other in others:
             self.empty += other.empty
             self.blank += other.blank
+            self.garbled += other.garbled
             if other.shortest is not None and other.longest is not None:
                 self._bounds(other.shortest, other.longest)
             self.lengths.merge(other.lengths)

@@ -88,8 +88,8 @@ def verify(
         columns = ", ".join(f"{constraints[at].bad()} AS b{at}" for at in rest)
         sums = ", ".join(f"count(*) FILTER (b{at})" for at in rest)
         with _opened(table, references) as connection:
-            counts = _run(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)").fetchone()  # noqa: S608
-        for at, bad in zip(rest, counts or (), strict=True):
+            counts = _run(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)").fetchall()[0]  # noqa: S608
+        for at, bad in zip(rest, counts, strict=True):
             found[at] = _verdict(constraints[at], int(bad), table.num_rows, by_profile=False)
     return [verdict for verdict in found.values() if verdict is not None]
 
@@ -184,7 +184,7 @@ def _run(connection: DuckDBPyConnection, query: str) -> Any:
     import duckdb
 
     try:
-        return connection.execute(query)
+        return connection.sql(query)
     except duckdb.Error as error:
         raise ValueError(f"a constraint cannot be verified: {str(error).partition(chr(10))[0]}") from error
 

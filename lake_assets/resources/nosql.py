@@ -122,3 +122,45 @@ class LMDBNoSQL(NoSQLResource):
     def describe(self) -> str:
         """Return the folder as a URI."""
         return f"lmdb://{self.folder}"
+
+
+class DynamoDBNoSQL(NoSQLResource):
+    """A store in DynamoDB. Region and credentials come from the AWS chain.
+
+    Parameters
+    ----------
+    prefix
+        Name of the catalog's table, and what the names of all tables begin with.
+    endpoint_url
+        Endpoint of the server; AWS if not set.
+    writes_per_second
+        The most items to write in a second; no limit if 0.
+    tags
+        Tags of new tables.
+    """
+
+    prefix: str = Field(default="lake_assets", description="What the names of all tables begin with")
+    endpoint_url: str | None = Field(default=None, description="Endpoint of the server; AWS if not set")
+    writes_per_second: float = Field(default=0.0, description="The most items to write in a second; no limit if 0")
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags of new tables")
+
+    def open(self, *, read_only: bool = False) -> NoSQLStore:
+        """Open the store; see :meth:`NoSQLResource.open`. This imports boto3, which takes seconds."""
+        from lake_assets.nosql.dynamodb.store import DynamoDBStore
+
+        return DynamoDBStore(
+            self.prefix,
+            endpoint_url=self.endpoint_url,
+            writes_per_second=self.writes_per_second or None,
+            tags=self.tags,
+            read_only=read_only,
+        )
+
+    def restore(self, source: Path, *, replace: bool = False) -> Callable[[], tuple[str, ...]]:
+        """Restore nothing: DynamoDB has backups of its own, and a sink's table is built anew from the lake."""
+        del source, replace
+        return tuple
+
+    def describe(self) -> str:
+        """Return the prefix as a URI."""
+        return f"dynamodb://{self.prefix}"

@@ -7,29 +7,34 @@ which DuckDB refuses what writes; DuckDB reaches no other file than those of the
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
-import threading
-import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from functools import cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.lake.rows import open_rows, sql_text
-from lake_assets.sql.catalog import At, Catalog, ParquetFiles, Source
-from lake_assets.sql.changes import Columns, changed_rows
-from lake_assets.sql.errors import SqlError
-from lake_assets.sql.references import drop_schemas, is_changes, path_of, references, replace_by_view
-from lake_assets.sql.syntax import Node, check, parse, position_of, statement, to_text
+from lake_assets.sql.catalog import Catalog
+from lake_assets.sql.clock import Clock
+from lake_assets.sql.errors import SqlError, first_line
+from lake_assets.sql.syntax import Node, nodes, parse, position_of, to_text
+from lake_assets.sql.views import open_names
 
 if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection
 
 _BATCH = 20_000
+
+_CLOSED: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    # A name is that of an asset, and never of a variable in this process.
+    "python_enable_replacements": False,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,7 @@ def run_query(
     bounds
         How much it may take.
     parameters
-        Values of its ``$name``.
+        Values of its ``$name``. Others are ignored.
 
     Raises
     ------
@@ -104,24 +109,35 @@ def run_query(
 
     bounds = bounds or Bounds()
     with ExitStack() as opened:
-        parser = opened.enter_context(_connection(bounds))
+        parser = opened.enter_context(_parser(os.getpid()).cursor())
         connection = opened.enter_context(_connection(bounds))
         tree: Node = {}
         try:
-            _lock(parser)
             tree = parse(parser, text)
-            _open_names(tree, text, catalog, parser, connection)
+            open_names(tree, text, catalog, parser, connection)
             _lock(connection)
             run = to_text(parser, tree)
-            yield _result(connection, run, bounds, parameters)
+            yield _result(connection, run, bounds, _used(tree, text, parameters or {}))
         except duckdb.InterruptException as error:
             raise SqlError(f"the query took longer than {bounds.seconds:g} s") from error
         except duckdb.OutOfMemoryException as error:
-            raise SqlError(f"the query needs more than {bounds.memory} of memory: {_first_line(error)}") from error
+            raise SqlError(f"the query needs more than {bounds.memory} of memory: {first_line(error)}") from error
         except RecursionError as error:
             raise SqlError("the query is nested too deeply") from error
         except duckdb.Error as error:
-            raise SqlError(_first_line(error), text, _position(connection, tree, error)) from error
+            raise SqlError(first_line(error), text, _position(connection, tree, error)) from error
+
+
+@cache
+def _parser(process: int) -> DuckDBPyConnection:
+    """Return the connection that parses. It is kept, since opening one takes longer than many a query."""
+    del process  # A fork has none of its parent's threads.
+    import duckdb
+
+    connection = duckdb.connect(config={"memory_limit": "500MB", "temp_directory": "", **_CLOSED})
+    connection.execute("SET TimeZone = 'UTC'")
+    _lock(connection)
+    return connection
 
 
 @contextmanager
@@ -129,18 +145,26 @@ def _connection(bounds: Bounds) -> Generator[DuckDBPyConnection]:
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
-        config: dict[str, str | bool | int | float | list[str]] = {
+        config = {
             "memory_limit": bounds.memory,
             "temp_directory": folder,
             "max_temp_directory_size": bounds.disk,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            # A name is that of an asset, and never of a variable in this process.
-            "python_enable_replacements": False,
+            **_CLOSED,
         }
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
+
+
+def _used(tree: Node, text: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    used: dict[str, Any] = {}
+    for node in nodes(tree):
+        if node.get("type") == "VALUE_PARAMETER":
+            name = node["identifier"]
+            if name not in parameters:
+                raise SqlError(f"there is no value for ${name}", text, position_of(node))
+            used[name] = parameters[name]
+    return used
 
 
 def _lock(connection: DuckDBPyConnection) -> None:
@@ -148,109 +172,8 @@ def _lock(connection: DuckDBPyConnection) -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def _open_names(
-    tree: Node, text: str, catalog: Catalog, parser: DuckDBPyConnection, connection: DuckDBPyConnection
-) -> None:
-    """Make a view for each name, and let the tree read the views."""
-    views = _Views(connection, catalog)
-    for reference in list(references(tree)):
-        try:
-            if is_changes(reference):
-                view = views.changes(*_arguments(parser, reference, text))
-            else:
-                path = path_of(reference)
-                view = views.rows(path, _at(parser, reference, text))
-                if len(path) > 1 and not reference["alias"]:
-                    drop_schemas(tree, path)
-        except SqlError as error:
-            raise error if error.is_placed else SqlError(str(error), text, position_of(reference)) from error
-        replace_by_view(reference, view)
-    views.allow_files()
-
-
-class _Views:
-    """The views that a query reads."""
-
-    def __init__(self, connection: DuckDBPyConnection, catalog: Catalog) -> None:
-        self._connection, self._catalog = connection, catalog
-        self._made: dict[object, tuple[str, Columns]] = {}
-        self._files: list[str] = []
-
-    def rows(self, path: Sequence[str], at: At | None) -> str:
-        return self._view(path, at)[0]
-
-    def changes(self, path: Sequence[str], left: str, right: str, key: Sequence[str]) -> str:
-        (old, before), (new, after) = (self._view(path, At(ref)) for ref in (left, right))
-        view = f"changes_{len(self._made)}"
-        self._made[view] = (view, {})
-        self._connection.execute(f"CREATE VIEW {view} AS {changed_rows(old, new, before, after, key)}")
-        return view
-
-    def _view(self, path: Sequence[str], at: At | None) -> tuple[str, Columns]:
-        wanted = (*path, at)
-        if wanted not in self._made:
-            self._made[wanted] = self._open(f"rows_{len(self._made)}", self._catalog.find(path, at))
-        return self._made[wanted]
-
-    def _open(self, name: str, source: Source) -> tuple[str, Columns]:
-        if isinstance(source, ParquetFiles):
-            self._files += source.files
-            return f"{name}_files", open_rows(self._connection, name, source.snapshot, source.files, source.folders)
-        from lake_assets.sql.arrow import as_dataset
-
-        self._connection.register(name, as_dataset(source))
-        described = self._connection.execute(f"DESCRIBE FROM {name}").fetchall()
-        return name, {column[0]: column[1] for column in described}
-
-    def allow_files(self) -> None:
-        if self._files:
-            listed = ", ".join(map(sql_text, self._files))
-            self._connection.execute(f"SET allowed_paths = [{listed}]")
-
-
-def _at(parser: DuckDBPyConnection, reference: Node, text: str) -> At | None:
-    clause = reference["at_clause"]
-    if not clause:
-        return None
-    value = _value(parser, clause["expr"], text)
-    if clause["unit"].upper() == "VERSION":
-        return At(ref=str(value))
-    if isinstance(value, str):
-        value = _value(parser, clause["expr"], text, kind="TIMESTAMP WITH TIME ZONE")
-    if not isinstance(value, datetime):
-        raise SqlError("AT (TIMESTAMP => …) needs a time, such as '2026-11-26 12:00:00'")
-    return At(time=value if value.tzinfo else value.replace(tzinfo=timezone.utc))
-
-
-def _arguments(parser: DuckDBPyConnection, reference: Node, text: str) -> tuple[Sequence[str], str, str, Sequence[str]]:
-    given = reference["function"]["arguments"]
-    values = [_value(parser, argument["expression"], text) for argument in given]
-    names = [argument["name"] for argument in given]
-    key = values.pop() if len(values) == 4 and names[3] in ("", "key") else []
-    if len(values) != 3 or any(names[:3]) or not all(isinstance(value, str) for value in values):
-        raise SqlError("write changes('asset', 'ref', 'other ref'), or with key := ['column', …]")
-    asset, left, right = values
-    return asset.split("."), left, right, [key] if isinstance(key, str) else key
-
-
-def _value(parser: DuckDBPyConnection, expression: Node, text: str, kind: str = "") -> Any:
-    """Return the value of an expression that is the same for all rows."""
-    import duckdb
-
-    query = parse(parser, "SELECT 1")["statements"][0]["node"]
-    query["select_list"] = [expression]
-    check(query, text)
-    run = to_text(parser, statement(query))
-    try:
-        wanted = f"value::{kind}" if kind else "value"
-        found = parser.execute(f"SELECT {wanted} FROM ({run}) AS t(value)").fetchone()  # noqa: S608
-    except duckdb.Error as error:
-        raise SqlError(f"not a constant: {_first_line(error)}", text, position_of(expression)) from error
-    return found[0] if found else None
-
-
 def _result(connection: DuckDBPyConnection, run: str, bounds: Bounds, parameters: Mapping[str, Any] | None) -> Result:
-    clock = _Clock(connection, bounds.seconds)
+    clock = Clock(connection, bounds.seconds)
     with clock:
         # DuckDB binds what stands in a subquery as a query, and refuses there what writes.
         inner = f"SELECT * FROM ({run})"  # noqa: S608
@@ -278,7 +201,7 @@ def _own_names(
 
 
 def _within(
-    reader: pyarrow.RecordBatchReader, schema: pyarrow.Schema, clock: _Clock, bounds: Bounds
+    reader: pyarrow.RecordBatchReader, schema: pyarrow.Schema, clock: Clock, bounds: Bounds
 ) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow
 
@@ -291,7 +214,7 @@ def _within(
                 return
             except (pyarrow.ArrowException, OSError) as error:
                 clock.refuse_late()
-                raise SqlError(_first_line(error)) from error
+                raise SqlError(first_line(error)) from error
         size += batch.nbytes
         if size > bounds.result_bytes:
             raise SqlError(
@@ -299,27 +222,6 @@ def _within(
                 "allow more"
             )
         yield pyarrow.RecordBatch.from_arrays(batch.columns, schema=schema)
-
-
-class _Clock:
-    """Counts the time in DuckDB, and interrupts it when the time is over."""
-
-    def __init__(self, connection: DuckDBPyConnection, seconds: float) -> None:
-        self._connection, self._seconds, self._left = connection, seconds, seconds
-
-    def __enter__(self) -> None:
-        self._began = time.monotonic()
-        self._timer = threading.Timer(max(self._left, 0), self._connection.interrupt)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._left -= time.monotonic() - self._began
-
-    def refuse_late(self) -> None:
-        if time.monotonic() - self._began >= self._left:
-            raise SqlError(f"the query took longer than {self._seconds:g} s")
 
 
 def _position(connection: DuckDBPyConnection, tree: Node, error: Exception) -> int | None:
@@ -335,8 +237,3 @@ def _position(connection: DuckDBPyConnection, tree: Node, error: Exception) -> i
         shown = re.search(r"\nLINE 1: (.*)\n( *)\^", str(located))
         return len(shown[2]) - len("LINE 1: ") if shown else None
     return None
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).split("\n\n")[0].splitlines()
-    return " ".join(line.strip() for line in lines if line.strip())

@@ -22,6 +22,18 @@ class SqlError(Exception):
         self.is_placed = bool(place)
 
 
+def first_line(error: Exception) -> str:
+    """Return the first paragraph of DuckDB's error as one line. What follows is a copy of the text.
+
+    Parameters
+    ----------
+    error
+        The error.
+    """
+    lines = str(error).split("\n\n")[0].splitlines()
+    return " ".join(line.strip() for line in lines if line.strip())
+
+
 def _place(text: str, position: int | None) -> str:
     encoded = text.encode()
     if position is None or position > len(encoded):

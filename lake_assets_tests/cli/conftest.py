@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,23 +82,10 @@ def store(lake_home: Path) -> Iterator[NoSQLStore]:
     store.close()
 
 
-@pytest.fixture(scope="session")
-def new_dagster_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of Dagster's with its databases made, which takes seconds: copied for each test."""
-    home = tmp_path_factory.mktemp("dagster")
-    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    with DagsterInstance.from_config(str(home)) as instance:
-        instance.get_runs()
-    return home
-
-
 @pytest.fixture
-def instance(
-    new_dagster_home: Path, tmp_path: Path, lake_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[DagsterInstance]:
+def instance(dagster_home: Path, lake_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
     """Dagster's instance at DAGSTER_HOME."""
-    home = shutil.copytree(new_dagster_home, tmp_path / "dagster")
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("DAGSTER_HOME", str(dagster_home))
     with DagsterInstance.get() as instance:
         yield instance
 
@@ -168,6 +154,7 @@ def on_lakefs(lake_home: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     place = lakefs_server.fresh_repository()
     endpoint, _, repository = place.rpartition("/")
     monkeypatch.setenv("LAKE_ENV", "services")
+    monkeypatch.setenv("LAKE_NOSQL", "lmdb")
     monkeypatch.setenv("LAKEFS_ENDPOINT", endpoint)
     monkeypatch.setenv("LAKEFS_REPOSITORY", repository)
     monkeypatch.setenv("LAKEFS_ACCESS_KEY_ID", lakefs_server.CREDENTIALS[0])

@@ -28,6 +28,7 @@ def repository(lake_home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a repository that does not exist yet, and the settings that name it."""
     name = f"adopted-{uuid4().hex}"
     monkeypatch.setenv("LAKE_ENV", "services")
+    monkeypatch.setenv("LAKE_NOSQL", "lmdb")
     monkeypatch.setenv("LAKEFS_ENDPOINT", lakefs_server.shared_endpoint())
     monkeypatch.setenv("LAKEFS_ACCESS_KEY_ID", CREDENTIALS[0])
     monkeypatch.setenv("LAKEFS_SECRET_ACCESS_KEY", CREDENTIALS[1])

@@ -58,6 +58,7 @@ def test_a_repository_of_a_wrong_name_is_not_made(command: Command, monkeypatch:
     endpoint, _, repository = lakefs_server.fresh_repository().rpartition("/")
     key, secret = lakefs_server.CREDENTIALS
     monkeypatch.setenv("LAKE_ENV", "services")
+    monkeypatch.setenv("LAKE_NOSQL", "lmdb")
     monkeypatch.setenv("LAKEFS_ENDPOINT", endpoint)
     monkeypatch.setenv("LAKEFS_ACCESS_KEY_ID", key)
     monkeypatch.setenv("LAKEFS_SECRET_ACCESS_KEY", secret)

@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet as pq
+import pytest
 
 from lake_assets.lake.contract import Lake
 from lake_assets.nosql.contract import NoSQLStore
@@ -19,6 +21,8 @@ from lake_assets_tests.cli.test_process import PROGRAM
 
 Refused = Callable[..., str]
 
+new_python = pytest.mark.skipif(sys.version_info < (3, 11), reason="SQL needs Python 3.11")
+
 QUERY = "SELECT hour, count(*) AS bars, sum(MaxPrice) FROM stocks_parquet GROUP BY 1 ORDER BY 1"
 
 
@@ -26,6 +30,7 @@ def _output(*arguments: str, text: str = "") -> bytes:
     return subprocess.run([PROGRAM, "sql", *arguments], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
 
 
+@new_python
 def test_rows_as_table_csv_and_json(command: Command, lake: Lake, store: NoSQLStore) -> None:
     assert command("sql", QUERY).stdout.splitlines() == [
         "hour  bars  sum(MaxPrice)",
@@ -39,16 +44,19 @@ def test_rows_as_table_csv_and_json(command: Command, lake: Lake, store: NoSQLSt
     assert command("sql", "SELECT ISIN FROM latest WHERE ISIN > 'DE1'").stdout.splitlines() == ["ISIN", "DE2"]
 
 
+@new_python
 def test_control_characters_are_escaped_in_a_table(command: Command, lake: Lake) -> None:
     assert command("sql", "SELECT 'a' || chr(27) || '[31m' AS b").stdout.splitlines() == ["b", r"a\x1b[31m"]
 
 
+@new_python
 def test_another_ref(refused: Refused, lake: Lake) -> None:
     first = list(lake.first_parents("main"))[-1].id
     line = refused("sql", "SELECT 1 FROM stocks_parquet", "--ref", first)
     assert line.startswith("line 1, column 15: there is no asset or table stocks_parquet at ")
 
 
+@new_python
 def test_rows_as_parquet_and_arrow(lake: Lake) -> None:
     found = pq.read_table(io.BytesIO(_output(QUERY, "--format", "parquet")))
     assert found.column("bars").to_pylist() == [24, 1]
@@ -56,9 +64,15 @@ def test_rows_as_parquet_and_arrow(lake: Lake) -> None:
     assert pyarrow.ipc.open_stream(stream).read_all().column("hour").to_pylist() == ["08", "09"]
 
 
+@new_python
 def test_errors_are_one_line(command: Command, refused: Refused, lake: Lake) -> None:
     assert refused("sql", "SELECT nix\nFROM stocks_parquet").startswith("line 1, column 8: ")
     assert "only one query is run" in refused("sql", "COPY (SELECT 1) TO 'x'")
     assert refused("sql", "SELECT ISIN::INT FROM stocks_parquet", "--format", "csv")
     assert command("sql", "SELECT 1", "--format", "nix").exit_code == 2
     assert not Path("x").exists()
+
+
+def test_an_old_python_is_told_in_one_line(refused: Refused, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 10, 12))
+    assert refused("sql", "SELECT 1").startswith("SQL needs Python 3.11 or newer, since DuckDB 2.0 does")

@@ -63,3 +63,16 @@ def test_a_key_that_does_not_fit_the_table_is_explained(refused: Refused, store:
         refused("get", "bars", "DE1", "--sort-key", "x")
         == "key column 'Minute' is an integer, but 'x' is not an integer"
     )
+
+
+def test_the_log_of_a_table_is_printed(answer: Answer, refused: Refused, store: NoSQLStore) -> None:
+    (written,) = answer("tables", "--history", "latest")
+    assert (written["kind"], written["put"], written["source_commit"]) == ("write", 2, "c0ffee" * 6)
+    assert "nothing was written" in refused("tables", "--history", "nothing")
+
+
+def test_a_table_is_removed_by_its_name(command: Command, refused: Refused, store: NoSQLStore) -> None:
+    assert "removed table bars" in command("tables", "--drop", "bars").stderr
+    assert store.tables() == ("latest",)
+    assert refused("tables", "--drop", "bars") == "no table 'bars'; there are latest"
+    assert "exclude each other" in refused("tables", "--drop", "latest", "--history", "latest")

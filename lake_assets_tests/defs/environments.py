@@ -20,6 +20,7 @@ def use_fresh(backend: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     endpoint, _, repository = fresh_repository().rpartition("/")
     for name, value in {
         "LAKE_ENV": "services",
+        "LAKE_NOSQL": "lmdb",
         "LAKEFS_ENDPOINT": endpoint,
         "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
         "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],

@@ -33,6 +33,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallGrap
         monkeypatch.delenv(variable.name, raising=False)
     for name, value in {
         "LAKE_ENV": "services",
+        "LAKE_NOSQL": "lmdb",
         "LAKE_HOME": str(tmp_path / "home"),
         "LAKEFS_ENDPOINT": endpoint,
         "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],

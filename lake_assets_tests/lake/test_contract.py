@@ -722,3 +722,17 @@ def test_the_first_parents_of_a_prefix_are_the_merges_that_changed_it(lake: Lake
         assert [commit.id for commit in lake.first_parents("main", prefix)] == [fourth, second, first]
     assert [commit.id for commit in lake.first_parents("main", "one2")] == [third]
     assert list(lake.first_parents("main", "nothing")) == []
+
+
+def test_a_note_is_a_commit_that_changes_no_file(lake: Lake) -> None:
+    before = put(lake, "work", "stocks", {"a": "1"})
+    made = lake.note("work", "Looked at", {"checks": "[]", "by": "ann"})
+    assert (made.parents, made.message) == ((before.id,), "Looked at")
+    assert (made.metadata["checks"], made.metadata["by"]) == ("[]", "ann")
+    assert lake.head("work") == made
+    assert not lake.diff(before.id, made.id)
+    assert [commit.id for commit in lake.log("work", None, "stocks")] == [before.id]
+    put(lake, "work", "words", {"b": "2"})
+    assert lake.incoming("work", "main") == ("stocks/a", "words/b")
+    with pytest.raises(ProtectedBranch):
+        lake.note("main", "no", {})

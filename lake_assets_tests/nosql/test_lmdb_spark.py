@@ -9,6 +9,7 @@ import lmdb
 import pytest
 
 from lake_assets.nosql.contract import SchemaMismatch
+from lake_assets.nosql.lmdb import encoding
 from lake_assets.nosql.lmdb.store import LMDBStore
 
 if TYPE_CHECKING:
@@ -62,6 +63,24 @@ def test_spark_and_pandas_frames_of_equal_rows_are_stored_in_equal_bytes(spark: 
     spark_bytes = stored_bytes(tmp_path, "spark")
     assert len(spark_bytes) == 1000
     assert spark_bytes == stored_bytes(tmp_path, "pandas")
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_items_come_to_the_driver_where_workers_do_not_see_its_disk(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LMDBStore(tmp_path)
+    store.write("near", stocks(spark), key=["ISIN"])
+    write = encoding._writer
+    monkeypatch.setattr(
+        encoding, "_writer", lambda schema, key, folder, names: write(schema, key, folder / "elsewhere", names)
+    )
+    assert store.write("far", stocks(spark), key=["ISIN"]).row_count == 1000
+    assert "not all of Spark's workers see the store's folder" in caplog.text
+    with pytest.raises(SchemaMismatch, match="'ISIN' contains an empty string"):
+        store.write("far", stocks(spark).selectExpr("'' as ISIN", *stocks(spark).columns[1:]), key=["ISIN"])
+    store.close()
+    assert stored_bytes(tmp_path, "far") == stored_bytes(tmp_path, "near")
     assert list((tmp_path / "spool").iterdir()) == []
 
 

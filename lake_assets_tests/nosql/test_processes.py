@@ -29,7 +29,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A place for a store that several processes open."""
     if request.param == "lmdb":
         return tmp_path / "store"
-    options: dict[str, Any] = request.getfixturevalue("dynamodb").options()
+    options: dict[str, Any] = request.getfixturevalue("dynamodb").options(lease_seconds=5.0)
     return options
 
 
@@ -89,7 +89,7 @@ def test_a_table_whose_writer_was_killed_is_whole_or_says_that_it_is_not_and_the
 
 
 def test_an_append_of_a_person_does_not_end_what_a_killed_sink_left_unfinished(dynamodb: Any) -> None:
-    place = dynamodb.options()
+    place = dynamodb.options(lease_seconds=5.0)
     store = open_at(place)
     store.write("t", versions(0, 2000), key=["k"], source_commit="0")
     commit = "0"

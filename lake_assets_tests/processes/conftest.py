@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance
 
 from lake_assets.settings import SparkSettings
 from lake_assets.spark.jars import S3A, JarsUnavailable, jars
@@ -17,17 +16,6 @@ from lake_assets_tests.processes.job_process import JobProcess
 __all__ = ["make_graph"]
 
 StartJob = Callable[..., JobProcess]
-
-
-@pytest.fixture
-def dagster_home(tmp_path: Path) -> Path:
-    """Dagster's folder, its databases made: processes that start at once would make them at once."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    with DagsterInstance.from_config(str(home)) as instance:
-        instance.get_runs()
-    return home
 
 
 @pytest.fixture
@@ -77,6 +65,7 @@ def services(server: LakeFSServer, **more: str) -> dict[str, str]:
     """Return the settings of the services environment on a lakeFS server."""
     return {
         "LAKE_ENV": "services",
+        "LAKE_NOSQL": "lmdb",
         "LAKEFS_ENDPOINT": server.endpoint,
         "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
         "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],

@@ -62,6 +62,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         "DAGSTER_HOME": str(home / "dagster"),
         "LAKE_HOME": str(home / "lake"),
         "LAKE_ENV": "services",
+        "LAKE_NOSQL": "lmdb",
         "LAKEFS_ENDPOINT": endpoint,
         "LAKEFS_REPOSITORY": repository,
         "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],

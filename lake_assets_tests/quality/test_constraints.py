@@ -102,8 +102,8 @@ def test_constraints_are_yaml() -> None:
     constraints = [*(one for one, _ in BROKEN), *HELD]
     assert of_yaml(to_yaml(constraints)) == constraints
     assert of_yaml("- {kind: complete, column: ISIN, severity: WARN}") == [Complete(column="ISIN", severity="WARN")]
-    with pytest.raises(ValueError, match=r"not constraints: .*unknown field `colum`"):
-        of_yaml("- {kind: complete, colum: ISIN}")
+    with pytest.raises(ValueError, match=r"not constraints: .*unknown field `kolumn`"):
+        of_yaml("- {kind: complete, kolumn: ISIN}")
 
 
 def test_errors_name_the_constraint() -> None:

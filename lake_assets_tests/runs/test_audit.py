@@ -129,6 +129,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         endpoint, _, repository = fresh_repository().rpartition("/")
         for name, value in {
             "LAKE_ENV": "services",
+            "LAKE_NOSQL": "lmdb",
             "LAKEFS_ENDPOINT": endpoint,
             "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
             "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pygit2
 import pytest
@@ -12,7 +13,9 @@ from dagster import DagsterRun, Failure
 from lake_assets import environments
 from lake_assets.lake.audit import Override, read_record
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.errors import ProtectedBranch, Unaudited
+from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded.backup import restore
+from lake_assets.lake.errors import Expired, ProtectedBranch, Unaudited
 from lake_assets.resources.working_branch import record_target, target_of
 from lake_assets.runs.branch import ensure_run_branch, refuse_target
 from lake_assets.runs.commit_metadata import CommitMetadata
@@ -23,7 +26,7 @@ from lake_assets.runs.rollback import plan_rollback, roll_back, rollback_events
 from lake_assets.runs.sweeping import sweep
 from lake_assets.runs.verification import Verification
 from lake_assets.runs.working_branches import create_working_branch, refuse_deletion
-from lake_assets_tests.lake.backends import BACKENDS, put
+from lake_assets_tests.lake.backends import BACKENDS, paths, put, read
 from lake_assets_tests.small_graph import SmallGraph, days_of
 
 both_lakes = pytest.mark.parametrize("small", BACKENDS, indirect=True)
@@ -253,6 +256,36 @@ def test_what_was_published_on_a_deleted_branch_is_not_lost_but_gone(lake: Lake,
 def test_it_is_never_swept(lake: Lake, small: SmallGraph, dev: str) -> None:
     sweep(lake, small.instance, timedelta(0))
     assert lake.protected_branches() == (dev, MAIN)
+
+
+def test_housekeeping_keeps_what_it_holds_and_a_backup_has_it(
+    lake: Lake, small: SmallGraph, dev: str, tmp_path: Path
+) -> None:
+    small.publish("tue", 3.0, tags=ON_DEV)
+    small.publish("tue", 4.0, tags=ON_DEV)
+    small.publish("mon", 9.0)
+    old, held = lake.head(dev).parents[0], dict.fromkeys(paths(lake, dev))
+    sweep(lake, small.instance, timedelta(0), unknown=True)
+    lake.clean()
+    lake.expire(datetime.now(timezone.utc) + timedelta(minutes=1), yes=True)
+    lake.collect_garbage(timedelta(0))
+    assert list(lake.verify(dev)) == []
+    with pytest.raises(Expired):
+        read(lake, old, "prices/partition=tue")
+    lake.backup(tmp_path / "copy")
+    restore(tmp_path / "copy", tmp_path / "new")
+    with closing(EmbeddedLake(tmp_path / "new")) as restored:
+        assert restored.protected_branches() == (dev, MAIN)
+        assert dict.fromkeys(paths(restored, dev)) == held
+        assert list(restored.verify(dev)) == []
+        with pytest.raises(ProtectedBranch):
+            put(restored, dev, "stray", {"a": "1"})
+    # It goes with everything that it alone held, once it is deleted.
+    lake.delete_branch(dev)
+    lake.collect_garbage(timedelta(0))
+    lake.backup(tmp_path / "copy")
+    with closing(EmbeddedLake(tmp_path / "copy")) as copied:
+        assert copied.protected_branches() == (MAIN,)
 
 
 @both_lakes

@@ -19,7 +19,7 @@ from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.lakefs_server import CREDENTIALS
 from lake_assets_tests.spark_cluster import SparkCluster, spark_cluster
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 # In a process of its own: the session of the other tests is a local one.
 PROGRAM = """
@@ -43,7 +43,7 @@ print(session.read.parquet(asked["to"]).selectExpr("sum(id)").first()[0])
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[SparkCluster]:
     try:
         jars(SparkSettings.read().jars.expanduser(), S3A)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.sql.catalog import LakeCatalog
 from lake_assets.sql.engine import run_query
 from lake_assets_tests.audits import TESTS
+
+# DuckDB 2.0, which knows AT, is for newer Pythons.
+collect_ignore_glob = ["test_*.py"] if sys.version_info < (3, 11) else []
 
 Ask = Callable[..., list[tuple[Any, ...]]]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pyarrow
 import pytest
 
+from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.sql.catalog import LakeCatalog
 from lake_assets.sql.engine import Bounds, run_query
 from lake_assets.sql.errors import SqlError
@@ -91,6 +93,34 @@ def test_keys_of_a_table(ask: Ask, where: str, count: int) -> None:
     assert ask(f"SELECT count(*) FROM latest WHERE {where}") == [(count,)]
 
 
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("FROM latest WHERE ISIN = 'DE007'", ("DE007", "DE007\0")),
+        ("FROM latest l WHERE 'DE1' <= l.isin AND ISIN < 'DE2' AND ISIN < 'DE3'", ("DE1", "DE2")),
+        ("SELECT 1 FROM latest WHERE ISIN BETWEEN 'DE1' AND 'DE2' LIMIT 1", ("DE1", "DE2\0")),
+        ("FROM latest WHERE ISIN = 'DE1' OR Price = 1", (None, None)),
+        ("FROM latest WHERE ISIN > upper('de')", (None, None)),
+        ("FROM latest l(Price, ISIN) WHERE ISIN = 'DE1'", (None, None)),
+        ("FROM latest a POSITIONAL JOIN latest b WHERE a.ISIN = 'DE1'", (None, None)),
+    ],
+)
+def test_store_reads_only_the_range_of_keys(
+    ask: Ask, catalog: LakeCatalog, monkeypatch: pytest.MonkeyPatch, text: str, bounds: tuple[str | None, str | None]
+) -> None:
+    scanned = []
+    scan = LMDBStore.scan
+
+    def recorded(store: LMDBStore, table: str, start: str | None, end: str | None) -> object:
+        scanned.append((start, end))
+        return scan(store, table, start, end)
+
+    monkeypatch.setattr(LMDBStore, "scan", recorded)
+    with suppress(SqlError):
+        ask(text)
+    assert set(scanned) == {bounds}
+
+
 def test_names_and_order_of_columns_and_rows_are_the_querys_own(catalog: LakeCatalog) -> None:
     text = "SELECT 1 AS a, 2 AS a, 3 AS a_1, ISIN, upper(ISIN) FROM stocks_parquet ORDER BY Price DESC"
     with run_query(text, catalog) as result:
@@ -139,6 +169,12 @@ def test_time_is_bounded(ask: Ask, text: str) -> None:
     with pytest.raises(SqlError, match=r"took longer than 0.3 s|result has more than"):
         ask(text, bounds=Bounds(seconds=0.3, result_bytes=10_000_000))
     assert time.process_time() - began < 10
+
+
+def test_time_to_find_a_ref_is_bounded(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lake_assets.sql.views._VALUE_SECONDS", 0.2)
+    with pytest.raises(SqlError, match="not a constant"):
+        ask("FROM stocks_parquet AT (VERSION => (SELECT count(*) FROM range(1000000000) a, range(1000) b))")
 
 
 def test_memory_and_result_are_bounded(ask: Ask) -> None:

@@ -143,7 +143,7 @@ SELECT * FROM test_all_types()
 SELECT * FROM enable_logging()
 SELECT * FROM checkpoint()
 SELECT * FROM force_checkpoint()
-SELECT * FROM rows_0_files, stocks_parquet
+SELECT * FROM lake_assets_rows_0_files, stocks_parquet
 SELECT * FROM secret_of_this_process
 SELECT getenv('HOME')
 SELECT main.getenv('HOME')

@@ -26,6 +26,7 @@ def test_on_lakefs_runs_from_the_page_and_by_every_sensor_of_new_data_are_publis
     key, secret = lakefs_server.CREDENTIALS
     settings = {
         "LAKE_ENV": "services",
+        "LAKE_NOSQL": "lmdb",
         "LAKEFS_ENDPOINT": endpoint,
         "LAKEFS_REPOSITORY": repository,
         "LAKEFS_ACCESS_KEY_ID": key,

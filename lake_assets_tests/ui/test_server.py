@@ -16,7 +16,7 @@ KINDS = {
     "stocks_parquet": {"parquet", "lake"},
     "stocks_quarantine": {"parquet", "lake"},
     "stocks_published": {"lake"},
-    "stocks_table": {"lmdb"},
+    "stocks_table": {"table"},
 }
 IN_THE_LAKE = ("stocks_csv", "stocks_parquet", "stocks_quarantine")
 

@@ -28,7 +28,7 @@ from lake_assets.defs.stocks.partitions import HOURS, hour_of
 from lake_assets.defs.stocks.schema import quarantine_table_schema, table_schema
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
-from lake_assets.io_managers.nosql import KEY, MODE, NEWEST_BY, TableUpdate
+from lake_assets.io_managers.nosql import KEY, MODE, NEWEST_BY, SHOWS, TableUpdate
 from lake_assets.io_managers.raw_file import RawFile, StoredFile
 from lake_assets.resources.compute import ComputeResource
 from lake_assets.resources.lake import LakeResource
@@ -174,7 +174,7 @@ stocks_published = published_asset(
     backfill_policy=BACKFILL,
     deps=["stocks_published", "stocks_parquet"],
     io_manager_key="nosql_io_manager",
-    kinds={"lmdb"},
+    kinds={"table"},
     owners=OWNERS,
     tags={"layer": "sink"},
     code_version="1",
@@ -182,6 +182,7 @@ stocks_published = published_asset(
         KEY: "ISIN",
         MODE: "append",
         NEWEST_BY: "Date,Time",
+        SHOWS: "lake_assets.defs.stocks.latest:shown",
         COLUMN_SCHEMA: table_schema(("ISIN",)),
     },
 )

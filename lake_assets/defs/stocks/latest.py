@@ -2,7 +2,8 @@
 
 New hours alone are upserted: the table keeps the newer of two rows itself, so the order of arrival does not matter.
 Where published rows changed or went away (a corrected file, a rollback), every key that such a folder held or holds
-is worked out anew from all hours: its latest row may be one the table has long forgotten.
+is worked out anew from all hours of both commits, and the rows that differ are written: the latest row of a key may be
+one the table has long forgotten.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from lake_assets.lake.contract import Diff, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.rows import bounded_connection
 from lake_assets.layout.manifest import MANIFEST
+from lake_assets.nosql.difference import row_difference
 
 if TYPE_CHECKING:
     import pyarrow
-    from duckdb import DuckDBPyRelation
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 _MINUTE = "(Date - DATE '1970-01-01')::BIGINT * 1440 + Time[1:2]::BIGINT * 60 + Time[4:5]::BIGINT"
 
@@ -43,20 +45,38 @@ def table_update(lake: Lake, from_commit: str | None, to_commit: str) -> TableUp
         diff = None
     with bounded_connection() as connection:
         if diff is None:
-            items = latest(open_bars(connection, "now", lake, to_commit))
+            items = shown(connection, lake, to_commit).to_arrow_table()
             return TableUpdate(from_commit, to_commit, version, items, rebuild=True)
         added, rewritten = changed_folders(lake, from_commit or "", diff)
         if rewritten:
             before = open_bars(connection, "before", lake, from_commit or "", rewritten)
             changed = open_bars(connection, "changed", lake, to_commit, [*added, *rewritten])
-            keys = before.project("ISIN").union(changed.project("ISIN")).distinct()
-            bars = open_bars(connection, "now", lake, to_commit).set_alias("now").join(keys, "ISIN", how="semi")
-            return TableUpdate(from_commit, to_commit, version, latest(bars), delete=keys.to_arrow_table())
-        if added:
-            return TableUpdate(
-                from_commit, to_commit, version, latest(open_bars(connection, "added", lake, to_commit, added))
+            keys = before.project("ISIN").union(changed.project("ISIN")).distinct().to_arrow_table()
+            old, new = (
+                latest(connection, open_bars(connection, name, lake, commit), keys)
+                for name, commit in (("then", from_commit or ""), ("now", to_commit))
             )
+            items, gone = row_difference(old, new, ["ISIN"])
+            return TableUpdate(from_commit, to_commit, version, items, delete=gone, exact=True)
+        if added:
+            items = latest(connection, open_bars(connection, "added", lake, to_commit, added)).to_arrow_table()
+            return TableUpdate(from_commit, to_commit, version, items)
     return TableUpdate(from_commit, to_commit, version)
+
+
+def shown(connection: DuckDBPyConnection, lake: Lake, commit: str) -> DuckDBPyRelation:
+    """Return what the table shows of a commit: the latest bar of each security.
+
+    Parameters
+    ----------
+    connection
+        A connection of DuckDB.
+    lake
+        The lake.
+    commit
+        The commit.
+    """
+    return latest(connection, open_bars(connection, "shown", lake, commit))
 
 
 def changed_folders(lake: Lake, from_commit: str, diff: Diff) -> tuple[list[str], list[str]]:
@@ -66,7 +86,9 @@ def changed_folders(lake: Lake, from_commit: str, diff: Diff) -> tuple[list[str]
     return sorted(touched - rewritten), sorted(rewritten)
 
 
-def latest(bars: DuckDBPyRelation) -> pyarrow.Table:
+def latest(
+    connection: DuckDBPyConnection, bars: DuckDBPyRelation, keys: pyarrow.Table | None = None
+) -> DuckDBPyRelation:
     """Return one row per ISIN: the greatest by (Date, Time), ties by the other columns; a null is the least.
 
     The first pass reads three columns, and keeps a number per key. Comparing whole rows there would take ten times as
@@ -74,13 +96,19 @@ def latest(bars: DuckDBPyRelation) -> pyarrow.Table:
 
     Parameters
     ----------
+    connection
+        The connection of the bars.
     bars
         The bars.
+    keys
+        Only these securities, as a column ``ISIN``. None for all.
     """
+    if keys is not None:
+        bars = bars.set_alias("bars").join(connection.from_arrow(keys).set_alias("keys"), "ISIN", how="semi")
     columns = [column.name for column in COLUMNS]
     order = ", ".join(f"{column} DESC NULLS LAST" for column in columns)
     timed = bars.project(f"*, {_MINUTE} AS minute").set_alias("timed")
     newest = timed.aggregate("ISIN, max(minute) AS minute", "ISIN").set_alias("newest")
     candidates = timed.join(newest, "ISIN, minute", how="semi")
     ranked = candidates.project(f"*, row_number() OVER (PARTITION BY ISIN ORDER BY {order}) AS place")
-    return ranked.filter("place = 1").select(*columns).to_arrow_table()
+    return ranked.filter("place = 1").select(*columns)

@@ -482,6 +482,11 @@ class EmbeddedLake:
 
         return successor
 
+    @property
+    def shared(self) -> bool:
+        """False: it is for one machine."""
+        return False
+
     def aside(self, ref: str) -> NoReturn:
         """Raise :class:`NotSupported`: engines write into local folders here."""
         reason = "an embedded lake has no place to which machines could write directly: use lakeFS, or a folder"

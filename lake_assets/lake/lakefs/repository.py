@@ -454,6 +454,11 @@ class LakeFSLake:
         folders.renew(self._server, place, sorted(mine), avoid=[(base, before), (base, head)])
         self._server.commit(place, CommitStep(message="Renew markers", metadata=own))
 
+    @property
+    def shared(self) -> bool:
+        """True: it is on a server."""
+        return True
+
     @contextmanager
     def aside(self, ref: str) -> Generator[Aside]:
         """Open a private copy of a commit; see :meth:`Lake.aside`. It is a private branch that is never committed."""

@@ -14,16 +14,13 @@ from typing import Any
 
 import msgspec
 
-from lake_assets.nosql.contract import NoSQLError, Operation, WriteResult
+from lake_assets.nosql.contract import UNFINISHED, NoSQLError, Operation, WriteResult
 from lake_assets.nosql.dynamodb.client import Client, error_code
 from lake_assets.nosql.lmdb.table_schema import TableRecord
 
 _KIND, _NAME, _EXPIRES = "kind", "name", "expires"
 _BATCH_SECONDS = 30 * 86_400
 """How long a batch is remembered."""
-
-UNFINISHED = "unfinished-"
-"""Prefix of the commit that a table reflects while a write to it was begun, and not ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ _PATIENCE = 300.0
 """Seconds without any progress after which a batch is given up."""
 
 _REMEDY = (
-    "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or another source of the AWS chain; "
+    "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION, or another source of the AWS chain; "
     "LAKE_NOSQL=lmdb keeps tables on this machine's disk instead"
 )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lake_assets.nosql.choice import Choice
+from lake_assets.nosql.difference import paired
 from lake_assets.nosql.dynamodb.catalog import Catalog, Lease, part_of
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.rows import Layout
@@ -17,8 +17,6 @@ from lake_assets.nosql.lmdb.runs import Item, merge, write_runs
 _BLOCK = 2000
 _TRANSACTION = 98
 """Items in a transaction, beside the lease and the marker of the batch."""
-
-_key_of = itemgetter(0)
 
 
 class Writing:
@@ -106,7 +104,7 @@ class Writing:
         put = deleted = 0
         changed: list[Item] = []
         gone: list[bytes] = []
-        for key, old, new in _pairs(stored, self._choice.distinct(blocks)):
+        for key, old, new in paired(stored, self._choice.distinct(blocks)):
             deleted += old is not None
             put += new is not None
             if new is None:
@@ -188,16 +186,3 @@ def _blocks(blocks: Iterable[list[Item]], size: int = _BLOCK) -> Iterator[list[I
     items = (item for block in blocks for item in block)
     while block := list(islice(items, size)):
         yield block
-
-
-def _pairs(
-    stored: Iterable[list[Item]], incoming: Iterable[list[Item]]
-) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
-    """Yield each key with its stored and its incoming row."""
-    from heapq import merge as merged
-
-    old = ((key, 0, row) for block in stored for key, row in block)
-    new = ((key, 1, row) for block in incoming for key, row in block)
-    for key, group in groupby(merged(old, new, key=lambda item: item[:2]), key=_key_of):
-        rows = {which: row for _, which, row in group}
-        yield key, rows.get(0), rows.get(1)

@@ -2,12 +2,13 @@
 
 Spark's workers encode and write the runs themselves (``mapInArrow``: Arrow columns in, names of runs out). So the
 driver collects a few names and no rows. A retried task writes new runs, and only the runs of successful attempts are
-returned. The workers must see the store's folder, since LMDB works on one machine only.
+returned. LMDB works on one machine: where a worker does not see the store's folder, all encoded batches come to the
+driver, one partition after the other, and it writes the runs. That is slower.
 """
 
 from __future__ import annotations
 
-import socket
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     Frame = SparkDataFrame | pandas.DataFrame | pa.Table
 
 _BATCH_ROWS = 65_536
+_ITEMS = pa.schema([pa.field("key", pa.binary()), pa.field("row", pa.binary())])
+_AWAY = "away"
+_log = logging.getLogger(__name__)
 
 
 def frame_schema(frame: Frame) -> pa.Schema:
@@ -79,16 +83,24 @@ def write_frame(name: str, frame: Frame, schema: pa.Schema, key: Sequence[str], 
         A run cannot be written.
     """
     names = frame_schema(frame).names
-    encode = _encoder(schema, key, folder, names)
+    writing = _writer(schema, key, folder, names)
     if _is_spark(frame):
         # Rename the columns by position, since mapInArrow does not find names with a dot or backtick.
         frame = frame.toDF(*(f"f{at}" for at in range(len(names))))
         # One column has the name of a run, the other one a problem. Spark would retry and log an exception.
-        outcomes = frame.mapInArrow(encode, "run string, problem string").collect()
+        outcomes: Any = frame.mapInArrow(writing, "run string, problem string").collect()
+        if any(problem == _AWAY for _, problem in outcomes):
+            _log.warning(
+                "table %r: not all of Spark's workers see the store's folder %s, so its items come to the driver: "
+                "that is slower",
+                name,
+                folder.parent.parent,
+            )
+            outcomes = _written_here(frame, _encoder(schema, key, names), folder)
     else:
         table: pa.Table = frame if isinstance(frame, pa.Table) else _from_pandas(frame, schema)
         batches = table.to_batches(max_chunksize=_BATCH_ROWS)
-        outcomes = [row for batch in encode(iter(batches)) for row in zip(*batch.to_pydict().values(), strict=True)]
+        outcomes = [row for batch in writing(iter(batches)) for row in zip(*batch.to_pydict().values(), strict=True)]
     for _, problem in outcomes:
         if problem is not None:
             kind, _, reason = problem.partition(":")
@@ -112,18 +124,15 @@ def encode_batch(batch: pa.RecordBatch, schema: pa.Schema, key: Sequence[str]) -
     return keys, pa.array(rows, pa.binary())
 
 
-def _encoder(
+def _writer(
     schema: pa.Schema, key: Sequence[str], folder: Path, names: list[str]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return the function that a worker runs over its partition."""
+    """Return the function that a worker which sees the folder runs over its partition. It writes runs."""
     key = tuple(key)
 
-    def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         if not folder.is_dir():
-            yield _outcome(
-                problem=f"store:the Spark worker on {socket.gethostname()} does not see the store's folder "
-                f"{folder}: LMDB serves one machine, so use a local master, or the DynamoDB store"
-            )
+            yield _outcome(problem=_AWAY)
             return
         try:
             for name in write_runs(
@@ -133,9 +142,59 @@ def _encoder(
         except RefusedValueError as error:
             yield _outcome(problem=f"value:{error}")
         except OSError as error:
-            yield _outcome(problem=f"store:cannot write to {folder}: {error}{remedy(error)}")
+            yield _outcome(problem=_cannot_write(folder, error))
+
+    return write
+
+
+def _encoder(
+    schema: pa.Schema, key: Sequence[str], names: list[str]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return the function that a worker elsewhere runs over its partition. Each batch of items is an Arrow stream."""
+    key = tuple(key)
+
+    def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in batches:
+                keys, rows = encode_batch(batch.rename_columns(names), schema, key)
+                sink = pa.BufferOutputStream()
+                with pa.ipc.new_stream(sink, _ITEMS) as stream:
+                    stream.write_batch(pa.record_batch([keys, rows], schema=_ITEMS))
+                yield _sent(items=sink.getvalue().to_pybytes())
+        except RefusedValueError as error:
+            yield _sent(problem=f"value:{error}")
 
     return encode
+
+
+def _written_here(
+    frame: Any, encode: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]], folder: Path
+) -> list[tuple[str | None, str | None]]:
+    """Write runs of what workers encode, and return the outcomes. One partition at a time is in memory."""
+    problems: list[str] = []
+
+    def items() -> Iterator[tuple[pa.Array, pa.Array]]:
+        for sent, problem in frame.mapInArrow(encode, "items binary, problem string").toLocalIterator():
+            if problem is not None:
+                problems.append(problem)
+                return
+            for batch in pa.ipc.open_stream(bytes(sent)):
+                yield batch.column(0), batch.column(1)
+
+    runs: list[str] = []
+    try:
+        runs += write_runs(folder, items())
+    except OSError as error:
+        problems.append(_cannot_write(folder, error))
+    return [*((run, None) for run in runs), *((None, problem) for problem in problems)]
+
+
+def _cannot_write(folder: Path, error: OSError) -> str:
+    return f"store:cannot write to {folder}: {error}{remedy(error)}"
+
+
+def _sent(items: bytes | None = None, problem: str | None = None) -> pa.RecordBatch:
+    return pa.record_batch({"items": pa.array([items], pa.binary()), "problem": pa.array([problem], pa.string())})
 
 
 def _outcome(run: str | None = None, problem: str | None = None) -> pa.RecordBatch:

@@ -31,6 +31,8 @@ from lake_assets.runs.branch import branch_name
 from lake_assets.runs.rollback import plan_rollback, roll_back
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.environments import use_fresh
+from lake_assets_tests.lake.backends import BACKENDS
+from lake_assets_tests.lakefs_server import fresh_repository
 from lake_assets_tests.sources.servers import FaultyServer, Handler, running, status
 
 HEADER = b"ISIN,Mnemonic\n"
@@ -63,8 +65,11 @@ class Sensor:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_fresh("embedded", tmp_path, monkeypatch)
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fresh(getattr(request, "param", "embedded"), tmp_path, monkeypatch)
+
+
+both_lakes = pytest.mark.parametrize("home", BACKENDS, indirect=True)
 
 
 @pytest.fixture
@@ -257,11 +262,9 @@ def test_the_schedule_runs_the_hour_that_has_just_ended(tick: datetime, partitio
 
 
 @pytest.fixture
-def runs(tmp_path: Path, folder: Path) -> Iterator[Sensor]:
+def runs(dagster_home: Path, folder: Path) -> Iterator[Sensor]:
     """The sensor on an instance that keeps runs, and that executes them."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with DagsterInstance.local_temp(str(home)) as instance:
+    with DagsterInstance.local_temp(str(dagster_home)) as instance:
         yield Sensor(instance)
 
 
@@ -290,6 +293,7 @@ def brought(sensor: Sensor, file: Path, content: bytes) -> str:
     return request.run_key or ""
 
 
+@both_lakes
 def test_a_file_that_goes_back_to_an_older_version_is_taken_in_again(runs: Sensor, folder: Path) -> None:
     file = add(folder, HOURS.start)
     keys: list[str] = []
@@ -308,6 +312,7 @@ def test_a_file_that_goes_back_to_an_older_version_is_taken_in_again(runs: Senso
     assert len(set(keys)) == len(keys)
 
 
+@both_lakes
 def test_a_file_that_goes_back_after_a_run_by_hand_is_taken_in_again(runs: Sensor, folder: Path) -> None:
     file = add(folder, HOURS.start)
     brought(runs, file, b"a\n1\n")
@@ -319,6 +324,7 @@ def test_a_file_that_goes_back_after_a_run_by_hand_is_taken_in_again(runs: Senso
     assert runs.asked_for() == [partition_key(HOURS.start)]
 
 
+@both_lakes
 def test_with_a_lost_cursor_nothing_is_asked_for_that_main_holds(runs: Sensor, folder: Path) -> None:
     first, second = hours(2)
     brought(runs, add(folder, first), b"a\n1\n")
@@ -352,6 +358,22 @@ def test_a_lake_that_was_lost_is_filled_again(runs: Sensor, folder: Path, tmp_pa
     assert runs.asked_for() == []
 
 
+@pytest.mark.services
+@pytest.mark.parametrize("home", ["lakefs"], indirect=True)
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_repository_that_was_lost_is_filled_again(
+    runs: Sensor, folder: Path, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    key = brought(runs, add(folder, HOURS.start), b"a\n1\n")
+    monkeypatch.setenv("LAKEFS_REPOSITORY", fresh_repository().rpartition("/")[2])
+    if not keep:
+        runs.cursor = None
+    (request,) = runs.tick().run_requests or []
+    assert request.run_key != key
+    bring(runs, request)
+    assert runs.asked_for() == []
+
+
 def test_an_older_copy_of_the_lake_is_brought_up_to_date(runs: Sensor, folder: Path, tmp_path: Path) -> None:
     file = add(folder, HOURS.start)
     brought(runs, file, b"a\n1\n")
@@ -362,6 +384,7 @@ def test_an_older_copy_of_the_lake_is_brought_up_to_date(runs: Sensor, folder: P
     assert runs.asked_for() == [partition_key(HOURS.start)]
 
 
+@both_lakes
 def test_an_old_cursor_does_not_hide_what_main_lacks(runs: Sensor, folder: Path) -> None:
     file = add(folder, HOURS.start)
     brought(runs, file, b"a\n1\n")
@@ -392,10 +415,12 @@ def test_a_run_that_did_not_reach_main_is_asked_for_again_later_and_later(
     runs: Sensor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(folder, HOURS.start)
+    # The clock stands still while the run takes as long as it takes.
+    now = time.time()
+    monkeypatch.setattr(new_files, "_now", lambda now=now: now)
     (request,) = runs.tick().run_requests or []
     bring(runs, request, publish=False)
     keys = [request.run_key]
-    now = time.time()
     for pause in (600, 1200, 2400):
         monkeypatch.setattr(new_files, "_now", lambda now=now, pause=pause: now + pause - 5)
         assert runs.asked_for() == []
@@ -407,6 +432,7 @@ def test_a_run_that_did_not_reach_main_is_asked_for_again_later_and_later(
     assert len(set(keys)) == len(keys)
 
 
+@both_lakes
 def test_what_a_person_rolled_back_is_not_undone(runs: Sensor, folder: Path) -> None:
     file = add(folder, HOURS.start)
     brought(runs, file, b"a\n1\n")

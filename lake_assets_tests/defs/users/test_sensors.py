@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dagster import AddDynamicPartitionsRequest, DagsterInstance, SensorEvaluationContext
+from dagster import AddDynamicPartitionsRequest, DagsterInstance, RunRequest, SensorEvaluationContext
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from lake_assets import definitions, environments
 from lake_assets.defs.users.partitions import BATCHES_NAME
 from lake_assets_tests.defs.environments import use_fresh
+from lake_assets_tests.defs.users import files
+from lake_assets_tests.lake.backends import BACKENDS
 
 
 class Sensor:
@@ -48,8 +50,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterInstan
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_fresh("embedded", tmp_path, monkeypatch)
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fresh(getattr(request, "param", "embedded"), tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -141,3 +143,36 @@ def test_an_address_that_is_not_a_source_is_skipped_with_its_reason(
 def test_the_generator_has_no_new_files(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("USERS_SOURCE", raising=False)
     assert "none is new" in (sensor.tick().skip_message or "")
+
+
+# What main holds
+
+
+def bring(sensor: Sensor, request: RunRequest) -> None:
+    """Publish the batch of a request, as the daemon's run does."""
+    tags = {name: value for name, value in request.tags.items() if not name.startswith("dagster/partition")}
+    sensor.instance.add_dynamic_partitions(BATCHES_NAME, [request.partition_key or ""])
+    job = definitions.definitions(environments.resources()).resolve_job_def("users")
+    assert job.execute_in_process(
+        instance=sensor.instance,
+        partition_key=request.partition_key,
+        tags={**tags, "dagster/run_key": request.run_key or ""},
+    ).success
+
+
+@pytest.mark.parametrize("home", BACKENDS, indirect=True)
+def test_a_batch_that_goes_back_to_an_older_version_is_taken_in_again_and_a_lost_cursor_asks_for_nothing(
+    folder: Path, sensor: Sensor
+) -> None:
+    keys: list[str | None] = []
+    for name in ("Ann", "Ben", "Ann"):
+        (folder / "back.parquet").unlink(missing_ok=True)
+        files.add(folder, "back", files.changed("back", first_name=name))
+        (request,) = sensor.tick().run_requests or []
+        keys.append(request.run_key)
+        bring(sensor, request)
+        assert sensor.asked_for() == []
+    assert len(set(keys)) == 3
+    for cursor in (None, "garbage", "[]", '{"files": {"back": 1}}'):
+        sensor.cursor = cursor
+        assert sensor.asked_for() == []

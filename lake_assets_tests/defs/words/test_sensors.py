@@ -50,10 +50,8 @@ def lake(home: Path) -> Iterator[Lake]:
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
-    folder = tmp_path / "dagster"
-    folder.mkdir()
-    with DagsterInstance.local_temp(str(folder)) as instance:
+def instance(dagster_home: Path) -> Iterator[DagsterInstance]:
+    with DagsterInstance.local_temp(str(dagster_home)) as instance:
         yield instance
 
 

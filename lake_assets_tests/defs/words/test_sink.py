@@ -30,7 +30,8 @@ from lake_assets.outbox.contract import Update
 from lake_assets.runs.rollback import plan_rollback
 from lake_assets.runs.rollback import roll_back as lake_roll_back
 from lake_assets.sensors import sinks_follow_main
-from lake_assets_tests.defs.words.counts import publish, publish_other
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.defs.words.counts import publish, publish_other, write_counts
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream
 from lake_assets_tests.defs.words.test_publications import roll_back
 from lake_assets_tests.outbox.conftest import fresh_topic
@@ -224,3 +225,28 @@ def test_the_job_words_ends_at_the_output_and_a_rollback_of_the_lake_flows_on(st
     lake_roll_back(graph.lake, graph.instance, graph.defs.resolve_asset_graph(), plan, "a test")
     assert stream.run("word_counts_topic", job="words").success
     assert output.read()[len(COUNTS) + 2 :] == [Update("dog", COUNTS["dog"]), Update("kafka", None)]
+
+
+def test_a_working_branch_has_an_output_of_its_own(words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(words.lake, dog=2)
+    words.delivered()
+    words.lake.create_branch("dev", MAIN, protected=True)
+    words.lake.create_branch("mine", "dev")
+    write_counts(words.lake, "mine", {"dog": 2, "cat": 7})
+    words.lake.merge("mine", "dev", audit=TESTS)
+    monkeypatch.setenv("LAKE_BRANCH", "dev")
+    words.delivered()
+    address = words_outbox_address()
+    own = f"{address}--dev" if "://" in address else str(Path(address).with_stem(f"{Path(address).stem}--dev"))
+    assert {update.key: update.value for update in OutboxSpec(own).read()} == {"dog": 2, "cat": 7}
+    # Who reads that of `main` sees nothing of it, and `main` goes on.
+    assert words.state() == {"dog": 2}
+    monkeypatch.delenv("LAKE_BRANCH")
+    publish(words.lake, dog=3)
+    words.delivered()
+    assert words.state() == {"dog": 3}
+    assert {update.key: update.value for update in OutboxSpec(own).read()} == {"dog": 2, "cat": 7}
+    monkeypatch.setenv("LAKE_BRANCH", "dev")
+    monkeypatch.setenv("LAKE_BRANCH_SINKS", "false")
+    words.run()
+    assert {update.key: update.value for update in OutboxSpec(own).read()} == {"dog": 2, "cat": 7}

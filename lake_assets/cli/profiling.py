@@ -1,0 +1,120 @@
+"""Commands on the quality of data: `profile` and `drift`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lake_assets.cli.code_location import load_graph, open_lake
+from lake_assets.cli.errors import CommandError
+from lake_assets.cli.output import Json, emit, note, show
+from lake_assets.cli.places import Place, parse_place
+from lake_assets.layout.asset_folders import key_of_prefix
+
+if TYPE_CHECKING:
+    from lake_assets.lake.contract import Lake
+    from lake_assets.quality.profile import Profile
+
+_COLUMNS = ("column", "type", "nulls", "empty", "distinct", "min", "max", "mean", "std")
+
+
+def profile(
+    place: Annotated[
+        str, typer.Argument(metavar="REF:PREFIX", help="A folder or file: Parquet, ORC, CSV or JSON lines.")
+    ],
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page for people.")] = None,
+    json: Json = False,
+) -> None:
+    """Print figures of the columns: nulls, distinct values, bounds, means and more.
+
+    All rows are read once. A figure that is not exact is marked with ~, and --json says its bound. Of columns that
+    the asset declares as personal only counts are computed.
+    """
+    asked = parse_place(place)
+    with closing(open_lake()) as lake:
+        found = _profile(lake, asked)
+    if html is not None:
+        from lake_assets.quality.report import as_html
+
+        html.write_text(as_html(found, place), encoding="utf-8")
+        note(f"{html} is the report.")
+    if json:
+        emit(found.as_dict())
+    elif html is None:
+        show(
+            [
+                {
+                    "column": column.name,
+                    "type": column.type,
+                    "nulls": column.nulls,
+                    "empty": column.empty,
+                    "distinct": f"{'' if column.exactness('distinct') == 'exact' else '~'}{column.distinct}",
+                    "min": column.min,
+                    "max": column.max,
+                    "mean": column.mean,
+                    "std": column.std,
+                }
+                for column in found.columns.values()
+            ],
+            _COLUMNS,
+        )
+        note(f"{found.rows:,} rows.")
+
+
+def drift(
+    before: Annotated[str, typer.Argument(metavar="A", help="The ref to compare with.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The ref that is compared.")],
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="The folder: an asset, or one of its partitions.")],
+    json: Json = False,
+) -> None:
+    """Print how the distribution of an asset's rows differs between two refs.
+
+    What chance explains for the numbers of rows is not printed. The exit code is 0 in any case.
+    """
+    from lake_assets.quality.drift import drift as found_drift
+
+    with closing(open_lake()) as lake:
+        left, right = (parse_place(f"{ref}:{prefix}") for ref in (before, after))
+        commits = lake.head(before).id, lake.head(after).id
+        paths = left.rows(lake), right.rows(lake)
+        same = lake.fingerprint(commits[0], paths[0]) == lake.fingerprint(commits[1], paths[1]) is not None
+        findings = [] if same else found_drift(_profile(lake, left), _profile(lake, right))
+    if json:
+        emit([asdict(finding) for finding in findings])
+        return
+    show(
+        [{"column": one.column, "metric": one.metric, "drift": one.description} for one in findings],
+        ("column", "metric", "drift"),
+    )
+    if not findings:
+        note("The rows are the same." if same else "No drift.")
+
+
+def _profile(lake: Lake, place: Place) -> Profile:
+    from pyarrow import ArrowException
+
+    from lake_assets.quality.lake_profiles import profile_at
+
+    path = place.rows(lake)
+    try:
+        return profile_at(lake, place.ref, path, _personal(path))
+    except (ValueError, ArrowException) as error:
+        raise CommandError(str(error)) from error
+
+
+def _personal(path: str) -> Collection[str]:
+    """Return the personal columns of the asset that a path of the lake belongs to."""
+    from lake_assets.io_managers.previews import personal_columns
+
+    parts = path.split("/")
+    graph = load_graph()
+    for length in range(len(parts), 0, -1):
+        key = key_of_prefix("/".join(parts[:length]))
+        if key is not None and graph.has(key):
+            return personal_columns(graph.get(key).metadata)
+    return ()

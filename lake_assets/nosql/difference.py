@@ -1,0 +1,136 @@
+"""The rows by which two states of a table differ, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import merge as merged
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lake_assets.nosql.contract import NoSQLStore, SchemaMismatch
+from lake_assets.nosql.lmdb.encoding import encode_batch
+from lake_assets.nosql.lmdb.keys import decode_columns
+from lake_assets.nosql.lmdb.runs import Item, merge, write_runs
+from lake_assets.nosql.lmdb.table_schema import differences
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
+
+_key_of = itemgetter(0)
+
+
+def row_difference(before: DuckDBPyRelation, after: DuckDBPyRelation, key: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """Return the rows to put, which are new or changed, and the keys to delete. DuckDB compares them.
+
+    Parameters
+    ----------
+    before
+        What the table shows.
+    after
+        What it is to show, with the same columns.
+    key
+        Names of the key columns, which no two rows of one side share.
+
+    Examples
+    --------
+    >>> items, gone = row_difference(shown(connection, lake, old), shown(connection, lake, new), ["ISIN"])
+    """
+    names = ", ".join(_quoted(name) for name in key)
+    gone = before.project(names).except_(after.project(names))
+    return after.except_(before).to_arrow_table(), gone.to_arrow_table()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def paired(
+    stored: Iterable[list[Item]], incoming: Iterable[list[Item]]
+) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+    """Yield each key with its stored and its incoming row.
+
+    Parameters
+    ----------
+    stored, incoming
+        Blocks of encoded items in key order.
+    """
+    old = ((key, 0, row) for block in stored for key, row in block)
+    new = ((key, 1, row) for block in incoming for key, row in block)
+    for key, group in groupby(merged(old, new, key=lambda item: item[:2]), key=_key_of):
+        rows = {which: row for _, which, row in group}
+        yield key, rows.get(0), rows.get(1)
+
+
+@dataclass(slots=True)
+class Drift:
+    """How a table differs from what it should show.
+
+    Parameters
+    ----------
+    rows
+        The number of rows that it should show.
+    missing, changed, extra
+        Numbers of items that it lacks, that have other values, and that should not be there.
+    examples
+        Some of them: the key, and one of these words.
+    """
+
+    rows: int
+    missing: int = 0
+    changed: int = 0
+    extra: int = 0
+    examples: list[tuple[Any, str]] | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of items that differ."""
+        return self.missing + self.changed + self.extra
+
+
+def drift(store: NoSQLStore, table: str, expected: Iterable[pa.RecordBatch], schema: pa.Schema, folder: Path) -> Drift:
+    """Compare a table with what it should show.
+
+    Parameters
+    ----------
+    store
+        The store.
+    table
+        Name of the table.
+    expected
+        What it should show.
+    schema
+        Columns of what it should show.
+    folder
+        An empty folder for sorted runs.
+
+    Raises
+    ------
+    SchemaMismatch
+        The table has other columns.
+    """
+    columns, key = store.schema(table), store.key(table)
+    problems = differences(columns, schema, columns.names)
+    if problems:
+        raise SchemaMismatch(f"table {table!r}: {'; '.join(problems)}")
+    should = merge(folder, list(write_runs(folder, (encode_batch(batch, columns, key) for batch in expected))))
+    held = (
+        list(zip(*(part.to_pylist() for part in encode_batch(batch, columns, key)), strict=True))
+        for batch in store.scan(table)
+    )
+    found = Drift(0, examples=[])
+    types = [columns.field(name).type for name in key]
+    for encoded, has, wants in paired(held, should):
+        found.rows += wants is not None
+        if has == wants:
+            continue
+        word = "missing" if has is None else "extra" if wants is None else "changed"
+        setattr(found, word, getattr(found, word) + 1)
+        if found.examples is not None and len(found.examples) < 10:
+            values = tuple(column[0].as_py() for column in decode_columns([encoded], types))
+            found.examples.append((values[0] if len(values) == 1 else values, word))
+    return found

@@ -1,0 +1,90 @@
+"""Profiles of what a commit of the lake holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.rows import place_in
+from lake_assets.quality.files import file_batches, format_of
+from lake_assets.quality.profile import Profile, merged
+from lake_assets.quality.profiling import profile_files
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from lake_assets.lake.contract import Lake
+
+
+def profile_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) -> Profile:
+    """Return the profile of the rows of a folder or file. Its parts are the partition folders below.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        The place.
+    personal
+        Names of columns of which no value is kept.
+
+    Raises
+    ------
+    PathNotFound
+        Nothing is there.
+    ValueError
+        There is no file that has a profile, or files have different columns.
+    """
+    return merged(profiles_at(lake, ref, prefix, personal))
+
+
+def profiles_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) -> Iterator[Profile]:
+    """Yield the profile of each partition folder below a folder. Its part is named like the folder.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        The place.
+    personal
+        Names of columns of which no value is kept.
+    """
+    commit = lake.head(ref).id
+    for folder, paths in _files(lake, commit, prefix).items():
+        snapshot = lake.path(commit, folder)
+        files = [place_in(snapshot, path) for path in paths]
+        key = folder[len(prefix) :].strip("/") or folder.rpartition("/")[2]
+        yield profile_files(snapshot.filesystem, files, personal=personal, key=key)
+
+
+def rows_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Table:
+    """Return the rows of a folder or file as one table.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        The place.
+    """
+    import pyarrow as pa
+
+    commit = lake.head(ref).id
+    tables: list[pa.Table] = []
+    for folder, paths in _files(lake, commit, prefix).items():
+        snapshot = lake.path(commit, folder)
+        schema, batches = file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths])
+        tables.append(pa.Table.from_batches(batches, schema))
+    return pa.concat_tables(tables)
+
+
+def _files(lake: Lake, commit: str, prefix: str) -> dict[str, list[str]]:
+    """Return the folders of files that have a profile, with the files of each."""
+    found: dict[str, list[str]] = {}
+    listed = False
+    for item in lake.list(commit, prefix):
+        listed = True
+        folder, _, name = item.path.rpartition("/")
+        if not name.startswith(("_", ".")) and format_of(name):
+            found.setdefault(folder, []).append(item.path)
+    if not listed:
+        raise PathNotFound("nothing is there", repository=lake.repository, ref=commit, path=prefix)
+    if not found:
+        raise ValueError(f"{prefix!r} holds no file that has a profile: Parquet, ORC, CSV or JSON lines")
+    return {folder: sorted(found[folder]) for folder in sorted(found)}

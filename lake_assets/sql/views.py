@@ -1,0 +1,170 @@
+"""Views of what a query names: the files of an asset at a ref, or the items of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from lake_assets.lake.rows import open_rows, sql_name, sql_text
+from lake_assets.sql.catalog import At, Batches, Catalog, ParquetFiles, Source
+from lake_assets.sql.changes import Columns, changed_rows
+from lake_assets.sql.clock import Clock
+from lake_assets.sql.errors import SqlError, first_line
+from lake_assets.sql.key_ranges import EVERYTHING, KeyRange, conditions, key_range
+from lake_assets.sql.references import drop_schemas, is_changes, path_of, references, replace_by_view
+from lake_assets.sql.syntax import Node, check, parse, position_of, statement, to_text
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_VALUE_SECONDS = 5
+"""Time to compute what stands behind AT."""
+
+
+def open_names(
+    tree: Node, text: str, catalog: Catalog, parser: DuckDBPyConnection, connection: DuckDBPyConnection
+) -> None:
+    """Make a view for each name, and let the tree read the views.
+
+    Parameters
+    ----------
+    tree
+        The query, which is changed.
+    text
+        Its text, for errors.
+    catalog
+        What the names mean.
+    parser
+        Computes what stands behind AT.
+    connection
+        Where the views are made. It may read their files, and no others after it is locked.
+
+    Raises
+    ------
+    SqlError
+        A name, a ref or a time is unknown.
+    """
+    views = _Views(connection, catalog)
+    wheres = conditions(tree)
+    for reference in list(references(tree)):
+        try:
+            if is_changes(reference):
+                view = views.changes(*_arguments(parser, reference, text))
+            else:
+                path = path_of(reference)
+                called = reference["alias"] or path[-1]
+                view, is_whole = views.rows(path, _at(parser, reference, text), wheres.get(id(reference)), called)
+                if is_whole and len(path) == 1 and not reference["at_clause"] and views.name(path[0], view):
+                    continue
+                if len(path) > 1 and not reference["alias"]:
+                    drop_schemas(tree, path)
+        except SqlError as error:
+            raise error if error.is_placed else SqlError(str(error), text, position_of(reference)) from error
+        replace_by_view(reference, view)
+    views.allow_files()
+
+
+class _Views:
+    """The views that a query reads."""
+
+    def __init__(self, connection: DuckDBPyConnection, catalog: Catalog) -> None:
+        self._connection, self._catalog = connection, catalog
+        self._made: dict[object, tuple[str, Columns]] = {}
+        self._found: dict[object, Source] = {}
+        self._names: dict[str, str] = {}
+        self._files: list[str] = []
+
+    def rows(self, path: Sequence[str], at: At | None, where: Node | None, called: str) -> tuple[str, bool]:
+        """Return the view of a name, and whether it has all rows: of a table, it has those that the WHERE can meet."""
+        source = self._find(path, at)
+        keys = EVERYTHING
+        if where and isinstance(source, Batches) and source.key:
+            kind = source.schema.field(source.key[0]).type
+            keys = key_range(where, called, source.key[0], str if str(kind) == "string" else int)
+        return self._view(path, at, keys)[0], keys == EVERYTHING
+
+    def changes(self, path: Sequence[str], left: str, right: str, key: Sequence[str]) -> str:
+        (old, before), (new, after) = (self._view(path, At(ref), EVERYTHING) for ref in (left, right))
+        view = f"lake_assets_changes_{len(self._made)}"
+        self._made[view] = (view, {})
+        self._connection.execute(f"CREATE VIEW {view} AS {changed_rows(old, new, before, after, key)}")
+        return view
+
+    def name(self, name: str, view: str) -> bool:
+        """Give a view the name that the query uses, since it is in the names of columns without an alias.
+
+        Returns false if another view has this name. To DuckDB, names that differ by case only are the same.
+        """
+        if self._names.setdefault(name.lower(), view) != view:
+            return False
+        self._connection.execute(f"CREATE VIEW IF NOT EXISTS main.{sql_name(name)} AS FROM {view}")
+        return True
+
+    def _find(self, path: Sequence[str], at: At | None) -> Source:
+        if (*path, at) not in self._found:
+            self._found[(*path, at)] = self._catalog.find(path, at)
+        return self._found[(*path, at)]
+
+    def _view(self, path: Sequence[str], at: At | None, keys: KeyRange) -> tuple[str, Columns]:
+        wanted = (*path, at, keys)
+        if wanted not in self._made:
+            self._made[wanted] = self._open(f"lake_assets_rows_{len(self._made)}", self._find(path, at), keys)
+        return self._made[wanted]
+
+    def _open(self, name: str, source: Source, keys: KeyRange) -> tuple[str, Columns]:
+        if isinstance(source, ParquetFiles):
+            self._files += source.files
+            return f"{name}_files", open_rows(self._connection, name, source.snapshot, source.files, source.folders)
+        from lake_assets.sql.arrow import as_dataset
+
+        self._connection.register(name, as_dataset(source, keys))
+        described = self._connection.execute(f"DESCRIBE FROM {name}").fetchall()
+        return name, {column[0]: column[1] for column in described}
+
+    def allow_files(self) -> None:
+        if self._files:
+            listed = ", ".join(map(sql_text, self._files))
+            self._connection.execute(f"SET allowed_paths = [{listed}]")
+
+
+def _at(parser: DuckDBPyConnection, reference: Node, text: str) -> At | None:
+    clause = reference["at_clause"]
+    if not clause:
+        return None
+    value = _value(parser, clause["expr"], text)
+    if clause["unit"].upper() == "VERSION":
+        return At(ref=str(value))
+    if isinstance(value, str):
+        value = _value(parser, clause["expr"], text, kind="TIMESTAMP WITH TIME ZONE")
+    if not isinstance(value, datetime):
+        raise SqlError("AT (TIMESTAMP => …) needs a time, such as '2026-11-26 12:00:00'")
+    return At(time=value if value.tzinfo else value.replace(tzinfo=timezone.utc))
+
+
+def _arguments(parser: DuckDBPyConnection, reference: Node, text: str) -> tuple[Sequence[str], str, str, Sequence[str]]:
+    given = reference["function"]["arguments"]
+    values = [_value(parser, argument["expression"], text) for argument in given]
+    names = [argument["name"] for argument in given]
+    key = values.pop() if len(values) == 4 and names[3] in ("", "key") else []
+    if len(values) != 3 or any(names[:3]) or not all(isinstance(value, str) for value in values):
+        raise SqlError("write changes('asset', 'ref', 'other ref'), or with key := ['column', …]")
+    asset, left, right = values
+    return asset.split("."), left, right, [key] if isinstance(key, str) else key
+
+
+def _value(parser: DuckDBPyConnection, expression: Node, text: str, kind: str = "") -> Any:
+    """Return the value of an expression that is the same for all rows."""
+    import duckdb
+
+    query = parse(parser, "SELECT 1")["statements"][0]["node"]
+    query["select_list"] = [expression]
+    check(query, text)
+    run = to_text(parser, statement(query))
+    try:
+        wanted = f"value::{kind}" if kind else "value"
+        with Clock(parser, _VALUE_SECONDS):
+            found = parser.execute(f"SELECT {wanted} FROM ({run}) AS t(value)").fetchone()  # noqa: S608
+    except duckdb.Error as error:
+        raise SqlError(f"not a constant: {first_line(error)}", text, position_of(expression)) from error
+    return found[0] if found else None

@@ -1,0 +1,77 @@
+"""`profile` and `drift`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet as pq
+
+from lake_assets.lake.contract import Lake
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.cli.conftest import Command
+
+Answer = Callable[..., Any]
+Refused = Callable[..., str]
+
+
+def publish(lake: Lake, prefix: str, columns: dict[str, Any]) -> str:
+    lake.create_branch("run-quality", "main")
+    with lake.write("run-quality", prefix, message="rows") as write:
+        pq.write_table(pyarrow.table(columns), Path(write.root) / "part-0.parquet")
+    commit = lake.merge("run-quality", "main", message="publish", audit=TESTS)
+    lake.delete_branch("run-quality")
+    return commit.id
+
+
+def test_profile_prints_the_figures_of_the_columns(command: Command, answer: Answer, lake: Lake) -> None:
+    lines = command("profile", "main:stocks_parquet").stdout.splitlines()
+    assert lines[0].split()[:3] == ["column", "type", "nulls"]
+    assert lines[1].split()[:2] == ["ISIN", "string"]
+    found = answer("profile", "main:stocks_parquet")
+    assert found["rows"] == 25
+    assert found["parts"] == {"date=2017-07-28/hour=08": 24, "date=2017-07-28/hour=09": 1}
+    assert [column["mean"] for column in found["columns"] if column["name"] == "MaxPrice"] == [1.5]
+
+
+def test_the_report_is_one_page_that_loads_nothing_and_runs_nothing(command: Command, lake: Lake) -> None:
+    publish(lake, "odd", {"<script>alert(1)</script>": ["<img src=x>"] * 3, "x": [1.0, 2.0, 4.0], "y": [2, 3, 5]})
+    assert command("profile", "main:odd", "--html", "report.html").exit_code == 0
+    page = Path("report.html").read_text(encoding="utf-8")
+    tags: list[tuple[str, dict[str, str | None]]] = []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.append((tag, dict(attrs)))
+
+    Tags().feed(page)
+    assert {tag for tag, _ in tags} & {"script", "img", "link", "iframe"} == set()
+    assert not any(name in ("src", "href") or name.startswith("on") for _, found in tags for name in found)
+    assert "url(" not in page
+    assert ("meta", {"name": "viewport", "content": "width=device-width,initial-scale=1"}) in tags
+    assert any(tag == "svg" and found.get("aria-label", "") for tag, found in tags)
+
+
+def test_personal_columns_are_only_counted(answer: Answer, command: Command, lake: Lake) -> None:
+    publish(lake, "users", {"id": [1, 2], "email": ["anna@x.de", "bert@x.de"], "salary": [12345.5, None]})
+    found = command("profile", "main:users", "--json").stdout
+    assert "anna" not in found
+    assert "12345" not in found
+    columns = {column["name"]: column for column in answer("profile", "main:users")["columns"]}
+    assert (columns["salary"]["nulls"], columns["email"]["distinct"], columns["id"]["max"]) == (1, 2, 2)
+
+
+def test_drift_names_what_changed(answer: Answer, command: Command, lake: Lake) -> None:
+    old = publish(lake, "prices", {"price": [float(at) for at in range(1000)], "kind": ["a", "b"] * 500})
+    new = publish(lake, "prices", {"price": [float(at + 500) for at in range(1000)], "kind": ["a", "b"] * 500})
+    assert {found["column"] for found in answer("drift", old, new, "prices")} == {"price"}
+    assert "price" in command("drift", old, new, "prices").stdout
+    assert answer("drift", new, new, "prices") == []
+
+
+def test_what_has_no_profile_is_refused_in_one_line(refused: Refused, lake: Lake) -> None:
+    assert "holds no file that has a profile" in refused("profile", "main:blob/noise.bin")
+    assert "nothing is there" in refused("profile", "main:nowhere")

@@ -1,0 +1,48 @@
+"""The rows by which a table differs from what it should show: on every store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from lake_assets.nosql.contract import NoSQLStore, SchemaMismatch
+from lake_assets.nosql.difference import drift, row_difference
+
+SHOULD = pa.table({"k": ["a", "b", "c"], "n": [1, 2, 3], "x": [1.0, float("nan"), None]})
+
+
+def test_the_difference_of_rows_takes_one_state_to_the_other_and_back() -> None:
+    after = pa.table({"k": ["d", "c", "b"], "n": [4, 3, 2], "x": [0.0, 9.0, float("nan")]})
+    with duckdb.connect() as connection:
+        old, new = connection.from_arrow(SHOULD), connection.from_arrow(after)
+        items, gone = row_difference(old, new, ["k", "n"])
+        assert sorted(items["k"].to_pylist()) == ["c", "d"]
+        assert gone.to_pylist() == [{"k": "a", "n": 1}]
+        items, gone = row_difference(new, old, ["k", "n"])
+        assert sorted(items["k"].to_pylist()) == ["a", "c"]
+        assert gone.to_pylist() == [{"k": "d", "n": 4}]
+        assert [table.num_rows for table in row_difference(old, old, ["k", "n"])] == [0, 0]
+
+
+def test_a_table_that_somebody_else_wrote_to_is_found_and_an_overwrite_mends_it(
+    store: NoSQLStore, tmp_path: Path
+) -> None:
+    def differs() -> list[tuple[object, str]] | None:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        found = drift(store, "t", SHOULD.to_batches(), SHOULD.schema, folder)
+        assert (found.rows, found.count) == (3, len(found.examples or ()))
+        return found.examples
+
+    store.write("t", SHOULD, key=["k", "n"], source_commit="c1")
+    assert differs() == []
+    store.delete("t", [("a", 1)])
+    store.write("t", pa.table({"k": ["c", "z"], "n": [3, 0], "x": [5.0, None]}), key=["k", "n"])
+    assert differs() == [(("a", 1), "missing"), (("c", 3), "changed"), (("z", 0), "extra")]
+    store.write("t", SHOULD, key=["k", "n"], mode="overwrite", source_commit="c1")
+    assert differs() == []
+    with pytest.raises(SchemaMismatch, match="'x'"):
+        drift(store, "t", [], pa.schema([("k", pa.string()), ("n", pa.int64())]), tmp_path)

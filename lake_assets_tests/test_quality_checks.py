@@ -1,0 +1,70 @@
+"""Checks made from constraints: an ERROR keeps a run's rows from `main`, a WARN does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+from dagster import AssetCheckSeverity, DagsterInstance, StaticPartitionsDefinition, asset, materialize
+
+from lake_assets import EmbeddedLake, ParquetIOManager, constraint_checks, published_asset
+from lake_assets.lake.embedded import EmbeddedLake as Repository
+from lake_assets.quality.constraints import Complete, Range, RowCount
+
+DAYS = StaticPartitionsDefinition(["mon", "tue"])
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def run(tmp_path: Path, instance: DagsterInstance, prices: list[float | None], day: str = "mon") -> Any:
+    @asset(partitions_def=DAYS, io_manager_key="io_manager", group_name="desk")
+    def trades() -> pandas.DataFrame:
+        return pandas.DataFrame({"price": pandas.Series(prices, dtype=float)})
+
+    rules = [Complete(column="price", severity="WARN"), Range(column="price", min=0), RowCount(min=1)]
+    checks = constraint_checks("trades", rules, partitions_def=DAYS)
+    lake = EmbeddedLake(home=str(tmp_path / "lake"))
+    return materialize(
+        [trades, checks, published_asset("desk", [trades], partitions_def=DAYS)],
+        instance=instance,
+        partition_key=day,
+        resources={"lake": lake, "io_manager": ParquetIOManager(lake=lake)},
+        raise_on_error=False,
+    )
+
+
+def published(tmp_path: Path) -> bool:
+    return Repository(tmp_path / "lake").fingerprint("main", "trades") is not None
+
+
+def test_a_warning_is_reported_and_published(tmp_path: Path, instance: DagsterInstance) -> None:
+    result = run(tmp_path, instance, [1.5, None])
+    assert result.success
+    found = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert {name: check.passed for name, check in found.items()} == {
+        "complete_price": False,
+        "range_price": True,
+        "row_count": True,
+    }
+    assert found["complete_price"].severity == AssetCheckSeverity.WARN
+    assert found["complete_price"].metadata["bad_rows"].value == 1
+    assert published(tmp_path)
+
+
+def test_an_error_keeps_the_rows_from_main(tmp_path: Path, instance: DagsterInstance) -> None:
+    assert not run(tmp_path, instance, [1.5, -1.0]).success
+    assert not published(tmp_path)
+
+
+def test_only_the_partition_of_the_run_is_checked(tmp_path: Path, instance: DagsterInstance) -> None:
+    assert not run(tmp_path, instance, [-1.0], "mon").success
+    result = run(tmp_path, instance, [2.0, 3.0], "tue")
+    assert result.success
+    assert {check.metadata["rows"].value for check in result.get_asset_check_evaluations()} == {2}
