@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
+from dagster._core.storage.compute_log_manager import ComputeIOType
 
 from lake_assets._dagster import WorkerStatus
 from lake_assets.runs.lock import is_held
@@ -192,5 +193,5 @@ def test_what_a_step_prints_is_in_its_compute_log(place: Place) -> None:
 
 def compute_log(instance: DagsterInstance, run_id: str) -> str:
     manager = instance.compute_log_manager
-    (key,) = manager.get_log_keys_for_log_key_prefix([run_id, "compute_logs"], io_type=None)  # pyright: ignore
+    (key,) = manager.get_log_keys_for_log_key_prefix([run_id, "compute_logs"], io_type=ComputeIOType.STDOUT)
     return (manager.get_log_data(key).stdout or b"").decode()
