@@ -1,0 +1,79 @@
+"""What a server of DynamoDB does to its clients: it throttles, leaves items, drops connections and answers twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from lake_assets.nosql.contract import SchemaMismatch
+from lake_assets.nosql.dynamodb.store import DynamoDBStore
+
+
+@pytest.fixture
+def store(dynamodb: Any) -> Iterator[DynamoDBStore]:
+    """An empty store."""
+    opened = DynamoDBStore(**dynamodb.options())
+    yield opened
+    opened.close()
+
+
+def requests(store: DynamoDBStore, operation: str) -> list[dict[str, Any]]:
+    """Return a list that the bodies of later requests of an operation are added to."""
+    sent: list[dict[str, Any]] = []
+    store._client.api.meta.events.register(  # pyright: ignore[reportPrivateUsage]
+        f"before-send.dynamodb.{operation}", lambda request, **_: sent.append(json.loads(request.body))
+    )
+    return sent
+
+
+def written(sent: list[dict[str, Any]]) -> int:
+    return sum(len(items) for body in sent for items in body["RequestItems"].values())
+
+
+def items(rows: int, changed: int = 0) -> pd.DataFrame:
+    return pd.DataFrame({"k": [f"key {at}" for at in range(rows)], "v": [at < changed for at in range(rows)]})
+
+
+def test_only_what_differs_is_sent_and_a_second_write_sends_nothing(store: DynamoDBStore) -> None:
+    store.write("t", items(1000), key=["k"], source_commit="c1")
+    sent = requests(store, "BatchWriteItem")
+    result = store.write("t", items(1000, 10), key=["k"], mode="overwrite", source_commit="c2")
+    assert (result.put, written(sent)) == (1000, 10)
+    store.write("t", items(1000, 10), key=["k"], mode="overwrite", source_commit="c2")
+    assert written(sent) == 10
+    # And back, by the reverse difference.
+    store.write("t", items(990), key=["k"], mode="overwrite", source_commit="c1")
+    assert (written(sent), store.row_count("t")) == (30, 990)
+
+
+def test_items_that_are_too_large_are_refused_by_their_key_before_anything_is_written(store: DynamoDBStore) -> None:
+    store.write("t", pa.table({"k": ["a"], "text": ["small"]}), key=["k"])
+    large = pa.table({"k": ["a", "b"], "text": ["new", "x" * 410_000]})
+    with pytest.raises(SchemaMismatch, match=r"'t'.*'b'.*410,"):
+        store.write("t", large, key=["k"])
+    assert store.get("t", "a") == {"k": "a", "text": "small"}
+    fits = pa.table({"k": ["b"], "text": ["x" * 409_000]})
+    assert store.write("t", fits, key=["k"]).row_count == 2
+
+
+def test_unprocessed_items_are_sent_again_until_all_are_stored(store: DynamoDBStore) -> None:
+    api = store._client.api  # pyright: ignore[reportPrivateUsage]
+    send, rounds = api.batch_write_item, []
+
+    def leaving_some(RequestItems: dict[str, list[Any]]) -> dict[str, Any]:  # noqa: N803
+        ((table, wanted),) = RequestItems.items()
+        rounds.append(len(wanted))
+        done = wanted[: (len(wanted) + 1) // 2]
+        send(RequestItems={table: done})
+        return {"UnprocessedItems": {table: wanted[len(done) :]} if len(done) < len(wanted) else {}}
+
+    api.batch_write_item = leaving_some
+    assert store.write("t", items(60), key=["k"]).row_count == 60
+    assert len(rounds) > 3
+    api.batch_write_item = send
+    assert sorted(k for batch in store.scan("t") for k in batch.column("k").to_pylist()) == sorted(items(60)["k"])
