@@ -390,8 +390,8 @@ def test_main_comes_from_a_backup_that_is_newer_than_a_cut_reflog(
 # Symbolic refs
 
 
-@pytest.mark.parametrize("target", ["refs/heads/odd", "refs/heads/nowhere", "refs/heads/even"])
-def test_a_symbolic_ref_that_leads_nowhere_has_a_remedy(lake: EmbeddedLake, home: Path, target: str) -> None:
+@pytest.mark.parametrize("target", ["refs/heads/odd", "refs/heads/even"])
+def test_a_symbolic_ref_that_leads_to_itself_has_a_remedy(lake: EmbeddedLake, home: Path, target: str) -> None:
     heads = home / "lake.git" / "refs" / "heads"
     (heads / "odd").write_text(f"ref: {target}\n")
     (heads / "even").write_text("ref: refs/heads/odd\n")

@@ -164,9 +164,7 @@ class Refs:
         try:
             target = found.resolve().target
         except KeyError as error:
-            reason = (
-                f"it refers to {found.target}, which leads to no commit: `lake-assets doctor --repair` says what to do"
-            )
+            reason = f"it refers to {found.target}, which does not exist: delete the file lake.git/{full_name}"
             raise RefNotFound(reason, repository=self._name, ref=full_name) from error
         assert isinstance(target, pygit2.Oid)
         try:

@@ -73,12 +73,16 @@ class GitRefs:
         """Return what is wrong with a ref that refers to another one. Only a foreign ref may do so."""
         if name == _MAIN:
             return f"lake.git/{name} was damaged: it refers to {other}"
-        try:
-            self._repository.references[name].resolve()
-        except (KeyError, ValueError, pygit2.GitError):
-            why = "itself" if other == name else f"{other}, which leads to no commit"
-            return f"lake.git/{name} refers to {why}"
-        return None
+        seen = {name}
+        while other not in seen:
+            # One that leads to a ref that does not exist is somebody's, and harms nothing.
+            path = self._git_dir / other
+            match = _CONTENT.fullmatch(path.read_text(errors="replace")) if path.is_file() else None
+            if match is None or match[2] is None:
+                return None
+            seen.add(other)
+            other = match[2]
+        return f"lake.git/{name} refers to itself"
 
     def _logged(self) -> Iterator[str]:
         """Yield the names that have a reflog. Deleting a branch removes its reflog first."""
