@@ -27,7 +27,9 @@ def use_memory() -> None:
     if min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available) < _WANTED:
         return
     folder = _MEMORY / f"{_PREFIX}{os.getpid()}"
-    folder.mkdir(mode=0o700)
+    folder.mkdir()
+    # As /tmp: some tests are of two users.
+    folder.chmod(0o1777)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     owner = os.getpid()
 
