@@ -29,7 +29,7 @@ spark.speculation.multiplier=1.1
 spark.speculation.quantile=0.5
 spark.speculation.minTaskRuntime=1s
 """
-PAGES = "\nspark.ui.enabled=true\nspark.ui.port=0\nspark.eventLog.enabled=true\nspark.eventLog.dir=file://"
+PAGES = "\nspark.ui.enabled=true\nspark.ui.port=0\nspark.eventLog.enabled=true\nspark.eventLog.compress=false\nspark.eventLog.dir=file://"
 
 
 @pytest.fixture(scope="module")

@@ -73,3 +73,11 @@ def test_an_error_of_spark_is_one_line_whichever_kind_it_is(spark: SparkSession)
         assert "\n" not in str(caught.value)
         assert caught.value.__cause__ is not None
         assert errors.describe(caught.value.__cause__) == str(caught.value)  # type: ignore[arg-type]
+
+
+def test_a_package_that_a_worker_lacks_is_named_with_the_worker() -> None:
+    trace = "Traceback (most recent call last):\n  File \"worker.py\"\nModuleNotFoundError: No module named 'a.b'\n"
+    lost = "Lost task 0.3 in stage 0.0 (TID 3) (10.0.0.7 executor 1): org.apache.spark.api.python.PythonException"
+    remedy = "has no Python package 'a': install it there for the Python of spark.pyspark.python"
+    assert describe(trace, f"{lost}\n{trace}") == f"Spark: the worker 10.0.0.7 {remedy}"
+    assert describe(trace) == f"Spark: a worker {remedy}"
