@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from lake_assets.lake.audit import Override
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 
 TARGET = 1.15
 FILE_SIZE = 64 << 20
@@ -44,7 +44,7 @@ def _plainly(folder: Path, size: int, block: bytes) -> float:
 
 
 def _published(home: Path, size: int, block: bytes) -> float:
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     began = time.perf_counter()
     lake.create_branch("work", "main")
     with lake.write("work", "data") as write:

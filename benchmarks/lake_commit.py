@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 
 TARGET = 0.80
 FILE_SIZE = 64 << 20
@@ -48,7 +48,7 @@ def measure(size: int, rounds: int = 3) -> tuple[float, float]:
     committing: list[float] = []
     with tempfile.TemporaryDirectory() as home:
         for number in range(rounds):
-            lake = EmbeddedLake(Path(home) / str(number))
+            lake = GitLake(Path(home) / str(number))
             lake.create_branch("work", "main")
             with lake.write("work", "data") as write:
                 files = _fill(Path(write.root), size)

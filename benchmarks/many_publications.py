@@ -25,7 +25,7 @@ import pygit2
 
 from lake_assets.lake.audit import Audit, Entry, Override
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.refs import Refs
 
 TARGET = 1.2
@@ -121,7 +121,7 @@ def collect(home: Path) -> None:
     with mock.patch.object(Refs, "still", watched):
         for what in ("gc", "gc with nothing to do"):
             began, cpu = time.perf_counter(), time.process_time()
-            found = EmbeddedLake(home).collect_garbage(GRACE)
+            found = GitLake(home).collect_garbage(GRACE)
             seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
             files = sum(item.count for item in found)
             print(
@@ -161,7 +161,7 @@ def main() -> None:
         if options.lake == "lakefs":
             opens = _on_lakefs(running, counts)
         else:
-            opens = [partial(EmbeddedLake, home / str(count)) for count in counts]
+            opens = [partial(GitLake, home / str(count)) for count in counts]
         for open_lake, count in zip(opens, counts, strict=True):
             lake = open_lake()
             with unsynced() if options.lake == "embedded" else nullcontext():

@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from lake_assets.lake.audit import Override
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.layout.asset_folders import folder_of
 from lake_assets.sql.catalog import LakeCatalog
 from lake_assets.sql.engine import run_query
@@ -37,7 +37,7 @@ QUERIES = {
 def main() -> None:
     """Print one line for each query."""
     with tempfile.TemporaryDirectory() as folder:
-        lake = EmbeddedLake(Path(folder))
+        lake = GitLake(Path(folder))
         lake.create_branch("run-bars", "main")
         with lake.write("run-bars", "bars") as write, duckdb.connect() as connection:
             for hour in range(24):

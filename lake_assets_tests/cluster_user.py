@@ -9,7 +9,7 @@ from dagster import DagsterInstance
 
 from lake_assets.defs.users.partitions import BATCHES_NAME
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.layout.manifest import MANIFEST, read_manifest
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
@@ -54,7 +54,7 @@ class User:
         """Open the lake."""
         endpoint, repository = self._where
         if not endpoint:
-            return EmbeddedLake(self.home / "lake")
+            return GitLake(self.home / "lake")
         return LakeFSLake(endpoint, *CREDENTIALS, repository)
 
     def start(self, job: str, key: str = "") -> JobProcess:

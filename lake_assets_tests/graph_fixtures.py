@@ -13,7 +13,7 @@ from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 
 from lake_assets import definitions, environments
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.defs.environments import use_fresh
@@ -91,7 +91,7 @@ def make_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
             # In memory: on SQLite, half of a small job's time is Dagster's.
             DagsterInstance.ephemeral(),
             definitions.definitions(resources),
-            EmbeddedLake(home),
+            GitLake(home),
             LMDBStore(home / "nosql"),
         )
         opened.append(graph)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lake_assets.definitions import defs
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.lake.backends import BACKENDS
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
@@ -187,6 +187,6 @@ def test_dagsters_own_commands_run_it(python: str, tmp_path: Path) -> None:
     project = Project(tmp_path, python, EMBEDDED, DESK_PRICES="7")
     project.run("-m", "dagster", "definitions", "validate", "-m", "my.definitions")
     project.run("-m", "dagster", "asset", "materialize", "-m", "my.definitions", "--select", "*")
-    with closing(EmbeddedLake(tmp_path / "lake")) as lake:
+    with closing(GitLake(tmp_path / "lake")) as lake:
         assert {item.path.partition("/")[0] for item in lake.list("main")} == {"trades", "total"}
         assert lake.branches() == ("main",)

@@ -11,7 +11,7 @@ import pytest
 from dagster import AssetCheckSeverity, DagsterInstance, StaticPartitionsDefinition, asset, materialize
 
 from lake_assets import EmbeddedLake, ParquetIOManager, constraint_checks, published_asset
-from lake_assets.lake.embedded import EmbeddedLake as Repository
+from lake_assets.lake.embedded import GitLake
 from lake_assets.quality.constraints import Complete, Range, RowCount
 
 DAYS = StaticPartitionsDefinition(["mon", "tue"])
@@ -41,7 +41,7 @@ def run(tmp_path: Path, instance: DagsterInstance, prices: list[float | None], d
 
 
 def published(tmp_path: Path) -> bool:
-    return Repository(tmp_path / "lake").fingerprint("main", "trades") is not None
+    return GitLake(tmp_path / "lake").fingerprint("main", "trades") is not None
 
 
 def test_a_warning_is_reported_and_published(tmp_path: Path, instance: DagsterInstance) -> None:

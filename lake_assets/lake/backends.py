@@ -8,7 +8,7 @@ from typing import Any
 from lake_assets.lake.contract import Lake
 
 BACKENDS = {
-    "embedded": "lake_assets.lake.embedded:EmbeddedLake",
+    "embedded": "lake_assets.lake.embedded:GitLake",
     "lakefs": "lake_assets.lake.lakefs:LakeFSLake",
 }
 """Name of each backend to its class, which is imported when it is first opened."""

@@ -140,7 +140,7 @@ class EmbeddedLake(LakeResource):
         """Open the lake in the folder; see :meth:`LakeResource.open`."""
         from lake_assets.lake import embedded
 
-        return embedded.EmbeddedLake(Path(self.home), any_format=any_format, create=create)
+        return embedded.GitLake(Path(self.home), any_format=any_format, create=create)
 
     def restore(self, source: Path, *, link: bool = True, replace: bool = False) -> Copied:
         """Restore the folder from a backup; see :meth:`LakeResource.restore`."""

@@ -11,7 +11,7 @@ import pytest
 from dagster import DagsterRunStatus
 
 from lake_assets import environments
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.lmdb.runs import spool
 from lake_assets_tests.cli.conftest import Command
@@ -28,7 +28,7 @@ def names(entries: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 
 def test_it_says_what_it_would_delete_and_deletes_nothing(
-    command: Command, answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun
+    command: Command, answer: Answer, lake: GitLake, store: NoSQLStore, add_run: AddRun
 ) -> None:
     add_run(ENDED, DagsterRunStatus.FAILURE)
     lake.path("main", "blob")
@@ -52,7 +52,7 @@ def test_it_says_what_it_would_delete_and_deletes_nothing(
 
 
 def test_with_yes_all_of_it_is_gone_and_main_is_as_it_was(
-    command: Command, answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun, lake_home: Path
+    command: Command, answer: Answer, lake: GitLake, store: NoSQLStore, add_run: AddRun, lake_home: Path
 ) -> None:
     add_run(ENDED, DagsterRunStatus.SUCCESS)
     before = (lake.head("main"), list(lake.list("main")), lake.head(f"run-{ENDED}").id)
@@ -69,7 +69,7 @@ def test_with_yes_all_of_it_is_gone_and_main_is_as_it_was(
 
 
 def test_a_run_that_goes_on_keeps_its_branch_that_of_its_parent_and_the_tables(
-    command: Command, answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun
+    command: Command, answer: Answer, lake: GitLake, store: NoSQLStore, add_run: AddRun
 ) -> None:
     parent = add_run("aaaa1111-0000-4000-8000-000000000003", DagsterRunStatus.FAILURE)
     add_run(GOING_ON, DagsterRunStatus.STARTED, parent=parent)
@@ -88,7 +88,7 @@ def test_a_run_that_goes_on_keeps_its_branch_that_of_its_parent_and_the_tables(
 
 
 def test_without_dagster_branches_and_tables_are_kept_with_the_reason(
-    answer: Answer, lake: EmbeddedLake, store: NoSQLStore
+    answer: Answer, lake: GitLake, store: NoSQLStore
 ) -> None:
     lake.create_branch(f"run-{ENDED}", "main")
     done = answer("clean", "--yes")
@@ -98,7 +98,7 @@ def test_without_dagster_branches_and_tables_are_kept_with_the_reason(
 
 
 def test_what_may_be_another_dagsters_is_kept_and_one_of_nobodys_run_is_not_looked_at(
-    answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun
+    answer: Answer, lake: GitLake, store: NoSQLStore, add_run: AddRun
 ) -> None:
     lake.create_branch(f"run-{OTHERS}", "main")
     lake.create_branch("trial", "main")
@@ -120,7 +120,7 @@ def test_what_may_be_another_dagsters_is_kept_and_one_of_nobodys_run_is_not_look
 
 def test_under_another_dagster_home_nothing_of_a_live_run_is_deleted(
     answer: Answer,
-    lake: EmbeddedLake,
+    lake: GitLake,
     store: NoSQLStore,
     add_run: AddRun,
     new_dagster_home: Path,
@@ -137,7 +137,7 @@ def test_under_another_dagster_home_nothing_of_a_live_run_is_deleted(
 
 
 def test_what_a_live_reader_and_a_live_writer_use_is_left_and_said(
-    answer: Answer, lake: EmbeddedLake, lake_home: Path
+    answer: Answer, lake: GitLake, lake_home: Path
 ) -> None:
     other = environments.open_lake()
     snapshot = other.path("main", "stocks_parquet")
@@ -152,7 +152,7 @@ def test_what_a_live_reader_and_a_live_writer_use_is_left_and_said(
 
 
 def test_what_a_killed_writer_of_the_store_spooled_is_deleted_and_a_live_ones_kept(
-    answer: Answer, lake: EmbeddedLake, lake_home: Path
+    answer: Answer, lake: GitLake, lake_home: Path
 ) -> None:
     dead = lake_home / "nosql" / "spool" / "dead"
     with spool(_made(lake_home / "nosql" / "spool")) as live:
@@ -174,7 +174,7 @@ def _made(folder: Path) -> Path:
     ("option", "kind"), [("--no-tables", "table"), ("--no-branches", "branch"), ("--no-caches", "cache")]
 )
 def test_an_option_leaves_one_kind_alone(
-    answer: Answer, lake: EmbeddedLake, store: NoSQLStore, add_run: AddRun, option: str, kind: str
+    answer: Answer, lake: GitLake, store: NoSQLStore, add_run: AddRun, option: str, kind: str
 ) -> None:
     add_run(ENDED, DagsterRunStatus.SUCCESS)
     lake.path("main", "blob")
@@ -184,5 +184,5 @@ def test_an_option_leaves_one_kind_alone(
 
 
 def test_a_lake_that_nobody_has_used_has_nothing_to_delete(command: Command, lake_home: Path) -> None:
-    EmbeddedLake(lake_home).close()
+    GitLake(lake_home).close()
     assert command("clean", "--yes").stdout == "Nothing to delete.\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.cli.conftest import Command
 from lake_assets_tests.lake.backends import LakeSpec
@@ -19,7 +19,7 @@ def loose(home: Path) -> list[Path]:
 
 
 def test_it_says_what_it_would_free_and_frees_it(
-    command: Command, answer: Callable[..., Any], lake: EmbeddedLake, lake_home: Path
+    command: Command, answer: Callable[..., Any], lake: GitLake, lake_home: Path
 ) -> None:
     lake.create_branch("swept", "main")
     with lake.write("swept", "stocks_csv") as write:

@@ -15,7 +15,7 @@ from lake_assets import domains
 from lake_assets.cli.doctor import shown
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.lake.contract import Commit
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.settings import Variable
 from lake_assets_tests.cli.conftest import Command
 
@@ -55,7 +55,7 @@ def test_what_is_not_ok_is_said_with_the_remedy_and_exit_code_1(
     assert "NOT OK" in command("doctor").stdout
 
 
-def test_repair_restores_main_by_one_command(command: Command, lake: EmbeddedLake, head: Commit) -> None:
+def test_repair_restores_main_by_one_command(command: Command, lake: GitLake, head: Commit) -> None:
     (Path(lake.repository) / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
     code, found = checks(command)
     assert code == 1
@@ -69,7 +69,7 @@ def test_repair_restores_main_by_one_command(command: Command, lake: EmbeddedLak
     assert checks(command, "--repair")[1]["lake repair"] == (True, "nothing is damaged")
 
 
-def test_repair_takes_data_from_a_backup(command: Command, lake: EmbeddedLake, tmp_path: Path) -> None:
+def test_repair_takes_data_from_a_backup(command: Command, lake: GitLake, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     shutil.copytree(lake.repository, backup)
     stored = Path(next(lake.list("main")).physical_address.removeprefix("file://"))
@@ -82,7 +82,7 @@ def test_repair_takes_data_from_a_backup(command: Command, lake: EmbeddedLake, t
     assert command("doctor", "--from", str(backup)).exit_code == 2
 
 
-def test_verify_finds_a_damaged_object(command: Command, lake: EmbeddedLake) -> None:
+def test_verify_finds_a_damaged_object(command: Command, lake: GitLake) -> None:
     assert checks(command, "--verify")[1]["lake objects"][0]
     (item,) = lake.list("main", "blob")
     stored = Path(item.physical_address.removeprefix("file://"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lake_assets.lake.contract import Commit
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.audits import TESTS
@@ -18,7 +18,7 @@ from lake_assets_tests.lakefs_server import CREDENTIALS
 
 
 @pytest.fixture
-def replaced(lake: EmbeddedLake, head: Commit) -> str:
+def replaced(lake: GitLake, head: Commit) -> str:
     """What `main` held before its text file was replaced."""
     lake.create_branch("next", "main")
     with lake.write("next", "stocks_csv/hour=08") as write:
@@ -29,7 +29,7 @@ def replaced(lake: EmbeddedLake, head: Commit) -> str:
 
 
 def test_it_says_what_it_would_free_and_frees_it(
-    command: Command, answer: Callable[..., Any], refused: Callable[..., str], lake: EmbeddedLake, replaced: str
+    command: Command, answer: Callable[..., Any], refused: Callable[..., str], lake: GitLake, replaced: str
 ) -> None:
     assert command("expire", "--older-than", "90d").stdout.startswith("Nothing to expire")
     told = answer("expire", "--older-than", "0d")
@@ -44,7 +44,7 @@ def test_it_says_what_it_would_free_and_frees_it(
 
 
 def test_what_a_table_reflects_stays(
-    command: Command, answer: Callable[..., Any], store: Any, lake: EmbeddedLake, replaced: str
+    command: Command, answer: Callable[..., Any], store: Any, lake: GitLake, replaced: str
 ) -> None:
     import pandas
 
@@ -61,7 +61,7 @@ def test_what_a_table_reflects_stays(
     assert f"table latest  {replaced}\n" in shown
 
 
-def test_it_names_what_holds_old_data_back(answer: Callable[..., Any], lake: EmbeddedLake, replaced: str) -> None:
+def test_it_names_what_holds_old_data_back(answer: Callable[..., Any], lake: GitLake, replaced: str) -> None:
     (young,) = answer("expire", "--older-than", "90d")["held_by"]
     assert young["held_by"] == "commits that are not older"
     lake.tag("v1", replaced)
@@ -81,7 +81,7 @@ def test_it_names_what_holds_old_data_back(answer: Callable[..., Any], lake: Emb
 
 @pytest.mark.parametrize("yes", [[], ["--yes"]])
 def test_a_prefix_that_nothing_ever_lay_at_is_refused(
-    refused: Callable[..., str], lake: EmbeddedLake, replaced: str, yes: list[str]
+    refused: Callable[..., str], lake: GitLake, replaced: str, yes: list[str]
 ) -> None:
     told = refused("expire", "--older-than", "0d", "--keep-prefix", "stocks_csv", "--keep-prefix", "stock_csv", *yes)
     assert "no commit has ever had data there" in told

@@ -11,20 +11,20 @@ import pytest
 from dagster import DagsterInstance
 
 from lake_assets.lake.contract import Commit
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.cli.conftest import LOADED, Command
 
 Answer = Callable[..., Any]
 Refused = Callable[..., str]
 
 
-def test_ls_lists_all_of_main(command: Command, lake: EmbeddedLake) -> None:
+def test_ls_lists_all_of_main(command: Command, lake: GitLake) -> None:
     lines = command("ls").stdout.splitlines()
     assert lines[0].split() == ["path", "size", "checksum"]
     assert [line.split()[0] for line in lines[1:]] == [item.path for item in lake.list("main")]
 
 
-def test_ls_lists_a_prefix_with_whole_checksums_and_addresses_in_json(answer: Answer, lake: EmbeddedLake) -> None:
+def test_ls_lists_a_prefix_with_whole_checksums_and_addresses_in_json(answer: Answer, lake: GitLake) -> None:
     found = answer("ls", "main:blob")
     (item,) = lake.list("main", "blob")
     assert found == [
@@ -33,7 +33,7 @@ def test_ls_lists_a_prefix_with_whole_checksums_and_addresses_in_json(answer: An
     assert item.checksum.removeprefix("sha256:") in item.physical_address
 
 
-def test_ls_shows_the_checksum_short(command: Command, lake: EmbeddedLake) -> None:
+def test_ls_shows_the_checksum_short(command: Command, lake: GitLake) -> None:
     (item,) = lake.list("main", "blob")
     line = command("ls", "main:blob").stdout.splitlines()[1]
     assert line.split() == ["blob/noise.bin", "256", "B", item.checksum.removeprefix("sha256:")[:12]]
@@ -44,12 +44,12 @@ def test_dagsters_uri_is_a_place(answer: Answer, head: Commit) -> None:
 
 
 def test_ls_of_an_empty_lake_is_empty(command: Command, answer: Answer, lake_home: Path) -> None:
-    EmbeddedLake(lake_home).close()
+    GitLake(lake_home).close()
     assert answer("ls") == []
     assert command("ls").stdout.split() == ["path", "size", "checksum"]
 
 
-def test_log_tells_who_made_a_commit_of_what(answer: Answer, lake: EmbeddedLake, head: Commit) -> None:
+def test_log_tells_who_made_a_commit_of_what(answer: Answer, lake: GitLake, head: Commit) -> None:
     newest, *_, oldest = answer("log")
     assert newest["id"] == head.id
     assert newest["run"] == LOADED
@@ -60,7 +60,7 @@ def test_log_tells_who_made_a_commit_of_what(answer: Answer, lake: EmbeddedLake,
     assert materialized["message"].startswith(("Materialize", "Publish"))
 
 
-def test_log_of_a_prefix_has_asset_rows_and_code_version(answer: Answer, command: Command, lake: EmbeddedLake) -> None:
+def test_log_of_a_prefix_has_asset_rows_and_code_version(answer: Answer, command: Command, lake: GitLake) -> None:
     (entry,) = (entry for entry in answer("log", "main") if entry["asset"])
     assert (entry["asset"], entry["rows"], entry["code_version"]) == ("stocks_parquet", 25, "3")
     lines = command("log").stdout.splitlines()
@@ -72,11 +72,11 @@ def test_log_of_a_prefix_has_asset_rows_and_code_version(answer: Answer, command
     assert published.endswith("1 overridden, by the tests")
 
 
-def test_log_is_limited(answer: Answer, lake: EmbeddedLake) -> None:
+def test_log_is_limited(answer: Answer, lake: GitLake) -> None:
     assert len(answer("log", "--limit", "2")) == 2
 
 
-def test_branches_name_their_head(answer: Answer, command: Command, lake: EmbeddedLake, head: Commit) -> None:
+def test_branches_name_their_head(answer: Answer, command: Command, lake: GitLake, head: Commit) -> None:
     lake.create_branch("trial", "main")
     assert [(entry["name"], entry["commit"]) for entry in answer("branches")] == [
         ("main", head.id),
@@ -85,7 +85,7 @@ def test_branches_name_their_head(answer: Answer, command: Command, lake: Embedd
     assert command("branches").stdout.splitlines()[2].split()[:2] == ["trial", head.id[:12]]
 
 
-def test_diff_tells_added_removed_and_changed(answer: Answer, command: Command, lake: EmbeddedLake) -> None:
+def test_diff_tells_added_removed_and_changed(answer: Answer, command: Command, lake: GitLake) -> None:
     lake.create_branch("trial", "main")
     with lake.write("trial", "blob") as write:
         Path(write.root, "noise.bin").write_text("other")
@@ -114,14 +114,14 @@ def test_diff_tells_added_removed_and_changed(answer: Answer, command: Command, 
         ("cat", "nowhere:blob"),
     ],
 )
-def test_an_unknown_ref_is_named(refused: Refused, lake: EmbeddedLake, arguments: tuple[str, ...]) -> None:
+def test_an_unknown_ref_is_named(refused: Refused, lake: GitLake, arguments: tuple[str, ...]) -> None:
     line = refused(*arguments)
     assert "no branch, tag or commit of this name" in line
     assert "nowhere" in line
 
 
 @pytest.mark.parametrize("name", ["ls", "path", "cat"])
-def test_a_missing_prefix_is_named(refused: Refused, lake: EmbeddedLake, name: str) -> None:
+def test_a_missing_prefix_is_named(refused: Refused, lake: GitLake, name: str) -> None:
     line = refused(name, "main:stocks")
     assert "nothing is there" in line
     assert "path 'stocks'" in line
@@ -167,7 +167,7 @@ def test_an_unknown_environment_is_one_line(refused: Refused, monkeypatch: pytes
 
 
 def test_what_plain_git_made_is_shown_and_stops_nothing(
-    lake: EmbeddedLake, command: Command, instance: DagsterInstance
+    lake: GitLake, command: Command, instance: DagsterInstance
 ) -> None:
     git = ["git", "-C", f"{lake.repository}/lake.git", "-c", "user.name=Ann", "-c", "user.email=ann@example.org"]
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from lake_assets import environments
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.cli.conftest import Command
 from lake_assets_tests.small_graph import SmallGraph
 
@@ -93,7 +93,7 @@ def test_each_file_that_ls_shows_has_the_lineage_of_what_it_was_written_with(
     assert answer("lineage", uri)["made_by"] == answer("lineage", files[0])["made_by"]
 
 
-def test_a_file_that_no_asset_wrote_has_the_commit_that_did(answer: Answer, lake: EmbeddedLake) -> None:
+def test_a_file_that_no_asset_wrote_has_the_commit_that_did(answer: Answer, lake: GitLake) -> None:
     for file in answer("ls", "main"):
         (made,) = answer("lineage", file["path"])["made_by"]
         assert made["commit"] in {commit["id"] for commit in answer("log", "--prefix", file["path"])}

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from lake_assets.cli.app import app
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.errors import FormatMismatch
 from lake_assets.lake.format import FORMAT
-from lake_assets.resources.lake import EmbeddedLake as EmbeddedLakeResource
+from lake_assets.resources.lake import EmbeddedLake
 
 
 def test_a_new_lake_has_this_programs_format(lake_home: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_new_lake_has_this_programs_format(lake_home: Path) -> None:
     assert "install a newer lake_assets" in result.stderr
     assert "install a newer lake_assets" in CliRunner().invoke(app, ["migrate"]).stderr
     with pytest.raises(FormatMismatch):
-        _ = EmbeddedLakeResource(home=str(lake_home)).lake
+        _ = EmbeddedLake(home=str(lake_home)).lake
 
 
 def test_an_older_lake_is_refused_until_it_is_migrated(lake_home: Path) -> None:
@@ -40,6 +40,6 @@ def test_an_older_lake_is_refused_until_it_is_migrated(lake_home: Path) -> None:
 
 def numbered(home: Path, number: int) -> None:
     """Make a lake, give it a format, and open it."""
-    EmbeddedLake(home).close()
+    GitLake(home).close()
     pygit2.Repository(str(home / "lake.git")).config["lakeassets.format"] = number
-    EmbeddedLake(home)
+    GitLake(home)

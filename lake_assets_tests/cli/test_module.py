@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 
 PROGRAM = str(Path(sys.executable).with_name("lake-assets"))
 
@@ -21,7 +21,7 @@ import pandas
 from dagster import Definitions, asset
 
 from lake_assets import (
-    EmbeddedLake, LMDBNoSQL, LakeResource, NoSQLIOManager, NoSQLResource, ParquetIOManager, TableUpdate, published_asset
+    GitLake, LMDBNoSQL, LakeResource, NoSQLIOManager, NoSQLResource, ParquetIOManager, TableUpdate, published_asset
 )
 
 
@@ -40,7 +40,7 @@ def trades_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
     return TableUpdate(before, head, head, rows, rebuild=True)
 
 
-lake, nosql = EmbeddedLake(home="desk-lake"), LMDBNoSQL(folder="desk-tables")
+lake, nosql = GitLake(home="desk-lake"), LMDBNoSQL(folder="desk-tables")
 defs = Definitions(
     assets=[trades, published, trades_table],
     resources={
@@ -144,7 +144,7 @@ def test_definitions_by_another_name_or_made_by_a_function_will_do(project: Path
         "import dagster\nimport my.definitions\n"
         "@dagster.definitions\ndef defs() -> dagster.Definitions:\n    return my.definitions.defs\n"
     )
-    EmbeddedLake(project / "desk-lake").close()
+    GitLake(project / "desk-lake").close()
     for module in ("named", "lazy"):
         done = run(project, "--module", module, "branches")
         assert (done.returncode, "main" in done.stdout) == (0, True), done.stderr

@@ -12,7 +12,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 from lake_assets import definitions, environments
 from lake_assets.lake.audit import read_record
 from lake_assets.lake.contract import Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
 from lake_assets_tests.lake.backends import put
@@ -30,7 +30,7 @@ AddRun = Callable[..., str]
 
 @pytest.mark.parametrize("given", [RUN, "bbbb", f"run-{RUN}"])
 def test_a_run_is_published_by_its_id_or_its_beginning(
-    answer: Answer, lake: EmbeddedLake, add_run: AddRun, given: str
+    answer: Answer, lake: GitLake, add_run: AddRun, given: str
 ) -> None:
     add_run(RUN, DagsterRunStatus.FAILURE)
     assert answer("publish", given, *OVERRIDE) == {
@@ -45,7 +45,7 @@ def test_a_run_is_published_by_its_id_or_its_beginning(
 
 
 def test_what_no_check_passed_on_is_refused_with_its_commit_and_the_remedy(
-    refused: Refused, lake: EmbeddedLake, add_run: AddRun
+    refused: Refused, lake: GitLake, add_run: AddRun
 ) -> None:
     add_run(RUN, DagsterRunStatus.SUCCESS)
     head = lake.head("main")
@@ -56,7 +56,7 @@ def test_what_no_check_passed_on_is_refused_with_its_commit_and_the_remedy(
 
 
 def test_an_override_says_who_and_why_and_stands_in_the_commit(
-    command: Command, refused: Refused, lake: EmbeddedLake, add_run: AddRun
+    command: Command, refused: Refused, lake: GitLake, add_run: AddRun
 ) -> None:
     add_run(RUN, DagsterRunStatus.SUCCESS)
     assert "give --reason" in command("publish", RUN, "--override", "belongs_to_an_asset").stderr
@@ -73,7 +73,7 @@ def test_an_override_says_who_and_why_and_stands_in_the_commit(
     ]
 
 
-def test_publishing_twice_says_so_and_is_one_merge(command: Command, lake: EmbeddedLake, add_run: AddRun) -> None:
+def test_publishing_twice_says_so_and_is_one_merge(command: Command, lake: GitLake, add_run: AddRun) -> None:
     add_run(RUN, DagsterRunStatus.SUCCESS)
     first = command("publish", RUN, *OVERRIDE).stdout
     head = lake.head("main").id
@@ -82,7 +82,7 @@ def test_publishing_twice_says_so_and_is_one_merge(command: Command, lake: Embed
     assert lake.head("main").id == head
 
 
-def test_a_run_without_a_branch_has_nothing_to_publish(command: Command, lake: EmbeddedLake, add_run: AddRun) -> None:
+def test_a_run_without_a_branch_has_nothing_to_publish(command: Command, lake: GitLake, add_run: AddRun) -> None:
     add_run(RUN, DagsterRunStatus.SUCCESS, branch=False)
     assert command("publish", RUN).stdout.startswith(f"Run {RUN} has nothing to publish; main is at commit ")
 
@@ -93,13 +93,13 @@ def test_an_ambiguous_beginning_is_refused(refused: Refused, add_run: AddRun) ->
     assert refused("publish", "bb") == f"'bb' matches the ids of 2 runs: {RUN}, {OTHER}; give more of the id"
 
 
-def test_a_run_that_may_still_write_is_refused(refused: Refused, lake: EmbeddedLake, add_run: AddRun) -> None:
+def test_a_run_that_may_still_write_is_refused(refused: Refused, lake: GitLake, add_run: AddRun) -> None:
     add_run(RUN, DagsterRunStatus.STARTED)
     assert refused("publish", RUN).startswith(f"run {RUN} is STARTED and may still write")
     assert f"run-{RUN}" in lake.branches()
 
 
-def test_a_conflict_is_one_line_that_names_the_path(refused: Refused, lake: EmbeddedLake, add_run: AddRun) -> None:
+def test_a_conflict_is_one_line_that_names_the_path(refused: Refused, lake: GitLake, add_run: AddRun) -> None:
     for run_id in (RUN, OTHER):
         add_run(run_id, DagsterRunStatus.SUCCESS)
         with lake.write(f"run-{run_id}", "shared") as write:
@@ -111,12 +111,12 @@ def test_a_conflict_is_one_line_that_names_the_path(refused: Refused, lake: Embe
     assert f"run-{RUN}" in lake.branches()
 
 
-def test_an_unknown_run_is_refused(refused: Refused, lake: EmbeddedLake, instance: DagsterInstance) -> None:
+def test_an_unknown_run_is_refused(refused: Refused, lake: GitLake, instance: DagsterInstance) -> None:
     assert refused("publish", "dddd").startswith("there is no branch or run 'dddd'")
 
 
 def test_a_branch_of_another_dagsters_run_names_dagster_home(
-    refused: Refused, lake: EmbeddedLake, instance: DagsterInstance
+    refused: Refused, lake: GitLake, instance: DagsterInstance
 ) -> None:
     lake.create_branch(f"run-{RUN}", "main")
     assert f"does not know run {RUN}: set DAGSTER_HOME to that of its launch" in refused("publish", "bbbb")
@@ -131,7 +131,7 @@ def test_the_branch_of_a_lost_run_is_published_by_an_override_alone(
     run_id = graph.run("raw", "prices", partition_key="mon").run_id
     graph.instance.delete_run(run_id)
     graph.instance.wipe_assets([AssetKey("raw"), AssetKey("prices")])
-    lake = EmbeddedLake(environments.lake_home())
+    lake = GitLake(environments.lake_home())
     merge = lake.create_branch("unchecked", f"run-{run_id}")
     with lake.write("unchecked", "stray") as write:
         Path(write.root, "data.txt").write_text("x")
@@ -176,7 +176,7 @@ def test_on_lakefs_the_branch_of_a_lost_run_is_kept_until_a_person_publishes_or_
 
 
 def test_a_dagster_that_does_not_open_is_one_short_line(
-    refused: Refused, lake: EmbeddedLake, instance: DagsterInstance
+    refused: Refused, lake: GitLake, instance: DagsterInstance
 ) -> None:
     Path(instance.root_directory, "dagster.yaml").write_text("nothing: known\n")
     line = refused("publish", RUN)
@@ -186,7 +186,7 @@ def test_a_dagster_that_does_not_open_is_one_short_line(
 
 @pytest.mark.parametrize("home", [None, "", "relative", "/nowhere/at/all"])
 def test_without_a_dagster_home_the_remedy_is_named(
-    refused: Refused, lake: EmbeddedLake, monkeypatch: pytest.MonkeyPatch, home: str | None
+    refused: Refused, lake: GitLake, monkeypatch: pytest.MonkeyPatch, home: str | None
 ) -> None:
     if home is not None:
         monkeypatch.setenv("DAGSTER_HOME", home)

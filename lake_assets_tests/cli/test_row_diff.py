@@ -18,7 +18,7 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from lake_assets.cli.row_diff import Comparison, row_diff
 from lake_assets.lake.contract import Snapshot
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.rows import bounded_connection, open_rows
 from lake_assets_tests.cli.conftest import Command
 
@@ -27,7 +27,7 @@ Refused = Callable[..., str]
 Files = Mapping[str, pyarrow.Table]
 
 
-def write(lake: EmbeddedLake, files: Files, prefix: str = "bars", **options: Any) -> str:
+def write(lake: GitLake, files: Files, prefix: str = "bars", **options: Any) -> str:
     """Put these files in place of a prefix on the branch `trial`; return the commit."""
     if "trial" not in lake.branches():
         lake.create_branch("trial", "main")
@@ -49,7 +49,7 @@ def rows(answer: Answer, left: str, right: str, key: str = "ISIN", *options: str
 
 
 def test_rows_are_added_removed_and_changed_with_the_columns_that_changed(
-    command: Command, answer: Answer, lake: EmbeddedLake
+    command: Command, answer: Answer, lake: GitLake
 ) -> None:
     before = write(lake, {"day=1/a.parquet": bars({"DE1": 1.0, "DE2": 2.0, "DE3": None})})
     after = write(lake, {"day=1/b.parquet": bars({"DE4": 4.0, "DE3": None, "DE2": 2.5})})
@@ -73,14 +73,14 @@ def test_rows_are_added_removed_and_changed_with_the_columns_that_changed(
     assert shown.stderr == "1 added, 1 removed, 1 changed\n"
 
 
-def test_a_row_that_moved_to_another_file_or_place_in_it_is_no_change(answer: Answer, lake: EmbeddedLake) -> None:
+def test_a_row_that_moved_to_another_file_or_place_in_it_is_no_change(answer: Answer, lake: GitLake) -> None:
     before = write(lake, {"a.parquet": bars({"DE1": 1.0, "DE2": 2.0}), "b.parquet": bars({"DE3": 3.0})})
     after = write(lake, {"c.parquet": bars({"DE3": 3.0, "DE2": 2.0, "DE1": 1.0})})
     assert rows(answer, before, after) == []
     assert rows(answer, before, before) == []
 
 
-def test_a_key_of_several_columns_may_have_a_folders_and_be_null(answer: Answer, lake: EmbeddedLake) -> None:
+def test_a_key_of_several_columns_may_have_a_folders_and_be_null(answer: Answer, lake: GitLake) -> None:
     table = pyarrow.table({"ISIN": ["DE1", None], "Price": [1.0, 2.0]})
     before = write(lake, {"day=1/a.parquet": table, "day=2/a.parquet": table})
     changed = pyarrow.table({"ISIN": ["DE1", None], "Price": [1.0, 3.0]})
@@ -95,7 +95,7 @@ def test_a_key_of_several_columns_may_have_a_folders_and_be_null(answer: Answer,
     ]
 
 
-def test_new_columns_and_other_types_are_compared_as_far_as_they_can_be(answer: Answer, lake: EmbeddedLake) -> None:
+def test_new_columns_and_other_types_are_compared_as_far_as_they_can_be(answer: Answer, lake: GitLake) -> None:
     before = write(lake, {"a.parquet": bars({"DE1": 1.0, "DE2": 2.0}, Id=[1, 2], Text=[1, 2])})
     after = write(lake, {"a.parquet": bars({"DE1": 1.0, "DE2": 2.0}, Id=[1.0, 2.5], Text=["1", "x"], New=[None, "n"])})
     (row,) = rows(answer, before, after)
@@ -103,13 +103,13 @@ def test_new_columns_and_other_types_are_compared_as_far_as_they_can_be(answer: 
     assert row["after"] == {"Id": 2.5, "Text": "x", "New": "n"}
 
 
-def test_a_prefix_that_one_side_lacks_is_all_added(answer: Answer, lake: EmbeddedLake) -> None:
+def test_a_prefix_that_one_side_lacks_is_all_added(answer: Answer, lake: GitLake) -> None:
     after = write(lake, {"a.parquet": bars({"DE1": 1.0})})
     assert [row["change"] for row in rows(answer, "main", after)] == ["added"]
     assert [row["change"] for row in rows(answer, after, "main")] == ["removed"]
 
 
-def test_what_cannot_be_compared_is_one_line(refused: Refused, command: Command, lake: EmbeddedLake) -> None:
+def test_what_cannot_be_compared_is_one_line(refused: Refused, command: Command, lake: GitLake) -> None:
     before = write(lake, {"a.parquet": bars({"DE1": 1.0})})
     twice = pyarrow.concat_tables([bars({"DE1": 1.0}), bars({"DE1": 2.0})])
     after = write(lake, {"a.parquet": twice})
@@ -142,7 +142,7 @@ AT = [datetime(2017, 7, 28, 8, tzinfo=timezone.utc), None, datetime(9999, 12, 31
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
 def test_instants_of_older_files_are_the_same_in_any_zone(
-    lake: EmbeddedLake, answer: Answer, monkeypatch: pytest.MonkeyPatch, zone: str
+    lake: GitLake, answer: Answer, monkeypatch: pytest.MonkeyPatch, zone: str
 ) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
@@ -175,7 +175,7 @@ def test_instants_of_older_files_on_no_local_disk(tmp_path: Path) -> None:
     st.dictionaries(st.integers(0, 20), st.tuples(st.integers(0, 2) | st.none(), st.integers(0, 2))),
 )
 def test_any_two_sets_of_rows_differ_as_their_dictionaries_do(
-    lake: EmbeddedLake, left: dict[int, tuple[int | None, int]], right: dict[int, tuple[int | None, int]]
+    lake: GitLake, left: dict[int, tuple[int | None, int]], right: dict[int, tuple[int | None, int]]
 ) -> None:
     def table(side: dict[int, tuple[int | None, int]]) -> pyarrow.Table:
         columns = {"k": list(side), "a": [a for a, _ in side.values()], "b": [b for _, b in side.values()]}

@@ -11,7 +11,7 @@ import pytest
 
 from lake_assets.cli.content import open_content
 from lake_assets.cli.output import blocks, emit_all, show
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 
 
 @pytest.mark.parametrize("printed", [show, emit_all])
@@ -36,21 +36,21 @@ def test_no_more_than_a_block_is_held() -> None:
 
 
 def test_cat_lists_and_opens_files_as_it_needs_them_and_leaves_no_snapshot(
-    lake: EmbeddedLake, lake_home: Path, monkeypatch: pytest.MonkeyPatch
+    lake: GitLake, lake_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.create_branch("trial", "main")
     with lake.write("trial", "many") as write:
         for number in range(50):
             pq.write_table(pyarrow.table({"a": [number]}), Path(write.root, f"part-{number:03}.parquet"))
     listed: list[str] = []
-    every = EmbeddedLake.list
+    every = GitLake.list
 
-    def counted(self: EmbeddedLake, *arguments: str) -> Iterator[object]:
+    def counted(self: GitLake, *arguments: str) -> Iterator[object]:
         for item in every(self, *arguments):
             listed.append(item.path)
             yield item
 
-    monkeypatch.setattr(EmbeddedLake, "list", counted)
+    monkeypatch.setattr(GitLake, "list", counted)
     assert list(open_content(lake, "trial", "many").rows(3)) == [{"a": 0}, {"a": 1}, {"a": 2}]
     assert len(listed) == 3
     assert not list((lake_home / "snapshots").glob("[!.]*"))

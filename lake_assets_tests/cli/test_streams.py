@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.cli.terminals import terminal
 
 PROGRAM = str(Path(sys.executable).with_name("lake-assets"))
@@ -25,7 +25,7 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(lake: EmbeddedLake) -> None:
+def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(lake: GitLake) -> None:
     for line, why in (
         ("lake-assets ls >&-", "Bad file descriptor"),
         ("lake-assets ls --json >&-", "Bad file descriptor"),
@@ -38,29 +38,29 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(lake: Embedde
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", ["--help", "--version", "ls", "doctor --json"])
-def test_no_command_ends_in_a_traceback_without_an_output(lake: EmbeddedLake, arguments: str, unbuffered: str) -> None:
+def test_no_command_ends_in_a_traceback_without_an_output(lake: GitLake, arguments: str, unbuffered: str) -> None:
     done = shell(f"PYTHONUNBUFFERED={unbuffered} lake-assets {arguments} >&-")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert done.stderr.startswith("lake-assets: ")
 
 
-def test_a_closed_stderr_changes_nothing_else(lake: EmbeddedLake) -> None:
+def test_a_closed_stderr_changes_nothing_else(lake: GitLake) -> None:
     done = shell("lake-assets ls nowhere 2>&-; echo $?; lake-assets ls main:blob 2>&- | wc -l")
     assert done.stdout.split() == ["1", "2"]
 
 
-def test_a_closed_stdin_is_no_answer(lake: EmbeddedLake) -> None:
+def test_a_closed_stdin_is_no_answer(lake: GitLake) -> None:
     done = shell("lake-assets delete blob --reason test <&-")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert next(lake.list("main", "blob"), None) is not None
 
 
-def test_all_streams_may_be_closed(lake: EmbeddedLake) -> None:
+def test_all_streams_may_be_closed(lake: GitLake) -> None:
     assert shell("lake-assets ls <&- >&- 2>&-").returncode == 1
 
 
-def test_the_program_escapes_what_its_arguments_would_do_to_a_terminal(lake: EmbeddedLake) -> None:
+def test_the_program_escapes_what_its_arguments_would_do_to_a_terminal(lake: GitLake) -> None:
     with terminal() as (slave, screen):
         for arguments in (["ls", "\x1b[2J"], ["--\x1b[2J"], ["log", "--limit", "\x9b2J"]):
             done = subprocess.run([PROGRAM, *arguments], stdin=slave, stdout=slave, stderr=slave, timeout=120)
@@ -70,7 +70,7 @@ def test_the_program_escapes_what_its_arguments_would_do_to_a_terminal(lake: Emb
 
 
 @pytest.mark.parametrize("variables", [{"FORCE_COLOR": "1"}, {"CLICOLOR_FORCE": "1"}])
-def test_a_pipe_has_no_colours(lake: EmbeddedLake, variables: dict[str, str]) -> None:
+def test_a_pipe_has_no_colours(lake: GitLake, variables: dict[str, str]) -> None:
     done = subprocess.run(
         [PROGRAM, "lineage", "stocks_parquet"],
         env={**os.environ, **variables},

@@ -7,7 +7,7 @@ from typing import Any
 
 from dagster import DagsterRunStatus
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.cli.conftest import Command
 
 FAILED = "eeee0000-0000-4000-8000-000000000001"
@@ -15,7 +15,7 @@ GOING_ON = "ffff0000-0000-4000-8000-000000000002"
 
 
 def test_it_removes_what_failed_runs_left_and_says_what_it_keeps(
-    command: Command, answer: Callable[..., Any], lake: EmbeddedLake, add_run: Callable[..., str]
+    command: Command, answer: Callable[..., Any], lake: GitLake, add_run: Callable[..., str]
 ) -> None:
     add_run(FAILED, DagsterRunStatus.FAILURE)
     add_run(GOING_ON, DagsterRunStatus.STARTED)

@@ -15,10 +15,10 @@ from lake_assets.io_managers.nosql import NoSQLIOManager
 from lake_assets.io_managers.parquet import ParquetIOManager
 from lake_assets.io_managers.raw_file import RawFileIOManager
 from lake_assets.lake.contract import Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.lmdb.store import LMDBStore
-from lake_assets.resources.lake import EmbeddedLake as EmbeddedLakeResource
+from lake_assets.resources.lake import EmbeddedLake
 from lake_assets.resources.nosql import LMDBNoSQL
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.shared_spark import SharedSpark
@@ -62,7 +62,7 @@ def module_workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workb
 
 @contextmanager
 def _workbench(tmp_path: Path) -> Iterator[Workbench]:
-    lake, spark = EmbeddedLakeResource(home=str(tmp_path / "home")), SharedSpark()
+    lake, spark = EmbeddedLake(home=str(tmp_path / "home")), SharedSpark()
     nosql = LMDBNoSQL(folder=str(tmp_path / "nosql"))
     resources = {
         "lake": lake,
@@ -72,7 +72,7 @@ def _workbench(tmp_path: Path) -> Iterator[Workbench]:
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, spark=spark),
     }
-    opened, store = EmbeddedLake(tmp_path / "home"), LMDBStore(tmp_path / "nosql")
+    opened, store = GitLake(tmp_path / "home"), LMDBStore(tmp_path / "nosql")
     with DagsterInstance.ephemeral() as instance:
         yield Workbench(opened, store, instance, resources)
     opened.close()

@@ -185,10 +185,10 @@ def test_ten_partitions_cost_the_same_calls_of_ten_possible_ones_and_of_eighty_t
 def _counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the calls that may not follow the number of possible partitions."""
     from lake_assets.io_managers import inputs
-    from lake_assets.lake.embedded import EmbeddedLake
+    from lake_assets.lake.embedded import GitLake
 
     calls: Counter[str] = Counter()
-    places = [(EmbeddedLake, "list"), (EmbeddedLake, "path"), (EmbeddedLake, "fingerprint")]
+    places = [(GitLake, "list"), (GitLake, "path"), (GitLake, "fingerprint")]
     places += [(inputs, "partition_columns"), (HourlyPartitionsDefinition, "get_partition_keys")]
     for owner, name in places:
         monkeypatch.setattr(owner, name, _counting(getattr(owner, name), name, calls))

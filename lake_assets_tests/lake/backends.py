@@ -33,9 +33,9 @@ class LakeSpec:
 
     def open(self) -> Lake:
         if self.backend == "embedded":
-            from lake_assets.lake.embedded import EmbeddedLake
+            from lake_assets.lake.embedded import GitLake
 
-            return EmbeddedLake(Path(self.place))
+            return GitLake(Path(self.place))
         if self.backend == "lakefs":
             from lake_assets.lake.lakefs import LakeFSLake
 

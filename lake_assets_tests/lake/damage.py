@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import put
 
 FILES = {"a": "11", "b/c": "22"}
 
 
-def published(home: Path) -> EmbeddedLake:
+def published(home: Path) -> GitLake:
     """Make a lake with the branches ``main`` and ``work``, both with :data:`FILES` in the folder ``stocks``."""
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     lake.create_branch("work", "main")
     put(lake, "work", "stocks", FILES)
     lake.merge("work", "main", audit=TESTS)
@@ -43,11 +43,11 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 }
 
 
-def object_of(lake: EmbeddedLake, ref: str, path: str) -> Path:
+def object_of(lake: GitLake, ref: str, path: str) -> Path:
     """Return the data object of a file."""
     return Path(next(lake.list(ref, path)).physical_address.removeprefix("file://"))
 
 
-def git_object(lake: EmbeddedLake, name: str) -> Path:
+def git_object(lake: GitLake, name: str) -> Path:
     """Return the file of a loose Git object."""
     return Path(lake.repository, "lake.git", "objects", name[:2], name[2:])

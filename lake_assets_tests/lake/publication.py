@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.errors import AlreadyExists
 from lake_assets_tests.audits import TESTS
 
@@ -18,7 +18,7 @@ FILES = {"stocks/csv": ["day=1/a.csv", "day=2/b.csv"], "stocks/parquet": ["day=1
 
 def publish(home: Path, text: str) -> str:
     """Publish files that hold ``text`` and return the commit."""
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     with suppress(AlreadyExists):
         lake.create_branch("run", "main")
     for prefix, names in FILES.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.backup import restore
 from lake_assets.lake.errors import AlreadyExists, DataCorrupted, Expired, LakeUnavailable
 from lake_assets_tests.audits import TESTS
@@ -28,19 +28,19 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lake(home: Path) -> Iterator[EmbeddedLake]:
+def lake(home: Path) -> Iterator[GitLake]:
     """A lake that has published once."""
     publish(home, "one")
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     yield lake
     lake.close()
 
 
-def check_whole(folder: Path) -> EmbeddedLake:
+def check_whole(folder: Path) -> GitLake:
     """Check that a folder is a lake of which nothing is missing or damaged, and return it."""
     git = ["git", "-C", str(folder / "lake.git")]
     subprocess.run([*git, "fsck", "--full", "--strict"], check=True, capture_output=True)
-    lake = EmbeddedLake(folder)
+    lake = GitLake(folder)
     for ref in (*lake.branches(), *lake.tags(), *(commit.id for commit in lake.log("main"))):
         assert list(lake.verify(ref)) == []
     return lake
@@ -52,7 +52,7 @@ def objects(folder: Path) -> dict[str, Path]:
 
 def write_and_merge(number: int, home: str, stop: str) -> None:
     """Publish again and again, as one of several programs, until a file is there."""
-    lake = EmbeddedLake(Path(home))
+    lake = GitLake(Path(home))
     count = 0
     while not Path(stop).exists():
         branch = f"w{number}-{count}"
@@ -64,7 +64,7 @@ def write_and_merge(number: int, home: str, stop: str) -> None:
     assert count
 
 
-def test_every_backup_beside_16_writers_is_whole(lake: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+def test_every_backup_beside_16_writers_is_whole(lake: GitLake, home: Path, tmp_path: Path) -> None:
     stop = tmp_path / "stop"
     writers = [start(write_and_merge, number, str(home), str(stop)) for number in range(WRITERS)]
     heads: list[str] = []
@@ -73,7 +73,7 @@ def test_every_backup_beside_16_writers_is_whole(lake: EmbeddedLake, home: Path,
             before = lake.head("main").id
             heads.append(lake.backup(tmp_path / "backup").main)
             assert lake.unreached([heads[-1]], [before]) == ()
-            copy = EmbeddedLake(tmp_path / "backup")
+            copy = GitLake(tmp_path / "backup")
             assert copy.head("main").id == heads[-1]
             for branch in copy.branches():
                 assert list(copy.verify(branch)) == []
@@ -99,7 +99,7 @@ def _later(path: Path) -> str:
     return str(path)
 
 
-def test_data_are_linked_and_only_what_is_new_is_added(lake: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+def test_data_are_linked_and_only_what_is_new_is_added(lake: GitLake, home: Path, tmp_path: Path) -> None:
     first = lake.backup(tmp_path / "backup")
     assert (first.copied, first.linked, first.missing) == (0, 3, ())
     assert all(path.samefile(objects(tmp_path / "backup")[name]) for name, path in objects(home).items())
@@ -118,7 +118,7 @@ def test_data_are_linked_and_only_what_is_new_is_added(lake: EmbeddedLake, home:
     copy.close()
 
 
-def test_a_copy_shares_no_bytes_with_the_lake(lake: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+def test_a_copy_shares_no_bytes_with_the_lake(lake: GitLake, home: Path, tmp_path: Path) -> None:
     assert lake.backup(tmp_path / "backup", link=False).copied == 3
     for path in objects(home).values():
         path.chmod(0o644)
@@ -126,9 +126,7 @@ def test_a_copy_shares_no_bytes_with_the_lake(lake: EmbeddedLake, home: Path, tm
     check_whole(tmp_path / "backup").close()
 
 
-def test_damage_that_the_backup_shares_is_mended_when_it_is_checked(
-    lake: EmbeddedLake, home: Path, tmp_path: Path
-) -> None:
+def test_damage_that_the_backup_shares_is_mended_when_it_is_checked(lake: GitLake, home: Path, tmp_path: Path) -> None:
     lake.backup(tmp_path / "backup", link=False)
     damaged = sorted(objects(tmp_path / "backup").values())[0]
     damaged.chmod(0o644)
@@ -139,7 +137,7 @@ def test_damage_that_the_backup_shares_is_mended_when_it_is_checked(
 
 
 def test_data_that_the_lake_has_lost_stay_in_the_backup_and_what_both_lack_is_named(
-    lake: EmbeddedLake, home: Path, tmp_path: Path
+    lake: GitLake, home: Path, tmp_path: Path
 ) -> None:
     lake.backup(tmp_path / "backup")
     old = objects(home)
@@ -159,7 +157,7 @@ def test_data_that_the_lake_has_lost_stay_in_the_backup_and_what_both_lack_is_na
 
 
 def test_a_lake_with_a_damaged_git_object_leaves_the_backup_as_it_was(
-    lake: EmbeddedLake, home: Path, tmp_path: Path
+    lake: GitLake, home: Path, tmp_path: Path
 ) -> None:
     before = lake.backup(tmp_path / "backup").main
     new = publish(home, "two")
@@ -167,14 +165,14 @@ def test_a_lake_with_a_damaged_git_object_leaves_the_backup_as_it_was(
     damaged.chmod(0o644)
     damaged.write_bytes(b"")
     with pytest.raises(DataCorrupted, match="as it was before"):
-        EmbeddedLake(home).backup(tmp_path / "backup")
+        GitLake(home).backup(tmp_path / "backup")
     copy = check_whole(tmp_path / "backup")
     assert copy.head("main").id == before
     copy.close()
 
 
 def test_what_has_expired_goes_from_the_backup_and_garbage_goes_from_the_lake(
-    lake: EmbeddedLake, home: Path, tmp_path: Path
+    lake: GitLake, home: Path, tmp_path: Path
 ) -> None:
     first = lake.head("main").id
     lake.create_branch("given-up", "main")
@@ -187,12 +185,12 @@ def test_what_has_expired_goes_from_the_backup_and_garbage_goes_from_the_lake(
     assert len(objects(home)) == 3, "the links of a backup keep nothing in the lake"
     lake.backup(tmp_path / "backup")
     for folder in (home, tmp_path / "backup"):
-        copy = EmbeddedLake(folder)
+        copy = GitLake(folder)
         assert read(copy, "main", "stocks/parquet") == {"day=1/c": "two in stocks/parquet/day=1/c\n" * 1000}
         with pytest.raises(Expired):
             copy.path(first, "stocks/parquet")
         copy.close()
-    copy = EmbeddedLake(tmp_path / "backup")
+    copy = GitLake(tmp_path / "backup")
     copy.collect_garbage(ALL_NOW)
     assert set(objects(tmp_path / "backup")) == set(objects(home))
     # Bytes that are written again can be read at every commit that holds them, in the backup as well.
@@ -204,19 +202,19 @@ def test_what_has_expired_goes_from_the_backup_and_garbage_goes_from_the_lake(
 
 
 def test_a_backup_of_another_history_is_replaced_only_where_that_is_said(
-    lake: EmbeddedLake, home: Path, tmp_path: Path
+    lake: GitLake, home: Path, tmp_path: Path
 ) -> None:
     lake.backup(tmp_path / "old")
     publish(home, "two")
     newer = lake.backup(tmp_path / "backup").main
     restore(tmp_path / "old", tmp_path / "restored")
     publish(tmp_path / "restored", "instead")
-    restored = EmbeddedLake(tmp_path / "restored")
+    restored = GitLake(tmp_path / "restored")
     with pytest.raises(AlreadyExists, match=rf"main at {newer}.*--replace"):
         restored.backup(tmp_path / "backup")
     with pytest.raises(AlreadyExists):
-        EmbeddedLake(tmp_path / "another").backup(tmp_path / "backup")
-    copy = EmbeddedLake(tmp_path / "backup")
+        GitLake(tmp_path / "another").backup(tmp_path / "backup")
+    copy = GitLake(tmp_path / "backup")
     assert copy.head("main").id == newer
     restored.backup(tmp_path / "backup", replace=True)
     assert copy.head("main") == restored.head("main")
@@ -224,7 +222,7 @@ def test_a_backup_of_another_history_is_replaced_only_where_that_is_said(
 
 
 def test_a_lake_that_is_there_is_replaced_only_where_that_is_said_and_is_kept(
-    lake: EmbeddedLake, home: Path, tmp_path: Path
+    lake: GitLake, home: Path, tmp_path: Path
 ) -> None:
     lake.backup(tmp_path / "backup")
     newer = publish(home, "two")
@@ -240,13 +238,13 @@ def test_a_lake_that_is_there_is_replaced_only_where_that_is_said_and_is_kept(
     (tmp_path / "kept.git").rename(tmp_path / "kept" / "lake.git")
     assert check_whole(tmp_path / "kept").head("main").id == newer
     # One that a command has just created holds nothing, and is in nobody's way.
-    EmbeddedLake(tmp_path / "lost").close()
+    GitLake(tmp_path / "lost").close()
     restore(tmp_path / "backup", tmp_path / "lost")
     assert check_whole(tmp_path / "lost").head("main") == again.head("main")
     assert not list((tmp_path / "lost").glob("*replaced*"))
 
 
-def test_a_lake_that_is_replaced_under_writers_is_whole(lake: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+def test_a_lake_that_is_replaced_under_writers_is_whole(lake: GitLake, home: Path, tmp_path: Path) -> None:
     """The writers fail, or go on with the restored lake. None of them leaves a part of its work there."""
     old = lake.backup(tmp_path / "backup").main
     stop = tmp_path / "stop"
@@ -265,7 +263,7 @@ def test_a_lake_that_is_replaced_under_writers_is_whole(lake: EmbeddedLake, home
     check_whole(home).close()
 
 
-def test_a_folder_without_a_whole_backup_restores_nothing(lake: EmbeddedLake, tmp_path: Path) -> None:
+def test_a_folder_without_a_whole_backup_restores_nothing(lake: GitLake, tmp_path: Path) -> None:
     (tmp_path / "begun" / "lake.git" / "objects").mkdir(parents=True)
     for folder in ("begun", "nowhere"):
         with pytest.raises(LakeUnavailable, match="no complete backup"):
@@ -274,7 +272,7 @@ def test_a_folder_without_a_whole_backup_restores_nothing(lake: EmbeddedLake, tm
 
 
 def test_a_copy_by_hand_in_the_documented_order_is_whole_and_restores(
-    lake: EmbeddedLake, home: Path, tmp_path: Path
+    lake: GitLake, home: Path, tmp_path: Path
 ) -> None:
     """Refs first, while a writer goes on: each thing that they reach is there already, and stays."""
     lake.collect_garbage(ALL_NOW)
@@ -294,7 +292,7 @@ def test_a_copy_by_hand_in_the_documented_order_is_whole_and_restores(
     finally:
         stop.touch()
         writer.join(60)
-    made = EmbeddedLake(tmp_path / "copy")
+    made = GitLake(tmp_path / "copy")
     assert list(made.verify("main")) == []
     restore(tmp_path / "copy", tmp_path / "new")
     check_whole(tmp_path / "new").close()
@@ -303,8 +301,8 @@ def test_a_copy_by_hand_in_the_documented_order_is_whole_and_restores(
 KILLED = """
 import os, sys
 from pathlib import Path
-from lake_assets.lake.embedded import EmbeddedLake
-lake, left = EmbeddedLake(Path(sys.argv[1])), [int(sys.argv[3])]
+from lake_assets.lake.embedded import GitLake
+lake, left = GitLake(Path(sys.argv[1])), [int(sys.argv[3])]
 
 def hook(event, arguments):
     if event in ("os.link", "os.rename", "os.remove", "os.mkdir") or event == "open" and arguments[2] & os.O_CREAT:
@@ -325,7 +323,7 @@ def run_killed(home: Path, target: Path, number: int) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_killed_backup_leaves_the_earlier_one_and_the_next_completes_it(
-    lake: EmbeddedLake, home: Path, tmp_path: Path, every: int
+    lake: GitLake, home: Path, tmp_path: Path, every: int
 ) -> None:
     old = lake.backup(tmp_path / "backup").main
     new = publish(home, "two")
@@ -345,7 +343,7 @@ def test_a_killed_backup_leaves_the_earlier_one_and_the_next_completes_it(
 
 @pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_first_backup_that_is_killed_is_none_and_the_next_completes_it(
-    lake: EmbeddedLake, home: Path, tmp_path: Path, every: int
+    lake: GitLake, home: Path, tmp_path: Path, every: int
 ) -> None:
     steps = int(run_killed(home, tmp_path / "whole", 10_000).stdout)
     for number in range(1, steps + 1, every):
@@ -357,7 +355,7 @@ def test_a_first_backup_that_is_killed_is_none_and_the_next_completes_it(
         check_whole(target).close()
 
 
-def test_foreign_refs_are_backed_up_as_what_they_are(lake: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+def test_foreign_refs_are_backed_up_as_what_they_are(lake: GitLake, home: Path, tmp_path: Path) -> None:
     git = ["git", "-C", str(home / "lake.git"), "-c", "user.name=a", "-c", "user.email=a@b"]
     head = lake.head("main").id
     subprocess.run([*git, "tag", "-a", "-m", "note", "noted", head], check=True)
@@ -372,7 +370,7 @@ def test_foreign_refs_are_backed_up_as_what_they_are(lake: EmbeddedLake, home: P
     assert lake.backup(tmp_path / "backup").linked == 0
 
 
-def test_many_backups_keep_few_packs(lake: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+def test_many_backups_keep_few_packs(lake: GitLake, home: Path, tmp_path: Path) -> None:
     for number in range(21):
         lake.create_branch(f"b{number}", "main")
         put(lake, f"b{number}", "mine", {"a": str(number)})
@@ -381,7 +379,7 @@ def test_many_backups_keep_few_packs(lake: EmbeddedLake, home: Path, tmp_path: P
     check_whole(tmp_path / "backup").close()
 
 
-def test_data_are_copied_to_another_file_system(lake: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+def test_data_are_copied_to_another_file_system(lake: GitLake, home: Path, tmp_path: Path) -> None:
     places = (Path("/var/tmp"), Path("/dev/shm"))
     other = next((place for place in places if place.is_dir() and place.stat().st_dev != home.stat().st_dev), None)
     if other is None:

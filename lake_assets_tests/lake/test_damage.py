@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.locks import locked, try_lock
 from lake_assets.lake.errors import DataCorrupted, LakeError, LakeUnavailable
 from lake_assets_tests.audits import TESTS
@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lake(home: Path) -> Iterator[EmbeddedLake]:
+def lake(home: Path) -> Iterator[GitLake]:
     lake = published(home)
     yield lake
     lake.close()
@@ -46,18 +46,18 @@ def check_says(error: LakeError, what: str) -> None:
 
 @pytest.mark.parametrize("opened", ["before", "after"])
 @pytest.mark.parametrize("how", DAMAGES)
-def test_writing_the_same_bytes_mends_a_data_object(lake: EmbeddedLake, home: Path, how: str, opened: str) -> None:
-    reader = EmbeddedLake(home) if opened == "before" else None
+def test_writing_the_same_bytes_mends_a_data_object(lake: GitLake, home: Path, how: str, opened: str) -> None:
+    reader = GitLake(home) if opened == "before" else None
     if reader is not None:
         assert read(reader, "main", "stocks") == FILES
     DAMAGES[how](object_of(lake, "main", "stocks/a"))
     assert len(list(lake.verify("main"))) == 1
     put(lake, "work", "again", {"x": "11"})
     assert list(lake.verify("main")) == list(lake.verify("work")) == []
-    assert read(reader or EmbeddedLake(home), "main", "stocks") == FILES
+    assert read(reader or GitLake(home), "main", "stocks") == FILES
 
 
-def test_no_new_commit_adopts_a_damaged_object(lake: EmbeddedLake) -> None:
+def test_no_new_commit_adopts_a_damaged_object(lake: GitLake) -> None:
     undone = put(lake, "work", "stocks", {"a": "33"})
     DAMAGES["flipped"](object_of(lake, "main", "stocks/a"))
     with pytest.raises(DataCorrupted, match="stocks/a"):
@@ -75,24 +75,22 @@ def test_no_new_commit_adopts_a_damaged_object(lake: EmbeddedLake) -> None:
 @pytest.mark.parametrize("opened", ["before", "after"])
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("kind", ["pointer", "folder", "root"])
-def test_writing_the_same_bytes_mends_a_git_object(
-    lake: EmbeddedLake, home: Path, kind: str, how: str, opened: str
-) -> None:
+def test_writing_the_same_bytes_mends_a_git_object(lake: GitLake, home: Path, kind: str, how: str, opened: str) -> None:
     path = {"pointer": "stocks/a", "folder": "stocks", "root": ""}[kind]
     name = lake.fingerprint("work", path)
     assert name is not None
     base = lake.head("work").parents[0]
     DAMAGES[how](git_object(lake, name))
-    writer = lake if opened == "before" else EmbeddedLake(home)
+    writer = lake if opened == "before" else GitLake(home)
     writer.create_branch("next", base)
     put(writer, "next", "stocks", FILES)
-    fresh = EmbeddedLake(home)
+    fresh = GitLake(home)
     for ref in ("next", "main", "work"):
         assert read(fresh, ref, "stocks") == FILES
         assert list(fresh.verify(ref)) == []
 
 
-def test_no_commit_follows_a_damaged_one(lake: EmbeddedLake, home: Path) -> None:
+def test_no_commit_follows_a_damaged_one(lake: GitLake, home: Path) -> None:
     head = lake.head("work")
     DAMAGES["emptied"](git_object(lake, head.id))
     with pytest.raises(DataCorrupted, match=head.id):
@@ -101,7 +99,7 @@ def test_no_commit_follows_a_damaged_one(lake: EmbeddedLake, home: Path) -> None
 
 
 def test_writing_the_same_bytes_mends_objects_in_a_damaged_pack(home: Path) -> None:
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     lake.collect_garbage(timedelta(0))
     packs = home / "lake.git" / "objects" / "pack"
     first = set(packs.glob("*.pack"))
@@ -111,22 +109,20 @@ def test_writing_the_same_bytes_mends_objects_in_a_damaged_pack(home: Path) -> N
     (pack,) = set(packs.glob("*.pack")) - first
     data = pack.read_bytes()
     overwrite(pack, data[:12] + bytes(len(data) - 32) + data[-20:])
-    fresh = EmbeddedLake(home)
+    fresh = GitLake(home)
     fresh.create_branch("next", "main")
     put(fresh, "next", "stocks", FILES)
-    assert read(EmbeddedLake(home), "next", "stocks") == FILES
+    assert read(GitLake(home), "next", "stocks") == FILES
 
 
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("kind", ["commit", "parent", "root", "folder", "pointer"])
-def test_a_damaged_git_object_is_named_with_the_one_thing_to_do(
-    lake: EmbeddedLake, home: Path, kind: str, how: str
-) -> None:
+def test_a_damaged_git_object_is_named_with_the_one_thing_to_do(lake: GitLake, home: Path, kind: str, how: str) -> None:
     head = lake.head("main")
     named = {"commit": head.id, "parent": head.parents[1]}
     named |= {kind: lake.fingerprint("main", path) or "" for kind, path in _PATHS.items()}
     DAMAGES[how](git_object(lake, named[kind]))
-    fresh = EmbeddedLake(home)
+    fresh = GitLake(home)
     errors: list[LakeError] = []
     for attempt in _OPERATIONS:
         try:
@@ -156,10 +152,10 @@ _OPERATIONS = [
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00garbage\n", b"1" * 39, b"0" * 40 + b"\n", b"1" * 40 + b"\n", None])
-def test_a_damaged_main_is_named(lake: EmbeddedLake, home: Path, content: bytes | None) -> None:
+def test_a_damaged_main_is_named(lake: GitLake, home: Path, content: bytes | None) -> None:
     path = home / "lake.git" / "refs" / "heads" / "main"
     path.unlink() if content is None else path.write_bytes(content)
-    fresh = EmbeddedLake(home)
+    fresh = GitLake(home)
     for attempt in (
         lambda: fresh.head("main"),
         lambda: list(fresh.log("main")),
@@ -175,7 +171,7 @@ def test_a_damaged_main_is_named(lake: EmbeddedLake, home: Path, content: bytes 
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00garbage\n"])
-def test_nothing_is_collected_while_a_ref_is_damaged(lake: EmbeddedLake, home: Path, content: bytes) -> None:
+def test_nothing_is_collected_while_a_ref_is_damaged(lake: GitLake, home: Path, content: bytes) -> None:
     (home / "lake.git" / "refs" / "heads" / "work").write_bytes(content)
     with pytest.raises(DataCorrupted, match="refs/heads/work"):
         lake.collect_garbage(timedelta(0))
@@ -189,12 +185,12 @@ def test_nothing_is_collected_while_a_ref_is_damaged(lake: EmbeddedLake, home: P
 @pytest.mark.parametrize("name", ["HEAD", "config", "packed-refs"])
 @pytest.mark.parametrize("content", [b"", b"\xff\x00[[garbage\n", None])
 def test_a_damaged_file_of_git_harms_nothing_or_is_named(
-    lake: EmbeddedLake, home: Path, name: str, content: bytes | None
+    lake: GitLake, home: Path, name: str, content: bytes | None
 ) -> None:
     path = home / "lake.git" / name
     path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
     try:
-        fresh = EmbeddedLake(home)
+        fresh = GitLake(home)
         assert "main" in fresh.branches()
         assert read(fresh, "main", "stocks") == FILES
     except LakeUnavailable as error:
@@ -203,9 +199,9 @@ def test_a_damaged_file_of_git_harms_nothing_or_is_named(
 
 @pytest.mark.parametrize("name", ["logs/refs/heads/main", "lake_assets.deleted", "lake_assets.expired"])
 @pytest.mark.parametrize("content", [b"", b"\xff\x00garbage\nmore garbage here\n"])
-def test_damaged_notes_harm_nothing(lake: EmbeddedLake, home: Path, name: str, content: bytes) -> None:
+def test_damaged_notes_harm_nothing(lake: GitLake, home: Path, name: str, content: bytes) -> None:
     (home / "lake.git" / name).write_bytes(content)
-    fresh = EmbeddedLake(home)
+    fresh = GitLake(home)
     fresh.collect_garbage(timedelta(0))
     put(fresh, "work", "words", {"x": "1"})
     fresh.merge("work", "main", audit=TESTS)
@@ -219,7 +215,7 @@ def test_damaged_notes_harm_nothing(lake: EmbeddedLake, home: Path, name: str, c
 @pytest.mark.parametrize(
     "how", ["removed", "replaced by other bytes", "added", "a folder in its way", "folder removed"]
 )
-def test_a_snapshot_that_was_tampered_with_is_made_anew(lake: EmbeddedLake, how: str) -> None:
+def test_a_snapshot_that_was_tampered_with_is_made_anew(lake: GitLake, how: str) -> None:
     root = Path(lake.path("main", "stocks").root)
     file = root / "b" / "c"
     if how == "added":
@@ -239,7 +235,7 @@ def test_a_snapshot_that_was_tampered_with_is_made_anew(lake: EmbeddedLake, how:
     assert Path(lake.path("main", "stocks").root) == root
 
 
-def test_a_file_that_was_cut_through_a_snapshot_is_named_and_mended_by_writing(lake: EmbeddedLake) -> None:
+def test_a_file_that_was_cut_through_a_snapshot_is_named_and_mended_by_writing(lake: GitLake) -> None:
     DAMAGES["cut"](Path(lake.path("main", "stocks").root, "a"))
     with pytest.raises(DataCorrupted, match="stocks/a"):
         lake.path("main", "stocks")
@@ -247,7 +243,7 @@ def test_a_file_that_was_cut_through_a_snapshot_is_named_and_mended_by_writing(l
     assert read(lake, "main", "stocks") == FILES
 
 
-def test_an_object_that_was_replaced_comes_back_from_its_snapshot(lake: EmbeddedLake) -> None:
+def test_an_object_that_was_replaced_comes_back_from_its_snapshot(lake: GitLake) -> None:
     lake.path("main", "stocks")
     stored = object_of(lake, "main", "stocks/a")
     stored.unlink()
@@ -256,13 +252,13 @@ def test_an_object_that_was_replaced_comes_back_from_its_snapshot(lake: Embedded
     assert list(lake.verify("main")) == []
 
 
-def test_the_last_copy_of_a_lost_object_is_read_from_its_snapshot(lake: EmbeddedLake) -> None:
+def test_the_last_copy_of_a_lost_object_is_read_from_its_snapshot(lake: GitLake) -> None:
     lake.path("main", "stocks")
     object_of(lake, "main", "stocks/a").unlink()
     assert read(lake, "main", "stocks") == FILES
 
 
-def test_a_snapshot_that_is_right_is_not_touched(lake: EmbeddedLake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_that_is_right_is_not_touched(lake: GitLake, monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(lake.path("main", "stocks").root)
     before = root.stat().st_mtime_ns
     monkeypatch.setattr("lake_assets.lake.embedded.objects.sha256_of", None)
@@ -271,9 +267,7 @@ def test_a_snapshot_that_is_right_is_not_touched(lake: EmbeddedLake, monkeypatch
 
 
 @pytest.mark.parametrize("removed", ["snapshots", "staging", "snapshots/.readers", "snapshots/.lock"])
-def test_folders_that_are_removed_while_a_run_goes_on_are_made_anew(
-    lake: EmbeddedLake, home: Path, removed: str
-) -> None:
+def test_folders_that_are_removed_while_a_run_goes_on_are_made_anew(lake: GitLake, home: Path, removed: str) -> None:
     put(lake, "work", "words", {"x": "1"})
     lake.path("main", "stocks")
     path = home / removed
@@ -281,20 +275,20 @@ def test_folders_that_are_removed_while_a_run_goes_on_are_made_anew(
     assert read(lake, "main", "stocks") == FILES
     assert read(lake, "work", "words") == {"x": "1"}
     # It still keeps both from a cleaner.
-    EmbeddedLake(home).clean()
+    GitLake(home).clean()
     assert read(lake, "main", "stocks") == FILES
     assert len([folder for folder in (home / "snapshots").iterdir() if folder.name[0] != "."]) == 2
     put(lake, "work", "words", {"x": "2"})
 
 
-def test_the_lock_of_refs_may_be_removed(lake: EmbeddedLake, home: Path) -> None:
+def test_the_lock_of_refs_may_be_removed(lake: GitLake, home: Path) -> None:
     (home / "lake.git" / "lake_assets.lock").unlink()
     put(lake, "work", "words", {"x": "1"})
 
 
 @pytest.mark.parametrize("made_again", [False, True])
 def test_a_write_whose_folder_was_removed_commits_nothing_and_says_so(
-    lake: EmbeddedLake, home: Path, made_again: bool
+    lake: GitLake, home: Path, made_again: bool
 ) -> None:
     head = lake.head("work")
     write = lake.write("work", "words")

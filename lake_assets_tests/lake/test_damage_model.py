@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.repairs import repair
 from lake_assets.lake.errors import LakeError
 from lake_assets_tests.audits import TESTS
@@ -38,7 +38,7 @@ class DamagedLake(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.home = self.folder / "lake"
-        self.lake = EmbeddedLake(self.home)
+        self.lake = GitLake(self.home)
         self.lake.create_branch("work", "main")
         self.held: dict[str, list[dict[str, str]]] = {"main": [{}], "work": [{}]}
         self.damaged = False
@@ -94,7 +94,7 @@ class DamagedLake(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.lake.close()
-        if (fresh := self.attempt(lambda: EmbeddedLake(self.home))) is not None:
+        if (fresh := self.attempt(lambda: GitLake(self.home))) is not None:
             self.lake = fresh
 
     @rule()
@@ -123,7 +123,7 @@ class DamagedLake(RuleBasedStateMachine):
             assert not RAW.search(str(finding))
         self.damaged = False
         self.lake.close()
-        fresh = self.attempt(lambda: EmbeddedLake(self.home))
+        fresh = self.attempt(lambda: GitLake(self.home))
         assert fresh is not None
         self.lake = fresh
         for branch in self.held:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.lake.publication import publish
 from lake_assets_tests.system_calls import Call, Disk, calls, skip_without_strace, traced
 
@@ -34,7 +34,7 @@ def reached(home: Path, ref: str) -> set[str]:
     """Return the files that a ref reaches: data, and loose Git objects."""
     import pygit2
 
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     files = {item.physical_address.removeprefix("file://") for item in lake.list(ref)}
     git_dir = home / "lake.git"
     repository = pygit2.Repository(str(git_dir))

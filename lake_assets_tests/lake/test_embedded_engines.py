@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.lake.backends import paths
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ ROWS = [("2017-07-28", "08:00", 1.5), ("2017-07-28", "09:00", 2.5), ("2017-07-29
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> EmbeddedLake:
-    lake = EmbeddedLake(tmp_path / "a lake, ü")
+def lake(tmp_path: Path) -> GitLake:
+    lake = GitLake(tmp_path / "a lake, ü")
     lake.create_branch("work", "main")
     return lake
 
 
-def test_what_spark_writes_every_engine_reads(lake: EmbeddedLake, spark: SparkSession) -> None:
+def test_what_spark_writes_every_engine_reads(lake: GitLake, spark: SparkSession) -> None:
     frame = spark.createDataFrame(ROWS, "day string, hour string, price double")
     with lake.write("work", "stocks/parquet") as write:
         frame.write.mode("append").partitionBy("day", "hour").parquet(write.uri)
@@ -65,7 +65,7 @@ def test_what_spark_writes_every_engine_reads(lake: EmbeddedLake, spark: SparkSe
     assert duckdb.execute("select price from read_parquet(?)", [one.uri]).fetchall() == [(9.5,)]
 
 
-def test_pandas_and_pyarrow_write_too(lake: EmbeddedLake) -> None:
+def test_pandas_and_pyarrow_write_too(lake: GitLake) -> None:
     frame = pd.DataFrame(ROWS, columns=pd.Index(["day", "hour", "price"]))
     with lake.write("work", "by-pandas") as write:
         frame.to_parquet(f"{write.root}/part-0.parquet", filesystem=write.filesystem)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.lake.backends import read
 from lake_assets_tests.lake.publication import FILES, publish
 from lake_assets_tests.system_calls import calls, skip_without_strace, traced
@@ -51,7 +51,7 @@ def places(home: Path, log: Path) -> dict[str, list[int]]:
     return {name: sorted(numbers) for name, numbers in found.items()}
 
 
-def content(lake: EmbeddedLake) -> set[str]:
+def content(lake: GitLake) -> set[str]:
     """Return the texts that `main` holds, which must be of one publication."""
     return {
         line.partition(" in ")[0]
@@ -67,7 +67,7 @@ def check_survives(folder: Path, name: str, fault: str, number: int) -> None:
     publish(home, "old")
     injected = ("-e", f"inject={name}:{fault}:when={number}")
     ended = traced([*PUBLICATION, str(home), "new"], folder / "log", os.environ, injected)
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     held = content(lake)
     assert held in ({"old"}, {"new"}), (name, fault, number, ended.stderr)
     assert ended.returncode != 0 or held == {"new"}

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake_assets.lake.embedded import EmbeddedLake, refs, trailers
+from lake_assets.lake.embedded import GitLake, refs, trailers
 from lake_assets.lake.embedded.objects import Pointer
 from lake_assets.lake.errors import DataCorrupted, InvalidName, LakeUnavailable
 from lake_assets_tests.audits import TESTS
@@ -28,8 +28,8 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lake(home: Path) -> Iterator[EmbeddedLake]:
-    lake = EmbeddedLake(home)
+def lake(home: Path) -> Iterator[GitLake]:
+    lake = GitLake(home)
     lake.create_branch("work", "main")
     yield lake
     lake.close()
@@ -40,7 +40,7 @@ def git(home: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def test_git_finds_nothing_wrong_with_it(lake: EmbeddedLake, home: Path) -> None:
+def test_git_finds_nothing_wrong_with_it(lake: GitLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1", "b/c": "2", "b.c": "3", "Zürich 雪": "4"})
     lake.merge("work", "main", audit=TESTS)
     lake.revert("main", "work")
@@ -48,7 +48,7 @@ def test_git_finds_nothing_wrong_with_it(lake: EmbeddedLake, home: Path) -> None
     assert git(home, "symbolic-ref", "HEAD") == "refs/heads/main\n"
 
 
-def test_git_shows_commits_with_metadata_as_trailers(lake: EmbeddedLake, home: Path) -> None:
+def test_git_shows_commits_with_metadata_as_trailers(lake: GitLake, home: Path) -> None:
     metadata = {"run_id": "7c9e", "asset": "stocks: csv", "dagster/tag": "x"}
     put(lake, "work", "stocks", {"a": "1"}, message="Stocks of 08:00", metadata=metadata)
     shown = git(home, "log", "-1", "--format=%an <%ae>|%s|%(trailers:key=Run-id,valueonly)", "work")
@@ -58,7 +58,7 @@ def test_git_shows_commits_with_metadata_as_trailers(lake: EmbeddedLake, home: P
     assert 'Lake-metadata: ["dagster/tag", "x"]' in lines
 
 
-def test_git_lists_and_compares_data_files_as_lfs_pointers(lake: EmbeddedLake, home: Path) -> None:
+def test_git_lists_and_compares_data_files_as_lfs_pointers(lake: GitLake, home: Path) -> None:
     commit = put(lake, "work", "stocks", {"a": "1"})
     sha256 = hashlib.sha256(b"1").hexdigest()
     assert git(home, "ls-tree", "-r", "--name-only", "work").split() == [".gitattributes", "stocks/a"]
@@ -71,7 +71,7 @@ def test_git_lists_and_compares_data_files_as_lfs_pointers(lake: EmbeddedLake, h
     assert stat.S_IMODE(stored.stat().st_mode) == 0o444
 
 
-def test_a_branch_made_by_git_is_a_branch_of_the_lake(lake: EmbeddedLake, home: Path) -> None:
+def test_a_branch_made_by_git_is_a_branch_of_the_lake(lake: GitLake, home: Path) -> None:
     commit = put(lake, "work", "stocks", {"a": "1"})
     git(home, "branch", "by-git", "work")
     git(home, "tag", "-a", "-m", "annotated", "v1", "work")
@@ -85,19 +85,19 @@ def test_a_branch_made_by_git_is_a_branch_of_the_lake(lake: EmbeddedLake, home: 
     assert git(home, "rev-parse", "by-git").strip() == second.id
 
 
-def test_a_shortened_commit_id_will_do(lake: EmbeddedLake) -> None:
+def test_a_shortened_commit_id_will_do(lake: GitLake) -> None:
     commit = put(lake, "work", "stocks", {"a": "1"})
     assert lake.head(commit.id[:10]) == commit
 
 
-def test_commits_of_deleted_branches_survive_maintenance(lake: EmbeddedLake, home: Path) -> None:
+def test_commits_of_deleted_branches_survive_maintenance(lake: GitLake, home: Path) -> None:
     commit = put(lake, "work", "stocks", {"a": "1"})
     lake.delete_branch("work")
     git(home, "gc", "--quiet")
-    assert read(EmbeddedLake(home), commit.id, "stocks") == {"a": "1"}
+    assert read(GitLake(home), commit.id, "stocks") == {"a": "1"}
 
 
-def test_a_commit_by_plain_git_is_shown_as_it_is(lake: EmbeddedLake, home: Path) -> None:
+def test_a_commit_by_plain_git_is_shown_as_it_is(lake: GitLake, home: Path) -> None:
     identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
     tree = git(home, "rev-parse", "work^{tree}").strip()
     message = "By hand\n\nRun-id: 7"
@@ -109,7 +109,7 @@ def test_a_commit_by_plain_git_is_shown_as_it_is(lake: EmbeddedLake, home: Path)
     assert lake.head("work").parents == (commit,)
 
 
-def test_a_file_that_is_no_pointer_is_shown_as_what_it_is(lake: EmbeddedLake, home: Path) -> None:
+def test_a_file_that_is_no_pointer_is_shown_as_what_it_is(lake: GitLake, home: Path) -> None:
     blob = subprocess.run(
         ["git", "-C", str(home / "lake.git"), "hash-object", "-w", "--stdin"],
         input="raw", check=True, capture_output=True, text=True,
@@ -137,17 +137,17 @@ def test_nobodys_git_configuration_matters(home: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     run_together(_open_and_write, 1, home)
-    assert EmbeddedLake(home).head("w0").metadata == {"run": "7"}
+    assert GitLake(home).head("w0").metadata == {"run": "7"}
 
 
 def _open_and_write(number: int, home: Path) -> None:
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     lake.create_branch(f"w{number}", "main")
     put(lake, f"w{number}", "stocks", {"a": "1"}, metadata={"run": "7"})
 
 
 @pytest.mark.parametrize("name", ["refs/heads/work.lock", "packed-refs.lock"])
-def test_a_lock_left_behind_by_a_killed_process_is_removed(lake: EmbeddedLake, home: Path, name: str) -> None:
+def test_a_lock_left_behind_by_a_killed_process_is_removed(lake: GitLake, home: Path, name: str) -> None:
     left = home / "lake.git" / name
     left.touch()
     long_ago = time.time() - refs.STALE_AFTER - 1
@@ -158,9 +158,7 @@ def test_a_lock_left_behind_by_a_killed_process_is_removed(lake: EmbeddedLake, h
     assert lake.branches() == ("main",)
 
 
-def test_a_fresh_lock_of_plain_git_is_waited_for(
-    lake: EmbeddedLake, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fresh_lock_of_plain_git_is_waited_for(lake: GitLake, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refs, "STALE_AFTER", 0.5)
     left = home / "lake.git" / "refs" / "heads" / "work.lock"
     left.touch()
@@ -172,25 +170,25 @@ def test_a_fresh_lock_of_plain_git_is_waited_for(
 
 def test_a_lake_in_a_folder_that_spark_reads_as_a_pattern_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidName, match="pattern"):
-        EmbeddedLake(tmp_path / "lake[1]")
+        GitLake(tmp_path / "lake[1]")
 
 
 def test_a_folder_that_is_no_lake_is_named(tmp_path: Path) -> None:
     (tmp_path / "lake.git").mkdir()
     with pytest.raises(LakeUnavailable, match=str(tmp_path)):
-        EmbeddedLake(tmp_path)
+        GitLake(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(LakeUnavailable, match="file"):
-        EmbeddedLake(tmp_path / "file")
+        GitLake(tmp_path / "file")
 
 
-def test_a_damaged_repository_says_so(lake: EmbeddedLake, home: Path) -> None:
+def test_a_damaged_repository_says_so(lake: GitLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1"})
     tree = lake.fingerprint("work", "stocks")
     assert tree is not None
     (home / "lake.git" / "objects" / tree[:2] / tree[2:]).unlink()
     with pytest.raises(DataCorrupted, match=tree):
-        list(EmbeddedLake(home).list("work"))
+        list(GitLake(home).list("work"))
 
 
 texts = st.text(max_size=40)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.repairs import repair
 from lake_assets.lake.embedded.trees import Node, Trees
 from lake_assets.lake.errors import DataCorrupted, InvalidName, LakeUnavailable, WriteRefused
@@ -29,21 +29,21 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lake(home: Path) -> Iterator[EmbeddedLake]:
-    lake = EmbeddedLake(home)
+def lake(home: Path) -> Iterator[GitLake]:
+    lake = GitLake(home)
     lake.create_branch("work", "main")
     yield lake
     lake.close()
 
 
-def stored(lake: EmbeddedLake, ref: str, path: str) -> Path:
+def stored(lake: GitLake, ref: str, path: str) -> Path:
     return Path(next(lake.list(ref, path)).physical_address.removeprefix("file://"))
 
 
 # Objects
 
 
-def test_data_move_in_and_out_by_hard_link(lake: EmbeddedLake) -> None:
+def test_data_move_in_and_out_by_hard_link(lake: GitLake) -> None:
     with lake.write("work", "stocks") as write:
         Path(write.root, "a").write_text("1")
         inode = Path(write.root, "a").stat().st_ino
@@ -51,13 +51,13 @@ def test_data_move_in_and_out_by_hard_link(lake: EmbeddedLake) -> None:
     assert Path(lake.path("work", "stocks").root, "a").stat().st_ino == inode
 
 
-def test_equal_files_are_stored_once(lake: EmbeddedLake, home: Path) -> None:
+def test_equal_files_are_stored_once(lake: GitLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1", "b": "1", "c/d": "1"})
     put(lake, "work", "words", {"x": "1"})
     assert len([path for path in (home / "lake.git" / "lfs").rglob("*") if path.is_file()]) == 1
 
 
-def test_a_file_with_another_name_outside_is_copied(lake: EmbeddedLake, tmp_path: Path) -> None:
+def test_a_file_with_another_name_outside_is_copied(lake: GitLake, tmp_path: Path) -> None:
     """Whoever has the other name could write through it."""
     outside = tmp_path / "outside"
     outside.write_text("1")
@@ -69,7 +69,7 @@ def test_a_file_with_another_name_outside_is_copied(lake: EmbeddedLake, tmp_path
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling"])
-def test_a_symbolic_link_is_refused(lake: EmbeddedLake, tmp_path: Path, kind: str) -> None:
+def test_a_symbolic_link_is_refused(lake: GitLake, tmp_path: Path, kind: str) -> None:
     target = {"file": Path(__file__), "folder": tmp_path, "dangling": tmp_path / "nowhere"}[kind]
     write = lake.write("work", "stocks")
     Path(write.__enter__().root, "link").symlink_to(target)
@@ -78,21 +78,21 @@ def test_a_symbolic_link_is_refused(lake: EmbeddedLake, tmp_path: Path, kind: st
     assert list(lake.list("work")) == []
 
 
-def test_what_is_neither_file_nor_folder_is_refused(lake: EmbeddedLake) -> None:
+def test_what_is_neither_file_nor_folder_is_refused(lake: GitLake) -> None:
     write = lake.write("work", "stocks")
     os.mkfifo(Path(write.__enter__().root, "pipe"))
     with pytest.raises(WriteRefused, match="stocks/pipe"):
         write.__exit__(None, None, None)
 
 
-def test_a_file_name_that_is_no_unicode_is_refused(lake: EmbeddedLake) -> None:
+def test_a_file_name_that_is_no_unicode_is_refused(lake: GitLake) -> None:
     write = lake.write("work", "stocks")
     Path(os.fsdecode(os.fsencode(write.__enter__().root) + b"/\xff")).write_text("1")
     with pytest.raises(InvalidName, match="Unicode"):
         write.__exit__(None, None, None)
 
 
-def test_a_folder_where_a_file_stands_is_refused_below_it(lake: EmbeddedLake) -> None:
+def test_a_folder_where_a_file_stands_is_refused_below_it(lake: GitLake) -> None:
     head = put(lake, "work", "stocks", {"a": "1"})
     with pytest.raises(WriteRefused, match="there is a file"):
         put(lake, "work", "stocks/a/b", {"c": "1"})
@@ -101,7 +101,7 @@ def test_a_folder_where_a_file_stands_is_refused_below_it(lake: EmbeddedLake) ->
     assert paths(lake, "work") == ["stocks/a/b"]
 
 
-def test_verify_finds_a_flipped_byte_and_a_missing_object(lake: EmbeddedLake) -> None:
+def test_verify_finds_a_flipped_byte_and_a_missing_object(lake: GitLake) -> None:
     put(lake, "work", "stocks", {"a": "11", "b": "22", "c": "33", "d": "44"})
     assert list(lake.verify("work")) == []
     flipped, missing, short = (stored(lake, "work", f"stocks/{name}") for name in "abc")
@@ -118,7 +118,7 @@ def test_verify_finds_a_flipped_byte_and_a_missing_object(lake: EmbeddedLake) ->
         lake.path("work", "stocks")
 
 
-def test_writing_the_bytes_again_mends_a_lost_object(lake: EmbeddedLake) -> None:
+def test_writing_the_bytes_again_mends_a_lost_object(lake: GitLake) -> None:
     put(lake, "work", "stocks", {"a": "11", "b": "22"})
     stored(lake, "work", "stocks/a").unlink()
     short = stored(lake, "work", "stocks/b")
@@ -129,7 +129,7 @@ def test_writing_the_bytes_again_mends_a_lost_object(lake: EmbeddedLake) -> None
     assert read(lake, "work", "stocks") == {"a": "11", "b": "22"}
 
 
-def test_hashing_takes_constant_memory(lake: EmbeddedLake) -> None:
+def test_hashing_takes_constant_memory(lake: GitLake) -> None:
     tracemalloc.start()
     with lake.write("work", "stocks") as write:
         for number in range(2):
@@ -143,7 +143,7 @@ def test_hashing_takes_constant_memory(lake: EmbeddedLake) -> None:
 
 
 def test_a_commit_reads_no_more_of_a_large_lake_than_its_own_path(
-    lake: EmbeddedLake, monkeypatch: pytest.MonkeyPatch
+    lake: GitLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(lake, "work", "other", {f"{folder}/{number}": "1" for folder in range(30) for number in range(10)})
     put(lake, "work", "stocks/csv", {"day=1/a": "1"})
@@ -151,7 +151,7 @@ def test_a_commit_reads_no_more_of_a_large_lake_than_its_own_path(
     reads: list[Node] = []
     read_node = Trees.read
     monkeypatch.setattr(Trees, "read", lambda self, node: reads.append(node) or read_node(self, node))
-    fresh = EmbeddedLake(Path(lake.repository))
+    fresh = GitLake(Path(lake.repository))
     fresh.create_branch("next", "main")
     put(fresh, "next", "stocks/csv", {"day=2/a": "1"}, mode="append")
     fresh.merge("next", "main", audit=TESTS)
@@ -162,7 +162,7 @@ def test_a_commit_reads_no_more_of_a_large_lake_than_its_own_path(
 # Snapshots and what is left behind
 
 
-def test_a_snapshot_is_built_once_for_equal_content(lake: EmbeddedLake) -> None:
+def test_a_snapshot_is_built_once_for_equal_content(lake: GitLake) -> None:
     put(lake, "work", "stocks", {"a": "1"})
     first = lake.path("work", "stocks")
     put(lake, "work", "words", {"a": "2"})
@@ -171,15 +171,15 @@ def test_a_snapshot_is_built_once_for_equal_content(lake: EmbeddedLake) -> None:
     assert lake.path("other", "stocks").commit != first.commit
 
 
-def test_the_whole_lake_can_be_opened_without_gits_own_files(lake: EmbeddedLake) -> None:
+def test_the_whole_lake_can_be_opened_without_gits_own_files(lake: GitLake) -> None:
     put(lake, "work", "stocks", {"a": "1"})
     assert read(lake, "work", "") == {"stocks/a": "1"}
 
 
-def test_what_is_in_use_is_not_cleaned_and_the_rest_is(lake: EmbeddedLake, home: Path) -> None:
+def test_what_is_in_use_is_not_cleaned_and_the_rest_is(lake: GitLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1"})
     put(lake, "work", "words", {"a": "2"})
-    other = EmbeddedLake(home)
+    other = GitLake(home)
     root = Path(lake.path("work", "stocks").root)
     others = Path(other.path("work", "words").root)
     assert lake.stale() == ()
@@ -193,12 +193,12 @@ def test_what_is_in_use_is_not_cleaned_and_the_rest_is(lake: EmbeddedLake, home:
 
 
 def _read_until_told(home: Path, connection: Connection) -> None:
-    root = EmbeddedLake(home).path("work", "stocks").root
+    root = GitLake(home).path("work", "stocks").root
     connection.send(root)
     connection.poll(DEADLINE)
 
 
-def test_a_reader_keeps_its_snapshot_from_another_process_until_it_dies(lake: EmbeddedLake, home: Path) -> None:
+def test_a_reader_keeps_its_snapshot_from_another_process_until_it_dies(lake: GitLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1"})
     here, there = PROCESSES.Pipe()
     reader = start(_read_until_told, home, there)
@@ -213,30 +213,30 @@ def test_a_reader_keeps_its_snapshot_from_another_process_until_it_dies(lake: Em
     assert not root.exists()
 
 
-def _close_in_a_fork(lake: EmbeddedLake, root: str) -> None:
+def _close_in_a_fork(lake: GitLake, root: str) -> None:
     lake.close()
     assert Path(lake.path("work", "stocks").root) == Path(root)
 
 
-def test_a_forked_child_does_not_let_go_of_its_parents_snapshots(lake: EmbeddedLake, home: Path) -> None:
+def test_a_forked_child_does_not_let_go_of_its_parents_snapshots(lake: GitLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1"})
     root = lake.path("work", "stocks").root
     child = multiprocessing.get_context("fork").Process(target=_close_in_a_fork, args=(lake, root))
     child.start()
     child.join(DEADLINE)
     assert child.exitcode == 0
-    EmbeddedLake(home).clean()
+    GitLake(home).clean()
     assert read(lake, "work", "stocks") == {"a": "1"}
 
 
 def _write_until_told(home: Path, connection: Connection) -> None:
-    with EmbeddedLake(home).write("work", "stocks") as write:
+    with GitLake(home).write("work", "stocks") as write:
         Path(write.root, "a").write_text("x" * 1000)
         connection.send(write.root)
         connection.poll(DEADLINE)
 
 
-def test_a_dead_writers_folder_is_swept_and_a_live_ones_is_not(lake: EmbeddedLake, home: Path) -> None:
+def test_a_dead_writers_folder_is_swept_and_a_live_ones_is_not(lake: GitLake, home: Path) -> None:
     here, there = PROCESSES.Pipe()
     dead, alive = start(_write_until_told, home, there), None
     assert here.poll(DEADLINE)
@@ -245,7 +245,7 @@ def test_a_dead_writers_folder_is_swept_and_a_live_ones_is_not(lake: EmbeddedLak
     kill(dead)
     assert lake.stale() == ((left, 1000),)
     with lake.write("work", "words") as write:
-        EmbeddedLake(home)  # Opening sweeps.
+        GitLake(home)  # Opening sweeps.
         alive = Path(write.root)
         assert alive.is_dir()
     assert not left.exists()
@@ -278,7 +278,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_while_writing_leaves_everything_as_it_was(disk: Path) -> None:
-    lake = EmbeddedLake(disk / "lake")
+    lake = GitLake(disk / "lake")
     lake.create_branch("work", "main")
     head = put(lake, "work", "stocks", {"a": "1"})
     with pytest.raises(LakeUnavailable, match="disk of the lake is full"):
@@ -290,7 +290,7 @@ def test_a_full_disk_while_writing_leaves_everything_as_it_was(disk: Path) -> No
 
 
 def test_a_full_disk_while_committing_leaves_everything_as_it_was(disk: Path) -> None:
-    lake = EmbeddedLake(disk / "lake")
+    lake = GitLake(disk / "lake")
     lake.create_branch("work", "main")
     head = put(lake, "work", "stocks", {"a": "1"})
     filler = disk / "filler"
@@ -311,7 +311,7 @@ def test_a_full_disk_while_committing_leaves_everything_as_it_was(disk: Path) ->
 
 def test_on_a_full_disk_each_operation_works_or_says_so(disk: Path) -> None:
     home = disk / "lake"
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     lake.create_branch("work", "main")
     put(lake, "work", "stocks", {"a": "1"})
     heads = {name: lake.head(name) for name in lake.branches()}
@@ -345,11 +345,11 @@ def test_on_a_full_disk_each_operation_works_or_says_so(disk: Path) -> None:
 
 def test_a_read_only_lake_can_be_read_and_says_so_when_written(disk: Path) -> None:
     home = disk / "lake"
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     lake.create_branch("work", "main")
     commit = put(lake, "work", "stocks", {"a": "1"})
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     assert lake.head("work") == commit
     assert list(lake.log("work", limit=1)) == [commit]
     assert paths(lake, "work") == ["stocks/a"]
@@ -368,7 +368,7 @@ def test_a_read_only_lake_can_be_read_and_says_so_when_written(disk: Path) -> No
         with pytest.raises(LakeUnavailable, match=f"is not writable.*{home}"):
             attempt()
     with pytest.raises(LakeUnavailable, match="is not writable"):
-        EmbeddedLake(disk / "new")
+        GitLake(disk / "new")
 
 
 def test_a_lake_without_permission_says_so(tmp_path: Path) -> None:
@@ -378,4 +378,4 @@ def test_a_lake_without_permission_says_so(tmp_path: Path) -> None:
     closed.mkdir()
     closed.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(LakeUnavailable, match="is not writable"):
-        EmbeddedLake(closed / "lake")
+        GitLake(closed / "lake")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.expiry import Expiry
 from lake_assets.lake.errors import DataCorrupted, Expired, PathNotFound
 from lake_assets_tests.audits import TESTS
@@ -17,13 +17,13 @@ from lake_assets_tests.lake.backends import put, read
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Iterator[EmbeddedLake]:
-    lake = EmbeddedLake(tmp_path / "lake")
+def lake(tmp_path: Path) -> Iterator[GitLake]:
+    lake = GitLake(tmp_path / "lake")
     yield lake
     lake.close()
 
 
-def publish(lake: EmbeddedLake, files: dict[str, str], prefix: str = "users") -> str:
+def publish(lake: GitLake, files: dict[str, str], prefix: str = "users") -> str:
     lake.create_branch("run", "main")
     put(lake, "run", prefix, files)
     merged = lake.merge("run", "main", audit=TESTS).id
@@ -36,7 +36,7 @@ def later() -> datetime:
     return datetime.now(timezone.utc) + timedelta(minutes=1)
 
 
-def test_data_of_old_commits_go_and_their_ids_and_history_stay(lake: EmbeddedLake) -> None:
+def test_data_of_old_commits_go_and_their_ids_and_history_stay(lake: GitLake) -> None:
     old = publish(lake, {"a": "personal", "b": "shared"})
     new = publish(lake, {"a": "anonymous", "b": "shared"})
     history, tree = list(lake.log("main")), list(lake.list(old))
@@ -54,7 +54,7 @@ def test_data_of_old_commits_go_and_their_ids_and_history_stay(lake: EmbeddedLak
     assert lake.expire(later(), yes=True).count == 0
 
 
-def test_what_expired_does_not_come_back_to_a_branch_without_its_data(lake: EmbeddedLake) -> None:
+def test_what_expired_does_not_come_back_to_a_branch_without_its_data(lake: GitLake) -> None:
     old = publish(lake, {"a": "1", "b": "same"})
     new = publish(lake, {"a": "2", "b": "same"})
     lake.expire(later(), yes=True)
@@ -67,7 +67,7 @@ def test_what_expired_does_not_come_back_to_a_branch_without_its_data(lake: Embe
     assert read(lake, "back", "users") == {"a": "1", "b": "same"}
 
 
-def test_what_is_damaged_is_told_from_what_expired(lake: EmbeddedLake) -> None:
+def test_what_is_damaged_is_told_from_what_expired(lake: GitLake) -> None:
     old = publish(lake, {"a": "1"})
     publish(lake, {"a": "2"})
     lake.expire(later(), yes=True)
@@ -78,7 +78,7 @@ def test_what_is_damaged_is_told_from_what_expired(lake: EmbeddedLake) -> None:
         lake.path(old, "users")
 
 
-def test_writing_the_bytes_again_makes_them_readable_again(lake: EmbeddedLake) -> None:
+def test_writing_the_bytes_again_makes_them_readable_again(lake: GitLake) -> None:
     old = publish(lake, {"a": "1"})
     publish(lake, {"a": "2"})
     lake.expire(later(), yes=True)
@@ -87,7 +87,7 @@ def test_writing_the_bytes_again_makes_them_readable_again(lake: EmbeddedLake) -
     assert list(lake.verify(old)) == []
 
 
-def test_young_commits_stay(lake: EmbeddedLake) -> None:
+def test_young_commits_stay(lake: GitLake) -> None:
     old = publish(lake, {"a": "1"})
     publish(lake, {"a": "2"})
     assert lake.expire(datetime.now(timezone.utc) - timedelta(days=1), yes=True).count == 0
@@ -95,7 +95,7 @@ def test_young_commits_stay(lake: EmbeddedLake) -> None:
 
 
 @pytest.mark.parametrize("kept_by", ["tag", "branch", "beginning of a run", "ref", "sink", "prefix"])
-def test_what_somebody_needs_stays(lake: EmbeddedLake, kept_by: str) -> None:
+def test_what_somebody_needs_stays(lake: GitLake, kept_by: str) -> None:
     first = publish(lake, {"a": "0"})
     old = publish(lake, {"a": "1"})
     keep: dict[str, list[str]] = {}
@@ -123,7 +123,7 @@ def test_what_somebody_needs_stays(lake: EmbeddedLake, kept_by: str) -> None:
 
 @pytest.mark.parametrize("came", ["branch", "tag", "moved branch", "run that began there"])
 def test_what_comes_to_be_needed_while_it_looks_stays(
-    lake: EmbeddedLake, came: str, monkeypatch: pytest.MonkeyPatch
+    lake: GitLake, came: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It looks at history beside the runs; only what it does about it keeps them waiting."""
     first, old = publish(lake, {"a": "0"}), publish(lake, {"a": "1"})
@@ -134,7 +134,7 @@ def test_what_comes_to_be_needed_while_it_looks_stays(
 
     def and_then(expiry: Expiry, *arguments: Any) -> Any:
         looked = look(expiry, *arguments)
-        other = EmbeddedLake(Path(lake.repository))
+        other = GitLake(Path(lake.repository))
         if came == "tag":
             other.tag("v1", old)
         else:
@@ -154,7 +154,7 @@ def test_what_comes_to_be_needed_while_it_looks_stays(
         lake.path(first, "users")
 
 
-def test_a_prefix_that_nothing_ever_lay_at_is_told(lake: EmbeddedLake) -> None:
+def test_a_prefix_that_nothing_ever_lay_at_is_told(lake: GitLake) -> None:
     old = publish(lake, {"a": "1"})
     publish(lake, {"a": "2"})
     for yes in (False, True):
@@ -165,7 +165,7 @@ def test_a_prefix_that_nothing_ever_lay_at_is_told(lake: EmbeddedLake) -> None:
     assert lake.expire(later(), prefixes=["users/a"]).count == 0
 
 
-def test_everything_since_a_sinks_commit_stays(lake: EmbeddedLake) -> None:
+def test_everything_since_a_sinks_commit_stays(lake: GitLake) -> None:
     commits = [publish(lake, {"a": str(number)}) for number in range(5)]
     lake.expire(later(), from_commits=[commits[2]], yes=True)
     for number, commit in enumerate(commits):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.repairs import repair
 from lake_assets.lake.errors import AlreadyExists, PathNotFound, RefNotFound
 from lake_assets_tests.audits import TESTS
@@ -23,7 +23,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lake(home: Path) -> Iterator[EmbeddedLake]:
+def lake(home: Path) -> Iterator[GitLake]:
     lake = published(home)
     yield lake
     lake.close()
@@ -47,7 +47,7 @@ def commit_entries(home: Path, branch: str, *entries: str) -> str:
 
 def check_works(home: Path, *, fsck: bool = True) -> None:
     """Check that everything that a lake does goes on."""
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     heads = [lake.head(name) for name in lake.branches()]
     assert len(heads) >= 2
     assert read(lake, "main", "stocks") == FILES
@@ -77,7 +77,7 @@ def check_works(home: Path, *, fsck: bool = True) -> None:
 # Refs
 
 
-def test_a_branch_with_a_slash_is_a_branch(lake: EmbeddedLake, home: Path) -> None:
+def test_a_branch_with_a_slash_is_a_branch(lake: GitLake, home: Path) -> None:
     git(home, "branch", "feature/x", "work")
     assert lake.branches() == ("feature/x", "main", "work")
     assert lake.head("feature/x") == lake.head("work")
@@ -89,7 +89,7 @@ def test_a_branch_with_a_slash_is_a_branch(lake: EmbeddedLake, home: Path) -> No
     assert lake.branches() == ("main", "work")
 
 
-def test_tags_of_commits_are_tags_and_others_are_named(lake: EmbeddedLake, home: Path) -> None:
+def test_tags_of_commits_are_tags_and_others_are_named(lake: GitLake, home: Path) -> None:
     git(home, "tag", "of-tree", "work^{tree}")
     git(home, "tag", "of-blob", "work:stocks/a")
     git(home, "tag", "-a", "-m", "text", "annotated", "work")
@@ -106,14 +106,14 @@ def test_tags_of_commits_are_tags_and_others_are_named(lake: EmbeddedLake, home:
     check_works(home)
 
 
-def test_an_orphan_branch_is_a_branch(lake: EmbeddedLake, home: Path) -> None:
+def test_an_orphan_branch_is_a_branch(lake: GitLake, home: Path) -> None:
     tree = git(home, "rev-parse", "work^{tree}")
     git(home, "update-ref", "refs/heads/orphan", git(home, "commit-tree", tree, "-m", "Alone"))
     assert [commit.message for commit in lake.log("orphan")] == ["Alone"]
     check_works(home)
 
 
-def test_a_detached_head_notes_and_remote_branches_harm_nothing(lake: EmbeddedLake, home: Path) -> None:
+def test_a_detached_head_notes_and_remote_branches_harm_nothing(lake: GitLake, home: Path) -> None:
     git(home, "notes", "add", "-m", "seen", "work")
     git(home, "update-ref", "refs/remotes/origin/main", "work")
     git(home, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone")
@@ -128,7 +128,7 @@ def test_a_detached_head_notes_and_remote_branches_harm_nothing(lake: EmbeddedLa
     check_works(home, fsck=False)
 
 
-def test_a_branch_below_the_name_of_another_is_refused(lake: EmbeddedLake, home: Path) -> None:
+def test_a_branch_below_the_name_of_another_is_refused(lake: GitLake, home: Path) -> None:
     git(home, "branch", "run/x", "work")
     with pytest.raises(AlreadyExists, match="run"):
         lake.create_branch("run", "main")
@@ -138,7 +138,7 @@ def test_a_branch_below_the_name_of_another_is_refused(lake: EmbeddedLake, home:
 # Files
 
 
-def test_a_plain_file_is_shown_and_read(lake: EmbeddedLake, home: Path) -> None:
+def test_a_plain_file_is_shown_and_read(lake: GitLake, home: Path) -> None:
     blob = git(home, "hash-object", "-w", "--stdin", text="by hand")
     commit_entries(home, "work", f"100755 blob {blob}\tnotes.txt")
     assert paths(lake, "work") == ["notes.txt", "stocks/a", "stocks/b/c"]
@@ -156,7 +156,7 @@ def test_a_plain_file_is_shown_and_read(lake: EmbeddedLake, home: Path) -> None:
     check_works(home)
 
 
-def test_links_and_submodules_are_shown_and_not_followed(lake: EmbeddedLake, home: Path) -> None:
+def test_links_and_submodules_are_shown_and_not_followed(lake: GitLake, home: Path) -> None:
     target = git(home, "hash-object", "-w", "--stdin", text="/etc/passwd")
     links = (f"120000 blob {target}\tlink", f"160000 commit {'1' * 40}\tmodule")
     commit_entries(home, "work", *links)
@@ -175,7 +175,7 @@ def test_links_and_submodules_are_shown_and_not_followed(lake: EmbeddedLake, hom
     check_works(home)
 
 
-def test_a_change_of_mode_alone_is_a_change(lake: EmbeddedLake, home: Path) -> None:
+def test_a_change_of_mode_alone_is_a_change(lake: GitLake, home: Path) -> None:
     blob = git(home, "hash-object", "-w", "--stdin", text="by hand")
     before = commit_entries(home, "work", f"100644 blob {blob}\trun.sh")
     commit_entries(home, "work", f"100755 blob {blob}\trun.sh")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.gc import Collector
 from lake_assets.lake.errors import RefNotFound
 from lake_assets_tests.audits import TESTS
@@ -26,14 +26,14 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lake(home: Path) -> Iterator[EmbeddedLake]:
-    lake = EmbeddedLake(home)
+def lake(home: Path) -> Iterator[GitLake]:
+    lake = GitLake(home)
     lake.create_branch("work", "main")
     yield lake
     lake.close()
 
 
-def publish(lake: EmbeddedLake, number: int, text: str = "") -> str:
+def publish(lake: GitLake, number: int, text: str = "") -> str:
     name = f"run-{os.getpid()}-{number}"
     lake.create_branch(name, "main")
     put(lake, name, f"stocks/day={number}-{os.getpid()}", {"a": text or f"{os.getpid()} {number}"})
@@ -53,12 +53,12 @@ def loose(home: Path) -> list[Path]:
 def check_whole(home: Path) -> None:
     """Check, by Git itself and by the lake, that nothing is missing or damaged."""
     subprocess.run(["git", "-C", str(home / "lake.git"), "fsck", "--full", "--strict"], check=True, capture_output=True)
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     for commit in lake.log("main"):
         assert list(lake.verify(commit.id)) == []
 
 
-def test_what_is_published_stays_and_takes_little_room(lake: EmbeddedLake, home: Path) -> None:
+def test_what_is_published_stays_and_takes_little_room(lake: GitLake, home: Path) -> None:
     commits = [publish(lake, number) for number in range(30)]
     before = [(commit, read(lake, commit, "stocks")) for commit in commits]
     lake.close()
@@ -66,7 +66,7 @@ def test_what_is_published_stays_and_takes_little_room(lake: EmbeddedLake, home:
     assert lake.collect_garbage(NONE) == foreseen
     assert loose(home) == []
     assert len(files(home / "lake.git" / "objects")) < 5
-    for reader in (lake, EmbeddedLake(home)):
+    for reader in (lake, GitLake(home)):
         assert [(commit, read(reader, commit, "stocks")) for commit in commits] == before
         assert len(list(reader.log("main"))) == 61
     check_whole(home)
@@ -74,7 +74,7 @@ def test_what_is_published_stays_and_takes_little_room(lake: EmbeddedLake, home:
     assert lake.collect_garbage(NONE) == ()
 
 
-def test_an_index_that_plain_git_made_of_packs_goes_with_them(lake: EmbeddedLake, home: Path) -> None:
+def test_an_index_that_plain_git_made_of_packs_goes_with_them(lake: GitLake, home: Path) -> None:
     publish(lake, 1)
     ids = "".join(f"{path.parent.name}{path.name}\n" for path in loose(home))
     git = ["git", "-C", str(home / "lake.git")]
@@ -89,7 +89,7 @@ def test_an_index_that_plain_git_made_of_packs_goes_with_them(lake: EmbeddedLake
     check_whole(home)
 
 
-def test_finding_garbage_removes_nothing(lake: EmbeddedLake, home: Path) -> None:
+def test_finding_garbage_removes_nothing(lake: GitLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1"})
     lake.delete_branch("work")
     before = files(home)
@@ -97,7 +97,7 @@ def test_finding_garbage_removes_nothing(lake: EmbeddedLake, home: Path) -> None
     assert files(home) == before
 
 
-def test_a_swept_runs_commits_are_readable_until_the_grace_time_is_over(lake: EmbeddedLake, home: Path) -> None:
+def test_a_swept_runs_commits_are_readable_until_the_grace_time_is_over(lake: GitLake, home: Path) -> None:
     commit = put(lake, "work", "stocks", {"a": "never published"})
     for path in files(home / "lake.git"):
         os.utime(path, (0, 0))  # Written long ago, and deleted only now.
@@ -105,7 +105,7 @@ def test_a_swept_runs_commits_are_readable_until_the_grace_time_is_over(lake: Em
     lake.collect_garbage(DAY)
     assert read(lake, commit.id, "stocks") == {"a": "never published"}
     lake.close()
-    other = EmbeddedLake(home)
+    other = GitLake(home)
     assert other.head(commit.id) == commit
     for path in (home / "lake.git" / "objects" / "pack").iterdir():
         os.utime(path, (0, 0))
@@ -118,7 +118,7 @@ def test_a_swept_runs_commits_are_readable_until_the_grace_time_is_over(lake: Em
     check_whole(home)
 
 
-def test_what_a_branch_or_a_tag_reaches_stays(lake: EmbeddedLake, home: Path) -> None:
+def test_what_a_branch_or_a_tag_reaches_stays(lake: GitLake, home: Path) -> None:
     waiting = put(lake, "work", "stocks", {"a": "waits for its publication"})
     lake.create_branch("named", "main")
     named = put(lake, "named", "words", {"a": "tagged"})
@@ -133,9 +133,9 @@ def test_what_a_branch_or_a_tag_reaches_stays(lake: EmbeddedLake, home: Path) ->
     check_whole(home)
 
 
-def test_a_readers_snapshot_outlives_its_commit(lake: EmbeddedLake, home: Path) -> None:
+def test_a_readers_snapshot_outlives_its_commit(lake: GitLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "1"})
-    reader = EmbeddedLake(home)
+    reader = GitLake(home)
     root = Path(reader.path("work", "stocks").root)
     lake.delete_branch("work")
     lake.collect_garbage(NONE)
@@ -146,7 +146,7 @@ def test_a_readers_snapshot_outlives_its_commit(lake: EmbeddedLake, home: Path) 
     assert files(home / "lake.git" / "lfs") == []
 
 
-def test_what_is_written_again_is_not_collected(lake: EmbeddedLake, home: Path) -> None:
+def test_what_is_written_again_is_not_collected(lake: GitLake, home: Path) -> None:
     """A writer that finds its bytes there relies on them from then on, though nothing reaches them yet."""
     put(lake, "work", "stocks", {"a": "again"})
     lake.delete_branch("work")
@@ -162,12 +162,12 @@ def test_what_is_written_again_is_not_collected(lake: EmbeddedLake, home: Path) 
 
 
 def test_what_is_collected_between_writing_and_committing_is_put_back(
-    lake: EmbeddedLake, home: Path, monkeypatch: pytest.MonkeyPatch
+    lake: GitLake, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     advance = lake._refs.advance  # pyright: ignore[reportPrivateUsage]
 
     def after_a_collection(*arguments: object) -> object:
-        EmbeddedLake(home).collect_garbage(NONE)
+        GitLake(home).collect_garbage(NONE)
         assert loose(home) == []
         return advance(*arguments)  # pyright: ignore[reportArgumentType]
 
@@ -182,7 +182,7 @@ def test_what_is_collected_between_writing_and_committing_is_put_back(
 
 @pytest.mark.parametrize("became", ["written again", "reached", "somebody's"])
 def test_what_is_needed_since_it_was_looked_at_stays(
-    lake: EmbeddedLake, home: Path, became: str, monkeypatch: pytest.MonkeyPatch
+    lake: GitLake, home: Path, became: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What may go is found while runs go on, and each of it is looked at again before it goes."""
     put(lake, "work", "stocks", {"a": "again"})
@@ -218,7 +218,7 @@ def test_what_is_needed_since_it_was_looked_at_stays(
     assert set(renewed) <= set(loose(home))
 
 
-def test_what_killed_writers_of_git_left_is_removed(lake: EmbeddedLake, home: Path) -> None:
+def test_what_killed_writers_of_git_left_is_removed(lake: GitLake, home: Path) -> None:
     left = [home / "lake.git" / "objects" / name for name in ("tmp_object_git2_1", "pack/tmp_pack_1")]
     for path in left:
         path.write_text("1")
@@ -230,7 +230,7 @@ def test_what_killed_writers_of_git_left_is_removed(lake: EmbeddedLake, home: Pa
     assert not any(path.exists() for path in left)
 
 
-def test_many_collections_leave_few_packs(lake: EmbeddedLake, home: Path) -> None:
+def test_many_collections_leave_few_packs(lake: GitLake, home: Path) -> None:
     for number in range(25):
         publish(lake, number)
         lake.collect_garbage(DAY)
@@ -239,7 +239,7 @@ def test_many_collections_leave_few_packs(lake: EmbeddedLake, home: Path) -> Non
 
 
 def _publish_on(number: int, home: Path, times: int) -> None:
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     for at in range(times):
         # Half of the bytes are the same everywhere: adopted, and left by those that are killed.
         commit = publish(lake, at, "shared" * at if at % 2 else "")
@@ -249,7 +249,7 @@ def _publish_on(number: int, home: Path, times: int) -> None:
 
 @pytest.mark.parametrize(("writers", "killed", "times"), [(4, 1, 15), pytest.param(16, 6, 60, marks=pytest.mark.soak)])
 def test_collecting_beside_writers_of_which_some_are_killed(home: Path, writers: int, killed: int, times: int) -> None:
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     running = [start(_publish_on, number, home, times) for number in range(writers)]
     doomed = running[:killed]
     collections = 0

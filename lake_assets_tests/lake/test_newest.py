@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lake_assets.lake.contract import Lake
-from lake_assets.lake.embedded import EmbeddedLake, newest
+from lake_assets.lake.embedded import GitLake, newest
 from lake_assets.lake.lakefs import LakeFSLake, known
 from lake_assets.lake.lakefs import newest as lakefs_newest
 from lake_assets.lake.newest import Answer, Found
@@ -47,9 +47,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def lake(home: Path, read: list[int]) -> Iterator[EmbeddedLake]:
+def lake(home: Path, read: list[int]) -> Iterator[GitLake]:
     del read
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     publish(lake, "old", "1")
     for number in range(5):
         publish(lake, "new", str(number))
@@ -74,16 +74,16 @@ def newest_of(lake: Lake, prefix: str, ref: str = "main") -> str | None:
 
 
 @pytest.mark.parametrize("prefix", ["old", "old/a", "never"])
-def test_it_is_read_from_all_of_history_once(lake: EmbeddedLake, home: Path, read: list[int], prefix: str) -> None:
+def test_it_is_read_from_all_of_history_once(lake: GitLake, home: Path, read: list[int], prefix: str) -> None:
     expected = of_all_history(lake, prefix)
     assert newest_of(lake, prefix) == expected
     publish(lake, "new", "another")
-    assert newest_of(EmbeddedLake(home), prefix) == expected
+    assert newest_of(GitLake(home), prefix) == expected
     assert read[0] > 10
     assert read[1:] == [2]
 
 
-def test_what_changes_it_after_that_is_seen(lake: EmbeddedLake) -> None:
+def test_what_changes_it_after_that_is_seen(lake: GitLake) -> None:
     before = newest_of(lake, "old")
     publish(lake, "old", "2")
     assert newest_of(lake, "old") == of_all_history(lake, "old") != before
@@ -91,7 +91,7 @@ def test_what_changes_it_after_that_is_seen(lake: EmbeddedLake) -> None:
 
 @pytest.mark.parametrize("left", ["", "\0" * 83, "0" * 40 + " " + "f" * 40 + "\n", "half of a li"])
 def test_what_a_power_loss_left_of_an_answer_is_no_answer(
-    lake: EmbeddedLake, home: Path, read: list[int], left: str
+    lake: GitLake, home: Path, read: list[int], left: str
 ) -> None:
     expected = newest_of(lake, "old")
     (answer,) = (home / "lake.git" / "lake_assets.newest").iterdir()
@@ -103,7 +103,7 @@ def test_what_a_power_loss_left_of_an_answer_is_no_answer(
 
 
 def test_a_lake_that_may_only_be_read_answers_all_the_same(
-    lake: EmbeddedLake, read: list[int], monkeypatch: pytest.MonkeyPatch
+    lake: GitLake, read: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(sharing: Sharing, path: Path) -> None:
         raise PermissionError(path)
@@ -114,7 +114,7 @@ def test_a_lake_that_may_only_be_read_answers_all_the_same(
     assert read[0] == read[1]
 
 
-def test_answers_that_nobody_asks_for_go_with_the_garbage(lake: EmbeddedLake, home: Path) -> None:
+def test_answers_that_nobody_asks_for_go_with_the_garbage(lake: GitLake, home: Path) -> None:
     expected = newest_of(lake, "old")
     newest_of(lake, "never")
     folder = home / "lake.git" / "lake_assets.newest"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.repairs import repair
 from lake_assets.lake.permissions import Sharing, sharing_near, sharing_of, umask
 from lake_assets.nosql.lmdb.store import LMDBStore
@@ -27,7 +27,7 @@ GROUP, OTHER_USER = 65533, 65532
 
 def use_all(home: Path, name: str) -> None:
     """Do everything with a lake that makes files, and read what others have written."""
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     lake.create_branch(f"run-{name}", "main")
     put(lake, f"run-{name}", f"stocks/{name}", {"a": name, "b/c": "2", "same": "same"})
     lake.merge(f"run-{name}", "main", audit=TESTS)
@@ -48,7 +48,7 @@ def use_all(home: Path, name: str) -> None:
     lake.close()
 
 
-def put_more(lake: EmbeddedLake, name: str) -> None:
+def put_more(lake: GitLake, name: str) -> None:
     lake.create_branch(f"more-{name}", "main")
     put(lake, f"more-{name}", "words", {"x": name})
 
@@ -127,7 +127,7 @@ def _as_other_user(home: Path, name: str) -> None:
 def test_a_second_user_works_in_a_shared_lake(shared_home: Path) -> None:
     before = os.umask(0o077)
     try:
-        EmbeddedLake(shared_home).close()
+        GitLake(shared_home).close()
         git_dir = shared_home / "lake.git"
         subprocess.run(["git", "-C", str(git_dir), "config", "core.sharedRepository", "group"], check=True)
         for path in (shared_home, *shared_home.rglob("*")):
@@ -147,5 +147,5 @@ def test_a_second_user_works_in_a_shared_lake(shared_home: Path) -> None:
     assert {oct(mode) for path, mode in found.items() if path.is_dir()} == {oct(0o2770)}
     assert {path: oct(mode) for path, mode in found.items() if mode & 0o007} == {}
     assert {path: oct(mode) for path, mode in found.items() if not mode & stat.S_IRGRP} == {}
-    lake = EmbeddedLake(shared_home)
+    lake = GitLake(shared_home)
     assert {path.partition("/")[0] for path in read(lake, "main", "stocks")} == {"a", "b", "c"}

@@ -9,7 +9,7 @@ import pygit2
 import pytest
 
 from lake_assets.lake.contract import Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.errors import AlreadyExists, InvalidName, ProtectedBranch, RefNotFound, Unaudited
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.lake.transaction import transaction
@@ -154,7 +154,7 @@ def test_lakefs_refuses_other_programs(tmp_path: Path) -> None:
 
 
 def test_a_protection_whose_branch_a_killed_process_never_made_is_in_nobodys_way(tmp_path: Path) -> None:
-    lake = EmbeddedLake(tmp_path)
+    lake = GitLake(tmp_path)
     git = pygit2.Repository(str(tmp_path / "lake.git"))
     git.references.create("refs/protected/dev", git.references["refs/heads/main"].target)
     assert lake.protected_branches() == ("main",)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.repairs import Finding, repair
 from lake_assets.lake.errors import DataCorrupted, LakeUnavailable
 from lake_assets_tests.audits import TESTS
@@ -24,14 +24,14 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lake(home: Path) -> Iterator[EmbeddedLake]:
+def lake(home: Path) -> Iterator[GitLake]:
     lake = published(home)
     yield lake
     lake.close()
 
 
 @pytest.fixture
-def backup(lake: EmbeddedLake, tmp_path: Path) -> Path:
+def backup(lake: GitLake, tmp_path: Path) -> Path:
     shutil.copytree(lake.repository, tmp_path / "backup", symlinks=True)
     return tmp_path / "backup"
 
@@ -47,7 +47,7 @@ def repaired(home: Path, backup: Path | None = None) -> list[Finding]:
     return found
 
 
-def test_a_sound_lake_is_left_alone(lake: EmbeddedLake, home: Path) -> None:
+def test_a_sound_lake_is_left_alone(lake: GitLake, home: Path) -> None:
     before = {path: path.lstat().st_mtime_ns for path in home.rglob("*") if path.is_file()}
     lake.collect_garbage(timedelta(0))
     put(lake, "work", "words", {"x": "1"})
@@ -56,23 +56,23 @@ def test_a_sound_lake_is_left_alone(lake: EmbeddedLake, home: Path) -> None:
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_data_come_back_from_a_backup(lake: EmbeddedLake, home: Path, backup: Path, how: str) -> None:
+def test_data_come_back_from_a_backup(lake: GitLake, home: Path, backup: Path, how: str) -> None:
     DAMAGES[how](object_of(lake, "main", "stocks/a"))
     (found,) = repaired(home, backup)
     assert found.what.startswith(("main:stocks/a: object", "work:stocks/a: object"))
     assert found.mended == "restored from the backup"
-    assert read(EmbeddedLake(home), "main", "stocks") == FILES
+    assert read(GitLake(home), "main", "stocks") == FILES
 
 
-def test_data_come_back_from_a_snapshot_that_has_another_inode(lake: EmbeddedLake, home: Path) -> None:
+def test_data_come_back_from_a_snapshot_that_has_another_inode(lake: GitLake, home: Path) -> None:
     root = lake.path("main", "stocks").root
     object_of(lake, "main", "stocks/a").unlink()
     (found,) = repaired(home)
     assert f"restored from {Path(root, 'a').relative_to(home)}" == found.mended
-    assert list(EmbeddedLake(home).verify("main")) == []
+    assert list(GitLake(home).verify("main")) == []
 
 
-def test_a_snapshot_that_shares_the_damaged_bytes_is_no_copy(lake: EmbeddedLake, home: Path) -> None:
+def test_a_snapshot_that_shares_the_damaged_bytes_is_no_copy(lake: GitLake, home: Path) -> None:
     lake.path("main", "stocks")
     DAMAGES["flipped"](object_of(lake, "main", "stocks/a"))
     (found,) = repaired(home)
@@ -86,14 +86,14 @@ def test_a_snapshot_that_shares_the_damaged_bytes_is_no_copy(lake: EmbeddedLake,
     assert read(lake, "main", "stocks") == FILES
 
 
-def test_a_damaged_backup_is_no_copy(lake: EmbeddedLake, home: Path, backup: Path) -> None:
+def test_a_damaged_backup_is_no_copy(lake: GitLake, home: Path, backup: Path) -> None:
     for place in (home, backup):
-        DAMAGES["flipped"](object_of(EmbeddedLake(place), "main", "stocks/a"))
+        DAMAGES["flipped"](object_of(GitLake(place), "main", "stocks/a"))
     (found,) = repaired(home, backup)
     assert not found.mended
 
 
-def test_expired_data_are_not_damage(lake: EmbeddedLake, home: Path) -> None:
+def test_expired_data_are_not_damage(lake: GitLake, home: Path) -> None:
     put(lake, "work", "stocks", {"a": "33"})
     lake.merge("work", "main", audit=TESTS)
     lake.expire(datetime.now(timezone.utc) + timedelta(seconds=5), yes=True)
@@ -101,18 +101,16 @@ def test_expired_data_are_not_damage(lake: EmbeddedLake, home: Path) -> None:
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_pointer_is_made_anew_from_its_data(lake: EmbeddedLake, home: Path, how: str) -> None:
+def test_a_pointer_is_made_anew_from_its_data(lake: GitLake, home: Path, how: str) -> None:
     DAMAGES[how](git_object(lake, lake.fingerprint("main", "stocks/a") or ""))
     (found,) = repaired(home)
     assert found.mended == "made anew from its data"
-    assert read(EmbeddedLake(home), "main", "stocks") == FILES
+    assert read(GitLake(home), "main", "stocks") == FILES
 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("kind", ["head", "folder", "root", "history"])
-def test_git_objects_come_back_from_a_backup(
-    lake: EmbeddedLake, home: Path, backup: Path, kind: str, packed: bool
-) -> None:
+def test_git_objects_come_back_from_a_backup(lake: GitLake, home: Path, backup: Path, kind: str, packed: bool) -> None:
     head = lake.head("main")
     name = {
         "head": head.id,
@@ -122,19 +120,19 @@ def test_git_objects_come_back_from_a_backup(
     }[kind]
     assert name is not None
     if packed:
-        EmbeddedLake(backup).collect_garbage(timedelta(0))
+        GitLake(backup).collect_garbage(timedelta(0))
     DAMAGES["emptied"](git_object(lake, name))
     without = [finding for finding in repair(home) if not finding.mended]
     assert without
     assert all(name in finding.what and "--from BACKUP" in finding.remedy for finding in without)
     found = repaired(home, backup)
-    assert EmbeddedLake(home).head("main") == head
-    assert read(EmbeddedLake(home), "main", "stocks") == FILES
-    assert len(list(EmbeddedLake(home).log("main"))) == 3
+    assert GitLake(home).head("main") == head
+    assert read(GitLake(home), "main", "stocks") == FILES
+    assert len(list(GitLake(home).log("main"))) == 3
     assert all(finding.mended for finding in found)
 
 
-def test_what_has_no_copy_is_named_by_path(lake: EmbeddedLake, home: Path) -> None:
+def test_what_has_no_copy_is_named_by_path(lake: GitLake, home: Path) -> None:
     name = lake.fingerprint("main", "stocks")
     assert name is not None
     DAMAGES["emptied"](git_object(lake, name))
@@ -143,7 +141,7 @@ def test_what_has_no_copy_is_named_by_path(lake: EmbeddedLake, home: Path) -> No
     assert "write the same data again" in found.remedy
 
 
-def test_a_damaged_object_that_a_pack_has_too_goes(lake: EmbeddedLake, home: Path) -> None:
+def test_a_damaged_object_that_a_pack_has_too_goes(lake: GitLake, home: Path) -> None:
     name = lake.head("main").id
     loose = git_object(lake, name)
     kept = loose.read_bytes()
@@ -156,17 +154,17 @@ def test_a_damaged_object_that_a_pack_has_too_goes(lake: EmbeddedLake, home: Pat
 
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("file", ["pack", "idx"])
-def test_packs_come_back(lake: EmbeddedLake, home: Path, backup: Path, file: str, how: str) -> None:
+def test_packs_come_back(lake: GitLake, home: Path, backup: Path, file: str, how: str) -> None:
     lake.collect_garbage(timedelta(0))
     (path,) = (home / "lake.git" / "objects" / "pack").glob(f"*.{file}")
     DAMAGES[how](path)
     found = repaired(home, backup)
     assert found
     assert all(finding.mended for finding in found), found
-    assert read(EmbeddedLake(home), "main", "stocks") == FILES
+    assert read(GitLake(home), "main", "stocks") == FILES
 
 
-def test_what_can_be_read_of_a_damaged_pack_is_saved(lake: EmbeddedLake, home: Path) -> None:
+def test_what_can_be_read_of_a_damaged_pack_is_saved(lake: GitLake, home: Path) -> None:
     lake.collect_garbage(timedelta(0))
     (pack,) = (home / "lake.git" / "objects" / "pack").glob("*.pack")
     data = pack.read_bytes()
@@ -183,35 +181,35 @@ def test_what_can_be_read_of_a_damaged_pack_is_saved(lake: EmbeddedLake, home: P
     [(name, content) for name in ("main", "work") for content in (b"", b"garbage\n", b"1" * 40 + b"\n")]
     + [("main", None)],
 )
-def test_a_branch_comes_back_from_its_reflog(lake: EmbeddedLake, home: Path, name: str, content: bytes | None) -> None:
+def test_a_branch_comes_back_from_its_reflog(lake: GitLake, home: Path, name: str, content: bytes | None) -> None:
     head = lake.head(name)
     path = home / "lake.git" / "refs" / "heads" / name
     path.unlink() if content is None else path.write_bytes(content)
     (found,) = repaired(home)
     assert found.mended.startswith(f"it is at {head.id} again, where its reflog saw it at ")
-    assert EmbeddedLake(home).head(name) == head
+    assert GitLake(home).head(name) == head
 
 
-def test_main_goes_no_further_back_by_itself(lake: EmbeddedLake, home: Path) -> None:
+def test_main_goes_no_further_back_by_itself(lake: GitLake, home: Path) -> None:
     head = lake.head("main")
     DAMAGES["emptied"](git_object(lake, head.id))
     found = [finding for finding in repaired(home) if finding.what.endswith("of lake.git/refs/heads/main is lost")]
     (command,) = (part for part in found[0].remedy.split("`") if part.startswith("git"))
     subprocess.run(command.split(), cwd=home, check=True)
-    assert EmbeddedLake(home).head("main").id == head.parents[0]
+    assert GitLake(home).head("main").id == head.parents[0]
     assert repaired(home) == []
 
 
-def test_a_torn_reflog_serves_all_the_same(lake: EmbeddedLake, home: Path) -> None:
+def test_a_torn_reflog_serves_all_the_same(lake: GitLake, home: Path) -> None:
     head = lake.head("main")
     log = home / "lake.git" / "logs" / "refs" / "heads" / "main"
     log.write_bytes(log.read_bytes() + b"\0\xff" * 40)
     (home / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
     repaired(home)
-    assert EmbeddedLake(home).head("main") == head
+    assert GitLake(home).head("main") == head
 
 
-def test_main_comes_back_without_a_reflog(lake: EmbeddedLake, home: Path) -> None:
+def test_main_comes_back_without_a_reflog(lake: GitLake, home: Path) -> None:
     put(lake, "work", "words", {"x": "1"})
     head = lake.merge("work", "main", audit=TESTS)
     put(lake, "work", "words", {"x": "2"})
@@ -219,10 +217,10 @@ def test_main_comes_back_without_a_reflog(lake: EmbeddedLake, home: Path) -> Non
     (home / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
     (found,) = repaired(home)
     assert "newest commit with an audit" in found.mended
-    assert EmbeddedLake(home).head("main") == head
+    assert GitLake(home).head("main") == head
 
 
-def test_main_does_not_come_back_as_a_working_branch(lake: EmbeddedLake, home: Path) -> None:
+def test_main_does_not_come_back_as_a_working_branch(lake: GitLake, home: Path) -> None:
     put(lake, "work", "words", {"x": "1"})
     head = lake.merge("work", "main", audit=TESTS)
     lake.create_branch("dev", "main", protected=True)
@@ -231,21 +229,21 @@ def test_main_does_not_come_back_as_a_working_branch(lake: EmbeddedLake, home: P
     shutil.rmtree(home / "lake.git" / "logs")
     (home / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
     repaired(home)
-    assert EmbeddedLake(home).head("main") == head
+    assert GitLake(home).head("main") == head
 
 
-def test_main_comes_back_from_a_backup(lake: EmbeddedLake, home: Path, backup: Path) -> None:
+def test_main_comes_back_from_a_backup(lake: GitLake, home: Path, backup: Path) -> None:
     head = lake.head("main")
     shutil.rmtree(home / "lake.git" / "logs")
     shutil.rmtree(home / "lake.git" / "objects")
     (home / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
     found = repaired(home, backup)
     assert all(finding.mended for finding in found)
-    assert EmbeddedLake(home).head("main") == head
-    assert read(EmbeddedLake(home), "main", "stocks") == FILES
+    assert GitLake(home).head("main") == head
+    assert read(GitLake(home), "main", "stocks") == FILES
 
 
-def test_a_branch_that_nothing_tells_of_is_named(lake: EmbeddedLake, home: Path) -> None:
+def test_a_branch_that_nothing_tells_of_is_named(lake: GitLake, home: Path) -> None:
     (home / "lake.git" / "logs" / "refs" / "heads" / "work").unlink()
     (home / "lake.git" / "refs" / "heads" / "work").write_bytes(b"")
     (found,) = repaired(home)
@@ -257,7 +255,7 @@ def test_a_branch_that_nothing_tells_of_is_named(lake: EmbeddedLake, home: Path)
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00[[garbage\n", None])
 @pytest.mark.parametrize("name", ["HEAD", "config", "packed-refs"])
-def test_gits_small_files_are_mended(lake: EmbeddedLake, home: Path, name: str, content: bytes | None) -> None:
+def test_gits_small_files_are_mended(lake: GitLake, home: Path, name: str, content: bytes | None) -> None:
     head = lake.head("main")
     if name == "packed-refs":
         subprocess.run(["git", "-C", str(home / "lake.git"), "pack-refs", "--all"], check=True)
@@ -265,19 +263,19 @@ def test_gits_small_files_are_mended(lake: EmbeddedLake, home: Path, name: str, 
     path.unlink() if content is None else path.write_bytes(content)
     found = repaired(home)
     assert all(finding.mended for finding in found)
-    fresh = EmbeddedLake(home)
+    fresh = GitLake(home)
     assert fresh.head("main") == head
     assert read(fresh, "main", "stocks") == FILES
 
 
 @pytest.mark.parametrize("name", ["objects", "refs", "refs/heads", "lfs", "lfs/objects"])
-def test_folders_come_back_with_a_backup(lake: EmbeddedLake, home: Path, backup: Path, name: str) -> None:
+def test_folders_come_back_with_a_backup(lake: GitLake, home: Path, backup: Path, name: str) -> None:
     shutil.rmtree(home / "lake.git" / name)
     assert all(finding.mended for finding in repaired(home, backup))
-    assert read(EmbeddedLake(home), "main", "stocks") == FILES
+    assert read(GitLake(home), "main", "stocks") == FILES
 
 
-def test_where_there_is_no_lake_nothing_is_made(tmp_path: Path, lake: EmbeddedLake, home: Path) -> None:
+def test_where_there_is_no_lake_nothing_is_made(tmp_path: Path, lake: GitLake, home: Path) -> None:
     with pytest.raises(LakeUnavailable, match="there is no lake"):
         list(repair(tmp_path / "nowhere"))
     with pytest.raises(LakeUnavailable, match="there is no lake"):
@@ -305,7 +303,7 @@ def refs(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def branched(lake: EmbeddedLake) -> EmbeddedLake:
+def branched(lake: GitLake) -> GitLake:
     """A lake with a working branch that was published to, a tag, and a run that waits."""
     lake.create_branch("dev", "main", protected=True)
     put(lake, "work", "words", {"x": "2"})
@@ -317,7 +315,7 @@ def branched(lake: EmbeddedLake) -> EmbeddedLake:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["packed-refs", "all of refs/, reflogs too"])
-def test_all_refs_come_back_with_a_backup(branched: EmbeddedLake, home: Path, tmp_path: Path, whole: bool) -> None:
+def test_all_refs_come_back_with_a_backup(branched: GitLake, home: Path, tmp_path: Path, whole: bool) -> None:
     branched.backup(tmp_path / "copy")
     before = refs(home)
     lose_packed_refs(home)
@@ -328,17 +326,17 @@ def test_all_refs_come_back_with_a_backup(branched: EmbeddedLake, home: Path, tm
     # Without a reflog nobody can tell whether the run's branch was published since.
     expected = before if not whole else {name: before[name] for name in before if "run-" not in name}
     assert refs(home) == expected | ({"refs/heads/work": before["refs/heads/work"]} if whole else {})
-    assert EmbeddedLake(home).protected_branches() == ("dev", "main")
+    assert GitLake(home).protected_branches() == ("dev", "main")
 
 
-def test_branches_of_a_lost_file_come_back_from_their_reflogs(branched: EmbeddedLake, home: Path) -> None:
+def test_branches_of_a_lost_file_come_back_from_their_reflogs(branched: GitLake, home: Path) -> None:
     before = {name: commit for name, commit in refs(home).items() if name.startswith("refs/heads/")}
     lose_packed_refs(home)
     assert all(finding.mended for finding in repaired(home))
     assert refs(home) == before
 
 
-def test_what_was_deleted_on_purpose_does_not_come_back(branched: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+def test_what_was_deleted_on_purpose_does_not_come_back(branched: GitLake, home: Path, tmp_path: Path) -> None:
     branched.backup(tmp_path / "copy")
     branched.merge("run-waiting", "dev", metadata={"branch": "dev"}, audit=TESTS)
     for name in ("run-waiting", "dev", "work"):
@@ -347,7 +345,7 @@ def test_what_was_deleted_on_purpose_does_not_come_back(branched: EmbeddedLake, 
     assert set(refs(home)) == {"refs/heads/main", "refs/tags/v1"}
 
 
-def test_data_of_a_branch_that_only_a_backup_has_come_back(branched: EmbeddedLake, home: Path, tmp_path: Path) -> None:
+def test_data_of_a_branch_that_only_a_backup_has_come_back(branched: GitLake, home: Path, tmp_path: Path) -> None:
     shutil.copytree(home, tmp_path / "copy", symlinks=True)
     expected = read(branched, "dev", "words")
     object_of(branched, "main", "stocks/a").unlink()
@@ -355,11 +353,11 @@ def test_data_of_a_branch_that_only_a_backup_has_come_back(branched: EmbeddedLak
     for path in (home / "lake.git" / "logs" / "refs" / "heads").iterdir():
         path.unlink()
     assert all(finding.mended for finding in repaired(home, tmp_path / "copy"))
-    assert read(EmbeddedLake(home), "dev", "words") == expected
-    assert list(EmbeddedLake(home).verify("main")) == []
+    assert read(GitLake(home), "dev", "words") == expected
+    assert list(GitLake(home).verify("main")) == []
 
 
-def test_main_says_what_it_may_lack_where_its_reflog_was_cut(lake: EmbeddedLake, home: Path) -> None:
+def test_main_says_what_it_may_lack_where_its_reflog_was_cut(lake: GitLake, home: Path) -> None:
     before = lake.head("main").id
     put(lake, "work", "words", {"x": "1"})
     head = lake.merge("work", "main", audit=TESTS)
@@ -371,12 +369,10 @@ def test_main_says_what_it_may_lack_where_its_reflog_was_cut(lake: EmbeddedLake,
     assert "may lack what came later" in found.mended
     (command,) = (part for part in found.mended.split("`") if part.startswith("git"))
     subprocess.run(command.split(), cwd=home, check=True)
-    assert EmbeddedLake(home).head("main") == head
+    assert GitLake(home).head("main") == head
 
 
-def test_main_comes_from_a_backup_that_is_newer_than_a_cut_reflog(
-    lake: EmbeddedLake, home: Path, tmp_path: Path
-) -> None:
+def test_main_comes_from_a_backup_that_is_newer_than_a_cut_reflog(lake: GitLake, home: Path, tmp_path: Path) -> None:
     put(lake, "work", "words", {"x": "1"})
     head = lake.merge("work", "main", audit=TESTS)
     lake.backup(tmp_path / "copy")
@@ -384,14 +380,14 @@ def test_main_comes_from_a_backup_that_is_newer_than_a_cut_reflog(
     log.write_bytes(log.read_bytes()[:-30])
     (home / "lake.git" / "refs" / "heads" / "main").write_bytes(b"")
     repaired(home, tmp_path / "copy")
-    assert EmbeddedLake(home).head("main") == head
+    assert GitLake(home).head("main") == head
 
 
 # Symbolic refs
 
 
 @pytest.mark.parametrize("target", ["refs/heads/odd", "refs/heads/even"])
-def test_a_symbolic_ref_that_leads_to_itself_has_a_remedy(lake: EmbeddedLake, home: Path, target: str) -> None:
+def test_a_symbolic_ref_that_leads_to_itself_has_a_remedy(lake: GitLake, home: Path, target: str) -> None:
     heads = home / "lake.git" / "refs" / "heads"
     (heads / "odd").write_text(f"ref: {target}\n")
     (heads / "even").write_text("ref: refs/heads/odd\n")
@@ -404,15 +400,15 @@ def test_a_symbolic_ref_that_leads_to_itself_has_a_remedy(lake: EmbeddedLake, ho
 
 
 @pytest.mark.parametrize("target", ["main", "work", "nowhere"])
-def test_a_main_that_refers_to_a_branch_is_put_back(lake: EmbeddedLake, home: Path, target: str) -> None:
+def test_a_main_that_refers_to_a_branch_is_put_back(lake: GitLake, home: Path, target: str) -> None:
     head = lake.head("main")
     (home / "lake.git" / "refs" / "heads" / "main").write_text(f"ref: refs/heads/{target}\n")
     (found,) = repaired(home)
     assert found.mended.startswith(f"it is at {head.id} again")
-    put(EmbeddedLake(home), "work", "words", {"x": "1"})
-    assert EmbeddedLake(home).head("main") == head
+    put(GitLake(home), "work", "words", {"x": "1"})
+    assert GitLake(home).head("main") == head
 
 
-def test_a_sound_symbolic_ref_of_somebody_else_is_left_alone(lake: EmbeddedLake, home: Path) -> None:
+def test_a_sound_symbolic_ref_of_somebody_else_is_left_alone(lake: GitLake, home: Path) -> None:
     (home / "lake.git" / "refs" / "heads" / "latest").write_text("ref: refs/heads/main\n")
     assert repaired(home) == []

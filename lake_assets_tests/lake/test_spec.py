@@ -8,14 +8,14 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from lake_assets.lake.contract import Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.errors import InvalidName
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.lake.spec import WriteSpec
 from lake_assets.lake.transaction import Transaction
 
 
-@pytest.mark.parametrize("kind", [Lake, EmbeddedLake, LakeFSLake, Transaction])
+@pytest.mark.parametrize("kind", [Lake, GitLake, LakeFSLake, Transaction])
 def test_a_caller_names_every_option_of_a_write(kind: type) -> None:
     parameters = inspect.signature(kind.write).parameters.values()
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]

@@ -14,7 +14,7 @@ from lake_assets.content.version import ContentDigest
 from lake_assets.lake import transaction as transactions
 from lake_assets.lake.audit import Audit, Entry
 from lake_assets.lake.contract import MAIN, Commit, Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.resources.working_branch import target_of
 from lake_assets.runs import audit, correction, merging, publishing, rollback, sweeping, verification
 from lake_assets.runs import branch as run_branch
@@ -72,7 +72,7 @@ def rollback_ungated() -> Iterator[None]:
 def transaction_ungated() -> Iterator[None]:
     """It lets in whatever it holds, whoever stated what."""
 
-    def merged(lake: EmbeddedLake, source: str, into: str, message: str, metadata: Any, told: Any) -> Commit:
+    def merged(lake: GitLake, source: str, into: str, message: str, metadata: Any, told: Any) -> Commit:
         head = lake.head(source)
         return lake.merge(source, into, message, metadata, _everything(lake, None, None, head))
 
@@ -166,8 +166,8 @@ def the_others_publication_lost() -> Iterator[None]:
     def theirs_alone(self: Any, base: Any, ours: Any, theirs: Any, replaced: Any) -> Any:
         return self._commits.root(theirs), ()
 
-    nothing = patch.object(EmbeddedLake, "_refuse_unaudited", lambda *_: None)
-    with patch.object(EmbeddedLake, "_three_way", theirs_alone), nothing:
+    nothing = patch.object(GitLake, "_refuse_unaudited", lambda *_: None)
+    with patch.object(GitLake, "_three_way", theirs_alone), nothing:
         yield
 
 

@@ -8,7 +8,7 @@ import pygit2
 from pygit2.enums import FileMode
 
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.model.clock import Clock
 
 
@@ -39,7 +39,7 @@ LIBRARY = "library"
 class GitUser:
     """Somebody with plain Git on the embedded lake."""
 
-    def __init__(self, lake: EmbeddedLake, clock: Clock) -> None:
+    def __init__(self, lake: GitLake, clock: Clock) -> None:
         self._git = pygit2.Repository(f"{lake.repository}/lake.git")
         self._clock = clock
 
@@ -80,7 +80,7 @@ class GitUser:
 
 def somebody_at(lake: Lake, clock: Clock) -> Somebody:
     """Return somebody who uses what keeps this lake, at the time of that clock where it is to be told."""
-    if isinstance(lake, EmbeddedLake):
+    if isinstance(lake, GitLake):
         return GitUser(lake, clock)
     from lake_assets_tests.model.lakefs_user import LakeFSUser
 

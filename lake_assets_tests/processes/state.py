@@ -15,7 +15,7 @@ import pyarrow.dataset
 
 from lake_assets.defs.stocks.generator import generate
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.locks import try_lock
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.nosql.contract import NoSQLStore
@@ -35,7 +35,7 @@ def generated(hour: str, rows: int) -> bytes:
     return b"".join(generate(start, rows))
 
 
-def rows_of(lake: EmbeddedLake, ref: str, prefix: str) -> list[Row]:
+def rows_of(lake: GitLake, ref: str, prefix: str) -> list[Row]:
     """Return the rows of a prefix's Parquet files."""
     try:
         snapshot = lake.path(ref, prefix)
@@ -45,7 +45,7 @@ def rows_of(lake: EmbeddedLake, ref: str, prefix: str) -> list[Row]:
     return table.to_pylist()
 
 
-def latest(lake: EmbeddedLake, ref: str) -> dict[str, Row]:
+def latest(lake: GitLake, ref: str) -> dict[str, Row]:
     """Return the table as it must be at a commit: one row per ISIN, the latest."""
     found: dict[str, Row] = {}
     for row in sorted(rows_of(lake, ref, "stocks_parquet"), key=lambda row: (row["Date"], row["Time"])):
@@ -60,14 +60,14 @@ def table_of(store: NoSQLStore) -> dict[str, Row]:
     return {row["ISIN"]: row for batch in store.scan("stocks_table") for row in batch.to_pylist()}
 
 
-def check_table(lake: EmbeddedLake, store: NoSQLStore) -> str | None:
+def check_table(lake: GitLake, store: NoSQLStore) -> str | None:
     """Check that the table holds exactly what the commit that it reflects says, and return that commit."""
     commit = store.source_commit("stocks_table")
     assert table_of(store) == (latest(lake, commit) if commit else {})
     return commit
 
 
-def check_table_is_mains(lake: EmbeddedLake, store: NoSQLStore) -> None:
+def check_table_is_mains(lake: GitLake, store: NoSQLStore) -> None:
     """Check that the table holds what `main` says, and reflects a commit with the same bars as its head."""
     assert table_of(store) == latest(lake, MAIN)
     commit = store.source_commit("stocks_table")
@@ -75,7 +75,7 @@ def check_table_is_mains(lake: EmbeddedLake, store: NoSQLStore) -> None:
     assert not lake.diff(commit, MAIN, "stocks_parquet")
 
 
-def check_hour(lake: EmbeddedLake, hour: str, expected: bytes) -> None:
+def check_hour(lake: GitLake, hour: str, expected: bytes) -> None:
     """Check that `main` holds an hour's file, its rows and its bad rows: of this content and no other."""
     place = f"day={DAY}/hour={hour}"
     snapshot = lake.path(MAIN, f"stocks_csv/{place}")

@@ -15,7 +15,7 @@ from dagster import ExecuteInProcessResult, RetryPolicy
 
 from lake_assets import definitions, environments
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.processes.conftest import StartJob
@@ -64,7 +64,7 @@ class Before:
         self._state = self._read()
 
     def _read(self) -> tuple[object, ...]:
-        lake, store = EmbeddedLake(self._home), LMDBStore(self._home / "nosql")
+        lake, store = GitLake(self._home), LMDBStore(self._home / "nosql")
         try:
             assert list(lake.verify(MAIN)) == []
             return lake.head(MAIN), table_of(store), store.source_commit("stocks_table")
@@ -136,7 +136,7 @@ def test_bad_rows_of_every_kind_are_quarantined_with_their_reason_and_line_and_t
     put(source, "09", b"".join(lines))
     result = graph.run(key_of("09"))
     assert result.success, failure(result)
-    lake = EmbeddedLake(graph.home)
+    lake = GitLake(graph.home)
     place = f"day={DAY}/hour=09"
     quarantine = rows_of(lake, MAIN, f"stocks_quarantine/{place}")
     assert [
@@ -245,13 +245,13 @@ def test_a_full_disk_is_named_and_with_room_again_the_next_run_succeeds(
         assert str(home) in line_with(text, said)
         if disk:
             # Published all the same: the table is behind, and says so by the commit that it reflects.
-            assert table_of(graph.store) == latest(EmbeddedLake(home), graph.store.source_commit("stocks_table") or "")
+            assert table_of(graph.store) == latest(GitLake(home), graph.store.source_commit("stocks_table") or "")
             assert graph.lake.head(MAIN).metadata["run_id"] == result.run_id
         else:
             before.check()
         ballast.unlink()
         assert graph.run(key_of("09")).success
-        lake = EmbeddedLake(home)
+        lake = GitLake(home)
         for hour in ("08", "09"):
             check_hour(lake, hour, generated(hour, 200))
         assert table_of(graph.store) == latest(lake, MAIN)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.processes.conftest import StartJob
@@ -36,7 +36,7 @@ def started_and_killed(kill: Kill, start_job: StartJob, key: str, home: Path, ro
 
 
 GENERATED = "lake_assets.defs.stocks.generated:GeneratedSource"
-REPOSITORY = "lake_assets.lake.embedded.repository:EmbeddedLake"
+REPOSITORY = "lake_assets.lake.embedded.repository:GitLake"
 REFS = "lake_assets.lake.embedded.refs:Refs"
 OBJECTS = "lake_assets.lake.embedded.objects:Objects"
 COMMITS = "lake_assets.lake.embedded.commits:Commits"
@@ -80,7 +80,7 @@ SPREAD = [
 
 def check_after_the_kill(home: Path, old: str | None, run_id: str | None) -> None:
     """Check `main`, the table and the locks as the killed process left them."""
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     store = LMDBStore(home / "nosql")
     head = lake.head(MAIN)
     if head.id != old and old is not None:
@@ -94,7 +94,7 @@ def check_after_the_kill(home: Path, old: str | None, run_id: str | None) -> Non
 
 def check_all_is_right(home: Path, expected: dict[str, bytes]) -> None:
     """Check that `main` holds these hours and no others, and that the table agrees."""
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     store = LMDBStore(home / "nosql")
     for hour, content in expected.items():
         check_hour(lake, hour, content)
@@ -115,7 +115,7 @@ def check_once_the_orphans_are_gone(job: JobProcess, home: Path, expected: dict[
 
 
 def published_by(home: Path, run_id: str) -> bool:
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     try:
         return lake.head(MAIN).metadata.get("run_id") == run_id
     finally:
@@ -123,7 +123,7 @@ def published_by(home: Path, run_id: str) -> bool:
 
 
 def head_of(home: Path) -> str:
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     try:
         return lake.head(MAIN).id
     finally:

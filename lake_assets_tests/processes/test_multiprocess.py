@@ -10,7 +10,7 @@ from dagster import DagsterInstance, JobExecutionResult, ReexecutionOptions, exe
 
 from lake_assets import environments
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.runs.branch import branch_name
 from lake_assets.runs.verification import Verification
@@ -30,7 +30,7 @@ def test_steps_in_processes_of_their_own_publish_the_run_and_fill_the_table(
     job = start_job(key_of("08"), home, executor="multiprocess", STOCKS_ROWS="200")
     job.succeed()
     assert "Launching subprocess for" in job.text
-    lake, store = EmbeddedLake(home), LMDBStore(home / "nosql")
+    lake, store = GitLake(home), LMDBStore(home / "nosql")
     check_hour(lake, "08", generated("08", 200))
     assert check_table(lake, store) == lake.head(MAIN).id
     assert lake.branches() == (MAIN,)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.job_process import PATIENCE
@@ -25,7 +25,7 @@ from lake_assets_tests.sources.servers import Fault, FaultyServer, Handler, runn
 
 
 def check_table_is_that_of_main(home: Path, hours: dict[str, bytes]) -> None:
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     store = LMDBStore(home / "nosql")
     for hour, content in hours.items():
         check_hour(lake, hour, content)
@@ -48,7 +48,7 @@ def test_eight_runs_at_once_on_different_hours_are_all_published_and_in_the_tabl
     for job in jobs:
         job.succeed()
     check_table_is_that_of_main(home, {hour: generated(hour, 200) for hour in hours})
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     assert lake.branches() == (MAIN,)
     published = [commit.metadata["run_id"] for commit in lake.log(MAIN) if len(commit.parents) > 1]
     assert sorted(published) == sorted(job.run_id for job in jobs)
@@ -81,7 +81,7 @@ def test_two_runs_at_once_on_one_hour_end_in_order_or_with_one_clear_conflict(
         serve_at_once(server, *files)
         jobs = [start_job(key_of("08"), home, STOCKS_SOURCE=server.address, SPARK_MASTER="local[1]") for _ in files]
         codes = [job.wait() for job in jobs]
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     winner = lake.head(MAIN).metadata["run_id"]
     assert winner in [job.run_id for job, code in zip(jobs, codes, strict=True) if code == 0]
     for job, code in zip(jobs, codes, strict=True):

@@ -17,7 +17,7 @@ import pytest
 from dagster import DagsterInstance
 
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.errors import LakeError, PathNotFound
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.nosql.lmdb.store import LMDBStore
@@ -133,7 +133,7 @@ def met(log: Path, name: str) -> str:
 def check_state(runs: ForkedRuns, allowed: set[float | None]) -> None:
     """Check that `main` is as one run left it, and that the table is what `main` held."""
     with (
-        closing(EmbeddedLake(runs.home)) as lake,
+        closing(GitLake(runs.home)) as lake,
         closing(LMDBStore(runs.home / "nosql")) as store,
         DagsterInstance.from_config(str(runs.dagster)) as instance,
     ):
@@ -151,12 +151,12 @@ def check_state(runs: ForkedRuns, allowed: set[float | None]) -> None:
         assert list(Verification(lake, instance, MAIN).problems(lambda _: None)) == []
 
 
-def prices_at(lake: EmbeddedLake, ref: str) -> list[float | None]:
+def prices_at(lake: GitLake, ref: str) -> list[float | None]:
     """Return the price that was published, as each asset has it; None where it has none."""
     return [price_of(lake, ref, name, place) for name, place in PLACES.items()]
 
 
-def price_of(lake: EmbeddedLake, ref: str, name: str, place: str) -> float | None:
+def price_of(lake: GitLake, ref: str, name: str, place: str) -> float | None:
     try:
         held = lake.path(ref, place)
     except PathNotFound:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.lake.contract import Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.kafka_broker import KafkaBroker
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("spark")
 
 MakeGraph = Callable[..., Graph]
 
-REPOSITORY = "lake_assets.lake.embedded.repository:EmbeddedLake"
+REPOSITORY = "lake_assets.lake.embedded.repository:GitLake"
 REFS = "lake_assets.lake.embedded.refs:Refs"
 COMMITS = "lake_assets.lake.embedded.commits:Commits"
 LAKEFS = "lake_assets.lake.lakefs.repository:LakeFSLake"
@@ -109,7 +109,7 @@ def on_files(start_job: StartJob, tmp_path: Path) -> Words:
     """The stream on the embedded lake, from files to a file."""
     home = tmp_path / "home"
     outbox = OutboxSpec(str(home / "words" / "testConsumer.jsonl"))
-    return Words(start_job, home, Folder(tmp_path / "lines"), outbox, lambda: EmbeddedLake(home), {})
+    return Words(start_job, home, Folder(tmp_path / "lines"), outbox, lambda: GitLake(home), {})
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.lake.contract import Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets_tests.kafka_broker import KafkaBroker, own_broker, remove
 from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer
@@ -115,7 +115,7 @@ def place(request: pytest.FixtureRequest, through: str, start_job: StartJob, tmp
     if request.param == "embedded":
         # It has no server: those that are killed at work are all that can go away.
         def open_lake() -> Lake:
-            return EmbeddedLake(home)
+            return GitLake(home)
     else:
         server: LakeFSServer = request.getfixturevalue("server")
         restarts += [("lakeFS", server.stop, server.start)] * 2

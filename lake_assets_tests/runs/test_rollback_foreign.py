@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.runs.verification import Verification
 from lake_assets_tests.lake.stranger import Stranger
@@ -90,7 +90,7 @@ PLAIN = ["README.md", "q/_SUCCESS", "_temporary/0/part-0", "demo/x.crc", "naïve
 
 @pytest.mark.parametrize("direction", ["came", "went", "changed"])
 def test_plain_files_that_git_brought_are_restored_exactly(
-    small: SmallGraph, lake: EmbeddedLake, tmp_path: Path, direction: str
+    small: SmallGraph, lake: GitLake, tmp_path: Path, direction: str
 ) -> None:
     def brought(content: str | None) -> None:
         """Commit plain files to ``main`` by Git alone, or remove them."""

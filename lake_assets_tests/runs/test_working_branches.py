@@ -13,7 +13,7 @@ from dagster import DagsterRun, Failure
 from lake_assets import environments
 from lake_assets.lake.audit import Override, read_record
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.backup import restore
 from lake_assets.lake.errors import Expired, ProtectedBranch, Unaudited
 from lake_assets.resources.working_branch import record_target, target_of
@@ -274,7 +274,7 @@ def test_housekeeping_keeps_what_it_holds_and_a_backup_has_it(
         read(lake, old, "prices/partition=tue")
     lake.backup(tmp_path / "copy")
     restore(tmp_path / "copy", tmp_path / "new")
-    with closing(EmbeddedLake(tmp_path / "new")) as restored:
+    with closing(GitLake(tmp_path / "new")) as restored:
         assert restored.protected_branches() == (dev, MAIN)
         assert dict.fromkeys(paths(restored, dev)) == held
         assert list(restored.verify(dev)) == []
@@ -284,7 +284,7 @@ def test_housekeeping_keeps_what_it_holds_and_a_backup_has_it(
     lake.delete_branch(dev)
     lake.collect_garbage(timedelta(0))
     lake.backup(tmp_path / "copy")
-    with closing(EmbeddedLake(tmp_path / "copy")) as copied:
+    with closing(GitLake(tmp_path / "copy")) as copied:
         assert copied.protected_branches() == (MAIN,)
 
 

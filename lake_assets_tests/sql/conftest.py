@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet as pq
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.layout.asset_folders import folder_of
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.sql.catalog import LakeCatalog
@@ -28,7 +28,7 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeCatalog]:
     """``v1`` and ``v2`` of ``stocks_parquet``, ``sales.daily`` and ``notes``, and the table ``latest`` of ``v2``."""
     home = tmp_path_factory.mktemp("lake")
-    lake = EmbeddedLake(home)
+    lake = GitLake(home)
     for version, rows in (("v1", 3), ("v2", 5)):
         lake.create_branch(f"run-{version}", "main")
         for prefix, folder in (("stocks_parquet", "day=2017-07-28/hour=08"), ("sales.daily", "")):

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow
 import pytest
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.layout.asset_folders import folder_of
 from lake_assets.sql.catalog import LakeCatalog
 from lake_assets.sql.engine import run_query
@@ -26,7 +26,7 @@ def plain() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture(scope="module")
 def tables(plain: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeCatalog]:
-    lake = EmbeddedLake(tmp_path_factory.mktemp("lake"))
+    lake = GitLake(tmp_path_factory.mktemp("lake"))
     lake.create_branch("run-tpch", "main")
     for name in tpch.TABLES:
         with lake.write("run-tpch", name) as write:

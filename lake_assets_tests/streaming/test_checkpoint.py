@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lake_assets.lake.contract import MAIN
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.streaming.checkpoint import Checkout, checkout
 from lake_assets_tests.audits import TESTS
 
@@ -16,13 +16,13 @@ CHECKPOINT = "beside/checkpoint"
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Iterator[EmbeddedLake]:
-    lake = EmbeddedLake(tmp_path / "home")
+def lake(tmp_path: Path) -> Iterator[GitLake]:
+    lake = GitLake(tmp_path / "home")
     yield lake
     lake.close()
 
 
-def run(lake: EmbeddedLake, place: Checkout, file: str) -> None:
+def run(lake: GitLake, place: Checkout, file: str) -> None:
     """Do what a run does: restore, add a file, store, commit."""
     branch = f"run-{file}"
     lake.create_branch(branch, MAIN)
@@ -34,7 +34,7 @@ def run(lake: EmbeddedLake, place: Checkout, file: str) -> None:
     lake.merge(branch, MAIN, audit=TESTS)
 
 
-def test_the_folder_of_a_run_that_ended_well_is_gone_on_with(lake: EmbeddedLake, tmp_path: Path) -> None:
+def test_the_folder_of_a_run_that_ended_well_is_gone_on_with(lake: GitLake, tmp_path: Path) -> None:
     with checkout(tmp_path / "streams", lake, "counts") as first:
         run(lake, first, "one")
     with checkout(tmp_path / "streams", lake, "counts") as second:
@@ -43,7 +43,7 @@ def test_the_folder_of_a_run_that_ended_well_is_gone_on_with(lake: EmbeddedLake,
 
 
 def test_the_folder_of_a_killed_run_is_not_worked_on_again_since_its_spark_may_still_write_to_it(
-    lake: EmbeddedLake, tmp_path: Path
+    lake: GitLake, tmp_path: Path
 ) -> None:
     with checkout(tmp_path / "streams", lake, "counts") as first:
         run(lake, first, "one")
@@ -62,7 +62,7 @@ def test_the_folder_of_a_killed_run_is_not_worked_on_again_since_its_spark_may_s
         assert not killed.folder.exists()
 
 
-def test_a_folder_is_no_other_runs(lake: EmbeddedLake, tmp_path: Path) -> None:
+def test_a_folder_is_no_other_runs(lake: GitLake, tmp_path: Path) -> None:
     with (
         checkout(tmp_path / "streams", lake, "counts") as one,
         checkout(tmp_path / "streams", lake, "counts") as other,

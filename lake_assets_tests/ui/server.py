@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.ui import queries
@@ -140,9 +140,9 @@ class DagsterServer:
         return self.query(queries.MATERIALIZATIONS, key={"path": [asset]})["assetMaterializations"]
 
     @contextmanager
-    def lake(self) -> Iterator[EmbeddedLake]:
+    def lake(self) -> Iterator[GitLake]:
         """Open the lake that the runs write."""
-        lake = EmbeddedLake(self.lake_home)
+        lake = GitLake(self.lake_home)
         try:
             yield lake
         finally:

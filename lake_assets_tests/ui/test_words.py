@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.outbox.lines import read_committed
 from lake_assets_tests.kafka_broker import KafkaBroker
 from lake_assets_tests.outbox.outboxes import COUNTS
@@ -89,7 +89,7 @@ def test_lines_sent_to_a_topic_are_counted_published_and_delivered_once_each(
     server, topic, output = fed
     producer, consumer = kafka.cluster().producer(), kafka.cluster().consumer()
     consumer.assign([TopicPartition(output, 0, OFFSET_BEGINNING)])
-    with closing(EmbeddedLake(server.lake_home)) as lake, closing(consumer), server.turned_on("consumer_lag"):
+    with closing(GitLake(server.lake_home)) as lake, closing(consumer), server.turned_on("consumer_lag"):
         watch = Watch(lake, consumer)
 
         def send(word: str) -> None:

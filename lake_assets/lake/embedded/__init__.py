@@ -1,5 +1,5 @@
 """The embedded lake backend. Import it only when it is used, since importing pygit2 takes time."""
 
-from lake_assets.lake.embedded.repository import EmbeddedLake
+from lake_assets.lake.embedded.repository import GitLake
 
-__all__ = ["EmbeddedLake"]
+__all__ = ["GitLake"]

@@ -94,7 +94,7 @@ class Expiry:
         prefixes: Iterable[str],
         yes: bool,
     ) -> Removable:
-        """Find the data that expire, and remove them if ``yes``; see :meth:`EmbeddedLake.expire`."""
+        """Find the data that expire, and remove them if ``yes``; see :meth:`GitLake.expire`."""
         keep, from_commits = list(keep), list(from_commits)
         survey = self._survey(before, keep, from_commits, list(prefixes))
         if not yes:

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from pyarrow import NativeFile
 
 
-class EmbeddedLake:
+class GitLake:
     """A lake in a local folder, which any number of processes and threads of the machine can share.
 
     Parameters
@@ -91,7 +91,7 @@ class EmbeddedLake:
 
     Examples
     --------
-    >>> lake = EmbeddedLake(Path(".lake"))
+    >>> lake = GitLake(Path(".lake"))
     >>> _ = lake.create_branch("trial", "main")
     >>> with lake.write("trial", "stocks/csv", message="One file") as write:
     ...     _ = Path(write.root, "a.csv").write_text("ISIN,Price")
@@ -127,7 +127,7 @@ class EmbeddedLake:
         self._expired = ExpiryRecord(git_dir / "lake_assets.expired", sharing)
 
     def __repr__(self) -> str:
-        return f"EmbeddedLake({self._name!r})"
+        return f"GitLake({self._name!r})"
 
     @property
     def repository(self) -> str:

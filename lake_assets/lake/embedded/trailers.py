@@ -22,7 +22,7 @@ _PLAIN_VALUE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 class CommitText(NamedTuple):
     """The parsed text of a commit.
 
-    ``replaces`` are the folders that the commit's write replaced as a whole (see ``EmbeddedLake.merge``).
+    ``replaces`` are the folders that the commit's write replaced as a whole (see ``GitLake.merge``).
     """
 
     message: str

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lake_assets.defs.words.changed import changed_words
 from lake_assets.defs.words.publications import COUNTS, publications
 from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.embedded import EmbeddedLake
+from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.errors import DataCorrupted
 from lake_assets.runs.rollback import plan_rollback
 from lake_assets_tests.audits import TESTS
@@ -132,7 +132,7 @@ counts = st.dictionaries(words, st.integers(1, 3), max_size=12)
 
 @pytest.fixture(scope="module")
 def shared_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    with closing(EmbeddedLake(Path(tmp_path_factory.mktemp("lake")))) as lake:
+    with closing(GitLake(Path(tmp_path_factory.mktemp("lake")))) as lake:
         yield lake
 
 
