@@ -22,9 +22,9 @@ from lake_assets.lake.errors import FormatMismatch
 from lake_assets.runs.provenance import places_of, trace_makers
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.lake.backends import BACKENDS
-from lake_assets_tests.processes.conftest import StartJob, dagster_home, server, services, start_job
+from lake_assets_tests.processes.conftest import StartJob, server, services, start_job
 
-__all__ = ["dagster_home", "server", "start_job"]
+__all__ = ["server", "start_job"]
 
 OLD = "9c211ad"
 DAY = "2017-07-28"
