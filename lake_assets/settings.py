@@ -310,7 +310,7 @@ class LakeFSSettings(Settings):
 
 
 class DynamoDBSettings(Settings):
-    """Tables in DynamoDB. Region and credentials come from the AWS chain (`AWS_DEFAULT_REGION` and others)."""
+    """Tables in DynamoDB. Region and credentials come from the AWS chain (`AWS_DEFAULT_REGION`, …)."""
 
     prefix: str = Field(
         "lake_assets",
