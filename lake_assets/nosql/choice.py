@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from lake_assets.nosql.contract import Options, SaveMode, SchemaMismatch
 from lake_assets.nosql.expression import Expression
-from lake_assets.nosql.lmdb.keys import decode_columns
-from lake_assets.nosql.lmdb.rows import Rank, decode_rows, ranking
-from lake_assets.nosql.lmdb.runs import Item
+from lake_assets.nosql.keys import decode_columns
+from lake_assets.nosql.rows import Rank, decode_rows, ranking
+from lake_assets.nosql.runs import Item
 
 _key_of = itemgetter(0)
 _encode = msgspec.msgpack.Encoder().encode

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lake_assets.nosql.contract import NoSQLStore, SchemaMismatch
-from lake_assets.nosql.lmdb.encoding import encode_batch
-from lake_assets.nosql.lmdb.keys import decode_columns
-from lake_assets.nosql.lmdb.runs import Item, merge, write_runs
-from lake_assets.nosql.lmdb.table_schema import differences
+from lake_assets.nosql.encoding import encode_batch
+from lake_assets.nosql.keys import decode_columns
+from lake_assets.nosql.runs import Item, merge, write_runs
+from lake_assets.nosql.table_schema import differences
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation

@@ -13,7 +13,7 @@ from dagster import DagsterRunStatus
 from lake_assets import environments
 from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.contract import NoSQLStore
-from lake_assets.nosql.lmdb.runs import spool
+from lake_assets.nosql.runs import spool
 from lake_assets_tests.cli.conftest import Command
 
 ENDED = "eeee0000-0000-4000-8000-000000000001"

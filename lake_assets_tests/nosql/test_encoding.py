@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake_assets.nosql.lmdb.keys import decode_columns, encode_columns, encode_key
-from lake_assets.nosql.lmdb.rows import decode_rows, encode_rows, ranking
-from lake_assets.nosql.lmdb.runs import merge, write_run
+from lake_assets.nosql.keys import decode_columns, encode_columns, encode_key
+from lake_assets.nosql.rows import decode_rows, encode_rows, ranking
+from lake_assets.nosql.runs import merge, write_run
 
 TEXT = st.text(min_size=1, max_size=20) | st.text(alphabet="\x00\x01a\xff\U0010ffff", min_size=1, max_size=6)
 INTEGER = st.integers(-(2**63), 2**63 - 1)

@@ -9,7 +9,7 @@ import lmdb
 import pytest
 
 from lake_assets.nosql.contract import SchemaMismatch
-from lake_assets.nosql.lmdb import encoding
+from lake_assets.nosql import encoding
 from lake_assets.nosql.lmdb.store import LMDBStore
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import msgspec
 
 from lake_assets.nosql.contract import UNFINISHED, NoSQLError, Operation, WriteResult
 from lake_assets.nosql.dynamodb.client import Client, error_code
-from lake_assets.nosql.lmdb.table_schema import TableRecord
+from lake_assets.nosql.table_schema import TableRecord
 
 _KIND, _NAME, _EXPIRES = "kind", "name", "expires"
 _BATCH_SECONDS = 30 * 86_400

@@ -14,8 +14,8 @@ from lake_assets.nosql.contract import Key, NoSQLError
 from lake_assets.nosql.dynamodb.attributes import Attribute, writer
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.rows import Layout
-from lake_assets.nosql.lmdb.keys import encode_key, encode_prefix
-from lake_assets.nosql.lmdb.runs import Item, merge, write_runs
+from lake_assets.nosql.keys import encode_key, encode_prefix
+from lake_assets.nosql.runs import Item, merge, write_runs
 
 pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from lake_assets.nosql.contract import Key, SchemaMismatch
 from lake_assets.nosql.dynamodb.attributes import ITEM_BYTES, SORT_KEY, Attribute, reader, size_of, writer
-from lake_assets.nosql.lmdb.encoding import encode_batch
-from lake_assets.nosql.lmdb.keys import decode_columns, encode_columns
-from lake_assets.nosql.lmdb.rows import decode_rows
-from lake_assets.nosql.lmdb.runs import Item
+from lake_assets.nosql.encoding import encode_batch
+from lake_assets.nosql.keys import decode_columns, encode_columns
+from lake_assets.nosql.rows import decode_rows
+from lake_assets.nosql.runs import Item
 
 _SMALL = 8192
 """Flat rows of fewer encoded bytes are far below DynamoDB's limit."""

@@ -32,10 +32,11 @@ from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.reading import Range, read
 from lake_assets.nosql.dynamodb.rows import Layout
 from lake_assets.nosql.dynamodb.writing import Writing, check_items
-from lake_assets.nosql.lmdb.encoding import frame_schema, write_frame
-from lake_assets.nosql.lmdb.keys import encode_key
-from lake_assets.nosql.lmdb.runs import Item, merge, spool
-from lake_assets.nosql.lmdb.table_schema import (
+from lake_assets.nosql.encoding import frame_schema, write_frame
+from lake_assets.nosql.keys import encode_key
+from lake_assets.nosql.runs import Item, merge, spool
+from lake_assets.nosql.selection import Selection
+from lake_assets.nosql.table_schema import (
     TableRecord,
     check_comparable,
     check_counters,
@@ -45,7 +46,6 @@ from lake_assets.nosql.lmdb.table_schema import (
     fit,
     incoming_schema,
 )
-from lake_assets.nosql.selection import Selection
 
 if TYPE_CHECKING:
     import pandas

@@ -12,7 +12,7 @@ from lake_assets.nosql.difference import paired
 from lake_assets.nosql.dynamodb.catalog import Catalog, Lease, part_of
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.rows import Layout
-from lake_assets.nosql.lmdb.runs import Item, merge, write_runs
+from lake_assets.nosql.runs import Item, merge, write_runs
 
 _BLOCK = 2000
 _TRANSACTION = 98

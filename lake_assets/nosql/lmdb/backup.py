@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lake_assets.lake.permissions import sharing_near
 from lake_assets.nosql.contract import NoSQLError
-from lake_assets.nosql.lmdb.environment import Environment, remedy, sync_folders
+from lake_assets.nosql.disk_errors import remedy
+from lake_assets.nosql.lmdb.environment import Environment, sync_folders
 
 DATA, _STATE = "data.mdb", "copied.txt"
 

@@ -13,6 +13,7 @@ import lmdb
 
 from lake_assets.lake.permissions import sharing_near
 from lake_assets.nosql.contract import NoSQLError
+from lake_assets.nosql.disk_errors import remedy
 
 T = TypeVar("T")
 
@@ -189,16 +190,6 @@ class Environment:
             raise
         except (lmdb.Error, OSError) as error:
             raise NoSQLError(f"store {self.folder}: {error}{remedy(error)}") from error
-
-
-def remedy(error: Exception) -> str:
-    """Return the remedy for an error of the disk, to be appended to its message. Empty if none is known."""
-    text = str(error)
-    if "No space left" in text:
-        return "; nothing was written: free some disk space and write again"
-    if "Permission denied" in text or "Read-only file system" in text:
-        return "; the folder is not writable: open the store read-only, or make the folder writable"
-    return ""
 
 
 def sync_folders(folders: Iterable[Path]) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from lake_assets.lake.permissions import sharing_near
 from lake_assets.nosql.contract import NoSQLError
+from lake_assets.nosql.disk_errors import remedy
 from lake_assets.nosql.lmdb.backup import DATA
-from lake_assets.nosql.lmdb.environment import remedy, sync_folders
+from lake_assets.nosql.lmdb.environment import sync_folders
 from lake_assets.nosql.lmdb.store import LMDBStore
 
 

@@ -31,14 +31,16 @@ from lake_assets.nosql.contract import (
     TableNotFound,
     WriteResult,
 )
+from lake_assets.nosql.encoding import frame_schema, write_frame
+from lake_assets.nosql.keys import decode_columns, encode_key, encode_prefix
 from lake_assets.nosql.lmdb import environment as environments
 from lake_assets.nosql.lmdb.backup import copy_tables
-from lake_assets.nosql.lmdb.encoding import frame_schema, write_frame
-from lake_assets.nosql.lmdb.keys import decode_columns, encode_key, encode_prefix
 from lake_assets.nosql.lmdb.log import BATCHES, HISTORY, Log, read_history
-from lake_assets.nosql.lmdb.rows import decode_rows
-from lake_assets.nosql.lmdb.runs import Item, merge, spool
-from lake_assets.nosql.lmdb.table_schema import (
+from lake_assets.nosql.lmdb.table_write import TableWrite
+from lake_assets.nosql.rows import decode_rows
+from lake_assets.nosql.runs import Item, merge, spool
+from lake_assets.nosql.selection import Selection
+from lake_assets.nosql.table_schema import (
     TableRecord,
     check_comparable,
     check_counters,
@@ -48,8 +50,6 @@ from lake_assets.nosql.lmdb.table_schema import (
     fit,
     incoming_schema,
 )
-from lake_assets.nosql.lmdb.table_write import TableWrite
-from lake_assets.nosql.selection import Selection
 
 if TYPE_CHECKING:
     import lmdb

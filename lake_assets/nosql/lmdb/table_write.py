@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.nosql.choice import Choice
-from lake_assets.nosql.lmdb.runs import Item
+from lake_assets.nosql.runs import Item
 
 if TYPE_CHECKING:
     import lmdb

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lake_assets.nosql.contract import NoSQLError, SchemaMismatch
-from lake_assets.nosql.lmdb.environment import remedy
-from lake_assets.nosql.lmdb.keys import RefusedValueError, encode_columns
-from lake_assets.nosql.lmdb.rows import encode_rows
-from lake_assets.nosql.lmdb.runs import write_runs
+from lake_assets.nosql.disk_errors import remedy
+from lake_assets.nosql.keys import RefusedValueError, encode_columns
+from lake_assets.nosql.rows import encode_rows
+from lake_assets.nosql.runs import write_runs
 
 if TYPE_CHECKING:
     import pandas

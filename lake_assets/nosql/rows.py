@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute
 
-from lake_assets.nosql.lmdb.keys import RefusedValueError
+from lake_assets.nosql.keys import RefusedValueError
 
 pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
 
