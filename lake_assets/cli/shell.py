@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.cli.code_location import find_nosql, open_lake, spark_resource
@@ -75,14 +76,15 @@ def shell() -> None:
 def _prompt(names: dict[str, Any], banner: str) -> None:
     banner = printable(banner, KEPT)
     unprotect()
-    try:
-        import IPython  # pyright: ignore[reportMissingImports]
-    except ImportError:
+    if not sys.stdin.isatty() or find_spec("IPython") is None:
+        # IPython would colour and number what it prints into a pipe.
         import code
 
         _complete_names(names)
         code.interact(banner=banner, local=names, exitmsg="")
         return
+    import IPython
+
     print(banner)
     IPython.start_ipython(argv=["--no-banner"], user_ns=names)
 

@@ -12,6 +12,7 @@ import typer
 
 from lake_assets.cli.code_location import find_nosql, open_lake
 from lake_assets.cli.errors import CommandError
+from lake_assets.cli.options import not_nan
 from lake_assets.lake.contract import MAIN
 from lake_assets.layout.asset_folders import folder_of
 
@@ -35,7 +36,9 @@ def sql(
     ] = "",
     ref: Annotated[str, typer.Option(metavar="REF", help="The ref to read where the query names no other one.")] = MAIN,
     format_: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.TABLE,
-    timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds that the query may take.")] = 300,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, max=86_400, callback=not_nan, help="Seconds that the query may take.")
+    ] = 300,
     max_mb: Annotated[int, typer.Option(min=1, max=1_000_000, help="Megabytes that the result may have.")] = 1000,
 ) -> None:
     """Query assets and tables by SQL, which only reads.

@@ -211,6 +211,19 @@ def let_in_by(metadata: Mapping[str, str], asset: str, partition: str | None, pl
     return None
 
 
+def is_recorded(metadata: Mapping[str, str], asset: str, partition: str | None, place: str) -> bool:
+    """Return whether a merge's record covers a place.
+
+    Parameters
+    ----------
+    metadata
+        Metadata of the merge.
+    asset, partition, place
+        As of :class:`Entry`.
+    """
+    return any(_is_about(entry, asset, partition, place) for entry in read_record(metadata) or ())
+
+
 def _is_about(entry: Mapping[str, Any], asset: str, partition: str | None, place: str) -> bool:
     """Tell whether an entry of a record covers a place. Of several partitions, it has only the first and the last."""
     if "asset" not in entry and "paths" not in entry:

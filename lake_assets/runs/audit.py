@@ -29,7 +29,7 @@ from dagster import (
 )
 
 from lake_assets._dagster import partition_loading_context
-from lake_assets.lake.audit import Audit, Entry, Override, let_in_by
+from lake_assets.lake.audit import Audit, Entry, Override, is_recorded, let_in_by
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.names import belongs_to, beside, is_path, is_within
@@ -199,9 +199,8 @@ class _Decision:
             if back_to is None:
                 failed = {name: self._found.get((name, place), "") for name in missing if name not in overridden}
                 return _Refusal(place, failed)
-            merge = next(self.lake.first_parents(back_to, place), None)
-            let_in = let_in_by(merge.metadata, asset, partition, place) if merge is not None else None
-            return Entry(asset, partition, place, passed, warned, back_to=back_to, let_in_by=let_in)
+            let_in = self._let_in_by(back_to, asset, partition, place)
+            return Entry(asset, partition, place, passed, warned, back_to=back_to.id, let_in_by=let_in)
         back_to = self.back_to.id if self.back_to is not None and self._is_as_at(self.back_to.id, place) else ""
         return Entry(asset, partition, place, passed, warned, overridden, back_to)
 
@@ -221,20 +220,33 @@ class _Decision:
         names = self.override.checks if self.override is not None else ()
         return check in names or check.rpartition(":")[2] in names
 
-    def _restored_from(self, place: str) -> str | None:
+    def _let_in_by(self, back_to: Commit, asset: str, partition: str | None, place: str) -> Override | None:
+        """Return the override by which a place had come into the commit that it goes back to."""
+        # A rollback names any commit of the line. Otherwise, the commit is the merge that brought the place.
+        for merge in self._line if self.back_to is not None else [back_to]:
+            if is_recorded(merge.metadata, asset, partition, place):
+                return let_in_by(merge.metadata, asset, partition, place)
+        return None
+
+    @cached_property
+    def _line(self) -> Sequence[Commit]:
+        """What a rollback goes back to, and the commits of its line before that, newest first."""
+        return list(self.lake.first_parents(self.back_to.id)) if self.back_to is not None else []
+
+    def _restored_from(self, place: str) -> Commit | None:
         """Return the commit of the branch, or else of ``main``, that held these files at a place; None if none did."""
         if self.back_to is not None:
-            return self.back_to.id if self._is_as_at(self.back_to.id, place) else None
+            return self.back_to if self._is_as_at(self.back_to.id, place) else None
         fingerprints = self._fingerprints(self.source.id, place)
         if fingerprints[0] is None:
             # Every place was empty before its first commit. Only a rollback, which names its commit, may empty it. A
             # working branch may take over a deletion from `main`.
             newest = next(self.lake.first_parents(MAIN, place), None) if self.into != MAIN else None
-            return newest.id if newest is not None and self._fingerprints(newest.id, place) == fingerprints else None
+            return newest if newest is not None and self._fingerprints(newest.id, place) == fingerprints else None
         for branch in dict.fromkeys([self.into, MAIN]):
             for commit in self.lake.first_parents(branch, place):
                 if self._fingerprints(commit.id, place) == fingerprints:
-                    return commit.id
+                    return commit
         return None
 
     def _fingerprints(self, commit: str, place: str) -> tuple[str | None, ...]:

@@ -21,7 +21,7 @@ import pandas
 from dagster import Definitions, asset
 
 from lake_assets import (
-    GitLake, LMDBNoSQL, LakeResource, NoSQLIOManager, NoSQLResource, ParquetIOManager, TableUpdate, published_asset
+    EmbeddedLake, LMDBNoSQL, LakeResource, NoSQLIOManager, NoSQLResource, ParquetIOManager, TableUpdate, published_asset
 )
 
 
@@ -40,7 +40,7 @@ def trades_table(lake: LakeResource, nosql: NoSQLResource) -> TableUpdate:
     return TableUpdate(before, head, head, rows, rebuild=True)
 
 
-lake, nosql = GitLake(home="desk-lake"), LMDBNoSQL(folder="desk-tables")
+lake, nosql = EmbeddedLake(home="desk-lake"), LMDBNoSQL(folder="desk-tables")
 defs = Definitions(
     assets=[trades, published, trades_table],
     resources={

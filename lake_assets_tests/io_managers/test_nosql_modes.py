@@ -86,7 +86,7 @@ def test_newest_by_keeps_the_newer_item_in_any_order(workbench: Workbench) -> No
 
 
 def test_an_unknown_mode_and_a_missing_key_are_named(workbench: Workbench) -> None:
-    with pytest.raises(Exception, match="'replace', not append, overwrite, errorifexists or ignore"):
+    with pytest.raises(Exception, match="'replace', not append, overwrite, errorifexists, ignore or create_only"):
         workbench.run(table({"ISIN": ["a"]}, **{"nosql/mode": "replace"}))
 
     @asset(name="prices", io_manager_key="nosql_io_manager")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import lmdb
 import pytest
 
-from lake_assets.nosql.contract import SchemaMismatch
 from lake_assets.nosql import encoding
+from lake_assets.nosql.contract import SchemaMismatch
 from lake_assets.nosql.lmdb.store import LMDBStore
 
 if TYPE_CHECKING:
