@@ -20,6 +20,10 @@ from lake_assets.frames.rows import Rows
 from lake_assets_tests.io_managers.conftest import Workbench
 
 
+CONNECTION = duckdb.connect()
+"""Not DuckDB's default one, which refuses work while anybody else in the process has not read all of a result."""
+
+
 class DuckDBRelations(ArrowLibrary):
     """Frames of the class `duckdb.DuckDBPyRelation`."""
 
@@ -31,7 +35,7 @@ class DuckDBRelations(ArrowLibrary):
 
     def from_rows(self, rows: Rows) -> duckdb.DuckDBPyRelation:
         """Return rows as a relation."""
-        return duckdb.from_arrow(rows.table())
+        return CONNECTION.from_arrow(rows.table())
 
 
 @pytest.mark.parametrize("manager", ["parquet_io_manager", "lake_file_io_manager", "nosql_io_manager"])
@@ -43,7 +47,7 @@ def test_a_class_and_a_line_make_every_io_manager_know_a_library(
 
     @asset(io_manager_key=manager, metadata={"nosql/key": "number"})
     def bars() -> Any:
-        return duckdb.sql("SELECT 1 AS number, DATE '2017-07-28' AS day, 'x' AS text")
+        return CONNECTION.sql("SELECT 1 AS number, DATE '2017-07-28' AS day, 'x' AS text")
 
     def reader(bars: Any) -> None:
         seen.extend(bars.fetchall())
