@@ -19,7 +19,6 @@ from lake_assets.frames.contract import ArrowLibrary
 from lake_assets.frames.rows import Rows
 from lake_assets_tests.io_managers.conftest import Workbench
 
-
 CONNECTION = duckdb.connect()
 """Not DuckDB's default one, which refuses work while anybody else in the process has not read all of a result."""
 
