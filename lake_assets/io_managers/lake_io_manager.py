@@ -45,7 +45,7 @@ from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.previews import is_wanted
 from lake_assets.io_managers.target import Stored, Target
 from lake_assets.lake.contract import Lake, LakeObject, Write
-from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.errors import DataCorrupted, PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import name_of, prefix_of
 from lake_assets.layout.manifest import MANIFEST, read_manifest, write_manifest
@@ -103,7 +103,7 @@ class LakeIOManager(ConfigurableIOManager):
     def _recomputed_version(
         self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
     ) -> str | None:
-        """Compute the version of stored rows again, with the current algorithm; None if that is not possible.
+        """Compute the version of what is stored again, with the current algorithm; None if that is not possible.
 
         ``part`` describes the rows that would replace them. ``partition`` has the partition columns.
         """
@@ -191,7 +191,8 @@ class LakeIOManager(ConfigurableIOManager):
     ) -> dict[str, Stored] | None:
         """Return what was stored, with the versions in a commit's manifests; None if the commit holds other rows.
 
-        Versions of different algorithms cannot be compared. Then the rows of the commit are hashed again.
+        A manifest says what was written. Somebody may have overwritten the files since, or a disk may have damaged
+        them. So what would stay is read and hashed again. Versions of different algorithms are compared by that, too.
         """
         unchanged: dict[str, Stored] = {}
         for key, part in stored.items():
@@ -201,9 +202,15 @@ class LakeIOManager(ConfigurableIOManager):
             except PathNotFound:
                 return None
             version = manifest.data_version
-            if manifest.rows == part.rows and algorithm(version) != algorithm(part.version):
-                version = self._recomputed_version(lake, commit, path, part, target.values(key))
-            if (manifest.rows, version) != (part.rows, part.version):
+            if manifest.rows != part.rows or (
+                algorithm(version) == algorithm(part.version) and version != part.version
+            ):
+                return None
+            try:
+                held = self._recomputed_version(lake, commit, path, part, target.values(key))
+            except (OSError, ValueError, DataCorrupted, PathNotFound):
+                return None  # Damaged, or no longer of this format: the write replaces it.
+            if held != part.version:
                 return None
             files = {item.path[len(path) + 1 :]: item.size for item in lake.list(commit, path)}
             files.pop(MANIFEST, None)

@@ -2,6 +2,7 @@
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args, get_origin
 from dagster import InputContext, OutputContext
 
 from lake_assets.content.logical_types import logical_type
-from lake_assets.content.version import ContentDigest
+from lake_assets.content.version import ContentDigest, algorithm
 from lake_assets.frames.conform import conform, has_null_type
 from lake_assets.frames.contract import FrameLibrary
 from lake_assets.frames.csv import CsvRows, csv_tables, read_header
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
+_DIGITS = 32
+"""The digits of a SHA-256 that are a raw file's version."""
+_BLOCK = 1 << 20
+
 STORES = f"RawFile, dict[str, RawFile] (partition key to file), {supported()}"
 LOADS = f"StoredFile, dict[str, StoredFile] (partition key to file), {supported()}"
 
@@ -54,7 +59,7 @@ class RawFile:
     rows
         The number of records in the file.
     sha256
-        SHA-256 of the file, in hexadecimal.
+        SHA-256 of the file, in hexadecimal. Without it, the file is read to compute it.
     metadata
         Further materialization metadata. ``source``, the address that the file was fetched from, also becomes metadata
         of the commit.
@@ -126,12 +131,19 @@ class RawFileIOManager(LakeIOManager):
             place = join(write.root, target.folders[key])
             write.filesystem.create_dir(place, recursive=True)
             destination = f"{place}/{file.name}"
+            sha256 = file.sha256
+            if not sha256 and file.path is not None:
+                with file.path.open("rb") as stream:
+                    sha256 = _sha256(stream)
             if file.path is not None and isinstance(write.filesystem, LocalFileSystem):
                 shutil.move(file.path, destination)
             elif file.path is not None:
                 copy_files(str(file.path), destination, LocalFileSystem(), write.filesystem)
-            metadata = {"checksum": f"sha256:{file.sha256}", **file.metadata}
-            stored[key] = Stored(file.rows, file.sha256[:32], metadata)
+            if not sha256:
+                with write.filesystem.open_input_stream(destination) as stream:
+                    sha256 = _sha256(stream)
+            metadata = {"checksum": f"sha256:{sha256}", **file.metadata}
+            stored[key] = Stored(file.rows, sha256[:_DIGITS], metadata)
             if "source" in file.metadata:
                 source = file.metadata["source"]
                 sources[key if len(files) > 1 else ""] = str(getattr(source, "value", source))
@@ -141,9 +153,12 @@ class RawFileIOManager(LakeIOManager):
     def _recomputed_version(
         self, lake: Lake, commit: str, path: str, part: Stored, partition: PartitionValues
     ) -> str | None:
+        snapshot = lake.path(commit, path)
+        if not algorithm(part.version):
+            with _stored_file(snapshot, "").open() as stream:
+                return _sha256(stream)[:_DIGITS]
         # Older programs did not record the types of a frame. So its texts are read with the types of the new frame.
         wanted = [CsvColumn(**column) for column in part.columns]
-        snapshot = lake.path(commit, path)
         with suppress(ValueError):
             source = _source(_stored_file(snapshot, ""), partition)
             # Older programs wrote Spark's timestamps without a time zone.
@@ -239,6 +254,13 @@ def _stored_file(snapshot: Snapshot, place: str) -> StoredFile:
         filesystem=snapshot.filesystem,
         root=f"{root}/{names[0]}",
     )
+
+
+def _sha256(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := stream.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _write_frame(library: FrameLibrary, frame: Any, name: str, write: Write, target: Target) -> dict[str, CsvFile]:

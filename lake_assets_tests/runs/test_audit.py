@@ -396,6 +396,32 @@ def test_equal_rows_replace_what_somebody_wrote_past_the_manifest(world: World, 
     assert [item.path for item in lake.list(MAIN, PLACE) if item.path.endswith("own.parquet")] == []
 
 
+def test_equal_rows_replace_a_file_of_equal_size_that_somebody_overwrote(world: World, lake: Lake) -> None:
+    assert world.run("prices", "prices_published").success
+    file = next(item.path for item in lake.list(MAIN, PLACE) if item.path.endswith(".parquet"))
+    right = content(lake, file)
+    at = right.index(b"PAR1") + 30
+    lake.create_branch("own", MAIN)
+    files = {item.path: content(lake, item.path) for item in lake.list(MAIN, PLACE)}
+    files[file] = right[:at] + bytes([right[at] ^ 1]) + right[at + 1 :]
+    with lake.write("own", "prices", partitions=["partition=mon"]) as write:
+        write.filesystem.create_dir(f"{write.root}/partition=mon")
+        for path, data in files.items():
+            with write.filesystem.open_output_stream(f"{write.root}/{path.removeprefix('prices/')}") as stream:
+                stream.write(data)
+    lake.merge("own", MAIN, audit=TESTS)
+    assert content(lake, file) != right
+    assert world.run("prices", "prices_published").success
+    assert content(lake, file) == right
+
+
+def content(lake: Lake, path: str) -> bytes:
+    """Return the bytes of a file on main."""
+    place = lake.path(MAIN, path)
+    with place.filesystem.open_input_stream(place.root) as stream:
+        return stream.read()
+
+
 def put_past_the_manifest(lake: Lake) -> None:
     lake.create_branch("own", MAIN)
     put(lake, "own", "prices", {"partition=mon/own.parquet": "own"}, partitions=["partition=mon"], mode="append")
