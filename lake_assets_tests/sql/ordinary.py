@@ -63,7 +63,7 @@ SELECT o_orderstatus, o_orderpriority, count(*) FROM orders GROUP BY ROLLUP (o_o
 SELECT o_orderstatus, o_orderpriority, count(*) FROM orders GROUP BY CUBE (o_orderstatus, o_orderpriority) ORDER BY ALL
 SELECT o_orderstatus, grouping(o_orderstatus), count(*) FROM orders GROUP BY GROUPING SETS ((o_orderstatus), ()) ORDER BY ALL
 SELECT n_name, row_number() OVER (ORDER BY n_name) FROM nation ORDER BY ALL
-SELECT n_name, rank() OVER (PARTITION BY n_regionkey ORDER BY n_name), dense_rank() OVER w, ntile(3) OVER w FROM nation WINDOW w AS (ORDER BY n_regionkey) ORDER BY n_name
+SELECT n_name, rank() OVER (PARTITION BY n_regionkey ORDER BY n_name), dense_rank() OVER w, ntile(3) OVER w FROM nation WINDOW w AS (ORDER BY n_regionkey, n_name) ORDER BY n_name
 SELECT n_name, lag(n_name, 1, 'none') OVER w, lead(n_name) OVER w, first_value(n_name) OVER w FROM nation WINDOW w AS (PARTITION BY n_regionkey ORDER BY n_name) ORDER BY 1
 SELECT o_orderkey, sum(o_totalprice) OVER (ORDER BY o_orderkey ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) FROM orders ORDER BY 1 LIMIT 50
 SELECT o_orderkey, avg(o_totalprice) OVER (ORDER BY o_orderdate RANGE BETWEEN INTERVAL 10 DAY PRECEDING AND CURRENT ROW EXCLUDE TIES) FROM orders ORDER BY 1 LIMIT 50
