@@ -193,10 +193,10 @@ def merge_of_a_branch_ungated() -> AbstractContextManager[Any]:
 def overrides_carried_over() -> AbstractContextManager[Any]:
     """What any protected branch held, let through by whomever, is let through everywhere."""
 
-    def restored_from(self: Any, place: str) -> str | None:
+    def restored_from(self: Any, place: str) -> Commit | None:
         wanted = self._fingerprints(self.source.id, place)
         held = (commit for branch in self.lake.protected_branches() for commit in self.lake.first_parents(branch))
-        return next((commit.id for commit in held if self._fingerprints(commit.id, place) == wanted), None)
+        return next((commit for commit in held if self._fingerprints(commit.id, place) == wanted), None)
 
     return patch.object(audit._Decision, "_restored_from", restored_from)
 
