@@ -194,6 +194,8 @@ class LakeIOManager(ConfigurableIOManager):
         A manifest says what was written. Somebody may have overwritten the files since, or a disk may have damaged
         them. So what would stay is read and hashed again. Versions of different algorithms are compared by that, too.
         """
+        import pyarrow as pa
+
         unchanged: dict[str, Stored] = {}
         for key, part in stored.items():
             path = target.path(key)
@@ -208,7 +210,7 @@ class LakeIOManager(ConfigurableIOManager):
                 return None
             try:
                 held = self._recomputed_version(lake, commit, path, part, target.values(key))
-            except (OSError, ValueError, DataCorrupted, PathNotFound):
+            except (OSError, ValueError, pa.ArrowException, DataCorrupted, PathNotFound):
                 return None  # Damaged, or no longer of this format: the write replaces it.
             if held != part.version:
                 return None
