@@ -28,10 +28,10 @@ from lake_assets.runs.audit import PublicationRefused
 from lake_assets.runs.branch import branch_name, find_head, head_of, refuse_lost
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import EventLog
-from lake_assets.runs.lake_commits import commits_since, events_of
+from lake_assets.runs.lake_commits import commits_since, events_of, unreported_commits
 from lake_assets.runs.lock import is_alive, unfinished_runs
 from lake_assets.runs.own_runs import is_own_run, take_in_runs
-from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs, unpublished_observations
+from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs
 from lake_assets.runs.publishing import LAYER, publish
 from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Asked, Sink, requests_for, sinks_of
 from lake_assets.runs.sweeping import sweep
@@ -97,8 +97,6 @@ def publish_runs() -> SensorDefinition:
             context.log.warning(
                 "Branch %s waits for `lake-assets publish %s`: %s", name, run.run_id, refusal.description
             )
-            for observation in unpublished_observations(lake.lake, context.instance, run, str(refusal.description)):
-                context.instance.report_runless_asset_event(observation)
             return
         context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
 
@@ -181,13 +179,10 @@ def lake_commits() -> SensorDefinition:
         head = head_of(lake.lake, lake.branch)
         if context.cursor == head.id:
             return SkipReason(f"{lake.branch} is still at {head.id}.")
-        # The cursor is the last commit seen.
-        found = list(commits_since(lake.lake, head, context.cursor)) if context.cursor else None
-        if found is None or not found or context.cursor not in found[-1].parents[:1]:
-            # The first tick, or another lake than before: earlier commits are not reported.
-            return SensorResult(
-                skip_reason=f"{lake.branch} is at {head.id}: later commits are reported.", cursor=head.id
-            )
+        # The cursor is the last commit seen. It may be lost, or of another lake.
+        found = list(commits_since(lake.lake, head, context.cursor)) if context.cursor else []
+        if not found or context.cursor not in found[-1].parents[:1]:
+            found = unreported_commits(lake.lake, context.instance, repository.asset_graph, head, lake.branch)
         log = EventLog(context.instance)
         events: list[AssetMaterialization] = []
         for commit in reversed(found):
