@@ -93,9 +93,10 @@ def start_mariadb() -> DatabaseServer:
     )
     port = _free_port()
     begin = folder / "begin.sql"
+    # A statement a line.
     begin.write_text(
-        "CREATE DATABASE test; CREATE USER tester@'127.0.0.1' IDENTIFIED BY 'p/a@s:s';"
-        "GRANT ALL ON *.* TO tester@'127.0.0.1';"
+        "CREATE DATABASE test;\nCREATE USER tester@'127.0.0.1' IDENTIFIED BY 'p/a@s:s';\n"
+        "GRANT ALL ON *.* TO tester@'127.0.0.1';\n"
     )
     begin.chmod(0o644)
     with (folder / "log").open("ab") as log:
@@ -108,6 +109,7 @@ def start_mariadb() -> DatabaseServer:
                 "--bind-address=127.0.0.1",
                 f"--socket={folder}/socket",
                 f"--init-file={begin}",
+                "--skip-name-resolve",
                 "--innodb-flush-log-at-trx-commit=0",
             ],
             stdout=log,

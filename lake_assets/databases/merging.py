@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from lake_assets.lake.rows import open_rows, sql_name
 
 if TYPE_CHECKING:
@@ -55,8 +57,10 @@ def merge(
         Names of the key columns.
     """
     open_rows(connection, "stored", stored, files)
-    connection.register("fresh_stream", fresh)
-    connection.execute("CREATE TABLE fresh AS FROM fresh_stream")
+    connection.from_arrow(fresh.schema.empty_table()).create("fresh")
+    # Read here, batch by batch: within DuckDB, an error of the database would lose its name, and SQLite its thread.
+    for batch in fresh:
+        connection.from_arrow(pa.Table.from_batches([batch])).insert_into("fresh")
     names = ", ".join(map(sql_name, fresh.schema.names))
     # Compared as a table with the stored rows' types.
     connection.execute(f"CREATE VIEW stored_rows AS SELECT {names} FROM stored_files")

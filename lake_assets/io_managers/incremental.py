@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from dagster import MetadataValue, OutputContext
+from dagster import Failure, MetadataValue, OutputContext
 
+from lake_assets.databases.contract import DatabaseError
 from lake_assets.frames.increment import (
     EMPTY,
     POSITION,
@@ -64,7 +65,11 @@ class IncrementalIOManager(ParquetIOManager):
             raise TypeError(f"{name} returned a {type(obj).__name__}; incremental_io_manager stores an Increment")
         if context.has_asset_partitions:
             raise TypeError(f"{name} has partitions: what incremental_io_manager stores has none")
-        super().handle_output(context, obj)
+        try:
+            super().handle_output(context, obj)
+        except DatabaseError as error:
+            # The rows are read while they are written.
+            raise Failure(str(error)) from None
 
     def _open(
         self, context: OutputContext, lake: Lake, branch: str, target: Target, obj: Any
