@@ -260,6 +260,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     spark
         Replaces the environment's Spark resource.
     """
+    from lake_assets.io_managers.incremental import IncrementalIOManager
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
     from lake_assets.io_managers.raw_file import RawFileIOManager
@@ -280,6 +281,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
         "compute": ComputeResource(engine=settings.engine, local_bytes=settings.local_bytes, spark=spark),
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
+        "incremental_io_manager": IncrementalIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=_working_home()),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, lake=lake, spark=spark),
     }
