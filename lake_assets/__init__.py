@@ -26,9 +26,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lake_assets.io_managers.nosql import NoSQLIOManager, TableUpdate
     from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.io_managers.profile import AssetProfile, ProfileIOManager
     from lake_assets.io_managers.raw_file import RawFile, RawFileIOManager, StoredFile
     from lake_assets.io_managers.stream import StreamIOManager
-    from lake_assets.quality_checks import constraint_checks
+    from lake_assets.quality_assets.checks import constraint_checks
+    from lake_assets.quality_assets.comparison import Comparison
+    from lake_assets.quality_assets.page import Asked
+    from lake_assets.quality_assets.profiled import profiled
     from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import EmbeddedLake, LakeFS, LakeResource, SnapshotResource
     from lake_assets.resources.nosql import LMDBNoSQL, NoSQLResource
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     from lake_assets.streaming.query import StreamQuery
 
 __all__ = [
+    "Asked",
+    "AssetProfile",
+    "Comparison",
     "EmbeddedLake",
     "KafkaResource",
     "LMDBNoSQL",
@@ -51,6 +58,7 @@ __all__ = [
     "NoSQLResource",
     "OutboxResource",
     "ParquetIOManager",
+    "ProfileIOManager",
     "RawFile",
     "RawFileIOManager",
     "Sink",
@@ -63,6 +71,7 @@ __all__ = [
     "checked_at",
     "constraint_checks",
     "lake_sensors",
+    "profiled",
     "published_asset",
     "read_ref",
     "sinks_follow_main",
@@ -71,9 +80,13 @@ __all__ = [
 _HOMES = {
     "io_managers.nosql": ("NoSQLIOManager", "TableUpdate"),
     "io_managers.parquet": ("ParquetIOManager",),
+    "io_managers.profile": ("AssetProfile", "ProfileIOManager"),
     "io_managers.raw_file": ("RawFile", "RawFileIOManager", "StoredFile"),
     "io_managers.stream": ("StreamIOManager",),
-    "quality_checks": ("constraint_checks",),
+    "quality_assets.checks": ("constraint_checks",),
+    "quality_assets.comparison": ("Comparison",),
+    "quality_assets.page": ("Asked",),
+    "quality_assets.profiled": ("profiled",),
     "resources.kafka": ("KafkaResource",),
     "resources.lake": ("EmbeddedLake", "LakeFS", "LakeResource", "SnapshotResource"),
     "resources.nosql": ("LMDBNoSQL", "NoSQLResource"),
