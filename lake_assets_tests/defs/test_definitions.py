@@ -20,10 +20,12 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == [
         "stocks_csv",
         "stocks_parquet",
+        "stocks_parquet_profile",
         "stocks_published",
         "stocks_quarantine",
         "stocks_table",
         "users",
+        "users_profile",
         "users_published",
         "users_without_pii",
         "word_counts",
@@ -32,11 +34,20 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "words_published",
     ]
     assert sorted(key.to_user_string() for key in graph.asset_check_keys) == [
+        "stocks_parquet:anomaly",
+        "stocks_parquet:complete_SecurityID",
+        "stocks_parquet:drift",
         "stocks_parquet:key_is_unique",
+        "stocks_parquet:pattern_Currency",
         "stocks_parquet:prices_in_range",
         "stocks_parquet:quarantine_bounded",
+        "stocks_parquet:range_StartPrice",
         "stocks_parquet:rows_reconcile",
         "stocks_parquet:volume_not_negative",
+        "users:anomaly",
+        "users:complete_id",
+        "users:drift",
+        "users:row_count",
         "users_without_pii:no_pii",
         "word_counts:counts_positive",
         "word_counts:key_is_unique",
@@ -78,7 +89,16 @@ def test_all_definitions_load_together_as_the_servers_load_them() -> None:
     Definitions.validate_loadable(definitions.definitions(environments.resources()))
 
 
-REPORTS = {"no_data_loss", "none_late", "word_counts_audit"}
+REPORTS = {
+    "anomaly",
+    "drift",
+    "range_StartPrice",
+    "complete_id",
+    "row_count",
+    "no_data_loss",
+    "none_late",
+    "word_counts_audit",
+}
 """Checks of what was chosen, or is not known before: they tell, and stop nothing."""
 
 
