@@ -18,11 +18,19 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     repository = defs.get_repository_def()
     graph = repository.asset_graph
     assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == [
+        "customers",
+        "customers_published",
+        "customers_table",
+        "stock_series",
         "stocks_csv",
         "stocks_parquet",
         "stocks_published",
         "stocks_quarantine",
         "stocks_table",
+        "ticks",
+        "ticks_published",
+        "ticks_rejected",
+        "ticks_table",
         "users",
         "users_published",
         "users_without_pii",
@@ -32,11 +40,16 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "words_published",
     ]
     assert sorted(key.to_user_string() for key in graph.asset_check_keys) == [
+        "customers:complete_id",
+        "customers:unique_id",
+        "stock_series:unique_isin_currency_time",
         "stocks_parquet:key_is_unique",
         "stocks_parquet:prices_in_range",
         "stocks_parquet:quarantine_bounded",
         "stocks_parquet:rows_reconcile",
         "stocks_parquet:volume_not_negative",
+        "ticks:range_price",
+        "ticks:unique_isin_currency_time",
         "users_without_pii:no_pii",
         "word_counts:counts_positive",
         "word_counts:key_is_unique",
@@ -50,7 +63,9 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "word_counts_windowed:words_reconcile",
     ]
     assert sorted(name for name in repository.job_names if not name.startswith("__")) == [
+        "customers",
         "stocks",
+        "ticks",
         "users",
         "words",
         "words_recount",
@@ -64,6 +79,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "mark_failed_runs",
         "new_stock_files",
         "new_text_files",
+        "new_ticks",
         "new_user_files",
         "publish_runs",
         "sinks_follow_main",
