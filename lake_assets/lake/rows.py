@@ -1,11 +1,11 @@
-"""Rows of Parquet files in a snapshot, read by DuckDB: directly from local disk, otherwise through PyArrow."""
+"""Rows of Parquet files in a snapshot, read by DuckDB."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -62,18 +62,11 @@ def open_rows(
     folders
         Names of columns that are Hive partition folders.
     """
-    from pyarrow.fs import LocalFileSystem
-
-    if isinstance(snapshot.filesystem, LocalFileSystem):
-        options = f"union_by_name = true, hive_types_autocast = false, hive_partitioning = {str(bool(folders)).lower()}"
-        listed = ", ".join(map(sql_text, files))
-        rows = f"read_parquet([{listed}], {options})"
-        leaves = connection.execute(f"FROM parquet_schema([{listed}]) SELECT DISTINCT name WHERE type = 'INT96'")
-        instants = {leaf for (leaf,) in leaves.fetchall()}
-    else:
-        rows = f"{name}_dataset"
-        connection.register(rows, _dataset(snapshot, files, folders))
-        instants = _int96(snapshot, files[0])
+    options = f"union_by_name = true, hive_types_autocast = false, hive_partitioning = {str(bool(folders)).lower()}"
+    listed = ", ".join(map(sql_text, read_paths(connection, snapshot, files)))
+    rows = f"read_parquet([{listed}], {options})"
+    leaves = connection.execute(f"FROM parquet_schema([{listed}]) SELECT DISTINCT name WHERE type = 'INT96'")
+    instants = {leaf for (leaf,) in leaves.fetchall()}
     described = connection.execute(f"DESCRIBE FROM {rows}").fetchall()
     columns = {column[0]: column[1] for column in described}
     # Spark writes instants as INT96, which the file does not mark as UTC.
@@ -83,23 +76,23 @@ def open_rows(
     return columns | dict.fromkeys(zoned, "TIMESTAMP WITH TIME ZONE")
 
 
-def _dataset(snapshot: Snapshot, files: Sequence[str], folders: Sequence[str]) -> Any:
-    """Return a dataset of files that are not on a local disk, read through the snapshot's filesystem."""
-    import pyarrow
-    import pyarrow.dataset as ds
+def read_paths(connection: DuckDBPyConnection, snapshot: Snapshot, files: Sequence[str]) -> Sequence[str]:
+    """Return the paths by which DuckDB reads files.
 
-    strings = pyarrow.schema([(folder, pyarrow.string()) for folder in folders])
-    hive = ds.partitioning(strings, flavor="hive") if folders else None
-    microseconds = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
-    return ds.dataset(list(files), format=microseconds, filesystem=snapshot.filesystem, partitioning=hive)
+    Parameters
+    ----------
+    connection
+        Reads them.
+    snapshot, files
+        As of :func:`open_rows`.
+    """
+    from pyarrow.fs import LocalFileSystem
 
+    if isinstance(snapshot.filesystem, LocalFileSystem):
+        return files
+    from lake_assets.lake.duckdb_files import duckdb_paths
 
-def _int96(snapshot: Snapshot, file: str) -> set[str]:
-    import pyarrow.parquet as pq
-
-    schema = pq.read_metadata(file, filesystem=snapshot.filesystem).schema
-    leaves = (schema.column(index) for index in range(len(schema)))
-    return {leaf.path for leaf in leaves if leaf.physical_type == "INT96"}
+    return duckdb_paths(connection, snapshot, files)
 
 
 def sql_name(column: str) -> str:

@@ -162,6 +162,7 @@ def batch(folder: Path, number: int) -> dict[str, int]:
     return {row["word"]: row["count"] for row in rows}
 
 
+@pytest.mark.soak
 def test_stopped_by_sigterm_it_goes_on_from_its_checkpoint(streaming: Callable[..., Stream], tmp_path: Path) -> None:
     lines, counts = tmp_path / "lines", tmp_path / "counts"
     options = ["--source", str(lines), "--output", "parquet", "--to", str(counts)]
