@@ -14,6 +14,7 @@ from dagster import (
     build_run_status_sensor_context,
     build_sensor_context,
 )
+from pyarrow.fs import FileSelector
 
 from lake_assets import environments
 from lake_assets.lake.audit import Override, describe, read_record, summarize
@@ -186,6 +187,38 @@ def test_a_record_counts_only_where_dagster_has_lost_the_run(world: World, lake:
     lake.note(branch_name(failed.run_id), "forged", {"run_id": failed.run_id, CHECKS: forged})
     with pytest.raises(PublicationRefused, match="prices:positive"):
         world.publish(lake, failed.run_id)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_record_of_an_unknown_run_lets_in_nothing_that_a_known_run_wrote(
+    world: World, lake: Lake, check: bool
+) -> None:
+    world.rows = [-1.0]
+    run = world.run("prices", check=check)
+    forged = json.dumps([["prices:positive", PLACE, 9e9, True, False]])
+    lake.note(branch_name(run.run_id), "forged", {"run_id": "dddd0000-0000-4000-8000-000000000001", CHECKS: forged})
+    with pytest.raises(PublicationRefused, match="prices:positive"):
+        world.publish(lake, run.run_id)
+
+
+def test_a_record_lets_in_nothing_that_dagster_has_seen_rejected(world: World, lake: Lake) -> None:
+    world.rows = [-1.0]
+    rejected = world.run("prices")
+    # The same files again, as if another Dagster's run had written and checked them.
+    files = {f"partition=mon/{name}": content for name, content in _files(lake, rejected.run_id).items()}
+    unknown = "dddd0000-0000-4000-8000-000000000001"
+    lake.create_branch(branch_name(unknown), MAIN)
+    put(lake, branch_name(unknown), "prices", files, metadata={"run_id": unknown}, partitions=["partition=mon"])
+    forged = json.dumps([["prices:positive", PLACE, 9e9, True, False]])
+    lake.note(branch_name(unknown), "forged", {"run_id": unknown, CHECKS: forged})
+    with pytest.raises(PublicationRefused, match="prices:positive"):
+        published(world, lake, unknown)
+
+
+def _files(lake: Lake, run_id: str) -> dict[str, bytes]:
+    place = lake.path(branch_name(run_id), PLACE)
+    infos = place.filesystem.get_file_info(FileSelector(place.root))
+    return {info.base_name: place.filesystem.open_input_stream(info.path).readall() for info in infos}
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "null", '[["a"]]', '[["a", "b", "c", true, true]]'])
