@@ -3,7 +3,7 @@
 # No postponed annotations here: Dagster reads them when the decorators run.
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import cast
 
 from dagster import (
@@ -30,7 +30,7 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import EventLog
 from lake_assets.runs.lake_commits import commits_since, events_of, unreported_commits
 from lake_assets.runs.lock import is_alive, unfinished_runs
-from lake_assets.runs.own_runs import is_own_run
+from lake_assets.runs.own_runs import is_own_run, take_in_runs
 from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs
 from lake_assets.runs.publishing import LAYER, publish
 from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Asked, Sink, requests_for, sinks_of
@@ -39,6 +39,7 @@ from lake_assets.runs.waiting_branches import look_after
 
 SWEEP_AFTER = timedelta(days=7)
 GC_GRACE = timedelta(days=14)
+RECHECKED = timedelta(minutes=5)
 
 
 def lake_sensors(*, sweep_after: timedelta = SWEEP_AFTER, gc_grace: timedelta = GC_GRACE) -> list[SensorDefinition]:
@@ -56,6 +57,7 @@ def lake_sensors(*, sweep_after: timedelta = SWEEP_AFTER, gc_grace: timedelta = 
         waiting_branches(),
         mark_failed_runs,
         mark_canceled_runs,
+        command_line_runs(),
         lake_commits(),
         sweep_branches(sweep_after),
         collect_garbage(gc_grace),
@@ -122,6 +124,39 @@ def waiting_branches() -> SensorDefinition:
         return SkipReason("; ".join(done) or "No branch was left behind.")
 
     return evaluate
+
+
+def command_line_runs() -> SensorDefinition:
+    """Return the sensor that puts runs of the ``dagster`` command with ``-m`` on the timeline."""
+
+    @sensor(
+        name="command_line_runs",
+        minimum_interval_seconds=30,
+        default_status=DefaultSensorStatus.RUNNING,
+        description=(
+            "Records this code location with finished runs of `dagster job execute -m` and "
+            "`dagster asset materialize -m`, so that the timeline shows them."
+        ),
+    )
+    def evaluate(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        if context.code_location_origin is None:
+            return SkipReason("This tick was evaluated without a code location.")
+        now = datetime.now(timezone.utc)
+        seen = _time_of(context.cursor)
+        # A run may have changed while the last tick was under way. Without a cursor, the timeline's day is looked at.
+        since = min(seen, now) - RECHECKED if seen is not None else now - timedelta(days=1)
+        taken = [run.run_id for run in take_in_runs(context, since)]
+        reason = f"On the timeline now: {', '.join(taken)}" if taken else "Every run has its location."
+        return SensorResult(skip_reason=reason, cursor=now.isoformat())
+
+    return evaluate
+
+
+def _time_of(cursor: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(cursor or "").astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
 
 
 def lake_commits() -> SensorDefinition:

@@ -416,7 +416,9 @@ def test_each_kind_of_source_has_a_sensor_of_its_own(
     monkeypatch.setenv("WORDS_SOURCE", "kafka://127.0.0.1:9/test")
     assert "the sensor consumer_lag looks after it" in files_sensor.skips()
     monkeypatch.setenv("WORDS_SOURCE", "http://nowhere/")
-    assert "give kafka://host:port/topic, or a folder" in sensor.skips()
+    assert "give kafka://host:port/topic, s3://bucket/prefix, or a folder" in sensor.skips()
+    monkeypatch.setenv("WORDS_SOURCE", "s3://bucket/lines")
+    assert "the sensor new_text_files looks after it" in sensor.skips()
 
 
 # Runs
