@@ -35,6 +35,10 @@ from lake_assets_tests.runs.test_source_ref import reading
 __all__ = ["lake", "world"]
 
 
+embedded = pytest.mark.parametrize("world", ["embedded"], indirect=True)
+"""For what does not depend on the lake."""
+
+
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """Do not wait for the run-status sensors."""
@@ -113,6 +117,7 @@ def test_a_run_that_its_publishing_asset_refuses_records_its_checks_itself(
     assert (lake.head(branch_name(refused.run_id)), len(marks(world))) == (head, 1)
 
 
+@embedded
 @pytest.mark.parametrize("sensor", [mark_failed_runs, publish_runs()], ids=lambda sensor: sensor.name)
 def test_the_sensors_of_ended_runs_record_the_checks_at_once(
     world: World, lake: Lake, sensor: SensorDefinition
@@ -189,6 +194,7 @@ def test_a_record_counts_only_where_dagster_has_lost_the_run(world: World, lake:
         world.publish(lake, failed.run_id)
 
 
+@embedded
 @pytest.mark.parametrize("check", [True, False])
 def test_a_record_of_an_unknown_run_lets_in_nothing_that_a_known_run_wrote(
     world: World, lake: Lake, check: bool
@@ -201,6 +207,7 @@ def test_a_record_of_an_unknown_run_lets_in_nothing_that_a_known_run_wrote(
         world.publish(lake, run.run_id)
 
 
+@embedded
 def test_a_record_lets_in_nothing_that_dagster_has_seen_rejected(world: World, lake: Lake) -> None:
     world.rows = [-1.0]
     rejected = world.run("prices")
