@@ -31,6 +31,7 @@ from lake_assets.nosql.contract import (
     TableNotFound,
     WriteResult,
 )
+from lake_assets.nosql.disk_errors import DAMAGED
 from lake_assets.nosql.encoding import frame_schema, write_frame
 from lake_assets.nosql.keys import decode_columns, encode_key, encode_prefix
 from lake_assets.nosql.lmdb import environment as environments
@@ -480,4 +481,11 @@ def _database(table: str) -> str:
 
 def _find_in(transaction: lmdb.Transaction[bytes], meta: Any, table: str) -> TableRecord | None:
     stored = transaction.get(table.encode(), db=meta) if table else None
-    return None if stored is None else msgspec.msgpack.decode(stored, type=TableRecord)
+    if stored is None:
+        return None
+    try:
+        record = msgspec.msgpack.decode(stored, type=TableRecord)
+        record.arrow_schema  # noqa: B018 - damage is found here, where the table's name is known
+    except (msgspec.DecodeError, pa.ArrowException, OSError) as error:
+        raise NoSQLError(f"table {table!r}: its columns cannot be read: {error}{DAMAGED}") from error
+    return record
