@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -326,7 +326,7 @@ def test_a_file_that_goes_back_after_a_run_by_hand_is_taken_in_again(runs: Senso
     assert runs.asked_for() == [partition_key(HOURS.start)]
 
 
-def _far(runs: Sensor, said: list[float]) -> dict[str, Any]:
+def _far(runs: Sensor, said: Sequence[float]) -> dict[str, Any]:
     """Return a cursor of the current head that says something about each file that it knows."""
     known = json.loads(runs.tick().cursor or "")
     return known | {"files": {key: [version, *said] for key, (version, *_) in known["files"].items()}}
