@@ -263,6 +263,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     from lake_assets.io_managers.incremental import IncrementalIOManager
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.io_managers.profile import ProfileIOManager
     from lake_assets.io_managers.raw_file import RawFileIOManager
     from lake_assets.io_managers.stream import StreamIOManager
     from lake_assets.resources.compute import ComputeResource
@@ -282,6 +283,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "incremental_io_manager": IncrementalIOManager(lake=lake, spark=spark),
+        "profile_io_manager": ProfileIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=_working_home()),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, lake=lake, spark=spark),
     }

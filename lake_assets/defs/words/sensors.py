@@ -47,7 +47,8 @@ AGES_UNTIL = 15.0
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
 """First and longest pause in seconds after a run that published nothing. The pause doubles each time."""
 
-INTERVAL = 5
+INTERVAL = 3
+"""Seconds between two ticks. Dagster's daemon looks about every 5 s: each time, a tick is wanted."""
 
 
 @sensor(
