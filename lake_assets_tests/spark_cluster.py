@@ -169,7 +169,7 @@ def spark_cluster(workers: int = 2) -> Iterator[SparkCluster]:
         _unavailable(str(error))
     if shutil.which("unshare") is None or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
         _unavailable("no mount namespace can be made here")
-    place = Path(tempfile.mkdtemp(prefix="lake-assets-cluster-", dir="/var/tmp"))
+    place = Path(tempfile.mkdtemp(prefix=f"lake-assets-cluster-{os.getpid()}-", dir="/var/tmp"))
     cluster = SparkCluster(place)
     try:
         cluster.start(workers)
