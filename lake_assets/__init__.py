@@ -24,6 +24,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lake_assets.frames.increment import Increment
+    from lake_assets.from_database import table_from_database
+    from lake_assets.io_managers.incremental import IncrementalIOManager
     from lake_assets.io_managers.nosql import NoSQLIOManager, TableUpdate
     from lake_assets.io_managers.parquet import ParquetIOManager
     from lake_assets.io_managers.profile import AssetProfile, ProfileIOManager
@@ -50,6 +53,8 @@ __all__ = [
     "AssetProfile",
     "Comparison",
     "EmbeddedLake",
+    "Increment",
+    "IncrementalIOManager",
     "KafkaResource",
     "LMDBNoSQL",
     "LakeFS",
@@ -75,9 +80,13 @@ __all__ = [
     "published_asset",
     "read_ref",
     "sinks_follow_main",
+    "table_from_database",
 ]
 
 _HOMES = {
+    "frames.increment": ("Increment",),
+    "from_database": ("table_from_database",),
+    "io_managers.incremental": ("IncrementalIOManager",),
     "io_managers.nosql": ("NoSQLIOManager", "TableUpdate"),
     "io_managers.parquet": ("ParquetIOManager",),
     "io_managers.profile": ("AssetProfile", "ProfileIOManager"),

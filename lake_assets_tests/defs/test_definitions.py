@@ -69,6 +69,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     assert sorted(schedule.name for schedule in repository.schedule_defs) == ["stocks_hourly"]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
         "collect_garbage",
+        "command_line_runs",
         "consumer_lag",
         "lake_commits",
         "mark_canceled_runs",
