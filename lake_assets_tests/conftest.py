@@ -102,7 +102,6 @@ def kafka() -> Iterator[KafkaBroker]:
 @pytest.fixture(scope="session")
 def dynamodb() -> Iterator[DynamoDBServer]:
     """The one DynamoDB Local of the test run, started at first use. `options()` gives names that nobody else has."""
-    from lake_assets_tests.database_servers import DatabaseServer
     from lake_assets_tests.dynamodb_server import own_server
 
     server = own_server()

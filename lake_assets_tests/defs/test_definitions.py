@@ -18,12 +18,20 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     repository = defs.get_repository_def()
     graph = repository.asset_graph
     assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == [
+        "customers",
+        "customers_published",
+        "customers_table",
+        "stock_series",
         "stocks_csv",
         "stocks_parquet",
         "stocks_parquet_profile",
         "stocks_published",
         "stocks_quarantine",
         "stocks_table",
+        "ticks",
+        "ticks_published",
+        "ticks_rejected",
+        "ticks_table",
         "users",
         "users_profile",
         "users_published",
@@ -34,6 +42,9 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "words_published",
     ]
     assert sorted(key.to_user_string() for key in graph.asset_check_keys) == [
+        "customers:complete_id",
+        "customers:unique_id",
+        "stock_series:unique_isin_currency_time",
         "stocks_parquet:anomaly",
         "stocks_parquet:complete_SecurityID",
         "stocks_parquet:drift",
@@ -44,6 +55,8 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "stocks_parquet:range_StartPrice",
         "stocks_parquet:rows_reconcile",
         "stocks_parquet:volume_not_negative",
+        "ticks:range_price",
+        "ticks:unique_isin_currency_time",
         "users:anomaly",
         "users:complete_id",
         "users:drift",
@@ -61,7 +74,9 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "word_counts_windowed:words_reconcile",
     ]
     assert sorted(name for name in repository.job_names if not name.startswith("__")) == [
+        "customers",
         "stocks",
+        "ticks",
         "users",
         "words",
         "words_recount",
@@ -76,6 +91,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "mark_failed_runs",
         "new_stock_files",
         "new_text_files",
+        "new_ticks",
         "new_user_files",
         "publish_runs",
         "sinks_follow_main",
@@ -92,9 +108,9 @@ def test_all_definitions_load_together_as_the_servers_load_them() -> None:
 REPORTS = {
     "anomaly",
     "drift",
-    "range_StartPrice",
-    "complete_id",
-    "row_count",
+    "stocks_parquet:range_StartPrice",
+    "users:complete_id",
+    "users:row_count",
     "no_data_loss",
     "none_late",
     "word_counts_audit",
@@ -105,7 +121,7 @@ REPORTS = {
 def test_every_check_but_reports_blocks_and_all_have_the_partitions_of_their_asset() -> None:
     graph = defs.get_repository_def().asset_graph
     for check in graph.asset_check_nodes:
-        assert check.blocking == (check.key.name not in REPORTS)
+        assert check.blocking == REPORTS.isdisjoint((check.key.name, check.key.to_user_string()))
         assert check.partitions_def == graph.get(check.key.asset_key).partitions_def
 
 
