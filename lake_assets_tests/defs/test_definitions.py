@@ -21,6 +21,10 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "customers",
         "customers_published",
         "customers_table",
+        "measurements",
+        "measurements_profile",
+        "measurements_quarantine",
+        "quality_published",
         "stock_series",
         "stocks_csv",
         "stocks_parquet",
@@ -44,6 +48,8 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     assert sorted(key.to_user_string() for key in graph.asset_check_keys) == [
         "customers:complete_id",
         "customers:unique_id",
+        "measurements:anomaly",
+        "measurements:drift",
         "stock_series:unique_isin_currency_time",
         "stocks_parquet:anomaly",
         "stocks_parquet:complete_SecurityID",
@@ -75,6 +81,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     ]
     assert sorted(name for name in repository.job_names if not name.startswith("__")) == [
         "customers",
+        "quality",
         "stocks",
         "ticks",
         "users",
