@@ -18,11 +18,14 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     repository = defs.get_repository_def()
     graph = repository.asset_graph
     assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == [
+        "analytics_published",
+        "stock_counts",
         "stocks_csv",
         "stocks_parquet",
         "stocks_published",
         "stocks_quarantine",
         "stocks_table",
+        "top_traded",
         "users",
         "users_published",
         "users_without_pii",
@@ -50,6 +53,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "word_counts_windowed:words_reconcile",
     ]
     assert sorted(name for name in repository.job_names if not name.startswith("__")) == [
+        "analytics",
         "stocks",
         "users",
         "words",
