@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
@@ -144,6 +144,10 @@ class LakeCatalog:
             return self._items(table, at, commit)
         known = ", ".join(self.names()) or "none"
         raise SqlError(f"there is no asset or table {'.'.join(path)} at {self._said(at)}; there are {known}")
+
+    def now(self) -> LakeCatalog:
+        """Return the same catalog for another query: its branches may have moved."""
+        return replace(self, _commits={})
 
     def columns(self, path: Sequence[str]) -> Sequence[str]:
         """Return the names of the columns of an asset or table.
