@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lake_assets.runs.publishing import published_asset
     from lake_assets.runs.sinks import Sink
     from lake_assets.sensors import lake_sensors, sinks_follow_main
+    from lake_assets.sql_assets import sql_asset
     from lake_assets.streaming.query import StreamQuery
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "published_asset",
     "read_ref",
     "sinks_follow_main",
+    "sql_asset",
     "table_from_database",
 ]
 
@@ -109,6 +111,7 @@ _HOMES = {
     "runs.publishing": ("published_asset",),
     "runs.sinks": ("Sink",),
     "sensors": ("lake_sensors", "sinks_follow_main"),
+    "sql_assets": ("sql_asset",),
     "streaming.query": ("StreamQuery",),
 }
 """Module to the names that it gives."""

@@ -18,6 +18,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     repository = defs.get_repository_def()
     graph = repository.asset_graph
     assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == [
+        "analytics_published",
         "customers",
         "customers_published",
         "customers_table",
@@ -25,6 +26,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "measurements_profile",
         "measurements_quarantine",
         "quality_published",
+        "stock_counts",
         "stock_series",
         "stocks_csv",
         "stocks_parquet",
@@ -36,6 +38,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "ticks_published",
         "ticks_rejected",
         "ticks_table",
+        "top_traded",
         "users",
         "users_profile",
         "users_published",
@@ -80,6 +83,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "word_counts_windowed:words_reconcile",
     ]
     assert sorted(name for name in repository.job_names if not name.startswith("__")) == [
+        "analytics",
         "customers",
         "quality",
         "stocks",
