@@ -284,9 +284,21 @@ class Plan:
         return pa.schema([pa.field(NUMBER, pa.int64()), *self._frame])
 
 
+def index_names(frame: Any) -> tuple[str, ...]:
+    """Return the names of a pandas frame's index. Nothing if it is another frame, or has no name.
+
+    Parameters
+    ----------
+    frame
+        The frame.
+    """
+    names = list(getattr(getattr(frame, "index", None), "names", [None]))
+    return () if None in names else tuple(map(str, names))
+
+
 def _with_index(items: Any, key: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """Return a pandas frame with its named index as columns, and the key, which is the index if there is none."""
-    names = list(getattr(getattr(items, "index", None), "names", [None]))
-    if None in names or (key and not set(key) & {*names} - {*items.columns}):
+    names = index_names(items)
+    if not names or (key and not set(key) & {*names} - {*items.columns}):
         return items, key
-    return items.reset_index(), key or tuple(map(str, names))
+    return items.reset_index(), key or names

@@ -265,6 +265,7 @@ def published_asset(
     group: str,
     assets: Iterable[AssetsDefinition | AssetSpec | AssetKey | str],
     *,
+    profiles: Iterable[AssetsDefinition | AssetSpec | AssetKey | str] = (),
     owners: Sequence[str] = (),
     partitions_def: PartitionsDefinition[str] | None = None,
     freshness_policy: FreshnessPolicy | None = None,
@@ -280,6 +281,8 @@ def published_asset(
         Name of the asset group.
     assets
         The group's lake assets: their definitions, keys, or keys as Dagster shows them (``sales/daily``).
+    profiles
+        Assets that are published with them if the run made them. A run without them is published, too.
     owners
         Owners of the asset, as in :func:`dagster.asset`.
     partitions_def
@@ -310,7 +313,7 @@ def published_asset(
     @asset(
         name=f"{group}_published",
         group_name=group,
-        deps=keys,
+        deps=[*keys, *(key for member in profiles for key in _keys_of(member))],
         partitions_def=partitions,
         backfill_policy=_shared_value(group, "backfill_policy", policies) if partitions is not None else None,
         kinds={"lake"},

@@ -23,7 +23,7 @@ from lake_assets.io_managers.nosql import MODE, SHOWS, TableUpdate
 from lake_assets.lake.contract import Lake
 from lake_assets.messages.contract import Message, MessagesError
 from lake_assets.quality.constraints import Range, Unique
-from lake_assets.quality_checks import constraint_checks
+from lake_assets.quality_assets.checks import constraint_checks
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
