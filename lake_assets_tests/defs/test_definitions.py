@@ -35,6 +35,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "stocks_quarantine",
         "stocks_table",
         "ticks",
+        "ticks_acknowledged",
         "ticks_published",
         "ticks_rejected",
         "ticks_table",
