@@ -14,6 +14,7 @@ BENCHMARKS = (
     "nosql_write",
     "sql_query",
     "stocks_graph",
+    "comparison",
     "memory",
     "profile",
     "words_stream",

@@ -24,11 +24,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lake_assets.frames.increment import Increment
+    from lake_assets.from_database import table_from_database
+    from lake_assets.io_managers.incremental import IncrementalIOManager
     from lake_assets.io_managers.nosql import NoSQLIOManager, TableUpdate
     from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.io_managers.profile import AssetProfile, ProfileIOManager
     from lake_assets.io_managers.raw_file import RawFile, RawFileIOManager, StoredFile
     from lake_assets.io_managers.stream import StreamIOManager
-    from lake_assets.quality_checks import constraint_checks
+    from lake_assets.quality_assets.checks import constraint_checks
+    from lake_assets.quality_assets.comparison import Comparison
+    from lake_assets.quality_assets.page import Asked
+    from lake_assets.quality_assets.profiled import profiled
     from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import EmbeddedLake, LakeFS, LakeResource, SnapshotResource
     from lake_assets.resources.nosql import LMDBNoSQL, NoSQLResource
@@ -42,7 +49,12 @@ if TYPE_CHECKING:
     from lake_assets.streaming.query import StreamQuery
 
 __all__ = [
+    "Asked",
+    "AssetProfile",
+    "Comparison",
     "EmbeddedLake",
+    "Increment",
+    "IncrementalIOManager",
     "KafkaResource",
     "LMDBNoSQL",
     "LakeFS",
@@ -51,6 +63,7 @@ __all__ = [
     "NoSQLResource",
     "OutboxResource",
     "ParquetIOManager",
+    "ProfileIOManager",
     "RawFile",
     "RawFileIOManager",
     "Sink",
@@ -63,17 +76,26 @@ __all__ = [
     "checked_at",
     "constraint_checks",
     "lake_sensors",
+    "profiled",
     "published_asset",
     "read_ref",
     "sinks_follow_main",
+    "table_from_database",
 ]
 
 _HOMES = {
+    "frames.increment": ("Increment",),
+    "from_database": ("table_from_database",),
+    "io_managers.incremental": ("IncrementalIOManager",),
     "io_managers.nosql": ("NoSQLIOManager", "TableUpdate"),
     "io_managers.parquet": ("ParquetIOManager",),
+    "io_managers.profile": ("AssetProfile", "ProfileIOManager"),
     "io_managers.raw_file": ("RawFile", "RawFileIOManager", "StoredFile"),
     "io_managers.stream": ("StreamIOManager",),
-    "quality_checks": ("constraint_checks",),
+    "quality_assets.checks": ("constraint_checks",),
+    "quality_assets.comparison": ("Comparison",),
+    "quality_assets.page": ("Asked",),
+    "quality_assets.profiled": ("profiled",),
     "resources.kafka": ("KafkaResource",),
     "resources.lake": ("EmbeddedLake", "LakeFS", "LakeResource", "SnapshotResource"),
     "resources.nosql": ("LMDBNoSQL", "NoSQLResource"),

@@ -26,8 +26,12 @@ from dagster._core.definitions.partitions.subset import AllPartitionsSubset, Par
 # What a launcher of runs is handed, and what it answers to Dagster's monitoring of runs.
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 
+# What Dagster records of the code location that a run belongs to. Only the launcher of a run sets it publicly.
+from dagster._core.remote_origin import RemoteRepositoryOrigin
+
 # Type hints only: one execution of a check in the event log's index.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 # What `dagster.yaml` says of a class that it names.
 from dagster._serdes import ConfigurableClassData
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
         DagsterRun,
         InputContext,
         OutputContext,
+        SensorEvaluationContext,
     )
 
 __all__ = [
@@ -74,6 +79,7 @@ __all__ = [
     "is_own_input",
     "partition_loading_context",
     "partitions_subset",
+    "record_location",
     "run_of",
     "set_data_version",
     "source_file_of",
@@ -243,3 +249,23 @@ def execute_run(instance: "DagsterInstance", run_id: str) -> None:
     from dagster._cli.api import _execute_run_command_body  # pyright: ignore[reportPrivateUsage]
 
     _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=False)
+
+
+def record_location(context: "SensorEvaluationContext", run: "DagsterRun") -> None:
+    """Record with a run that it belongs to the code location of a sensor, as ``dagster run migrate-repository`` does.
+
+    Parameters
+    ----------
+    context
+        Context of the sensor.
+    run
+        The run.
+    """
+    assert context.code_location_origin is not None
+    assert context.repository_name is not None
+    origin = RemoteRepositoryOrigin(context.code_location_origin, context.repository_name)
+    # The tag first: the storage changes it where it is, and adds none.
+    context.instance.add_run_tags(run.run_id, {REPOSITORY_LABEL_TAG: origin.get_label()})
+    tagged = context.instance.get_run_by_id(run.run_id)
+    assert tagged is not None
+    context.instance.run_storage.replace_job_origin(tagged, origin.get_job_origin(run.job_name))

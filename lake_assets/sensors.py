@@ -3,7 +3,7 @@
 # No postponed annotations here: Dagster reads them when the decorators run.
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import cast
 
 from dagster import (
@@ -28,10 +28,10 @@ from lake_assets.runs.audit import PublicationRefused
 from lake_assets.runs.branch import branch_name, find_head, head_of, refuse_lost
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import EventLog
-from lake_assets.runs.lake_commits import commits_since, events_of
+from lake_assets.runs.lake_commits import commits_since, events_of, unreported_commits
 from lake_assets.runs.lock import is_alive, unfinished_runs
-from lake_assets.runs.own_runs import is_own_run
-from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs, unpublished_observations
+from lake_assets.runs.own_runs import is_own_run, take_in_runs
+from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs
 from lake_assets.runs.publishing import LAYER, publish
 from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Asked, Sink, requests_for, sinks_of
 from lake_assets.runs.sweeping import sweep
@@ -39,6 +39,7 @@ from lake_assets.runs.waiting_branches import look_after
 
 SWEEP_AFTER = timedelta(days=7)
 GC_GRACE = timedelta(days=14)
+RECHECKED = timedelta(minutes=5)
 
 
 def lake_sensors(*, sweep_after: timedelta = SWEEP_AFTER, gc_grace: timedelta = GC_GRACE) -> list[SensorDefinition]:
@@ -56,6 +57,7 @@ def lake_sensors(*, sweep_after: timedelta = SWEEP_AFTER, gc_grace: timedelta = 
         waiting_branches(),
         mark_failed_runs,
         mark_canceled_runs,
+        command_line_runs(),
         lake_commits(),
         sweep_branches(sweep_after),
         collect_garbage(gc_grace),
@@ -95,8 +97,6 @@ def publish_runs() -> SensorDefinition:
             context.log.warning(
                 "Branch %s waits for `lake-assets publish %s`: %s", name, run.run_id, refusal.description
             )
-            for observation in unpublished_observations(lake.lake, context.instance, run, str(refusal.description)):
-                context.instance.report_runless_asset_event(observation)
             return
         context.log.info("Published run %s as commit %s", run.run_id, result.commit.id)
 
@@ -126,6 +126,39 @@ def waiting_branches() -> SensorDefinition:
     return evaluate
 
 
+def command_line_runs() -> SensorDefinition:
+    """Return the sensor that puts runs of the ``dagster`` command with ``-m`` on the timeline."""
+
+    @sensor(
+        name="command_line_runs",
+        minimum_interval_seconds=30,
+        default_status=DefaultSensorStatus.RUNNING,
+        description=(
+            "Records this code location with finished runs of `dagster job execute -m` and "
+            "`dagster asset materialize -m`, so that the timeline shows them."
+        ),
+    )
+    def evaluate(context: SensorEvaluationContext) -> SensorResult | SkipReason:
+        if context.code_location_origin is None:
+            return SkipReason("This tick was evaluated without a code location.")
+        now = datetime.now(timezone.utc)
+        seen = _time_of(context.cursor)
+        # A run may have changed while the last tick was under way. Without a cursor, the timeline's day is looked at.
+        since = min(seen, now) - RECHECKED if seen is not None else now - timedelta(days=1)
+        taken = [run.run_id for run in take_in_runs(context, since)]
+        reason = f"On the timeline now: {', '.join(taken)}" if taken else "Every run has its location."
+        return SensorResult(skip_reason=reason, cursor=now.isoformat())
+
+    return evaluate
+
+
+def _time_of(cursor: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(cursor or "").astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+
+
 def lake_commits() -> SensorDefinition:
     """Return the sensor that reports commits on ``main`` that no run made to Dagster."""
 
@@ -146,13 +179,10 @@ def lake_commits() -> SensorDefinition:
         head = head_of(lake.lake, lake.branch)
         if context.cursor == head.id:
             return SkipReason(f"{lake.branch} is still at {head.id}.")
-        # The cursor is the last commit seen.
-        found = list(commits_since(lake.lake, head, context.cursor)) if context.cursor else None
-        if found is None or not found or context.cursor not in found[-1].parents[:1]:
-            # The first tick, or another lake than before: earlier commits are not reported.
-            return SensorResult(
-                skip_reason=f"{lake.branch} is at {head.id}: later commits are reported.", cursor=head.id
-            )
+        # The cursor is the last commit seen. It may be lost, or of another lake.
+        found = list(commits_since(lake.lake, head, context.cursor)) if context.cursor else []
+        if not found or context.cursor not in found[-1].parents[:1]:
+            found = unreported_commits(lake.lake, context.instance, repository.asset_graph, head, lake.branch)
         log = EventLog(context.instance)
         events: list[AssetMaterialization] = []
         for commit in reversed(found):

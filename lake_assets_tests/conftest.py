@@ -18,6 +18,7 @@ from lake_assets_tests.temporary import use_memory
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lake_assets_tests.database_servers import DatabaseServer
     from lake_assets_tests.dynamodb_server import DynamoDBServer
     from lake_assets_tests.kafka_broker import KafkaBroker
 
@@ -109,6 +110,26 @@ def dynamodb() -> Iterator[DynamoDBServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[DatabaseServer]:
+    """The one PostgreSQL of the test run, started at first use. Tables are shared: name one of your own."""
+    from lake_assets_tests.database_servers import start_postgresql
+
+    server = start_postgresql()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[DatabaseServer]:
+    """The one MariaDB of the test run, started at first use. Tables are shared: name one of your own."""
+    from lake_assets_tests.database_servers import start_mariadb
+
+    server = start_mariadb()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

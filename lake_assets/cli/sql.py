@@ -75,7 +75,13 @@ def open_catalog(ref: str) -> Generator[LakeCatalog]:
         store = find_nosql(read_only=True)
         if store is not None:
             opened.callback(store.close)
-        yield LakeCatalog(lake=lake, tables=store, ref=ref, folder_of=folder_of)
+        yield LakeCatalog(lake=lake, tables=store, ref=ref, folder_of=folder_of, table_of=_table_of)
+
+
+def _table_of(name: str, branch: str) -> str:
+    from lake_assets.resources.working_branch import apart
+
+    return apart(name, branch)
 
 
 def refuse_old_python() -> None:

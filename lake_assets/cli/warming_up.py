@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,18 +11,24 @@ _RUNS = 2
 """The second run takes the ways of a lake and a checkpoint that are there already."""
 
 
-def count_words() -> None:
-    """Run the job `words` on a lake in a temporary folder."""
+def count_words(folder: Path) -> None:
+    """Run the job `words` on a lake in a folder.
+
+    Parameters
+    ----------
+    folder
+        An empty folder.
+    """
     from dagster import DagsterInstance
 
-    with tempfile.TemporaryDirectory(prefix="lake-assets-warm-up-") as folder, _settings(_scratch(Path(folder))):
+    with _settings(_scratch(folder)):
         from lake_assets import definitions, environments
 
         job = definitions.definitions(environments.resources()).resolve_job_def("words")
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         with DagsterInstance.ephemeral() as instance:
             for number in range(_RUNS):
-                (Path(folder) / "lines" / f"{number}.txt").write_text("one line of words\n")
+                (folder / "lines" / f"{number}.txt").write_text("one line of words\n")
                 job.execute_in_process(run_config=quiet, instance=instance)
 
 

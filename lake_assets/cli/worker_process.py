@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -28,6 +27,7 @@ def main(module: str, name: str) -> None:
         Name of the worker.
     """
     began = time.time_ns()
+    from lake_assets.workers.lifeline import Lifeline, scratch
     from lake_assets.workers.surroundings import Sources, environment
 
     surroundings = environment()
@@ -40,33 +40,46 @@ def main(module: str, name: str) -> None:
     # The workers inherit a mask from their parent, which blocks them.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
+    lifeline = Lifeline(until, _leave)
+
     from dagster import DagsterInstance
 
     from lake_assets.resources.spark import SparkResource
+    from lake_assets.workers.messages import folder_of
     from lake_assets.workers.worker import Bounds, Worker
 
     choose(module)
     settings = WorkerSettings.read()
     resources = load_definitions().resources or {}
     spark_keys = frozenset(key for key, resource in resources.items() if isinstance(resource, SparkResource))
-    if spark_keys:
-        with lowered():
-            _warm_up()
-    sources = Sources(began)
     with DagsterInstance.get() as instance:
+        if spark_keys:
+            with lowered(), scratch(folder_of(instance), name) as folder:
+                _warm_up(folder)
         Worker(
             instance,
             name,
             module=module,
             spark_keys=spark_keys,
-            sources=sources,
+            sources=Sources(began),
             environment=surroundings,
             bounds=Bounds(settings.runs, settings.memory << 20),
-        ).serve(until)
+        ).serve(lifeline)
 
 
-def _warm_up() -> None:
-    """Start Spark's JVM, and have it do once what runs do. Without Java, there is none, and the worker has no JVM."""
+def _leave() -> None:
+    """End while nothing but a warm-up goes on. The JVM ends when its input does, and the parent removes the folder."""
+    os._exit(0)
+
+
+def _warm_up(folder: Path) -> None:
+    """Start Spark's JVM, and have it do once what runs do. Without Java, there is none, and the worker has no JVM.
+
+    Parameters
+    ----------
+    folder
+        An empty folder for its data.
+    """
     from lake_assets.spark import warm
     from lake_assets.spark.session import is_local
     from lake_assets.spark.training import exercise
@@ -77,14 +90,13 @@ def _warm_up() -> None:
         session = spark.session
         local = is_local(str(session.sparkContext.master))
         if local and not is_own():
-            with tempfile.TemporaryDirectory(prefix="lake-assets-warm-up-") as folder:
-                exercise(session, Path(folder))
+            exercise(session, folder)
         session.stop()
         if local and is_own():
             from lake_assets.cli.warming_up import count_words
 
             with warm.any_session_fits():
-                count_words()
+                count_words(folder)
         warm.clean_jvm()
     except Exception as error:  # noqa: BLE001 -- a worker that is not quite warm is still of use
         _LOG.warning("the warm-up failed: %s", error)

@@ -17,6 +17,7 @@ For an input, :meth:`LakeIOManager.load_input` finds the partitions (:mod:`.inpu
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -123,18 +124,10 @@ class LakeIOManager(ConfigurableIOManager):
         lake = self.lake.lake
         target = _target(context)
         branch = self._branch(context)
-        # When no partitions are given, the write replaces the whole prefix.
-        replaced = list(target.folders.values()) if target.partitions is not None else None
         commit = ""
         stored: dict[str, Stored] = {}
         try:
-            with lake.write(
-                branch,
-                target.prefix,
-                message=_message(context),
-                partitions=replaced,
-                beside=self._beside(target.prefix),
-            ) as write:
+            with self._open(context, lake, branch, target, obj) as write:
                 commit = write.base
                 write.metadata |= _provenance(context, lake, commit, self.lake.dagster_url)
                 _refuse_other_layout(context, lake, commit, target)
@@ -144,9 +137,7 @@ class LakeIOManager(ConfigurableIOManager):
                 if unchanged is not None:
                     stored = unchanged
                     raise _EqualContentError
-                for key, part in stored.items():
-                    root = join(write.root, target.folders[key])
-                    write_manifest(write.filesystem, root, part.manifest(target.windows))
+                self._describe(write, target, stored)
                 rows = {key: part.rows for key, part in stored.items()}
                 write.metadata |= CommitMetadata(
                     rows=sum(rows.values()),
@@ -163,6 +154,25 @@ class LakeIOManager(ConfigurableIOManager):
     def _branch(self, context: OutputContext) -> str:
         """Return the branch that the run writes to."""
         return ensure_run_branch(self.lake.lake, instance_of(context), run_of(context))
+
+    def _open(
+        self, context: OutputContext, lake: Lake, branch: str, target: Target, obj: Any
+    ) -> AbstractContextManager[Write]:
+        """Open the write of an object: of the partitions, or of the whole prefix if there are none."""
+        del obj
+        replaced = list(target.folders.values()) if target.partitions is not None else None
+        return lake.write(
+            branch,
+            target.prefix,
+            message=message_of(context),
+            partitions=replaced,
+            beside=self._beside(target.prefix),
+        )
+
+    def _describe(self, write: Write, target: Target, stored: Mapping[str, Stored]) -> None:
+        """Write the manifest of each partition."""
+        for key, part in stored.items():
+            write_manifest(write.filesystem, join(write.root, target.folders[key]), part.manifest(target.windows))
 
     def load_input(self, context: InputContext) -> Any:
         """Load an input from the run's branch.
@@ -305,7 +315,14 @@ def _layout(columns: Sequence[str]) -> str:
     return f"partitioned by {', '.join(columns)}" if columns else "unpartitioned"
 
 
-def _message(context: OutputContext) -> str:
+def message_of(context: OutputContext) -> str:
+    """Return the message of the commit of an output.
+
+    Parameters
+    ----------
+    context
+        The output.
+    """
     keys = sorted(context.asset_partition_keys) if context.has_asset_partitions else []
     return f"Materialize {context.asset_key.to_user_string()} {_key_range(keys)}".strip()
 

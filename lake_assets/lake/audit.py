@@ -201,9 +201,7 @@ def let_in_by(metadata: Mapping[str, str], asset: str, partition: str | None, pl
     asset, partition, place
         As of :class:`Entry`.
     """
-    for entry in read_record(metadata) or ():
-        if not _is_about(entry, asset, partition, place):
-            continue
+    for entry in entries_about(metadata, asset, partition, place):
         found = entry.get("let_in_by", entry)
         if isinstance(found, dict) and found.get("overridden"):
             with suppress(KeyError, TypeError, ValueError, AttributeError):
@@ -211,8 +209,12 @@ def let_in_by(metadata: Mapping[str, str], asset: str, partition: str | None, pl
     return None
 
 
-def is_recorded(metadata: Mapping[str, str], asset: str, partition: str | None, place: str) -> bool:
-    """Return whether a merge's record covers a place.
+def entries_about(
+    metadata: Mapping[str, str], asset: str, partition: str | None, place: str
+) -> Sequence[Mapping[str, Any]]:
+    """Return the entries of a merge's record that cover a place. Empty if the record does not cover it.
+
+    Of several partitions with equal results, an entry has only the first and the last. So there may be several.
 
     Parameters
     ----------
@@ -221,11 +223,10 @@ def is_recorded(metadata: Mapping[str, str], asset: str, partition: str | None, 
     asset, partition, place
         As of :class:`Entry`.
     """
-    return any(_is_about(entry, asset, partition, place) for entry in read_record(metadata) or ())
+    return [entry for entry in read_record(metadata) or () if _is_about(entry, asset, partition, place)]
 
 
 def _is_about(entry: Mapping[str, Any], asset: str, partition: str | None, place: str) -> bool:
-    """Tell whether an entry of a record covers a place. Of several partitions, it has only the first and the last."""
     if "asset" not in entry and "paths" not in entry:
         return True  # An override without an audit.
     if not asset or "asset" not in entry:

@@ -1,4 +1,4 @@
-"""Rows of Parquet files in a snapshot, read by DuckDB: directly from local disk, otherwise through PyArrow."""
+"""Rows of Parquet files in a snapshot, read by DuckDB."""
 
 from __future__ import annotations
 
@@ -65,12 +65,10 @@ def open_rows(
     folders
         Names of columns that are Hive partition folders.
     """
-    from pyarrow.fs import LocalFileSystem
-
     # DuckDB takes each NAME=VALUE of a path for a partition column, also above the snapshot: of the lake's own folder.
-    if isinstance(snapshot.filesystem, LocalFileSystem) and not (folders and "=" in snapshot.root):
+    if not (folders and "=" in snapshot.root.removesuffix(snapshot.prefix)):
         options = f"union_by_name = true, hive_types_autocast = false, hive_partitioning = {str(bool(folders)).lower()}"
-        listed = ", ".join(map(sql_text, files))
+        listed = ", ".join(map(sql_text, read_paths(connection, snapshot, files)))
         rows = f"read_parquet([{listed}], {options})"
         leaves = connection.execute(f"FROM parquet_schema([{listed}]) SELECT DISTINCT name WHERE type = 'INT96'")
         instants = {leaf for (leaf,) in leaves.fetchall()}
@@ -83,6 +81,25 @@ def open_rows(
     casts = ", ".join(f"{sql_name(column)}::TIMESTAMPTZ AS {sql_name(column)}" for column in zoned)
     connection.execute(f"CREATE VIEW {name}_files AS FROM {rows} SELECT * {f'REPLACE ({casts})' if casts else ''}")
     return columns | dict.fromkeys(zoned, "TIMESTAMP WITH TIME ZONE")
+
+
+def read_paths(connection: DuckDBPyConnection, snapshot: Snapshot, files: Sequence[str]) -> Sequence[str]:
+    """Return the paths by which DuckDB reads files.
+
+    Parameters
+    ----------
+    connection
+        Reads them.
+    snapshot, files
+        As of :func:`open_rows`.
+    """
+    from pyarrow.fs import LocalFileSystem
+
+    if isinstance(snapshot.filesystem, LocalFileSystem):
+        return files
+    from lake_assets.lake.duckdb_files import duckdb_paths
+
+    return duckdb_paths(connection, snapshot, files)
 
 
 def _register(

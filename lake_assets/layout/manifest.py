@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.names import beside
@@ -69,10 +69,25 @@ def write_manifest(filesystem: FileSystem, root: str, manifest: Manifest) -> Non
         for info in infos
         if info.type == FileType.File and not info.base_name.startswith(("_", "."))
     }
+    save_manifest(filesystem, root, replace(manifest, files=listed))
+
+
+def save_manifest(filesystem: FileSystem, root: str, manifest: Manifest) -> None:
+    """Write the manifest of a folder as it is.
+
+    Parameters
+    ----------
+    filesystem
+        The file system.
+    root
+        The folder.
+    manifest
+        What the folder holds.
+    """
     content: dict[str, object] = {
         "rows": manifest.rows,
         "data_version": manifest.data_version,
-        "files": dict(sorted(listed.items())),
+        "files": dict(sorted(manifest.files.items())),
     }
     if manifest.beside:
         content["beside"] = dict(sorted(manifest.beside.items()))

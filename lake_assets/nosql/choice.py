@@ -10,17 +10,23 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute
 
-from lake_assets.nosql.contract import Options, SaveMode, SchemaMismatch
-from lake_assets.nosql.expression import Expression
+from lake_assets.nosql.errors import SchemaMismatch
+from lake_assets.nosql.expiry import Expiry
+from lake_assets.nosql.expression import Condition, Expression
 from lake_assets.nosql.keys import decode_columns
-from lake_assets.nosql.rows import Rank, decode_rows, ranking
+from lake_assets.nosql.options import Options, SaveMode
+from lake_assets.nosql.rows import Rank, decode_rows, encode_rows, ranking
 from lake_assets.nosql.runs import Item
+
+pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
 
 _key_of = itemgetter(0)
 _encode = msgspec.msgpack.Encoder().encode
 _decode: Callable[[bytes], list[Any]] = msgspec.msgpack.Decoder(list[Any]).decode
 _EXACT = Context(prec=80)  # Python's own one rounds beyond 28 digits.
+_NOTHING = _encode([])
 
 
 class Choice:
@@ -42,6 +48,8 @@ class Choice:
         The columns by which the newer of two items is determined.
     options
         Further options of the write.
+    ttl
+        The column that says when an item expires. None if none does.
     """
 
     def __init__(
@@ -53,6 +61,7 @@ class Choice:
         mode: SaveMode = "append",
         newest_by: Sequence[str] = (),
         options: Options | None = None,
+        ttl: str | None = None,
     ) -> None:
         options = options or Options()
         self._table = table
@@ -68,16 +77,16 @@ class Choice:
         self._places = [names.index(name) for name in incoming if name not in key]
         self._partial = options.update == "columns"
         self._counters = [names.index(name) for name in options.counter]
-        self._schema = schema
-        self._condition: Expression | None = None
-        if options.condition:
-            item = pa.struct(list(schema))
-            self._condition = Expression(table, options.condition, pa.schema([("new", item), ("old", item)]))
+        self._expires = Expiry(names.index(ttl)) if ttl is not None else None
+        self._fields = [field.with_nullable(True) for field in schema]
+        both = pa.schema([(name, pa.struct(self._fields)) for name in ("new", "old")])
+        self._condition = Condition(table, options.condition, both) if options.condition else None
+        self._set = {names.index(name): Expression(table, text, both) for name, text in options.set.items()}
 
     @property
     def combines(self) -> bool:
         """Whether a row is written otherwise than it came."""
-        return self._partial or bool(self._counters)
+        return self._partial or bool(self._counters or self._set)
 
     @property
     def reads(self) -> bool:
@@ -118,6 +127,8 @@ class Choice:
         block
             Incoming items of different keys.
         """
+        if self._expires is not None:
+            stored = {key: row for key, row in stored.items() if not self._expires.over(row)}
         chosen: list[Item] = []
         for item in block:
             old = stored.get(item[0])
@@ -134,9 +145,26 @@ class Choice:
             chosen = self._fulfilling(self._condition, stored, chosen)
         if self.combines:
             chosen = [(key, self._combined(stored.get(key), row)) for key, row in chosen]
-        return chosen
+        return self._with_expressions(stored, chosen) if self._set and chosen else chosen
 
-    def _fulfilling(self, condition: Expression, stored: Mapping[bytes, bytes], block: list[Item]) -> list[Item]:
+    def _with_expressions(self, stored: Mapping[bytes, bytes], block: list[Item]) -> list[Item]:
+        """Return items with the values of expressions."""
+        keys, new = zip(*block, strict=True)
+        old = [stored.get(key) for key in keys]
+        both = pa.table({"new": self._structs(keys, new), "old": self._structs(keys, old)})
+        columns = decode_rows(new, self._types)
+        for place, expression in self._set.items():
+            found = expression.values(both).combine_chunks()
+            try:
+                columns[place] = found.cast(self._types[place])
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                name = self._names[place]
+                raise SchemaMismatch(
+                    f"table {self._table!r}: set of {name!r} does not fit its type: {error}"
+                ) from error
+        return list(zip(keys, encode_rows(dict(zip(self._names, columns, strict=True)), len(keys)), strict=True))
+
+    def _fulfilling(self, condition: Condition, stored: Mapping[bytes, bytes], block: list[Item]) -> list[Item]:
         """Return the items whose key is not stored, or for which the condition is true."""
         there = [
             (key, self._combined(stored[key], row, count=False), stored[key]) for key, row in block if key in stored
@@ -148,9 +176,15 @@ class Choice:
         refused = {key for key, holds in zip(keys, condition.mask(both).to_pylist(), strict=True) if not holds}
         return [item for item in block if item[0] not in refused]
 
-    def _structs(self, keys: Sequence[bytes], rows: Sequence[bytes]) -> pa.Array:
-        columns = decode_columns(keys, self._key_types) + decode_rows(rows, self._types)
-        return pa.StructArray.from_arrays(columns, fields=list(self._schema))
+    def _structs(self, keys: Sequence[bytes], rows: Sequence[bytes | None]) -> pa.Array:
+        """Return items as structs. One without a row is null in each field."""
+        columns = decode_columns(keys, self._key_types)
+        missing = [row is None for row in rows]
+        if any(missing):
+            mask = pa.array([not one for one in missing])
+            columns = [pc.if_else(mask, column, pa.scalar(None, column.type)) for column in columns]
+        columns += decode_rows([_NOTHING if row is None else row for row in rows], self._types)
+        return pa.StructArray.from_arrays(columns, fields=self._fields)
 
     def _combined(self, old: bytes | None, new: bytes, *, count: bool = True) -> bytes:
         """Return a row of all columns: the incoming ones put over the stored ones, counters added."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lake_assets.nosql.errors import NoSQLError, SchemaMismatch, StaleWrite, TableExists, TableNotFound
+from lake_assets.nosql.options import Options, SaveMode
 
 if TYPE_CHECKING:
     import pandas
@@ -14,65 +17,26 @@ if TYPE_CHECKING:
 
     from lake_assets.lake.contract import Cache
 
-SaveMode = Literal["append", "overwrite", "errorifexists", "ignore", "create_only"]
-"""Spark's DataFrameWriter modes, where ``append`` upserts by key; ``create_only`` writes only items that are new."""
+__all__ = [
+    "UNFINISHED",
+    "Key",
+    "NoSQLError",
+    "NoSQLStore",
+    "Operation",
+    "Options",
+    "SaveMode",
+    "SchemaMismatch",
+    "StaleWrite",
+    "TableExists",
+    "TableNotFound",
+    "WriteResult",
+]
 
 UNFINISHED = "unfinished-"
 """Prefix of the commit that a table reflects while a write to it was begun, and not ended."""
 
 Key = str | int | tuple[str | int, ...]
 """A single value, or a partition key followed by sort keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a write treats stored items.
-
-    Parameters
-    ----------
-    update
-        ``replace`` the stored item, or change only the given ``columns``. Then the frame needs no other columns.
-    condition
-        An SQL expression over the stored item and the new one, such as ``new.Time > old.Time``. Where it is not true,
-        the item is kept. An item whose key is not stored is written.
-    counter
-        Numeric columns that are added to the stored values.
-    batch
-        Name of this write, which ``counter`` needs. A write of the same name is not applied again.
-    """
-
-    update: Literal["replace", "columns"] = "replace"
-    condition: str | None = None
-    counter: Sequence[str] = ()
-    batch: str | None = None
-
-    def check(self, table: str, source_commit: str | None) -> None:
-        """Refuse options that contradict each other.
-
-        Parameters
-        ----------
-        table
-            Name of the table, for errors.
-        source_commit
-            The commit that the write brings the table to.
-
-        Raises
-        ------
-        NoSQLError
-            The options contradict each other.
-        """
-        if self.update not in ("replace", "columns"):
-            raise NoSQLError(f"table {table!r}: update is {self.update!r}, not replace or columns")
-        if self.counter and not self.batch:
-            raise NoSQLError(
-                f"table {table!r}: counter needs a batch, the name of this write, so that a retry does not count twice"
-            )
-        if source_commit is not None and (self.condition or self.counter):
-            name = "condition" if self.condition else "counter"
-            raise NoSQLError(
-                f"table {table!r}: {name} is refused, since the table is fed by row difference and must stay "
-                "comparable with the lake"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,26 +89,6 @@ class WriteResult:
     row_count: int
 
 
-class NoSQLError(Exception):
-    """An operation of the store failed. The message names the store, the table and the remedy."""
-
-
-class TableNotFound(NoSQLError):
-    """There is no table of that name."""
-
-
-class TableExists(NoSQLError):
-    """The mode is ``errorifexists``, and the table exists."""
-
-
-class SchemaMismatch(NoSQLError):
-    """The frame's columns or key do not match the table. Nothing was written."""
-
-
-class StaleWrite(NoSQLError):
-    """The table no longer reflects the commit that the write was computed from. Nothing was written."""
-
-
 class NoSQLStore(Protocol):
     """Tables of items. A write is atomic, even if its process is killed.
 
@@ -169,7 +113,10 @@ class NoSQLStore(Protocol):
         ...
 
     def row_count(self, table: str) -> int:
-        """Return the number of items, without a scan if the store keeps this number."""
+        """Return the number of items, without a scan if the store keeps this number.
+
+        Items that expired since the last write may be counted.
+        """
         ...
 
     def get(self, table: str, key: Key) -> dict[str, Any] | None:
@@ -201,7 +148,7 @@ class NoSQLStore(Protocol):
         where: str | None = None,
         segment: tuple[int, int] | None = None,
     ) -> Iterator[pyarrow.RecordBatch]:
-        """Yield items in key order, as Arrow batches.
+        """Yield items in key order, as Arrow batches. A filter by the first key columns reads only their items.
 
         On LMDB they are one consistent snapshot of the table. DynamoDB keeps key order only within one partition key.
         Elsewhere the store reads in parallel and sorts; a ``segment`` is not sorted.
@@ -255,7 +202,7 @@ class NoSQLStore(Protocol):
         table: str,
         items: SparkDataFrame | pandas.DataFrame | pyarrow.Table,
         *,
-        key: Sequence[str],
+        key: Sequence[str] = (),
         mode: SaveMode = "append",
         newest_by: Sequence[str] = (),
         delete: SparkDataFrame | pandas.DataFrame | pyarrow.Table | None = None,
@@ -275,7 +222,9 @@ class NoSQLStore(Protocol):
             The rows. If two have the same key, the greater one by ``newest_by`` is written. Without ``newest_by``
             such a frame is refused with :class:`SchemaMismatch`.
         key
-            Names of the key columns. These contain strings or integers, and no nulls.
+            Names of the key columns. These contain strings or integers, and no nulls. If empty, they are those of the
+            table, or of a pandas frame's named index. A new table with neither gets running numbers, in a column
+            ``id``.
         mode
             What to do with existing items; see :data:`SaveMode`.
         newest_by
@@ -292,12 +241,23 @@ class NoSQLStore(Protocol):
             With ``check_expected``, :class:`StaleWrite` is raised unless the table reflects ``expected_commit`` when
             the transaction begins. None stands for no table or no commit.
         options
-            What else becomes of stored items. ``condition`` and ``counter`` are refused with a ``source_commit``.
+            What else becomes of stored items, and how a new table is made. ``condition``, ``counter``, ``set`` and
+            ``ttl`` are refused with a ``source_commit``.
         """
         ...
 
-    def delete(self, table: str, keys: Sequence[Key]) -> int:
-        """Delete items by key, and return the number of deleted items."""
+    def delete(self, table: str, keys: Sequence[Key] = (), *, where: str | None = None) -> int:
+        """Delete items by key or by filter, and return the number of deleted items.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        keys
+            The keys.
+        where
+            An SQL expression over the columns: items for which it is true are deleted.
+        """
         ...
 
     def drop(self, table: str) -> None:

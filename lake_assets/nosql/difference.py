@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _key_of = itemgetter(0)
 
 
-def row_difference(before: DuckDBPyRelation, after: DuckDBPyRelation, key: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+def row_difference(
+    before: DuckDBPyRelation, after: DuckDBPyRelation, key: Sequence[str]
+) -> tuple[DuckDBPyRelation, DuckDBPyRelation]:
     """Return the rows to put, which are new or changed, and the keys to delete. DuckDB compares them.
 
     Parameters
@@ -42,7 +44,7 @@ def row_difference(before: DuckDBPyRelation, after: DuckDBPyRelation, key: Seque
     """
     names = ", ".join(_quoted(name) for name in key)
     gone = before.project(names).except_(after.project(names))
-    return after.except_(before).to_arrow_table(), gone.to_arrow_table()
+    return after.except_(before), gone
 
 
 def _quoted(name: str) -> str:

@@ -1,17 +1,21 @@
-"""Conditions and filters: SQL expressions over items, evaluated by DuckDB on batches. Null counts as false."""
+"""SQL expressions over items, evaluated by DuckDB on batches. In conditions and filters, null counts as false."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute
 
-from lake_assets.nosql.contract import NoSQLError
+from lake_assets.nosql.errors import NoSQLError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
 
 
 class Expression:
@@ -29,22 +33,20 @@ class Expression:
     Raises
     ------
     NoSQLError
-        It is no boolean expression, or names an unknown column.
+        It is no expression, or names an unknown column.
 
     Examples
     --------
-    >>> later = Expression("t", "new.day > old.day", pa.schema([("new", item), ("old", item)]))
+    >>> high = Expression("t", "greatest(old.high, new.high)", pa.schema([("new", item), ("old", item)]))
     """
 
     def __init__(self, table: str, text: str, rows: pa.Schema) -> None:
         self._table, self._text = table, text
-        self._connection = _connection()
-        kind = self.mask(rows.empty_table()).type
-        if not pa.types.is_boolean(kind):
-            raise NoSQLError(f"table {table!r}: {text!r} is {kind}, not true or false")
+        self._connection = connected()
+        self.type: pa.DataType = self.values(rows.empty_table()).type
 
-    def mask(self, rows: pa.Table) -> pa.ChunkedArray:
-        """Return whether the expression is true, row by row.
+    def values(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Return the expression's value of each row.
 
         Parameters
         ----------
@@ -54,9 +56,8 @@ class Expression:
         with self._translated():
             self._connection.register("rows", rows)
             # The expression is the caller's own, and this connection can reach nothing else.
-            query = f"SELECT coalesce(({self._text}\n), false) AS found FROM rows"  # noqa: S608
-            found = self._connection.sql(query)
-            return found.to_arrow_table().column("found")
+            query = f"SELECT ({self._text}\n) AS found FROM rows"  # noqa: S608
+            return self._connection.sql(query).to_arrow_table().column("found")
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -69,7 +70,38 @@ class Expression:
             raise NoSQLError(f"table {self._table!r}: the expression {self._text!r} is refused: {reason}") from error
 
 
-def _connection() -> DuckDBPyConnection:
+class Condition(Expression):
+    """An expression that is true or false.
+
+    Parameters
+    ----------
+    table, text, rows
+        As of :class:`Expression`.
+
+    Raises
+    ------
+    NoSQLError
+        It is no boolean expression, or names an unknown column.
+    """
+
+    def __init__(self, table: str, text: str, rows: pa.Schema) -> None:
+        super().__init__(table, text, rows)
+        if not pa.types.is_boolean(self.type):
+            raise NoSQLError(f"table {table!r}: {text!r} is {self.type}, not true or false")
+
+    def mask(self, rows: pa.Table) -> pa.Array:
+        """Return whether the expression is true, row by row.
+
+        Parameters
+        ----------
+        rows
+            The rows.
+        """
+        return pc.fill_null(self.values(rows), False).combine_chunks()
+
+
+def connected() -> DuckDBPyConnection:
+    """Return a connection of DuckDB that reaches nothing outside."""
     import duckdb
 
     connection = duckdb.connect(config={"enable_external_access": "false", "threads": "1"})

@@ -164,6 +164,24 @@ def merge(folder: Path, runs: Sequence[str]) -> Iterator[list[Item]]:
             reader.close()
 
 
+def last_key(folder: Path, run: str) -> bytes | None:
+    """Return the greatest key of a run.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    run
+        Its name.
+    """
+    last = None
+    with pa.OSFile(str(folder / run), "rb") as source:
+        for batch in pa.ipc.open_stream(source):
+            if batch.num_rows:
+                last = batch.column(0)[-1].as_py()
+    return last
+
+
 def _merge_into_one(folder: Path, runs: Sequence[str]) -> str:
     name = uuid.uuid4().hex
     with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as stream:

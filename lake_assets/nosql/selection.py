@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from lake_assets.nosql.contract import NoSQLError
-from lake_assets.nosql.expression import Expression
+from lake_assets.nosql.errors import NoSQLError
+from lake_assets.nosql.expression import Condition
 
 
 class Selection:
@@ -35,7 +35,7 @@ class Selection:
         if unknown:
             raise NoSQLError(f"table {table!r} has no column {unknown[0]!r}: it has {', '.join(schema.names)}")
         self._columns = None if columns is None else list(columns)
-        self._filter = Expression(table, where, schema) if where else None
+        self._filter = Condition(table, where, schema) if where else None
 
     def of(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the wanted part of each batch, without batches that have none.
@@ -47,7 +47,6 @@ class Selection:
         """
         for batch in batches:
             if self._filter is not None:
-                mask = self._filter.mask(pa.Table.from_batches([batch])).combine_chunks()
-                batch = batch.filter(mask)
+                batch = batch.filter(self._filter.mask(pa.Table.from_batches([batch])))
             if batch.num_rows:
                 yield batch if self._columns is None else batch.select(self._columns)

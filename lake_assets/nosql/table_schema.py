@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from lake_assets.nosql.contract import NoSQLError, SaveMode, SchemaMismatch
+from lake_assets.nosql.errors import NoSQLError, SchemaMismatch
+from lake_assets.nosql.options import MODES, SaveMode
 
 
 class TableRecord(msgspec.Struct, frozen=True):
-    """The stored description of a table, as msgpack. ``schema`` is an Arrow IPC schema message."""
+    """The stored description of a table, as msgpack.
+
+    ``schema`` is an Arrow IPC schema message. ``spread`` and ``ttl`` are as of the options of a write. ``numbers`` is
+    the next running number of a table without a key of its own.
+    """
 
     key: tuple[str, ...]
     schema: bytes
     source_commit: str | None = None
+    spread: int = 1
+    ttl: str | None = None
+    numbers: int | None = None
 
     @classmethod
-    def of(cls, schema: pa.Schema, key: Sequence[str], source_commit: str | None) -> TableRecord:
+    def of(cls, schema: pa.Schema, key: Sequence[str], source_commit: str | None, **more: Any) -> TableRecord:
         """Return the record of a table with this schema."""
-        return cls(tuple(key), schema.serialize().to_pybytes(), source_commit)
+        return cls(tuple(key), schema.serialize().to_pybytes(), source_commit, **more)
 
     @property
     def arrow_schema(self) -> pa.Schema:
@@ -30,7 +39,6 @@ class TableRecord(msgspec.Struct, frozen=True):
 
 
 _NAME_BYTES = 400
-_MODES: tuple[SaveMode, ...] = ("append", "overwrite", "errorifexists", "ignore", "create_only")
 
 
 def check_name(table: str) -> None:
@@ -43,8 +51,8 @@ def check_name(table: str) -> None:
 
 def check_mode(table: str, mode: str) -> None:
     """Refuse an unknown save mode."""
-    if mode not in _MODES:
-        raise NoSQLError(f"table {table!r}: unknown save mode {mode!r}: choose one of {', '.join(_MODES)}")
+    if mode not in MODES:
+        raise NoSQLError(f"table {table!r}: unknown save mode {mode!r}: choose one of {', '.join(MODES)}")
 
 
 def stored_type(kind: pa.DataType) -> pa.DataType | None:
@@ -190,6 +198,14 @@ def check_counters(table: str, schema: pa.Schema, key: Sequence[str], counters: 
         kind = schema.field(name).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
             raise SchemaMismatch(f"table {table!r}: counter names {name!r}, which is {kind}, not a number")
+
+
+def check_ttl(table: str, schema: pa.Schema, key: Sequence[str], name: str) -> None:
+    """Refuse a ``ttl`` that is not a column of timestamps outside of the key."""
+    if name not in schema.names or name in key:
+        raise SchemaMismatch(f"table {table!r}: ttl names {name!r}, which is not a column outside of the key")
+    if not pa.types.is_timestamp(schema.field(name).type):
+        raise SchemaMismatch(f"table {table!r}: ttl names {name!r}, which is {schema.field(name).type}, no timestamp")
 
 
 def incoming_schema(schema: pa.Schema, frame: pa.Schema, partial: bool) -> pa.Schema:

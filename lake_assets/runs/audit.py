@@ -29,7 +29,7 @@ from dagster import (
 )
 
 from lake_assets._dagster import partition_loading_context
-from lake_assets.lake.audit import Audit, Entry, Override, is_recorded, let_in_by
+from lake_assets.lake.audit import Audit, Entry, Override, entries_about, let_in_by
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.names import belongs_to, beside, is_path, is_within
@@ -39,7 +39,7 @@ from lake_assets.runs.branch import ancestors
 from lake_assets.runs.check_results import explain
 from lake_assets.runs.checked_commits import CheckEvaluation, RunEvents
 from lake_assets.runs.commit_metadata import CommitMetadata
-from lake_assets.runs.recorded_checks import Recorded, recorded_checks
+from lake_assets.runs.recorded_checks import Recorded, audit_results, recorded_checks
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetCheckExecutionRecord, AssetGraph
@@ -224,7 +224,7 @@ class _Decision:
         """Return the override by which a place had come into the commit that it goes back to."""
         # A rollback names any commit of the line. Otherwise, the commit is the merge that brought the place.
         for merge in self._line if self.back_to is not None else [back_to]:
-            if is_recorded(merge.metadata, asset, partition, place):
+            if entries_about(merge.metadata, asset, partition, place):
                 return let_in_by(merge.metadata, asset, partition, place)
         return None
 
@@ -329,7 +329,7 @@ class _Decision:
             commit = events.commit_read_by(evaluation, place.partition, before)
             if commit is not None and self._holds(commit, place):
                 newest, older = evaluation, 0
-        return newest
+        return newest if newest is not None else self._audited(key, place)
 
     def _recorded(self, key: AssetCheckKey, place: AssetPlace) -> CheckEvaluation | None:
         """Return the newest evaluation on exactly these files that the branch itself carries."""
@@ -344,6 +344,38 @@ class _Decision:
     @cached_property
     def _carried(self) -> Sequence[tuple[str, Recorded]]:
         return list(recorded_checks(self.lake, self.instance, self.source))
+
+    def _audited(self, key: AssetCheckKey, place: AssetPlace) -> CheckEvaluation | None:
+        """Return the result of a check on exactly these files that a merge into a working branch was audited by.
+
+        A working branch is protected, so nothing else reaches it. That a check was overridden there always counts; that
+        it passed, only if Dagster knows neither the run that was merged nor the one that wrote the files.
+        """
+        found = [result for branch in self._working for result in self._audited_on(branch, key, place)]
+        worst = min(found, key=lambda result: result.passed or result.warned, default=None)
+        return worst.evaluation(key, place.partition) if worst is not None else None
+
+    def _audited_on(self, branch: str, key: AssetCheckKey, place: AssetPlace) -> Iterator[Recorded]:
+        """Yield the newest result that the audits of a working branch have."""
+        for folder in (place.path, beside(place.path)):
+            for merge in self.lake.first_parents(branch, folder):
+                for result in audit_results(merge, place):
+                    if result.check != key.to_user_string() or not self._is_as_at(merge.id, place.path):
+                        continue
+                    if not (result.passed or result.warned) or self._is_lost(merge, place):
+                        yield result
+                        return
+
+    @cached_property
+    def _working(self) -> Sequence[str]:
+        return [branch for branch in self.lake.protected_branches() if branch != MAIN]
+
+    def _is_lost(self, merge: Commit, place: AssetPlace) -> bool:
+        """Return whether Dagster knows neither the run that a merge published nor the one that wrote a place."""
+        runs = {
+            CommitMetadata.parse(commit.metadata).run_id for commit in (merge, _maker(self.lake, merge, place.path))
+        }
+        return not any(run_id is not None and self.instance.has_run(run_id) for run_id in runs)
 
     def _holds(self, commit: str, place: AssetPlace) -> bool:
         try:
@@ -417,7 +449,7 @@ def _partitions(run: DagsterRun, definition: PartitionsDefinition[str]) -> Seque
 
 
 def _explained(lake: Lake, source: Commit, into: str, refusals: Sequence[_Refusal]) -> str:
-    lines = [f"{refusal.place!r} ({_maker(lake, source, refusal)})" for refusal in refusals[:_SHOWN]]
+    lines = [f"{refusal.place!r} ({_unpassed(lake, source, refusal)})" for refusal in refusals[:_SHOWN]]
     more = f" and {len(refusals) - _SHOWN} more" if len(refusals) > _SHOWN else ""
     checks = sorted({check for refusal in refusals for check in refusal.checks})
     return (
@@ -427,9 +459,14 @@ def _explained(lake: Lake, source: Commit, into: str, refusals: Sequence[_Refusa
     )
 
 
-def _maker(lake: Lake, source: Commit, refusal: _Refusal) -> str:
+def _maker(lake: Lake, source: Commit, place: str) -> Commit:
+    """Return the commit that wrote a place, or the one that holds it if that cannot be told."""
+    return next((commit for commit in lake.log(source.id, None, place) if len(commit.parents) < 2), source)
+
+
+def _unpassed(lake: Lake, source: Commit, refusal: _Refusal) -> str:
     """Return which commit and run wrote a place, which checks did not pass on it, and their results."""
-    maker = next((commit for commit in lake.log(source.id, None, refusal.place) if len(commit.parents) < 2), source)
+    maker = _maker(lake, source, refusal.place)
     run_id = CommitMetadata.parse(maker.metadata).run_id
     by = f" of run {run_id}" if run_id else ""
     checks = [f"{check}, which {found}" if found else check for check, found in refusal.checks.items()]

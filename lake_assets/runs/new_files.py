@@ -24,6 +24,7 @@ from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.branch import head_of
 from lake_assets.runs.checked_commits import RunEvents
 from lake_assets.runs.lock import is_alive, unfinished_runs
+from lake_assets.sources.opening import is_local
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -33,6 +34,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 600.0, 86_400.0
 
 LOOKING = 15.0
 """Seconds of a tick for looking up runs. A tick of Dagster may take 60 s."""
+
+_AT_EACH_LOOK, _EACH_MINUTE = 3, 60
+"""Seconds between two ticks. Dagster's daemon looks about every 5 s."""
 
 _PARTITION = "dagster/partition"
 _RANGE = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -77,6 +81,18 @@ class FileRuns:
     job: str
     asset: AssetKey
     tags: str
+
+
+def interval(source: str) -> int:
+    """Return the seconds between two looks at a source: a folder costs little, and a server is not to be pressed.
+
+    Parameters
+    ----------
+    source
+        Specification of the source. Empty, or ``generated``, is a generator.
+    """
+    generated = source.strip().partition(":")[0] in ("", "generated")
+    return _AT_EACH_LOOK if is_local(source) and not generated else _EACH_MINUTE
 
 
 class NewFiles:

@@ -9,6 +9,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetKey,
     AssetObservation,
+    AssetRecordsFilter,
     DagsterEventType,
     DagsterInstance,
     DagsterRun,
@@ -25,10 +26,11 @@ from lake_assets.layout.asset_folders import name_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import COMMIT, PUBLISHED, REPOSITORY, RUN
 from lake_assets.runs.asset_places import AssetPlaces
-from lake_assets.runs.branch import targets
+from lake_assets.runs.branch import find_head, targets
 from lake_assets.runs.check_results import outcome
 from lake_assets.runs.checked_commits import RunEvents
 from lake_assets.runs.own_runs import is_own_run
+from lake_assets.runs.recording import record_checks
 from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
@@ -85,10 +87,10 @@ def published_observations(
         yield _observation(lake, run, partition, state, commit.id)
 
 
-def unpublished_observations(
-    lake: Lake, instance: DagsterInstance, run: DagsterRun, reason: str
-) -> Iterator[AssetObservation]:
-    """Yield an observation for each partition that a run wrote and its target does not hold.
+def mark_unpublished(lake: Lake, instance: DagsterInstance, run: DagsterRun, reason: str) -> int:
+    """Report an observation for each partition that a run wrote and its target does not hold, and return their number.
+
+    What is said of the run already is not said again.
 
     Parameters
     ----------
@@ -103,9 +105,24 @@ def unpublished_observations(
     """
     made = _materialized(lake, instance, run)
     missing = set(lake.unreached(targets(lake, instance, run), made.values()))
-    for partition, commit in made.items():
-        if commit in missing:
-            yield _observation(lake, run, partition, f"not published: {_shortened(reason)}", commit)
+    unpublished = {partition: commit for partition, commit in made.items() if commit in missing}
+    for partition, commit in unpublished.items():
+        if not _is_marked(instance, partition, run.run_id):
+            state = f"not published: {_shortened(reason)}"
+            instance.report_runless_asset_event(_observation(lake, run, partition, state, commit))
+    return len(unpublished)
+
+
+def _is_marked(instance: DagsterInstance, partition: _Partition, run_id: str) -> bool:
+    """Tell whether a partition's page says already that a run was not published."""
+    asset, key = partition
+    asked = AssetRecordsFilter(asset, asset_partitions=[key] if key is not None else None)
+    for record in instance.fetch_observations(asked, limit=20).records:
+        observation = record.event_log_entry.asset_observation
+        metadata = observation.metadata if observation is not None else {}
+        if PUBLISHED in metadata and RUN in metadata and metadata[RUN].value == run_id:
+            return True
+    return False
 
 
 def why_unpublished(instance: DagsterInstance, run: DagsterRun) -> str:
@@ -173,7 +190,7 @@ def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:
         monitor_all_code_locations=True,
         description=(
             f"Shows on the pages of the assets that a {status.value} run wrote that its data are not published, and "
-            "why, such as which check did not pass."
+            "why, such as which check did not pass. The results of its checks are recorded with its branch."
         ),
     )
     def mark(context: RunStatusSensorContext, lake: LakeResource) -> None:
@@ -182,10 +199,11 @@ def _sensor(name: str, status: DagsterRunStatus) -> SensorDefinition:
         assert repository is not None
         if not is_own_run(repository, instance, run):
             return
-        observations = list(unpublished_observations(lake.lake, instance, run, why_unpublished(instance, run)))
-        for observation in observations:
-            instance.report_runless_asset_event(observation)
-        context.log.info("Run %s: %d partition(s) are not published", run.run_id, len(observations))
+        marked = mark_unpublished(lake.lake, instance, run, why_unpublished(instance, run))
+        head = find_head(lake.lake, run.run_id)
+        if head is not None:
+            record_checks(lake.lake, instance, repository.asset_graph, run, head)
+        context.log.info("Run %s: %d partition(s) are not published", run.run_id, marked)
 
     return mark
 

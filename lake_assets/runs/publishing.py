@@ -30,7 +30,7 @@ from dagster import (
 from lake_assets._dagster import graph_of
 from lake_assets.lake.audit import Audit, Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
-from lake_assets.lake.errors import MergeConflict, RefNotFound, Unaudited
+from lake_assets.lake.errors import LakeError, MergeConflict, RefNotFound, Unaudited
 from lake_assets.lake.names import belongs_to, join
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
@@ -49,7 +49,8 @@ from lake_assets.runs.branch import (
     refuse_target,
 )
 from lake_assets.runs.commit_metadata import CommitMetadata
-from lake_assets.runs.published_state import published_observations
+from lake_assets.runs.published_state import mark_unpublished, published_observations
+from lake_assets.runs.recording import record_checks
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -133,7 +134,15 @@ def publish(
         head = begun_head(lake, instance, run)
     refuse_target(lake, into, f"Run {run.run_id} cannot be published")
     refuse_uncommitted(lake, name)
-    audit = audit_publication(lake, instance, graph, head, into=into, override=override)
+    try:
+        audit = audit_publication(lake, instance, graph, head, into=into, override=override)
+    except PublicationRefused as refusal:
+        # The branch waits, maybe for longer than Dagster's storage lives.
+        if override is None:
+            with suppress(LakeError):
+                record_checks(lake, instance, graph, run, head)
+                mark_unpublished(lake, instance, run, str(refusal.description))
+        raise
     commit = merge_run(lake, run.run_id, run.job_name, head, into, audit)
     left = find_head(lake, run.run_id)
     if left == head:
@@ -256,6 +265,7 @@ def published_asset(
     group: str,
     assets: Iterable[AssetsDefinition | AssetSpec | AssetKey | str],
     *,
+    profiles: Iterable[AssetsDefinition | AssetSpec | AssetKey | str] = (),
     owners: Sequence[str] = (),
     partitions_def: PartitionsDefinition[str] | None = None,
     freshness_policy: FreshnessPolicy | None = None,
@@ -271,6 +281,8 @@ def published_asset(
         Name of the asset group.
     assets
         The group's lake assets: their definitions, keys, or keys as Dagster shows them (``sales/daily``).
+    profiles
+        Assets that are published with them if the run made them. A run without them is published, too.
     owners
         Owners of the asset, as in :func:`dagster.asset`.
     partitions_def
@@ -301,7 +313,7 @@ def published_asset(
     @asset(
         name=f"{group}_published",
         group_name=group,
-        deps=keys,
+        deps=[*keys, *(key for member in profiles for key in _keys_of(member))],
         partitions_def=partitions,
         backfill_policy=_shared_value(group, "backfill_policy", policies) if partitions is not None else None,
         kinds={"lake"},

@@ -1,20 +1,27 @@
-"""Check results that a run's branch carries, so that it can be published when Dagster's event log is lost.
+"""Check results that the lake carries, so that what was checked can be published when Dagster's event log is lost.
 
-The record is a commit on the branch that changes no file. So a result is about the files that this commit holds, and
-counts wherever the same files are merged. It counts only if Dagster does not know the run: otherwise Dagster's own
-event log decides.
+There are two kinds of records:
+
+- A commit on a run's branch that changes no file (:meth:`Lake.note`).
+- The audit of a merge into a working branch.
+
+A result is about the files that the commit holds, and counts wherever the same files are merged. It counts only if
+Dagster does not know the run: otherwise Dagster's own event log decides.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from dagster import AssetCheckEvaluation, AssetCheckKey, AssetCheckSeverity, DagsterInstance
 
+from lake_assets.lake.audit import entries_about
 from lake_assets.lake.contract import Commit, Lake
+from lake_assets.layout.asset_folders import name_of
+from lake_assets.runs.asset_places import AssetPlace
 from lake_assets.runs.checked_commits import CheckEvaluation
 from lake_assets.runs.commit_metadata import CommitMetadata
 
@@ -32,7 +39,7 @@ class Recorded(NamedTuple):
     place
         The folder.
     at
-        Time of the evaluation, in seconds since 1970.
+        Time of the evaluation, in seconds since 1970; 0 if the record does not have it.
     passed, warned
         The result. A check that warned has not passed, and stops nothing.
     """
@@ -111,6 +118,33 @@ def recorded_checks(lake: Lake, instance: DagsterInstance, source: Commit) -> It
                 known[run_id] = instance.has_run(run_id)
             if not known[run_id]:
                 yield from ((commit.id, result) for result in _parsed(commit.metadata[CHECKS]))
+
+
+def audit_results(merge: Commit, place: AssetPlace) -> Iterator[Recorded]:
+    """Yield what the audit of a merge has about a place: checks that passed, that warned, and that were overridden.
+
+    Parameters
+    ----------
+    merge
+        A merge that changed the place.
+    place
+        The place.
+    """
+    entries = entries_about(merge.metadata, name_of(place.asset), place.partition, place.path)
+    verdicts = [
+        {str(check): kind for kind in ("passed", "warned", "overridden") for check in _listed(entry.get(kind))}
+        for entry in entries
+    ]
+    for check in sorted({check for verdict in verdicts for check in verdict}):
+        found = {verdict.get(check) for verdict in verdicts}
+        if "overridden" in found:
+            yield Recorded(check, place.path, 0.0, passed=False)
+        elif None not in found:  # If the record has several entries that may be about the place, all of them agree.
+            yield Recorded(check, place.path, 0.0, passed="warned" not in found, warned="warned" in found)
+
+
+def _listed(value: object) -> Sequence[object]:
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def _parsed(text: str) -> Iterator[Recorded]:

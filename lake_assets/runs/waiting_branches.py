@@ -9,18 +9,15 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dagster import AssetKey, AssetRecordsFilter, DagsterRunStatus, Failure
+from dagster import DagsterRunStatus, Failure
 
 from lake_assets.lake.errors import LakeError, RefNotFound
-from lake_assets.resources.working_branch import in_metadata, target_of
-from lake_assets.runs.asset_metadata import PUBLISHED, RUN
-from lake_assets.runs.audit import evaluations
 from lake_assets.runs.branch import branch_name
-from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.own_runs import is_own_run
-from lake_assets.runs.published_state import unpublished_observations, why_unpublished
+from lake_assets.runs.published_state import mark_unpublished, why_unpublished
 from lake_assets.runs.publishing import publish
-from lake_assets.runs.recorded_checks import as_metadata, is_record
+from lake_assets.runs.recorded_checks import is_record
+from lake_assets.runs.recording import record_checks
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun, RepositoryDefinition
@@ -73,42 +70,5 @@ def _look_after(lake: Lake, instance: DagsterInstance, graph: AssetGraph, run: D
         else:
             return f"Published run {run.run_id} as commit {done.commit.id}"
     record_checks(lake, instance, graph, run, head)
-    marks = list(unpublished_observations(lake, instance, run, reason or why_unpublished(instance, run)))
-    for observation in marks:
-        if not _is_marked(instance, observation.asset_key, observation.partition, run.run_id):
-            instance.report_runless_asset_event(observation)
+    mark_unpublished(lake, instance, run, reason or why_unpublished(instance, run))
     return f"Branch {branch_name(run.run_id)} waits; the results of its checks were recorded with it"
-
-
-def record_checks(lake: Lake, instance: DagsterInstance, graph: AssetGraph, run: DagsterRun, head: Commit) -> None:
-    """Record the newest result of each blocking check on what a run's branch holds, with the branch.
-
-    Parameters
-    ----------
-    lake
-        The lake.
-    instance
-        The Dagster instance.
-    graph
-        The graph of the code location, with its blocking checks.
-    run
-        The run.
-    head
-        Head of its branch.
-    """
-    into = target_of(instance, run)
-    results = evaluations(lake, instance, graph, head, into=into)
-    metadata = CommitMetadata(run_id=run.run_id, job=run.job_name, branch=in_metadata(into)).to_metadata()
-    message = f"Results of {len(results)} check(s) of run {run.run_id}"
-    lake.note(branch_name(run.run_id), message, metadata | as_metadata(results))
-
-
-def _is_marked(instance: DagsterInstance, asset: AssetKey, partition: str | None, run_id: str) -> bool:
-    """Tell whether a partition's page says already that a run was not published."""
-    asked = AssetRecordsFilter(asset, asset_partitions=[partition] if partition is not None else None)
-    for record in instance.fetch_observations(asked, limit=20).records:
-        observation = record.event_log_entry.asset_observation
-        metadata = observation.metadata if observation is not None else {}
-        if PUBLISHED in metadata and RUN in metadata and metadata[RUN].value == run_id:
-            return True
-    return False

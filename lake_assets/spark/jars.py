@@ -31,9 +31,15 @@ class Connector:
 
 
 S3A = Connector(
-    ("org.apache.hadoop:hadoop-aws:3.4.1", "org.apache.spark:spark-hadoop-cloud_2.13:4.0.0"),
-    # Connectors of other clouds, on which spark-hadoop-cloud depends, and jars that Spark includes.
     (
+        "org.apache.hadoop:hadoop-aws:3.4.1",
+        "org.apache.spark:spark-hadoop-cloud_2.13:4.0.0",
+        *(f"software.amazon.awssdk:{part}:2.25.53" for part in ("s3", "s3-transfer-manager", "sts")),
+    ),
+    # Amazon's bundle has the clients of all its services, 550 MB, which each worker would get. Then connectors of other
+    # clouds, on which spark-hadoop-cloud depends, and jars that Spark includes.
+    (
+        "software.amazon.awssdk:bundle",
         "com.google.cloud.bigdataoss:gcs-connector",
         "org.apache.hadoop:hadoop-azure",
         "org.apache.hadoop:hadoop-azure-datalake",
@@ -51,6 +57,15 @@ S3A = Connector(
         "org.eclipse.jetty:jetty-util",
         "org.eclipse.jetty:jetty-util-ajax",
         "org.slf4j:slf4j-api",
+        "commons-codec:commons-codec",
+        "commons-logging:commons-logging",
+        *(
+            f"io.netty:netty-{part}"
+            for part in (
+                *("buffer", "codec", "codec-http", "codec-http2", "common", "handler", "resolver", "transport"),
+                *("transport-classes-epoll", "transport-native-unix-common"),
+            )
+        ),
     ),
 )
 """The S3A file system, and the committers that do not rename."""

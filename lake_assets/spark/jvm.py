@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,11 +19,23 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
-from lake_assets.spark.session import check_java, java_program, java_release
+from lake_assets.spark.session import check_java, is_local, java_program, java_release
 
 OPTIONS = "spark.driver.extraJavaOptions"
 """Spark's setting for the options of the driver's JVM."""
 
+_OF_EVERY_JVM = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
+_LATE = (
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=6000",
+    "-XX:Tier4CompileThreshold=150000",
+    "-XX:Tier4BackEdgeThreshold=400000",
+)
+"""The second compiler begins ten times later than by default. In a run of seconds, it costs more than it brings."""
+_SERIAL = "-XX:+UseSerialGC"
+_SMALL = 4 << 30
+"""Bytes of a heap that one thread collects soon enough. The default collector works in the background all the time."""
+_UNITS = {"": 1 << 20, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _DEADLINE = 600
 _LOG = Path(__file__).parent / "conf" / "log4j2.properties"
 
@@ -42,7 +55,22 @@ def driver_options(folder: Path, conf: Mapping[str, str]) -> dict[str, str]:
         Settings of the session.
     """
     archive = archive_path(folder)
-    return _with_options(conf, *((f"-XX:SharedArchiveFile={archive}",) if archive.is_file() else ()))
+    return _with_options(conf, *_light(conf), *((f"-XX:SharedArchiveFile={archive}",) if archive.is_file() else ()))
+
+
+def _light(conf: Mapping[str, str]) -> tuple[str, ...]:
+    """Return options for short runs of Spark on this machine alone. A JVM does not start with two collectors."""
+    if not is_local(conf.get("spark.master", "local")):
+        return ()
+    given = " ".join([conf.get(OPTIONS, ""), *(os.environ.get(name, "") for name in _OF_EVERY_JVM)])
+    serial = _bytes(conf.get("spark.driver.memory", "1g")) <= _SMALL and not re.search(r"-XX:\+Use\w*GC\b", given)
+    return (*_LATE, _SERIAL) if serial else _LATE
+
+
+def _bytes(memory: str) -> int:
+    """Return the bytes of Spark's way to write memory, such as ``2g``; many, if it is written in another way."""
+    found = re.fullmatch(r"(\d+)([kmgt]?)b?", memory.strip().lower())
+    return int(found[1]) * _UNITS[found[2]] if found else _SMALL + 1
 
 
 def archive_path(folder: Path) -> Path:

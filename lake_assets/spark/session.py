@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SUPPORTED_JAVA = (17, 21)
 
+SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
+
 AS_NAMED = {"__globPaths__": "false"}
 """Option of Spark's batch readers: wildcard characters in a path are part of the name."""
 _HADOOP = "spark.hadoop."
@@ -45,7 +47,7 @@ def session_conf(master: str = "local[*]") -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.session.timeZone": "UTC",
         "spark.driver.memory": "2g",
-        "spark.sql.shuffle.partitions": "8",
+        SHUFFLE_PARTITIONS: "8",
         # Partition values are strings, like partition keys: hour "08" is not 8.
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
         # Not INT96, from which other engines read wrong times after the year 2262.

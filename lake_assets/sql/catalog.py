@@ -118,17 +118,20 @@ class LakeCatalog:
         The ref that is read where the query names no other one.
     folder_of
         Returns the folder of an asset by the parts of its key.
+    table_of
+        Returns the name of a table of a working branch by that for ``main`` and the branch.
     """
 
     lake: Lake
     tables: NoSQLStore | None = None
     ref: str = MAIN
     folder_of: Callable[[Sequence[str]], str]
+    table_of: Callable[[str, str], str] | None = None
     _commits: dict[str, str] = field(default_factory=dict[str, str])
 
     def names(self) -> Sequence[str]:
         """Return the folders of the assets at the ref, and the tables."""
-        return sorted({*self._folders(self._commit(None)), *(self.tables.tables() if self.tables else ())})
+        return sorted({*self._folders(self._commit(None)), *self._tables(self.ref)})
 
     def find(self, path: Sequence[str], at: At | None = None) -> Source:
         """Return where the rows of a name are; see :meth:`Catalog.find`."""
@@ -136,7 +139,7 @@ class LakeCatalog:
         folder = self._folder(commit, path)
         if folder is not None:
             return self._asset(commit, folder)
-        table = self._table(path)
+        table = self._table(path, self._said(at))
         if table is not None:
             return self._items(table, at, commit)
         known = ", ".join(self.names()) or "none"
@@ -183,12 +186,21 @@ class LakeCatalog:
         alike = [name for name in self._folders(commit) if name.lower() == folder.lower()]
         return alike[0] if len(alike) == 1 else None
 
-    def _table(self, path: Sequence[str]) -> str | None:
-        if self.tables is None:
-            return None
-        wanted, names = "/".join(path), self.tables.tables()
-        alike = [name for name in names if name == wanted] or [name for name in names if name.lower() == wanted.lower()]
-        return alike[0] if len(alike) == 1 else None
+    def _table(self, path: Sequence[str], ref: str) -> str | None:
+        wanted, tables = "/".join(path), self._tables(ref)
+        alike = [name for name in tables if name == wanted] or [
+            name for name in tables if name.lower() == wanted.lower()
+        ]
+        return tables[alike[0]] if len(alike) == 1 else None
+
+    def _tables(self, ref: str) -> dict[str, str]:
+        """Return the tables of a ref, each with its name in the store. A working branch has only its own ones."""
+        stored = self.tables.tables() if self.tables is not None else ()
+        working = [branch for branch in self.lake.protected_branches() if branch != MAIN] if self.table_of else []
+        ends = {branch: self.table_of("", branch) for branch in working if self.table_of}
+        if ref in ends:
+            return {name.removesuffix(ends[ref]): name for name in stored if name.endswith(ends[ref])}
+        return {name: name for name in stored if not name.endswith(tuple(ends.values()))}
 
     def _items(self, table: str, at: At | None, commit: str) -> Batches:
         store = self.tables

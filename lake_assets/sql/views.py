@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.lake.rows import open_rows, sql_name, sql_text
+from lake_assets.lake.rows import open_rows, read_paths, sql_name, sql_text
 from lake_assets.sql.catalog import At, Batches, Catalog, ParquetFiles, Source
 from lake_assets.sql.changes import Columns, changed_rows
 from lake_assets.sql.clock import Clock
@@ -114,7 +114,7 @@ class _Views:
 
     def _open(self, name: str, source: Source, keys: KeyRange) -> tuple[str, Columns]:
         if isinstance(source, ParquetFiles):
-            self._files += source.files
+            self._files += read_paths(self._connection, source.snapshot, source.files)
             return f"{name}_files", open_rows(self._connection, name, source.snapshot, source.files, source.folders)
         from lake_assets.sql.arrow import as_dataset
 

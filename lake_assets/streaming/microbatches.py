@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lake_assets.spark.session import SHUFFLE_PARTITIONS, is_local, session_conf
 from lake_assets.streaming.query import StreamSourceError
 
 if TYPE_CHECKING:
@@ -61,12 +62,11 @@ class Consumed:
     too_long: Sequence[str] = ()
 
 
-_ON_S3 = {
-    # A file appears there when it is closed, and a rename would be a copy.
-    "spark.sql.streaming.checkpointFileManagerClass": (
-        "org.apache.spark.internal.io.cloud.AbortableStreamBasedCheckpointFileManager"
-    ),
-}
+_FILE_MANAGER = "spark.sql.streaming.checkpointFileManagerClass"
+_ON_S3 = "org.apache.spark.internal.io.cloud.AbortableStreamBasedCheckpointFileManager"
+"""A file appears there when it is closed, and a rename would be a copy."""
+_ON_DISK = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+"""Spark's default asks for each file by Hadoop's FileContext, which starts ten processes for a file (`readlink`)."""
 
 
 def streaming_session(spark: SparkSession, state_store: str, checkpoint: str = "") -> SparkSession:
@@ -82,8 +82,15 @@ def streaming_session(spark: SparkSession, state_store: str, checkpoint: str = "
         URI of the checkpoint.
     """
     session = spark.newSession()
-    for name, value in {**_CONF, **(_ON_S3 if checkpoint.startswith("s3a:") else {})}.items():
+    for name, value in _CONF.items():
         session.conf.set(name, value)
+    if checkpoint.startswith(("s3a:", "file:")):
+        session.conf.set(_FILE_MANAGER, _ON_S3 if checkpoint.startswith("s3a:") else _ON_DISK)
+    context = session.sparkContext
+    default = session_conf()[SHUFFLE_PARTITIONS]
+    if is_local(context.master or "local") and session.conf.get(SHUFFLE_PARTITIONS) == default:
+        # For new streams. Each partition has files in every checkpoint, and one machine needs no more than its cores.
+        session.conf.set(SHUFFLE_PARTITIONS, min(context.defaultParallelism, int(default)))
     session.conf.set("spark.sql.streaming.stateStore.providerClass", STATE_STORES[state_store])
     return session
 

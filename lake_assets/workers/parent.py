@@ -13,6 +13,7 @@ from dagster import DagsterInstance
 
 from lake_assets.workers import messages
 from lake_assets.workers.assigned import end_runs_of
+from lake_assets.workers.lifeline import remove_scratch
 
 _SHORT = 30.0
 """A worker that lives for less seconds than this has failed to start."""
@@ -52,6 +53,7 @@ class Workers:
 
     def start(self) -> None:
         """Start the workers, after the runs were ended of those that an earlier parent has left dead."""
+        remove_scratch(self._folder)
         for name in messages.names(self._folder):
             try:
                 messages.ask(self._folder, name, {"ask": messages.AT, "run": ""}, 1)
@@ -63,7 +65,7 @@ class Workers:
             thread.start()
 
     def stop(self) -> None:
-        """Let the workers end: idle ones at once, others after their run."""
+        """Let the workers end: those that warm up or are idle at once, others after their run."""
         with self._mutex:
             self._stopping.set()
             for process in self._living.values():
@@ -105,6 +107,7 @@ class Workers:
 
     def _bury(self, name: str) -> None:
         messages.remove(self._folder, name)
+        remove_scratch(self._folder)
         # Without the database, Dagster's monitoring finds the run dead.
         with suppress(Exception):
             for run_id in end_runs_of(self._instance, name):

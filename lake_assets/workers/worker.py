@@ -24,6 +24,7 @@ from lake_assets.runs.lock import acquire_run_lock, release_run_lock
 from lake_assets.spark.warm import clean_jvm
 from lake_assets.workers import messages
 from lake_assets.workers.assigned import assign, end
+from lake_assets.workers.lifeline import Lifeline
 from lake_assets.workers.surroundings import Sources, differences
 
 _SECONDS = 10.0
@@ -95,18 +96,18 @@ class Worker:
         self._executing: str | None = None
         self._to_stop: str | None = None
 
-    def serve(self, until: int) -> None:
+    def serve(self, lifeline: Lifeline) -> None:
         """Execute runs until it is to be replaced.
 
         Parameters
         ----------
-        until
-            File descriptor of a pipe. When its other end is closed, the worker ends, after the run that it is at.
+        lifeline
+            The pipe to its parent. When it closes, the worker ends, after the run that it is at.
         """
         signal.signal(signal.SIGUSR1, self._stop_named)
         server = messages.listen(self._folder, self._name)
         threading.Thread(target=self._answer_all, args=(server,), daemon=True, name="answers").start()
-        threading.Thread(target=self._wait_for_end, args=(until,), daemon=True, name="end").start()
+        lifeline.instead(self._end_when_idle)
         runs = 0
         while (run_id := self._next.get()) is not None:
             good = self._execute(run_id)
@@ -160,11 +161,6 @@ class Worker:
         if self._to_stop is not None and self._to_stop == self._executing and callable(handler):
             self._to_stop = None
             handler(signal.SIGINT, frame)
-
-    def _wait_for_end(self, until: int) -> None:
-        while os.read(until, 1):
-            pass
-        self._end_when_idle()
 
     def _end_when_idle(self) -> None:
         with self._mutex:

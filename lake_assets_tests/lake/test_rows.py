@@ -44,7 +44,7 @@ def read(home: Path, partitions: Mapping[str, pyarrow.Table], *, is_local: bool 
         pq.write_table(table, home / place / "a.parquet", use_deprecated_int96_timestamps=key == "1")
         files.append(f"{root}/{place}/a.parquet" if is_local else f"{place}/a.parquet")
     with bounded_connection() as connection:
-        columns = open_rows(connection, "l", Snapshot("c", "p", root, filesystem, root), files, ["day"])
+        columns = open_rows(connection, "l", Snapshot(home.parent.name, "p", root, filesystem, root), files, ["day"])
         found = connection.execute("FROM l_files")
         return dict(columns), [column[0] for column in found.description], sorted(found.fetchall(), key=repr)
 

@@ -54,7 +54,9 @@ def failures(result: JobExecutionResult) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("what", ["delete", pytest.param("reset", marks=pytest.mark.soak)])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "backend", [pytest.param(each, marks=pytest.mark.soak if each == "lakefs" else ()) for each in BACKENDS]
+)
 def test_a_run_whose_branch_is_lost_between_two_steps_fails_and_says_what_is_lost(
     backend: str, what: str, tmp_path: Path, dagster_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def run_here(words: Words, make_graph: MakeGraph, job: str = "words") -> None:
     assert graph.defs.resolve_job_def(job).execute_in_process(instance=graph.instance, raise_on_error=False).success
 
 
+@pytest.mark.soak
 def test_a_checkpoint_on_disk_that_a_killed_run_left_ahead_of_the_lake_is_not_gone_on_from(
     on_files: Words, make_graph: MakeGraph
 ) -> None:

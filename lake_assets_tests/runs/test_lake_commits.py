@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from dagster import AssetMaterialization
+import pytest
+from dagster import AssetMaterialization, DagsterInstance
 
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.runs.rollback import plan_rollback, roll_back
 from lake_assets.runs.verification import Verification
 from lake_assets_tests.audits import TESTS
+from lake_assets_tests.lake.backends import put
 from lake_assets_tests.runs.test_rollback import rolled_back, stale, version
 from lake_assets_tests.small_graph import SmallGraph
 
 SENSOR = "lake_commits"
 
 
-def by_hand(lake: Lake, prefix: str, content: str = "x") -> str:
+def by_hand(lake: Lake, prefix: str, content: str = "x", message: str = "By hand") -> str:
     """Write one file in place of a prefix, merge it, and return the merge."""
     lake.create_branch("mine", MAIN)
-    with lake.write("mine", prefix) as write:
-        Path(write.root, "mine.txt").write_text(content)
-    merge = lake.merge("mine", MAIN, "By hand", audit=TESTS)
+    put(lake, "mine", prefix, {"mine.txt": content})
+    merge = lake.merge("mine", MAIN, message, audit=TESTS)
     lake.delete_branch("mine")
     return merge.id
 
@@ -86,7 +85,92 @@ def test_a_runs_branch_merged_by_hand_has_the_versions_of_its_manifests(small: S
     assert version(small, "raw", "mon") == known
 
 
-def test_another_lake_than_before_is_watched_from_its_head_on(small: SmallGraph, lake: Lake) -> None:
+def test_a_message_of_somebody_is_shown_as_text(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    _, cursor = tick(small, None)
+    by_hand(lake, "raw/partition=mon", message="![x](http://evil.example/x.png) **bold**")
+    (event,), _ = tick(small, cursor)
+    assert r"\!\[x\](http\://evil.example/x.png) \*\*bold\*\*" in (event.description or "")
+
+
+# What the event log has tells where the reports ended
+
+
+def days(events: list[AssetMaterialization]) -> list[str | None]:
+    return [event.partition for event in events]
+
+
+@pytest.mark.parametrize(
+    ("small", "cursor"),
+    [
+        ("embedded", None),
+        ("embedded", ""),
+        ("embedded", "no commit"),
+        pytest.param("lakefs", "f" * 64, marks=pytest.mark.services),
+    ],
+    indirect=["small"],
+)
+def test_a_lost_cursor_loses_no_commit_and_repeats_none(small: SmallGraph, lake: Lake, cursor: str | None) -> None:
+    by_hand(lake, "raw/partition=wed")
+    assert tick(small, None) == ([], lake.head(MAIN).id)
+    small.publish_range("mon", "tue", 1.0)
+    by_hand(lake, "raw/partition=mon")
+    assert days(tick(small, cursor)[0]) == ["mon"]
+    by_hand(lake, "raw/partition=tue")
+    by_hand(lake, "notes")
+    small.publish("wed", 1.0)
+    assert days(tick(small, cursor)[0]) == ["tue"]
+    assert tick(small, cursor) == ([], lake.head(MAIN).id)
+
+
+def test_a_dagster_that_knows_no_run_of_the_lake_begins_at_its_head(small: SmallGraph, lake: Lake) -> None:
     small.publish("mon", 1.0)
     by_hand(lake, "raw/partition=mon")
-    assert tick(small, "f" * 40) == ([], lake.head(MAIN).id)
+    with DagsterInstance.ephemeral() as instance:
+        new = SmallGraph(small.source, instance)
+        assert tick(new, None) == ([], lake.head(MAIN).id)
+        assert new.publish("tue", 1.0).success
+        assert tick(new, None) == ([], lake.head(MAIN).id)
+
+
+def test_runs_that_were_deleted_in_dagster_do_not_bring_back_what_was_reported(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    by_hand(lake, "raw/partition=mon")
+    assert days(tick(small, None)[0]) == ["mon"]
+    for run_id in small.instance.get_run_ids():
+        small.instance.delete_run(run_id)
+    by_hand(lake, "raw/partition=tue")
+    assert days(tick(small, None)[0]) == ["tue"]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_a_run_has_written_since_is_not_reported_over_it(small: SmallGraph, lake: Lake, lost: bool) -> None:
+    small.publish("mon", 1.0)
+    _, cursor = tick(small, None)
+    by_hand(lake, "raw/partition=mon")
+    by_hand(lake, "raw/partition=tue")
+    small.publish("mon", 2.0)
+    known = version(small, "raw", "mon")
+    assert days(tick(small, None if lost else cursor)[0]) == ["tue"]
+    assert version(small, "raw", "mon") == known
+
+
+def test_what_was_reported_in_part_is_reported_to_the_end(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    lake.create_branch("mine", MAIN)
+    put(lake, "mine", "raw", {f"partition={day}/mine.txt": "x" for day in ("mon", "tue")})
+    lake.merge("mine", MAIN, "By hand", audit=TESTS)
+    first, second = small.tick(SENSOR, None).asset_events
+    small.instance.report_runless_asset_event(first)
+    assert days(tick(small, None)[0]) == [second.partition]
+    assert tick(small, None)[0] == []
+
+
+def test_a_rollback_that_reported_itself_hides_no_commit_before_it(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    small.publish("tue", 1.0)
+    first = lake.head(MAIN).id
+    small.publish("tue", 2.0)
+    by_hand(lake, "raw/partition=mon")
+    rolled_back(small, lake, first, "prices")
+    assert ("raw", "mon") in [(event.asset_key.path[0], event.partition) for event in tick(small, None)[0]]

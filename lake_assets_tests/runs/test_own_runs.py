@@ -21,10 +21,13 @@ from dagster import (
     job,
     op,
 )
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from lake_assets import EmbeddedLake
 from lake_assets.lake.contract import MAIN
 from lake_assets.runs.own_runs import is_own_run
+from lake_assets.sensors import command_line_runs
 
 # With FAIL, another row is written, and the asset downstream fails.
 PROGRAM = """
@@ -147,3 +150,36 @@ def test_a_run_of_another_code_location_is_not_its_own() -> None:
         plain = housekeeping.execute_in_process(instance=instance).dagster_run
         assert [is_own_run(here, instance, run) for run in (*runs, plain)] == [True, False, True]
         assert [is_own_run(there, instance, run) for run in (*runs, plain)] == [False, True, False]
+
+
+@pytest.mark.parametrize("cursor", [None, "", "garbage", "9999-12-31T23:59:59", "0001-01-01T00:00:00"])
+def test_finished_runs_of_the_command_line_get_the_location_once(cursor: str | None) -> None:
+    repository = Definitions([ours]).get_repository_def()
+    origin = ManagedGrpcPythonEnvCodeLocationOrigin(
+        LoadableTargetOrigin(module_name="desk_location"), location_name="desk_location"
+    )
+    with DagsterInstance.ephemeral() as instance:
+        own, other = (
+            definitions.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance).run_id
+            for definitions in (Definitions([ours]), Definitions([theirs]))
+        )
+        instance.add_run_tags(own, {"team": "desk"})
+        ticks: list[str] = []
+        for _ in range(2):
+            with build_sensor_context(
+                instance, cursor, repository_name=repository.name, repository_def=repository
+            ) as context:
+                context._code_location_origin = origin  # pyright: ignore[reportPrivateUsage]
+                tick = command_line_runs().evaluate_tick(context)
+            cursor = tick.cursor
+            ticks.append(tick.skip_message or "")
+        assert ticks == [f"On the timeline now: {own}", "Every run has its location."]
+        run, foreign = instance.get_run_by_id(own), instance.get_run_by_id(other)
+        assert run is not None
+        assert run.remote_job_origin is not None
+        assert run.remote_job_origin.repository_origin.get_label() == "__repository__@desk_location"
+        assert (run.status, run.tags["team"]) == (DagsterRunStatus.SUCCESS, "desk")
+        label = RunsFilter(tags={".dagster/repository": "__repository__@desk_location"})
+        assert [found.run_id for found in instance.get_runs(label)] == [own]
+        assert foreign is not None
+        assert foreign.remote_job_origin is None

@@ -6,7 +6,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from dagster import AssetCheckSeverity, AssetKey, DagsterInstance, build_sensor_context
+from dagster import (
+    AssetCheckSeverity,
+    AssetKey,
+    DagsterInstance,
+    SensorDefinition,
+    build_run_status_sensor_context,
+    build_sensor_context,
+)
 
 from lake_assets import environments
 from lake_assets.lake.audit import Override, describe, read_record, summarize
@@ -14,11 +21,15 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.runs import waiting_branches as looking
 from lake_assets.runs.audit import PublicationRefused
 from lake_assets.runs.branch import branch_name
+from lake_assets.runs.published_state import mark_failed_runs
 from lake_assets.runs.recorded_checks import CHECKS
+from lake_assets.runs.recording import record_checks
 from lake_assets.runs.unknown_runs import publish_unknown
-from lake_assets.sensors import waiting_branches
+from lake_assets.sensors import publish_runs, waiting_branches
 from lake_assets_tests.lake.backends import put
 from lake_assets_tests.runs.test_audit import PLACE, World, audit_of, error_of, lake, world
+from lake_assets_tests.runs.test_published_state import ended
+from lake_assets_tests.runs.test_source_ref import reading
 
 __all__ = ["lake", "world"]
 
@@ -80,6 +91,51 @@ def test_what_waits_is_told_once_and_keeps_the_results_of_its_checks(world: Worl
     assert (lake.head(branch), len(marks(world))) == (head, 1)
 
 
+def test_a_run_that_its_publishing_asset_refuses_records_its_checks_itself(
+    world: World, lost: World, lake: Lake
+) -> None:
+    world.run("prices", check=False)
+    # It continues on a branch with something that no check let in.
+    (branch,) = (name for name in lake.branches() if name != MAIN)
+    refused = world.run("prices", "prices_published", day="tue", run_config=reading(branch))
+    assert PLACE in error_of(refused)
+    assert len(marks(world)) == 1
+    head = lake.head(branch_name(refused.run_id))
+    ((check, place, *_),) = json.loads(head.metadata[CHECKS])
+    assert (check, place) == ("prices:positive", "prices/partition=tue")
+    with pytest.raises(PublicationRefused) as refusal:
+        published(lost, lake, refused.run_id)
+    assert "partition=tue" not in str(refusal.value.description)
+    # Asked again, it has nothing new to record or to say.
+    with pytest.raises(PublicationRefused):
+        world.publish(lake, refused.run_id)
+    assert (lake.head(branch_name(refused.run_id)), len(marks(world))) == (head, 1)
+
+
+@pytest.mark.parametrize("sensor", [mark_failed_runs, publish_runs()], ids=lambda sensor: sensor.name)
+def test_the_sensors_of_ended_runs_record_the_checks_at_once(
+    world: World, lake: Lake, sensor: SensorDefinition
+) -> None:
+    world.rows = [-1.0]
+    names = ["prices", "prices_published"] if sensor is mark_failed_runs else ["prices"]
+    run = world.run(*names)
+    with build_run_status_sensor_context(
+        sensor_name=sensor.name,
+        dagster_event=ended(run),
+        dagster_instance=world.instance,
+        dagster_run=_run(world, run.run_id),
+        repository_def=world.defs.get_repository_def(),
+        resources={"lake": environments.lake_resource()},
+    ) as context:
+        sensor(context)
+        head = lake.head(branch_name(run.run_id))
+        assert [result[3] for result in json.loads(head.metadata[CHECKS])] == [False]
+        sensor(context)
+    assert lake.head(branch_name(run.run_id)) == head
+    assert len(marks(world)) == 1
+    assert tick(world) == "No branch was left behind."
+
+
 @pytest.mark.parametrize("severity", [None, AssetCheckSeverity.WARN])
 def test_what_passed_is_published_by_the_branch_alone(
     world: World, lost: World, lake: Lake, severity: AssetCheckSeverity | None
@@ -116,9 +172,7 @@ def test_what_did_not_pass_is_not(world: World, lost: World, lake: Lake) -> None
 def test_a_record_counts_for_no_other_files(world: World, lost: World, lake: Lake) -> None:
     run = world.run("prices", check=True)
     branch = branch_name(run.run_id)
-    looking.record_checks(
-        lake, world.instance, world.defs.resolve_asset_graph(), _run(world, run.run_id), lake.head(branch)
-    )
+    record_checks(lake, world.instance, world.defs.resolve_asset_graph(), _run(world, run.run_id), lake.head(branch))
     files = {"partition=mon/part.parquet": "other"}
     put(lake, branch, "prices", files, metadata={"run_id": run.run_id}, partitions=["partition=mon"])
     with pytest.raises(PublicationRefused, match="prices:positive"):

@@ -67,3 +67,24 @@ def test_jars_that_were_installed_anew_need_another_archive(tmp_path: Path, monk
     first = archive_path(tmp_path)
     monkeypatch.setattr(jvm, "_spark_jars", lambda: ["spark.jar 1 2"])
     assert archive_path(tmp_path) != first
+
+
+def test_a_machines_own_spark_compiles_late_and_collects_in_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def options(**conf: str) -> str:
+        return driver_options(tmp_path, {name.replace("_", "."): value for name, value in conf.items()})[jvm.OPTIONS]
+
+    for name in ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    for memory in ("700m", "2g", "4096m", "2048"):
+        assert "Tier4" in (said := options(spark_master="local[2]", spark_driver_memory=memory))
+        assert "-XX:+UseSerialGC" in said
+    for memory in ("5g", "1t", "half of it"):
+        assert "Tier4" in (said := options(spark_driver_memory=memory))
+        assert "GC" not in said
+    assert "-XX:" not in options(spark_master="spark://host:7077")
+    # A JVM refuses two collectors, wherever they are named.
+    assert "Serial" not in driver_options(tmp_path, {jvm.OPTIONS: "-XX:+UseParallelGC"})[jvm.OPTIONS]
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", "-XX:+UseG1GC")
+    assert "Serial" not in options()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pyarrow
 import pytest
 
+from lake_assets.lake.embedded import GitLake
+from lake_assets.layout.asset_folders import folder_of
 from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets.resources.working_branch import apart
 from lake_assets.sql.catalog import LakeCatalog
 from lake_assets.sql.engine import Bounds, run_query
 from lake_assets.sql.errors import SqlError
@@ -54,6 +58,28 @@ def test_table_has_only_the_commit_that_it_reflects(ask: Ask) -> None:
     assert ask("SELECT count(*) FROM latest AT (VERSION => 'v2')") == [(500,)]
     with pytest.raises(SqlError, match="table latest has only the state of the commit that it reflects"):
         ask("FROM latest AT (VERSION => 'v1')")
+
+
+def test_working_branch_has_its_own_tables(tmp_path: Path) -> None:
+    lake = GitLake(tmp_path / "lake")
+    lake.create_branch("team", "main", protected=True)
+    store = LMDBStore(tmp_path / "tables")
+    for name, price in (("latest", 1), ("latest--team", 2), ("other", 3)):
+        store.write(name, pyarrow.table({"ISIN": ["a"], "Price": [price]}), key=["ISIN"], source_commit="c")
+
+    def answer(text: str, ref: str = "main") -> list[dict[str, object]]:
+        catalog = LakeCatalog(lake=lake, tables=store, ref=ref, folder_of=folder_of, table_of=apart)
+        with run_query(text, catalog) as result:
+            return pyarrow.Table.from_batches(list(result), result.schema).to_pylist()
+
+    assert answer("SELECT Price FROM latest") == [{"Price": 1}]
+    assert answer("SELECT Price FROM latest", "team") == [{"Price": 2}]
+    with pytest.raises(SqlError, match=r"there is no asset or table other at team; there are latest$"):
+        answer("FROM other", "team")
+    with pytest.raises(SqlError, match=r"nix at main; there are latest, other$"):
+        answer("FROM nix")
+    store.close()
+    lake.close()
 
 
 def test_changes_as_whole_rows_and_by_key(ask: Ask) -> None:

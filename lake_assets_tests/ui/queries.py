@@ -34,6 +34,12 @@ query($id: String!) {
 
 RUN = "query($id: ID!) { runOrError(runId: $id) { __typename ... on Run { status } } }"
 
+TERMINATE = """
+mutation($id: String!) {
+  terminateRun(runId: $id) { __typename ... on TerminateRunSuccess { run { id } } }
+}
+"""
+
 RUNS = """
 query($filter: RunsFilter!) {
   runsOrError(filter: $filter) {

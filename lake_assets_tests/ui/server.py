@@ -19,9 +19,11 @@ import psutil
 
 from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets.workers import messages
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.ui import queries
 
+WORKERS = (sys.executable, "-c", "from lake_assets.cli import main; main()", "workers")
 SELECTOR = {"repositoryLocationName": "lake_assets", "repositoryName": "__repository__"}
 FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 BACKFILL_FINISHED = {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
@@ -70,13 +72,13 @@ class DagsterServer:
         without_checks: bool = False,
         **tags: str,
     ) -> str:
-        """Launch a job, or these assets alone, for a partition; return the run's id."""
+        """Launch a job, or these assets alone, for a partition or for none (""); return the run's id."""
         selector: dict[str, Any] = {**SELECTOR, "pipelineName": job}
         if assets is not None:
             selector |= {"pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [name]} for name in assets]}
         if without_checks:
             selector["assetCheckSelection"] = []
-        labels = {"dagster/partition": partition, **tags}
+        labels = {**({"dagster/partition": partition} if partition else {}), **tags}
         params = {
             "selector": selector,
             "mode": "default",
@@ -139,6 +141,10 @@ class DagsterServer:
         """Return every materialization of an asset, newest first."""
         return self.query(queries.MATERIALIZATIONS, key={"path": [asset]})["assetMaterializations"]
 
+    def workers(self) -> list[str]:
+        """Return the names of the warm workers."""
+        return messages.names(self.home / "workers")
+
     @contextmanager
     def lake(self) -> Iterator[GitLake]:
         """Open the lake that the runs write."""
@@ -158,8 +164,8 @@ class DagsterServer:
 
 
 @contextmanager
-def running(folder: Path, source: Path, **settings: str) -> Iterator[DagsterServer]:
-    """Run `dagster dev` on the project's workspace, with homes of its own below `folder`."""
+def running(folder: Path, source: Path, *, workers: int = 0, **settings: str) -> Iterator[DagsterServer]:
+    """Run `dagster dev` on the project's workspace, with homes of its own below `folder`, and warm workers."""
     home = folder / "dagster"
     home.mkdir(parents=True)
     home.joinpath("dagster.yaml").write_text(REPOSITORY_ROOT.joinpath("dagster.yaml").read_text())
@@ -179,22 +185,32 @@ def running(folder: Path, source: Path, **settings: str) -> Iterator[DagsterServ
         **settings,
     }
     command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(REPOSITORY_ROOT / "workspace.yaml")]
-    with server.log.open("w") as log:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            # Not the checkout: dagster puts the `.env` of its working folder over the environment given here.
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str) -> None:
+        with server.log.open("a") as log:
+            process = subprocess.Popen(
+                arguments,
+                # Not the checkout: dagster puts the `.env` of its working folder over the environment given here.
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        started.append(process)
+
     try:
-        until(f"Dagster answers at {server.address}", lambda: _answers(server, process), 180)
+        start(*command, "--host", "127.0.0.1", "--port", str(port))
+        until(f"Dagster answers at {server.address}", lambda: _answers(server, started[0]), 180)
+        if workers:
+            start(*WORKERS, "--number", str(workers))
+            until("the workers are warm", lambda: len(server.workers()) == workers, 600)
         yield server
     finally:
-        _stop(process)
+        for process in reversed(started):
+            _stop(process)
 
 
 def free_port() -> int:

@@ -25,6 +25,7 @@ QUIET, PACE = 3, 3.0
 """Lines that are sent when all before are delivered; seconds between the lines that are sent whatever goes on."""
 
 
+@pytest.mark.soak
 def test_files_put_into_a_folder_are_counted_published_and_delivered(dagster: DagsterServer) -> None:
     output = dagster.lake_home / "words" / "testConsumer.jsonl"
 

@@ -22,7 +22,7 @@ from lake_assets.defs.stocks.partitions import HOURS, partition_key
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.defs.stocks.source import StocksSourceResource
 from lake_assets.resources.lake import LakeResource
-from lake_assets.runs.new_files import FileRuns, NewFiles
+from lake_assets.runs.new_files import FileRuns, NewFiles, interval
 from lake_assets.sources import RetryLimits, Source, SourceError, SourceFile
 
 RUNS_PER_TICK = 100
@@ -40,7 +40,7 @@ FILES = FileRuns(stocks.name, stocks_csv.key, "stocks")
 
 @sensor(
     job=stocks,
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=interval(StocksSettings.read().source),
     default_status=DefaultSensorStatus.STOPPED,
     description=(
         "Lists the source (or, if it cannot be listed, probes the last hours with HEAD) and requests one run for each "

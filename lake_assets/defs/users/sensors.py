@@ -11,7 +11,7 @@ from lake_assets.defs.users.partitions import BATCHES, unusable
 from lake_assets.defs.users.settings import UsersSettings
 from lake_assets.defs.users.source import open_source
 from lake_assets.resources.lake import LakeResource
-from lake_assets.runs.new_files import FileRuns, NewFiles
+from lake_assets.runs.new_files import FileRuns, NewFiles, interval
 from lake_assets.settings import SourceSettings
 from lake_assets.sources import RetryLimits
 
@@ -27,7 +27,7 @@ FILES = FileRuns(users.name, AssetKey("users"), "users")
 
 @sensor(
     job=users,
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=interval(UsersSettings.read().source),
     default_status=DefaultSensorStatus.STOPPED,
     description=(
         "Lists USERS_SOURCE (a folder or S3), registers each file as a batch, and requests one run for each file whose "

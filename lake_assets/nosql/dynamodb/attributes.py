@@ -25,6 +25,13 @@ ITEM_BYTES = 400 * 1024
 SORT_KEY = "lake.sort-key"
 """The attribute that holds a sort key of several columns, in their order."""
 
+SPREAD_KEY = "lake.partition-key"
+"""The attribute that holds the partition key of a table whose keys are spread: the number of a part, and the value."""
+
+EXPIRES = "lake.expires"
+"""The attribute with the time in seconds at which DynamoDB removes an item."""
+
+_RESERVED = (SORT_KEY, SPREAD_KEY, EXPIRES)
 _NAME_BYTES = 255
 _DEPTH = 31
 _LARGEST, _SMALLEST = 1e125, 1e-129
@@ -42,8 +49,8 @@ def check_names(table: str, schema: pa.Schema, key: Sequence[str]) -> None:
         A name is empty, reserved or too long, or values are nested too deeply.
     """
     for field in schema:
-        if field.name == SORT_KEY:
-            raise SchemaMismatch(f"table {table!r}: the column name {SORT_KEY!r} is reserved: rename the column")
+        if field.name in _RESERVED:
+            raise SchemaMismatch(f"table {table!r}: the column name {field.name!r} is reserved: rename the column")
         if field.name in key and len(field.name.encode()) > _NAME_BYTES:
             raise SchemaMismatch(f"table {table!r}: key column {field.name!r} has a name of over {_NAME_BYTES} bytes")
         _check_field(table, field, field.name, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.nosql.dynamodb.attributes import Attribute
+from lake_assets.nosql.dynamodb.rate import Rate
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -84,7 +84,7 @@ class Client:
         self._pool = ThreadPoolExecutor(parallel, "dynamodb")
         self._parallel = parallel
         self._closed = False
-        self._rate = _Rate(writes_per_second) if writes_per_second else None
+        self._rate = Rate(writes_per_second) if writes_per_second else None
 
     def close(self) -> None:
         """Release threads and connections."""
@@ -290,19 +290,3 @@ def _until_done(send: Callable[[Any], int], some: list[Any]) -> None:
 def _chunks(values: Sequence[T], size: int) -> Iterator[list[T]]:
     for at in range(0, len(values), size):
         yield list(values[at : at + size])
-
-
-class _Rate:
-    """Spreads writes over time."""
-
-    def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
-        self._next = time.monotonic()
-        self._lock = threading.Lock()
-
-    def wait(self, count: int) -> None:
-        with self._lock:
-            now = time.monotonic()
-            start = max(now, self._next)
-            self._next = start + count / self._per_second
-        time.sleep(max(0.0, start - now))

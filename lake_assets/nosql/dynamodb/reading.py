@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute
 
 from lake_assets.nosql.contract import Key, NoSQLError
-from lake_assets.nosql.dynamodb.attributes import Attribute, writer
+from lake_assets.nosql.dynamodb.attributes import Attribute
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.rows import Layout
 from lake_assets.nosql.keys import encode_key, encode_prefix
+from lake_assets.nosql.pruning import after_prefix, key_range
 from lake_assets.nosql.runs import Item, merge, write_runs
 
 pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
@@ -27,27 +28,39 @@ class Range:
     ----------
     layout
         The table's layout.
-    start, end, prefix
+    start, end, prefix, where
         As of :meth:`NoSQLStore.scan`.
     """
 
-    def __init__(self, layout: Layout, start: Key | None, end: Key | None, prefix: Key | None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        start: Key | None = None,
+        end: Key | None = None,
+        prefix: Key | None = None,
+        where: str | None = None,
+    ) -> None:
         schema, key = layout.schema, layout.key
-        self.low = b"" if start is None else encode_key(start, schema, key, prefix=True)
-        self.high = None if end is None else encode_key(end, schema, key, prefix=True)
-        if prefix is not None:
-            begin = encode_prefix(prefix, schema, key)
-            self.low = max(self.low, begin)
-            after = after_prefix(begin)
-            self.high = min((bound for bound in (self.high, after) if bound is not None), default=None)
+        low = b"" if start is None else encode_key(start, schema, key, prefix=True)
+        high = None if end is None else encode_key(end, schema, key, prefix=True)
+        begin = b"" if prefix is None else encode_prefix(prefix, schema, key)
+        pruned = key_range(where, schema, key)
+        self.low = max(low, begin, pruned.low)
+        bounds = (high, after_prefix(begin), pruned.high)
+        self.high = min((bound for bound in bounds if bound is not None), default=None)
         self._layout = layout
-        self.partition = _partition(start, end, prefix)
+        given = _partition(start, end, prefix)
+        self.partition = pruned.partition if given is None else given
 
-    def query(self) -> dict[str, Any]:
-        """Return the arguments of a query of the range's partition."""
+    def queries(self) -> list[dict[str, Any]]:
+        """Return the arguments of queries of the range's partition: one for each part that it is spread over."""
+        if self.partition is None:
+            return []
+        return [self._query(part) for part in self._layout.partitions(self.partition)]
+
+    def _query(self, partition: Attribute) -> dict[str, Any]:
         hash_name, *sort = (name for name, _ in self._layout.physical_key)
-        names, values = {"#hash": hash_name}, dict[str, Attribute]()
-        values[":hash"] = writer(self._layout.schema.field(hash_name).type)(self.partition)
+        names, values = {"#hash": hash_name}, {":hash": partition}
         condition = "#hash = :hash"
         if sort:
             first = len(encode_key((self.partition or "",), self._layout.schema, self._layout.key, prefix=True))
@@ -111,18 +124,6 @@ def _partition(start: Key | None, end: Key | None, prefix: Key | None) -> str | 
     return None
 
 
-def after_prefix(prefix: bytes) -> bytes | None:
-    """Return the least key that is greater than all with a prefix. None if there is none.
-
-    Parameters
-    ----------
-    prefix
-        The encoded prefix.
-    """
-    trimmed = prefix.rstrip(b"\xff")
-    return trimmed[:-1] + bytes([trimmed[-1] + 1]) if trimmed else None
-
-
 def read(
     client: Client,
     name: str,
@@ -153,14 +154,8 @@ def read(
         raise NoSQLError(f"segment {segment[0]} of {segment[1]}: count them from 0")
     if wanted.high is not None and wanted.low >= wanted.high:
         return
-    query = wanted.partition is not None and segment is None
-    if query:
-        found = client.pages(client.api.query, TableName=name, ConsistentRead=True, **wanted.query())
-        pages = (page["Items"] for page in found)
-    else:
-        pages = client.scan(name, segment)
-    encoded = (wanted.of(*layout.encode(layout.read(page))) for page in pages if page)
-    if query or segment is not None:
+    encoded = (wanted.of(*layout.encode(layout.read(page))) for page in pages(client, name, wanted, segment) if page)
+    if segment is not None or len(wanted.queries()) == 1:
         blocks: Iterable[list[Item]] = (
             list(zip(*(part.to_pylist() for part in both), strict=True)) for both in encoded
         )
@@ -168,4 +163,30 @@ def read(
         blocks = merge(folder, list(write_runs(folder, encoded)))
     items = chain.from_iterable(blocks)
     while block := list(islice(items, batch_size)):
-        yield layout.batch(block)
+        if (batch := layout.there(block)).num_rows:
+            yield batch
+
+
+def pages(
+    client: Client, name: str, wanted: Range, segment: tuple[int, int] | None = None
+) -> Iterator[list[dict[str, Attribute]]]:
+    """Yield items of DynamoDB, among which are all of a range: by queries where its partition is known.
+
+    Parameters
+    ----------
+    client
+        The client.
+    name
+        Name of the table in DynamoDB.
+    wanted
+        The range.
+    segment
+        As of :meth:`NoSQLStore.scan`.
+    """
+    queries = wanted.queries()
+    if segment is not None or not queries:
+        yield from client.scan(name, segment)
+        return
+    for query in queries:
+        for page in client.pages(client.api.query, TableName=name, ConsistentRead=True, **query):
+            yield page["Items"]

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from lake_assets.nosql.contract import Key, SchemaMismatch
-from lake_assets.nosql.dynamodb.attributes import ITEM_BYTES, SORT_KEY, Attribute, reader, size_of, writer
+from lake_assets.nosql.contract import SchemaMismatch
+from lake_assets.nosql.dynamodb.attributes import (
+    EXPIRES,
+    ITEM_BYTES,
+    SORT_KEY,
+    SPREAD_KEY,
+    Attribute,
+    reader,
+    size_of,
+    writer,
+)
 from lake_assets.nosql.encoding import encode_batch
+from lake_assets.nosql.expiry import unexpired
 from lake_assets.nosql.keys import decode_columns, encode_columns
+from lake_assets.nosql.plan import Target
 from lake_assets.nosql.rows import decode_rows
 from lake_assets.nosql.runs import Item
 
@@ -25,15 +37,14 @@ class Layout:
     ----------
     table
         Name of the table, for errors.
-    schema
-        Its columns, key columns first.
-    key
-        Names of the key columns.
+    target
+        What it is.
     """
 
-    def __init__(self, table: str, schema: pa.Schema, key: Sequence[str]) -> None:
-        self.schema, self.key = schema, tuple(key)
-        self._table = table
+    def __init__(self, table: str, target: Target) -> None:
+        schema, key = target.schema, target.key
+        self.schema, self.key, self.spread = schema, key, target.spread
+        self._table, self._ttl = table, target.ttl
         types = schema.types
         self._key_types, self._row_types = types[: len(key)], types[len(key) :]
         self._writers = {field.name: writer(field.type) for field in schema}
@@ -46,18 +57,50 @@ class Layout:
     def physical_key(self) -> list[tuple[str, str]]:
         """Name and type of the attributes that are the key of DynamoDB's table."""
         first, *sort = self.key
-        found = [(first, self._letter(first))]
+        found = [(first, self._letter(first)) if self.spread == 1 else (SPREAD_KEY, "S")]
         if len(sort) == 1:
             found.append((sort[0], self._letter(sort[0])))
         elif sort:
             found.append((SORT_KEY, "B"))
         return found
 
+    @property
+    def expires(self) -> str | None:
+        """The attribute by which DynamoDB removes items. None if it removes none."""
+        return EXPIRES if self._ttl is not None else None
+
+    def made_as(self, other: Layout) -> bool:
+        """Tell whether a table of DynamoDB that was made for another layout holds items of this one.
+
+        Parameters
+        ----------
+        other
+            The other layout.
+        """
+        mine, its = ((one.physical_key, one.spread, one.expires) for one in (self, other))
+        return mine == its
+
+    def partitions(self, value: str | int) -> list[Attribute]:
+        """Return the partition keys in DynamoDB of a value of the first key column.
+
+        Parameters
+        ----------
+        value
+            The value.
+        """
+        if self.spread == 1:
+            return [self._writers[self.key[0]](value)]
+        return [{"S": f"{part}#{value}"} for part in range(self.spread)]
+
+    def _spread_key(self, encoded: bytes, value: str | int) -> Attribute:
+        # By the whole key, so that it can be read by its key.
+        return {"S": f"{zlib.crc32(encoded) % self.spread}#{value}"}
+
     def _letter(self, name: str) -> str:
         return "S" if pa.types.is_string(self.schema.field(name).type) else "N"
 
     def batch(self, items: Sequence[Item]) -> pa.RecordBatch:
-        """Return encoded items as a batch.
+        """Return encoded items as a batch, with those that have expired.
 
         Parameters
         ----------
@@ -67,6 +110,16 @@ class Layout:
         keys, rows = zip(*items, strict=True) if items else ((), ())
         columns = decode_columns(keys, self._key_types) + decode_rows(rows, self._row_types)
         return pa.record_batch(columns, schema=self.schema)
+
+    def there(self, items: Sequence[Item]) -> pa.RecordBatch:
+        """Return encoded items as a batch, without those that have expired.
+
+        Parameters
+        ----------
+        items
+            Keys and rows.
+        """
+        return unexpired(self.batch(items), self._ttl)
 
     def encode(self, batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
         """Return a batch as encoded keys and rows; the inverse of :meth:`batch`.
@@ -93,11 +146,16 @@ class Layout:
         """
         batch = self.batch(encoded)
         sort = self._sort_keys(batch)
+        expires = None if self._ttl is None else batch.column(self._ttl).cast(pa.int64()).to_pylist()
         found: list[dict[str, Attribute]] = []
         for at, row in enumerate(batch.to_pylist()):
             item = {name: self._writers[name](value) for name, value in row.items() if value is not None}
             if sort is not None:
                 item[SORT_KEY] = {"B": sort[at].as_py()}
+            if self.spread > 1:
+                item[SPREAD_KEY] = self._spread_key(encoded[at][0], row[self.key[0]])
+            if expires is not None and expires[at] is not None:
+                item[EXPIRES] = {"N": str(-(-expires[at] // 1_000_000))}
             if not (self._flat and len(encoded[at][1]) < self._small) and size_of(item) > ITEM_BYTES:
                 shown = tuple(row[name] for name in self.key)
                 raise SchemaMismatch(
@@ -142,18 +200,11 @@ class Layout:
             key = {name: self._writers[name](row[name]) for name in names}
             if sort is not None:
                 key[SORT_KEY] = {"B": sort[at].as_py()}
+            if self.spread > 1:
+                del key[self.key[0]]
+                key[SPREAD_KEY] = self._spread_key(encoded[at], row[self.key[0]])
             found.append(key)
         return found
-
-    def key_of(self, item: dict[str, Attribute]) -> dict[str, Attribute]:
-        """Return the key attributes of an item.
-
-        Parameters
-        ----------
-        item
-            The item.
-        """
-        return {name: item[name] for name, _ in self.physical_key}
 
     def read(self, items: Sequence[dict[str, Attribute]]) -> pa.RecordBatch:
         """Return items of DynamoDB as a batch.
@@ -171,14 +222,3 @@ class Layout:
             ]
             columns.append(pa.array(values, field.type))
         return pa.record_batch(columns, schema=self.schema)
-
-
-def components(key: Key) -> tuple[str | int, ...]:
-    """Return the components of a key.
-
-    Parameters
-    ----------
-    key
-        The key.
-    """
-    return key if isinstance(key, tuple) else (key,)

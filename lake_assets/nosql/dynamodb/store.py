@@ -14,46 +14,27 @@ import pyarrow as pa
 
 from lake_assets.lake.contract import Cache
 from lake_assets.nosql.choice import Choice
-from lake_assets.nosql.contract import (
-    Key,
-    NoSQLError,
-    Operation,
-    Options,
-    SaveMode,
-    SchemaMismatch,
-    StaleWrite,
-    TableExists,
-    TableNotFound,
-    WriteResult,
-)
+from lake_assets.nosql.contract import Key, NoSQLError, Operation, Options, SaveMode, TableNotFound, WriteResult
+from lake_assets.nosql.dynamodb.administration import delete_table
 from lake_assets.nosql.dynamodb.attributes import check_names
-from lake_assets.nosql.dynamodb.catalog import Catalog, Entry, Lease, create_table, delete_table
+from lake_assets.nosql.dynamodb.catalog import Catalog
 from lake_assets.nosql.dynamodb.client import Client
+from lake_assets.nosql.dynamodb.entry import Entry, settle
+from lake_assets.nosql.dynamodb.lease import Lease
+from lake_assets.nosql.dynamodb.names import physical
 from lake_assets.nosql.dynamodb.reading import Range, read
 from lake_assets.nosql.dynamodb.rows import Layout
 from lake_assets.nosql.dynamodb.writing import Writing, check_items
-from lake_assets.nosql.encoding import frame_schema, write_frame
 from lake_assets.nosql.keys import encode_key
-from lake_assets.nosql.runs import Item, merge, spool
+from lake_assets.nosql.plan import Plan, Target
+from lake_assets.nosql.runs import merge, spool
 from lake_assets.nosql.selection import Selection
-from lake_assets.nosql.table_schema import (
-    TableRecord,
-    check_comparable,
-    check_counters,
-    check_mode,
-    check_name,
-    differences,
-    fit,
-    incoming_schema,
-)
 
 if TYPE_CHECKING:
     import pandas
     from pyspark.sql import DataFrame as SparkDataFrame
 
     Frame = SparkDataFrame | pandas.DataFrame | pa.Table
-
-_NAME_LENGTH = 255
 
 
 class DynamoDBStore:
@@ -109,7 +90,7 @@ class DynamoDBStore:
             endpoint_url, region_name, profile_name, access_key_id, secret_access_key, parallel, writes_per_second
         )
         self._tags = [{"Key": name, "Value": value} for name, value in (tags or {}).items()]
-        self._catalog = Catalog(self._client, _physical(prefix), lease_seconds, self._tags)
+        self._catalog = Catalog(self._client, physical(prefix), lease_seconds, self._tags)
 
     def __repr__(self) -> str:
         return f"DynamoDBStore({self._prefix!r}, endpoint_url={self._client.name!r})"
@@ -162,10 +143,10 @@ class DynamoDBStore:
         return entry.reflects if entry else None
 
     def row_count(self, table: str) -> int:
-        """Return the number of items. It is counted only where a write is unfinished."""
+        """Return the number of items. It is counted only where items expire, or a write is unfinished."""
         entry = self._entry(table)
         with self._client.translated(table):
-            return entry.rows if entry.pending is None else self._client.count(self._name(table))
+            return entry.rows if entry.is_counted else self._client.count(self._name(table))
 
     def history(self, table: str) -> tuple[Operation, ...]:
         """Return the log of a table's operations; see :meth:`NoSQLStore.history`."""
@@ -186,7 +167,7 @@ class DynamoDBStore:
             found = [item for items in self._client.read(self._name(table), wanted) for item in items]
         batch = layout.read(found)
         pairs = sorted(zip(*(column.to_pylist() for column in layout.encode(batch)), strict=True))
-        return pa.Table.from_batches([layout.batch(pairs)] if pairs else [], layout.schema)
+        return pa.Table.from_batches([layout.there(pairs)] if pairs else [], layout.schema)
 
     def scan(
         self,
@@ -202,7 +183,7 @@ class DynamoDBStore:
     ) -> Iterator[pa.RecordBatch]:
         """Yield items in key order; see :meth:`NoSQLStore.scan`."""
         layout = self._layout(table)
-        wanted = Range(layout, start, end, prefix)
+        wanted = Range(layout, start, end, prefix, where)
         selection = Selection(table, layout.schema, columns, where)
 
         def batches() -> Iterator[pa.RecordBatch]:
@@ -218,7 +199,7 @@ class DynamoDBStore:
         table: str,
         items: Frame,
         *,
-        key: Sequence[str],
+        key: Sequence[str] = (),
         mode: SaveMode = "append",
         newest_by: Sequence[str] = (),
         delete: Frame | None = None,
@@ -233,133 +214,56 @@ class DynamoDBStore:
         First, all items are encoded and checked. Then stored items are read, and only what differs from them is sent.
         """
         self._refuse_where_read_only()
-        check_name(table)
-        check_mode(table, mode)
-        options = options or Options()
-        options.check(table, source_commit)
-        partial = options.update == "columns"
-        incoming = frame_schema(items)
-
-        def check(entry: Entry | None) -> pa.Schema | None:
-            """Return the schema to write with, or None if there is nothing to do."""
-            reflects = entry.reflects if entry else None
-            if check_expected and reflects != expected_commit:
-                raise StaleWrite(f"table {table!r} reflects commit {reflects}, not {expected_commit}: compute it again")
-            if entry is not None and mode == "errorifexists":
-                raise TableExists(f"DynamoDB at {self._client.name}: table {table!r} exists already")
-            if entry is not None and mode == "ignore":
-                return None
-            record = entry.table if entry else None
-            schema = fit(
-                table,
-                record,
-                incoming,
-                key=key,
-                mode=mode,
-                allow_overwrite_schema=allow_overwrite_schema,
-                partial=partial,
-            )
-            check_names(table, schema, key)
-            for name in newest_by:
-                check_comparable(table, schema, name)
-            check_counters(table, schema, key, options.counter)
-            return schema
-
-        while (schema := check(self._find(table))) is not None:
-            encoded = incoming_schema(schema, incoming, partial)
-            choice = Choice(table, schema, key, encoded.names, mode, newest_by, options)
-            layout = Layout(table, schema, key)
-            with self._client.translated(table), self._spool() as folder:
-                runs = write_frame(table, items, encoded, key, folder)
-                check_items(Layout(table, encoded, key), merge(folder, runs), choice)
-                gone = [] if delete is None else _write_deletions(table, delete, schema, key, folder)
-                with self._catalog.writing(table) as lease:
-                    entry = self._find(table)
-                    if check(entry) != schema:
-                        continue
-                    batch = options.batch
-                    if entry is not None and batch is not None and self._catalog.applied(table, batch):
-                        return WriteResult(0, 0, 0, self.row_count(table))
-                    writing = Writing(self._client, self._catalog, lease, self._name(table), layout, choice)
-                    # A table keeps its commit until a write sets another one, or overwrites the table.
-                    kept = None if mode == "overwrite" or entry is None else entry.table.source_commit
-                    after = TableRecord.of(schema, key, source_commit or kept)
-                    return self._apply(
-                        writing,
-                        lease,
-                        entry,
-                        after,
-                        mode,
-                        folder,
-                        merge(folder, gone),
-                        merge(folder, runs),
-                        options,
-                        source_commit is not None,
-                    )
+        plan = Plan(
+            f"DynamoDB at {self._client.name}",
+            table,
+            items,
+            key=key,
+            mode=mode,
+            newest_by=newest_by,
+            delete=delete,
+            allow_overwrite_schema=allow_overwrite_schema,
+            source_commit=source_commit,
+            expected_commit=expected_commit,
+            check_expected=check_expected,
+            options=options,
+        )
+        while (target := settle(plan, self._find(table))) is not None:
+            check_names(table, target.schema, target.key)
+            if (result := self._attempt(plan, target)) is not None:
+                return result
         return WriteResult(put=0, deleted=0, kept=0, row_count=self.row_count(table))
 
-    def _apply(
-        self,
-        writing: Writing,
-        lease: Lease,
-        entry: Entry | None,
-        after: TableRecord,
-        mode: SaveMode,
-        folder: Path,
-        gone: Iterator[list[Item]],
-        blocks: Iterator[list[Item]],
-        options: Options,
-        fed: bool,
-    ) -> WriteResult:
-        """Write encoded items, while the lease is held."""
-        table, schema, key = lease.table, after.arrow_schema, after.key
-        name = self._name(table)
-        physical = Layout(table, schema, key).physical_key
-        batch = options.batch if options.counter else None
-        had = entry.table if entry is not None else None
-        replaced = 0
-        if (
-            had is not None
-            and mode == "overwrite"
-            and Layout(table, had.arrow_schema, had.key).physical_key != physical
-        ):
-            replaced, entry, had = self._client.count(name), None, None
-        if entry is None or had is None:
-            # What is there without a record is left over from a write that was killed.
-            delete_table(self._client, name)
-            self._catalog.forget(lease)
-            pending = None
-            create_table(self._client, name, physical, self._tags)
-            count = writing.put_new(blocks, batch)
-            result = WriteResult(count, replaced, 0, count)
-        else:
-            rows = entry.rows if entry.pending is None else self._client.count(name)
-            # What only the next write of a commit ends stays unfinished.
-            pending = None if not entry.pending or fed or mode == "overwrite" else entry.pending
-            self._catalog.begin(lease, entry, pending or after.source_commit)
-            if mode == "overwrite":
-                comparable = had.arrow_schema == schema
-                put, deleted = writing.replace(blocks, folder, comparable)
-                result = WriteResult(put, deleted, 0, put)
-            else:
-                deleted = writing.delete(gone)
-                put, kept, new = writing.put(blocks, batch)
-                result = WriteResult(put, deleted, kept, rows - deleted + new)
-        self._catalog.finish(lease, Entry(after, result.row_count, pending), "write", mode, result, options.batch)
-        return result
+    def _attempt(self, plan: Plan, target: Target) -> WriteResult | None:
+        """Write, unless the table is another one than its target was made for."""
+        table, choice = plan.table, plan.choice(target)
+        with self._client.translated(table), self._spool() as folder:
+            runs, after = plan.encode(target, folder)
+            check_items(Layout(table, plan.encoded_by(target)), merge(folder, runs), choice)
+            gone = plan.deletions(target, folder)
+            with self._catalog.writing(table) as lease:
+                entry = self._find(table)
+                if settle(plan, entry) != target:
+                    return None
+                batch = plan.options.batch
+                if entry is not None and batch is not None and self._catalog.applied(table, batch):
+                    return WriteResult(0, 0, 0, self.row_count(table))
+                writing = self._writing(lease, target, choice)
+                return writing.apply(plan, after, entry, folder, merge(folder, gone), merge(folder, runs))
 
-    def delete(self, table: str, keys: Sequence[Key]) -> int:
+    def delete(self, table: str, keys: Sequence[Key] = (), *, where: str | None = None) -> int:
         """Delete items; see :meth:`NoSQLStore.delete`."""
         self._refuse_where_read_only()
         self._entry(table)
         with self._client.translated(table), self._catalog.writing(table) as lease:
             entry = self._entry(table)
-            record = entry.table
-            layout = Layout(table, record.arrow_schema, record.key)
-            encoded = sorted(_encoded(keys, layout))
+            target = Target.of(entry.table)
+            layout = Layout(table, target)
             choice = Choice(table, layout.schema, layout.key, layout.schema.names)
-            writing = Writing(self._client, self._catalog, lease, self._name(table), layout, choice)
-            deleted = writing.delete([[(key, b"") for key in encoded]])
+            writing = self._writing(lease, target, choice)
+            deleted = writing.delete([[(key, b"") for key in sorted(_encoded(keys, layout))]])
+            if where is not None:
+                deleted += writing.delete(writing.matching(where))
             # An unfinished write stays unfinished.
             rows = entry.rows - deleted if entry.pending is None else entry.rows
             result = WriteResult(0, deleted, 0, rows)
@@ -383,7 +287,7 @@ class DynamoDBStore:
             raise NoSQLError(f"DynamoDB at {self._client.name}: the store was opened read-only")
 
     def _name(self, table: str) -> str:
-        return _physical(f"{self._prefix}.{table}")
+        return physical(f"{self._prefix}.{table}")
 
     def _find(self, table: str) -> Entry | None:
         with self._client.translated(table):
@@ -396,24 +300,16 @@ class DynamoDBStore:
         return entry
 
     def _layout(self, table: str) -> Layout:
-        record = self._entry(table).table
-        return Layout(table, record.arrow_schema, record.key)
+        return Layout(table, Target.of(self._entry(table).table))
+
+    def _writing(self, lease: Lease, target: Target, choice: Choice) -> Writing:
+        name, layout = self._name(lease.table), Layout(lease.table, target)
+        return Writing(self._client, self._catalog, lease, name, layout, choice, self._tags)
 
     @contextmanager
     def _spool(self) -> Generator[Path]:
         with spool(Path(tempfile.gettempdir()) / f"lake-assets-{os.getuid()}-dynamodb") as folder:
             yield folder
-
-
-def _physical(name: str) -> str:
-    """Return the name of a table in DynamoDB, which allows few characters."""
-    allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-    prefix, dot, table = name.partition(".")
-    encoded = "".join(one if one in allowed else "".join(f".{byte:02x}" for byte in one.encode()) for one in table)
-    found = f"{prefix}{dot}{encoded}"
-    if not 3 <= len(found) <= _NAME_LENGTH:
-        raise NoSQLError(f"DynamoDB: {found!r} has not 3 to {_NAME_LENGTH} characters: choose another name")
-    return found
 
 
 def _encoded(keys: Sequence[Key], layout: Layout) -> set[bytes]:
@@ -422,11 +318,3 @@ def _encoded(keys: Sequence[Key], layout: Layout) -> set[bytes]:
         for key in keys
         if "" not in (key if isinstance(key, tuple) else (key,))
     }
-
-
-def _write_deletions(table: str, frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path) -> list[str]:
-    keys = pa.schema([schema.field(name) for name in key])
-    problems = differences(keys, frame_schema(frame), keys.names)
-    if problems:
-        raise SchemaMismatch(f"table {table!r}, the keys to delete: {'; '.join(problems)}")
-    return write_frame(table, frame, keys, key, folder)

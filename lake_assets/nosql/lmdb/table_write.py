@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.nosql.choice import Choice
+from lake_assets.nosql.lmdb.expiry import Due
 from lake_assets.nosql.runs import Item
 
 if TYPE_CHECKING:
@@ -21,11 +22,14 @@ class TableWrite:
         An open write transaction.
     items
         The handle of the table's named database.
+    due
+        The index by the time at which items expire. None if none does.
     """
 
-    def __init__(self, transaction: lmdb.Transaction[bytes], items: Any) -> None:
+    def __init__(self, transaction: lmdb.Transaction[bytes], items: Any, due: Due | None = None) -> None:
         self._transaction = transaction
         self._items = items
+        self._due = due
 
     def row_count(self) -> int:
         """Return the current number of items."""
@@ -34,8 +38,19 @@ class TableWrite:
     def empty(self) -> int:
         """Remove all items, and return their number."""
         removed = self.row_count()
+        if self._due is not None:
+            self._due.forget()
         self._transaction.drop(self._items, delete=False)
         return removed
+
+    def purge(self) -> None:
+        """Remove the items that have expired."""
+        if self._due is None:
+            return
+        for key in self._due.pop():
+            row = self._transaction.get(key, db=self._items)
+            if row is not None and self._due.expiry.over(row):
+                self._transaction.delete(key, db=self._items)
 
     def delete(self, keys: Iterable[bytes]) -> int:
         """Remove items, and return the number of removed items."""
@@ -66,5 +81,7 @@ class TableWrite:
                 chosen = choice.combine(stored, block)
                 kept += len(block) - len(chosen)
             cursor.putmulti(chosen, append=fresh)
+            if self._due is not None:
+                self._due.add(chosen)
             put += len(chosen)
         return put, kept

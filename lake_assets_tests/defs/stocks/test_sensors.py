@@ -300,7 +300,7 @@ def test_a_file_that_goes_back_to_an_older_version_is_taken_in_again(runs: Senso
     file = add(folder, HOURS.start)
     keys: list[str] = []
     for content in (b"a\n1\n", b"b\n2\n", b"a\n1\n", b"b\n2\n"):
-        file.unlink(missing_ok=True)
+        # In place: a new file would have another inode, and so another version.
         file.write_bytes(content)
         os.utime(file, ns=(0, content[0]))
         (request,) = runs.tick().run_requests or []
@@ -502,3 +502,19 @@ def test_an_hour_that_hangs_keeps_no_other_from_being_asked_for(
     http.always[f"/{name_of(last_hour())}"] = hang
     assert len(sensor.asked_for()) == 5
     assert "too slow" in (sensor.tick().skip_message or "")
+
+
+@pytest.mark.parametrize(
+    ("source", "seconds"),
+    [
+        ("/data/stocks", 3),
+        ("file:///data/{date}_{hour}.csv", 3),
+        ("https://host/stocks", 60),
+        ("s3://bucket/stocks", 60),
+        ("generated", 60),
+        ("generated:2017-07-24..2017-07-28", 60),
+        (" ", 60),
+    ],
+)
+def test_a_folder_is_looked_at_whenever_the_daemon_looks_and_a_server_each_minute(source: str, seconds: int) -> None:
+    assert new_files.interval(source) == seconds

@@ -87,6 +87,7 @@ def test_every_engine_reads_the_counts_and_nothing_else(stream: Stream, spark: A
     assert list(Verification(lake, stream.graph.instance, MAIN).problems(lambda _: None)) == []
 
 
+@pytest.mark.soak
 def test_a_stream_of_format_1_is_read_and_gone_on_with_and_nothing_is_counted_twice(stream: Stream) -> None:
     stream.add("1.txt", *LINES)
     assert stream.run().success

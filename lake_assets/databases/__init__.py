@@ -1,0 +1,1 @@
+"""Reading tables and queries of databases, as Arrow batches in the stored types. This folder does not know Dagster."""

@@ -1,0 +1,181 @@
+"""MySQL and MariaDB, by connectorx. It loses precision on some types, so those are read as text and parsed here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute
+
+from lake_assets.databases.contract import Column, Database, DatabaseError, Selection, Value
+
+if TYPE_CHECKING:
+    import pyarrow
+
+pc: Any = pyarrow.compute
+_ROWS = 1 << 16
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_TEXTS = (
+    "char",
+    "varchar",
+    "tinytext",
+    "text",
+    "mediumtext",
+    "longtext",
+    "enum",
+    "set",
+    "json",
+    "time",
+    "uuid",
+    "inet",
+)
+_BYTES = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
+
+
+class MySQL(Database):
+    """Connections of connectorx: one for each query, so a read in several parts has a state for each.
+
+    Parameters
+    ----------
+    url
+        ``mysql://USER:PASSWORD@HOST:PORT/DATABASE``.
+    """
+
+    quote = "`"
+
+    def __init__(self, url: str) -> None:
+        super().__init__("mysql://" + url.partition("://")[2])
+        try:
+            import connectorx
+        except ImportError:
+            raise DatabaseError(
+                f"{self.address}: MySQL needs the package connectorx: pip install 'lake_assets[databases]'"
+            ) from None
+        self._connectorx = connectorx
+
+    def text(self, value: str) -> str:
+        """Return a text, quoted for SQL, where a backslash escapes."""
+        return super().text(value.replace("\\", "\\\\"))
+
+    def columns(self, selection: Selection) -> Sequence[Column]:
+        """Return the columns with their declared types; see :meth:`Database.columns`."""
+        if selection.table:
+            name = self.rows_of(selection)
+            found = self._read(f"SHOW COLUMNS FROM {name}").to_pylist()
+            return [self._column(_as_text(row["Field"]), _as_text(row["Type"])) for row in found]
+        # A query's declared types are those of a view, which would have to be made: the types of its values serve.
+        empty = self._read(f"SELECT * FROM {self.rows_of(selection)} LIMIT 0")
+        return [self._column_of(field) for field in empty.schema]
+
+    def _column(self, name: str, declared: str) -> Column:
+        sql, base = self.name(name), declared.lower().partition("(")[0].split()[0]
+        if decimal := _DECIMAL.match(declared.lower()):
+            precision, scale = int(decimal[1]), int(decimal[2])
+            kind = pa.decimal128(precision, scale) if precision <= 38 else pa.string()
+            return Column(name, declared, kind, f"CAST({sql} AS CHAR)")
+        if declared.lower() == "tinyint(1)":
+            return Column(name, declared, pa.bool_(), f"CAST({sql} AS SIGNED)")
+        if base == "bit":
+            bits = int(declared[4:-1])
+            return self._column(name, "tinyint(1)" if bits == 1 else "bigint unsigned" if bits == 64 else "bigint")
+        if base in ("tinyint", "smallint", "mediumint", "int", "bigint", "year"):
+            if base == "bigint" and "unsigned" in declared.lower():
+                return Column(name, declared, pa.decimal128(20, 0), f"CAST(CAST({sql} AS UNSIGNED) AS CHAR)")
+            return Column(name, declared, pa.int64(), f"CAST({sql} AS SIGNED)")
+        if base in ("float", "double"):
+            return Column(name, declared, pa.float64(), f"CAST({sql} AS DOUBLE)")
+        if base == "date":
+            return Column(name, declared, pa.date32(), f"CAST({sql} AS CHAR)")
+        if base == "datetime":
+            return Column(name, declared, pa.timestamp("us"), f"CAST({sql} AS CHAR)")
+        if base == "timestamp":
+            # In the session's zone its values would be ambiguous.
+            in_utc = f"CONVERT_TZ({sql}, @@session.time_zone, '+00:00')"
+            return Column(name, declared, pa.timestamp("us", "UTC"), f"CAST({in_utc} AS CHAR)")
+        if base in _BYTES:
+            return Column(name, declared, pa.binary(), f"HEX({sql})")
+        if base.startswith(_TEXTS):
+            return Column(name, declared, pa.string(), f"CAST({sql} AS CHAR)")
+        raise DatabaseError(f"{self.address}: column {name!r} is of type {declared}: cast it in a query")
+
+    def _column_of(self, field: pyarrow.Field) -> Column:
+        """Return a column of a query by the type that connectorx gives its values."""
+        kind, types = field.type, pa.types
+        if types.is_integer(kind):
+            return self._column(field.name, "bigint" if kind != pa.uint64() else "bigint unsigned")
+        if types.is_floating(kind) or types.is_boolean(kind):
+            return self._column(field.name, "double" if types.is_floating(kind) else "tinyint(1)")
+        if isinstance(kind, pa.Decimal128Type):
+            # It does not know the declared precision: the widest one holds all.
+            return Column(field.name, "decimal", pa.string(), f"CAST({self.name(field.name)} AS CHAR)")
+        if types.is_date32(kind):
+            return self._column(field.name, "date")
+        if types.is_date64(kind) or types.is_timestamp(kind):
+            return self._column(field.name, "datetime")
+        if types.is_binary(kind) or types.is_large_binary(kind):
+            return self._column(field.name, "blob")
+        return self._column(field.name, "text")
+
+    def batches(self, sql: str, columns: Sequence[Column]) -> Iterator[pyarrow.RecordBatch]:
+        """Yield the rows; see :meth:`Database.batches`."""
+        schema = pa.schema([(column.name, column.type) for column in columns])
+        for batch in self._read(sql, "arrow_stream"):
+            arrays = [self._array(column, values) for column, values in zip(columns, batch.columns, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _array(self, column: Column, values: pyarrow.Array) -> pyarrow.Array:
+        kind = column.type
+        try:
+            if pa.types.is_binary(kind):
+                return pa.array([None if value is None else bytes.fromhex(value) for value in values.to_pylist()], kind)
+            if pa.types.is_boolean(kind):
+                return pc.not_equal(values, 0)
+            if isinstance(kind, pa.TimestampType):
+                moments = pc.strptime(pc.utf8_slice_codeunits(values, 0, 19), "%Y-%m-%d %H:%M:%S", "us")
+                fraction = pc.utf8_rpad(pc.utf8_slice_codeunits(values, 20, 26), 6, "0")
+                micros = pc.cast(pc.cast(fraction, pa.int64()), pa.duration("us"))
+                return pc.cast(pc.add(moments, micros), pa.timestamp("us")).cast(kind)
+            return values.cast(kind)
+        except (ValueError, pa.ArrowException) as error:
+            raise DatabaseError(
+                f"{self.address}: column {column.name!r} of type {column.declared} holds a value that {kind} does not "
+                f"({' '.join(str(error).split())[:80]}): cast it in a query"
+            ) from None
+
+    def values(self, sql: str) -> Sequence[str | None]:
+        """Return the values of one row; see :meth:`Database.values`."""
+        return [column[0].as_py() for column in self._read(sql).columns]
+
+    def as_text(self, expression: str) -> str:
+        """Return an expression as text."""
+        return f"CAST({expression} AS CHAR)"
+
+    def literal(self, value: Value) -> str:
+        """Return a value, written in SQL: the instants of a session are in its time zone."""
+        if isinstance(value, datetime) and value.tzinfo:
+            plain = value.astimezone(timezone.utc).replace(tzinfo=None)
+            return f"CONVERT_TZ({self.text(plain.isoformat(sep=' '))}, '+00:00', @@session.time_zone)"
+        return super().literal(value)
+
+    def close(self) -> None:
+        """Do nothing: each query had a connection of its own."""
+
+    def _read(self, sql: str, kind: Literal["arrow", "arrow_stream"] = "arrow") -> Any:
+        # The declared type of the result depends on the text.
+        read: Any = self._connectorx.read_sql
+        try:
+            options = {"batch_size": _ROWS} if kind == "arrow_stream" else {}
+            return read(self._url, sql, return_type=kind, **options)
+        except BaseException as error:
+            # What breaks in connectorx' Rust code is a panic, which is no Exception.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            told = str(error)
+        raise self.failure(told)
+
+
+def _as_text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,200 @@
+"""Reads all rows of a selection, or those that may have changed since a position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lake_assets.databases.contract import Column, Database, DatabaseError, Selection, Value
+
+if TYPE_CHECKING:
+    import pyarrow
+
+PARTS = 16
+"""The number of ranges that a partition column is read in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What is read of a database, and how.
+
+    Parameters
+    ----------
+    selection
+        The table or query.
+    cursor
+        A column that grows with each change of a row: a time, a date, a whole number or a text. Empty to read all rows
+        each time.
+    overlap
+        How much before the highest value of the cursor the next run reads again, for rows that are committed late: a
+        number, or a time.
+    partition_column
+        A column of whole numbers. The rows are read in ranges of it. Empty to read them by one query.
+    """
+
+    selection: Selection
+    cursor: str = ""
+    overlap: timedelta | int | None = None
+    partition_column: str = ""
+
+    def position(self, mark: str | None, horizon: str) -> dict[str, Any]:
+        """Return the position after a read, as JSON. It is of this table or query and cursor only.
+
+        Parameters
+        ----------
+        mark
+            The highest value of the cursor.
+        horizon
+            The horizon of the state that was read.
+        """
+        if not self.cursor:
+            return {"rows": self._rows}
+        return {"rows": self._rows, "cursor": self.cursor, "mark": mark, "horizon": horizon}
+
+    def continues(self, position: Mapping[str, Any] | None) -> bool:
+        """Tell whether a read can continue from a position.
+
+        Parameters
+        ----------
+        position
+            The position; None if there is none.
+        """
+        if position is None or not self.cursor or position.get("mark") is None:
+            return False
+        return (position.get("rows"), position.get("cursor")) == (self._rows, self.cursor)
+
+    @property
+    def _rows(self) -> str:
+        return self.selection.table or self.selection.query
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Rows, and the position after them.
+
+    Parameters
+    ----------
+    rows
+        The rows, which are read while they are consumed.
+    position
+        The position after them, as of :meth:`Reading.position`.
+    """
+
+    rows: pyarrow.RecordBatchReader
+    position: dict[str, Any]
+
+
+def read(database: Database, reading: Reading, since: Mapping[str, Any] | None = None) -> Read:
+    """Read rows, batch by batch.
+
+    Parameters
+    ----------
+    database
+        The database, which stays open until the rows are consumed.
+    reading
+        What is read.
+    since
+        The position of an earlier read. None for all rows.
+
+    Raises
+    ------
+    DatabaseError
+        The database cannot be read, or a column is missing or of a type that does not serve.
+    """
+    selection = reading.selection
+    columns = database.columns(selection)
+    # Both before the rows: where a database has no snapshot for several queries, too little is claimed, never too much.
+    horizon = database.horizon(selection) if reading.cursor else ""
+    mark = None
+    if reading.cursor:
+        cursor = _column(database, columns, reading.cursor)
+        highest = database.as_text(f"max({database.compared(cursor)})")
+        mark = database.values(f"SELECT {highest} FROM {database.rows_of(selection)}")[0]
+    conditions = [_changed(database, reading, columns, since)] if since is not None else []
+    if mark is None and since is not None:
+        mark = since.get("mark")
+
+    def batches() -> Iterator[pyarrow.RecordBatch]:
+        listed = ", ".join(f"{column.sql} AS {database.name(column.name)}" for column in columns)
+        for part in _parts(database, reading, columns) if since is None else [""]:
+            wanted = " AND ".join(filter(None, [*conditions, part]))
+            where = f" WHERE {wanted}" if wanted else ""
+            yield from database.batches(f"SELECT {listed} FROM {database.rows_of(selection)}{where}", columns)
+
+    schema = pa.schema([(column.name, column.type) for column in columns])
+    return Read(pa.RecordBatchReader.from_batches(schema, batches()), reading.position(mark, horizon))
+
+
+def _changed(database: Database, reading: Reading, columns: Sequence[Column], since: Mapping[str, Any]) -> str:
+    """Return the condition for rows that may have changed since a position."""
+    cursor = _column(database, columns, reading.cursor)
+    start = _minus(database, cursor, _value(cursor, str(since["mark"])), reading.overlap)
+    changed = f"{database.compared(cursor)} >= {database.literal(start)}"
+    if since.get("horizon"):
+        return f"({changed} OR {database.since_horizon(since['horizon'])})"
+    return changed
+
+
+def _parts(database: Database, reading: Reading, columns: Sequence[Column]) -> Iterator[str]:
+    """Yield the conditions of the ranges that the rows are read in."""
+    if not reading.partition_column:
+        yield ""
+        return
+    column = _column(database, columns, reading.partition_column)
+    if not pa.types.is_integer(column.type):
+        raise DatabaseError(
+            f"{database.address}: {column.name!r} is of type {column.declared}: a partition column has whole numbers"
+        )
+    name = database.compared(column)
+    ends = ", ".join(database.as_text(f"{end}({name})") for end in ("min", "max"))
+    lowest, highest = database.values(f"SELECT {ends} FROM {database.rows_of(reading.selection)}")
+    if lowest is None or highest is None:
+        yield ""
+        return
+    step = (int(highest) - int(lowest)) // PARTS + 1
+    starts = range(int(lowest), int(highest) + 1, step)
+    for start in starts:
+        # What is added meanwhile belongs to the last range.
+        above = f" AND {name} < {start + step}" if start != starts[-1] else ""
+        below = f"{name} >= {start}" if start != starts[0] else f"{name} IS NOT NULL"
+        yield f"{below}{above}"
+    yield f"{name} IS NULL"
+
+
+def _column(database: Database, columns: Sequence[Column], name: str) -> Column:
+    found = next((column for column in columns if column.name == name), None)
+    if found is None:
+        listed = ", ".join(column.name for column in columns)
+        raise DatabaseError(f"{database.address}: there is no column {name!r}, but {listed}")
+    return found
+
+
+def _value(column: Column, text: str) -> Value:
+    """Return a cursor's value from its text."""
+    kind = column.type
+    if pa.types.is_integer(kind):
+        return int(text)
+    if pa.types.is_date(kind):
+        return date.fromisoformat(text)
+    if isinstance(kind, pa.TimestampType):
+        # PostgreSQL writes +00, and as few digits of a second as there are.
+        moment = pa.scalar(text.replace("+00", "").strip()).cast(pa.timestamp("us")).as_py()
+        return moment.replace(tzinfo=timezone.utc) if kind.tz else moment
+    return text
+
+
+def _minus(database: Database, column: Column, value: Value, overlap: timedelta | int | None) -> Value:
+    if overlap is None:
+        return value
+    if isinstance(value, datetime | date) and isinstance(overlap, timedelta):
+        return value - overlap
+    if isinstance(value, int) and isinstance(overlap, int):
+        return value - overlap
+    raise DatabaseError(
+        f"{database.address}: the overlap {overlap!r} does not fit the cursor {column.name!r} of type "
+        f"{column.declared}: give a timedelta for times, and a whole number for numbers"
+    )

@@ -1,0 +1,16 @@
+"""The key of the profile of an asset."""
+
+from __future__ import annotations
+
+from dagster import AssetKey
+
+
+def profile_key(asset: AssetKey) -> AssetKey:
+    """Return the key of an asset's profile: ``<asset>_profile``.
+
+    Parameters
+    ----------
+    asset
+        Key of the asset.
+    """
+    return AssetKey([*asset.path[:-1], f"{asset.path[-1]}_profile"])
