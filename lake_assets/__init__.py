@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lake_assets.io_managers.stream import StreamIOManager
     from lake_assets.quality_assets.checks import constraint_checks
     from lake_assets.quality_assets.comparison import Comparison
+    from lake_assets.quality_assets.files import asset_of_files
     from lake_assets.quality_assets.page import Asked
     from lake_assets.quality_assets.profiled import profiled
     from lake_assets.resources.kafka import KafkaResource
@@ -74,6 +75,7 @@ __all__ = [
     "StreamIOManager",
     "StreamQuery",
     "TableUpdate",
+    "asset_of_files",
     "checked_at",
     "constraint_checks",
     "lake_sensors",
@@ -96,6 +98,7 @@ _HOMES = {
     "io_managers.stream": ("StreamIOManager",),
     "quality_assets.checks": ("constraint_checks",),
     "quality_assets.comparison": ("Comparison",),
+    "quality_assets.files": ("asset_of_files",),
     "quality_assets.page": ("Asked",),
     "quality_assets.profiled": ("profiled",),
     "resources.kafka": ("KafkaResource",),
