@@ -5,6 +5,7 @@ from __future__ import annotations
 from lake_assets.frames.arrow import ArrowStreams, ArrowTables
 from lake_assets.frames.contract import FrameLibrary
 from lake_assets.frames.pandas import PandasFrames
+from lake_assets.frames.pandas_on_spark import PandasOnSparkFrames
 from lake_assets.frames.polars import PolarsFrames, PolarsLazyFrames
 from lake_assets.frames.spark import SparkFrames
 
@@ -13,6 +14,7 @@ LIBRARIES: tuple[FrameLibrary, ...] = (
     ArrowStreams(),
     PolarsFrames(),
     PolarsLazyFrames(),
+    PandasOnSparkFrames(),
     PandasFrames(),
     SparkFrames(),
 )

@@ -14,6 +14,7 @@ from lake_assets.spark import s3a
 from lake_assets.spark.conf_lines import parse_conf
 from lake_assets.spark.jars import KAFKA, S3A, Connector, connector_conf, jars
 from lake_assets.spark.jvm import driver_options, make_archive
+from lake_assets.spark.pandas_api import activate
 from lake_assets.spark.session import (
     check_java,
     give_credentials,
@@ -87,7 +88,8 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             read_any_file_name(lazy.spark_session)
             give_credentials(lazy.spark_session, credentials)
             self._lazy = lazy
-        return self._lazy.spark_session
+        # A frame of pandas on Spark has made another session the active one.
+        return activate(self._lazy.spark_session)
 
     def prepare(self) -> list[Path]:
         """Fetch the connectors, and make the archive of classes that halves the time of a cold start.

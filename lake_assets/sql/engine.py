@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from lake_assets.sql.catalog import Catalog
 from lake_assets.sql.clock import Clock
-from lake_assets.sql.errors import SqlError, first_line
+from lake_assets.sql.errors import OpenPivotError, SqlError, first_line
+from lake_assets.sql.pivots import name_values
 from lake_assets.sql.syntax import Node, nodes, parse, position_of, to_text
 from lake_assets.sql.views import open_names
 
@@ -113,7 +114,11 @@ def run_query(
         connection = opened.enter_context(_connection(bounds))
         tree: Node = {}
         try:
-            tree = parse(parser, text)
+            try:
+                tree = parse(parser, text)
+            except OpenPivotError:
+                text = name_values(text, lambda query: _values(query, catalog, bounds, parameters))
+                tree = parse(parser, text)
             open_names(tree, text, catalog, parser, connection)
             _lock(connection)
             run = to_text(parser, tree)
@@ -143,6 +148,11 @@ def _parser(process: int) -> DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     _lock(connection)
     return connection
+
+
+def _values(query: str, catalog: Catalog, bounds: Bounds, parameters: Mapping[str, Any] | None) -> list[str]:
+    with run_query(query, catalog, bounds=bounds, parameters=parameters) as result:
+        return [value for batch in result for value in batch.column(0).to_pylist()]
 
 
 @contextmanager

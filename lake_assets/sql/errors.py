@@ -22,6 +22,10 @@ class SqlError(Exception):
         self.is_placed = bool(place)
 
 
+class OpenPivotError(SqlError):
+    """A query may have a PIVOT that names no values."""
+
+
 def first_line(error: Exception) -> str:
     """Return the first paragraph of DuckDB's error as one line. What follows is a copy of the text.
 

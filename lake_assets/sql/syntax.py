@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.sql.allowed import FUNCTIONS, NODES, SUMMARIES, TABLE_FUNCTIONS
-from lake_assets.sql.errors import SqlError
+from lake_assets.sql.errors import OpenPivotError, SqlError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -136,7 +136,7 @@ def _serialized(connection: DuckDBPyConnection, text: str) -> Node:
     tree: Node = json.loads(found[0]) if found else {}
     if tree.get("error"):
         if tree.get("error_type") == "not implemented":
-            raise SqlError(_not_a_query(text))
+            raise OpenPivotError(ONLY_QUERIES) if "pivot" in text.lower() else SqlError(ONLY_QUERIES)
         position = tree.get("position")
         raise SqlError(_first_line(tree["error_message"]), text, int(position) if position else None)
     if len(tree["statements"]) != 1:
@@ -151,12 +151,6 @@ def _too_deep(text: str) -> int | None:
         if depth > _DEEPEST:
             return len(text[:at].encode(errors="replace"))
     return None
-
-
-def _not_a_query(text: str) -> str:
-    if text.split()[:1] and "pivot" in text.lower():
-        return "a PIVOT names its values: write PIVOT … ON column IN (value, …), and as SELECT * FROM (PIVOT …)"
-    return ONLY_QUERIES
 
 
 def _refusal(node: Node) -> str | None:

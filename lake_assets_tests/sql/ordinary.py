@@ -82,6 +82,9 @@ SELECT n_nationkey FROM nation EXCEPT ALL SELECT r_regionkey FROM region ORDER B
 SELECT 1 AS a UNION ALL BY NAME SELECT 2 AS b ORDER BY ALL
 SELECT * FROM (PIVOT nation ON n_regionkey IN (0, 1, 2) USING count(*) GROUP BY n_name) ORDER BY ALL
 SELECT * FROM (PIVOT orders ON o_orderstatus IN ('O', 'F') USING sum(o_totalprice) AS s, count(*) AS n GROUP BY o_orderpriority) ORDER BY ALL
+PIVOT (SELECT o_orderstatus FROM orders) ON o_orderstatus USING count(*)
+SELECT * FROM (PIVOT orders ON o_orderstatus, year(o_orderdate) USING sum(o_totalprice) GROUP BY o_orderpriority) ORDER BY ALL
+WITH few AS (SELECT * FROM nation WHERE n_regionkey < 3) SELECT * FROM (PIVOT few ON n_regionkey USING max(n_name)) ORDER BY ALL
 SELECT * FROM nation PIVOT (count(*) FOR n_regionkey IN (0, 1)) ORDER BY ALL
 SELECT * FROM (UNPIVOT (SELECT 1 AS jan, 2 AS feb) ON jan, feb INTO NAME month VALUE n) ORDER BY ALL
 SELECT * FROM (SELECT 1 AS jan, 2 AS feb) UNPIVOT (n FOR month IN (jan, feb)) ORDER BY ALL

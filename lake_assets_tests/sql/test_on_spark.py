@@ -114,6 +114,7 @@ def _lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line]
 
 
+@pytest.mark.soak
 def test_answers_are_those_of_duckdb(spark: SparkSession, catalog: LakeCatalog, ask: Ask) -> None:
     for text in _lines(QUERIES):
         with run_on_spark(text, catalog, spark) as result:

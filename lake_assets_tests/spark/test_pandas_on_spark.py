@@ -1,0 +1,62 @@
+"""Frames of the pandas API on Spark: through the IO managers, and every call of the page about them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas
+import pytest
+from pyarrow.fs import LocalFileSystem
+
+from lake_assets_tests.conftest import REPOSITORY_ROOT
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = [pytest.mark.soak, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture
+def session(spark: SparkSession) -> Iterator[SparkSession]:
+    from lake_assets.spark.pandas_api import activate
+
+    yield activate(spark)
+    activate(spark)
+
+
+def test_the_page_runs(session: SparkSession, tmp_path: Path) -> None:
+    text = (REPOSITORY_ROOT / "docs" / "pandas-on-spark.md").read_text()
+    names: dict[str, Any] = {"session": session, "folder": tmp_path.as_uri()}
+    for block in re.findall(r"^```py\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(compile(block, "pandas-on-spark.md", "exec"), names)
+
+
+def test_frames_are_written_and_read_without_their_index_or_with_it(session: SparkSession, tmp_path: Path) -> None:
+    from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
+    from lake_assets.frames.parquet_writing import ParquetTarget
+    from lake_assets.frames.registry import library_of_annotation, library_of_value
+    from lake_assets.spark.pandas_api import pandas_session
+
+    pandas_session(session)
+    import pyspark.pandas as ps
+
+    frame = ps.from_pandas(pandas.DataFrame({"isin": ["a", "b", "a"], "price": [1.0, 2.0, 4.0]}))
+    library = library_of_value(frame)
+    assert library is not None
+    assert library is library_of_annotation(ps.DataFrame)
+    for number, (given, columns) in enumerate(
+        [(frame, ["isin", "price"]), (frame.groupby("isin")[["price"]].max(), ["isin", "price"])]
+    ):
+        place = tmp_path / str(number)
+        place.mkdir()
+        target = ParquetTarget(LocalFileSystem(), str(place), place.as_uri(), None)
+        schema, contents = library.write_parquet(given, target)
+        assert schema.names == columns
+        assert [content.rows for content in contents.values()] == [len(given)]
+        folders = find_folders(LocalFileSystem(), [FolderPlace(str(place), place.as_uri(), {})])
+        read = library.read_parquet(ParquetRows(LocalFileSystem(), folders, None), lambda: session)
+        assert isinstance(read, ps.DataFrame)
+        assert sorted(read["price"].to_list()) == sorted(given["price"].to_list())
