@@ -29,9 +29,14 @@ if TYPE_CHECKING:
     from lake_assets.io_managers.incremental import IncrementalIOManager
     from lake_assets.io_managers.nosql import NoSQLIOManager, TableUpdate
     from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.io_managers.profile import AssetProfile, ProfileIOManager
     from lake_assets.io_managers.raw_file import RawFile, RawFileIOManager, StoredFile
     from lake_assets.io_managers.stream import StreamIOManager
-    from lake_assets.quality_checks import constraint_checks
+    from lake_assets.quality_assets.checks import constraint_checks
+    from lake_assets.quality_assets.comparison import Comparison
+    from lake_assets.quality_assets.files import asset_of_files
+    from lake_assets.quality_assets.page import Asked
+    from lake_assets.quality_assets.profiled import profiled
     from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import EmbeddedLake, LakeFS, LakeResource, SnapshotResource
     from lake_assets.resources.nosql import LMDBNoSQL, NoSQLResource
@@ -42,9 +47,13 @@ if TYPE_CHECKING:
     from lake_assets.runs.publishing import published_asset
     from lake_assets.runs.sinks import Sink
     from lake_assets.sensors import lake_sensors, sinks_follow_main
+    from lake_assets.sql_assets import sql_asset
     from lake_assets.streaming.query import StreamQuery
 
 __all__ = [
+    "Asked",
+    "AssetProfile",
+    "Comparison",
     "EmbeddedLake",
     "Increment",
     "IncrementalIOManager",
@@ -56,6 +65,7 @@ __all__ = [
     "NoSQLResource",
     "OutboxResource",
     "ParquetIOManager",
+    "ProfileIOManager",
     "RawFile",
     "RawFileIOManager",
     "Sink",
@@ -65,12 +75,15 @@ __all__ = [
     "StreamIOManager",
     "StreamQuery",
     "TableUpdate",
+    "asset_of_files",
     "checked_at",
     "constraint_checks",
     "lake_sensors",
+    "profiled",
     "published_asset",
     "read_ref",
     "sinks_follow_main",
+    "sql_asset",
     "table_from_database",
 ]
 
@@ -80,9 +93,14 @@ _HOMES = {
     "io_managers.incremental": ("IncrementalIOManager",),
     "io_managers.nosql": ("NoSQLIOManager", "TableUpdate"),
     "io_managers.parquet": ("ParquetIOManager",),
+    "io_managers.profile": ("AssetProfile", "ProfileIOManager"),
     "io_managers.raw_file": ("RawFile", "RawFileIOManager", "StoredFile"),
     "io_managers.stream": ("StreamIOManager",),
-    "quality_checks": ("constraint_checks",),
+    "quality_assets.checks": ("constraint_checks",),
+    "quality_assets.comparison": ("Comparison",),
+    "quality_assets.files": ("asset_of_files",),
+    "quality_assets.page": ("Asked",),
+    "quality_assets.profiled": ("profiled",),
     "resources.kafka": ("KafkaResource",),
     "resources.lake": ("EmbeddedLake", "LakeFS", "LakeResource", "SnapshotResource"),
     "resources.nosql": ("LMDBNoSQL", "NoSQLResource"),
@@ -93,6 +111,7 @@ _HOMES = {
     "runs.publishing": ("published_asset",),
     "runs.sinks": ("Sink",),
     "sensors": ("lake_sensors", "sinks_follow_main"),
+    "sql_assets": ("sql_asset",),
     "streaming.query": ("StreamQuery",),
 }
 """Module to the names that it gives."""

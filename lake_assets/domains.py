@@ -1,9 +1,9 @@
 """Discovery of the domains of the code location, which are the packages in ``defs/``.
 
 A domain's modules are found by their names. ``resources.py`` has a function ``resources(shared)`` that returns the
-domain's Dagster resources by key. It may also have a function ``spark_reads_kafka()`` that tells whether the domain's
-streams need Spark's Kafka connector. ``settings.py`` has subclasses of :class:`~lake_assets.settings.Settings`. All
-other modules may contain assets, checks, jobs, schedules and sensors.
+domain's Dagster resources by key. It may also have functions ``spark_reads_kafka()`` and ``spark_reads_s3()`` that tell
+whether the domain's streams need these connectors of Spark. ``settings.py`` has subclasses of
+:class:`~lake_assets.settings.Settings`. All other modules may contain assets, checks, jobs, schedules and sensors.
 """
 
 from __future__ import annotations
@@ -108,6 +108,11 @@ def resources(shared: Mapping[str, Any]) -> dict[str, Any]:
 def spark_reads_kafka() -> bool:
     """Tell whether the streams of any domain need Spark's Kafka connector."""
     return any(module.spark_reads_kafka() for module in _each("resources") if hasattr(module, "spark_reads_kafka"))
+
+
+def spark_reads_s3() -> bool:
+    """Tell whether the streams of any domain need Spark's S3 connector."""
+    return any(module.spark_reads_s3() for module in _each("resources") if hasattr(module, "spark_reads_s3"))
 
 
 def _each(name: str) -> Iterator[ModuleType]:

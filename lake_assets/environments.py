@@ -225,15 +225,15 @@ def s3_settings() -> S3Settings:
     return S3Settings(endpoint_url=SourceSettings.read().s3_endpoint_url or None)
 
 
-def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> SparkResource:
+def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False, s3: bool = False) -> SparkResource:
     """Return the Spark resource.
 
     Parameters
     ----------
     lake
         The lake that Spark reads and writes. None if it uses no lake.
-    kafka
-        Whether to add the Kafka connector even if no domain needs it.
+    kafka, s3
+        Whether to add the connector of Kafka, or of S3, even if no domain needs it.
     """
     from dagster import EnvVar
 
@@ -247,6 +247,7 @@ def spark_resource(lake: LakeResource | None = None, *, kafka: bool = False) -> 
         conf_lines=EnvVar("SPARK_CONF") if spark.conf.get_secret_value() else "",
         lake=lake,
         kafka=kafka or domains.spark_reads_kafka(),
+        s3=s3 or domains.spark_reads_s3(),
         jars=str(spark.jars),
     )
 
@@ -262,6 +263,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
     from lake_assets.io_managers.incremental import IncrementalIOManager
     from lake_assets.io_managers.nosql import NoSQLIOManager
     from lake_assets.io_managers.parquet import ParquetIOManager
+    from lake_assets.io_managers.profile import ProfileIOManager
     from lake_assets.io_managers.raw_file import RawFileIOManager
     from lake_assets.io_managers.stream import StreamIOManager
     from lake_assets.resources.compute import ComputeResource
@@ -281,6 +283,7 @@ def resources(spark: SparkResource | None = None) -> dict[str, Any]:
         "lake_file_io_manager": RawFileIOManager(lake=lake, spark=spark),
         "parquet_io_manager": ParquetIOManager(lake=lake, spark=spark),
         "incremental_io_manager": IncrementalIOManager(lake=lake, spark=spark),
+        "profile_io_manager": ProfileIOManager(lake=lake, spark=spark),
         "stream_io_manager": StreamIOManager(lake=lake, spark=spark, home=_working_home()),
         "nosql_io_manager": NoSQLIOManager(nosql=nosql, lake=lake, spark=spark),
     }

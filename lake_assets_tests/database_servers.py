@@ -53,8 +53,20 @@ def start_postgresql() -> DatabaseServer:
     password.write_text("p/a@s:s\n")
     password.chmod(0o644)
     _run(
-        [initdb, "-D", f"{folder}/data", "-U", "tester", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-A", "scram-sha-256"]
-        + [f"--pwfile={password}"],
+        [
+            initdb,
+            "-D",
+            f"{folder}/data",
+            "-U",
+            "tester",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "-N",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={password}",
+        ],
         user,
     )
     port = _free_port()
@@ -180,7 +192,7 @@ def _run(command: list[str], user: int) -> None:
     )
 
 
-def _wait(server: DatabaseServer, process: subprocess.Popen[bytes], folder: Path, ready: "object") -> None:
+def _wait(server: DatabaseServer, process: subprocess.Popen[bytes], folder: Path, ready: object) -> None:
     end = time.monotonic() + _START
     assert callable(ready)
     while not ready():

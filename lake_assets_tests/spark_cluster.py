@@ -29,17 +29,15 @@ _START = 120.0
 
 
 class SparkCluster:
-    """A running cluster.
+    """A cluster, which :meth:`start` starts.
 
     Parameters
     ----------
     place
         A folder that workers see.
-    workers
-        Number of workers, with a core and a gigabyte each.
     """
 
-    def __init__(self, place: Path, workers: int = 2) -> None:
+    def __init__(self, place: Path) -> None:
         self.place = place
         with socket.socket() as a, socket.socket() as b:
             for free in (a, b):
@@ -47,16 +45,26 @@ class SparkCluster:
             port, self._page = a.getsockname()[1], b.getsockname()[1]
         self.master = f"spark://127.0.0.1:{port}"
         self.python = place / "image" / "bin" / "python"
-        self._install(place / "packages")
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._port = port
+
+    def start(self, workers: int) -> None:
+        """Start it.
+
+        Parameters
+        ----------
+        workers
+            Number of workers, with a core and a gigabyte each.
+        """
+        self._install(self.place / "packages")
         home = str(Path(pyspark.__file__).parent)
         program = "org.apache.spark.deploy.master.Master"
-        ports = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(self._page)]
+        ports = ["--host", "127.0.0.1", "--port", str(self._port), "--webui-port", str(self._page)]
         self._start([f"{home}/bin/spark-class", program, *ports], {"SPARK_HOME": home})
-        self._wait(0)
+        self.wait_for(0)
         for number in range(workers):
             self.add_worker(number)
-        self._wait(workers)
+        self.wait_for(workers)
 
     @property
     def conf(self) -> str:
@@ -89,11 +97,19 @@ class SparkCluster:
         """
         work = self.place / f"work-{number}"
         work.mkdir()
-        hidden = [str(ROOT), str(Path.home()), tempfile.gettempdir()]
         program = [sys.executable, "-m", "lake_assets_tests.spark_worker"]
         # Executors of one address would read each other's shuffle files from a disk that they do not share.
         host = f"127.0.0.{2 + number}"
-        command = ["unshare", "--mount", *program, self.master, host, str(self.place / "image"), str(work), *hidden]
+        command = [
+            "unshare",
+            "--mount",
+            *program,
+            self.master,
+            host,
+            str(self.place / "image"),
+            str(work),
+            *map(str, hidden()),
+        ]
         self._start(command, {})
 
     def logs(self) -> str:
@@ -101,9 +117,25 @@ class SparkCluster:
         files = [self.place / "log", *self.place.glob("work-*/*/*/std*")]
         return "".join(file.read_text(errors="replace") for file in files)
 
-    def kill_worker(self) -> None:
-        """Kill the last worker with its executors."""
-        os.killpg(self.processes.pop().pid, signal.SIGKILL)
+    def alive(self) -> int:
+        """Return the number of workers that the master knows; -1 without a master."""
+        with suppress(OSError), urllib.request.urlopen(f"{self.page}/json/", timeout=5) as answer:
+            return answer.read().count(b'"ALIVE"') - 1
+        return -1
+
+    def wait_for(self, workers: int) -> None:
+        """Wait for so many workers.
+
+        Parameters
+        ----------
+        workers
+            The number.
+        """
+        end = time.monotonic() + _START
+        while self.alive() < workers:
+            if time.monotonic() > end or self.processes[-1].poll() is not None:
+                raise RuntimeError(f"the cluster does not start: {(self.place / 'log').read_text()[-3000:]}")
+            time.sleep(0.1)
 
     def stop(self) -> None:
         """End all processes, and remove the folder."""
@@ -122,15 +154,10 @@ class SparkCluster:
                 subprocess.Popen(command, stdout=log, stderr=log, env=plain, cwd=ROOT, start_new_session=True)
             )
 
-    def _wait(self, workers: int) -> None:
-        end = time.monotonic() + _START
-        while True:
-            with suppress(OSError), urllib.request.urlopen(f"{self.page}/json/", timeout=5) as answer:
-                if answer.read().count(b'"ALIVE"') >= workers + 1:
-                    return
-            if time.monotonic() > end or any(process.poll() is not None for process in self.processes):
-                raise RuntimeError(f"the cluster does not start: {(self.place / 'log').read_text()[-3000:]}")
-            time.sleep(0.1)
+
+def hidden() -> list[Path]:
+    """Return what workers do not see: the repository, the home folder, and where tests keep their files."""
+    return [ROOT, Path.home(), Path(tempfile.gettempdir())]
 
 
 @contextmanager
@@ -142,9 +169,10 @@ def spark_cluster(workers: int = 2) -> Iterator[SparkCluster]:
         _unavailable(str(error))
     if shutil.which("unshare") is None or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
         _unavailable("no mount namespace can be made here")
-    place = Path(tempfile.mkdtemp(prefix="lake-assets-cluster-", dir="/var/tmp"))
-    cluster = SparkCluster(place, workers)
+    place = Path(tempfile.mkdtemp(prefix=f"lake-assets-cluster-{os.getpid()}-", dir="/var/tmp"))
+    cluster = SparkCluster(place)
     try:
+        cluster.start(workers)
         yield cluster
     finally:
         cluster.stop()

@@ -68,6 +68,7 @@ def _is_ref(lake: Lake, name: str) -> bool:
 
 
 def _verify(lake: Lake, store: NoSQLStore, table: str, repair: bool, json: bool) -> None:
+    from lake_assets.io_managers.table_update import on_disk
     from lake_assets.lake.rows import bounded_connection
     from lake_assets.nosql.difference import drift
 
@@ -75,7 +76,7 @@ def _verify(lake: Lake, store: NoSQLStore, table: str, repair: bool, json: bool)
     if commit is None or commit.startswith(UNFINISHED):
         raise CommandError(f"table {table!r} reflects no commit: run its job, which brings it to main")
     with bounded_connection() as connection, tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
-        shown = shows(connection, lake, commit).to_arrow_table()
+        shown = on_disk(shows(connection, lake, commit))
         found = drift(store, table, shown.to_batches(), shown.schema, Path(folder))
         if found.count and repair:
             store.write(

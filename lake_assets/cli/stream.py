@@ -50,7 +50,11 @@ class Kind(str, Enum):
 
 def words(
     source: Annotated[
-        str, typer.Option(metavar="ADDRESS|FOLDER", help="kafka://host:port/topic or a folder. Default: WORDS_SOURCE.")
+        str,
+        typer.Option(
+            metavar="ADDRESS|FOLDER",
+            help="kafka://host:port/topic, s3://bucket/prefix or a folder. Default: WORDS_SOURCE.",
+        ),
     ] = "",
     output: Annotated[Kind, typer.Option(help="Kind of output.")] = Kind.CONSOLE,
     to: Annotated[
@@ -152,7 +156,8 @@ def _run(options: _Options, asked: _Asked) -> None:
     try:
         with held(folder, identity, target):
             kafka = isinstance(target, Topic) or lines.name.startswith("kafka:")
-            session = streaming_session(environments.spark_resource(kafka=kafka).session, store)
+            spark = environments.spark_resource(kafka=kafka, s3=lines.name.startswith("s3:"))
+            session = streaming_session(spark.session, store)
             rows = build(lines.lines(session, fail_on_data_loss=options.fail_on_data_loss))
             query = start(
                 rows,

@@ -4,7 +4,6 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from dagster import (
 )
 from pydantic import PrivateAttr
 
-from lake_assets._dagster import assets_of_job, set_data_version
+from lake_assets._dagster import set_data_version
 from lake_assets.frames.preview import ROWS
 from lake_assets.frames.registry import library_of_value, supported
 from lake_assets.frames.rows import Rows
@@ -27,8 +26,27 @@ from lake_assets.io_managers.annotations import library_of_input, no_partition
 from lake_assets.io_managers.lineage import column_metadata
 from lake_assets.io_managers.previews import is_wanted, table_preview
 from lake_assets.io_managers.published import refuse_unpublished
-from lake_assets.layout.asset_folders import name_of
-from lake_assets.nosql.contract import NoSQLStore, Options, SaveMode, StaleWrite, WriteResult
+from lake_assets.io_managers.table_options import (
+    ALLOW_OVERWRITE_SCHEMA,
+    CONDITION,
+    COUNTER,
+    KEY,
+    MODE,
+    NEWEST_BY,
+    PARTITION,
+    SET,
+    SHOWS,
+    SORT_KEY,
+    SPREAD,
+    TTL,
+    UPDATE,
+    definition_of,
+    mode_of,
+    options_of,
+)
+from lake_assets.io_managers.table_update import TableUpdate
+from lake_assets.nosql.contract import NoSQLStore, StaleWrite, WriteResult
+from lake_assets.nosql.plan import index_names
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource, session_of
@@ -39,66 +57,26 @@ if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import SparkSession
 
-KEY = "nosql/key"
-"""Definition metadata: the key columns of the table, comma separated."""
-MODE = "nosql/mode"
-"""Definition metadata: a save mode, as of Spark's DataFrameWriter, or create_only; by default append."""
-NEWEST_BY = "nosql/newest_by"
-"""Definition metadata: for append, the columns (comma separated) that say which of two items is newer and stays."""
-UPDATE = "nosql/update"
-"""Definition metadata: ``replace`` stored items, or change only the given ``columns``."""
-CONDITION = "nosql/condition"
-"""Definition metadata: an SQL expression over ``old`` and ``new``. Where it is not true, the item is kept."""
-SHOWS = "nosql/shows"
-"""Definition metadata of a sink: the function that returns what the table shows of a commit, as ``module:name``.
-
-It is given DuckDB's connection, the lake and the commit, and returns a relation. `lake-assets verify TABLE` needs it.
-"""
-ALLOW_OVERWRITE_SCHEMA = "nosql/allow_overwrite_schema"
-"""Definition metadata: whether new columns are allowed."""
+__all__ = [
+    "ALLOW_OVERWRITE_SCHEMA",
+    "CONDITION",
+    "COUNTER",
+    "KEY",
+    "MODE",
+    "NEWEST_BY",
+    "PARTITION",
+    "SET",
+    "SHOWS",
+    "SORT_KEY",
+    "SPREAD",
+    "TTL",
+    "UPDATE",
+    "NoSQLIOManager",
+    "TableUpdate",
+]
 
 STALE_RETRIES = 10
 """The number of retries of a sink's step when another run wrote the table first."""
-
-
-@dataclass(frozen=True)
-class TableUpdate:
-    """An update of a sink's table from one published commit to another.
-
-    Parameters
-    ----------
-    from_commit
-        The commit that the table reflects now; None if it reflects none.
-    to_commit
-        The commit that the table reflects afterwards.
-    version
-        Version of the content at ``to_commit``.
-    items
-        Rows to put, as a frame of any library; None if nothing changed for this table.
-    delete
-        Keys to delete first, as a frame of any library.
-    rebuild
-        Whether ``items`` replaces the whole table.
-    exact
-        Whether ``items`` replace stored ones even if those are newer, as after a rollback.
-    """
-
-    from_commit: str | None
-    to_commit: str
-    version: str
-    items: Any = None
-    delete: Any = None
-    rebuild: bool = False
-    exact: bool = False
-
-    def describe(self) -> str:
-        """Return a description of this update."""
-        if self.items is None:
-            return f"nothing changed between {self.from_commit} and {self.to_commit}"
-        if self.rebuild:
-            return f"rebuilt at {self.to_commit}"
-        how = "by the rows that differ" if self.exact else "new partitions upserted"
-        return f"from {self.from_commit} to {self.to_commit}, {how}"
 
 
 class NoSQLIOManager(ConfigurableIOManager):
@@ -154,7 +132,9 @@ class NoSQLIOManager(ConfigurableIOManager):
             set_data_version(context, obj.version)
         else:
             with spark_errors():
-                result = store.write(table, self._items(table, obj), mode=_mode(context), **_options(context))
+                given = options_of(context)
+                given["key"] = given["key"] or index_names(obj)
+                result = store.write(table, self._items(table, obj), mode=mode_of(context), **given)
         if result is not None:
             context.add_output_metadata({"put": result.put, "deleted": result.deleted, "kept": result.kept})
         if table not in store.tables():
@@ -164,7 +144,7 @@ class NoSQLIOManager(ConfigurableIOManager):
             {
                 URI: f"{self.nosql.describe()}/{table}",
                 ROW_COUNT: store.row_count(table),
-                **_preview(store, table, _definition(context)),
+                **_preview(store, table, definition_of(context)),
                 **column_metadata(
                     context, {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
                 ),
@@ -174,14 +154,14 @@ class NoSQLIOManager(ConfigurableIOManager):
     def _update(self, context: OutputContext, store: NoSQLStore, table: str, update: TableUpdate) -> WriteResult | None:
         if update.items is None:
             return None
-        options = _options(context)
+        options = options_of(context)
         if update.exact:
             options["newest_by"] = ()
         try:
             return store.write(
                 table,
                 self._items(table, update.items),
-                mode="overwrite" if update.rebuild else _mode(context),
+                mode="overwrite" if update.rebuild else mode_of(context),
                 delete=None if update.delete is None else self._items(table, update.delete),
                 source_commit=update.to_commit,
                 expected_commit=update.from_commit,
@@ -238,49 +218,6 @@ class NoSQLIOManager(ConfigurableIOManager):
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
-
-
-def _definition(context: OutputContext) -> Mapping[str, Any]:
-    return assets_of_job(context).get(context.asset_key).metadata
-
-
-def _text(metadata: Mapping[str, Any], name: str) -> str:
-    value = metadata.get(name, "")
-    return str(getattr(value, "value", value))
-
-
-def _mode(context: OutputContext) -> SaveMode:
-    mode = _text(_definition(context), MODE) or "append"
-    if mode not in ("append", "overwrite", "errorifexists", "ignore", "create_only"):
-        raise ValueError(
-            f"{MODE} of {name_of(context.asset_key)} is {mode!r}, not append, overwrite, errorifexists, ignore or "
-            "create_only"
-        )
-    return mode
-
-
-def _options(context: OutputContext) -> dict[str, Any]:
-    metadata = _definition(context)
-    key = _text(metadata, KEY)
-    if not key:
-        raise ValueError(f"{name_of(context.asset_key)} has no key: add {KEY!r} to its metadata, such as 'ISIN'")
-    newest_by = _text(metadata, NEWEST_BY)
-    return {
-        "key": key.split(","),
-        "newest_by": newest_by.split(",") if newest_by else (),
-        "allow_overwrite_schema": _text(metadata, ALLOW_OVERWRITE_SCHEMA).lower() == "true",
-        "options": Options(
-            update="columns" if _update(metadata, context) == "columns" else "replace",
-            condition=_text(metadata, CONDITION) or None,
-        ),
-    }
-
-
-def _update(metadata: Mapping[str, Any], context: OutputContext) -> str:
-    update = _text(metadata, UPDATE) or "replace"
-    if update not in ("replace", "columns"):
-        raise ValueError(f"{UPDATE} of {name_of(context.asset_key)} is {update!r}, not replace or columns")
-    return update
 
 
 class _Items(Rows):

@@ -139,7 +139,7 @@ class StreamIOManager(ParquetIOManager):
         session = streaming_session(self._session(), query.state_store, place.files.uri)
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
-            consumed = _consume(query, before, session, place.files, place.batches(batches))
+            consumed = _consume(query, before, session, place, place.batches(batches))
             for skipped in consumed.too_long[:_SHOWN]:
                 context.log.warning("%s: lines that are too long are not counted: %s", prefix, skipped)
             if query.source.id != source_id:
@@ -220,15 +220,15 @@ def _check_source(query: StreamQuery, before: Position | None, source_id: str, c
 
 
 def _consume(
-    query: StreamQuery, before: Position | None, session: "SparkSession", checkpoint: CheckpointFiles, batches: str
+    query: StreamQuery, before: Position | None, session: "SparkSession", place: WorkingCopy, batches: str
 ) -> Consumed:
-    lines = query.source.lines(session, fail_on_data_loss=query.fail_on_data_loss)
+    lines = query.source.lines(session, fail_on_data_loss=query.fail_on_data_loss, notes=place.notes)
     frame = query.build(lines, before.watermark if before is not None else None)
 
     def keep(rows: "DataFrame", number: int) -> None:
         rows.write.mode("overwrite").parquet(f"{batches}/batch={number}")
 
-    return consume(frame, checkpoint, keep, before.batch if before is not None else -1)
+    return consume(frame, place.files, keep, before.batch if before is not None else -1)
 
 
 def _position(

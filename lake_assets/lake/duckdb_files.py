@@ -41,7 +41,7 @@ def duckdb_paths(connection: DuckDBPyConnection, snapshot: Snapshot, files: Sequ
     if not connection.filesystem_is_registered(_SCHEME):
         connection.register_filesystem(_Files(snapshot))
     _small.fetch(snapshot, files)
-    return [f"{_SCHEME}://{snapshot.commit}:{path}" for path in files]
+    return [f"{_SCHEME}://{snapshot.commit}/{path}" for path in files]
 
 
 class _SmallFiles:
@@ -64,7 +64,7 @@ class _SmallFiles:
 
         def read(path: str) -> None:
             nonlocal left
-            name = f"{snapshot.commit}:{path}"
+            name = f"{snapshot.commit}/{path}"
             if left <= 0 or self.get(name) is not None:
                 return
             with snapshot.filesystem.open_input_file(path) as file:
@@ -89,7 +89,7 @@ _small = _SmallFiles()
 
 
 class _Files(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseClass]
-    """What DuckDB asks of a file system. A path is ``commit:path``."""
+    """What DuckDB asks of a file system. A path is ``commit/path``."""
 
     protocol = _SCHEME
     cachable = False
@@ -127,7 +127,7 @@ class _Files(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseClass]
         content = _small.get(name)
         if content is not None:
             return _Handle(BufferReader(content))
-        return _Handle(self._filesystem.open_input_file(name.partition(":")[2]))
+        return _Handle(self._filesystem.open_input_file(name.partition("/")[2]))
 
 
 class _Handle:

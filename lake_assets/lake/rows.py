@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ Columns = Mapping[str, str]
 
 MEMORY = "1GB"
 """DuckDB's memory limit. Beyond it, DuckDB uses its temporary folder."""
+
+_FOOTERS_AT_ONCE = 8
 
 
 @contextmanager
@@ -62,11 +65,15 @@ def open_rows(
     folders
         Names of columns that are Hive partition folders.
     """
-    options = f"union_by_name = true, hive_types_autocast = false, hive_partitioning = {str(bool(folders)).lower()}"
-    listed = ", ".join(map(sql_text, read_paths(connection, snapshot, files)))
-    rows = f"read_parquet([{listed}], {options})"
-    leaves = connection.execute(f"FROM parquet_schema([{listed}]) SELECT DISTINCT name WHERE type = 'INT96'")
-    instants = {leaf for (leaf,) in leaves.fetchall()}
+    # DuckDB takes each NAME=VALUE of a path for a partition column, also above the snapshot: of the lake's own folder.
+    if not (folders and "=" in snapshot.root.removesuffix(snapshot.prefix)):
+        options = f"union_by_name = true, hive_types_autocast = false, hive_partitioning = {str(bool(folders)).lower()}"
+        listed = ", ".join(map(sql_text, read_paths(connection, snapshot, files)))
+        rows = f"read_parquet([{listed}], {options})"
+        leaves = connection.execute(f"FROM parquet_schema([{listed}]) SELECT DISTINCT name WHERE type = 'INT96'")
+        instants = {leaf for (leaf,) in leaves.fetchall()}
+    else:
+        rows, instants = _register(connection, name, snapshot, files, folders)
     described = connection.execute(f"DESCRIBE FROM {rows}").fetchall()
     columns = {column[0]: column[1] for column in described}
     # Spark writes instants as INT96, which the file does not mark as UTC.
@@ -93,6 +100,48 @@ def read_paths(connection: DuckDBPyConnection, snapshot: Snapshot, files: Sequen
     from lake_assets.lake.duckdb_files import duckdb_paths
 
     return duckdb_paths(connection, snapshot, files)
+
+
+def _register(
+    connection: DuckDBPyConnection, name: str, snapshot: Snapshot, files: Sequence[str], folders: Sequence[str]
+) -> tuple[str, set[str]]:
+    """Let DuckDB read files through the snapshot's filesystem. Return their rows in SQL, and the INT96 columns.
+
+    A dataset of PyArrow has the columns of its first file. So there is one for each schema, and DuckDB unites them by
+    name, as it does files on a local disk.
+    """
+    import pyarrow
+    import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
+
+    def footer(file: str) -> pq.FileMetaData:
+        return pq.read_metadata(file, filesystem=snapshot.filesystem)
+
+    # Paths of lakeFS have the prefix in the root, and so its partition folders.
+    base = snapshot.root.removesuffix(snapshot.prefix)
+    folders = [folder for folder in folders if f"/{folder}=" in f"/{files[0][len(base) :]}"]
+    strings = pyarrow.schema([(folder, pyarrow.string()) for folder in folders])
+    hive = ds.partitioning(strings, flavor="hive") if folders else None
+    microseconds = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
+    alike: dict[pyarrow.Schema, list[str]] = {}
+    instants: set[str] = set()
+    with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
+        for file, metadata in zip(files, pool.map(footer, files), strict=True):
+            columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+            instants.update(column.path for column in columns if column.physical_type == "INT96")
+            alike.setdefault(metadata.schema.to_arrow_schema().remove_metadata(), []).append(file)
+    for number, group in enumerate(alike.values()):
+        dataset = ds.dataset(
+            group,
+            format=microseconds,
+            filesystem=snapshot.filesystem,
+            partitioning=hive,
+            partition_base_dir=base,
+        )
+        connection.register(f"{name}_dataset_{number}", dataset)
+    united = " UNION ALL BY NAME ".join(f"FROM {name}_dataset_{number}" for number in range(len(alike)))
+    last = ", ".join(map(sql_name, folders))
+    return (f"(FROM ({united}) SELECT * EXCLUDE ({last}), {last})" if folders else f"({united})"), instants
 
 
 def sql_name(column: str) -> str:

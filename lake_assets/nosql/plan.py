@@ -170,7 +170,11 @@ class Plan:
         for name in options.set:
             if name not in schema.names or name in key:
                 raise SchemaMismatch(f"table {table!r}: set names {name!r}, which is not a column outside of the key")
-        target = Target(schema, key, options.spread, options.ttl, numbers)
+        # An overwritten table stays spread, as by `verify --repair`, which does not know that it is.
+        spread = options.spread
+        if spread == 1 and record is not None and record.key == key:
+            spread = record.spread
+        target = Target(schema, key, spread, options.ttl, numbers)
         if had is not None:
             target = self._as_before(target, had)
         if target.ttl is not None:
@@ -284,9 +288,21 @@ class Plan:
         return pa.schema([pa.field(NUMBER, pa.int64()), *self._frame])
 
 
+def index_names(frame: Any) -> tuple[str, ...]:
+    """Return the names of a pandas frame's index. Nothing if it is another frame, or has no name.
+
+    Parameters
+    ----------
+    frame
+        The frame.
+    """
+    names = list(getattr(getattr(frame, "index", None), "names", [None]))
+    return () if None in names else tuple(map(str, names))
+
+
 def _with_index(items: Any, key: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """Return a pandas frame with its named index as columns, and the key, which is the index if there is none."""
-    names = list(getattr(getattr(items, "index", None), "names", [None]))
-    if None in names or (key and not set(key) & {*names} - {*items.columns}):
+    names = index_names(items)
+    if not names or (key and not set(key) & {*names} - {*items.columns}):
         return items, key
-    return items.reset_index(), key or tuple(map(str, names))
+    return items.reset_index(), key or names

@@ -88,6 +88,17 @@ def drift(before: Profile, after: Profile, thresholds: Thresholds | None = None)
     return list(_findings(before, after, thresholds or Thresholds()))
 
 
+def is_same(before: Profile, after: Profile) -> bool:
+    """Tell whether two profiles seem to be of the same rows.
+
+    Parameters
+    ----------
+    before, after
+        The profiles.
+    """
+    return bool(before.rows) and _figures(before) == _figures(after)
+
+
 def _findings(before: Profile, after: Profile, limits: Thresholds) -> Iterator[Finding]:
     yield from _schema(before.columns, after.columns)
     if before.rows and after.rows:
@@ -97,7 +108,7 @@ def _findings(before: Profile, after: Profile, limits: Thresholds) -> Iterator[F
     elif before.rows != after.rows:
         yield Finding("rows", "", math.inf, limits.rows, f"{before.rows:,} rows became {after.rows:,}")
         return
-    if before.rows and _figures(before) == _figures(after):
+    if is_same(before, after):
         yield Finding("stale", "", 1, 0, "the rows seem to be the same as before")
     for name, new in after.columns.items():
         old = before.columns.get(name)

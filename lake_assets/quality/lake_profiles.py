@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,38 @@ def profile_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()
     return merged(profiles_at(lake, ref, prefix, personal))
 
 
+_KNOWN: OrderedDict[tuple[str, str, tuple[str, ...]], Profile] = OrderedDict()
+"""The newest profiles of this process: a run's checks and its profile are of the same files."""
+_MOST = 16
+
+
+def known_profile(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) -> Profile:
+    """Return the profile of the rows of a folder, which is computed once in a process for the same files.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        The place.
+    personal
+        Names of columns of which no value is kept.
+
+    Raises
+    ------
+    PathNotFound
+        Nothing is there.
+    ValueError
+        There is no file that has a profile, or files have different columns.
+    """
+    commit = lake.head(ref).id
+    key = (prefix, lake.fingerprint(commit, prefix) or "", tuple(sorted(personal)))
+    found = _KNOWN.get(key)
+    if found is None:
+        found = _KNOWN[key] = profile_at(lake, commit, prefix, personal)
+        while len(_KNOWN) > _MOST:
+            _KNOWN.popitem(last=False)
+    return found
+
+
 def profiles_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) -> Iterator[Profile]:
     """Yield the profile of each partition folder below a folder. Its part is named like the folder.
 
@@ -55,13 +88,15 @@ def profiles_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = (
         yield profile_files(snapshot.filesystem, files, personal=personal, key=key)
 
 
-def rows_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Table:
+def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None = None) -> pyarrow.Table:
     """Return the rows of a folder or file as one table.
 
     Parameters
     ----------
     lake, ref, prefix
         The place.
+    columns
+        The columns that are wanted; by default all.
     """
     import pyarrow as pa
 
@@ -70,8 +105,30 @@ def rows_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Table:
     for folder, paths in _files(lake, commit, prefix).items():
         snapshot = lake.path(commit, folder)
         schema, batches = file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths])
-        tables.append(pa.Table.from_batches(batches, schema))
+        if columns is None:
+            tables.append(pa.Table.from_batches(batches, schema))
+        else:
+            wanted = [name for name in columns if name in schema.names]
+            fields = pa.schema([schema.field(name) for name in wanted])
+            tables.append(pa.Table.from_batches((batch.select(wanted) for batch in batches), fields))
     return pa.concat_tables(tables)
+
+
+def schema_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Schema | None:
+    """Return the columns of a folder's first file; None if it holds no file with rows.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        The place.
+    """
+    commit = lake.head(ref).id
+    try:
+        folder, paths = next(iter(_files(lake, commit, prefix).items()))
+    except (PathNotFound, ValueError):
+        return None
+    snapshot = lake.path(commit, folder)
+    return file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths[:1]])[0].remove_metadata()
 
 
 def _files(lake: Lake, commit: str, prefix: str) -> dict[str, list[str]]:

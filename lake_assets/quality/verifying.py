@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.frames.registry import library_of_value, supported
-from lake_assets.lake.rows import bounded_connection, sql_name, sql_text
+from lake_assets.lake.rows import sql_name, sql_text
+from lake_assets.quality.constraint_by_profile import age, told
+from lake_assets.quality.constraint_sql import broken_by_row
 from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount
 from lake_assets.quality.profile import Profile
 from lake_assets.quality.profiling import profile
+from lake_assets.quality.querying import NUMBER, as_table, opened, query
 
 if TYPE_CHECKING:
     import pyarrow
-    from duckdb import DuckDBPyConnection
-
 REASONS = "quality_reasons"
 """The column of rejected rows that names every constraint that the row breaks."""
 
@@ -40,6 +39,8 @@ class Verdict:
         What was found, in words.
     by_profile
         Whether the profile sufficed.
+    counted
+        Whether the number of bad rows is exact. Otherwise there are at least so many.
     """
 
     constraint: AnyConstraint
@@ -48,6 +49,7 @@ class Verdict:
     rows: int
     description: str
     by_profile: bool
+    counted: bool = True
 
 
 def verify(
@@ -79,19 +81,41 @@ def verify(
         A constraint names a column that is not there, or its SQL is wrong.
     """
     table = as_table(data)
-    known = known or profile(table)
-    _refuse_unknown(constraints, table.column_names)
-    found = {at: _by_profile(one, known, now or dt.datetime.now(dt.timezone.utc)) for at, one in enumerate(constraints)}
-    rest = [at for at, verdict in found.items() if verdict is None]
+    found = dict(enumerate(verify_by_profile(known or profile(table), constraints, now=now)))
+    rest = [at for at, verdict in found.items() if verdict is None or not verdict.counted]
     if rest:
         # A window's count is of rows, so it stands below the sums.
-        columns = ", ".join(f"{constraints[at].bad()} AS b{at}" for at in rest)
+        columns = ", ".join(f"{_sql(constraints[at])} AS b{at}" for at in rest)
         sums = ", ".join(f"count(*) FILTER (b{at})" for at in rest)
-        with _opened(table, references) as connection:
-            counts = _run(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)").fetchall()[0]  # noqa: S608
+        with opened(table, references) as connection:
+            counts = query(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)").fetchall()[0]  # noqa: S608
         for at, bad in zip(rest, counts, strict=True):
             found[at] = _verdict(constraints[at], int(bad), table.num_rows, by_profile=False)
     return [verdict for verdict in found.values() if verdict is not None]
+
+
+def verify_by_profile(
+    known: Profile, constraints: Sequence[AnyConstraint], *, now: dt.datetime | None = None
+) -> list[Verdict | None]:
+    """Return what a profile tells of each constraint; None where it does not tell whether it holds.
+
+    Parameters
+    ----------
+    known
+        The profile of the rows.
+    constraints
+        The constraints.
+    now
+        The time that ages end at; by default the present.
+
+    Raises
+    ------
+    ValueError
+        A constraint names a column that is not there.
+    """
+    _refuse_unknown(constraints, list(known.columns))
+    at = now or dt.datetime.now(dt.timezone.utc)
+    return [_by_profile(one, known, at) for one in constraints]
 
 
 def split(
@@ -127,66 +151,14 @@ def split(
     if not each or not table.num_rows:
         reasons: Any = pa.array([[] for _ in range(table.num_rows)], pa.list_(pa.string()))
     else:
-        cases = ", ".join(f"CASE WHEN {one.bad()} THEN {sql_text(one.title)} END" for one in each)
-        with _opened(table, references, numbered=True) as connection:
+        cases = ", ".join(f"CASE WHEN {broken_by_row(one)} THEN {sql_text(one.title)} END" for one in each)
+        with opened(table, references, numbered=True) as connection:
             broken = f"[x FOR x IN [{cases}] IF x IS NOT NULL]"
-            query = f"SELECT {broken} FROM frame ORDER BY {sql_name(_NUMBER)}"  # noqa: S608
-            reasons = _run(connection, query).to_arrow_table().column(0).combine_chunks()
+            text = f"SELECT {broken} FROM frame ORDER BY {sql_name(NUMBER)}"  # noqa: S608
+            reasons = query(connection, text).to_arrow_table().column(0).combine_chunks()
     good = pc.equal(pc.list_value_length(reasons), 0)
     rejected = table.append_column(REASONS, reasons.cast(pa.list_(pa.string())))
     return table.filter(good), rejected.filter(pc.invert(good))
-
-
-_NUMBER = "quality row number"
-
-
-def as_table(data: Any) -> pyarrow.Table:
-    """Return a frame of any library as a table.
-
-    Parameters
-    ----------
-    data
-        The frame.
-
-    Raises
-    ------
-    TypeError
-        It is no frame.
-    """
-    import pyarrow as pa
-
-    if isinstance(data, pa.Table):
-        return data
-    library = library_of_value(data)
-    if library is None:
-        raise TypeError(f"a {type(data).__name__} cannot be verified: it must be {supported()}")
-    return library.rows(data).table()
-
-
-@contextmanager
-def _opened(
-    table: pyarrow.Table, references: Mapping[str, Any] | None, *, numbered: bool = False
-) -> Generator[DuckDBPyConnection]:
-    import numpy as np
-    import pyarrow as pa
-
-    rows = table.append_column(_NUMBER, pa.array(np.arange(table.num_rows))) if numbered else table
-    with bounded_connection() as connection:
-        connection.register("frame", rows)
-        for name, frame in (references or {}).items():
-            connection.register(name, as_table(frame))
-        # Conditions in SQL read the rows, and nothing else.
-        connection.execute("SET enable_external_access = false")
-        yield connection
-
-
-def _run(connection: DuckDBPyConnection, query: str) -> Any:
-    import duckdb
-
-    try:
-        return connection.sql(query)
-    except duckdb.Error as error:
-        raise ValueError(f"a constraint cannot be verified: {str(error).partition(chr(10))[0]}") from error
 
 
 def _refuse_unknown(constraints: Sequence[AnyConstraint], columns: Sequence[str]) -> None:
@@ -209,13 +181,21 @@ def _by_profile(one: AnyConstraint, known: Profile, now: dt.datetime) -> Verdict
         return Verdict(one, passed, 0 if passed else 1, known.rows, f"{known.rows:,} rows; {bounds} allowed", True)
     if isinstance(one, Fresh):
         newest = known.columns[one.column].max
-        age = one.age(newest, now)
-        passed = age is not None and age <= one.max_age
+        old = age(newest, now)
+        passed = old is not None and old <= one.max_age
         return Verdict(one, passed, 0 if passed else 1, known.rows, f"the newest {one.column} is {newest}", True)
-    bad = one.bad_by_profile(known)
-    return None if bad is None else _verdict(one, bad, known.rows, by_profile=True)
+    found = told(one, known)
+    return None if found is None else _verdict(one, found.bad, known.rows, by_profile=True, counted=found.counted)
 
 
-def _verdict(one: AnyConstraint, bad: int, rows: int, *, by_profile: bool) -> Verdict:
-    allowed = one.allowed(rows) if isinstance(one, Complete) else 0
-    return Verdict(one, bad <= allowed, bad, rows, f"{bad:,} of {rows:,} rows break {one.title}", by_profile)
+def _sql(one: AnyConstraint) -> str:
+    # Those on the whole were verified by the profile.
+    assert not isinstance(one, RowCount | Fresh)
+    return broken_by_row(one)
+
+
+def _verdict(one: AnyConstraint, bad: int, rows: int, *, by_profile: bool, counted: bool = True) -> Verdict:
+    allowed = int(rows * (1 - one.at_least) + 1e-9) if isinstance(one, Complete) else 0
+    number = f"{bad:,}" if counted else f"at least {bad:,}"
+    text = f"{number} of {rows:,} rows break {one.title}"
+    return Verdict(one, bad <= allowed, bad, rows, text, by_profile, counted)

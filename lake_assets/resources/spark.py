@@ -44,8 +44,8 @@ class SparkResource(ConfigurableResource["SparkResource"]):
     lake
         The lake whose data Spark reads and writes. Spark gets address and credentials from it. Not needed for a lake
         on a local disk.
-    kafka
-        Whether Spark needs its Kafka connector.
+    kafka, s3
+        Whether Spark needs its connector of Kafka; that of S3, which a lake on lakeFS needs in any case.
     jars
         Folder of Spark's connectors.
     """
@@ -61,6 +61,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
     )
     lake: ResourceDependency[LakeResource | None] = None  # pyright: ignore[reportAssignmentType]
     kafka: bool = Field(default=False, description="Whether Spark needs its Kafka connector")
+    s3: bool = Field(default=False, description="Whether Spark needs its S3 connector; with lakeFS it has it anyway")
     jars: str = Field(
         default="~/.cache/lake_assets/jars", description="Folder of connectors, which are fetched when first needed"
     )
@@ -121,7 +122,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
         return {**settings, **connectors, **driver_options(folder, settings)}
 
     def _connectors(self, lake_conf: Mapping[str, str]) -> list[Connector]:
-        wanted = ((S3A, s3a.is_needed(lake_conf)), (KAFKA, self.kafka))
+        wanted = ((S3A, self.s3 or s3a.is_needed(lake_conf)), (KAFKA, self.kafka))
         return [connector for connector, used in wanted if used]
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:

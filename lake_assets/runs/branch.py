@@ -143,6 +143,27 @@ def is_protected(lake: Lake, branch: str) -> bool:
     return branch == MAIN or branch in lake.protected_branches()
 
 
+def base_commit(lake: Lake, instance: DagsterInstance, run: DagsterRun, ref: str) -> str:
+    """Return the commit at which a run's branch began: what was published before the run.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    instance
+        The Dagster instance.
+    run
+        The run.
+    ref
+        What the run reads, as of :func:`read_ref`.
+    """
+    own = {run.run_id, *ancestors(instance, run.run_id)}
+    for commit in lake.first_parents(ref):
+        if CommitMetadata.parse(commit.metadata).run_id not in own:
+            return commit.id
+    return ref
+
+
 def ensure_run_branch(lake: Lake, instance: DagsterInstance, run: DagsterRun) -> str:
     """Return the name of the run's branch. The branch is created at its first use.
 

@@ -18,6 +18,7 @@ from lake_assets.runs.deleting import deletion_events
 from lake_assets.runs.event_log import RUNLESS, EventLog
 from lake_assets.runs.merging import merge_events
 from lake_assets.runs.rollback import place_version, rollback_events
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -125,6 +126,10 @@ def _is_reported(log: EventLog, event: AssetMaterialization, commit: Commit) -> 
     return any(known.commit == commit.id for known in log.events_of_run(RUNLESS, _place_of(event)))
 
 
+def _first_line(commit: Commit) -> str:
+    return commit.message.partition("\n")[0]
+
+
 def _place_of(event: AssetMaterialization) -> str:
     return str(event.metadata[PREFIX].value)
 
@@ -163,7 +168,7 @@ def external_events(
                 version, rows = manifest.data_version, manifest.rows
         yield AssetMaterialization(
             place.asset,
-            description=f"Commit {commit.id[:12]}, made by no run: {commit.message.partition(chr(10))[0]}",
+            description=f"Commit {commit.id[:12]}, made by no run: {as_markdown(_first_line(commit))}",
             metadata=place_metadata(lake, branch, commit.id, place.path, rows),
             partition=place.partition,
             tags={DATA_VERSION: version},

@@ -21,6 +21,7 @@ from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.event_log import RUNLESS, EventLog
 from lake_assets.runs.publishing import conflicting, refuse_uncommitted
 from lake_assets.runs.rollback import ABSENT, changed_publications, place_version
+from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     from lake_assets._dagster import AssetGraph
@@ -156,7 +157,7 @@ def _event(
     into = CommitMetadata.parse(merge.metadata).branch or MAIN
     return AssetMaterialization(
         asset,
-        description=f"Commit {merge.id[:12]}: {merge.message.partition(chr(10))[0]}",
+        description=f"Commit {merge.id[:12]}: {as_markdown(merge.message.partition(chr(10))[0])}",
         metadata=place_metadata(lake, into, merge.id, path, rows),
         partition=partition,
         tags={DATA_VERSION: version},

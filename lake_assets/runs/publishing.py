@@ -140,8 +140,9 @@ def publish(
         # The branch waits, maybe for longer than Dagster's storage lives.
         if override is None:
             with suppress(LakeError):
-                record_checks(lake, instance, graph, run, head)
                 mark_unpublished(lake, instance, run, str(refusal.description))
+                # Last, since the sensors leave a branch with a record alone.
+                record_checks(lake, instance, graph, run, head)
         raise
     commit = merge_run(lake, run.run_id, run.job_name, head, into, audit)
     left = find_head(lake, run.run_id)
@@ -265,6 +266,7 @@ def published_asset(
     group: str,
     assets: Iterable[AssetsDefinition | AssetSpec | AssetKey | str],
     *,
+    profiles: Iterable[AssetsDefinition | AssetSpec | AssetKey | str] = (),
     owners: Sequence[str] = (),
     partitions_def: PartitionsDefinition[str] | None = None,
     freshness_policy: FreshnessPolicy | None = None,
@@ -280,6 +282,8 @@ def published_asset(
         Name of the asset group.
     assets
         The group's lake assets: their definitions, keys, or keys as Dagster shows them (``sales/daily``).
+    profiles
+        Assets that are published with them if the run made them. A run without them is published, too.
     owners
         Owners of the asset, as in :func:`dagster.asset`.
     partitions_def
@@ -310,7 +314,7 @@ def published_asset(
     @asset(
         name=f"{group}_published",
         group_name=group,
-        deps=keys,
+        deps=[*keys, *(key for member in profiles for key in _keys_of(member))],
         partitions_def=partitions,
         backfill_policy=_shared_value(group, "backfill_policy", policies) if partitions is not None else None,
         kinds={"lake"},

@@ -9,11 +9,15 @@ import bz2
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 _BLOCK = 1 << 16
 
 
-def cannot_decompress(path: Path) -> str | None:
+def cannot_decompress(path: str, size: int, filesystem: FileSystem | None = None) -> str | None:
     """Return why Spark cannot read a file as what its name says, and the remedy; None where it can.
 
     Only the beginning of the file is read.
@@ -21,19 +25,21 @@ def cannot_decompress(path: Path) -> str | None:
     Parameters
     ----------
     path
-        A local file. What is no file, or is not there any more, can be read.
+        A file. What is not there any more can be read.
+    size
+        Its size in bytes.
+    filesystem
+        The path's file system. Without one, the file is local.
     """
-    suffix = path.suffix.lower()
+    suffix = Path(path).suffix.lower()
     if suffix == ".zst":
         return "Spark cannot decompress zstd; decompress it"
     known = _FORMATS.get(suffix)
+    if known is None:
+        return None
     try:
-        # Opening a pipe would wait.
-        if known is None or not path.is_file():
-            return None
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            beginning = file.read(_BLOCK)
+        with Path(path).open("rb") if filesystem is None else filesystem.open_input_file(path) as file:
+            beginning = bytes(file.read(_BLOCK))
     except OSError:
         return None
     name, is_good = known

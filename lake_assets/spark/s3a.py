@@ -30,14 +30,31 @@ def s3a_conf(bucket: str, endpoint: str, access_key: str, secret_key: str) -> di
     access_key, secret_key
         Credentials for that bucket.
     """
+    return {**_COMMITTER, **bucket_conf(bucket, endpoint, access_key, secret_key)}
+
+
+def bucket_conf(
+    bucket: str, endpoint: str, access_key: str, secret_key: str, token: str = "", region: str = "us-east-1"
+) -> dict[str, str]:
+    """Return the Spark settings for reading one bucket.
+
+    Parameters
+    ----------
+    bucket
+        Name of the bucket.
+    endpoint
+        Address of the gateway; empty for AWS.
+    access_key, secret_key
+        Credentials for that bucket. Empty for a public one.
+    token
+        Token of a session. Empty if there is none.
+    region
+        Region of the bucket.
+    """
+    provider = "TemporaryAWS" if token else "SimpleAWS" if access_key else "AnonymousAWS"
     settings = {
-        "endpoint": endpoint,
-        "endpoint.region": "us-east-1",
-        "path.style.access": "true",
-        "connection.ssl.enabled": str(urlsplit(endpoint).scheme == "https").lower(),
-        "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-        "access.key": access_key,
-        "secret.key": secret_key,
+        "endpoint.region": region,
+        "aws.credentials.provider": f"org.apache.hadoop.fs.s3a.{provider}CredentialsProvider",
         # In lakeFS changes are visible at once, and a bucket that does not exist is an error anyway.
         "change.detection.mode": "none",
         "bucket.probe": "0",
@@ -47,7 +64,14 @@ def s3a_conf(bucket: str, endpoint: str, access_key: str, secret_key: str) -> di
         "connection.timeout": "60s",
         "connection.establish.timeout": "5s",
     }
-    return {**_COMMITTER, **{f"{PREFIX}bucket.{bucket}.{name}": value for name, value in settings.items()}}
+    if endpoint:
+        secure = str(urlsplit(endpoint).scheme == "https").lower()
+        settings |= {"endpoint": endpoint, "path.style.access": "true", "connection.ssl.enabled": secure}
+    if access_key:
+        settings |= {"access.key": access_key, "secret.key": secret_key}
+    if token:
+        settings["session.token"] = token
+    return {f"{PREFIX}bucket.{bucket}.{name}": value for name, value in settings.items()}
 
 
 def is_needed(conf: Mapping[str, str]) -> bool:

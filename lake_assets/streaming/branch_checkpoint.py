@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Aside, Lake, Write
 
 _BATCHES = "batches"
+_NOTES = "notes"
 _NEW = "checkpoint"
 
 
@@ -41,6 +42,11 @@ class BranchCheckpoint:
     def scratch(self) -> None:
         """The parent for temporary folders is the system's."""
         return
+
+    @property
+    def notes(self) -> CheckpointFiles:
+        """A folder of the branch, since Spark has one way to write to all of a query's folders."""
+        return CheckpointFiles(f"{self._aside.uri}/{_NOTES}", self._aside.filesystem, f"{self._aside.root}/{_NOTES}")
 
     def batches(self, folder: Path) -> str:
         """Return the URI of a folder of the branch for the rows of micro-batches.

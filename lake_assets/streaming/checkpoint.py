@@ -88,6 +88,11 @@ class Checkout:
         """The checkpoint."""
         return CheckpointFiles.local(self.folder)
 
+    @property
+    def notes(self) -> None:
+        """What the source leaves for Spark is in a temporary folder."""
+        return
+
     def batches(self, folder: Path) -> str:
         """Return the URI of a local folder, which is that of the rows of micro-batches.
 

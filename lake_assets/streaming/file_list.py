@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 import unicodedata
+import weakref
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
+
+from lake_assets.streaming.checkpoint_files import CheckpointFiles
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -21,40 +27,95 @@ _SAFE = "/-_.!~*'()@:&=+$,;"
 _SCHEMA = "path STRING, modificationTime TIMESTAMP, length BIGINT, content BINARY"
 
 
-def write_list(folder: Path, files: Mapping[str, os.stat_result]) -> None:
+class Listed(NamedTuple):
+    """A file of the list.
+
+    Parameters
+    ----------
+    size
+        Its size in bytes.
+    modified
+        When it was modified, in milliseconds since 1970.
+    """
+
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Listed:
+        """Return that of a local file.
+
+        Parameters
+        ----------
+        status
+            The file's status.
+        """
+        return cls(status.st_size, status.st_mtime_ns // 1_000_000)
+
+
+class Notes:
+    """The folder of a list: a temporary one, which is removed after the session, or one that is given."""
+
+    _given: CheckpointFiles | None = None
+
+    @property
+    def place(self) -> CheckpointFiles:
+        """The folder."""
+        return self._given or CheckpointFiles.local(self._temporary)
+
+    def use(self, session: SparkSession, given: CheckpointFiles | None) -> None:
+        """Take the folder that is given, or else keep the temporary one as long as a session.
+
+        Parameters
+        ----------
+        session
+            The session.
+        given
+            A folder that nobody else uses.
+        """
+        self._given = given
+        if given is None:
+            weakref.finalize(session, shutil.rmtree, self._temporary, ignore_errors=True)
+
+    @cached_property
+    def _temporary(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="lake-assets-"))
+
+
+def write_list(folder: CheckpointFiles, files: Mapping[str, Listed]) -> None:
     """Write the list of files, in one step. A stream that goes on reads it before each micro-batch.
 
     Parameters
     ----------
     folder
-        A local folder that holds only this list.
+        A folder that holds only this list.
     files
-        Path of each file to its status.
+        The files by their URLs, which are as Java writes them.
     """
     entries = (
         {
-            "path": file_url(path),
-            "size": status.st_size,
+            "path": url,
+            "size": file.size,
             "isDir": False,
-            "modificationTime": status.st_mtime_ns // 1_000_000,
+            "modificationTime": file.modified,
             "blockReplication": 1,
             "blockSize": 1 << 25,
             "action": "add",
         }
-        for path, status in sorted(files.items())
+        for url, file in sorted(files.items())
     )
-    log = folder / "_spark_metadata"
-    log.mkdir(parents=True, exist_ok=True)
+    log = f"{folder.root}/_spark_metadata"
     text = "\n".join(["v1", *map(json.dumps, entries)])
-    if (log / "0").is_file() and (log / "0").read_text() == text:
+    if "0" in folder.names("_spark_metadata") and folder.read(f"{log}/0") == text:
         return
+    folder.filesystem.create_dir(log, recursive=True)
     # Spark does not read names that are not numbers.
-    new = log / ".new"
-    new.write_text(text)
-    new.replace(log / "0")
+    with folder.filesystem.open_output_stream(f"{log}/.new") as stream:
+        stream.write(text.encode())
+    folder.filesystem.move(f"{log}/.new", f"{log}/0")
 
 
-def stream_files(session: SparkSession, folder: Path) -> DataFrame:
+def stream_files(session: SparkSession, folder: CheckpointFiles) -> DataFrame:
     """Return the stream of the listed files: their ``path`` and ``length``. No file is read.
 
     Parameters
@@ -66,18 +127,20 @@ def stream_files(session: SparkSession, folder: Path) -> DataFrame:
     """
     reader = session.readStream.format("binaryFile").schema(_SCHEMA).option("recursiveFileLookup", "true")
     # A file that was never read is new, even if its modification time is old.
-    return reader.option("maxFileAge", "36500d").load(f"file://{folder}").select("path", "length")
+    return reader.option("maxFileAge", "36500d").load(folder.uri).select("path", "length")
 
 
-def file_url(path: str) -> str:
+def file_url(path: str, root: str = "file://") -> str:
     """Return the URL of a file exactly as Java writes it, since the checkpoint knows files by it.
 
     Parameters
     ----------
     path
         The path.
+    root
+        What the URL begins with.
     """
-    return "file://" + "".join(
+    return root + "".join(
         character
         if character >= "\x80" and unicodedata.category(character) not in ("Zs", "Zl", "Zp", "Cc")
         else quote(character, safe=_SAFE)

@@ -12,12 +12,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from lake_assets.streaming.hadoop_blocks import lz4_blocks, snappy_blocks
 
 if TYPE_CHECKING:
     import pyarrow
+    from pyarrow.fs import FileSystem
     from pyspark.sql import DataFrame
 
 BLOCK = 1 << 18
@@ -34,7 +35,7 @@ class _Reads(Protocol):
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_files(files: DataFrame, longest: int) -> DataFrame:
+def read_files(files: DataFrame, longest: int, filesystem: FileSystem | None = None) -> DataFrame:
     """Return the lines of files: ``value``, or null for a line that is too long, whose file is ``too_long`` then.
 
     A line ends with a line feed, a carriage return, or both. Workers must see the files.
@@ -42,9 +43,11 @@ def read_files(files: DataFrame, longest: int) -> DataFrame:
     Parameters
     ----------
     files
-        The columns ``path``, the URI of a local file, and ``length`` in bytes.
+        The columns ``path``, the URI of a file, and ``length`` in bytes.
     longest
         Maximal length of a line in bytes, without its end.
+    filesystem
+        The file system whose paths are the URIs without their scheme. Without one, the files are local.
     """
     from pyspark.sql import functions as sf
 
@@ -55,17 +58,21 @@ def read_files(files: DataFrame, longest: int) -> DataFrame:
     size = sf.when(compressed, sf.lit(0)).otherwise(sf.greatest(sf.col("length") - 1, sf.lit(0)))
     ranges = files.select("path", sf.explode(sf.sequence(sf.lit(0), size, sf.lit(RANGE))).alias("first"))
     spread = ranges.repartition(files.sparkSession.sparkContext.defaultParallelism)
-    return spread.mapInArrow(partial(_read_ranges, longest=longest), "value BINARY, too_long STRING")
+    read = partial(_read_ranges, longest=longest, filesystem=filesystem)
+    return spread.mapInArrow(read, "value BINARY, too_long STRING")
 
 
-def _read_ranges(batches: Iterable[pyarrow.RecordBatch], longest: int) -> Iterator[pyarrow.RecordBatch]:
+def _read_ranges(
+    batches: Iterable[pyarrow.RecordBatch], longest: int, filesystem: FileSystem | None
+) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow
 
     for batch in batches:
         for uri, first in zip(batch["path"].to_pylist(), batch["first"].to_pylist(), strict=True):
-            path = f"/{uri.removeprefix('file:').lstrip('/')}"
+            name = uri.partition(":")[2].lstrip("/")
+            path = f"/{name}" if filesystem is None else name
             try:
-                for lines in lines_of(blocks_of(path, first, first + RANGE, longest), longest):
+                for lines in lines_of(blocks_of(path, first, first + RANGE, longest, filesystem), longest):
                     values = pyarrow.array(lines, pyarrow.binary())
                     names = pyarrow.array([path if line is None else None for line in lines], pyarrow.string())
                     yield pyarrow.record_batch({"value": values, "too_long": names})
@@ -107,7 +114,7 @@ def lines_of(blocks: Iterator[bytes], longest: int) -> Iterator[list[bytes | Non
         yield [begun.removesuffix(b"\r")]
 
 
-def blocks_of(path: str, first: int, last: int, longest: int) -> Iterator[bytes]:
+def blocks_of(path: str, first: int, last: int, longest: int, filesystem: FileSystem | None = None) -> Iterator[bytes]:
     """Yield the lines of a file that begin in a range of its bytes, as blocks of text.
 
     Parameters
@@ -118,9 +125,11 @@ def blocks_of(path: str, first: int, last: int, longest: int) -> Iterator[bytes]
         The range, without ``last``.
     longest
         Length of a line in bytes after which its rest need not be read.
+    filesystem
+        The path's file system. Without one, the file is local.
     """
     decompressed = _DECOMPRESSED.get(Path(path).suffix.lower())
-    with Path(path).open("rb") as file:
+    with _open(path, filesystem) as file:
         if decompressed is not None:
             yield from _without_mark(decompressed(file))
         elif first == 0:
@@ -128,6 +137,10 @@ def blocks_of(path: str, first: int, last: int, longest: int) -> Iterator[bytes]
         elif (begin := _first_line(file, first, last)) is not None:
             file.seek(begin)
             yield from _range(file, last, longest)
+
+
+def _open(path: str, filesystem: FileSystem | None) -> IO[bytes]:
+    return Path(path).open("rb") if filesystem is None else cast("IO[bytes]", filesystem.open_input_file(path))
 
 
 def _range(file: IO[bytes], last: int, longest: int) -> Iterator[bytes]:

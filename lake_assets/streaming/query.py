@@ -59,7 +59,9 @@ class StreamSource(Protocol):
         """Id that distinguishes the source from another one of the same name. It is read from the source each time."""
         ...
 
-    def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
+    def lines(
+        self, session: SparkSession, *, fail_on_data_loss: bool, notes: CheckpointFiles | None = None
+    ) -> DataFrame:
         """Return all lines as a stream.
 
         The columns are ``value`` (binary or string, null for a tombstone), ``timestamp``, ``text``, which is the value
@@ -72,6 +74,9 @@ class StreamSource(Protocol):
             The Spark session.
         fail_on_data_loss
             Whether the stream fails if the source has lost lines.
+        notes
+            A folder that nobody else uses, where a source can leave what Spark reads. It is on the checkpoint's file
+            system, as Spark needs it. Without one, the source takes a temporary folder.
         """
         ...
 

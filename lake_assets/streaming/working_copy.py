@@ -28,6 +28,11 @@ class WorkingCopy(Protocol):
         """Parent for temporary folders of this run; None for the system's."""
         ...
 
+    @property
+    def notes(self) -> CheckpointFiles | None:
+        """A folder for what the source leaves for Spark; None for a temporary one of this machine."""
+        ...
+
     def batches(self, folder: Path) -> str:
         """Return the URI of a folder for the rows of micro-batches, which all workers see.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from typer.testing import CliRunner, Result
 
-from lake_assets import domains, environments
+from lake_assets import environments
 from lake_assets.cli.app import app
 from lake_assets.lake.contract import Commit, Lake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.audits import TESTS
+from lake_assets_tests.defs.environments import use_fresh
+from lake_assets_tests.lake.backends import BACKENDS, put
 from lake_assets_tests.small_graph import SmallGraph
 
 LOADED = "aaaa0000-0000-4000-8000-000000000001"
@@ -29,13 +32,15 @@ LOADED = "aaaa0000-0000-4000-8000-000000000001"
 Command = Callable[..., Result]
 
 
+both_lakes = pytest.mark.parametrize("lake_home", BACKENDS, indirect=True)
+"""Runs a test on an embedded lake, and on a fresh repository of the lakeFS server that the tests share."""
+
+
 @pytest.fixture
-def lake_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def lake_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty LAKE_HOME in force, and no setting of whoever runs the tests."""
-    for variable in domains.all_variables():
-        monkeypatch.delenv(variable.name, raising=False)
+    use_fresh(getattr(request, "param", "embedded"), tmp_path, monkeypatch)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "home"
 
@@ -47,18 +52,16 @@ def lake(lake_home: Path) -> Iterator[Lake]:
     branch = f"run-{LOADED}"
     lake.create_branch(branch, "main")
     metadata = {"run_id": LOADED, "asset": "stocks_parquet", "rows": "25", "code_version": "3"}
-    with lake.write(branch, "stocks_parquet", message="Materialize stocks_parquet", metadata=metadata) as write:
-        for hour, rows in (("08", 24), ("09", 1)):
-            folder = Path(write.root, "date=2017-07-28", f"hour={hour}")
-            folder.mkdir(parents=True)
-            bars = {"ISIN": [f"DE{number:010}" for number in range(rows)], "MaxPrice": [1.5] * rows}
-            pq.write_table(pyarrow.table(bars), folder / "part-0.parquet")
-            Path(folder, "_manifest.json").write_text("{}\n")
-    with lake.write(branch, "stocks_csv/hour=08", message="Materialize stocks_csv") as write:
-        Path(write.root, "bars.csv").write_bytes("ISIN,Name\nDE1,Köln\n".encode() + b"DE2,K\xf6ln\n")
-        Path(write.root, "_manifest.json").write_text("{}\n")
-    with lake.write(branch, "blob") as write:
-        Path(write.root, "noise.bin").write_bytes(bytes(range(256)))
+    hours: dict[str, str | bytes] = {}
+    for hour, rows in (("08", 24), ("09", 1)):
+        bars = {"ISIN": [f"DE{number:010}" for number in range(rows)], "MaxPrice": [1.5] * rows}
+        pq.write_table(pyarrow.table(bars), file := BytesIO())
+        hours[f"date=2017-07-28/hour={hour}/part-0.parquet"] = file.getvalue()
+        hours[f"date=2017-07-28/hour={hour}/_manifest.json"] = "{}\n"
+    put(lake, branch, "stocks_parquet", hours, message="Materialize stocks_parquet", metadata=metadata)
+    csv = {"bars.csv": "ISIN,Name\nDE1,Köln\n".encode() + b"DE2,K\xf6ln\n", "_manifest.json": "{}\n"}
+    put(lake, branch, "stocks_csv/hour=08", csv, message="Materialize stocks_csv")
+    put(lake, branch, "blob", {"noise.bin": bytes(range(256))})
     lake.merge(branch, "main", f"Publish run {LOADED}", {"run_id": LOADED}, audit=TESTS)
     lake.delete_branch(branch)
     yield lake
@@ -105,8 +108,7 @@ def add_run(lake: Lake, instance: DagsterInstance) -> Callable[..., str]:
         instance.add_run(run)
         if branch:
             lake.create_branch(f"run-{run_id}", "main")
-            with lake.write(f"run-{run_id}", f"asset_{run_id[:4]}") as write:
-                Path(write.root, "data.txt").write_text(run_id)
+            put(lake, f"run-{run_id}", f"asset_{run_id[:4]}", {"data.txt": run_id})
         return run_id
 
     return add

@@ -11,10 +11,11 @@ import pytest
 from dagster import DagsterRunStatus
 
 from lake_assets import environments
+from lake_assets.lake.contract import Lake
 from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.runs import spool
-from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.cli.conftest import Command, both_lakes
 
 ENDED = "eeee0000-0000-4000-8000-000000000001"
 OTHERS = "dddd0000-0000-4000-8000-000000000003"
@@ -69,7 +70,7 @@ def test_with_yes_all_of_it_is_gone_and_main_is_as_it_was(
 
 
 def test_a_run_that_goes_on_keeps_its_branch_that_of_its_parent_and_the_tables(
-    command: Command, answer: Answer, lake: GitLake, store: NoSQLStore, add_run: AddRun
+    command: Command, answer: Answer, lake: Lake, store: NoSQLStore, add_run: AddRun
 ) -> None:
     parent = add_run("aaaa1111-0000-4000-8000-000000000003", DagsterRunStatus.FAILURE)
     add_run(GOING_ON, DagsterRunStatus.STARTED, parent=parent)
@@ -88,7 +89,7 @@ def test_a_run_that_goes_on_keeps_its_branch_that_of_its_parent_and_the_tables(
 
 
 def test_without_dagster_branches_and_tables_are_kept_with_the_reason(
-    answer: Answer, lake: GitLake, store: NoSQLStore
+    answer: Answer, lake: Lake, store: NoSQLStore
 ) -> None:
     lake.create_branch(f"run-{ENDED}", "main")
     done = answer("clean", "--yes")
@@ -97,8 +98,9 @@ def test_without_dagster_branches_and_tables_are_kept_with_the_reason(
     assert len(done["kept"]) == 3
 
 
+@both_lakes
 def test_what_may_be_another_dagsters_is_kept_and_one_of_nobodys_run_is_not_looked_at(
-    answer: Answer, lake: GitLake, store: NoSQLStore, add_run: AddRun
+    answer: Answer, lake: Lake, store: NoSQLStore, add_run: AddRun
 ) -> None:
     lake.create_branch(f"run-{OTHERS}", "main")
     lake.create_branch("trial", "main")
@@ -118,9 +120,10 @@ def test_what_may_be_another_dagsters_is_kept_and_one_of_nobodys_run_is_not_look
     assert names(answer("clean", "--yes")["found"]) == {("table", "bars"), ("table", "latest")}
 
 
+@both_lakes
 def test_under_another_dagster_home_nothing_of_a_live_run_is_deleted(
     answer: Answer,
-    lake: GitLake,
+    lake: Lake,
     store: NoSQLStore,
     add_run: AddRun,
     new_dagster_home: Path,
@@ -174,7 +177,7 @@ def _made(folder: Path) -> Path:
     ("option", "kind"), [("--no-tables", "table"), ("--no-branches", "branch"), ("--no-caches", "cache")]
 )
 def test_an_option_leaves_one_kind_alone(
-    answer: Answer, lake: GitLake, store: NoSQLStore, add_run: AddRun, option: str, kind: str
+    answer: Answer, lake: Lake, store: NoSQLStore, add_run: AddRun, option: str, kind: str
 ) -> None:
     add_run(ENDED, DagsterRunStatus.SUCCESS)
     lake.path("main", "blob")

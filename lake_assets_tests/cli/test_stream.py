@@ -50,7 +50,9 @@ def test_outputs_that_are_not_right_are_refused(refused: Callable[..., str], lak
 
 def test_a_source_that_is_not_there_is_refused(refused: Callable[..., str], lake_home: Path) -> None:
     assert "--source: there is no folder" in refused("stream", "words", "--source", "nowhere")
-    assert "give kafka://host:port/topic, or a folder" in refused("stream", "words", "--source", "http://nowhere/")
+    assert "give kafka://host:port/topic, s3://bucket/prefix, or a folder" in refused(
+        "stream", "words", "--source", "http://nowhere/"
+    )
 
 
 @pytest.mark.services

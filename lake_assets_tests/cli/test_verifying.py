@@ -16,7 +16,8 @@ from dagster._core.events import JobFailureData
 from lake_assets import definitions, environments
 from lake_assets.lake.contract import Lake
 from lake_assets_tests.audits import TESTS
-from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.cli.conftest import Command, both_lakes
+from lake_assets_tests.lake.backends import put
 from lake_assets_tests.small_graph import SmallGraph
 
 Answer = Callable[..., Any]
@@ -33,8 +34,7 @@ def problems(command: Command, ref: str = "main") -> list[tuple[str, str]]:
 def change(lake: Lake, metadata: dict[str, str], content: bytes = b"x", name: str = "prices/partition=mon") -> None:
     """Write one file in place of all that a folder held, by no IO manager, and merge it."""
     lake.create_branch("mine", "main")
-    with lake.write("mine", name, metadata=metadata) as write:
-        Path(write.root, "mine.txt").write_bytes(content)
+    put(lake, "mine", name, {"mine.txt": content}, metadata=metadata)
     lake.merge("mine", "main", audit=TESTS)
     lake.delete_branch("mine")
 
@@ -46,6 +46,7 @@ def published(graph: SmallGraph) -> SmallGraph:
     return graph
 
 
+@both_lakes
 def test_what_runs_published_has_no_problem(command: Command, answer: Answer, published: SmallGraph) -> None:
     published.publish("mon", 1.0)
     published.publish("mon", 1.0)
@@ -94,6 +95,7 @@ def test_what_no_run_of_ours_wrote_is_named(command: Command, published: SmallGr
     assert ("raw/mine.txt", "lies at an asset's prefix, and no manifest lists it") in problems(command)
 
 
+@both_lakes
 def test_a_run_that_dagster_does_not_know_is_no_problem_unless_that_is_said(
     command: Command, answer: Answer, graph: SmallGraph, instance: DagsterInstance
 ) -> None:
@@ -111,6 +113,7 @@ def test_a_run_that_dagster_does_not_know_is_no_problem_unless_that_is_said(
     assert (strict.exit_code, len(strict.stdout.splitlines())) == (1, 2)
 
 
+@both_lakes
 def test_without_the_dagster_that_made_it_a_lake_is_not_red_for_good(
     command: Command,
     answer: Answer,
@@ -129,6 +132,7 @@ def test_without_the_dagster_that_made_it_a_lake_is_not_red_for_good(
     assert [place["path"] for place in answer("verify")["unknown"]] == ["prices/partition=mon"]
 
 
+@both_lakes
 def test_two_dagsters_publish_to_one_lake_and_neither_sweeps_or_misses_what_is_the_others(
     command: Command,
     answer: Answer,

@@ -12,7 +12,7 @@ from lake_assets.io_managers.nosql import TableUpdate
 from lake_assets_tests.io_managers.conftest import Workbench
 
 
-def table(rows: dict[str, list[Any]], **metadata: str) -> AssetsDefinition:
+def table(rows: dict[str, list[Any]], **metadata: Any) -> AssetsDefinition:
     """Return asset `prices`, a table by ISIN of these columns."""
 
     @asset(name="prices", io_manager_key="nosql_io_manager", metadata={"nosql/key": "ISIN", **metadata})
@@ -85,16 +85,45 @@ def test_newest_by_keeps_the_newer_item_in_any_order(workbench: Workbench) -> No
     assert metadata_of(result)["kept"] == 1
 
 
-def test_an_unknown_mode_and_a_missing_key_are_named(workbench: Workbench) -> None:
+def test_an_unknown_mode_and_options_that_are_none_are_named(workbench: Workbench) -> None:
     with pytest.raises(Exception, match="'replace', not append, overwrite, errorifexists, ignore or create_only"):
         workbench.run(table({"ISIN": ["a"]}, **{"nosql/mode": "replace"}))
+    with pytest.raises(Exception, match="nosql/spread of prices is 'many', not a whole number"):
+        workbench.run(table({"ISIN": ["a"]}, **{"nosql/spread": "many"}))
+    with pytest.raises(Exception, match="nosql/set of prices is 'price', not columns with expressions"):
+        workbench.run(table({"ISIN": ["a"]}, **{"nosql/set": "price"}))
 
-    @asset(name="prices", io_manager_key="nosql_io_manager")
-    def keyless() -> pandas.DataFrame:
-        return pandas.DataFrame({"ISIN": ["a"]})
 
-    with pytest.raises(Exception, match="prices has no key: add 'nosql/key'"):
-        workbench.run(keyless)
+def test_a_frame_without_a_key_has_its_named_index_or_running_numbers(workbench: Workbench) -> None:
+    def named(frame: pandas.DataFrame, name: str) -> AssetsDefinition:
+        @asset(name=name, io_manager_key="nosql_io_manager")
+        def keyless() -> pandas.DataFrame:
+            return frame
+
+        return keyless
+
+    frame = pandas.DataFrame({"ISIN": ["a", "b"], "price": [1.0, 2.0]})
+    workbench.run(named(frame.set_index("ISIN"), "by_index"))
+    workbench.run(named(frame, "numbered"))
+    workbench.run(named(frame, "numbered"))
+    assert workbench.store.key("by_index") == ("ISIN",)
+    assert [row["id"] for batch in workbench.store.scan("numbered") for row in batch.to_pylist()] == [0, 1, 2, 3]
+
+
+def test_the_metadata_name_how_a_table_is_made_and_changed(workbench: Workbench) -> None:
+    rows: dict[str, list[Any]] = {"ISIN": ["a", "a"], "day": ["d", "e"], "minute": [1, 2], "n": [1, 1], "high": [1, 9]}
+    options: dict[str, Any] = {
+        "nosql/sort_key": "minute",
+        "nosql/partition": "day",
+        "nosql/spread": "4",
+        "nosql/counter": "n",
+        "nosql/set": {"high": "greatest(old.high, new.high)"},
+    }
+    for _ in range(2):
+        workbench.run(table(rows, **options))
+    assert workbench.store.key("prices") == ("day", "ISIN", "minute")
+    found = [row for batch in workbench.store.scan("prices", where="day = 'e'") for row in batch.to_pylist()]
+    assert found == [{"day": "e", "ISIN": "a", "minute": 2, "n": 2, "high": 9}]
 
 
 def test_an_update_from_pandas_keeps_its_named_index(filled: Workbench) -> None:

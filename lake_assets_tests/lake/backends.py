@@ -52,14 +52,14 @@ def fresh_place(backend: str, folder: Path) -> str:
     return str(folder / "lake home") if backend == "embedded" else lakefs_server.fresh_repository()
 
 
-def put(lake: Lake, branch: str, prefix: str, files: Mapping[str, str], **options: Any) -> Commit:
-    """Write text files by name and return the commit."""
+def put(lake: Lake, branch: str, prefix: str, files: Mapping[str, str | bytes], **options: Any) -> Commit:
+    """Write files by name and return the commit."""
     with lake.write(branch, prefix, **options) as write:
         for name, text in files.items():
             path = f"{write.root}/{name}"
             write.filesystem.create_dir(path.rpartition("/")[0], recursive=True)
             with write.filesystem.open_output_stream(path) as stream:
-                stream.write(text.encode())
+                stream.write(text.encode() if isinstance(text, str) else text)
     assert write.commit is not None
     return write.commit
 

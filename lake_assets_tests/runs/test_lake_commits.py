@@ -16,11 +16,11 @@ from lake_assets_tests.small_graph import SmallGraph
 SENSOR = "lake_commits"
 
 
-def by_hand(lake: Lake, prefix: str, content: str = "x") -> str:
+def by_hand(lake: Lake, prefix: str, content: str = "x", message: str = "By hand") -> str:
     """Write one file in place of a prefix, merge it, and return the merge."""
     lake.create_branch("mine", MAIN)
     put(lake, "mine", prefix, {"mine.txt": content})
-    merge = lake.merge("mine", MAIN, "By hand", audit=TESTS)
+    merge = lake.merge("mine", MAIN, message, audit=TESTS)
     lake.delete_branch("mine")
     return merge.id
 
@@ -83,6 +83,14 @@ def test_a_runs_branch_merged_by_hand_has_the_versions_of_its_manifests(small: S
     (event,), _ = tick(small, cursor)
     assert (event.tags or {})["dagster/data_version"] == known
     assert version(small, "raw", "mon") == known
+
+
+def test_a_message_of_somebody_is_shown_as_text(small: SmallGraph, lake: Lake) -> None:
+    small.publish("mon", 1.0)
+    _, cursor = tick(small, None)
+    by_hand(lake, "raw/partition=mon", message="![x](http://evil.example/x.png) **bold**")
+    (event,), _ = tick(small, cursor)
+    assert r"\!\[x\](http\://evil.example/x.png) \*\*bold\*\*" in (event.description or "")
 
 
 # What the event log has tells where the reports ended

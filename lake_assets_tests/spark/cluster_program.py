@@ -52,6 +52,8 @@ class Faulty:
         yield pa.record_batch([pa.array(rows[:5])], schema=SCHEMA)
         if first and self.fault == "killed while it writes":
             self._kill()
+        if first and self.fault == "worker lost while it writes":
+            self._kill(with_worker=True)
         if first and self.fault == "slow":
             # Another attempt comes, and ends; then this one writes all the same.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -59,10 +61,13 @@ class Faulty:
         yield pa.record_batch([pa.array(rows[5:])], schema=SCHEMA)
 
     @staticmethod
-    def _kill() -> None:
-        """Kill the executor: Python's parent is Spark's daemon, whose parent that is."""
-        parent = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1]
-        os.kill(int(parent), signal.SIGKILL)
+    def _kill(*, with_worker: bool = False) -> None:
+        """Kill the executor, or all of its worker: Python's parent is Spark's daemon, whose parent the executor is."""
+        executor = int(Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1])
+        if with_worker:
+            os.killpg(os.getpgid(executor), signal.SIGKILL)
+        else:
+            os.kill(executor, signal.SIGKILL)
         time.sleep(60)
 
 

@@ -77,6 +77,15 @@ def test_an_executor_that_is_killed_leaves_one_result(cluster: SparkCluster, fau
     check_one_result(cluster, fault)
 
 
+def test_a_worker_that_is_lost_with_its_executor_leaves_one_result(cluster: SparkCluster) -> None:
+    try:
+        check_one_result(cluster, "worker lost while it writes")
+        assert cluster.alive() == 1
+    finally:
+        cluster.add_worker(2)
+        cluster.wait_for(2)
+
+
 def test_an_attempt_that_was_overtaken_leaves_nothing_in_the_commit(cluster: SparkCluster) -> None:
     check_one_result(cluster, "slow", SPECULATION)
 

@@ -14,11 +14,14 @@ from lake_assets_tests.ui.server import SELECTOR, DagsterServer
 KINDS = {
     "stocks_csv": {"csv", "lake"},
     "stocks_parquet": {"parquet", "lake"},
+    "stocks_parquet_profile": {"lake"},
     "stocks_quarantine": {"parquet", "lake"},
     "stocks_published": {"lake"},
     "stocks_table": {"table"},
 }
 IN_THE_LAKE = ("stocks_csv", "stocks_parquet", "stocks_quarantine")
+WARNING = ("range_StartPrice", "drift", "anomaly")
+BLOCKING = (*CHECKS, "complete_SecurityID", "pattern_Currency")
 
 
 def by_label(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -37,7 +40,8 @@ def test_the_page_lists_the_assets_with_all_that_describes_them(dagster: Dagster
         assert node["isPartitioned"]
         assert "stocks" in node["jobNames"]
         checks = {check["name"]: check["blocking"] for check in node["assetChecksOrError"]["checks"]}
-        assert checks == (dict.fromkeys(CHECKS, True) if name == "stocks_parquet" else {})
+        expected = dict.fromkeys(BLOCKING, True) | dict.fromkeys(WARNING, False)
+        assert checks == (expected if name == "stocks_parquet" else {})
     for name in ("stocks_csv", "stocks_parquet", "stocks_table"):
         columns = by_label(nodes[name]["metadataEntries"])["dagster/column_schema"]["schema"]["columns"]
         assert [column["name"] for column in columns] == [column.name for column in COLUMNS]
@@ -59,7 +63,7 @@ def test_a_run_launched_from_the_page_is_published_and_tells_what_it_made(dagste
     checks = {
         event["evaluation"]["checkName"]: event["evaluation"]["success"] for event in events if "evaluation" in event
     }
-    assert checks == dict.fromkeys(CHECKS, True)
+    assert checks == dict.fromkeys((*BLOCKING, *WARNING), True)
 
     with dagster.lake() as lake:
         merge = lake.head(MAIN)
@@ -86,6 +90,10 @@ def test_a_run_launched_from_the_page_is_published_and_tells_what_it_made(dagste
         if name == "stocks_published":
             assert metadata["lake/commit"]["text"] == merge.id
             assert metadata["merged"]["boolValue"]
+            continue
+        if name == "stocks_parquet_profile":
+            assert metadata["rows"]["intValue"] == rows
+            assert metadata["histograms"]["mdStr"].startswith("![histograms](data:image/png;base64,")
             continue
         columns = metadata["dagster/column_schema"]["schema"]["columns"]
         assert len(columns) == (4 if name == "stocks_quarantine" else len(COLUMNS))

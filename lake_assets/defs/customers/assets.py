@@ -15,7 +15,7 @@ from lake_assets.io_managers.by_difference import rows_at, update_by_difference
 from lake_assets.io_managers.nosql import KEY, MODE, SHOWS, TableUpdate
 from lake_assets.lake.contract import Lake
 from lake_assets.quality.constraints import Complete, Unique
-from lake_assets.quality_checks import constraint_checks
+from lake_assets.quality_assets.checks import constraint_checks
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.runs.asset_metadata import PERSONAL_COLUMNS

@@ -163,6 +163,7 @@ def parse_stocks(
 stocks_published = published_asset(
     GROUP,
     [stocks_csv, parse_stocks],
+    profiles=["stocks_parquet_profile"],
     owners=OWNERS,
     freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(days=4), warn_window=timedelta(days=3)),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lake_assets.defs.stocks.bars import PREFIX, open_bars
 from lake_assets.defs.stocks.schema import COLUMNS
-from lake_assets.io_managers.nosql import TableUpdate
+from lake_assets.io_managers.table_update import TableUpdate, on_disk
 from lake_assets.lake.contract import Diff, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.rows import bounded_connection
@@ -45,21 +45,21 @@ def table_update(lake: Lake, from_commit: str | None, to_commit: str) -> TableUp
         diff = None
     with bounded_connection() as connection:
         if diff is None:
-            items = shown(connection, lake, to_commit).to_arrow_table()
+            items = on_disk(shown(connection, lake, to_commit))
             return TableUpdate(from_commit, to_commit, version, items, rebuild=True)
         added, rewritten = changed_folders(lake, from_commit or "", diff)
         if rewritten:
             before = open_bars(connection, "before", lake, from_commit or "", rewritten)
             changed = open_bars(connection, "changed", lake, to_commit, [*added, *rewritten])
-            keys = before.project("ISIN").union(changed.project("ISIN")).distinct().to_arrow_table()
+            keys = on_disk(before.project("ISIN").union(changed.project("ISIN")).distinct())
             old, new = (
                 latest(connection, open_bars(connection, name, lake, commit), keys)
                 for name, commit in (("then", from_commit or ""), ("now", to_commit))
             )
-            items, gone = row_difference(old, new, ["ISIN"])
+            items, gone = map(on_disk, row_difference(old, new, ["ISIN"]))
             return TableUpdate(from_commit, to_commit, version, items, delete=gone, exact=True)
         if added:
-            items = latest(connection, open_bars(connection, "added", lake, to_commit, added)).to_arrow_table()
+            items = on_disk(latest(connection, open_bars(connection, "added", lake, to_commit, added)))
             return TableUpdate(from_commit, to_commit, version, items)
     return TableUpdate(from_commit, to_commit, version)
 

@@ -108,4 +108,4 @@ def users_without_pii(
     return TaskFrame(arrow_schema(without=config.columns), tasks, compute.executor)
 
 
-users_published = published_asset(GROUP, [read_users, users_without_pii], owners=OWNERS)
+users_published = published_asset(GROUP, [read_users, users_without_pii], profiles=["users_profile"], owners=OWNERS)

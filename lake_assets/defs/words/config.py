@@ -9,7 +9,9 @@ from pydantic import Field
 class StreamConfig(Config):
     """Options of a run that reads a stream."""
 
-    source: str = Field(default="", description="kafka://host:port/topic or a folder; WORDS_SOURCE if empty")
+    source: str = Field(
+        default="", description="kafka://host:port/topic, s3://bucket/prefix or a folder; WORDS_SOURCE if empty"
+    )
     fail_on_data_loss: bool = Field(
         default=True, description="Fail if the source has lost lines; otherwise report them and continue"
     )

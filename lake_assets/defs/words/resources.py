@@ -23,6 +23,11 @@ def spark_reads_kafka() -> bool:
     return WordsSettings.read().source.startswith("kafka:")
 
 
+def spark_reads_s3() -> bool:
+    """Tell whether the lines of text come from a bucket."""
+    return WordsSettings.read().source.startswith("s3:")
+
+
 def words_outbox(kafka: KafkaResource) -> OutboxResource:
     """Return the outbox of published word counts. Nothing is opened yet.
 

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
 from dagster import (
     DagsterInstance,
@@ -22,10 +22,12 @@ from dagster import (
 from lake_assets.defs.words.assets import POOL
 from lake_assets.defs.words.jobs import words
 from lake_assets.defs.words.settings import WordsSettings
-from lake_assets.defs.words.source import FolderSource, KafkaSource, files_read, open_source
+from lake_assets.defs.words.source import BucketSource, FolderSource, KafkaSource, open_source
+from lake_assets.defs.words.text_files import files_read
 from lake_assets.io_managers.stream import START_OVER
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.moments import utc
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.branch import head_of
@@ -88,7 +90,7 @@ def new_text_files(
     """Compare the folder's files with those that the published checkpoint has read."""
     try:
         source = open_source(WordsSettings.read().source, kafka)
-        if not isinstance(source, FolderSource):
+        if not isinstance(source, (FolderSource, BucketSource)):
             return SkipReason(f"WORDS_SOURCE is {source.name}: the sensor consumer_lag looks after it.")
         return _tick(context, lake.lake, lake.branch, source, lambda head, _: _unread_files(source, lake.lake, head))
     except StreamSourceError as error:
@@ -262,7 +264,7 @@ def _oldest_line(source: KafkaSource, begins: dict[int, int], enough: float) -> 
     return found
 
 
-def _unread_files(source: FolderSource, lake: Lake, head: str) -> Unread:
+def _unread_files(source: FolderSource | BucketSource, lake: Lake, head: str) -> Unread:
     source_id = source.id
     try:
         log = lake.path(head, f"{places_at(lake, head, STREAM).checkpoint}/sources/0")
@@ -272,6 +274,6 @@ def _unread_files(source: FolderSource, lake: Lake, head: str) -> Unread:
     modified = [time for path, time in source.files().items() if path not in read]
 
     def oldest(_: float) -> datetime | None:
-        return datetime.fromtimestamp(min(modified), timezone.utc)
+        return utc(min(modified))
 
     return Unread(len(modified), "file", source_id, oldest)

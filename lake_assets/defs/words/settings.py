@@ -21,7 +21,10 @@ class WordsSettings(Settings):
     source: str = Field(
         "",
         validation_alias="WORDS_SOURCE",
-        description="Where lines of text come from: kafka://host:port/topic, or a folder; a small sample if empty.",
+        description=(
+            "Where lines of text come from: kafka://host:port/topic, s3://bucket/prefix, or a folder; a small sample "
+            "if empty."
+        ),
     )
     line_bytes: int = Field(
         LONGEST,

@@ -1,13 +1,10 @@
-"""The source of lines of text: a Kafka topic, or a growing folder of files."""
+"""The source of lines of text: a Kafka topic, or a growing folder of files, on disk or in S3."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
-import tempfile
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,23 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from lake_assets.defs.words.bucket import BucketSource
 from lake_assets.defs.words.settings import LONGEST, WordsSettings
+from lake_assets.defs.words.text_files import dated, read_by, unread
 from lake_assets.kafka.address import TopicAddress
 from lake_assets.settings import SourceSettings
 from lake_assets.sources.links import Base, LinkRefused, show
 from lake_assets.spark.compressed import cannot_decompress
-from lake_assets.streaming.file_list import stream_files, write_list
+from lake_assets.streaming.checkpoint_files import CheckpointFiles
+from lake_assets.streaming.file_list import Listed, Notes, file_url, stream_files, write_list
 from lake_assets.streaming.lines import read_files
 from lake_assets.streaming.query import Loss, StreamSource, StreamSourceError
 from lake_assets.text.masking import mask, unclear_user_part
 
 if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
     from pyspark.sql import DataFrame, SparkSession
 
     from lake_assets.kafka.cluster import KafkaCluster, TopicState
     from lake_assets.resources.kafka import KafkaResource
-    from lake_assets.streaming.checkpoint_files import CheckpointFiles
     from lake_assets.streaming.position import Position
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -44,14 +42,14 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
     Parameters
     ----------
     text
-        ``kafka://host:port/topic``, or a folder. Empty for the sample text.
+        ``kafka://host:port/topic``, ``s3://bucket/prefix``, or a folder. Empty for the sample text.
     kafka
         Connection settings of Kafka.
 
     Raises
     ------
     StreamSourceError
-        The setting is neither the URL of a topic nor a folder.
+        The setting is none of these.
     """
     longest = WordsSettings.read().line_bytes
     if not text:
@@ -65,8 +63,12 @@ def open_source(text: str, kafka: KafkaResource) -> StreamSource:
         except ValueError as error:
             raise StreamSourceError(f"WORDS_SOURCE: {error}") from error
         return KafkaSource(address, kafka.cluster(address.servers), longest)
+    if scheme == "s3":
+        return BucketSource.parse(text, SourceSettings.read().s3_endpoint_url, longest)
     if scheme not in ("", "file"):
-        raise StreamSourceError(f"WORDS_SOURCE is {mask(text)!r}: give kafka://host:port/topic, or a folder")
+        raise StreamSourceError(
+            f"WORDS_SOURCE is {mask(text)!r}: give kafka://host:port/topic, s3://bucket/prefix, or a folder"
+        )
     folder = Path(unquote(urlsplit(text).path) if scheme else text).expanduser().absolute()
     return FolderSource(folder, longest, SourceSettings.read().links_outside)
 
@@ -104,8 +106,11 @@ class KafkaSource:
         except KafkaFailure as error:
             raise StreamSourceError(str(error)) from error
 
-    def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
+    def lines(
+        self, session: SparkSession, *, fail_on_data_loss: bool, notes: CheckpointFiles | None = None
+    ) -> DataFrame:
         """Return the topic as a stream. It starts at the beginning, or after the checkpoint's position."""
+        del notes
         options = {
             "startingOffsets": "earliest",
             "failOnDataLoss": str(fail_on_data_loss).lower(),
@@ -200,21 +205,23 @@ class FolderSource:
             raise StreamSourceError(f"WORDS_SOURCE: there is no folder {str(self.folder)!r}; make it, or name another")
         return f"file://{os.path.realpath(self.folder)}"
 
-    def lines(self, session: SparkSession, *, fail_on_data_loss: bool) -> DataFrame:
+    def lines(
+        self, session: SparkSession, *, fail_on_data_loss: bool, notes: CheckpointFiles | None = None
+    ) -> DataFrame:
         """Return the lines of all files as a stream, those of subfolders included."""
         del fail_on_data_loss
+        self._notes.use(session, notes)
         self.look_again()
-        weakref.finalize(session, shutil.rmtree, self._notes, ignore_errors=True)
-        return _dated(read_files(stream_files(session, self._notes), self.longest))
+        return dated(read_files(stream_files(session, self._notes.place), self.longest))
 
     def look_again(self) -> None:
         """List the files anew for a stream that goes on."""
-        write_list(self._notes, self._listed())
+        files = {file_url(path): Listed.of(found) for path, found in self._listed().items()}
+        write_list(self._notes.place, files)
 
     @cached_property
-    def _notes(self) -> Path:
-        """A folder for Spark's list of files. It is removed after the session."""
-        return Path(tempfile.mkdtemp(prefix="lake-assets-"))
+    def _notes(self) -> Notes:
+        return Notes()
 
     def passed_over(self) -> Sequence[str]:
         """Describe the files and folders that are not read, and what to do about each."""
@@ -224,16 +231,16 @@ class FolderSource:
         """Return the lines of the files that were read."""
         del position
         try:
-            sizes = [(path, Path(path).stat().st_size) for path in _files_read(checkpoint)]
+            sizes = [(path, Path(path).stat().st_size) for path in read_by(checkpoint)]
         except OSError as error:
             raise StreamSourceError(f"{error.filename} was read, and is not there any more") from error
-        return _dated(read_files(session.createDataFrame(sizes, "path STRING, length BIGINT"), self.longest))
+        return dated(read_files(session.createDataFrame(sizes, "path STRING, length BIGINT"), self.longest))
 
     def loss(self, position: Position, checkpoint: CheckpointFiles) -> Loss:
         """Return the files that were changed after they were read. Spark would never see their new lines."""
         del position
         changed: list[str] = []
-        for path, modified in _files_read(checkpoint).items():
+        for path, modified in read_by(checkpoint).items():
             try:
                 now = Path(path).stat().st_mtime_ns // 1_000_000
             except OSError:
@@ -286,66 +293,6 @@ class FolderSource:
                     seen.add(real)
                     folders.append(real)
                 elif stat.S_ISREG(status.st_mode):
-                    why = unread(Path(real).name) or cannot_decompress(Path(real))
+                    why = unread(Path(real).name) or cannot_decompress(real, status.st_size)
                     seen.add(real)
                     yield real, why or status
-
-
-def unread(name: str) -> str | None:
-    """Return why Spark ignores a file or folder of a name, and the remedy. None if Spark reads it."""
-    if name.startswith(".") or (name.startswith("_") and "=" not in name):
-        return f"Spark passes over names that begin with {name[0]!r}; rename it"
-    if name.endswith("._COPYING_"):
-        return "Spark takes it for a copy that has not ended; rename it"
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return "its name is not UTF-8; rename it"
-    return None
-
-
-def _dated(frame: DataFrame) -> DataFrame:
-    """Add the time at the beginning of a line, or null, and the rest of the line as text."""
-    from pyspark.sql import functions as sf
-
-    frame = frame.withColumn("value", sf.col("value").cast("string"))
-    time = sf.regexp_extract("value", _ISO_TIME, 1)
-    text = sf.when(time == "", sf.col("value")).otherwise(sf.expr("substring(value, length(time) + 1)"))
-    return frame.withColumn("time", time).select(
-        "value", sf.try_to_timestamp("time").alias("timestamp"), text.alias("text"), "too_long"
-    )
-
-
-_ISO_TIME = r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?)(?: |$)"
-
-
-def files_read(filesystem: FileSystem, log: str) -> dict[str, int]:
-    """Return the files that a folder's stream has read: path to the modification time (ms since 1970) at that moment.
-
-    Parameters
-    ----------
-    filesystem, log
-        Place of the checkpoint's folder ``sources/0``, which may not exist yet.
-    """
-    from pyarrow.fs import FileSelector
-
-    batches: dict[int, str] = {}
-    newest = -1
-    for file in filesystem.get_file_info(FileSelector(log, allow_not_found=True)):
-        number, _, suffix = file.base_name.partition(".")
-        # Every tenth file of the log contains all entries before it.
-        if number.isdigit() and suffix in ("", "compact"):
-            batches[int(number)] = file.path
-            newest = max(newest, int(number)) if suffix else newest
-    found: dict[str, int] = {}
-    for number in sorted(number for number in batches if number >= newest):
-        with filesystem.open_input_stream(batches[number]) as stream:
-            entries = stream.read().decode().splitlines()[1:]
-        for line in entries:
-            entry = json.loads(line)
-            found[unquote(urlsplit(entry["path"]).path)] = entry["timestamp"]
-    return found
-
-
-def _files_read(checkpoint: CheckpointFiles) -> dict[str, int]:
-    return files_read(checkpoint.filesystem, f"{checkpoint.root}/sources/0")

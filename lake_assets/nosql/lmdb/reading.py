@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import pyarrow as pa
 
@@ -101,32 +102,23 @@ class Range:
         size
             Maximal number of items in a block.
         """
-        first, last = self._low, self._high
+        if segment is not None and not 0 <= segment[0] < segment[1]:
+            raise NoSQLError(f"segment {segment[0]} of {segment[1]}: count them from 0")
         cursor = transaction.cursor(items)
-        if segment is not None:
-            low, high = _segment(cursor, transaction.stat(items)["entries"], *segment)
-            first, last = max(first, low), _least([last, high])
-        found = cursor.set_range(first) if first else cursor.first()
+        found = cursor.set_range(self._low) if self._low else cursor.first()
         pairs = cursor.iternext() if found else iter(())
         while block := list(islice(pairs, size)):
-            wanted = block if last is None else block[: bisect_left(block, last, key=_key_of)]
+            wanted = block if self._high is None else block[: bisect_left(block, self._high, key=_key_of)]
+            ended = len(wanted) < len(block)
+            if segment is not None:
+                # By a hash of the key, so that segments fit together though items are written in between.
+                number, count = segment
+                wanted = [item for item in wanted if crc32(item[0]) % count == number]
             if wanted:
                 yield wanted
-            if len(wanted) < len(block):
+            if ended:
                 return
 
 
 def _least(bounds: Sequence[bytes | None]) -> bytes | None:
     return min((bound for bound in bounds if bound is not None), default=None)
-
-
-def _segment(cursor: lmdb.Cursor[bytes], count: int, number: int, segments: int) -> tuple[bytes, bytes | None]:
-    """Return the first key of a segment, and the one before which it ends."""
-    if not 0 <= number < segments:
-        raise NoSQLError(f"segment {number} of {segments}: count them from 0")
-    low, high = number * count // segments, (number + 1) * count // segments
-    if low == high:
-        return b"", b""
-    keys = cursor.iternext(keys=True, values=False) if cursor.first() else iter(())
-    first = next(islice(keys, low, None), b"")
-    return first, next(islice(keys, high - low - 1, None), None)

@@ -12,7 +12,8 @@ from pyarrow.fs import LocalFileSystem
 from pyspark.sql import SparkSession
 
 from lake_assets.defs.words import queries
-from lake_assets.defs.words.source import FolderSource, files_read
+from lake_assets.defs.words.source import FolderSource
+from lake_assets.defs.words.text_files import files_read
 from lake_assets.streaming.checkpoint_files import CheckpointFiles
 from lake_assets.streaming.microbatches import consume
 

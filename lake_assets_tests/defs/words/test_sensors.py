@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, Definitions, build_sensor_context
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from lake_assets import domains, environments
+from lake_assets import environments
 from lake_assets.defs.words.assets import word_counts, word_counts_windowed, words_published
 from lake_assets.defs.words.checks import word_counts_audit, words_checks
 from lake_assets.defs.words.jobs import words
@@ -30,16 +30,20 @@ from lake_assets.lake.names import beside
 from lake_assets.streaming.places import places_of
 from lake_assets.streaming.position import Position, write_position
 from lake_assets_tests.audits import TESTS
+from lake_assets_tests.defs.environments import use_fresh
 from lake_assets_tests.kafka_broker import KafkaBroker, own_broker, remove
+from lake_assets_tests.lake.backends import BACKENDS
+from lake_assets_tests.lakefs_server import fresh_repository
 
 services = pytest.mark.services
 
 
+both_lakes = pytest.mark.parametrize("home", BACKENDS, indirect=True)
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for variable in domains.all_variables():
-        monkeypatch.delenv(variable.name, raising=False)
-    monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_fresh(getattr(request, "param", "embedded"), tmp_path, monkeypatch)
     return tmp_path
 
 
@@ -129,9 +133,10 @@ def publish(lake: Lake, position: Position, log: Mapping[str, str] | None = None
         # What Spark has compacted it removes.
         write.removed.update(item.path for item in lake.list(MAIN, places.checkpoint))
         for name, text in (log or {}).items():
-            file = Path(write.place(places.checkpoint), "sources", "0", name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            folder = f"{write.place(places.checkpoint)}/sources/0"
+            write.filesystem.create_dir(folder, recursive=True)
+            with write.filesystem.open_output_stream(f"{folder}/{name}") as stream:
+                stream.write(text.encode())
     lake.merge("mine", MAIN, audit=TESTS)
     lake.delete_branch("mine")
 
@@ -165,6 +170,7 @@ def topic(home: Path, kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch) -> To
 
 
 @services
+@both_lakes
 def test_what_the_published_counts_lack_is_asked_for_in_one_run(lake: Lake, sensor: Sensor, topic: Topic) -> None:
     assert "Every line of" in sensor.skips()
     topic.send("a", "b", partition=0)
@@ -307,6 +313,7 @@ def files_published(lake: Lake, folder: Path, *batches: list[str], compact: int 
     publish(lake, position, log)
 
 
+@both_lakes
 def test_files_that_the_published_checkpoint_has_not_read_are_asked_for(
     lake: Lake, files_sensor: Sensor, folder: Path
 ) -> None:
@@ -343,6 +350,7 @@ def test_fewer_files_than_the_threshold_wait_until_the_oldest_is_old_enough(
     assert files_sensor.requests() == ["2"]
 
 
+@both_lakes
 def test_another_folder_than_was_read_is_not_read_until_somebody_says_so(
     lake: Lake, files_sensor: Sensor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +363,52 @@ def test_another_folder_than_was_read_is_not_read_until_somebody_says_so(
     assert "reset_checkpoint" in files_sensor.skips()
 
 
+CURSORS = [
+    None,
+    "",
+    "{",
+    "[" * 100_000,
+    "[]",
+    "null",
+    '{"position": "", "since": "x", "requests": 1, "requested": 0}',
+    '{"position": "", "since": null, "requests": 1e999, "requested": NaN}',
+    '{"position": "another", "since": 0, "requests": 99, "requested": 9e9}',
+]
+
+
+@both_lakes
+def test_a_cursor_that_is_lost_garbage_or_old_changes_nothing(lake: Lake, files_sensor: Sensor, folder: Path) -> None:
+    for name in ("1.txt", "2.txt"):
+        (folder / name).write_text("a\n")
+    for cursor in CURSORS:
+        files_sensor.cursor = cursor
+        assert files_sensor.requests() == ["2"]
+    files_published(lake, folder, ["1.txt"])
+    for cursor in CURSORS:
+        files_sensor.cursor = cursor
+        assert files_sensor.requests() == ["1"]
+    files_published(lake, folder, ["1.txt"], ["2.txt"], compact=1)
+    for cursor in CURSORS:
+        files_sensor.cursor = cursor
+        assert "is published" in files_sensor.skips()
+
+
+@both_lakes
+def test_where_the_lake_was_lost_all_is_asked_for_again(
+    request: pytest.FixtureRequest, lake: Lake, files_sensor: Sensor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "1.txt").write_text("a\n")
+    files_published(lake, folder, ["1.txt"])
+    assert "is published" in files_sensor.skips()
+    if "lakefs" in request.node.name:
+        monkeypatch.setenv("LAKEFS_REPOSITORY", fresh_repository().rpartition("/")[2])
+    else:
+        monkeypatch.setenv("LAKE_HOME", str(folder.with_name("another home")))
+    assert Sensor("new_text_files", files_sensor.instance).requests() == ["1"]
+    files_sensor.__dict__.pop("defs")
+    assert files_sensor.requests() == ["1"]
+
+
 def test_each_kind_of_source_has_a_sensor_of_its_own(
     sensor: Sensor, files_sensor: Sensor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,7 +416,9 @@ def test_each_kind_of_source_has_a_sensor_of_its_own(
     monkeypatch.setenv("WORDS_SOURCE", "kafka://127.0.0.1:9/test")
     assert "the sensor consumer_lag looks after it" in files_sensor.skips()
     monkeypatch.setenv("WORDS_SOURCE", "http://nowhere/")
-    assert "give kafka://host:port/topic, or a folder" in sensor.skips()
+    assert "give kafka://host:port/topic, s3://bucket/prefix, or a folder" in sensor.skips()
+    monkeypatch.setenv("WORDS_SOURCE", "s3://bucket/lines")
+    assert "the sensor new_text_files looks after it" in sensor.skips()
 
 
 # Runs
@@ -396,6 +452,7 @@ def test_a_run_whose_process_was_killed_is_in_nobodys_way(files_sensor: Sensor, 
     assert left.status == DagsterRunStatus.FAILURE
 
 
+@both_lakes
 def test_a_run_that_published_nothing_is_requested_again_after_a_pause_that_grows(
     lake: Lake, files_sensor: Sensor, folder: Path
 ) -> None:

@@ -1,0 +1,91 @@
+"""Frames in DuckDB: its queries read the rows that they are given, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lake_assets.frames.registry import library_of_value, supported
+from lake_assets.lake.rows import bounded_connection
+
+if TYPE_CHECKING:
+    import pyarrow
+    from duckdb import DuckDBPyConnection
+
+NUMBER = "quality row number"
+"""The column that numbers the rows, where their order matters."""
+
+
+def as_table(data: Any) -> pyarrow.Table:
+    """Return a frame of any library as a table.
+
+    Parameters
+    ----------
+    data
+        The frame.
+
+    Raises
+    ------
+    TypeError
+        It is no frame.
+    """
+    import pyarrow as pa
+
+    if isinstance(data, pa.Table):
+        return data
+    library = library_of_value(data)
+    if library is None:
+        raise TypeError(f"a {type(data).__name__} cannot be queried: it must be {supported()}")
+    return library.rows(data).table()
+
+
+@contextmanager
+def opened(
+    table: pyarrow.Table, references: Mapping[str, Any] | None = None, *, numbered: bool = False
+) -> Generator[DuckDBPyConnection]:
+    """Open a connection to rows, which are named ``frame``.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    references
+        Further frames, by name.
+    numbered
+        Whether the rows get the column :data:`NUMBER`.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    rows = table.append_column(NUMBER, pa.array(np.arange(table.num_rows))) if numbered else table
+    with bounded_connection() as connection:
+        connection.register("frame", rows)
+        for name, frame in (references or {}).items():
+            connection.register(name, as_table(frame))
+        # Conditions in SQL read the rows, and nothing else.
+        connection.execute("SET enable_external_access = false")
+        yield connection
+
+
+def query(connection: DuckDBPyConnection, text: str) -> Any:
+    """Run a query.
+
+    Parameters
+    ----------
+    connection
+        The connection.
+    text
+        The query.
+
+    Raises
+    ------
+    ValueError
+        The query is wrong.
+    """
+    import duckdb
+
+    try:
+        return connection.sql(text)
+    except duckdb.Error as error:
+        raise ValueError(f"a constraint cannot be verified: {str(error).partition(chr(10))[0]}") from error

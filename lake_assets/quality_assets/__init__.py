@@ -1,0 +1,1 @@
+"""Profiles and checks of assets in Dagster's graph, made from one declaration."""

@@ -1,0 +1,142 @@
+"""Compares what a run wrote with what was published before it: drift, and anomalies in the history."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.names import join
+from lake_assets.quality.anomaly import AnomalyBounds, anomalies
+from lake_assets.quality.drift import Finding, Thresholds, drift, is_same
+from lake_assets.quality.lake_profiles import profile_at
+from lake_assets.quality.profile import Profile, merged
+from lake_assets.quality.stored_profiles import kept_profile, published_profiles, read_figures, read_profile
+
+if TYPE_CHECKING:
+    from lake_assets.lake.contract import Lake
+
+HISTORY = 30
+"""The number of published profiles that a run is compared with."""
+_BATCHES = 8
+"""The number of published partitions that a new one is compared with."""
+_STALE = Finding("stale", "", 1, 0, "the rows seem to be those of another published partition")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is compared, and what may differ.
+
+    Parameters
+    ----------
+    ignore
+        Columns that differ in every batch, such as the day.
+    drift
+        How much the distributions may differ.
+    anomaly
+        What is an anomaly.
+    """
+
+    ignore: Collection[str] = ()
+    drift: Thresholds | None = None
+    anomaly: AnomalyBounds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published before a run, of one asset.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    commit
+        The commit at which the run's branch began.
+    data, profiles
+        The folders of the asset and of its profiles.
+    personal
+        Names of columns of which profiles keep no value.
+    """
+
+    lake: Lake
+    commit: str
+    data: str
+    profiles: str
+    personal: Collection[str] = ()
+
+    def drifted(self, new: Profile, place: str, rules: Comparison) -> tuple[list[Finding], str]:
+        """Return how a partition's rows differ from published ones, and from which.
+
+        They are those of the same partition, if it is published, and otherwise the newest published partitions.
+
+        Parameters
+        ----------
+        new
+            The profile of the partition.
+        place
+            Its folder below the asset's; empty for an asset without partitions.
+        rules
+            What may differ.
+        """
+        limits = rules.drift or Thresholds()
+        before, what = self._same(place), f"compared with commit {self.commit}"
+        if before is None:
+            found = list(islice(self._others(place), _BATCHES))
+            if not found:
+                return [], "nothing is published yet"
+            before, what = merged(found), f"compared with the last {len(found)} published partition(s)"
+            stale = [_STALE] if any(is_same(one, new) for one in found) else []
+            # A part has fewer rows than the whole, and later times.
+            limits = replace(limits, outside=inf, distinct=inf)
+            findings = [one for one in drift(before, new, limits) if one.metric not in ("rows", "stale")]
+            return [*stale, *(one for one in findings if one.column not in rules.ignore)], what
+        return [one for one in drift(before, new, limits) if one.column not in rules.ignore], what
+
+    def anomalous(self, new: Profile, history: Sequence[Mapping[str, Any]], rules: Comparison) -> list[Finding]:
+        """Return the figures that the published history does not explain.
+
+        Parameters
+        ----------
+        new
+            The profile of the partition.
+        history
+            What :meth:`history` returned.
+        rules
+            What may differ.
+        """
+        found = anomalies(new.as_dict(), history, rules.anomaly)
+        return [one for one in found if one.column not in rules.ignore]
+
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """Return the figures of the newest published profiles, newest first."""
+        found = published_profiles(self.lake, self.commit, self.data, self.profiles)
+        return [read_figures(self.lake, one.commit.id, one.folder) for one in islice(found, HISTORY)]
+
+    def _same(self, place: str) -> Profile | None:
+        data = join(self.data, place)
+        of = self.lake.fingerprint(self.commit, data)
+        if of is None:
+            return None
+        kept = kept_profile(self.lake, self.commit, join(self.profiles, place), of)
+        try:
+            return kept or profile_at(self.lake, self.commit, data, self.personal)
+        except (PathNotFound, ValueError):
+            return None
+
+    def _others(self, place: str) -> Iterator[Profile]:
+        """Yield the profiles of other partitions, the newest published first."""
+        seen = {place}
+        columns: list[tuple[str, str]] | None = None
+        for one in published_profiles(self.lake, self.commit, self.data, self.profiles):
+            if one.place in seen:
+                continue
+            seen.add(one.place)
+            found = read_profile(self.lake, one.commit.id, one.folder)
+            described = [(column.name, column.type) for column in found.columns.values()]
+            # Those of other columns do not merge.
+            if columns in (None, described) and found.rows:
+                columns = described
+                yield found

@@ -1,0 +1,100 @@
+"""One declaration that gives an asset its profile in the lake, and its checks."""
+
+# No postponed annotations here: Dagster reads them when the decorators run.
+
+from collections.abc import Collection, Sequence
+
+from dagster import (
+    AssetChecksDefinition,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    BackfillPolicy,
+    PartitionsDefinition,
+    asset,
+)
+
+from lake_assets.io_managers.profile import AssetProfile
+from lake_assets.lake.contract import Lake
+from lake_assets.lake.names import join
+from lake_assets.layout.asset_folders import prefix_of
+from lake_assets.layout.partitions import folders
+from lake_assets.quality.constraints import AnyConstraint, to_yaml
+from lake_assets.quality.lake_profiles import known_profile, rows_at
+from lake_assets.quality_assets.checks import constraint_checks
+from lake_assets.quality_assets.comparison import Comparison
+from lake_assets.quality_assets.naming import CONSTRAINTS, profile_key
+from lake_assets.quality_assets.page import Asked, profile_page
+from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.asset_metadata import PERSONAL_COLUMNS
+from lake_assets.runs.branch import read_ref
+
+
+def profiled(
+    of: str | Sequence[str] | AssetKey,
+    constraints: Sequence[AnyConstraint] = (),
+    *,
+    group_name: str | None = None,
+    owners: Sequence[str] = (),
+    partitions_def: PartitionsDefinition[str] | None = None,
+    backfill_policy: BackfillPolicy | None = None,
+    personal: Collection[str] = (),
+    compare: Comparison | None = None,
+    asked: Asked | None = None,
+) -> tuple[AssetsDefinition, AssetChecksDefinition]:
+    """Return the asset ``<asset>_profile``, and the checks of the asset.
+
+    A new partition costs its own profile alone: that of the whole asset is merged from those of its partitions. Give
+    the profile to :func:`.published_asset` as one of its ``profiles``.
+
+    Parameters
+    ----------
+    of
+        Key of the asset.
+    constraints
+        What its rows must be.
+    group_name, owners, backfill_policy
+        As in :func:`dagster.asset`.
+    partitions_def
+        The partitions of the asset.
+    personal
+        Names of columns of which no value is kept or shown.
+    compare
+        What may differ from what was published before. By default the usual bounds.
+    asked
+        What the page shows besides, in a pass of its own.
+
+    Examples
+    --------
+    >>> trades_profile, trades_checks = profiled("trades", [Complete(column="isin"), Range(column="price", min=0)])
+    """
+    key = AssetKey.from_coercible(of)
+
+    @asset(
+        key=profile_key(key),
+        group_name=group_name,
+        deps=[key],
+        partitions_def=partitions_def,
+        backfill_policy=backfill_policy,
+        io_manager_key="profile_io_manager",
+        kinds={"lake"},
+        owners=owners,
+        tags={"layer": "profile"},
+        code_version="1",
+        metadata={CONSTRAINTS: to_yaml(constraints), PERSONAL_COLUMNS: list(personal)},
+        description=f"The profile of `{key.to_user_string()}`: the figures of its columns, and the state for merging.",
+    )
+    def made(context: AssetExecutionContext, lake: LakeResource) -> dict[str, AssetProfile]:
+        ref = read_ref(lake.lake, context.instance, context.run)
+        places = {"": ""} if partitions_def is None else folders(partitions_def, context.partition_keys)
+        return {part: _made(lake.lake, ref, join(prefix_of(key), place)) for part, place in places.items()}
+
+    def _made(lake: Lake, ref: str, place: str) -> AssetProfile:
+        found = known_profile(lake, ref, place, personal)
+        rows = rows_at(lake, ref, place, asked.columns) if asked is not None else None
+        return AssetProfile(found, lake.fingerprint(ref, place) or "", profile_page(found, rows, asked))
+
+    checks = constraint_checks(
+        key, constraints, partitions_def=partitions_def, personal=personal, compare=compare or Comparison()
+    )
+    return made, checks
