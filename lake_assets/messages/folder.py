@@ -31,7 +31,9 @@ class FolderReader(Reader):
                 raise lost(self.name, f"{name} has {sizes.get(name, 0)} bytes, and {offset} were read")
         messages: list[Message] = []
         for name in sorted(sizes):
-            start = min(offsets.get(name, 0), sizes[name])
+            start = offsets.get(name, 0)
+            # A file that is shorter than what was read of it is another one.
+            start = start if start <= sizes[name] else 0
             for offset, line in self._lines(name, start):
                 if len(messages) == limit:
                     return Batch(messages, {"offsets": offsets})

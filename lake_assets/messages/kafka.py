@@ -62,7 +62,7 @@ class KafkaReader(Reader):
                 raise lost(self.name, f"the messages from {start} to {earliest} of partition {partition} are gone")
             if start > latest and fail_on_loss:
                 raise lost(self.name, f"partition {partition} ends at {latest}, and was read up to {start}")
-            starts[partition] = min(max(start, earliest), latest)
+            starts[partition] = start if earliest <= start <= latest else earliest
         return starts
 
     def _read(self, state: TopicState, starts: Mapping[int, int], limit: int) -> Batch:

@@ -3,12 +3,14 @@
 # No postponed annotations here: Dagster reads them when the decorators run.
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from dagster import AssetExecutionContext, AssetOut, Config, Failure, Output, asset, multi_asset
+from dagster import AssetExecutionContext, AssetOut, Config, Failure, MaterializeResult, Output, asset, multi_asset
 
+from lake_assets.defs.ticks.acknowledging import READ, read_messages, read_table
 from lake_assets.defs.ticks.plot import plots
 from lake_assets.defs.ticks.schema import KEY, METRIC, REJECTED_KEY, as_row, rejected_schema, ticks_schema
 from lake_assets.defs.ticks.series import follow_ticks
@@ -25,6 +27,7 @@ from lake_assets.quality_assets.checks import constraint_checks
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
+from lake_assets.runs.asset_metadata import COMMIT
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.publishing import published_asset
 from lake_assets.series.changing import remove
@@ -98,7 +101,10 @@ def read_ticks(
     # First, without a position: if the run ends between the two, they are read again, and stay one by one.
     yield Output(_rejections(lake.lake, ref, rejected, told), REJECTED)
     ticks = pa.Table.from_pylist(rows, ticks_schema())
-    yield Output(add_to_days(lake.lake, ref, "ticks", ticks, KEY, batch.position, told), "ticks")
+    increment = add_to_days(lake.lake, ref, "ticks", ticks, KEY, batch.position, told)
+    if not reader.exactly_once:
+        increment = replace(increment, beside={READ: read_table(batch.messages)})
+    yield Output(increment, "ticks")
 
 
 def _rejected(message: Message, reason: str) -> dict[str, Any]:
@@ -159,6 +165,34 @@ ticks_audit = constraint_checks("ticks", [Unique(columns=KEY), Range(column="pri
 stock_series_audit = constraint_checks("stock_series", [Unique(columns=KEY)])
 
 ticks_published = published_asset(GROUP, [read_ticks, stock_series], owners=OWNERS)
+
+
+@asset(
+    group_name=GROUP,
+    pool=POOL,
+    deps=["ticks_published", "ticks"],
+    kinds={"queue"},
+    owners=OWNERS,
+    code_version="1",
+)
+def ticks_acknowledged(
+    context: AssetExecutionContext, lake: LakeResource, kafka: KafkaResource
+) -> MaterializeResult[Any]:
+    """Messages of a queue, acknowledged once `main` holds what they say. Other sources have nothing to acknowledge."""
+    head = lake.lake.head(lake.target).id
+    left = read_messages(lake.lake, head, "ticks")
+
+    def is_published(message: Message) -> bool:
+        left[message.offset] -= 1
+        return left[message.offset] >= 0
+
+    try:
+        with open_ticks(kafka) as reader:
+            number = reader.settle(is_published, TicksSettings.read().per_run) if not reader.exactly_once else 0
+    except MessagesError as error:
+        raise Failure(str(error)) from error
+    context.log.info("%s: %d message(s) acknowledged", reader.name, number)
+    return MaterializeResult(metadata={"acknowledged": number, COMMIT: head})
 
 
 def shown(connection: "DuckDBPyConnection", lake: Lake, commit: str) -> "DuckDBPyRelation":

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from lake_assets.settings import Settings
+from lake_assets.settings import Address, Settings
 
 
 class TicksSettings(Settings):
@@ -22,6 +22,11 @@ class TicksSettings(Settings):
     )
     format: Literal["json", "avro"] = Field(
         "json", validation_alias="TICKS_FORMAT", description="How a tick is encoded. Lines of a folder are json."
+    )
+    kinesis_endpoint: Address = Field(
+        "",
+        validation_alias="TICKS_KINESIS_ENDPOINT",
+        description="Address of another server than AWS for kinesis://; AWS if empty.",
     )
     per_run: int = Field(
         200_000,

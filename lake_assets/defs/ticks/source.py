@@ -39,6 +39,18 @@ def open_ticks(kafka: KafkaResource) -> Reader:
 
         servers, _, topic = rest.partition("/")
         return KafkaReader(kafka.cluster(servers), topic)
+    if scheme == "rabbitmq-stream":
+        from lake_assets.messages.rabbitmq_stream import RabbitMQStreamReader
+
+        return RabbitMQStreamReader(address)
+    if scheme == "amqp":
+        from lake_assets.messages.rabbitmq_queue import RabbitMQQueueReader
+
+        return RabbitMQQueueReader(address)
+    if scheme == "kinesis":
+        from lake_assets.messages.kinesis import KinesisReader
+
+        return KinesisReader(rest, TicksSettings.read().kinesis_endpoint)
     raise MessagesError(f"TICKS_SOURCE: {scheme}:// is no source of messages: see docs/settings.md")
 
 

@@ -245,3 +245,39 @@ def _encoded(message: dict[str, Any], encoding: str) -> bytes:
     datum = {**message, "time": datetime.fromisoformat(message["time"])}
     fastavro.schemaless_writer(stream, fastavro.parse_schema(AVRO), datum)
     return stream.getvalue()
+
+
+@pytest.mark.soak
+def test_messages_of_a_queue_are_acknowledged_once_main_holds_them(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pika
+
+    from lake_assets_tests.rabbitmq_server import RabbitMQServer
+
+    server = RabbitMQServer()
+    try:
+        monkeypatch.setenv("TICKS_SOURCE", f"{server.queue_address}/ticks")
+        with closing(pika.BlockingConnection(pika.URLParameters(f"{server.queue_address}/%2F"))) as connection:
+            channel = connection.channel()
+            channel.queue_declare("ticks")
+
+            def waiting() -> int:
+                return channel.queue_declare("ticks", passive=True).method.message_count
+
+            # The second of equal messages is one of its own.
+            for message in (tick(BASF, 0, 1), tick(BASF, 0, 2), tick(BASF, 0, 1)):
+                channel.basic_publish("", "ticks", json.dumps(message))
+            channel.basic_publish("", "ticks", b"nonsense")
+            monkeypatch.setenv("TICKS_PER_RUN", "2")
+            stream.run()
+            assert (waiting(), stream.prices()) == (2, [(BASF, 2)])
+            stream.run()
+            assert (waiting(), stream.prices(), stream.latest()) == (0, [(BASF, 1)], {BASF: 1})
+            assert [row["body"] for row in stream.rows("ticks_rejected")] == [b"nonsense"]
+            stream.run()
+            head = stream.lake.head(MAIN)
+            stream.run()
+            assert stream.lake.head(MAIN) == head
+    finally:
+        server.stop()

@@ -1,0 +1,194 @@
+"""All readers: what follows a position is read, once and in order, and what is lost is an error. Real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from lake_assets.messages.contract import MessagesError, MessagesLost, Reader
+from lake_assets.messages.folder import FolderReader
+from lake_assets.messages.kafka import KafkaReader
+from lake_assets.messages.kinesis import KinesisReader
+from lake_assets.messages.rabbitmq_queue import RabbitMQQueueReader
+from lake_assets.messages.rabbitmq_stream import RabbitMQStreamReader
+from lake_assets_tests.rabbitmq_server import RabbitMQServer
+
+Send = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def rabbitmq() -> Iterator[RabbitMQServer]:
+    server = RabbitMQServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def kinesis() -> Iterator[str]:
+    """Moto's server: no real Kinesis can be run here."""
+    moto = pytest.importorskip(
+        "moto.server", reason="wants moto's server in place of Kinesis: pip install moto[server]"
+    )
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    server = moto.ThreadedMotoServer("127.0.0.1", port)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+def folder_source(tmp_path: Path) -> tuple[Reader, Send, Callable[[], None]]:
+    def send(*bodies: bytes) -> None:
+        with (tmp_path / "a").open("ab") as file:
+            file.writelines(body + b"\n" for body in bodies)
+
+    send()
+    return FolderReader(tmp_path), send, lambda: (tmp_path / "a").write_bytes(b"")
+
+
+def kafka_source(request: pytest.FixtureRequest) -> tuple[Reader, Send, Callable[[], None]]:
+    broker = request.getfixturevalue("kafka")
+    topic, cluster = broker.fresh_topic(), broker.cluster()
+    producer = cluster.producer()
+
+    def send(*bodies: bytes) -> None:
+        for body in bodies:
+            producer.produce(topic, body)
+        producer.flush(30)
+
+    def again() -> None:
+        cluster._admin.delete_topics([topic])[topic].result(30)
+        cluster.create_topic(topic)
+
+    return KafkaReader(cluster, topic), send, again
+
+
+def stream_source(server: RabbitMQServer) -> tuple[Reader, Send, Callable[[], None]]:
+    from rstream import AMQPMessage, Producer
+
+    name = uuid4().hex
+
+    def call(act: Callable[[Any], Any]) -> None:
+        async def run() -> None:
+            async with Producer("127.0.0.1", server.stream_port, username="guest", password="guest") as producer:
+                await act(producer)
+
+        asyncio.run(run())
+
+    def send(*bodies: bytes) -> None:
+        async def publish(producer: Any) -> None:
+            for body in bodies:
+                await producer.send_wait(name, AMQPMessage(body=body))
+
+        call(publish)
+
+    async def recreate(producer: Any) -> None:
+        await producer.delete_stream(name)
+        await producer.create_stream(name)
+
+    call(lambda producer: producer.create_stream(name))
+    return RabbitMQStreamReader(f"{server.stream_address}/{name}"), send, lambda: call(recreate)
+
+
+def kinesis_source(endpoint: str) -> tuple[Reader, Send, Callable[[], None]]:
+    import boto3
+
+    client, name = boto3.client("kinesis", endpoint_url=endpoint), uuid4().hex
+    client.create_stream(StreamName=name, ShardCount=1)
+
+    def send(*bodies: bytes) -> None:
+        for body in bodies:
+            client.put_record(StreamName=name, Data=body, PartitionKey="one")
+
+    def again() -> None:
+        client.delete_stream(StreamName=name)
+        client.create_stream(StreamName=name, ShardCount=1)
+
+    return KinesisReader(name, endpoint), send, again
+
+
+@pytest.fixture(params=["folder", "kafka", "rabbitmq stream", "kinesis"])
+def source(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Reader, Send, Callable[[], None]]:
+    if request.param == "folder":
+        return folder_source(tmp_path)
+    if request.param == "kafka":
+        return kafka_source(request)
+    if request.param == "rabbitmq stream":
+        return stream_source(request.getfixturevalue("rabbitmq"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "of-the-tests")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    return kinesis_source(request.getfixturevalue("kinesis"))
+
+
+def test_what_follows_a_position_is_read_once_and_what_is_lost_is_an_error(
+    source: tuple[Reader, Send, Callable[[], None]],
+) -> None:
+    reader, send, start_again = source
+    with reader:
+        assert reader.exactly_once
+        empty = reader.read({}, 10)
+        assert empty.messages == []
+        send(*(b"%d" % number for number in range(7)))
+        assert reader.backlog(empty.position)
+        first = reader.read(empty.position, 3)
+        again = reader.read(empty.position, 3)
+        rest = reader.read(first.position, 100)
+        assert first.messages == again.messages
+        assert [message.body for message in (*first.messages, *rest.messages)] == [
+            b"%d" % number for number in range(7)
+        ]
+        assert len({(message.partition, message.offset) for message in (*first.messages, *rest.messages)}) == 7
+        assert not reader.backlog(rest.position)
+        send(b"new")
+        assert [message.body for message in reader.read(rest.position, 100).messages] == [b"new"]
+        start_again()
+        with pytest.raises(MessagesLost, match="fail_on_data_loss: false"):
+            reader.read(rest.position, 100)
+        send(b"after")
+        found = reader.read(rest.position, 100, fail_on_loss=False)
+        assert [message.body for message in found.messages] == [b"after"]
+
+
+def test_messages_of_a_queue_stay_until_they_are_settled(rabbitmq: RabbitMQServer) -> None:
+    import pika
+
+    name = uuid4().hex
+    reader = RabbitMQQueueReader(f"{rabbitmq.queue_address}/{name}")
+    connection = pika.BlockingConnection(pika.URLParameters(f"{rabbitmq.queue_address}/%2F"))
+    channel = connection.channel()
+    channel.queue_declare(name)
+    assert not reader.exactly_once
+    for body in (b"a", b"b", b"c"):
+        channel.basic_publish("", name, body)
+    first = reader.read({}, 2)
+    assert [message.body for message in first.messages] == [b"a", b"b"]
+    # Nothing was acknowledged: a run that is not published reads them again.
+    assert reader.read(first.position, 2) == first
+    published = {message.offset for message in first.messages}
+    assert reader.settle(lambda message: message.offset in published, 100) == 2
+    assert [message.body for message in reader.read({}, 10).messages] == [b"c"]
+    assert reader.backlog({}) == 1
+    connection.close()
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    for reader in (
+        RabbitMQQueueReader(f"amqp://me:secret@127.0.0.1:{port}/q", 2),
+        RabbitMQStreamReader(f"rabbitmq-stream://me:secret@127.0.0.1:{port}/s", 2),
+    ):
+        with pytest.raises(MessagesError, match=f"127.0.0.1:{port}") as failed:
+            reader.read({}, 1)
+        assert "secret" not in str(failed.value)
