@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from dagster import DagsterInstance
 
 from lake_assets.defs.users.partitions import BATCHES_NAME
@@ -78,13 +77,6 @@ class User:
         """Return all items of a table, which lies on the disk of this machine."""
         with closing(LMDBStore(self.home / "lake" / "nosql", read_only=True)) as store:
             return [item for batch in store.scan(table) for item in batch.to_pylist()]
-
-    def rows(self, folder: str) -> list[dict[str, Any]]:
-        """Return the published rows of a folder, sorted."""
-        with closing(self.lake()) as lake:
-            snapshot = lake.path(MAIN, folder)
-            rows = pq.read_table(snapshot.root, filesystem=snapshot.filesystem).to_pylist()
-        return sorted(rows, key=repr)
 
     def versions(self) -> dict[str, tuple[int, str]]:
         """Return the rows and the content version of every folder that is published."""

@@ -134,29 +134,6 @@ def test_words_of_files_in_s3(cluster: SparkCluster, tmp_path: Path) -> None:
     assert CREDENTIALS[1] not in cluster.logs()
 
 
-def test_a_driver_of_a_stream_that_is_killed_counts_no_line_twice(cluster: SparkCluster, tmp_path: Path) -> None:
-    bucket = Bucket()
-    far, near = users(cluster, tmp_path, **bucket.settings)
-    for user in (far, near):
-        user.settings["WORDS_SINK"] = str(user.home / "sink.jsonl")
-    bucket.put("1.txt", b"dog cat dog")
-    far.run("words")
-    bucket.put("2.txt", b"dog bird")
-    before = far.versions()
-    stages = [
-        ("pyspark.sql.readwriter:DataFrameWriter.parquet", "1", "after", "group"),
-        ("lake_assets.streaming.branch_checkpoint:BranchCheckpoint.store", "1", "after", "alone"),
-        ("lake_assets.lake.lakefs.repository:LakeFSLake.merge", "1", "before", "group"),
-    ]
-    for stage in stages:
-        kill(far, "words", "", stage)
-        assert far.versions() == before
-    far.run("words")
-    near.run("words")
-    assert far.rows("word_counts") == near.rows("word_counts")
-    assert (far.home / "sink.jsonl").read_text().count("bird") == 1
-
-
 def test_a_package_that_workers_lack_is_named_with_the_worker(cluster: SparkCluster, tmp_path: Path) -> None:
     user = User(tmp_path, cluster, LAKE_ENGINE="spark")
     user.settings["SPARK_CONF"] = cluster.bare_conf
