@@ -2,7 +2,8 @@
 
 One lake on lakeFS, one folder of lines, two assets with the same query in turns, each run with a local Spark session of
 its own in a warm JVM. One has its checkpoint in a local folder, and new files are copied to the lake; the other has it
-on a private branch, which Spark writes through S3A. Seconds are of CPU, of this process with its JVM, and of the lakeFS server.
+on a private branch, which Spark writes through S3A. Seconds are of CPU, of this process with its JVM, and of the lakeFS
+server.
 """
 
 from __future__ import annotations

@@ -111,6 +111,7 @@ def feed(store: NoSQLStore, before: Path, after: Path, key: list[str]) -> None:
 def on_dynamodb(rows: int, folder: Path) -> list[bool]:
     """Print the figures of DynamoDB Local, and return which bounds hold. Its time is the wall clock's."""
     from lake_assets.nosql.dynamodb.store import DynamoDBStore
+
     # Beside this folder.
     sys.path.insert(0, str(Path(__file__).parent.parent))
     from lake_assets_tests.dynamodb_server import own_server

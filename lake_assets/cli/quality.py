@@ -55,7 +55,13 @@ def backtest(
         emit(lines)
         return
     show(
-        [{**line, "when": "; ".join(line["when"][:5]) + (" …" if len(line["when"]) > 5 else "")} for line in lines],
+        [
+            {
+                **{name: value for name, value in line.items() if name != "found"},
+                "when": "; ".join(line["when"][:5]) + (" …" if len(line["when"]) > 5 else ""),
+            }
+            for line in lines
+        ],
         ("constraint", "fired", "judged", "unknown", "when"),
     )
     note("fired: would have fired so many times; unknown: the profile does not tell.")

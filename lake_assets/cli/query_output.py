@@ -52,7 +52,7 @@ def print_result(result: Result, form: str) -> None:
 
 def _records(result: Result) -> Iterator[dict[str, Any]]:
     for batch in result:
-        columns = (column.to_pylist() for column in batch.columns)
+        columns = map(_values, batch.schema.names, batch.columns)
         for values in zip(*columns, strict=True):
             yield dict(zip(result.unique_names, values, strict=True))
 
@@ -66,16 +66,24 @@ def _print_csv(result: Result) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(result.schema.names)
     for batch in result:
-        columns = [_texts(column) for column in batch.columns]
+        columns = map(_texts, batch.schema.names, batch.columns)
         writer.writerows(zip(*columns, strict=True))
         if error := output_error():
             raise CommandError(error)
 
 
-def _texts(column: Any) -> list[Any]:
+def _values(name: str, column: Any) -> list[Any]:
+    """Return the values of a column as Python has them. DuckDB has more times, such as infinity."""
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise CommandError(f"column {name!r} has a value that cannot be shown ({error}): cast it to VARCHAR") from error
+
+
+def _texts(name: str, column: Any) -> list[Any]:
     from lake_assets.cli.output import cell
 
-    values = column.to_pylist()
+    values = _values(name, column)
     return [value if value is None or isinstance(value, (str, int, float)) else cell(value) for value in values]
 
 

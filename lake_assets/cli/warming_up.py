@@ -7,8 +7,8 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-_RUNS = 2
-"""The second run takes the ways of a lake and a checkpoint that are there already."""
+_RUNS = 3
+"""Runs after the first take the ways of a lake and a checkpoint that are there already, and compile more of the JVM."""
 
 
 def count_words(folder: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lake_assets.io_managers.nosql import TableUpdate
+from lake_assets.io_managers.table_update import TableUpdate, on_disk
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.rows import bounded_connection, is_data, open_rows, place_in
@@ -14,16 +16,19 @@ from lake_assets.nosql.difference import row_difference
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
+    Shows = Callable[[DuckDBPyConnection, Lake, str], DuckDBPyRelation]
+    """Returns what a table shows of a commit."""
+
 
 def update_by_difference(
     lake: Lake,
     prefix: str,
     from_commit: str | None,
     to_commit: str,
-    shown: Callable[[DuckDBPyConnection, Lake, str], DuckDBPyRelation],
+    shown: Shows,
     key: Sequence[str],
 ) -> TableUpdate:
-    """Return what brings a table from one commit to another: rows to put, and keys to delete.
+    """Return what brings a table from one commit to another: rows to put, and keys to delete. They are on disk.
 
     Parameters
     ----------
@@ -44,18 +49,29 @@ def update_by_difference(
     try:
         same = from_commit is not None and lake.fingerprint(from_commit, prefix) == lake.fingerprint(to_commit, prefix)
     except RefNotFound:
-        from_commit_known = False
+        known = False
     else:
-        from_commit_known = from_commit is not None
+        known = from_commit is not None
         if same:
             return TableUpdate(from_commit, to_commit, version)
-    with bounded_connection() as connection:
-        if not from_commit_known or from_commit is None:
-            items = shown(connection, lake, to_commit).to_arrow_table()
-            return TableUpdate(from_commit, to_commit, version, items, rebuild=True)
-        old, new = (shown(connection, lake, commit) for commit in (from_commit, to_commit))
-        items, gone = row_difference(old, new, key)
+    with tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
+        before, after = Path(folder) / "before.parquet", Path(folder) / "after.parquet"
+        _write(lake, to_commit, shown, after)
+        if known and from_commit is not None:
+            _write(lake, from_commit, shown, before)
+        with bounded_connection() as connection:
+            new = connection.read_parquet(str(after))
+            old = connection.read_parquet(str(before)) if known else None
+            if old is None or (old.columns, old.types) != (new.columns, new.types):
+                return TableUpdate(from_commit, to_commit, version, on_disk(new), rebuild=True)
+            items, gone = map(on_disk, row_difference(old, new, key))
     return TableUpdate(from_commit, to_commit, version, items, delete=gone, exact=True)
+
+
+def _write(lake: Lake, commit: str, shown: Shows, file: Path) -> None:
+    # A connection of its own, since a function may make views of one name for any commit.
+    with bounded_connection() as connection:
+        shown(connection, lake, commit).write_parquet(str(file))
 
 
 def rows_at(connection: DuckDBPyConnection, lake: Lake, commit: str, prefix: str) -> DuckDBPyRelation | None:

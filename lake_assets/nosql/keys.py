@@ -8,6 +8,7 @@ string.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -94,12 +95,14 @@ def encode_key(key: Key, schema: pa.Schema, names: Sequence[str], *, prefix: boo
     encoded = bytearray()
     for name, value in zip(names, values, strict=False):
         text = pa.types.is_string(schema.field(name).type)
-        if isinstance(value, bool) or isinstance(value, str) != text:
+        # Integral, since keys come from NumPy, too.
+        if isinstance(value, bool) or not isinstance(value, str if text else Integral):
             raise NoSQLError(f"key column {name!r} is {schema.field(name).type}, got {value!r}")
-        if not isinstance(value, str):
-            if not -_SIGN <= value < _SIGN:
+        if not text:
+            number = int(value)
+            if not -_SIGN <= number < _SIGN:
                 raise NoSQLError(f"key column {name!r}: {value} is not a 64-bit integer")
-            encoded += (value + _SIGN).to_bytes(8, "big")
+            encoded += (number + _SIGN).to_bytes(8, "big")
         elif name == names[-1]:
             encoded += value.encode()
         else:

@@ -25,7 +25,7 @@ _INK, _PAPER, _LINE, _BAR = "#1b1b1b", "#ffffff", "#8a8a8a", "#0b62a4"
 _POSITIVE, _NEGATIVE = (11, 98, 164), (194, 90, 0)
 _SMALL, _USUAL = 11, 13
 _ACROSS = 4
-_WIDTH, _HEIGHT = 230, 150
+_WIDTH, _HEIGHT = 205, 150
 
 
 def histograms(profile: Profile) -> bytes | None:

@@ -22,6 +22,7 @@ main{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(100
 article{border:1px solid var(--line);border-radius:.4rem;padding:.8rem;min-width:0}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th{font-weight:400;text-align:left;padding-right:.8rem;vertical-align:top}td{text-align:right;overflow-wrap:anywhere}
+table+table{margin-top:.6rem}
 .wide{overflow-x:auto}.wide td,.wide th{padding:.15rem .4rem;border:1px solid var(--line);white-space:nowrap}
 small{display:block}svg{width:100%;height:6rem;margin-top:.6rem}rect{fill:var(--bar)}
 """
@@ -103,7 +104,8 @@ def _top(column: ColumnProfile) -> str:
         return ""
     rows = "".join(f"<tr><th>{_text(_shown(value))}</th><td>{count:,}</td></tr>" for value, count in top)
     how = column.exactness("top")
-    return f"<table>{rows}</table>" + ("" if how == EXACT else f"<small>{_text(how)}</small>")
+    head = "<tr><th><strong>most frequent</strong></th><td>rows</td></tr>"
+    return f"<table>{head}{rows}</table>" + ("" if how == EXACT else f"<small>{_text(how)}</small>")
 
 
 def _correlation(profile: Profile) -> str:

@@ -124,10 +124,12 @@ def _frame(frame: pandas.DataFrame) -> str:
 
 
 def _trends(profile: Profile) -> Mapping[str, float]:
-    """Return numbers of the first columns. The UI plots each over the materializations."""
-    found: dict[str, float] = {}
-    for column in list(profile.columns.values())[:_TRENDS]:
-        if column.rows:
+    """Return numbers of the whole and of the first columns. The UI plots each over the materializations."""
+    columns = list(profile.columns.values())
+    cells = sum(column.rows for column in columns)
+    found: dict[str, float] = {"completeness": sum(column.count for column in columns) / cells} if cells else {}
+    for column in columns[:_TRENDS]:
+        if column.count < column.rows:
             found[f"completeness of {column.name}"] = column.completeness or 0.0
         mean = column.mean if column.is_numeric else None
         if mean is not None and abs(mean) < float("inf"):

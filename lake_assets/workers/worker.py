@@ -29,6 +29,8 @@ from lake_assets.workers.surroundings import Sources, differences
 
 _SECONDS = 10.0
 """Time in which a question has come, once somebody has connected."""
+_TIDYING = 3.0
+"""Seconds that the next run waits for a worker that tidies up after one that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,11 @@ class Worker:
         self._bounds = bounds
         self._folder = messages.folder_of(instance)
         self._mutex = threading.Lock()
+        self._free = threading.Condition(self._mutex)
         self._next: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         # What follows is changed with the mutex held.
         self._at: str | None = None
+        self._tidies = False
         self._ends = False
         # Read by the handler of a signal, which must not wait.
         self._executing: str | None = None
@@ -115,7 +119,9 @@ class Worker:
             last = not good or runs >= self._bounds.runs or _memory() > self._bounds.memory
             with self._mutex:
                 self._at = None
+                self._tidies = False
                 self._ends = self._ends or last
+                self._free.notify_all()
                 if self._ends:
                     break
         messages.remove(self._folder, self._name)
@@ -140,6 +146,8 @@ class Worker:
         finally:
             self._executing = None
             good = self._end(run_id)
+            with self._mutex:
+                self._tidies = True
         os.environ.clear()
         os.environ.update(before)
         os.chdir(place)
@@ -193,6 +201,8 @@ class Worker:
 
     def _answer_run(self, connection: socket.socket, run_id: str, environment: Mapping[str, str]) -> None:
         with self._mutex:
+            # Of two queued runs of a pool, the second comes as soon as the first has ended.
+            self._free.wait_for(lambda: not self._tidies, _TIDYING)
             why = self._refusal(run_id, environment)
             if why is None:
                 # Before the answer: if this process is killed after it, the lock and the tag tell whose run it was.

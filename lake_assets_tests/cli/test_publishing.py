@@ -48,9 +48,9 @@ def test_what_no_check_passed_on_is_refused_with_its_commit_and_the_remedy(
     refused: Refused, lake: GitLake, add_run: AddRun
 ) -> None:
     add_run(RUN, DagsterRunStatus.SUCCESS)
-    head = lake.head("main")
+    head, made = lake.head("main"), lake.head(f"run-{RUN}")
     line = refused("publish", RUN)
-    assert f"'asset_bbbb/data.txt' (commit {lake.head(f'run-{RUN}').id}" in line
+    assert f"'asset_bbbb/data.txt' (commit {made.id}" in line
     assert "--override belongs_to_an_asset" in line
     assert (lake.head("main"), f"run-{RUN}" in lake.branches()) == (head, True)
 

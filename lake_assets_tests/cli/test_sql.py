@@ -50,6 +50,19 @@ def test_control_characters_are_escaped_in_a_table(command: Command, lake: Lake)
 
 
 @new_python
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+@pytest.mark.parametrize("value", ["'infinity'::TIMESTAMP", "'-infinity'::TIMESTAMPTZ", "['infinity'::DATE]"])
+def test_a_time_that_python_has_not_is_named_with_its_column(
+    command: Command, lake: Lake, value: str, form: str
+) -> None:
+    result = command("sql", f"SELECT 1 AS a, {value} AS b", "--format", form)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("lake-assets: column 'b' has a value that cannot be shown")
+    assert line.endswith("cast it to VARCHAR")
+
+
+@new_python
 def test_another_ref(refused: Refused, lake: Lake) -> None:
     first = list(lake.first_parents("main"))[-1].id
     line = refused("sql", "SELECT 1 FROM stocks_parquet", "--ref", first)

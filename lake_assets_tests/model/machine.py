@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from lake_assets.lake.contract import MAIN
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.manifest import MANIFEST
+from lake_assets.runs.recorded_checks import is_record
 from lake_assets_tests.lake.history import Files, HeldCommit, below
 from lake_assets_tests.model.expected import Evaluation, Expected, Publishing, Run, Verdict
 from lake_assets_tests.model.graph import BOTH, CHECKS, CONTENTS, PARTS, PLACES, PUBLISHED_ASSET, RAW, ROWS, frame_of
@@ -199,9 +200,16 @@ class RunsMachine(RuleBasedStateMachine):
         return True
 
     def _adopt(self, branch: str) -> None:
-        """Take in that a step which failed made its branch before, or not."""
-        if branch in self.world.lake.branches() and branch not in self.expected.branches:
-            self.expected.branches[branch] = self.expected.commits[self.world.lake.head(branch).id]
+        """Take in that a step which failed made its branch before, or not, and that a refusal is recorded on it."""
+        if branch not in self.world.lake.branches():
+            return
+        model, head = self.expected, self.world.lake.head(branch)
+        if is_record(head) and head.id not in model.commits:
+            before = model.commits[head.parents[0]]
+            assert model.branches.get(branch, before) is before
+            assert self.world.files(head.id) == before.files, "a record changes no file"
+            model.branches[branch] = model.commit(head.id, before.files, (before,))
+        model.branches.setdefault(branch, model.commits[head.id])
 
     @precondition(lambda self: self._run(0, going=True))
     @rule(run=number, anew=st.booleans())

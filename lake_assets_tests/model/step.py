@@ -90,7 +90,9 @@ class Step:
     ) -> None:
         """Store an output; Dagster is told by :meth:`told`."""
         general = self.asset_metadata.setdefault(None, {})
-        manager.handle_output(self._context(asset, partitions, add_output_metadata=general.update), frame)
+        manager.handle_output(
+            self._context(asset, partitions, add_output_metadata=general.update, output_metadata=general), frame
+        )
 
     def told(self, asset: AssetKey, partitions: Sequence[str]) -> None:
         """Tell Dagster what was materialized."""

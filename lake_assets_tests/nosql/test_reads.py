@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -52,6 +53,19 @@ def test_any_range_and_prefix_is_what_python_says(store: NoSQLStore) -> None:
         assert found == expected, bounds
 
     check()
+
+
+@pytest.mark.parametrize("key", [1.0, float("nan"), "1", True, None, b"1", 1 << 63, np.float64(1)])
+def test_a_key_of_another_type_is_refused_by_name(store: NoSQLStore, key: Any) -> None:
+    store.write("numbers", pd.DataFrame({"n": [1]}), key=["n"])
+    with pytest.raises(NoSQLError, match="key column 'n'"):
+        store.get("numbers", key)
+
+
+def test_a_key_may_be_a_number_of_numpy(store: NoSQLStore) -> None:
+    frame = pd.DataFrame({"n": [-(1 << 63), (1 << 63) - 1]})
+    store.write("numbers", frame, key=["n"])
+    assert [store.get("numbers", key) for key in frame["n"].to_numpy()] == frame.to_dict("records")
 
 
 def _within(key: Any, start: Any = None, end: Any = None, prefix: Any = None) -> bool:

@@ -16,6 +16,7 @@ from dagster import DagsterInstance, DagsterRun
 from lake_assets import domains
 from lake_assets.workers import messages
 from lake_assets.workers.assigned import end_runs_of, worker_of
+from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.processes.job_process import PATIENCE, JobProcess
 from lake_assets_tests.processes.warm_worker import TAG
 
@@ -37,6 +38,7 @@ class WarmWorkers:
 
     def start(self, name: str, key: str, settings: Mapping[str, str], killed_at: tuple[str, ...]) -> WarmJob:
         """Launch a run, which a worker that is free takes; one is started where there is none."""
+        settings = {**settings, "PYTHONPATH": str(REPOSITORY_ROOT)}
         worker, process = self._free(settings)
         since = len(process.lines)
         tags = {**({"dagster/partition": key} if key else {}), **({TAG: json.dumps(killed_at)} if killed_at else {})}

@@ -120,7 +120,7 @@ def test_a_checkpoint_grows_with_what_is_counted_and_not_with_the_number_of_runs
 
     for number in range(30):
         (source / f"{number}.txt").write_text("a b c d e f g h\n")
-        session = streaming_session(spark, state_store)
+        session = streaming_session(spark, state_store, f"file://{folder}")
         lines = FolderSource(source).lines(session, fail_on_data_loss=True)
         consume(queries.word_counts(lines), CheckpointFiles.local(folder), keep, number - 1)
         files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]

@@ -1,5 +1,6 @@
 """Jobs of a code location without Spark. Tests copy this file, and change the copy."""
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -22,6 +23,15 @@ def leaves() -> None:
 
 
 @asset
+def litters() -> None:
+    def slowly(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            time.sleep(1)
+
+    gc.callbacks.append(slowly)
+
+
+@asset
 def fails() -> None:
     raise ValueError("as expected")
 
@@ -33,8 +43,10 @@ def waits() -> None:
         time.sleep(0.02)
 
 
+ALL = (quick, leaves, litters, fails, waits)
+
 defs = Definitions(
-    assets=[quick, leaves, fails, waits],
+    assets=ALL,
     executor=in_process_executor,
-    jobs=[define_asset_job(f"{item.key.to_user_string()}_job", [item]) for item in (quick, leaves, fails, waits)],
+    jobs=[define_asset_job(f"{item.key.to_user_string()}_job", [item]) for item in ALL],
 )

@@ -95,6 +95,14 @@ def test_a_worker_is_replaced_after_so_many_runs_and_after_one_that_failed(
     assert place.a_worker(other_than=second) != first
 
 
+def test_the_next_run_waits_for_a_worker_that_tidies_up(place: Place) -> None:
+    place.start_workers()
+    worker = place.a_worker()
+    place.wait_for(place.launch("litters_job"), DagsterRunStatus.SUCCESS)
+    assert worker_of(place.succeed("quick_job")) == worker
+    assert place.fresh == []
+
+
 def test_a_worker_that_hangs_is_left_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "_TO_TELL", 0.5)
     place.start_workers()
