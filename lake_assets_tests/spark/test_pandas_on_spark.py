@@ -43,7 +43,7 @@ def test_frames_are_written_and_read_without_their_index_or_with_it(session: Spa
     pandas_session(session)
     import pyspark.pandas as ps
 
-    frame = ps.from_pandas(pandas.DataFrame({"isin": ["a", "b", "a"], "price": [1.0, 2.0, 4.0]}))
+    frame: Any = ps.from_pandas(pandas.DataFrame({"isin": ["a", "b", "a"], "price": [1.0, 2.0, 4.0]}))
     library = library_of_value(frame)
     assert library is not None
     assert library is library_of_annotation(ps.DataFrame)
@@ -58,5 +58,5 @@ def test_frames_are_written_and_read_without_their_index_or_with_it(session: Spa
         assert [content.rows for content in contents.values()] == [len(given)]
         folders = find_folders(LocalFileSystem(), [FolderPlace(str(place), place.as_uri(), {})])
         read = library.read_parquet(ParquetRows(LocalFileSystem(), folders, None), lambda: session)
-        assert isinstance(read, ps.DataFrame)
+        assert library.is_frame(read)
         assert sorted(read["price"].to_list()) == sorted(given["price"].to_list())
