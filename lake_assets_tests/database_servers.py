@@ -69,7 +69,7 @@ def start_postgresql() -> DatabaseServer:
         ],
         user,
     )
-    port = _free_port()
+    port = free_port()
     options = [f"--port={port}", f"--unix_socket_directories={folder}", "--listen_addresses=127.0.0.1", "--fsync=off"]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -103,7 +103,7 @@ def start_mariadb() -> DatabaseServer:
         ],
         user,
     )
-    port = _free_port()
+    port = free_port()
     begin = folder / "begin.sql"
     # A statement a line.
     begin.write_text(
@@ -203,7 +203,8 @@ def _wait(server: DatabaseServer, process: subprocess.Popen[bytes], folder: Path
         time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         return place.getsockname()[1]
