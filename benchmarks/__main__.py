@@ -19,6 +19,7 @@ BENCHMARKS = (
     "profile",
     "words_stream",
     "words_rdd",
+    "checkpoint_places",
     "warm_words",
 )
 

@@ -159,7 +159,7 @@ class Daemon:
 def through_a_folder(folder: Path, kinds: set[str], runs: int, figures: Figures) -> None:
     source = folder / "source"
     source.mkdir(parents=True)
-    with running(folder, source, workers=1) as server:
+    with running(folder, source, 1) as server:
         daemon = Daemon(server, runs, figures)
 
         def send(number: int) -> str:
@@ -192,7 +192,7 @@ def through_kafka(folder: Path, runs: int, figures: Figures) -> None:
             return f"kafka{number}"
 
         (folder / "source").mkdir(parents=True)
-        server = ending.enter_context(running(folder, folder / "source", workers=1, **settings))
+        server = ending.enter_context(running(folder, folder / "source", 1, **settings))
         Daemon(server, runs, figures).follow("kafka", "consumer_lag", send)
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lake_assets.io_managers.stream import StreamIOManager
     from lake_assets.quality_assets.checks import constraint_checks
     from lake_assets.quality_assets.comparison import Comparison
+    from lake_assets.quality_assets.files import asset_of_files
     from lake_assets.quality_assets.page import Asked
     from lake_assets.quality_assets.profiled import profiled
     from lake_assets.resources.kafka import KafkaResource
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from lake_assets.runs.publishing import published_asset
     from lake_assets.runs.sinks import Sink
     from lake_assets.sensors import lake_sensors, sinks_follow_main
+    from lake_assets.sql_assets import sql_asset
     from lake_assets.streaming.query import StreamQuery
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "StreamIOManager",
     "StreamQuery",
     "TableUpdate",
+    "asset_of_files",
     "checked_at",
     "constraint_checks",
     "lake_sensors",
@@ -80,6 +83,7 @@ __all__ = [
     "published_asset",
     "read_ref",
     "sinks_follow_main",
+    "sql_asset",
     "table_from_database",
 ]
 
@@ -94,6 +98,7 @@ _HOMES = {
     "io_managers.stream": ("StreamIOManager",),
     "quality_assets.checks": ("constraint_checks",),
     "quality_assets.comparison": ("Comparison",),
+    "quality_assets.files": ("asset_of_files",),
     "quality_assets.page": ("Asked",),
     "quality_assets.profiled": ("profiled",),
     "resources.kafka": ("KafkaResource",),
@@ -106,6 +111,7 @@ _HOMES = {
     "runs.publishing": ("published_asset",),
     "runs.sinks": ("Sink",),
     "sensors": ("lake_sensors", "sinks_follow_main"),
+    "sql_assets": ("sql_asset",),
     "streaming.query": ("StreamQuery",),
 }
 """Module to the names that it gives."""

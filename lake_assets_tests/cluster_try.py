@@ -28,10 +28,10 @@ def settings_of(cluster: SparkCluster, running: ExitStack) -> dict[str, str]:
         running.callback(shutil.rmtree, lakefs.folder, ignore_errors=True)
         running.callback(lakefs.stop)
         lakefs.start()
-        found |= {"LAKE_ENV": "services", "LAKEFS_ENDPOINT": lakefs.endpoint}
+        found |= {"LAKE_ENV": "services", "LAKEFS_ENDPOINT": lakefs.endpoint, "LAKE_NOSQL": "lmdb"}
         found |= {"LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0], "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1]}
     except pytest.skip.Exception as reason:
-        print(f"no lakeFS: {reason}")
+        print(f"no lakeFS, so the workers reach no lake, and no job runs on them: {reason}")
     try:
         broker = own_broker()
         running.callback(remove, broker)
@@ -47,10 +47,13 @@ def main() -> None:
     """Start all, say how to use it, and stop it on Ctrl-C. Nothing of it is kept."""
 
     def end(*_: object) -> None:
+        # A second one must not end it while it stops what it has started.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     file = FOLDER / "settings.sh"
     try:
         with ExitStack() as running:

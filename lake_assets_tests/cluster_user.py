@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 from dagster import DagsterInstance
 
 from lake_assets.defs.users.partitions import BATCHES_NAME
@@ -12,6 +14,7 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.layout.manifest import MANIFEST, read_manifest
+from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
 from lake_assets_tests.processes.job_process import JobProcess
 from lake_assets_tests.spark_cluster import SparkCluster
@@ -41,6 +44,7 @@ class User:
             self.settings |= {
                 "LAKE_ENV": "services",
                 "LAKE_ENGINE": "spark",
+                "LAKE_NOSQL": "lmdb",
                 "LAKEFS_ENDPOINT": endpoint,
                 "LAKEFS_REPOSITORY": repository,
                 "LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0],
@@ -57,18 +61,30 @@ class User:
             return GitLake(self.home / "lake")
         return LakeFSLake(endpoint, *CREDENTIALS, repository)
 
-    def start(self, job: str, key: str = "") -> JobProcess:
-        """Start a job."""
+    def start(self, job: str, key: str = "", *, killed_at: tuple[str, ...] = ()) -> JobProcess:
+        """Start a job. It kills itself where it is asked to."""
         if job == "users":
             with DagsterInstance.from_config(str(self.home / "dagster")) as instance:
                 instance.add_dynamic_partitions(BATCHES_NAME, [key])
-        return JobProcess(job, key, self.home, self.settings)
+        return JobProcess(job, key, self.home, self.settings, killed_at)
 
     def run(self, job: str, key: str = "") -> str:
         """Run a job to its end, which must be a success, and return what it said."""
         process = self.start(job, key)
         process.succeed()
         return process.text
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """Return all items of a table, which lies on the disk of this machine."""
+        with closing(LMDBStore(self.home / "lake" / "nosql", read_only=True)) as store:
+            return [item for batch in store.scan(table) for item in batch.to_pylist()]
+
+    def rows(self, folder: str) -> list[dict[str, Any]]:
+        """Return the published rows of a folder, sorted."""
+        with closing(self.lake()) as lake:
+            snapshot = lake.path(MAIN, folder)
+            rows = pq.read_table(snapshot.root, filesystem=snapshot.filesystem).to_pylist()
+        return sorted(rows, key=repr)
 
     def versions(self) -> dict[str, tuple[int, str]]:
         """Return the rows and the content version of every folder that is published."""

@@ -29,17 +29,15 @@ _START = 120.0
 
 
 class SparkCluster:
-    """A running cluster.
+    """A cluster, which :meth:`start` starts.
 
     Parameters
     ----------
     place
         A folder that workers see.
-    workers
-        Number of workers, with a core and a gigabyte each.
     """
 
-    def __init__(self, place: Path, workers: int = 2) -> None:
+    def __init__(self, place: Path) -> None:
         self.place = place
         with socket.socket() as a, socket.socket() as b:
             for free in (a, b):
@@ -47,11 +45,21 @@ class SparkCluster:
             port, self._page = a.getsockname()[1], b.getsockname()[1]
         self.master = f"spark://127.0.0.1:{port}"
         self.python = place / "image" / "bin" / "python"
-        self._install(place / "packages")
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._port = port
+
+    def start(self, workers: int) -> None:
+        """Start it.
+
+        Parameters
+        ----------
+        workers
+            Number of workers, with a core and a gigabyte each.
+        """
+        self._install(self.place / "packages")
         home = str(Path(pyspark.__file__).parent)
         program = "org.apache.spark.deploy.master.Master"
-        ports = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(self._page)]
+        ports = ["--host", "127.0.0.1", "--port", str(self._port), "--webui-port", str(self._page)]
         self._start([f"{home}/bin/spark-class", program, *ports], {"SPARK_HOME": home})
         self.wait_for(0)
         for number in range(workers):
@@ -161,9 +169,10 @@ def spark_cluster(workers: int = 2) -> Iterator[SparkCluster]:
         _unavailable(str(error))
     if shutil.which("unshare") is None or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
         _unavailable("no mount namespace can be made here")
-    place = Path(tempfile.mkdtemp(prefix="lake-assets-cluster-", dir="/var/tmp"))
-    cluster = SparkCluster(place, workers)
+    place = Path(tempfile.mkdtemp(prefix=f"lake-assets-cluster-{os.getpid()}-", dir="/var/tmp"))
+    cluster = SparkCluster(place)
     try:
+        cluster.start(workers)
         yield cluster
     finally:
         cluster.stop()

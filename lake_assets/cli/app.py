@@ -21,6 +21,7 @@ from lake_assets.cli import (
     migrating,
     profiling,
     publishing,
+    quality,
     reading,
     rolling_back,
     series,
@@ -92,6 +93,11 @@ branch.command("create")(as_one_line(branching.create))
 branch.command("list")(as_one_line(branching.list_))
 branch.command("delete")(as_one_line(branching.delete))
 app.add_typer(branch, name="branch")
+
+rules = typer.Typer(help="Try constraints on what was published.", no_args_is_help=True, rich_markup_mode=None)
+rules.command("backtest")(as_one_line(quality.backtest))
+rules.command("quarantine")(as_one_line(quality.quarantine))
+app.add_typer(rules, name="quality")
 
 topic = typer.Typer(help="Create and list Kafka topics.", no_args_is_help=True, rich_markup_mode=None)
 topic.command("create")(as_one_line(kafka.create_topic))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,7 @@ from lake_assets.layout.asset_folders import folder_of
 
 if TYPE_CHECKING:
     from lake_assets.sql.catalog import LakeCatalog
+    from lake_assets.sql.engine import Bounds, Result
 
 
 class Format(str, Enum):
@@ -30,12 +31,20 @@ class Format(str, Enum):
     ARROW = "arrow"
 
 
+class Engine(str, Enum):
+    """What runs a query."""
+
+    DUCKDB = "duckdb"
+    SPARK = "spark"
+
+
 def sql(
     query: Annotated[
-        str, typer.Argument(metavar="QUERY", help="The query. Default: it is read from standard input.")
+        str, typer.Argument(metavar="QUERY", help="The query. Default: standard input, or a prompt.")
     ] = "",
     ref: Annotated[str, typer.Option(metavar="REF", help="The ref to read where the query names no other one.")] = MAIN,
     format_: Annotated[Format, typer.Option("--format", help="How rows are printed.")] = Format.TABLE,
+    engine: Annotated[Engine, typer.Option(help="What runs it; Spark runs where SPARK_MASTER says.")] = Engine.DUCKDB,
     timeout: Annotated[
         float, typer.Option(min=0.001, max=86_400, callback=not_nan, help="Seconds that the query may take.")
     ] = 300,
@@ -49,14 +58,38 @@ def sql(
     """
     refuse_old_python()
     from lake_assets.cli.query_output import print_result
-    from lake_assets.sql.engine import Bounds, run_query
+    from lake_assets.sql.engine import Bounds
 
-    if not query and sys.stdin.isatty():
-        raise typer.BadParameter("give a query, such as 'SELECT * FROM stocks_parquet LIMIT 10'")
-    text = query or sys.stdin.read()
     bounds = Bounds(seconds=timeout, result_bytes=max_mb * 1_000_000)
-    with open_catalog(ref) as catalog, run_query(text, catalog, bounds=bounds) as result:
-        print_result(result, format_.value)
+    with open_catalog(ref) as catalog, _runner(engine, bounds) as run:
+        if not query and sys.stdin.isatty() and sys.stdout.isatty():
+            from lake_assets.cli.sql_prompt import prompt
+
+            prompt(catalog, run, lambda result: print_result(result, format_.value))
+            return
+        with run(query or sys.stdin.read(), catalog) as result:
+            print_result(result, format_.value)
+
+
+Run = Callable[[str, "LakeCatalog"], "AbstractContextManager[Result]"]
+"""Runs a query."""
+
+
+@contextmanager
+def _runner(engine: Engine, bounds: Bounds) -> Generator[Run]:
+    if engine is Engine.DUCKDB:
+        from lake_assets.sql.engine import run_query
+
+        yield lambda text, catalog: run_query(text, catalog, bounds=bounds)
+        return
+    from lake_assets.cli.code_location import spark_resource
+    from lake_assets.sql.on_spark import run_on_spark
+
+    session = spark_resource().session
+    try:
+        yield lambda text, catalog: run_on_spark(text, catalog, session, bounds=bounds)
+    finally:
+        session.stop()
 
 
 @contextmanager

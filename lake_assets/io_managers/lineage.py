@@ -25,7 +25,8 @@ def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) ->
     """Return the metadata entries about an output's columns.
 
     Types come from the stored data. Descriptions and constraints come from the asset's definition. Each column depends
-    on the columns of the same name in the asset's inputs, unless the asset declares ``dagster/column_lineage`` itself.
+    on the columns of the same name in the asset's inputs, unless the asset's definition, or its output, has
+    ``dagster/column_lineage`` itself.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def column_metadata(context: OutputContext, stored: Mapping[str, str] | None) ->
     if schema is None:
         return {}
     metadata: dict[str, Any] = {COLUMN_SCHEMA: schema}
-    if COLUMN_LINEAGE in layer.get(context.asset_key).metadata:
+    if COLUMN_LINEAGE in layer.get(context.asset_key).metadata or COLUMN_LINEAGE in context.output_metadata:
         return metadata
     deps: dict[str, list[TableColumnDep]] = {}
     for parent in sorted(layer.get(context.asset_key).parent_keys):

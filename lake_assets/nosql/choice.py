@@ -151,10 +151,9 @@ class Choice:
         """Return items with the values of expressions."""
         keys, new = zip(*block, strict=True)
         old = [stored.get(key) for key in keys]
-        both = pa.table({"new": self._structs(keys, new), "old": self._structs(keys, old)})
         columns = decode_rows(new, self._types)
         for place, expression in self._set.items():
-            found = expression.values(both).combine_chunks()
+            found = expression.values(self._both(expression, keys, new, old)).combine_chunks()
             try:
                 columns[place] = found.cast(self._types[place])
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -172,31 +171,54 @@ class Choice:
         if not there:
             return block
         keys, new, old = zip(*there, strict=True)
-        both = pa.table({"new": self._structs(keys, new), "old": self._structs(keys, old)})
+        both = self._both(condition, keys, new, old)
         refused = {key for key, holds in zip(keys, condition.mask(both).to_pylist(), strict=True) if not holds}
         return [item for item in block if item[0] not in refused]
 
-    def _structs(self, keys: Sequence[bytes], rows: Sequence[bytes | None]) -> pa.Array:
+    def _both(
+        self, expression: Expression, keys: Sequence[bytes], new: Sequence[bytes], old: Sequence[bytes | None]
+    ) -> pa.Table:
+        """Return the new and the stored items as structs of those columns that an expression names."""
+        every = [field.name for field in self._fields]
+        named = [name for name in every if expression.may_name(name)] or every
+        return pa.table({"new": self._structs(keys, new, named), "old": self._structs(keys, old, named)})
+
+    def _structs(self, keys: Sequence[bytes], rows: Sequence[bytes | None], named: Sequence[str]) -> pa.Array:
         """Return items as structs. One without a row is null in each field."""
-        columns = decode_columns(keys, self._key_types)
-        missing = [row is None for row in rows]
-        if any(missing):
-            mask = pa.array([not one for one in missing])
-            columns = [pc.if_else(mask, column, pa.scalar(None, column.type)) for column in columns]
-        columns += decode_rows([_NOTHING if row is None else row for row in rows], self._types)
-        return pa.StructArray.from_arrays(columns, fields=self._fields)
+        fields = [field for field in self._fields if field.name in named]
+        places = [self._names.index(name) for name in named if name in self._names]
+        columns = decode_rows([_NOTHING if row is None else row for row in rows], self._types, places)
+        if len(places) < len(named):
+            in_key = [field.name in named for field in self._fields[: len(self._key_types)]]
+            key_columns = [
+                column for column, wanted in zip(decode_columns(keys, self._key_types), in_key, strict=True) if wanted
+            ]
+            if None in rows:
+                mask = pa.array([row is not None for row in rows])
+                key_columns = [pc.if_else(mask, column, pa.scalar(None, column.type)) for column in key_columns]
+            columns = key_columns + columns
+        return pa.StructArray.from_arrays(columns, fields=fields)
 
     def _combined(self, old: bytes | None, new: bytes, *, count: bool = True) -> bytes:
         """Return a row of all columns: the incoming ones put over the stored ones, counters added."""
-        if not self.combines:
-            return new
+        if not self._partial:
+            return new if old is None or not count or not self._counters else self._added(old, new)
         before = _decode(old) if old is not None else []
         before += [None] * (len(self._names) - len(before))
-        after = list(before) if self._partial else [None] * len(before)
+        after = list(before)
         for place, value in zip(self._places, _decode(new), strict=True):
             if count and place in self._counters:
                 value = self._sum(place, before[place], value)
             after[place] = value
+        return _encode(after)
+
+    def _added(self, old: bytes, new: bytes) -> bytes:
+        """Return a row with its counters added to those of the stored row."""
+        before, after = _decode(old), _decode(new)
+        for place in self._counters:
+            stored = before[place] if place < len(before) else None
+            if stored is not None:
+                after[place] = self._sum(place, stored, after[place])
         return _encode(after)
 
     def _sum(self, place: int, old: Any, new: Any) -> Any:

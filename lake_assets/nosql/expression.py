@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 
 pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+
+
+_WHOLE = re.compile(r"""(?<![\w.])(old|new)(?!\s*\.\s*[\w"])""", re.IGNORECASE)
+"""``old`` or ``new`` without a column after it."""
 
 
 class Expression:
@@ -43,7 +48,18 @@ class Expression:
     def __init__(self, table: str, text: str, rows: pa.Schema) -> None:
         self._table, self._text = table, text
         self._connection = connected()
+        self._whole = _WHOLE.search(text) is not None
         self.type: pa.DataType = self.values(rows.empty_table()).type
+
+    def may_name(self, column: str) -> bool:
+        """Tell whether the expression may name a column of ``old`` or ``new``. It does if it names either as a whole.
+
+        Parameters
+        ----------
+        column
+            Name of the column.
+        """
+        return self._whole or '"' in column or column.lower() in self._text.lower()
 
     def values(self, rows: pa.Table) -> pa.ChunkedArray:
         """Return the expression's value of each row.

@@ -170,7 +170,11 @@ class Plan:
         for name in options.set:
             if name not in schema.names or name in key:
                 raise SchemaMismatch(f"table {table!r}: set names {name!r}, which is not a column outside of the key")
-        target = Target(schema, key, options.spread, options.ttl, numbers)
+        # An overwritten table stays spread, as by `verify --repair`, which does not know that it is.
+        spread = options.spread
+        if spread == 1 and record is not None and record.key == key:
+            spread = record.spread
+        target = Target(schema, key, spread, options.ttl, numbers)
         if had is not None:
             target = self._as_before(target, had)
         if target.ttl is not None:

@@ -56,12 +56,27 @@ def encode_rows(columns: Mapping[str, pa.Array], row_count: int) -> list[bytes]:
     return list(map(_encode, zip(*values, strict=True)))
 
 
-def decode_rows(rows: Sequence[bytes], types: Sequence[pa.DataType]) -> list[pa.Array]:
-    """Return the columns of encoded rows; the inverse of :func:`encode_rows`."""
+def decode_rows(
+    rows: Sequence[bytes], types: Sequence[pa.DataType], places: Sequence[int] | None = None
+) -> list[pa.Array]:
+    """Return the columns of encoded rows; the inverse of :func:`encode_rows`.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    types
+        The types of all columns.
+    places
+        Only these columns. None for all.
+    """
+    wanted = range(len(types)) if places is None else places
     width = len(types)
     decoded = [row if len(row) == width else row + [None] * (width - len(row)) for row in map(_decode, rows)]
     if not decoded:
-        return [pa.array([], kind) for kind in types]
+        return [pa.array([], types[at]) for at in wanted]
+    if places is not None:
+        return [_from_msgpack([row[at] for row in decoded], types[at]) for at in places]
     return [_from_msgpack(list(values), kind) for values, kind in zip(zip(*decoded, strict=True), types, strict=True)]
 
 

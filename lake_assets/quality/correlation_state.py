@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+ROWS = 1 << 13
+"""The number of rows that are worked on at a time: the values of many columns stay in the processor's cache."""
+
 if TYPE_CHECKING:
     import pyarrow
 
@@ -61,28 +64,29 @@ class CorrelationState:
 
         if not self.names or not batch.num_rows:
             return
-        values = np.empty((batch.num_rows, len(self.names)))
+        # A column is a line of memory, since lines are written and summed faster.
+        values = np.empty((len(self.names), batch.num_rows))
         for at, name in enumerate(self.names):
             column = batch.column(name)
-            values[:, at] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+            values[at] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         known = np.isfinite(values)
         whole = bool(known.all())
         if not whole:
             values[~known] = 0.0
-        each = known.sum(axis=0)
-        base = values.sum(axis=0) / np.maximum(each, 1)
-        values -= base
+        each = known.sum(axis=1)
+        base = values.sum(axis=1) / np.maximum(each, 1)
+        values -= base[:, None]
         if whole:
             n = np.full((len(self.names),) * 2, float(batch.num_rows))
-            sums = np.repeat(values.sum(axis=0)[:, None], len(self.names), axis=1)
-            squares = np.repeat(np.einsum("ij,ij->j", values, values)[:, None], len(self.names), axis=1)
+            sums = np.repeat(values.sum(axis=1)[:, None], len(self.names), axis=1)
+            squares = np.repeat(np.einsum("ij,ij->i", values, values)[:, None], len(self.names), axis=1)
         else:
             values[~known] = 0.0
             mask = known.astype(np.float64)
-            n = mask.T @ mask
-            sums = values.T @ mask
-            squares = (values * values).T @ mask
-        products = values.T @ values
+            n = mask @ mask.T
+            sums = values @ mask.T
+            squares = (values * values) @ mask.T
+        products = values @ values.T
         some = np.maximum(n, 1)
         means = sums / some
         self.merge(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.quality.column_state import ColumnState, kind_of
+from lake_assets.quality.correlation_state import ROWS as PAIR_ROWS
 from lake_assets.quality.correlation_state import CorrelationState
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class FrameState:
         table, at = task
         if at < 0:
             names = self.correlation.names
-            for batch in table.select(names).to_batches(max_chunksize=ROWS) if names else ():
+            for batch in table.select(names).to_batches(max_chunksize=PAIR_ROWS) if names else ():
                 self.correlation.add(batch)
             return
         for chunk in table.column(at).chunks:

@@ -114,6 +114,23 @@ def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None =
     return pa.concat_tables(tables)
 
 
+def schema_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Schema | None:
+    """Return the columns of a folder's first file; None if it holds no file with rows.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        The place.
+    """
+    commit = lake.head(ref).id
+    try:
+        folder, paths = next(iter(_files(lake, commit, prefix).items()))
+    except (PathNotFound, ValueError):
+        return None
+    snapshot = lake.path(commit, folder)
+    return file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths[:1]])[0].remove_metadata()
+
+
 def _files(lake: Lake, commit: str, prefix: str) -> dict[str, list[str]]:
     """Return the folders of files that have a profile, with the files of each."""
     found: dict[str, list[str]] = {}

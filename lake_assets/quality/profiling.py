@@ -99,8 +99,11 @@ def profile_batches(
     personal
         Names of columns of which no value is kept.
     """
+    from threadpoolctl import threadpool_limits
+
     state = FrameState.of_schema(schema, personal)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    # The threads of BLAS would wait for the pool's, and take 20 times the processor time.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for table in _blocks(batches):
             state.add(table, pool)
     return Profile(state)

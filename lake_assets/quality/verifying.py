@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.rows import sql_name, sql_text
+from lake_assets.quality.constraint_by_profile import age, told
+from lake_assets.quality.constraint_sql import broken_by_row
 from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount
 from lake_assets.quality.profile import Profile
 from lake_assets.quality.profiling import profile
@@ -37,6 +39,8 @@ class Verdict:
         What was found, in words.
     by_profile
         Whether the profile sufficed.
+    counted
+        Whether the number of bad rows is exact. Otherwise there are at least so many.
     """
 
     constraint: AnyConstraint
@@ -45,6 +49,7 @@ class Verdict:
     rows: int
     description: str
     by_profile: bool
+    counted: bool = True
 
 
 def verify(
@@ -77,10 +82,10 @@ def verify(
     """
     table = as_table(data)
     found = dict(enumerate(verify_by_profile(known or profile(table), constraints, now=now)))
-    rest = [at for at, verdict in found.items() if verdict is None]
+    rest = [at for at, verdict in found.items() if verdict is None or not verdict.counted]
     if rest:
         # A window's count is of rows, so it stands below the sums.
-        columns = ", ".join(f"{constraints[at].bad()} AS b{at}" for at in rest)
+        columns = ", ".join(f"{_sql(constraints[at])} AS b{at}" for at in rest)
         sums = ", ".join(f"count(*) FILTER (b{at})" for at in rest)
         with opened(table, references) as connection:
             counts = query(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)").fetchall()[0]  # noqa: S608
@@ -92,7 +97,7 @@ def verify(
 def verify_by_profile(
     known: Profile, constraints: Sequence[AnyConstraint], *, now: dt.datetime | None = None
 ) -> list[Verdict | None]:
-    """Return what a profile tells of each constraint; None where it does not suffice.
+    """Return what a profile tells of each constraint; None where it does not tell whether it holds.
 
     Parameters
     ----------
@@ -146,7 +151,7 @@ def split(
     if not each or not table.num_rows:
         reasons: Any = pa.array([[] for _ in range(table.num_rows)], pa.list_(pa.string()))
     else:
-        cases = ", ".join(f"CASE WHEN {one.bad()} THEN {sql_text(one.title)} END" for one in each)
+        cases = ", ".join(f"CASE WHEN {broken_by_row(one)} THEN {sql_text(one.title)} END" for one in each)
         with opened(table, references, numbered=True) as connection:
             broken = f"[x FOR x IN [{cases}] IF x IS NOT NULL]"
             text = f"SELECT {broken} FROM frame ORDER BY {sql_name(NUMBER)}"  # noqa: S608
@@ -176,13 +181,21 @@ def _by_profile(one: AnyConstraint, known: Profile, now: dt.datetime) -> Verdict
         return Verdict(one, passed, 0 if passed else 1, known.rows, f"{known.rows:,} rows; {bounds} allowed", True)
     if isinstance(one, Fresh):
         newest = known.columns[one.column].max
-        age = one.age(newest, now)
-        passed = age is not None and age <= one.max_age
+        old = age(newest, now)
+        passed = old is not None and old <= one.max_age
         return Verdict(one, passed, 0 if passed else 1, known.rows, f"the newest {one.column} is {newest}", True)
-    bad = one.bad_by_profile(known)
-    return None if bad is None else _verdict(one, bad, known.rows, by_profile=True)
+    found = told(one, known)
+    return None if found is None else _verdict(one, found.bad, known.rows, by_profile=True, counted=found.counted)
 
 
-def _verdict(one: AnyConstraint, bad: int, rows: int, *, by_profile: bool) -> Verdict:
-    allowed = one.allowed(rows) if isinstance(one, Complete) else 0
-    return Verdict(one, bad <= allowed, bad, rows, f"{bad:,} of {rows:,} rows break {one.title}", by_profile)
+def _sql(one: AnyConstraint) -> str:
+    # Those on the whole were verified by the profile.
+    assert not isinstance(one, RowCount | Fresh)
+    return broken_by_row(one)
+
+
+def _verdict(one: AnyConstraint, bad: int, rows: int, *, by_profile: bool, counted: bool = True) -> Verdict:
+    allowed = int(rows * (1 - one.at_least) + 1e-9) if isinstance(one, Complete) else 0
+    number = f"{bad:,}" if counted else f"at least {bad:,}"
+    text = f"{number} of {rows:,} rows break {one.title}"
+    return Verdict(one, bad <= allowed, bad, rows, text, by_profile, counted)

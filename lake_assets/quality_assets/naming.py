@@ -1,8 +1,11 @@
-"""The key of the profile of an asset."""
+"""The key of the profile of an asset, and where its constraints are declared."""
 
 from __future__ import annotations
 
 from dagster import AssetKey
+
+CONSTRAINTS = "quality/constraints"
+"""Definition metadata of a profile: the constraints of its asset, as YAML."""
 
 
 def profile_key(asset: AssetKey) -> AssetKey:

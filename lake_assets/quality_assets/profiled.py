@@ -19,13 +19,14 @@ from lake_assets.lake.contract import Lake
 from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
-from lake_assets.quality.constraints import AnyConstraint
+from lake_assets.quality.constraints import AnyConstraint, to_yaml
 from lake_assets.quality.lake_profiles import known_profile, rows_at
 from lake_assets.quality_assets.checks import constraint_checks
 from lake_assets.quality_assets.comparison import Comparison
-from lake_assets.quality_assets.naming import profile_key
+from lake_assets.quality_assets.naming import CONSTRAINTS, profile_key
 from lake_assets.quality_assets.page import Asked, profile_page
 from lake_assets.resources.lake import LakeResource
+from lake_assets.runs.asset_metadata import PERSONAL_COLUMNS
 from lake_assets.runs.branch import read_ref
 
 
@@ -80,6 +81,7 @@ def profiled(
         owners=owners,
         tags={"layer": "profile"},
         code_version="1",
+        metadata={CONSTRAINTS: to_yaml(constraints), PERSONAL_COLUMNS: list(personal)},
         description=f"The profile of `{key.to_user_string()}`: the figures of its columns, and the state for merging.",
     )
     def made(context: AssetExecutionContext, lake: LakeResource) -> dict[str, AssetProfile]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from dagster import (
@@ -316,7 +317,7 @@ class _Decision:
             # Many commits do not hold the place, so an evaluation on one of them proves nothing. To remove a place
             # takes a deletion or a rollback.
             return None
-        newest = self._recorded(key, place)
+        newest: CheckEvaluation | None = None
         older = 0
         for run_id, evaluation in self._evaluations(key, place):
             if newest is not None and evaluation.at <= newest.at:
@@ -329,53 +330,63 @@ class _Decision:
             commit = events.commit_read_by(evaluation, place.partition, before)
             if commit is not None and self._holds(commit, place):
                 newest, older = evaluation, 0
-        return newest if newest is not None else self._audited(key, place)
+        return newest if newest is not None else self._recorded(key, place)
 
     def _recorded(self, key: AssetCheckKey, place: AssetPlace) -> CheckEvaluation | None:
-        """Return the newest evaluation on exactly these files that the branch itself carries."""
-        found = [
+        """Return the result on exactly these files that the lake itself carries."""
+        name = key.to_user_string()
+        carried = [
             result
             for commit, result in self._carried
-            if (result.check, result.place) == (key.to_user_string(), place.path) and self._is_as_at(commit, place.path)
+            if (result.check, result.place) == (name, place.path) and self._counts(result, commit, place)
         ]
-        newest = max(found, key=lambda result: result.at, default=None)
-        return newest.evaluation(key, place.partition) if newest is not None else None
+        newest = max(carried, key=lambda result: result.at, default=None)
+        found = newest or min(self._audited(name, place), key=lambda result: result.lets_in, default=None)
+        return found.evaluation(key, place.partition) if found is not None else None
 
     @cached_property
-    def _carried(self) -> Sequence[tuple[str, Recorded]]:
+    def _carried(self) -> Sequence[tuple[Commit, Recorded]]:
         return list(recorded_checks(self.lake, self.instance, self.source))
 
-    def _audited(self, key: AssetCheckKey, place: AssetPlace) -> CheckEvaluation | None:
-        """Return the result of a check on exactly these files that a merge into a working branch was audited by.
+    def _audited(self, check: str, place: AssetPlace) -> Iterator[Recorded]:
+        """Yield the newest result on exactly these files that the audits of each working branch have.
 
-        A working branch is protected, so nothing else reaches it. That a check was overridden there always counts; that
-        it passed, only if Dagster knows neither the run that was merged nor the one that wrote the files.
+        Such a branch is protected, so nothing but an audited merge reaches it.
         """
-        found = [result for branch in self._working for result in self._audited_on(branch, key, place)]
-        worst = min(found, key=lambda result: result.passed or result.warned, default=None)
-        return worst.evaluation(key, place.partition) if worst is not None else None
-
-    def _audited_on(self, branch: str, key: AssetCheckKey, place: AssetPlace) -> Iterator[Recorded]:
-        """Yield the newest result that the audits of a working branch have."""
-        for folder in (place.path, beside(place.path)):
-            for merge in self.lake.first_parents(branch, folder):
-                for result in audit_results(merge, place):
-                    if result.check != key.to_user_string() or not self._is_as_at(merge.id, place.path):
-                        continue
-                    if not (result.passed or result.warned) or self._is_lost(merge, place):
-                        yield result
-                        return
+        for branch in self._working:
+            merges = (
+                merge
+                for folder in (place.path, beside(place.path))
+                for merge in self.lake.first_parents(branch, folder)
+            )
+            found = (
+                result
+                for merge in merges
+                for result in audit_results(merge, place)
+                if result.check == check and self._counts(result, merge, place)
+            )
+            yield from islice(found, 1)
 
     @cached_property
     def _working(self) -> Sequence[str]:
         return [branch for branch in self.lake.protected_branches() if branch != MAIN]
 
-    def _is_lost(self, merge: Commit, place: AssetPlace) -> bool:
-        """Return whether Dagster knows neither the run that a merge published nor the one that wrote a place."""
-        runs = {
-            CommitMetadata.parse(commit.metadata).run_id for commit in (merge, _maker(self.lake, merge, place.path))
-        }
-        return not any(run_id is not None and self.instance.has_run(run_id) for run_id in runs)
+    def _counts(self, result: Recorded, commit: Commit, place: AssetPlace) -> bool:
+        """Return whether the record of a commit is about exactly these files, and counts.
+
+        That a check did not pass, or was overridden, always counts. That it passed counts only if Dagster knows neither
+        the run that the record is about nor the one that wrote the files.
+        """
+        if not self._is_as_at(commit.id, place.path):
+            return False
+        return not result.lets_in or not (
+            self._is_known(commit) or self._is_known(_maker(self.lake, commit, place.path))
+        )
+
+    def _is_known(self, commit: Commit) -> bool:
+        """Return whether Dagster knows the run that made a commit."""
+        run_id = CommitMetadata.parse(commit.metadata).run_id
+        return run_id is not None and self.instance.has_run(run_id)
 
     def _holds(self, commit: str, place: AssetPlace) -> bool:
         try:

@@ -40,6 +40,8 @@ _AT_EACH_LOOK, _EACH_MINUTE = 3, 60
 
 _PARTITION = "dagster/partition"
 _RANGE = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_MANY, _LATE = 1 << 31, 1 << 40
+"""Numbers from which a cursor says nothing: of requests, and of seconds since 1970."""
 _RUNS = 50
 """The number of a partition's last runs that are looked at."""
 
@@ -257,7 +259,7 @@ def _read(cursor: str | None, head: str) -> tuple[str, dict[str, _Known]]:
 def _entries(files: Mapping[str, object]) -> Iterator[tuple[str, _Known]]:
     for key, said in files.items():
         match said:
-            case [str(version), int(requests), int() | float() as at]:
+            case [str(version), int(requests), int() | float() as at] if 0 <= requests < _MANY and 0 <= at < _LATE:
                 yield key, _Known(version, requests, at)
             case _:
                 continue

@@ -140,8 +140,9 @@ def publish(
         # The branch waits, maybe for longer than Dagster's storage lives.
         if override is None:
             with suppress(LakeError):
-                record_checks(lake, instance, graph, run, head)
                 mark_unpublished(lake, instance, run, str(refusal.description))
+                # Last, since the sensors leave a branch with a record alone.
+                record_checks(lake, instance, graph, run, head)
         raise
     commit = merge_run(lake, run.run_id, run.job_name, head, into, audit)
     left = find_head(lake, run.run_id)

@@ -6,7 +6,7 @@ There are two kinds of records:
 - The audit of a merge into a working branch.
 
 A result is about the files that the commit holds, and counts wherever the same files are merged. It counts only if
-Dagster does not know the run: otherwise Dagster's own event log decides.
+Dagster does not know the run. Where Dagster has a result on these files, that one decides, whatever a record says.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ class Recorded(NamedTuple):
     at: float
     passed: bool
     warned: bool = False
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether the result stops nothing."""
+        return self.passed or self.warned
 
     def evaluation(self, key: AssetCheckKey, partition: str | None) -> CheckEvaluation:
         """Return the result as if it had been read from Dagster's event log.
@@ -93,7 +98,7 @@ def is_record(commit: Commit) -> bool:
     return CHECKS in commit.metadata
 
 
-def recorded_checks(lake: Lake, instance: DagsterInstance, source: Commit) -> Iterator[tuple[str, Recorded]]:
+def recorded_checks(lake: Lake, instance: DagsterInstance, source: Commit) -> Iterator[tuple[Commit, Recorded]]:
     """Yield the results that a branch carries of runs that Dagster does not know, each with the commit of the record.
 
     Parameters
@@ -117,7 +122,7 @@ def recorded_checks(lake: Lake, instance: DagsterInstance, source: Commit) -> It
             if run_id not in known:
                 known[run_id] = instance.has_run(run_id)
             if not known[run_id]:
-                yield from ((commit.id, result) for result in _parsed(commit.metadata[CHECKS]))
+                yield from ((commit, result) for result in _parsed(commit.metadata[CHECKS]))
 
 
 def audit_results(merge: Commit, place: AssetPlace) -> Iterator[Recorded]:

@@ -6,11 +6,11 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Generic
 from urllib.parse import quote
 
+from lake_assets.lake.moments import utc
 from lake_assets.sources.contract import FetchedFile, Key, SourceError, SourceFile, SourceFileMissing, SourceUnavailable
 from lake_assets.sources.links import Base, LinkRefused, show
 from lake_assets.sources.retries import Deadline, RetryLimits
@@ -183,8 +183,7 @@ def _unreadable(path: Path, error: OSError) -> SourceError:
 
 
 def _source_file(path: str, status: os.stat_result) -> SourceFile:
-    modified = datetime.fromtimestamp(status.st_mtime, timezone.utc)
-    return SourceFile(_url(path), status.st_size, _etag(status), modified)
+    return SourceFile(_url(path), status.st_size, _etag(status), utc(status.st_mtime))
 
 
 def _url(path: str) -> str:

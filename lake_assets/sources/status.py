@@ -45,8 +45,6 @@ def http_date(text: str | None) -> datetime | None:
     """Parse an HTTP date as a time in UTC. None if it is not a date."""
     try:
         moment = parsedate_to_datetime(text or "")
+        return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
     except (ValueError, TypeError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc)

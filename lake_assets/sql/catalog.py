@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
@@ -145,6 +145,31 @@ class LakeCatalog:
         known = ", ".join(self.names()) or "none"
         raise SqlError(f"there is no asset or table {'.'.join(path)} at {self._said(at)}; there are {known}")
 
+    def now(self) -> LakeCatalog:
+        """Return the same catalog for another query: its branches may have moved."""
+        return replace(self, _commits={})
+
+    def columns(self, path: Sequence[str]) -> Sequence[str]:
+        """Return the names of the columns of an asset or table.
+
+        Parameters
+        ----------
+        path
+            The parts of its name.
+
+        Raises
+        ------
+        SqlError
+            There is nothing of this name at the ref.
+        """
+        source = self.find(path)
+        if isinstance(source, Batches):
+            return source.schema.names
+        import pyarrow.parquet as pq
+
+        stored = pq.read_schema(source.files[0], filesystem=source.snapshot.filesystem).names
+        return list(dict.fromkeys([*stored, *source.folders]))
+
     def _said(self, at: At | None) -> str:
         return (at.ref or f"{at.time:%Y-%m-%d %H:%M:%S}Z") if at is not None else self.ref
 
@@ -219,7 +244,7 @@ class LakeCatalog:
         snapshot = self.lake.path(commit, folder)
         files = [path for path in shown if is_data(path)]
         if files:
-            columns = {tuple(_partition(path)) for path in files}
+            columns = {tuple(partition_of(path)) for path in files}
             if len(columns) > 1:
                 raise SqlError(f"the files of {folder} lie in folders of different columns, and are not one table")
             return ParquetFiles(snapshot, [place_in(snapshot, path) for path in files], columns.pop())
@@ -229,7 +254,14 @@ class LakeCatalog:
         raise SqlError(f"{folder} holds no rows of Parquet or CSV: `lake-assets cat` shows its text")
 
 
-def _partition(path: str) -> dict[str, str]:
+def partition_of(path: str) -> dict[str, str]:
+    """Return the columns that the folders of a file are, with their values.
+
+    Parameters
+    ----------
+    path
+        Path of the file in the lake.
+    """
     pairs = (part.partition("=") for part in path.split("/")[1:-1])
     return {unquote(name): unquote(value) for name, equals, value in pairs if equals}
 
@@ -242,10 +274,10 @@ def _csv(snapshot: Snapshot, path: str) -> CsvSource:
     if snapshot.filesystem.get_file_info(f"{folder}/{MANIFEST}").is_file:
         recorded = manifest_in(snapshot.filesystem, folder).columns
         if recorded:
-            return CsvSource(name, place, uri, tuple(CsvColumn(**column) for column in recorded), _partition(path))
+            return CsvSource(name, place, uri, tuple(CsvColumn(**column) for column in recorded), partition_of(path))
     with snapshot.filesystem.open_input_file(place) as stream:
         names, line_end = read_header(stream, name)
-    return CsvSource(name, place, uri, tuple(names), _partition(path), line_end)
+    return CsvSource(name, place, uri, tuple(names), partition_of(path), line_end)
 
 
 def _batches(rows: CsvRows) -> Iterator[pyarrow.RecordBatch]:

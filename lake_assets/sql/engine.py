@@ -109,7 +109,7 @@ def run_query(
 
     bounds = bounds or Bounds()
     with ExitStack() as opened:
-        parser = opened.enter_context(_parser(os.getpid()).cursor())
+        parser = opened.enter_context(open_parser())
         connection = opened.enter_context(_connection(bounds))
         tree: Node = {}
         try:
@@ -126,6 +126,11 @@ def run_query(
             raise SqlError("the query is nested too deeply") from error
         except duckdb.Error as error:
             raise SqlError(first_line(error), text, _position(connection, tree, error)) from error
+
+
+def open_parser() -> DuckDBPyConnection:
+    """Return a connection that parses queries, and runs none. The caller closes it."""
+    return _parser(os.getpid()).cursor()
 
 
 @cache
@@ -217,11 +222,20 @@ def _within(
                 raise SqlError(first_line(error)) from error
         size += batch.nbytes
         if size > bounds.result_bytes:
-            raise SqlError(
-                f"the result has more than {bounds.result_bytes / 1e6:,.0f} MB: add a LIMIT, select fewer columns, or "
-                "allow more"
-            )
+            raise too_large(bounds)
         yield pyarrow.RecordBatch.from_arrays(batch.columns, schema=schema)
+
+
+def too_large(bounds: Bounds) -> SqlError:
+    """Return the error of a result that is larger than it may be.
+
+    Parameters
+    ----------
+    bounds
+        How large it may be.
+    """
+    size = f"{bounds.result_bytes / 1e6:,.0f} MB"
+    return SqlError(f"the result has more than {size}: add a LIMIT, select fewer columns, or allow more")
 
 
 def _position(connection: DuckDBPyConnection, tree: Node, error: Exception) -> int | None:

@@ -54,7 +54,9 @@ def open_names(
             else:
                 path = path_of(reference)
                 called = reference["alias"] or path[-1]
-                view, is_whole = views.rows(path, _at(parser, reference, text), wheres.get(id(reference)), called)
+                clause = reference["at_clause"]
+                at = state_of(parser, clause["unit"], clause["expr"], text) if clause else None
+                view, is_whole = views.rows(path, at, wheres.get(id(reference)), called)
                 if is_whole and len(path) == 1 and not reference["at_clause"] and views.name(path[0], view):
                     continue
                 if len(path) > 1 and not reference["alias"]:
@@ -128,15 +130,30 @@ class _Views:
             self._connection.execute(f"SET allowed_paths = [{listed}]")
 
 
-def _at(parser: DuckDBPyConnection, reference: Node, text: str) -> At | None:
-    clause = reference["at_clause"]
-    if not clause:
-        return None
-    value = _value(parser, clause["expr"], text)
-    if clause["unit"].upper() == "VERSION":
+def state_of(parser: DuckDBPyConnection, unit: str, expression: Node, text: str) -> At:
+    """Return which state an AT names.
+
+    Parameters
+    ----------
+    parser
+        Computes the expression.
+    unit
+        ``VERSION`` or ``TIMESTAMP``.
+    expression
+        What stands behind it.
+    text
+        The query, for errors.
+
+    Raises
+    ------
+    SqlError
+        It is no constant, or no time.
+    """
+    value = _value(parser, expression, text)
+    if unit.upper() == "VERSION":
         return At(ref=str(value))
     if isinstance(value, str):
-        value = _value(parser, clause["expr"], text, kind="TIMESTAMP WITH TIME ZONE")
+        value = _value(parser, expression, text, kind="TIMESTAMP WITH TIME ZONE")
     if not isinstance(value, datetime):
         raise SqlError("AT (TIMESTAMP => …) needs a time, such as '2026-11-26 12:00:00'")
     return At(time=value if value.tzinfo else value.replace(tzinfo=timezone.utc))

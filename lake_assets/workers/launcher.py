@@ -49,6 +49,12 @@ class WarmRunLauncher(DefaultRunLauncher):
         question = {"ask": messages.RUN, "run": run_id, "environment": environment()}
         for name in messages.names(folder):
             try:
+                # One that hangs is left alone: it might take the run later, beside another process.
+                messages.ask(folder, name, {"ask": messages.AT, "run": run_id}, _TO_TELL)
+            except (messages.NoWorker, messages.NoAnswer) as reason:
+                _LOG.info("%s", reason)
+                continue
+            try:
                 answer = messages.ask(folder, name, question, _TO_TAKE)
             except messages.NoWorker as reason:
                 # It begins a run only after it has answered.

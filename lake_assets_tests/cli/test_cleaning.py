@@ -69,7 +69,6 @@ def test_with_yes_all_of_it_is_gone_and_main_is_as_it_was(
     assert not list((lake_home / "snapshots").glob("[!.]*"))
 
 
-@both_lakes
 def test_a_run_that_goes_on_keeps_its_branch_that_of_its_parent_and_the_tables(
     command: Command, answer: Answer, lake: Lake, store: NoSQLStore, add_run: AddRun
 ) -> None:
@@ -89,7 +88,6 @@ def test_a_run_that_goes_on_keeps_its_branch_that_of_its_parent_and_the_tables(
     assert f"run {GOING_ON} is still active" in command("clean").stdout
 
 
-@both_lakes
 def test_without_dagster_branches_and_tables_are_kept_with_the_reason(
     answer: Answer, lake: Lake, store: NoSQLStore
 ) -> None:

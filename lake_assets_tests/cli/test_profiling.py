@@ -11,6 +11,8 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from lake_assets.lake.contract import Lake
+from lake_assets.quality import profile
+from lake_assets.quality.stored_profiles import write_profile
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
 
@@ -75,3 +77,36 @@ def test_drift_names_what_changed(answer: Answer, command: Command, lake: Lake) 
 def test_what_has_no_profile_is_refused_in_one_line(refused: Refused, lake: Lake) -> None:
     assert "holds no file that has a profile" in refused("profile", "main:blob/noise.bin")
     assert "nothing is there" in refused("profile", "main:nowhere")
+
+
+def test_a_backtest_says_when_constraints_would_have_fired(
+    answer: Answer, command: Command, lake: Lake, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "- {kind: range, column: price, min: 0}\n- {kind: row_count, max: 3}\n- {kind: complete, column: y}\n"
+    )
+    before = ""
+    for prices in ([1.0, 2.0], [1.0, -2.0], [1.0, 2.0, 3.0, 4.0]):
+        before = lake.head("main").id
+        lake.create_branch("run-quality", "main")
+        with lake.write("run-quality", "trades", message="rows") as write:
+            pq.write_table(pyarrow.table({"price": prices}), Path(write.root) / "part-0.parquet")
+        of = lake.fingerprint("run-quality", "trades") or ""
+        with lake.write("run-quality", "trades_profile", message="profile") as write:
+            write_profile(write.filesystem, write.root, profile(pyarrow.table({"price": prices})), of)
+        lake.merge("run-quality", "main", message="publish", audit=TESTS)
+        lake.delete_branch("run-quality")
+    found = {one["constraint"]: one for one in answer("quality", "backtest", "trades", "--constraints", str(rules))}
+    told = {name: (one["fired"], one["judged"], one["unknown"]) for name, one in found.items()}
+    assert told == {"range_price": (1, 3, 0), "row_count": (1, 3, 0), "complete_y": (0, 0, 3), "anomaly": (0, 0, 3)}
+    assert found["row_count"]["found"] == ["4 rows; at least 0 and at most 3 allowed"]
+    assert "row_count" in command("quality", "backtest", "trades", "--constraints", str(rules)).stdout
+    assert found["range_price"]["found"] == ["at least 1 of 2 rows break range_price"]
+    rules.write_text("- {kind: range, column: price, max: 3.5}")
+    rows = answer("quality", "quarantine", before, "main", "trades", "--constraints", str(rules))
+    assert rows == [{"change": "entered", "price": 4.0, "quality_reasons": ["range_price"]}]
+
+
+def test_an_asset_without_constraints_is_named(refused: Refused, lake: Lake) -> None:
+    assert "declares no constraints" in refused("quality", "backtest", "users_without_pii")

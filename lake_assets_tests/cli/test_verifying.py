@@ -79,7 +79,6 @@ def test_a_damaged_file_is_named(command: Command, published: SmallGraph) -> Non
     assert (path, "cannot be read" in reason) == (item.path, True)
 
 
-@both_lakes
 def test_what_no_run_of_ours_wrote_is_named(command: Command, published: SmallGraph) -> None:
     lake = environments.open_lake()
     change(lake, {}, name="prices/partition=mon/more")

@@ -18,9 +18,15 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     repository = defs.get_repository_def()
     graph = repository.asset_graph
     assert sorted(key.to_user_string() for key in graph.get_all_asset_keys()) == [
+        "analytics_published",
         "customers",
         "customers_published",
         "customers_table",
+        "measurements",
+        "measurements_profile",
+        "measurements_quarantine",
+        "quality_published",
+        "stock_counts",
         "stock_series",
         "stocks_csv",
         "stocks_parquet",
@@ -33,6 +39,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "ticks_published",
         "ticks_rejected",
         "ticks_table",
+        "top_traded",
         "users",
         "users_profile",
         "users_published",
@@ -45,6 +52,8 @@ def test_the_code_location_holds_these_and_no_others() -> None:
     assert sorted(key.to_user_string() for key in graph.asset_check_keys) == [
         "customers:complete_id",
         "customers:unique_id",
+        "measurements:anomaly",
+        "measurements:drift",
         "stock_series:unique_isin_currency_time",
         "stocks_parquet:anomaly",
         "stocks_parquet:complete_SecurityID",
@@ -75,7 +84,9 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "word_counts_windowed:words_reconcile",
     ]
     assert sorted(name for name in repository.job_names if not name.startswith("__")) == [
+        "analytics",
         "customers",
+        "quality",
         "stocks",
         "ticks",
         "users",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.conftest import REPOSITORY_ROOT
-from lake_assets_tests.postgres_server import postgres
+from lake_assets_tests.database_servers import start_postgresql
 from lake_assets_tests.processes.job_process import JobProcess
 
 pytestmark = pytest.mark.services
@@ -22,7 +22,11 @@ def test_a_run_with_its_storage_in_postgres_publishes(tmp_path: Path, monkeypatc
     home = tmp_path / "dagster"
     home.mkdir()
     shutil.copy(REPOSITORY_ROOT / "deploy" / "dagster.yaml", home)
-    with postgres() as address:
+    with ExitStack() as running:
+        server = start_postgresql()
+        running.callback(server.stop)
+        # Without the driver's name, SQLAlchemy 2.1 takes another than dagster-postgres brings.
+        address = server.url.replace("postgresql:", "postgresql+psycopg2:")
         settings = {"DAGSTER_HOME": str(home), "LAKE_HOME": str(tmp_path / "lake"), "DAGSTER_POSTGRES_URL": address}
         job = JobProcess("stocks", "2017-07-28-08:00", tmp_path, settings)
         job.succeed()

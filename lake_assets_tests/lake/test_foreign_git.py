@@ -45,6 +45,18 @@ def commit_entries(home: Path, branch: str, *entries: str) -> str:
     return commit
 
 
+@pytest.mark.parametrize("seconds", [253_402_300_800, 2**62])
+def test_a_commit_of_a_wrong_clock_is_listed(lake: GitLake, home: Path, seconds: int) -> None:
+    head = git(home, "rev-parse", "main")
+    who = f"Somebody <somebody@example.org> {seconds} +0000"
+    tree = git(home, "rev-parse", "main^{tree}")
+    text = f"tree {tree}\nparent {head}\nauthor {who}\ncommitter {who}\n\nBy hand\n"
+    commit = git(home, "hash-object", "-t", "commit", "-w", "--literally", "--stdin", text=text)
+    git(home, "update-ref", "refs/heads/hand", commit)
+    assert lake.head("hand").committed_at.year == 9999
+    check_works(home, fsck=False)
+
+
 def check_works(home: Path, *, fsck: bool = True) -> None:
     """Check that everything that a lake does goes on."""
     lake = GitLake(home)

@@ -11,13 +11,16 @@ from lake_assets_tests.model.sequences import run_sequences
 BATCH, BATCHES = 20, 25
 """Sequences until a mutant is found. Short batches differ more from each other than the sequences of a long one do."""
 
+FIRST = {"asset ungated": 2, "re-execution ungated": 2, "rollback ungated": 1, "first pass decides": 1}
+"""The batch to begin at, where the ones before it do not find a mutant."""
 
-def search() -> None:
-    for number in range(BATCHES):
+
+def search(first: int) -> None:
+    for number in range(first, BATCHES):
         run_sequences(RunsMachine, number, BATCH)
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_found(name: str) -> None:
     with MUTANTS[name](), pytest.raises(AssertionError):
-        search()
+        search(FIRST.get(name, 0))

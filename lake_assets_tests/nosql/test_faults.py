@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from lake_assets.nosql.contract import SchemaMismatch
+from lake_assets.nosql.contract import Options, SchemaMismatch
 from lake_assets.nosql.dynamodb.store import DynamoDBStore
+from lake_assets_tests.dynamodb_proxy import Fault, proxied
 
 
 @pytest.fixture
@@ -77,3 +78,38 @@ def test_unprocessed_items_are_sent_again_until_all_are_stored(store: DynamoDBSt
     assert len(rounds) > 3
     api.batch_write_item = send
     assert sorted(k for batch in store.scan("t") for k in batch.column("k").to_pylist()) == sorted(items(60)["k"])
+
+
+@pytest.mark.parametrize("fault", ["throttled", "dropped", "lost", "slow"])
+def test_a_server_that_throttles_drops_or_answers_slowly_loses_nothing(dynamodb: Any, fault: Fault) -> None:
+    with proxied(dynamodb.endpoint) as proxy:
+        store = DynamoDBStore(**dynamodb.options(endpoint_url=proxy.endpoint))
+        store.write("counts", items(120).assign(n=0)[["k", "n"]], key=["k"])
+        proxy.fault = fault
+        store.write("t", items(200), key=["k"], source_commit="c1")
+        store.write("t", items(190, 5), key=["k"], mode="overwrite", source_commit="c2")
+        options = Options(counter=["n"], batch="1")
+        store.write("counts", items(120).assign(n=1)[["k", "n"]], key=["k"], options=options)
+        found = pd.concat([batch.to_pandas() for batch in store.scan("t")])
+        counts = [n for batch in store.scan("counts") for n in batch.column("n").to_pylist()]
+        store.close()
+    assert proxy.faults > 3
+    assert (len(found), found["v"].sum()) == (190, 5)
+    assert counts == [1] * 120
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ({"k": ["a", ""], "v": ["x", "y"]}, "'k' contains an empty string"),
+        ({"k": ["a", None], "v": ["x", "y"]}, "'k' contains a null"),
+        ({"k": ["a", "a"], "v": ["x", "y"]}, "key 'a' more than once"),
+        ({"k": ["a", "b" * 3000], "v": ["x", "y"]}, "more than 511 bytes"),
+        ({"k": ["a", "b"], "v": ["x", "y" * 410_000]}, "the item with key 'b' has 410,"),
+    ],
+)
+def test_bad_rows_are_refused_and_nothing_is_written(store: DynamoDBStore, rows: dict[str, Any], words: str) -> None:
+    store.write("t", pa.table({"k": ["a"], "v": ["old"]}), key=["k"])
+    with pytest.raises(SchemaMismatch, match=words):
+        store.write("t", pa.table(rows), key=["k"])
+    assert [row for batch in store.scan("t") for row in batch.to_pylist()] == [{"k": "a", "v": "old"}]

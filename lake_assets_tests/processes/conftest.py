@@ -12,10 +12,11 @@ from lake_assets.spark.jars import S3A, JarsUnavailable, jars
 from lake_assets_tests.graph_fixtures import make_graph
 from lake_assets_tests.lakefs_server import CREDENTIALS, LakeFSServer, own_server
 from lake_assets_tests.processes.job_process import JobProcess
+from lake_assets_tests.processes.warm_job import WarmJob, WarmWorkers
 
 __all__ = ["make_graph"]
 
-StartJob = Callable[..., JobProcess]
+StartJob = Callable[..., JobProcess | WarmJob]
 
 
 @pytest.fixture
@@ -31,14 +32,7 @@ def start_job(tmp_path: Path, dagster_home: Path) -> Iterator[StartJob]:
         job: str = "stocks",
         **environment: str,
     ) -> JobProcess:
-        given = {
-            "DAGSTER_HOME": str(dagster_home),
-            "LAKE_HOME": str(home),
-            "LAKE_EXECUTOR": executor,
-            "SPARK_MASTER": "local[2]",
-            "SPARK_DRIVER_MEMORY": "700m",
-            **environment,
-        }
+        given = settings_of(dagster_home, home, LAKE_EXECUTOR=executor, **environment)
         process = JobProcess(job, key, tmp_path, given, killed_at)
         started.append(process)
         return process
@@ -46,6 +40,25 @@ def start_job(tmp_path: Path, dagster_home: Path) -> Iterator[StartJob]:
     yield start
     for process in started:
         process.end()
+
+
+@pytest.fixture(params=["fresh", pytest.param("warm", marks=pytest.mark.soak)])
+def start_any_job(
+    request: pytest.FixtureRequest, start_job: StartJob, tmp_path: Path, dagster_home: Path
+) -> Iterator[StartJob]:
+    """Return a function that starts a job in a process of its own, or in a warm worker."""
+    if request.param == "fresh":
+        yield start_job
+        return
+    workers = WarmWorkers(tmp_path, dagster_home)
+
+    def start(
+        key: str, home: Path, killed_at: tuple[str, ...] = (), job: str = "stocks", **environment: str
+    ) -> WarmJob:
+        return workers.start(job, key, settings_of(dagster_home, home, **environment), killed_at)
+
+    yield start
+    workers.end()
 
 
 @pytest.fixture
@@ -59,6 +72,18 @@ def server() -> Iterator[LakeFSServer]:
     server.start()
     yield server
     server.stop()
+
+
+def settings_of(dagster_home: Path, home: Path, **more: str) -> dict[str, str]:
+    """Return the settings of a job on a home."""
+    return {
+        "DAGSTER_HOME": str(dagster_home),
+        "LAKE_HOME": str(home),
+        "LAKE_EXECUTOR": "in_process",
+        "SPARK_MASTER": "local[2]",
+        "SPARK_DRIVER_MEMORY": "700m",
+        **more,
+    }
 
 
 def services(server: LakeFSServer, **more: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,10 +36,18 @@ class JobProcess:
         Settings; those of whoever runs the tests do not count.
     killed_at
         Arguments of :mod:`killed_at`, where it is to kill itself.
+    command
+        Arguments of Python instead, of what executes jobs.
     """
 
     def __init__(
-        self, name: str, key: str, cwd: Path, environment: Mapping[str, str], killed_at: tuple[str, ...] = ()
+        self,
+        name: str,
+        key: str,
+        cwd: Path,
+        environment: Mapping[str, str],
+        killed_at: tuple[str, ...] = (),
+        command: Sequence[str] = (),
     ) -> None:
         self.name = name
         inherited = dict(os.environ)
@@ -49,7 +57,8 @@ class JobProcess:
         job = ["job", "execute", "-m", "lake_assets.definitions", "-j", name]
         tags = ["--tags", f'{{"dagster/partition": "{key}"}}'] if key else []
         self.process = subprocess.Popen(
-            [sys.executable, *program, *job, *tags],
+            [sys.executable, *(command or [*program, *job, *tags])],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -85,13 +94,17 @@ class JobProcess:
         assert found, f"no run started:\n{self.text[-4000:]}"
         return found[1]
 
-    def wait_for_line(self, pattern: str) -> None:
-        """Wait until a line matches."""
+    def wait_for_line(self, pattern: str, since: int = 0) -> None:
+        """Wait until a line matches, of those that come after so many."""
         seen = re.compile(pattern)
+
+        def is_there() -> bool:
+            return any(seen.search(line) for line in self.lines[since:])
+
         with self._more:
-            came = self._more.wait_for(lambda: self._ended or any(seen.search(line) for line in self.lines), PATIENCE)
+            came = self._more.wait_for(lambda: self._ended or is_there(), PATIENCE)
         assert came, f"{pattern!r} did not come in {PATIENCE:g} s:\n{self.text[-4000:]}"
-        assert any(seen.search(line) for line in self.lines), f"ended without {pattern!r}:\n{self.text[-4000:]}"
+        assert is_there(), f"ended without {pattern!r}:\n{self.text[-4000:]}"
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition of the world outside; the process must not end before."""
@@ -100,6 +113,19 @@ class JobProcess:
             assert self.process.poll() is None, f"it ended too early:\n{self.text[-4000:]}"
             assert time.monotonic() < deadline, f"not in {PATIENCE:g} s:\n{self.text[-4000:]}"
             time.sleep(0.003)
+
+    @property
+    def pid(self) -> int:
+        """Id of its process, and of its group."""
+        return self.process.pid
+
+    def ends_within(self, seconds: float) -> bool:
+        """Tell whether it ends within so many seconds."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def kill(self, *, group: bool) -> None:
         """Kill -9 the process alone, or its whole group with Spark's JVM."""

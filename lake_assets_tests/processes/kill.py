@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lake_assets_tests.processes.job_process import JobProcess
+from lake_assets_tests.processes.warm_job import WarmJob
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Kill:
         """Arguments of :mod:`killed_at`; none where it is killed from without."""
         return (self.call[0], str(self.call[1]), self.call[2], self.whom) if self.call else ()
 
-    def strike(self, job: JobProcess, home: Path) -> None:
+    def strike(self, job: JobProcess | WarmJob, home: Path) -> None:
         """Kill a job there, which was started with what is deadly."""
         if self.line:
             job.wait_for_line(self.line)

@@ -24,13 +24,14 @@ from lake_assets_tests.processes.state import (
     generated,
     key_of,
 )
+from lake_assets_tests.processes.warm_job import WarmJob
 
 MakeGraph = Callable[..., Graph]
 
 
-def started_and_killed(kill: Kill, start_job: StartJob, key: str, home: Path, rows: int) -> JobProcess:
+def started_and_killed(kill: Kill, start_any_job: StartJob, key: str, home: Path, rows: int) -> JobProcess | WarmJob:
     """Start the job, and kill it there."""
-    job = start_job(key, home, kill.deadly, STOCKS_ROWS=str(rows))
+    job = start_any_job(key, home, kill.deadly, STOCKS_ROWS=str(rows))
     kill.strike(job, home)
     return job
 
@@ -107,7 +108,7 @@ def check_all_is_right(home: Path, expected: dict[str, bytes]) -> None:
     store.close()
 
 
-def check_once_the_orphans_are_gone(job: JobProcess, home: Path, expected: dict[str, bytes]) -> None:
+def check_once_the_orphans_are_gone(job: JobProcess | WarmJob, home: Path, expected: dict[str, bytes]) -> None:
     """Check all again when all that the job started has ended, and that nothing is left over."""
     job.wait_for_orphans()
     check_all_is_right(home, expected)
@@ -131,14 +132,14 @@ def head_of(home: Path) -> str:
 
 
 def test_a_job_killed_at_the_critical_point_leaves_all_as_it_was_or_done_and_the_next_run_succeeds(
-    make_graph: MakeGraph, start_job: StartJob, tmp_path: Path
+    make_graph: MakeGraph, start_any_job: StartJob, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     assert make_graph("generated", home, STOCKS_ROWS="200").run(key_of("08")).success
     old = head_of(home)
 
     # The same hour, whose file has changed: rows are put, replaced and taken back.
-    job = started_and_killed(CRITICAL, start_job, key_of("08"), home, 150)
+    job = started_and_killed(CRITICAL, start_any_job, key_of("08"), home, 150)
     check_after_the_kill(home, old, job.run_id)
 
     assert make_graph("generated", home, STOCKS_ROWS="150").run(key_of("08")).success
@@ -149,7 +150,7 @@ def test_a_job_killed_at_the_critical_point_leaves_all_as_it_was_or_done_and_the
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_jobs_killed_at_points_all_over_the_run_never_hurt_what_is_published(
-    make_graph: MakeGraph, start_job: StartJob, tmp_path: Path
+    make_graph: MakeGraph, start_any_job: StartJob, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     expected: dict[str, bytes] = {}
@@ -160,7 +161,7 @@ def test_jobs_killed_at_points_all_over_the_run_never_hurt_what_is_published(
         rows = 200 + number
         fresh = not (home / "lake.git").exists()
         old = None if fresh else head_of(home)
-        job = started_and_killed(kill, start_job, key_of(hour), home, rows)
+        job = started_and_killed(kill, start_any_job, key_of(hour), home, rows)
         run_id = None if fresh else job.run_id
         check_after_the_kill(home, old, run_id)
         if run_id is not None and published_by(home, run_id):

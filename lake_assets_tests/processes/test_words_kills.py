@@ -105,22 +105,22 @@ def dated(draw: random.Random, what: str) -> list[str]:
 
 
 @pytest.fixture
-def on_files(start_job: StartJob, tmp_path: Path) -> Words:
+def on_files(start_any_job: StartJob, tmp_path: Path) -> Words:
     """The stream on the embedded lake, from files to a file."""
     home = tmp_path / "home"
     outbox = OutboxSpec(str(home / "words" / "testConsumer.jsonl"))
-    return Words(start_job, home, Folder(tmp_path / "lines"), outbox, lambda: GitLake(home), {})
+    return Words(start_any_job, home, Folder(tmp_path / "lines"), outbox, lambda: GitLake(home), {})
 
 
 @pytest.fixture
-def on_servers(server: LakeFSServer, kafka: KafkaBroker, start_job: StartJob, tmp_path: Path) -> Words:
+def on_servers(server: LakeFSServer, kafka: KafkaBroker, start_any_job: StartJob, tmp_path: Path) -> Words:
     """The stream on lakeFS, from Kafka to Kafka."""
     outbox = OutboxSpec(f"kafka://{kafka.servers}/{kafka.fresh_topic()}")
 
     def open_lake() -> Lake:
         return LakeFSLake(server.endpoint, *CREDENTIALS, "lake")
 
-    return Words(start_job, tmp_path / "home", Topic(kafka), outbox, open_lake, services(server))
+    return Words(start_any_job, tmp_path / "home", Topic(kafka), outbox, open_lake, services(server))
 
 
 def run_here(words: Words, make_graph: MakeGraph, job: str = "words") -> None:

@@ -16,6 +16,7 @@ from lake_assets_tests.kafka_broker import KafkaBroker
 from lake_assets_tests.outbox.outboxes import OutboxSpec
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.job_process import JobProcess
+from lake_assets_tests.processes.warm_job import WarmJob
 
 
 class Source(Protocol):
@@ -126,7 +127,7 @@ class Words:
         self._source.send(lines)
         self.sent.update(word for line in lines for word in line.split(" ") if word)
 
-    def start(self, killed_at: tuple[str, ...] = (), job: str = "words") -> JobProcess:
+    def start(self, killed_at: tuple[str, ...] = (), job: str = "words") -> JobProcess | WarmJob:
         """Start the job in a process of its own."""
         return self._start_job("", self.home, killed_at, job=job, **self.settings)
 

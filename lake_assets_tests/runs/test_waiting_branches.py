@@ -14,6 +14,7 @@ from dagster import (
     build_run_status_sensor_context,
     build_sensor_context,
 )
+from pyarrow.fs import FileSelector
 
 from lake_assets import environments
 from lake_assets.lake.audit import Override, describe, read_record, summarize
@@ -32,6 +33,10 @@ from lake_assets_tests.runs.test_published_state import ended
 from lake_assets_tests.runs.test_source_ref import reading
 
 __all__ = ["lake", "world"]
+
+
+embedded = pytest.mark.parametrize("world", ["embedded"], indirect=True)
+"""For what does not depend on the lake."""
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +117,7 @@ def test_a_run_that_its_publishing_asset_refuses_records_its_checks_itself(
     assert (lake.head(branch_name(refused.run_id)), len(marks(world))) == (head, 1)
 
 
+@embedded
 @pytest.mark.parametrize("sensor", [mark_failed_runs, publish_runs()], ids=lambda sensor: sensor.name)
 def test_the_sensors_of_ended_runs_record_the_checks_at_once(
     world: World, lake: Lake, sensor: SensorDefinition
@@ -186,6 +192,40 @@ def test_a_record_counts_only_where_dagster_has_lost_the_run(world: World, lake:
     lake.note(branch_name(failed.run_id), "forged", {"run_id": failed.run_id, CHECKS: forged})
     with pytest.raises(PublicationRefused, match="prices:positive"):
         world.publish(lake, failed.run_id)
+
+
+@embedded
+@pytest.mark.parametrize("check", [True, False])
+def test_a_record_of_an_unknown_run_lets_in_nothing_that_a_known_run_wrote(
+    world: World, lake: Lake, check: bool
+) -> None:
+    world.rows = [-1.0]
+    run = world.run("prices", check=check)
+    forged = json.dumps([["prices:positive", PLACE, 9e9, True, False]])
+    lake.note(branch_name(run.run_id), "forged", {"run_id": "dddd0000-0000-4000-8000-000000000001", CHECKS: forged})
+    with pytest.raises(PublicationRefused, match="prices:positive"):
+        world.publish(lake, run.run_id)
+
+
+@embedded
+def test_a_record_lets_in_nothing_that_dagster_has_seen_rejected(world: World, lake: Lake) -> None:
+    world.rows = [-1.0]
+    rejected = world.run("prices")
+    # The same files again, as if another Dagster's run had written and checked them.
+    files = {f"partition=mon/{name}": content for name, content in _files(lake, rejected.run_id).items()}
+    unknown = "dddd0000-0000-4000-8000-000000000001"
+    lake.create_branch(branch_name(unknown), MAIN)
+    put(lake, branch_name(unknown), "prices", files, metadata={"run_id": unknown}, partitions=["partition=mon"])
+    forged = json.dumps([["prices:positive", PLACE, 9e9, True, False]])
+    lake.note(branch_name(unknown), "forged", {"run_id": unknown, CHECKS: forged})
+    with pytest.raises(PublicationRefused, match="prices:positive"):
+        published(world, lake, unknown)
+
+
+def _files(lake: Lake, run_id: str) -> dict[str, bytes]:
+    place = lake.path(branch_name(run_id), PLACE)
+    infos = place.filesystem.get_file_info(FileSelector(place.root))
+    return {info.base_name: place.filesystem.open_input_stream(info.path).readall() for info in infos}
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "null", '[["a"]]', '[["a", "b", "c", true, true]]'])

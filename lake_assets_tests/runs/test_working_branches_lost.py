@@ -35,6 +35,9 @@ from lake_assets_tests.runs.test_source_ref import reading
 
 __all__ = ["lake", "world"]
 
+embedded = pytest.mark.parametrize("world", ["embedded"], indirect=True)
+"""For what does not depend on the lake."""
+
 DEV = "dev-ana"
 CHECK = "prices:positive"
 ANN = Override("ann", "negative is right", ("positive",))
@@ -98,6 +101,7 @@ def test_what_was_overridden_there_takes_an_override_again(world: World, lost: W
     assert (entry["overridden"], entry["by"]) == ([CHECK], "ann")
 
 
+@embedded
 def test_what_was_merged_there_by_hand_has_no_result_of_a_check(
     world: World, lost: World, lake: Lake, dev: str
 ) -> None:
@@ -107,6 +111,7 @@ def test_what_was_merged_there_by_hand_has_no_result_of_a_check(
     assert CHECK in refused(lost, lake)
 
 
+@embedded
 def test_other_files_than_those_that_were_audited_are_refused(world: World, lost: World, lake: Lake, dev: str) -> None:
     work(world, 1.0)
     lake.create_branch("hand", dev)
@@ -115,6 +120,7 @@ def test_other_files_than_those_that_were_audited_are_refused(world: World, lost
     assert CHECK in refused(lost, lake)
 
 
+@embedded
 def test_what_comes_back_to_audited_files_is_as_audited_as_they_were(
     world: World, lost: World, lake: Lake, dev: str
 ) -> None:
@@ -126,6 +132,7 @@ def test_what_comes_back_to_audited_files_is_as_audited_as_they_were(
     assert merge(lost, lake).merged
 
 
+@embedded
 def test_a_result_that_the_new_dagster_has_counts_instead(world: World, lost: World, lake: Lake, dev: str) -> None:
     world.severity = AssetCheckSeverity.WARN
     assert work(world, -1.0).success
@@ -175,6 +182,7 @@ def test_branches_of_branches_keep_what_was_audited(world: World, lost: World, l
     assert (audit_of(lake) or [])[0]["passed"] == [CHECK]
 
 
+@embedded
 def test_a_run_that_begins_there_may_publish_what_was_audited_there(
     world: World, lost: World, lake: Lake, dev: str
 ) -> None:
@@ -194,6 +202,7 @@ def forged(lake: Lake, branch: str, into: str, metadata: Mapping[str, str] | Non
     return lake.merge(head.id, into, "forged", metadata, audit)
 
 
+@embedded
 @pytest.mark.parametrize("says", ["the run", "another run", "no run"])
 def test_a_record_lets_in_nothing_that_a_known_run_wrote(world: World, lake: Lake, dev: str, says: str) -> None:
     rejected = work(world, -1.0)
@@ -206,6 +215,7 @@ def test_a_record_lets_in_nothing_that_a_known_run_wrote(world: World, lake: Lak
     assert CHECK in refused(world, lake)
 
 
+@embedded
 def test_a_merge_into_a_branch_that_anybody_may_write_to_is_no_record(world: World, lost: World, lake: Lake) -> None:
     run = world.run("prices", check=False)
     lake.create_branch("anybodys", MAIN)

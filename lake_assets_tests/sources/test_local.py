@@ -102,6 +102,14 @@ def test_a_version_stays_while_the_file_does_and_changes_with_it(source: Stocks,
     assert len({first, second, version()}) == 3
 
 
+@pytest.mark.parametrize("seconds", [253_402_300_800, -(2**36)])
+def test_one_file_of_a_wrong_clock_hides_no_other(source: Stocks, folder: Path, seconds: int) -> None:
+    (folder / NAME.replace("XETR08", "XETR09")).write_bytes(BODY)
+    os.utime(folder / NAME, (seconds, seconds))  # Where the file system holds such times, as tmpfs does.
+    assert [hour.hour for hour, _ in source.files() or ()] == [8, 9]
+    assert source.head(HOUR) is not None
+
+
 def test_a_file_that_is_being_written_is_not_taken(source: Stocks, folder: Path, into: Path) -> None:
     file = folder / NAME
     file.write_bytes(BODY * 100_000)

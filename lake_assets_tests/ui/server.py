@@ -164,7 +164,7 @@ class DagsterServer:
 
 
 @contextmanager
-def running(folder: Path, source: Path, *, workers: int = 0, **settings: str) -> Iterator[DagsterServer]:
+def running(folder: Path, source: Path, workers: int = 0, /, **settings: str) -> Iterator[DagsterServer]:
     """Run `dagster dev` on the project's workspace, with homes of its own below `folder`, and warm workers."""
     home = folder / "dagster"
     home.mkdir(parents=True)

@@ -25,7 +25,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
     """Dagster with one warm worker."""
     folder: Path = tmp_path_factory.mktemp("warm")
     (folder / "source").mkdir()
-    with running(folder, folder / "source", workers=1) as server:
+    with running(folder, folder / "source", 1) as server:
         yield server
 
 

@@ -11,7 +11,7 @@ from dagster._core.storage.compute_log_manager import ComputeIOType
 
 from lake_assets._dagster import WorkerStatus
 from lake_assets.runs.lock import is_held
-from lake_assets.workers import messages
+from lake_assets.workers import launcher, messages
 from lake_assets.workers.assigned import TAG, worker_of
 from lake_assets_tests.workers.conftest import Place, until
 
@@ -95,6 +95,17 @@ def test_a_worker_is_replaced_after_so_many_runs_and_after_one_that_failed(
     assert place.a_worker(other_than=second) != first
 
 
+def test_a_worker_that_hangs_is_left_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "_TO_TELL", 0.5)
+    place.start_workers()
+    process = place.process_of(place.a_worker())
+    process.suspend()
+    run_id = place.launch("quick_job")
+    assert place.fresh == [run_id]
+    process.resume()
+    assert worker_of(place.succeed("quick_job"))
+
+
 def test_a_killed_worker_has_its_run_failed_and_a_new_one_takes_its_place(place: Place) -> None:
     place.start_workers()
     worker = place.a_worker()
@@ -144,9 +155,9 @@ def test_a_stopped_run_is_canceled_and_the_next_one_is_not(place: Place) -> None
     worker = place.a_worker()
     run_id = place.launch("waits_job")
     until("the run waits", Path("waits").exists)
-    launcher = place.instance.run_launcher
-    assert launcher.check_run_worker_health(place.run(run_id)).status == WorkerStatus.RUNNING
-    assert launcher.terminate(run_id)
+    run_launcher = place.instance.run_launcher
+    assert run_launcher.check_run_worker_health(place.run(run_id)).status == WorkerStatus.RUNNING
+    assert run_launcher.terminate(run_id)
     assert place.wait_for(run_id).status == DagsterRunStatus.CANCELED
     place.wait_until_free(worker, run_id)
     place.a_worker(other_than=worker)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
 from dagster import (
     DagsterInstance,
@@ -27,6 +27,7 @@ from lake_assets.defs.words.text_files import files_read
 from lake_assets.io_managers.stream import START_OVER
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.moments import utc
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.branch import head_of
@@ -273,6 +274,6 @@ def _unread_files(source: FolderSource | BucketSource, lake: Lake, head: str) ->
     modified = [time for path, time in source.files().items() if path not in read]
 
     def oldest(_: float) -> datetime | None:
-        return datetime.fromtimestamp(min(modified), timezone.utc)
+        return utc(min(modified))
 
     return Unread(len(modified), "file", source_id, oldest)

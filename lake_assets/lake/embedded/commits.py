@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 
 import pygit2
 from pygit2 import Commit as GitCommit
@@ -14,6 +13,7 @@ from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import trailers
 from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.trees import Node, Trees, folder_node
+from lake_assets.lake.moments import utc
 from lake_assets.lake.spec import CommitStep
 
 ATTRIBUTES = ".gitattributes"
@@ -27,7 +27,7 @@ IDENTITY = ("lake_assets", "lake_assets@localhost")
 def describe(commit: GitCommit) -> Commit:
     """Return a Git commit as a :class:`Commit` of the contract."""
     text = trailers.parse(commit.message)
-    when = datetime.fromtimestamp(commit.commit_time, timezone.utc)
+    when = utc(commit.commit_time)
     return Commit(str(commit.id), tuple(map(str, commit.parent_ids)), text.message, text.metadata, when)
 
 

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from itertools import islice
 from os.path import commonprefix
@@ -32,6 +31,7 @@ from lake_assets.lake.format import FORMAT as LAKE_FORMAT
 from lake_assets.lake.lakefs import private
 from lake_assets.lake.lakefs.api import PAGE, Api, StatusError
 from lake_assets.lake.lakefs.known import known_of
+from lake_assets.lake.moments import utc
 from lake_assets.lake.names import is_commit_id, is_within
 from lake_assets.lake.spec import CommitStep
 
@@ -610,7 +610,7 @@ def _quoted(ref: str) -> str:
 def _commit(item: Mapping[str, Any]) -> Commit:
     # Keys that begin with a dot are internal to lakeFS or to this program.
     metadata = {key: value for key, value in item["metadata"].items() if not key.startswith(".")}
-    when = datetime.fromtimestamp(item["creation_date"], timezone.utc)
+    when = utc(item["creation_date"])
     parents = () if FORMAT in item["metadata"] else tuple(item["parents"])
     return Commit(item["id"], parents, item["message"], metadata, when)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lmdb
+import msgspec
 
 from lake_assets.lake.permissions import sharing_near
 from lake_assets.nosql.contract import NoSQLError
-from lake_assets.nosql.disk_errors import remedy
+from lake_assets.nosql.disk_errors import DAMAGED, remedy
 
 T = TypeVar("T")
 
@@ -59,8 +60,25 @@ class Environment:
             with suppress(OSError) if read_only else nullcontext():
                 sharing_near(self.folder).adjust(*(self.folder / name for name in ("data.mdb", "lock.mdb")))
             self._lmdb.reader_check()
+            with suppress(OSError):
+                self._complete()
         self.read_only = read_only
         self._handles.clear()
+
+    def _complete(self) -> None:
+        """Fill up a file that was cut off, with zeros.
+
+        Reading a page behind the end of the file would kill the process (SIGBUS). A page of zeros is an error of LMDB.
+        LMDB itself may leave out unused pages at the end. This never shortens a file that grows meanwhile.
+        """
+        data = self.folder / "data.mdb"
+        wanted = (self._lmdb.info()["last_pgno"] + 1) * self._lmdb.stat()["psize"]
+        if (size := data.stat().st_size) < wanted:
+            file = os.open(data, os.O_RDWR)
+            try:
+                os.posix_fallocate(file, size, wanted - size)
+            finally:
+                os.close(file)
 
     @property
     def idle(self) -> bool:
@@ -132,7 +150,7 @@ class Environment:
         if name not in self._handles:
             try:
                 if self.read_only:
-                    with self._quiet:
+                    with self._quiet, self._translated():
                         self._handles[name] = self._lmdb.open_db(name.encode(), create=False)
                 else:
                     self.write(lambda transaction: self._open_existing(transaction, name))
@@ -190,6 +208,8 @@ class Environment:
             raise
         except (lmdb.Error, OSError) as error:
             raise NoSQLError(f"store {self.folder}: {error}{remedy(error)}") from error
+        except msgspec.DecodeError as error:
+            raise NoSQLError(f"store {self.folder}: an item cannot be read: {error}{DAMAGED}") from error
 
 
 def sync_folders(folders: Iterable[Path]) -> None:

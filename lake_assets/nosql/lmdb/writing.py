@@ -10,7 +10,8 @@ import msgspec
 import pyarrow as pa
 
 from lake_assets.nosql.choice import Choice
-from lake_assets.nosql.contract import Key, TableNotFound, WriteResult
+from lake_assets.nosql.contract import Key, NoSQLError, TableNotFound, WriteResult
+from lake_assets.nosql.disk_errors import DAMAGED
 from lake_assets.nosql.expression import Condition
 from lake_assets.nosql.keys import encode_key
 from lake_assets.nosql.lmdb.environment import Environment
@@ -190,6 +191,18 @@ def find_in(transaction: lmdb.Transaction[bytes], meta: Any, table: str) -> Tabl
         Handle of the database of descriptions.
     table
         Name of the table.
+
+    Raises
+    ------
+    NoSQLError
+        The description is damaged.
     """
     stored = transaction.get(table.encode(), db=meta) if table else None
-    return None if stored is None else msgspec.msgpack.decode(stored, type=TableRecord)
+    if stored is None:
+        return None
+    try:
+        record = msgspec.msgpack.decode(stored, type=TableRecord)
+        record.arrow_schema  # noqa: B018 - damage is found here, where the table's name is known
+    except (msgspec.DecodeError, pa.ArrowException, OSError) as error:
+        raise NoSQLError(f"table {table!r}: its columns cannot be read: {error}{DAMAGED}") from error
+    return record

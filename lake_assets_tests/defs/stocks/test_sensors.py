@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import (
@@ -325,6 +327,12 @@ def test_a_file_that_goes_back_after_a_run_by_hand_is_taken_in_again(runs: Senso
     assert runs.asked_for() == [partition_key(HOURS.start)]
 
 
+def _far(runs: Sensor, said: Sequence[float]) -> dict[str, Any]:
+    """Return a cursor of the current head that says something about each file that it knows."""
+    known = json.loads(runs.tick().cursor or "")
+    return known | {"files": {key: [version, *said] for key, (version, *_) in known["files"].items()}}
+
+
 @both_lakes
 def test_with_a_lost_cursor_nothing_is_asked_for_that_main_holds(runs: Sensor, folder: Path) -> None:
     first, second = hours(2)
@@ -333,6 +341,7 @@ def test_with_a_lost_cursor_nothing_is_asked_for_that_main_holds(runs: Sensor, f
     garbage = [
         '{"main": 3, "files": {"2017-06-17-00:00": [1]}}',
         '{"files": 0}',
+        *(json.dumps(_far(runs, said)) for said in ([1, 10**400], [-(10**400), 0], [10**400, 0], [1, float("nan")])),
         "[" * 100_000,
         "{",
         "[]",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 
 import pygit2
@@ -19,6 +18,7 @@ from lake_assets.lake.embedded.durability import sync
 from lake_assets.lake.embedded.reflog import entries, is_cut
 from lake_assets.lake.embedded.refs import HEADS, PROTECTED, deleted_in, names_of
 from lake_assets.lake.embedded.repairs.finding import Finding, put_aside
+from lake_assets.lake.moments import utc
 from lake_assets.lake.names import is_temporary
 
 _CONTENT = re.compile(r"(?:([0-9a-f]{40})|ref: (refs/\S+))\s*")
@@ -204,4 +204,4 @@ class GitRefs:
 
 
 def _date(when: float) -> str:
-    return f"{datetime.fromtimestamp(when, timezone.utc):%Y-%m-%d %H:%M:%SZ}"
+    return f"{utc(when):%Y-%m-%d %H:%M:%SZ}"

@@ -1,0 +1,252 @@
+"""Cleaning as named steps, each of which says how many rows or values it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from lake_assets.quality.querying import as_table
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+@dataclass(frozen=True, slots=True)
+class DropRows:
+    """Drop the rows of which more than a share of the columns is null.
+
+    Parameters
+    ----------
+    nulls
+        The share of nulls that is allowed: 0 drops every row with a null.
+    columns
+        The columns that count; by default all.
+    """
+
+    nulls: float = 0.0
+    columns: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DropColumns:
+    """Drop the columns of which more than a share of the rows is null.
+
+    Parameters
+    ----------
+    nulls
+        The share of nulls that is allowed.
+    """
+
+    nulls: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Fill the nulls of a column.
+
+    Parameters
+    ----------
+    column
+        The column.
+    by
+        ``constant``, ``mean``, ``median``, ``most frequent``, or ``forward`` for the value above.
+    value
+        The constant.
+    """
+
+    column: str
+    by: Literal["constant", "mean", "median", "most frequent", "forward"] = "constant"
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Replace values of a column.
+
+    Parameters
+    ----------
+    column
+        The column.
+    values
+        Each value to what replaces it.
+    """
+
+    column: str
+    values: Mapping[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Give a column another type. A value that cannot have it becomes null, and is counted.
+
+    Parameters
+    ----------
+    column
+        The column.
+    type
+        DuckDB's name of the type, such as ``DOUBLE``.
+    """
+
+    column: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deduplicate:
+    """Keep the first or last row of each key.
+
+    Parameters
+    ----------
+    key
+        The columns of the key.
+    keep
+        ``first`` or ``last``.
+    """
+
+    key: Sequence[str]
+    keep: Literal["first", "last"] = "first"
+
+
+Step = DropRows | DropColumns | Fill | Replace | Cast | Deduplicate
+
+
+def clean(data: Any, steps: Mapping[str, Step]) -> tuple[pyarrow.Table, dict[str, int]]:
+    """Return cleaned rows, and how many rows or values each step changed, or columns it dropped.
+
+    Give the counts as materialization metadata.
+
+    Parameters
+    ----------
+    data
+        A frame of any library.
+    steps
+        Name to step, in the order in which they are done.
+
+    Raises
+    ------
+    ValueError
+        A step names a column or a type that is not there.
+
+    Examples
+    --------
+    >>> rows, counts = clean(frame, {"salary by median": Fill("salary", "median")})
+    """
+    table, counts = as_table(data), dict[str, int]()
+    for name, step in steps.items():
+        _refuse_unknown(name, step, table)
+        table, counts[name] = _done(table, step)
+    return table, counts
+
+
+def _refuse_unknown(name: str, step: Step, table: pyarrow.Table) -> None:
+    columns: Any = getattr(step, "columns", None) or getattr(step, "key", None) or [getattr(step, "column", None)]
+    for column in columns:
+        if column is not None and column not in table.column_names:
+            raise ValueError(f"step {name!r}: there is no column {column!r}; there are {', '.join(table.column_names)}")
+
+
+def _done(table: pyarrow.Table, step: Step) -> tuple[pyarrow.Table, int]:
+    if isinstance(step, DropRows):
+        return _drop_rows(table, step)
+    if isinstance(step, DropColumns):
+        gone = [name for name in table.column_names if table[name].null_count > step.nulls * table.num_rows]
+        return table.drop_columns(gone), len(gone)
+    if isinstance(step, Deduplicate):
+        return _deduplicate(table, step)
+    at = table.column_names.index(step.column)
+    column = table.column(at)
+    if isinstance(step, Fill):
+        changed = _filled(column, step)
+        count = column.null_count - changed.null_count
+    elif isinstance(step, Replace):
+        changed, count = _replaced(column, step)
+    else:
+        changed = _cast(column, step)
+        count = changed.null_count - column.null_count
+    return table.set_column(at, step.column, changed), count
+
+
+def _compute() -> Any:
+    import pyarrow.compute
+
+    return pyarrow.compute  # its functions are made at import: no checker knows them
+
+
+def _drop_rows(table: pyarrow.Table, step: DropRows) -> tuple[pyarrow.Table, int]:
+    import numpy as np
+    import pyarrow as pa
+
+    names = list(step.columns) or table.column_names
+    nulls = np.zeros(table.num_rows, np.int64)
+    for name in names:
+        nulls += table[name].is_null().to_numpy().astype(np.int64)
+    kept = nulls <= step.nulls * len(names)
+    return table.filter(pa.array(kept)), int((~kept).sum())
+
+
+def _filled(column: pyarrow.ChunkedArray, step: Fill) -> pyarrow.ChunkedArray:
+    import pyarrow as pa
+
+    pc = _compute()
+    if step.by == "forward":
+        whole = pa.chunked_array([column.combine_chunks()], column.type)
+        return pc.fill_null_forward(whole)
+    if step.by == "constant":
+        value = step.value
+    elif step.by == "most frequent":
+        counted = pc.value_counts(column.drop_null())
+        pairs = sorted(counted.to_pylist(), key=lambda one: (-one["counts"], str(one["values"])))
+        value = pairs[0]["values"] if pairs else None
+    else:
+        known = column.cast(pa.float64(), safe=False)
+        value = (pc.mean(known) if step.by == "mean" else pc.quantile(known, 0.5)[0]).as_py()
+    if value is None:
+        return column
+    try:
+        filling: Any = pa.scalar(value, column.type)
+        exact = filling.as_py() == value
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        filling, exact = None, False
+    if not exact:
+        # Such as the mean of integers. A cast before it says what is meant.
+        raise ValueError(f"{step.column} is {column.type}, which cannot hold {value!r}: cast it first")
+    return pc.fill_null(column, filling)
+
+
+def _replaced(column: pyarrow.ChunkedArray, step: Replace) -> tuple[pyarrow.ChunkedArray, int]:
+    import pyarrow as pa
+
+    pc = _compute()
+    places = pc.index_in(column, pa.array(list(step.values), column.type), skip_nulls=True)
+    found = places.is_valid()
+    replacing = pa.array(list(step.values.values()), column.type).take(places.combine_chunks())
+    return pc.if_else(found, replacing, column), int(pc.sum(found).as_py() or 0)
+
+
+def _cast(column: pyarrow.ChunkedArray, step: Cast) -> pyarrow.ChunkedArray:
+    import pyarrow as pa
+
+    from lake_assets.quality.querying import opened
+
+    if not step.type.replace("(", "").replace(")", "").replace(",", "").replace(" ", "").isalnum():
+        raise ValueError(f"{step.type!r} is not the name of a type")
+    with opened(pa.table({"value": column}), numbered=True) as connection:
+        import duckdb
+
+        text = f'SELECT TRY_CAST(value AS {step.type}) AS value FROM frame ORDER BY "quality row number"'  # noqa: S608
+        try:
+            return connection.sql(text).to_arrow_table().column(0)
+        except duckdb.Error as error:
+            raise ValueError(f"{step.column} cannot be cast: {str(error).partition(chr(10))[0]}") from error
+
+
+def _deduplicate(table: pyarrow.Table, step: Deduplicate) -> tuple[pyarrow.Table, int]:
+    import numpy as np
+    import pyarrow as pa
+
+    key = table.select(list(step.key)).append_column("\0row", pa.array(np.arange(table.num_rows)))
+    side = "min" if step.keep == "first" else "max"
+    kept = key.group_by(list(step.key)).aggregate([("\0row", side)])[f"\0row_{side}"]
+    places = np.sort(kept.to_numpy())
+    return table.take(pa.array(places)), table.num_rows - len(places)

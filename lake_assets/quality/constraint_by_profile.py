@@ -1,0 +1,137 @@
+"""What a profile tells of constraints, without a look at the rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from lake_assets.quality.column_profile import EXACT
+from lake_assets.quality.constraints import (
+    Complete,
+    Length,
+    Member,
+    Pattern,
+    Range,
+    RowConstraint,
+    Unique,
+)
+from lake_assets.quality.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The number of rows that break a constraint.
+
+    Parameters
+    ----------
+    bad
+        The number; at least so many, if it is not counted.
+    counted
+        Whether the number is exact.
+    """
+
+    bad: int
+    counted: bool = True
+
+
+_SOME = Told(1, counted=False)
+
+
+def told(one: RowConstraint, profile: Profile) -> Told | None:
+    """Return how many rows break a constraint; None if the profile does not tell whether any does.
+
+    Parameters
+    ----------
+    one
+        The constraint.
+    profile
+        The profile of the rows.
+    """
+    if isinstance(one, Complete):
+        return Told(profile.columns[one.column].nulls)
+    if isinstance(one, Unique):
+        return _unique(one, profile)
+    if isinstance(one, Range):
+        column = profile.columns[one.column]
+        if column.nans or (column.count and column.min is None):
+            return None
+        return _within(column.min, column.max, one.min, one.max)
+    if isinstance(one, Member):
+        return _members(one, profile)
+    if isinstance(one, Pattern):
+        return _matching(one, profile)
+    if isinstance(one, Length):
+        column = profile.columns[one.column]
+        return _within(column.min_length, column.max_length, one.min, one.max)
+    return None
+
+
+def age(newest: Any, now: dt.datetime) -> float | None:
+    """Return the age of a time, in seconds; None if it is no time.
+
+    Parameters
+    ----------
+    newest
+        The time. Without a zone it is in UTC. A date counts to its end.
+    now
+        The time to compare with.
+    """
+    if isinstance(newest, dt.date) and not isinstance(newest, dt.datetime):
+        newest = dt.datetime.combine(newest, dt.time.max)
+    if not isinstance(newest, dt.datetime):
+        return None
+    return (now - (newest if newest.tzinfo else newest.replace(tzinfo=dt.timezone.utc))).total_seconds()
+
+
+def _unique(one: Unique, profile: Profile) -> Told | None:
+    if len(one.columns) > 1:
+        return None
+    column = profile.columns[one.columns[0]]
+    if column.exactness("distinct") != EXACT or column.nans:
+        return None
+    return Told(0) if column.distinct == column.count else _SOME
+
+
+def _members(one: Member, profile: Profile) -> Told | None:
+    column = profile.columns[one.column]
+    if column.personal or column.exactness("top") != EXACT or column.nans or not column.top(1):
+        return None if column.count or column.nans else Told(0)
+    found = column.top(1 << 20)
+    kinds = {type(value) for value, _ in found} | {type(value) for value in one.values}
+    return Told(sum(count for value, count in found if value not in one.values)) if len(kinds) == 1 else None
+
+
+def _matching(one: Pattern, profile: Profile) -> Told | None:
+    import pyarrow as pa
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
+    column = profile.columns[one.column]
+    if not column.count:
+        return Told(0)
+    if column.personal or column.type != "string" or column.exactness("top") != EXACT:
+        return None
+    texts, counts = zip(*column.top(1 << 20), strict=True)
+    try:
+        # Both engines are RE2.
+        fits = pc.match_substring_regex(pa.array(texts, pa.string()), rf"\A(?:{one.regex})\z")
+    except pa.ArrowInvalid:
+        return None  # DuckDB says what is wrong.
+    return Told(sum(count for count, fit in zip(counts, fits.to_pylist(), strict=True) if not fit))
+
+
+def _within(least: Any, greatest: Any, low: Any, high: Any) -> Told | None:
+    if least is None:
+        return Told(0)
+    try:
+        low, high = (_like(least, bound) for bound in (low, high))
+        return Told(0) if (low is None or least >= low) and (high is None or greatest <= high) else _SOME
+    except (TypeError, ValueError):
+        return None
+
+
+def _like(value: Any, bound: Any) -> Any:
+    if not isinstance(bound, str) or not isinstance(value, dt.date):
+        return bound
+    return (dt.datetime if isinstance(value, dt.datetime) else dt.date).fromisoformat(bound)

@@ -1,0 +1,279 @@
+"""Rows of a user's file with the types of its columns, and the lines that do not have them.
+
+The types are inferred once, over all rows. Afterwards they are given, and a row of other types is rejected.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lake_assets.lake.rows import bounded_connection, sql_name
+from lake_assets.quality.files import file_batches, format_of
+from lake_assets.quality.records import lines
+
+if TYPE_CHECKING:
+    import pyarrow
+    from pyarrow.fs import FileSystem
+
+_CANDIDATES = ("BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP")
+_PATTERNS = {"BIGINT": "[+-]?[0-9]+", "BOOLEAN": "(?i)true|false", "DATE": "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"}
+
+
+@dataclass(frozen=True, slots=True)
+class TypedRows:
+    """The rows of files.
+
+    Parameters
+    ----------
+    rows
+        The rows, with their types.
+    rejected
+        File, line, reason and raw text of what is no row.
+    """
+
+    rows: pyarrow.Table
+    rejected: pyarrow.Table
+
+
+def rejected_schema() -> pyarrow.Schema:
+    """Return the columns of rejected lines."""
+    import pyarrow as pa
+
+    return pa.schema([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("raw", pa.string())])
+
+
+def read_typed(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Schema | None = None) -> TypedRows:
+    """Read files of one format: Parquet, ORC, CSV or JSON lines, the latter two also compressed.
+
+    All rows are held in memory.
+
+    Parameters
+    ----------
+    filesystem, paths
+        The files.
+    schema
+        The columns that the rows must have. By default they are inferred.
+
+    Raises
+    ------
+    ValueError
+        There is no file, or they are of several or other formats, or have other columns.
+    """
+    import pyarrow as pa
+
+    kinds = {format_of(path) for path in paths}
+    if len(kinds) != 1:
+        raise ValueError(f"{len(paths)} file(s) of {len(kinds)} formats: give files of one format")
+    if kinds == {"csv"}:
+        return _read_csv(filesystem, paths, schema)
+    if kinds == {"json"}:
+        return _read_records(filesystem, paths, schema)
+    stored, batches = file_batches(filesystem, paths)
+    if schema is not None and not stored.equals(schema):
+        raise ValueError(_differ(paths[0], stored, schema))
+    return TypedRows(pa.Table.from_batches(batches, stored), rejected_schema().empty_table())
+
+
+def as_tree(schema: pyarrow.Schema) -> str:
+    """Return a schema as Spark's ``printSchema`` prints it.
+
+    Parameters
+    ----------
+    schema
+        The schema.
+    """
+    names = {"int64": "long", "int32": "integer", "double": "double", "bool": "boolean", "date32[day]": "date"}
+    shown = [f" |-- {one.name}: {names.get(str(one.type), str(one.type))} (nullable = true)" for one in schema]
+    return "\n".join(["root", *shown])
+
+
+def _differ(path: str, found: pyarrow.Schema, wanted: pyarrow.Schema) -> str:
+    gone = [name for name in wanted.names if name not in found.names]
+    new = [name for name in found.names if name not in wanted.names]
+    others = [
+        f"{name} is {found.field(name).type} and was {wanted.field(name).type}"
+        for name in wanted.names
+        if name in found.names and found.field(name).type != wanted.field(name).type
+    ]
+    told = [*(f"{name} is gone" for name in gone), *(f"{name} is new" for name in new), *others]
+    return f"{path.rpartition('/')[2]} has other columns than before: {', '.join(told) or 'their order changed'}"
+
+
+def _rejected(found: Sequence[tuple[str, int, str, str]]) -> pyarrow.Table:
+    import pyarrow as pa
+
+    columns: Any = list(zip(*found, strict=True)) or [[], [], [], []]
+    return pa.Table.from_arrays(
+        [pa.array(each, one.type) for each, one in zip(columns, rejected_schema(), strict=True)],
+        schema=rejected_schema(),
+    )
+
+
+def _read_csv(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Schema | None) -> TypedRows:
+    """Read all values as texts, then cast them: so every value that has another type is found."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import csv
+
+    rejected: list[tuple[str, int, str, str]] = []
+    tables: list[pa.Table] = []
+    for path in paths:
+        name = path.rpartition("/")[2]
+
+        def refused(row: Any, name: str = name) -> str:
+            text = f"{row.actual_columns} fields, and {row.expected_columns} are expected"
+            rejected.append((name, row.number or 0, text, row.text))
+            return "skip"
+
+        with filesystem.open_input_stream(path) as stream:
+            skipped = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+            header = csv.open_csv(stream, parse_options=skipped).schema.names
+        if schema is not None and header != schema.names:
+            raise ValueError(
+                _differ(
+                    path,
+                    pa.schema([(one, pa.string()) for one in header]),
+                    pa.schema([(one, pa.string()) for one in schema.names]),
+                )
+            )
+        with filesystem.open_input_stream(path) as stream:
+            table = csv.read_csv(
+                stream,
+                # Only one thread counts the lines.
+                read_options=csv.ReadOptions(use_threads=False),
+                parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refused),
+                convert_options=csv.ConvertOptions(
+                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
+                ),
+            )
+        wrong = {number for file, number, _, _ in rejected if file == name}
+        places = np.array([at for at in range(2, table.num_rows + len(wrong) + 2) if at not in wrong], np.int64)
+        tables.append(table.append_column(_LINE, pa.array(places)).append_column(_FILE, pa.array([name] * len(table))))
+    texts = pa.concat_tables(tables)
+    names = [name for name in texts.column_names if name not in (_LINE, _FILE)]
+    with bounded_connection() as connection:
+        connection.register("texts", texts)
+        connection.execute("SET enable_external_access = false")
+        types = _inferred(connection, names) if schema is None else {one.name: _sql_type(one.type) for one in schema}
+        casts = ", ".join(f"TRY_CAST({sql_name(name)} AS {types[name]}) AS {sql_name(name)}" for name in names)
+        bad = ", ".join(
+            f"CASE WHEN {sql_name(name)} IS NOT NULL AND NOT {_has_type(name, types[name])} "
+            f"THEN {_text(f'{name} is no {types[name]}')} END"
+            for name in names
+        )
+        order = f"ORDER BY {sql_name(_FILE)}, {sql_name(_LINE)}"
+        judged = f"SELECT *, [x FOR x IN [{bad}] IF x IS NOT NULL] AS {sql_name(_WHY)} FROM texts"  # noqa: S608
+        rows = connection.sql(
+            f"SELECT {casts} FROM ({judged}) WHERE len({sql_name(_WHY)}) = 0 {order}"  # noqa: S608
+        ).to_arrow_table()
+        raw = ", ".join(f"coalesce({sql_name(name)}, '')" for name in names)
+        others = connection.sql(
+            f"SELECT {sql_name(_FILE)}, {sql_name(_LINE)}, array_to_string({sql_name(_WHY)}, '; '), "  # noqa: S608
+            f"concat_ws(',', {raw}) FROM ({judged}) WHERE len({sql_name(_WHY)}) > 0 {order}"
+        ).fetchall()
+    found = sorted([*rejected, *others])
+    return TypedRows(rows if schema is None else rows.cast(schema), _rejected(found))
+
+
+_LINE, _FILE, _WHY = "quality line", "quality file", "quality reasons"
+
+
+def _text(value: str) -> str:
+    from lake_assets.lake.rows import sql_text
+
+    return sql_text(value)
+
+
+def _inferred(connection: Any, names: Sequence[str]) -> Mapping[str, str]:
+    """Return the first type of each column that all of its values have. Numbers with leading zeros are texts."""
+    asked: list[str] = []
+    for name in names:
+        known = f"FILTER (WHERE {sql_name(name)} IS NOT NULL)"
+        asked += [f"bool_and({_has_type(name, kind)}) {known}" for kind in _CANDIDATES]
+        asked += [f"bool_or(regexp_matches({sql_name(name)}, '^[+-]?0[0-9]'))"]
+    found = connection.sql(f"SELECT {', '.join(asked)} FROM texts").fetchall()[0]  # noqa: S608
+    types: dict[str, str] = {}
+    step = len(_CANDIDATES) + 1
+    for at, name in enumerate(names):
+        *fits, zeros = found[at * step : (at + 1) * step]
+        fitting = {kind for kind, fit in zip(_CANDIDATES, fits, strict=True) if fit}
+        if zeros:
+            fitting -= {"BIGINT", "DOUBLE"}
+        types[name] = next((kind for kind in _CANDIDATES if kind in fitting), "VARCHAR")
+    return types
+
+
+def _has_type(name: str, kind: str) -> str:
+    """Return the SQL that is true for a text that is a value of a type. A cast alone would round and cut values."""
+    cast = f"TRY_CAST({sql_name(name)} AS {kind}) IS NOT NULL"
+    pattern = _PATTERNS.get(kind)
+    return f"(regexp_full_match({sql_name(name)}, '{pattern}') AND {cast})" if pattern else cast
+
+
+def _sql_type(kind: pyarrow.DataType) -> str:
+    from pyarrow import types
+
+    known: list[tuple[Callable[[Any], bool], str]] = [
+        (types.is_boolean, "BOOLEAN"),
+        (types.is_integer, "BIGINT"),
+        (types.is_floating, "DOUBLE"),
+        (types.is_date, "DATE"),
+        (types.is_timestamp, "TIMESTAMP"),
+    ]
+    return next((name for fits, name in known if fits(kind)), "VARCHAR")
+
+
+def _read_records(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Schema | None) -> TypedRows:
+    import pyarrow as pa
+
+    kept: list[tuple[str, int, str, dict[str, Any]]] = []
+    rejected: list[tuple[str, int, str, str]] = []
+    for path in paths:
+        name = path.rpartition("/")[2]
+        with filesystem.open_input_stream(path) as stream:
+            for line in lines(stream):
+                if line.record is None:
+                    rejected.append((name, line.number, line.reason, line.raw))
+                elif schema is not None and (unknown := [key for key in line.record if key not in schema.names]):
+                    rejected.append((name, line.number, f"{', '.join(unknown)}: no such column", line.raw))
+                else:
+                    kept.append((name, line.number, line.raw, line.record))
+    records = [record for *_, record in kept]
+    if schema is None:
+        return TypedRows(_table(records), _rejected(rejected))
+    try:
+        return TypedRows(pa.Table.from_pylist(records, schema), _rejected(rejected))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
+        good: list[dict[str, Any]] = []
+        for name, number, raw, record in kept:
+            try:
+                pa.Table.from_pylist([record], schema)
+                good.append(record)
+            except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError) as error:
+                rejected.append((name, number, str(error).partition("\n")[0], raw))
+        return TypedRows(pa.Table.from_pylist(good, schema), _rejected(sorted(rejected)))
+
+
+def _table(records: Sequence[dict[str, Any]]) -> pyarrow.Table:
+    """Return records as a table. A column of several types, or of objects without names, becomes JSON in texts."""
+    import pyarrow as pa
+
+    names = list(dict.fromkeys(name for record in records for name in record))
+    columns: list[Any] = []
+    for name in names:
+        values = [record.get(name) for record in records]
+        try:
+            column: Any = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            column = None
+        if (
+            column is None
+            or column.type == pa.null()
+            or (pa.types.is_struct(column.type) and not column.type.num_fields)
+        ):
+            column = pa.array([None if one is None else json.dumps(one) for one in values], pa.string())
+        columns.append(column)
+    return pa.Table.from_arrays(columns, names)

@@ -1,0 +1,51 @@
+"""The job `quality`: a file becomes an asset with a profile and checks, and later files are held to its types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from lake_assets.defs.quality.assets import SAMPLE
+from lake_assets.lake.contract import MAIN
+from lake_assets.quality.stored_profiles import read_figures
+from lake_assets_tests.graph_fixtures import Graph
+
+
+def run(graph: Graph) -> bool:
+    job = graph.defs.resolve_job_def("quality")
+    graph.last.append(job.execute_in_process(instance=graph.instance, raise_on_error=False))
+    return graph.last[-1].success
+
+
+def rows(graph: Graph, prefix: str) -> list[dict[str, object]]:
+    snapshot = graph.lake.path(MAIN, prefix)
+    return pq.read_table(snapshot.root, filesystem=snapshot.filesystem).to_pylist()
+
+
+def test_a_file_is_typed_once_profiled_and_held_to_its_types(make_graph: Callable[..., Graph], tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text(SAMPLE.read_text())
+    graph = make_graph(QUALITY_FILES=str(file))
+    assert run(graph)
+    (made,) = [
+        event.step_materialization_data.materialization.metadata
+        for event in graph.last[-1].get_asset_materialization_events()
+        if event.asset_key is not None and event.asset_key.path == ["measurements"]
+    ]
+    assert " |-- degrees: double (nullable = true)\n |-- day: date (nullable = true)" in str(made["schema"].value)
+    assert len(rows(graph, "measurements")) == read_figures(graph.lake, MAIN, "measurements_profile")["rows"] == 120
+    assert rows(graph, "measurements_quarantine") == []
+
+    file.write_text(SAMPLE.read_text() + "121,sensor1,warm,2026-02-01,\n122,sensor1,20,2026-02-02,\n")
+    assert run(graph)
+    assert len(rows(graph, "measurements")) == 121
+    assert rows(graph, "measurements_quarantine") == [
+        {"file": "mine.csv", "line": 122, "reason": "degrees is no DOUBLE", "raw": "121,sensor1,warm,2026-02-01,"}
+    ]
+
+    before = graph.published()
+    file.write_text("id,sensor\n1,x\n")
+    assert not run(graph)
+    assert graph.published() == before

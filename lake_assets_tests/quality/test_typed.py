@@ -1,0 +1,113 @@
+"""A user's files: types are inferred once over all rows and held to; lines that are no rows are kept apart."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.orc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow.fs import LocalFileSystem
+
+from lake_assets.quality.records import LONGEST, lines
+from lake_assets.quality.typed import TypedRows, as_tree, read_typed
+
+LOCAL = LocalFileSystem()
+
+
+def read(path: Path, schema: pa.Schema | None = None) -> TypedRows:
+    return read_typed(LOCAL, [str(path)], schema)
+
+
+def reasons(found: TypedRows) -> list[tuple[int, str]]:
+    return [(one["line"], one["reason"]) for one in found.rejected.to_pylist()]
+
+
+def test_the_types_of_csv_are_those_of_all_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,code,price,day,on,text\n1,007,1.5,2017-07-28,true,x\n2,010,,2017-07-29,false,1\n")
+    found = read(path)
+    assert as_tree(found.rows.schema).splitlines()[1:] == [
+        " |-- id: long (nullable = true)",
+        " |-- code: string (nullable = true)",
+        " |-- price: double (nullable = true)",
+        " |-- day: date (nullable = true)",
+        " |-- on: boolean (nullable = true)",
+        " |-- text: string (nullable = true)",
+    ]
+    assert found.rows["price"].to_pylist() == [1.5, None]
+    assert found.rejected.num_rows == 0
+
+
+def test_later_rows_are_held_to_the_types(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,price\n1,1.5\n")
+    schema = read(path).rows.schema
+    path.write_text("id,price\n1,2.5\nx,cheap\n2,1\n3,4,5\n")
+    found = read(path, schema)
+    assert found.rows.schema == schema
+    assert found.rows["id"].to_pylist() == [1, 2]
+    assert reasons(found) == [
+        (3, "id is no BIGINT; price is no DOUBLE"),
+        (5, "3 fields, and 2 are expected"),
+    ]
+    assert found.rejected["raw"].to_pylist() == ["x,cheap", "3,4,5"]
+    path.write_text("id,prize\n1,1\n")
+    with pytest.raises(ValueError, match=r"a\.csv has other columns than before: price is gone, prize is new"):
+        read(path, schema)
+
+
+def test_json_lines_and_python_literals_are_read_and_nothing_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.json.gz"
+    path.write_bytes(
+        gzip.compress(
+            b'{"user": "A1", "stars": 5}\n'
+            b"{u'user': 'B2', 'stars': 4, 'text': u'it\\'s fine'}\n"
+            b"\n"
+            b"{'user': __import__('os').system('touch /tmp/x')}\n"
+            b"[1, 2]\n"
+            b"{'user': " + b"[" * 5000 + b"}\n"
+            b'{"user": "\xff"}\n'
+            b"{'user': {1, 2}}\n"
+        )
+    )
+    found = read(path)
+    assert found.rows.to_pylist() == [
+        {"user": "A1", "stars": 5, "text": None},
+        {"user": "B2", "stars": 4, "text": "it's fine"},
+    ]
+    assert [line for line, _ in reasons(found)] == [4, 5, 6, 7, 8]
+    path.write_bytes(gzip.compress(b'{"user": "A", "stars": "five"}\n{"user": "B", "extra": 1}\n{"user": "C"}\n'))
+    held = read(path, found.rows.schema)
+    assert held.rows["user"].to_pylist() == ["C"]
+    assert [line for line, _ in reasons(held)] == [1, 2]
+
+
+def test_parquet_and_orc_keep_their_types(tmp_path: Path) -> None:
+    rows = pa.table({"a": pa.array([1, None], pa.int32()), "b": ["x", "y"]})
+    pq.write_table(rows, tmp_path / "a.parquet")
+    pyarrow.orc.write_table(rows, tmp_path / "a.orc")
+    for name in ("a.parquet", "a.orc"):
+        assert read(tmp_path / name).rows.equals(rows)
+    with pytest.raises(ValueError, match="a is int32 and was int64"):
+        read(tmp_path / "a.parquet", pa.schema([("a", pa.int64()), ("b", pa.string())]))
+    with pytest.raises(ValueError, match="files of one format"):
+        read_typed(LOCAL, [str(tmp_path / "a.parquet"), str(tmp_path / "a.orc")])
+
+
+def test_a_line_that_is_too_long_is_cut_and_kept_apart() -> None:
+    (long, after) = lines(io.BytesIO(b"x" * (3 * LONGEST) + b'\n{"a": 1}\n'))
+    assert long.record is None
+    assert len(long.raw) == 1000
+    assert (after.number, after.record) == (2, {"a": 1})
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=60))
+def test_any_bytes_are_lines(content: bytes) -> None:
+    assert all(line.record is not None or line.reason for line in lines(io.BytesIO(content)))
