@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -151,7 +152,7 @@ def start_mariadb() -> DatabaseServer:
     return server
 
 
-def unavailable(what: str, reason: str) -> None:
+def unavailable(what: str, reason: str) -> NoReturn:
     """Skip, or fail where servers are required."""
     if os.environ.get("REQUIRE_SERVICES"):
         pytest.fail(f"{reason}, and REQUIRE_SERVICES is set")
