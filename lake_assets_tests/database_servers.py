@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -69,7 +70,7 @@ def start_postgresql() -> DatabaseServer:
         ],
         user,
     )
-    port = _free_port()
+    port = free_port()
     options = [f"--port={port}", f"--unix_socket_directories={folder}", "--listen_addresses=127.0.0.1", "--fsync=off"]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -103,7 +104,7 @@ def start_mariadb() -> DatabaseServer:
         ],
         user,
     )
-    port = _free_port()
+    port = free_port()
     begin = folder / "begin.sql"
     # A statement a line.
     begin.write_text(
@@ -151,7 +152,7 @@ def start_mariadb() -> DatabaseServer:
     return server
 
 
-def unavailable(what: str, reason: str) -> None:
+def unavailable(what: str, reason: str) -> NoReturn:
     """Skip, or fail where servers are required."""
     if os.environ.get("REQUIRE_SERVICES"):
         pytest.fail(f"{reason}, and REQUIRE_SERVICES is set")
@@ -203,7 +204,8 @@ def _wait(server: DatabaseServer, process: subprocess.Popen[bytes], folder: Path
         time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         return place.getsockname()[1]

@@ -125,7 +125,7 @@ def _type(declared: str) -> pa.DataType:
         return pa.int64()
     if "BLOB" in kind:
         return pa.binary()
-    if any(word in kind for word in ("REAL", "FLOA", "DOUB")):
+    if any(word in kind for word in ("REAL", "FLOA", "DOUBLE")):
         return pa.float64()
     return pa.string()
 

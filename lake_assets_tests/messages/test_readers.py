@@ -44,7 +44,7 @@ def kinesis() -> Iterator[str]:
     server.stop()
 
 
-def folder_source(tmp_path: Path) -> tuple[Reader, Send, Callable[[], None]]:
+def folder_source(tmp_path: Path) -> tuple[Reader, Send, Callable[[], object]]:
     def send(*bodies: bytes) -> None:
         with (tmp_path / "a").open("ab") as file:
             file.writelines(body + b"\n" for body in bodies)
@@ -53,7 +53,7 @@ def folder_source(tmp_path: Path) -> tuple[Reader, Send, Callable[[], None]]:
     return FolderReader(tmp_path), send, lambda: (tmp_path / "a").write_bytes(b"")
 
 
-def kafka_source(request: pytest.FixtureRequest) -> tuple[Reader, Send, Callable[[], None]]:
+def kafka_source(request: pytest.FixtureRequest) -> tuple[Reader, Send, Callable[[], object]]:
     broker = request.getfixturevalue("kafka")
     topic, cluster = broker.fresh_topic(), broker.cluster()
     producer = cluster.producer()
@@ -70,7 +70,7 @@ def kafka_source(request: pytest.FixtureRequest) -> tuple[Reader, Send, Callable
     return KafkaReader(cluster, topic), send, again
 
 
-def stream_source(server: RabbitMQServer) -> tuple[Reader, Send, Callable[[], None]]:
+def stream_source(server: RabbitMQServer) -> tuple[Reader, Send, Callable[[], object]]:
     from rstream import AMQPMessage, Producer
 
     name = uuid4().hex
@@ -97,7 +97,7 @@ def stream_source(server: RabbitMQServer) -> tuple[Reader, Send, Callable[[], No
     return RabbitMQStreamReader(f"{server.stream_address}/{name}"), send, lambda: call(recreate)
 
 
-def kinesis_source(endpoint: str) -> tuple[Reader, Send, Callable[[], None]]:
+def kinesis_source(endpoint: str) -> tuple[Reader, Send, Callable[[], object]]:
     import boto3
 
     client, name = boto3.client("kinesis", endpoint_url=endpoint), uuid4().hex
@@ -117,7 +117,7 @@ def kinesis_source(endpoint: str) -> tuple[Reader, Send, Callable[[], None]]:
 @pytest.fixture(params=["folder", "kafka", "rabbitmq stream", "kinesis"])
 def source(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Reader, Send, Callable[[], None]]:
+) -> tuple[Reader, Send, Callable[[], object]]:
     if request.param == "folder":
         return folder_source(tmp_path)
     if request.param == "kafka":
@@ -131,7 +131,7 @@ def source(
 
 
 def test_what_follows_a_position_is_read_once_and_what_is_lost_is_an_error(
-    source: tuple[Reader, Send, Callable[[], None]],
+    source: tuple[Reader, Send, Callable[[], object]],
 ) -> None:
     reader, send, start_again = source
     with reader:

@@ -194,13 +194,14 @@ def test_what_is_not_there_is_named(lake: Lake) -> None:
     with pytest.raises(SeriesError, match="m holds no samples at work"):
         ask(lake)
     put(lake, [sample("A", DAY, 1)])
-    for asked, told in (
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"labels": {"colour": ["red"]}}, "no label 'colour', but isin, currency"),
         ({"fields": ["x"]}, "no field 'x', but price, volume"),
         ({"functions": ["median"]}, "no function 'median', but count"),
         ({"step": timedelta(hours=1)}, "a step needs a function"),
         ({"start": DAY, "end": DAY}, "give an end after the start"),
-    ):
+    ]
+    for asked, told in wrong:
         with pytest.raises(SeriesError, match=told):
             ask(lake, **asked)
     with pytest.raises(SeriesError, match=r"1 sample\(s\) have no isin"):

@@ -33,6 +33,8 @@ PROBING_SECONDS = 40.0
 SILENT = 3
 """Number of hours without any answer, one after another, after which a tick does not ask for the rest."""
 SENSOR_LIMITS = RetryLimits(tries=2, deadline=12, connect_timeout=5)
+LISTING_LIMITS = RetryLimits(tries=2, deadline=45, connect_timeout=5)
+"""A source that is listed is not probed. A bucket of many objects has many pages."""
 
 
 FILES = FileRuns(stocks.name, stocks_csv.key, "stocks")
@@ -60,7 +62,7 @@ def new_stock_files(
     requests: list[RunRequest] = []
     waiting = 0
     try:
-        for hour, file in _files(source, now, failed, any_known=len(files) > 0):
+        for hour, file in _files(source, stocks_source.open(limits=LISTING_LIMITS), now, failed, len(files) > 0):
             # A partition exists when its hour has ended. Requesting another one would fail this and all later ticks.
             if not HOURS.start <= hour <= now - timedelta(hours=1):
                 continue
@@ -91,10 +93,10 @@ def _why_none(source: Source[datetime], files: NewFiles, failed: Sequence[str]) 
 
 
 def _files(
-    source: Source[datetime], now: datetime, failed: list[str], *, any_known: bool
+    source: Source[datetime], listing: Source[datetime], now: datetime, failed: list[str], any_known: bool
 ) -> Iterator[tuple[datetime, SourceFile]]:
     """Yield the source's files, the oldest first where it can be listed. Add to ``failed`` what cannot be read."""
-    listed = source.files(failed.append)
+    listed = listing.files(failed.append)
     if listed is not None:
         yield from sorted(listed, key=lambda item: item[0])
         return

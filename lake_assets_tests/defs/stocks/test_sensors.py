@@ -241,6 +241,7 @@ def test_slow_http_ends_the_tick_with_what_was_found_the_newest_first(
 
 def test_no_patience_with_http_outlasts_dagsters_limit() -> None:
     assert sensors.PROBING_SECONDS + sensors.SENSOR_LIMITS.deadline < DAGSTERS_LIMIT
+    assert sensors.LISTING_LIMITS.deadline < DAGSTERS_LIMIT
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from lake_assets_tests.kafka_broker import KafkaBroker
 from lake_assets_tests.lake.backends import BACKENDS
 
 START = datetime(2017, 7, 28, 8, tzinfo=timezone.utc)
-BASF, BANK = "DE000BASF111", "DE0005140008"
+SAP, BANK = "DE0007164600", "DE0005140008"
 
 
 def tick(isin: str, minute: float, price: float) -> dict[str, Any]:
@@ -87,16 +87,16 @@ def test_what_is_read_is_published_in_all_places_or_rejected_with_its_reason(str
     bad = tick(BANK, 0, -1)
     write(
         tmp_path,
-        tick(BASF, 0, 1),
-        tick(BASF, 1, 2),
-        tick(BASF, 1, 3),
+        tick(SAP, 0, 1),
+        tick(SAP, 1, 2),
+        tick(SAP, 1, 3),
         "nonsense",
         bad,
         {**tick(BANK, 0, 1), "extra": 1},
     )
     result = stream.run()
-    assert stream.prices() == stream.prices("stock_series") == [(BASF, 1), (BASF, 3)]
-    assert stream.latest() == {BASF: 3}
+    assert stream.prices() == stream.prices("stock_series") == [(SAP, 1), (SAP, 3)]
+    assert stream.latest() == {SAP: 3}
     reasons = [row["reason"] for row in sorted(stream.rows("ticks_rejected"), key=lambda row: int(row["offset"]))]
     assert [reason.partition(" - ")[0].partition(":")[0] for reason in reasons] == [
         "JSON is malformed",
@@ -106,10 +106,10 @@ def test_what_is_read_is_published_in_all_places_or_rejected_with_its_reason(str
     told = result.asset_materializations_for_node("stock_series")[0].metadata
     assert str(told["plot 2017-07-28"].value).startswith("![2017-07-28](data:image/svg+xml;base64,")
     # Late ticks and a new day: only what is new is read, and an older tick is not the latest.
-    write(tmp_path, tick(BASF, -30, 9), tick(BANK, 1440, 5))
+    write(tmp_path, tick(SAP, -30, 9), tick(BANK, 1440, 5))
     stream.run()
-    assert stream.prices() == stream.prices("stock_series") == [(BANK, 5), (BASF, 1), (BASF, 3), (BASF, 9)]
-    assert stream.latest() == {BASF: 3, BANK: 5}
+    assert stream.prices() == stream.prices("stock_series") == [(BANK, 5), (SAP, 1), (SAP, 3), (SAP, 9)]
+    assert stream.latest() == {SAP: 3, BANK: 5}
     head = stream.lake.head(MAIN)
     stream.run()
     assert stream.lake.head(MAIN) == head
@@ -120,7 +120,7 @@ def test_a_run_that_is_not_published_is_read_again_from_the_same_position(
 ) -> None:
     from lake_assets.series import changing
 
-    write(tmp_path, tick(BASF, 0, 1), "nonsense")
+    write(tmp_path, tick(SAP, 0, 1), "nonsense")
     whole = changing.aggregates
 
     def fails(*_: Any) -> Any:
@@ -130,41 +130,41 @@ def test_a_run_that_is_not_published_is_read_again_from_the_same_position(
     assert not stream.run(raises=False).success
     assert not list(stream.lake.list(MAIN, "ticks"))
     monkeypatch.setattr(changing, "aggregates", whole)
-    write(tmp_path, tick(BASF, 1, 2))
+    write(tmp_path, tick(SAP, 1, 2))
     stream.run()
-    assert stream.prices() == stream.prices("stock_series") == [(BASF, 1), (BASF, 2)]
+    assert stream.prices() == stream.prices("stock_series") == [(SAP, 1), (SAP, 2)]
     assert len(stream.rows("ticks_rejected")) == 1
 
 
 def test_samples_are_deleted_by_range_and_stay_away(stream: Stream, tmp_path: Path) -> None:
-    write(tmp_path, *(tick(isin, minute, minute + 1) for isin in (BASF, BANK) for minute in range(3)))
+    write(tmp_path, *(tick(isin, minute, minute + 1) for isin in (SAP, BANK) for minute in range(3)))
     stream.run()
     end = (START + timedelta(minutes=2)).isoformat()
     stream.run(
         stock_series={
             "delete_start": START.isoformat(),
             "delete_end": end,
-            "delete_labels": {"isin": [BASF]},
+            "delete_labels": {"isin": [SAP]},
         }
     )
-    write(tmp_path, tick(BASF, 5, 6))
+    write(tmp_path, tick(SAP, 5, 6))
     stream.run()
-    assert stream.prices("stock_series") == [(BANK, 1), (BANK, 2), (BANK, 3), (BASF, 3), (BASF, 6)]
+    assert stream.prices("stock_series") == [(BANK, 1), (BANK, 2), (BANK, 3), (SAP, 3), (SAP, 6)]
     day = Query(start=START, end=START + timedelta(days=1), functions=["count"], fields=["price"], group_by=[])
     assert query(stream.lake, MAIN, "stock_series", day).to_pylist()[0]["count"] == 5
 
 
 def test_lost_lines_are_an_error_unless_they_are_allowed(stream: Stream, tmp_path: Path) -> None:
-    write(tmp_path, tick(BASF, 0, 1), tick(BASF, 1, 2))
+    write(tmp_path, tick(SAP, 0, 1), tick(SAP, 1, 2))
     stream.run()
-    (tmp_path / "home" / "ticks" / "incoming" / "a.jsonl").write_text(json.dumps(tick(BASF, 2, 3)) + "\n")
+    (tmp_path / "home" / "ticks" / "incoming" / "a.jsonl").write_text(json.dumps(tick(SAP, 2, 3)) + "\n")
     failed = stream.run(raises=False)
     assert not failed.success
     told = failed.get_run_failure_event().message or "" + str(failed.all_events)
     assert "fail_on_data_loss: false" in told + "".join(str(event) for event in failed.all_events)
-    write(tmp_path, tick(BASF, 3, 4), name="b.jsonl")
+    write(tmp_path, tick(SAP, 3, 4), name="b.jsonl")
     stream.run(read_ticks={"fail_on_data_loss": False})
-    assert (BASF, 4) in stream.prices()
+    assert (SAP, 4) in stream.prices()
 
 
 @pytest.mark.parametrize("encoding", ["json", pytest.param("avro", marks=pytest.mark.soak)])
@@ -183,24 +183,24 @@ def test_a_topic_of_kafka_is_read_exactly_once_by_job_and_sensor(
         producer.flush(30)
 
     assert isinstance(stream.tick(), SkipReason)
-    send(*(tick(isin, minute, minute + 1) for isin in (BASF, BANK) for minute in range(100)), b"\x02bad")
+    send(*(tick(isin, minute, minute + 1) for isin in (SAP, BANK) for minute in range(100)), b"\x02bad")
     assert isinstance(stream.tick(), RunRequest)
     stream.run()
     assert isinstance(stream.tick(), SkipReason)
     assert len(stream.prices()) == len(stream.prices("stock_series")) == 200
     assert len(stream.rows("ticks_rejected")) == 1
-    assert stream.latest() == {BASF: 100, BANK: 100}
+    assert stream.latest() == {SAP: 100, BANK: 100}
     # What a transaction has not committed is not read.
     aborted = kafka.cluster().producer(**{"transactional.id": topic})
     aborted.init_transactions(30)
     aborted.begin_transaction()
-    aborted.produce(topic, _encoded(tick(BASF, 500, 9), encoding), key=BASF)
+    aborted.produce(topic, _encoded(tick(SAP, 500, 9), encoding), key=SAP)
     aborted.flush(30)
     aborted.abort_transaction(30)
-    send(tick(BASF, 99, 1000))
+    send(tick(SAP, 99, 1000))
     stream.run()
     assert len(stream.prices()) == 200
-    assert stream.latest() == {BASF: 1000, BANK: 100}
+    assert stream.latest() == {SAP: 1000, BANK: 100}
     commit = next(stream.lake.log(MAIN, 1, "ticks"))
     assert '"offsets"' in commit.metadata["source/position"]
 
@@ -212,7 +212,7 @@ def test_a_topic_that_was_created_again_is_an_error(
     topic = kafka.fresh_topic()
     monkeypatch.setenv("TICKS_SOURCE", f"kafka://{kafka.servers}/{topic}")
     producer = kafka.cluster().producer()
-    producer.produce(topic, _encoded(tick(BASF, 0, 1), "json"))
+    producer.produce(topic, _encoded(tick(SAP, 0, 1), "json"))
     producer.flush(30)
     stream.run()
     cluster = kafka.cluster()
@@ -224,12 +224,12 @@ def test_a_topic_that_was_created_again_is_an_error(
 
 @pytest.mark.parametrize("stream", [BACKENDS[1]], indirect=True)
 def test_on_lakefs_it_is_the_same(stream: Stream, tmp_path: Path) -> None:
-    write(tmp_path, tick(BASF, 0, 1), "nonsense")
+    write(tmp_path, tick(SAP, 0, 1), "nonsense")
     stream.run()
-    write(tmp_path, tick(BASF, 1440, 2), tick(BASF, 1, 3))
+    write(tmp_path, tick(SAP, 1440, 2), tick(SAP, 1, 3))
     stream.run()
-    assert stream.prices() == stream.prices("stock_series") == [(BASF, 1), (BASF, 2), (BASF, 3)]
-    assert stream.latest() == {BASF: 2}
+    assert stream.prices() == stream.prices("stock_series") == [(SAP, 1), (SAP, 2), (SAP, 3)]
+    assert stream.latest() == {SAP: 2}
     hours = Query(
         start=START, end=START + timedelta(days=2), functions=["count"], fields=["price"], step=timedelta(hours=1)
     )
@@ -266,14 +266,14 @@ def test_messages_of_a_queue_are_acknowledged_once_main_holds_them(
                 return channel.queue_declare("ticks", passive=True).method.message_count
 
             # The second of equal messages is one of its own.
-            for message in (tick(BASF, 0, 1), tick(BASF, 0, 2), tick(BASF, 0, 1)):
+            for message in (tick(SAP, 0, 1), tick(SAP, 0, 2), tick(SAP, 0, 1)):
                 channel.basic_publish("", "ticks", json.dumps(message))
             channel.basic_publish("", "ticks", b"nonsense")
             monkeypatch.setenv("TICKS_PER_RUN", "2")
             stream.run()
-            assert (waiting(), stream.prices()) == (2, [(BASF, 2)])
+            assert (waiting(), stream.prices()) == (2, [(SAP, 2)])
             stream.run()
-            assert (waiting(), stream.prices(), stream.latest()) == (0, [(BASF, 1)], {BASF: 1})
+            assert (waiting(), stream.prices(), stream.latest()) == (0, [(SAP, 1)], {SAP: 1})
             assert [row["body"] for row in stream.rows("ticks_rejected")] == [b"nonsense"]
             stream.run()
             head = stream.lake.head(MAIN)
