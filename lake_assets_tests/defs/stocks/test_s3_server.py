@@ -57,6 +57,8 @@ def test_a_bucket_of_10000_objects_is_listed_in_one_tick_and_fetched(
         defs = definitions.definitions(environments.resources())
         repository = defs.get_repository_def()
 
+        tags: dict[str, str] = {}
+
         def tick(cursor: str | None) -> tuple[list[str], str | None]:
             resources = {"stocks_source": stocks_source(), "lake": environments.resources()["lake"]}
             with build_sensor_context(
@@ -64,12 +66,13 @@ def test_a_bucket_of_10000_objects_is_listed_in_one_tick_and_fetched(
             ) as context:
                 data = repository.get_sensor_def("new_stock_files").evaluate_tick(context)
             assert data.run_requests, data.skip_message
+            tags.update(data.run_requests[0].tags)
             return [request.partition_key or "" for request in data.run_requests], data.cursor
 
         began = time.process_time()
         asked, cursor = tick(None)
         assert asked == [partition_key(hour) for hour in hours[:100]]
-        result = defs.resolve_job_def("stocks").execute_in_process(partition_key=asked[0], instance=instance)
+        result = defs.resolve_job_def("stocks").execute_in_process(partition_key=asked[0], instance=instance, tags=tags)
         assert result.success
         # What is published is not asked for again, until its object changes.
         assert asked[0] not in tick(cursor)[0]
