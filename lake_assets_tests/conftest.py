@@ -40,7 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests for two processes. Tests of DynamoDB are tests of services."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if "dynamodb" in getattr(item, "fixturenames", ()) or "dynamodb" in parameters.values():
+        if "dynamodb" in getattr(item, "fixturenames", ()) or any(
+            isinstance(value, str) and value == "dynamodb" for value in parameters.values()
+        ):
             item.add_marker("services")
     shared_first(items)
 
