@@ -91,3 +91,15 @@ def test_definitions_load(tmp_path: Path) -> None:
     lake = EmbeddedLake(home=str(tmp_path))
     defs = Definitions([daily, TOTALS], resources={"lake": lake, "parquet_io_manager": ParquetIOManager(lake=lake)})
     assert AssetKey(["sales", "daily"]) in defs.resolve_asset_graph().get(AssetKey("totals")).parent_keys
+
+
+def test_declared_dependencies_are_taken_unread_and_compared_in_the_run(tmp_path: Path) -> None:
+    wrong = sql_asset("wrong", "SELECT * FROM sales.daily", reads=["sales.daily", "bars"])
+    assert wrong.asset_deps[wrong.key] == {AssetKey(["sales", "daily"]), AssetKey("bars")}
+    with DagsterInstance.ephemeral() as instance:
+        assert run(
+            tmp_path, instance, daily, sql_asset("right", "SELECT * FROM sales.daily", reads=["sales.daily"])
+        ).success
+        failed = run(tmp_path, instance, daily, wrong)
+        events = [event for event in failed.all_events if event.is_step_failure]
+    assert "wrong reads sales.daily, but declares bars, sales.daily: mend `reads`" in str(events[0].event_specific_data)

@@ -13,6 +13,7 @@ POOL = "analytics"
 """Only one run at a time, since two would write the same folders."""
 
 _OPTIONS: dict[str, Any] = {
+    "reads": ["stocks_parquet"],
     "group_name": GROUP,
     "pool": POOL,
     "owners": OWNERS,
