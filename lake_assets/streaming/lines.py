@@ -43,7 +43,7 @@ def read_files(files: DataFrame, longest: int, filesystem: FileSystem | None = N
     Parameters
     ----------
     files
-        The columns ``path``, the URI of a file, and ``length`` in bytes.
+        The columns ``path``, which is a scheme, a colon and the file's path as it is, and ``length`` in bytes.
     longest
         Maximal length of a line in bytes, without its end.
     filesystem

@@ -231,7 +231,7 @@ class FolderSource:
         """Return the lines of the files that were read."""
         del position
         try:
-            sizes = [(path, Path(path).stat().st_size) for path in read_by(checkpoint)]
+            sizes = [(f"file:{path}", Path(path).stat().st_size) for path in read_by(checkpoint)]
         except OSError as error:
             raise StreamSourceError(f"{error.filename} was read, and is not there any more") from error
         return dated(read_files(session.createDataFrame(sizes, "path STRING, length BIGINT"), self.longest))
