@@ -192,7 +192,9 @@ def lake_commits() -> SensorDefinition:
         return SensorResult(
             asset_events=events,
             cursor=head.id,
-            skip_reason=None if events else f"{len(found)} new commit(s): runs made them, or they changed no asset.",
+            skip_reason=None
+            if events
+            else f"{len(found)} new commit(s) on {lake.branch}: runs made them, or they changed no asset.",
         )
 
     return evaluate

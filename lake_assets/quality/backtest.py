@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lake_assets.quality.anomaly import AnomalyBounds, anomalies
 from lake_assets.quality.constraints import AnyConstraint
-from lake_assets.quality.stored_profiles import PublishedProfile, published_profiles, read_figures, read_profile
+from lake_assets.quality.stored_profiles import PublishedProfile, published_profiles, read_profile
 from lake_assets.quality.verifying import verify_by_profile
 
 if TYPE_CHECKING:
@@ -84,11 +84,11 @@ def backtest(
                 if not verdict.passed:
                     fired[one.title].append((at, verdict.description))
     found = [Backtested(name, fired[name], judged[name], len(published) - judged[name]) for name in fired]
-    return [*found, _anomalies(lake, published, bounds or AnomalyBounds())]
+    return [*found, _anomalies(published, bounds or AnomalyBounds())]
 
 
-def _anomalies(lake: Lake, published: Sequence[PublishedProfile], bounds: AnomalyBounds) -> Backtested:
-    figures: list[Mapping[str, Any]] = [read_figures(lake, at.commit.id, at.folder) for at in published]
+def _anomalies(published: Sequence[PublishedProfile], bounds: AnomalyBounds) -> Backtested:
+    figures: list[Mapping[str, Any]] = [at.figures for at in published]
     fired: list[tuple[PublishedProfile, str]] = []
     for number, at in enumerate(published):
         found = anomalies(figures[number], figures[number + 1 : number + 1 + HISTORY], bounds)

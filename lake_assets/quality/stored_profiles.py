@@ -6,8 +6,9 @@ A kept profile names the files that it is of, by their fingerprint. So a profile
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.audit import UNDOES
@@ -116,14 +117,19 @@ class PublishedProfile:
         The partition's folder below the asset's; empty for an asset without partitions.
     folder
         The folder of the profile.
+    figures
+        Its figures, as :func:`read_figures` returns them.
     """
 
     commit: Commit
     place: str
     folder: str
+    figures: Mapping[str, Any]
 
 
-def published_profiles(lake: Lake, commit: str, data: str, profiles: str) -> Iterator[PublishedProfile]:
+def published_profiles(
+    lake: Lake, commit: str, data: str, profiles: str, within: int | None = None
+) -> Iterator[PublishedProfile]:
     """Yield the profiles of what was published, newest first.
 
     What a rollback took back is passed over, and so are profiles of other files than those that were published.
@@ -137,31 +143,42 @@ def published_profiles(lake: Lake, commit: str, data: str, profiles: str) -> Ite
         The newest commit of the history, of ``main`` or a working branch.
     data, profiles
         The folders of the asset and of its profiles.
+    within
+        The number of commits that are looked at. By default all, which on a server takes a call for each.
     """
     at: str | None = commit
     undone: set[str] = set()
+    numbers = iter(count() if within is None else range(within))
     while at is not None:
         begin, at = at, None
-        for found in lake.first_parents(begin, data):
+        for _, found in zip(numbers, lake.first_parents(begin), strict=False):
             if found.id in undone:
+                continue
+            paths = _changed(lake, found, data)
+            if not paths:
                 continue
             undone.add(found.metadata.get(UNDOES, ""))
             at = found.metadata.get(_ROLLBACK_TO)
             if at is not None:
                 break
-            yield from _published_by(lake, found, data, profiles)
+            yield from _published_by(lake, found, paths, data, profiles)
 
 
-def _published_by(lake: Lake, commit: Commit, data: str, profiles: str) -> Iterator[PublishedProfile]:
+def _changed(lake: Lake, commit: Commit, folder: str) -> Sequence[str]:
     if commit.parents:
-        paths = lake.diff(commit.parents[0], commit.id, data).paths
-    else:
-        paths = tuple(item.path for item in lake.list(commit.id, data))
+        return lake.diff(commit.parents[0], commit.id, folder).paths
+    return tuple(item.path for item in lake.list(commit.id, folder))
+
+
+def _published_by(
+    lake: Lake, commit: Commit, paths: Sequence[str], data: str, profiles: str
+) -> Iterator[PublishedProfile]:
     for folder in sorted({path.rpartition("/")[0] for path in paths}, reverse=True):
         place = folder[len(data) :].strip("/")
         of = lake.fingerprint(commit.id, folder)
         try:
-            if of is not None and read_figures(lake, commit.id, join(profiles, place)).get("of") == of:
-                yield PublishedProfile(commit, place, join(profiles, place))
+            figures = read_figures(lake, commit.id, join(profiles, place))
+            if of is not None and figures.get("of") == of:
+                yield PublishedProfile(commit, place, join(profiles, place), figures)
         except (PathNotFound, ValueError):
             continue  # None was made, or somebody wrote something else.

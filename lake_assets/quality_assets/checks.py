@@ -99,8 +99,9 @@ def constraint_checks(
         places = [""]
         if partitions_def is not None:
             places = list(folders(partitions_def, context.op_execution_context.partition_keys).values())
-        known = {place: known_profile(lake.lake, ref, join(prefix_of(key), place), personal) for place in places}
-        verdicts = [_verified(lake.lake, ref, key, place, known[place], constraints) for place in places]
+        commit = lake.lake.head(ref).id
+        known = {place: known_profile(lake.lake, commit, join(prefix_of(key), place), personal) for place in places}
+        verdicts = [_verified(lake.lake, commit, key, place, known[place], constraints) for place in places]
         for one, found in zip(constraints, zip(*verdicts, strict=True), strict=True):
             yield logged(context.log, _result(key, one, found, ref))
         if compare is not None:
@@ -137,7 +138,8 @@ def _result(key: AssetKey, one: AnyConstraint, verdicts: Sequence[Verdict], ref:
 def _compared(
     key: AssetKey, before: Published, known: dict[str, Profile], rules: Comparison, ref: str
 ) -> Iterator[AssetCheckResult]:
-    drifted = {place: before.drifted(new, place, rules) for place, new in known.items()}
+    recent = before.recent()
+    drifted = {place: before.drifted(new, place, rules, recent) for place, new in known.items()}
     yield _finding_result(
         key,
         "drift",
@@ -145,7 +147,7 @@ def _compared(
         next(iter(drifted.values()))[1],
         {"compared_with": before.commit, **checked_at(ref)},
     )
-    history = before.history()
+    history = [one.figures for one in recent]
     anomalous = {place: before.anomalous(new, history, rules) for place, new in known.items()}
     yield _finding_result(
         key,

@@ -14,13 +14,15 @@ from lake_assets.quality.anomaly import AnomalyBounds, anomalies
 from lake_assets.quality.drift import Finding, Thresholds, drift, is_same
 from lake_assets.quality.lake_profiles import profile_at
 from lake_assets.quality.profile import Profile, merged
-from lake_assets.quality.stored_profiles import kept_profile, published_profiles, read_figures, read_profile
+from lake_assets.quality.stored_profiles import PublishedProfile, kept_profile, published_profiles, read_profile
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
 
 HISTORY = 30
 """The number of published profiles that a run is compared with."""
+_LOOKED_AT = 100
+"""The number of commits in which they are looked for, so that a run costs the same however long the history is."""
 _BATCHES = 8
 """The number of published partitions that a new one is compared with."""
 _STALE = Finding("stale", "", 1, 0, "the rows seem to be those of another published partition")
@@ -67,7 +69,14 @@ class Published:
     profiles: str
     personal: Collection[str] = ()
 
-    def drifted(self, new: Profile, place: str, rules: Comparison) -> tuple[list[Finding], str]:
+    def recent(self) -> Sequence[PublishedProfile]:
+        """Return the newest published profiles, newest first."""
+        found = published_profiles(self.lake, self.commit, self.data, self.profiles, _LOOKED_AT)
+        return list(islice(found, HISTORY))
+
+    def drifted(
+        self, new: Profile, place: str, rules: Comparison, recent: Sequence[PublishedProfile]
+    ) -> tuple[list[Finding], str]:
         """Return how a partition's rows differ from published ones, and from which.
 
         They are those of the same partition, if it is published, and otherwise the newest published partitions.
@@ -80,11 +89,13 @@ class Published:
             Its folder below the asset's; empty for an asset without partitions.
         rules
             What may differ.
+        recent
+            What :meth:`recent` returned.
         """
         limits = rules.drift or Thresholds()
         before, what = self._same(place), f"compared with commit {self.commit}"
         if before is None:
-            found = list(islice(self._others(place), _BATCHES))
+            found = list(islice(self._others(place, recent), _BATCHES))
             if not found:
                 return [], "nothing is published yet"
             before, what = merged(found), f"compared with the last {len(found)} published partition(s)"
@@ -103,17 +114,12 @@ class Published:
         new
             The profile of the partition.
         history
-            What :meth:`history` returned.
+            The figures of published profiles.
         rules
             What may differ.
         """
         found = anomalies(new.as_dict(), history, rules.anomaly)
         return [one for one in found if one.column not in rules.ignore]
-
-    def history(self) -> Sequence[Mapping[str, Any]]:
-        """Return the figures of the newest published profiles, newest first."""
-        found = published_profiles(self.lake, self.commit, self.data, self.profiles)
-        return [read_figures(self.lake, one.commit.id, one.folder) for one in islice(found, HISTORY)]
 
     def _same(self, place: str) -> Profile | None:
         data = join(self.data, place)
@@ -126,11 +132,11 @@ class Published:
         except (PathNotFound, ValueError):
             return None
 
-    def _others(self, place: str) -> Iterator[Profile]:
+    def _others(self, place: str, recent: Sequence[PublishedProfile]) -> Iterator[Profile]:
         """Yield the profiles of other partitions, the newest published first."""
         seen = {place}
         columns: list[tuple[str, str]] | None = None
-        for one in published_profiles(self.lake, self.commit, self.data, self.profiles):
+        for one in recent:
             if one.place in seen:
                 continue
             seen.add(one.place)
