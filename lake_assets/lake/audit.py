@@ -170,6 +170,21 @@ def record(audit: Audit | Override) -> str:
     return json.dumps([_group(entries, audit.override) for entries in groups.values()])
 
 
+def assets_of_merge(metadata: Mapping[str, str]) -> frozenset[str] | None:
+    """Return the names of the assets that a merge may have changed; None if the record does not tell.
+
+    Parameters
+    ----------
+    metadata
+        The metadata of the commit.
+    """
+    try:
+        groups = json.loads(metadata.get(RECORD, ""))
+        return frozenset(str(group["asset"]) for group in groups)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def _group(entries: list[Entry], override: Override | None) -> dict[str, Any]:
     first = entries[0]
     document: dict[str, Any] = {"asset": first.asset} if first.asset else {"paths": [entry.place for entry in entries]}

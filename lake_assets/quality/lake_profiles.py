@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from lake_assets.lake.errors import PathNotFound
+from lake_assets.lake.names import is_commit_id
 from lake_assets.lake.rows import place_in
 from lake_assets.quality.files import file_batches, format_of
 from lake_assets.quality.profile import Profile, merged
@@ -60,7 +61,7 @@ def known_profile(lake: Lake, ref: str, prefix: str, personal: Collection[str] =
     ValueError
         There is no file that has a profile, or files have different columns.
     """
-    commit = lake.head(ref).id
+    commit = ref if is_commit_id(ref) else lake.head(ref).id
     key = (prefix, lake.fingerprint(commit, prefix) or "", tuple(sorted(personal)))
     found = _KNOWN.get(key)
     if found is None:
@@ -80,7 +81,7 @@ def profiles_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = (
     personal
         Names of columns of which no value is kept.
     """
-    commit = lake.head(ref).id
+    commit = ref if is_commit_id(ref) else lake.head(ref).id
     for folder, paths in _files(lake, commit, prefix).items():
         snapshot = lake.path(commit, folder)
         files = [place_in(snapshot, path) for path in paths]
@@ -100,7 +101,7 @@ def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None =
     """
     import pyarrow as pa
 
-    commit = lake.head(ref).id
+    commit = ref if is_commit_id(ref) else lake.head(ref).id
     tables: list[pa.Table] = []
     for folder, paths in _files(lake, commit, prefix).items():
         snapshot = lake.path(commit, folder)
@@ -122,7 +123,7 @@ def schema_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Schema | None:
     lake, ref, prefix
         The place.
     """
-    commit = lake.head(ref).id
+    commit = ref if is_commit_id(ref) else lake.head(ref).id
     try:
         folder, paths = next(iter(_files(lake, commit, prefix).items()))
     except (PathNotFound, ValueError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.lake.audit import UNDOES
+from lake_assets.lake.audit import UNDOES, assets_of_merge
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.quality.profile import Profile
@@ -128,7 +128,7 @@ class PublishedProfile:
 
 
 def published_profiles(
-    lake: Lake, commit: str, data: str, profiles: str, within: int | None = None
+    lake: Lake, commit: str, data: str, profiles: str, *, asset: str = "", within: int | None = None
 ) -> Iterator[PublishedProfile]:
     """Yield the profiles of what was published, newest first.
 
@@ -143,6 +143,8 @@ def published_profiles(
         The newest commit of the history, of ``main`` or a working branch.
     data, profiles
         The folders of the asset and of its profiles.
+    asset
+        Name of the asset in the record of a merge. A merge that changed other assets only is passed over by its record.
     within
         The number of commits that are looked at. By default all, which on a server takes a call for each.
     """
@@ -153,6 +155,9 @@ def published_profiles(
         begin, at = at, None
         for _, found in zip(numbers, lake.first_parents(begin), strict=False):
             if found.id in undone:
+                continue
+            merged = assets_of_merge(found.metadata)
+            if asset and merged is not None and asset not in merged:
                 continue
             paths = _changed(lake, found, data)
             if not paths:

@@ -106,7 +106,9 @@ def constraint_checks(
             yield logged(context.log, _result(key, one, found, ref))
         if compare is not None:
             base = base_commit(lake.lake, context.instance, context.run, ref)
-            before = Published(lake.lake, base, prefix_of(key), prefix_of(profile_key(key)), personal)
+            before = Published(
+                lake.lake, base, key.to_user_string(), prefix_of(key), prefix_of(profile_key(key)), personal
+            )
             for result in _compared(key, before, known, compare, ref):
                 yield logged(context.log, result)
 

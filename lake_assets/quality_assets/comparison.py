@@ -57,6 +57,8 @@ class Published:
         The lake.
     commit
         The commit at which the run's branch began.
+    asset
+        Name of the asset as Dagster shows it.
     data, profiles
         The folders of the asset and of its profiles.
     personal
@@ -65,13 +67,16 @@ class Published:
 
     lake: Lake
     commit: str
+    asset: str
     data: str
     profiles: str
     personal: Collection[str] = ()
 
     def recent(self) -> Sequence[PublishedProfile]:
         """Return the newest published profiles, newest first."""
-        found = published_profiles(self.lake, self.commit, self.data, self.profiles, _LOOKED_AT)
+        found = published_profiles(
+            self.lake, self.commit, self.data, self.profiles, asset=self.asset, within=_LOOKED_AT
+        )
         return list(islice(found, HISTORY))
 
     def drifted(

@@ -43,8 +43,8 @@ def test_a_commit_has_its_own_content_and_what_is_kept_is_bounded(
             folder.mkdir()
             duckdb.sql(f"SELECT {number} AS a").to_parquet(str(folder / "a.parquet"))
             (path,) = duckdb_paths(connection, _snapshot(folder, f"c{number}"), ["a.parquet"])
-            if small.get(f"c{number}:a.parquet"):
+            if small.get(f"c{number}/a.parquet"):
                 assert connection.execute("SELECT a FROM read_parquet([?])", [path]).fetchall() == [(number,)]
             assert sum(map(len, small._kept.values())) == small._size <= 700
-    assert small.get("c0:a.parquet") is None
-    assert small.get("c5:a.parquet") is not None
+    assert small.get("c0/a.parquet") is None
+    assert small.get("c5/a.parquet") is not None
