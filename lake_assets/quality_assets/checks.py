@@ -99,9 +99,8 @@ def constraint_checks(
         places = [""]
         if partitions_def is not None:
             places = list(folders(partitions_def, context.op_execution_context.partition_keys).values())
-        commit = lake.lake.head(ref).id
-        known = {place: known_profile(lake.lake, commit, join(prefix_of(key), place), personal) for place in places}
-        verdicts = [_verified(lake.lake, commit, key, place, known[place], constraints) for place in places]
+        known = {place: known_profile(lake.lake, ref, join(prefix_of(key), place), personal) for place in places}
+        verdicts = [_verified(lake.lake, ref, key, place, known[place], constraints) for place in places]
         for one, found in zip(constraints, zip(*verdicts, strict=True), strict=True):
             yield logged(context.log, _result(key, one, found, ref))
         if compare is not None:

@@ -85,7 +85,7 @@ def profiled(
         description=f"The profile of `{key.to_user_string()}`: the figures of its columns, and the state for merging.",
     )
     def made(context: AssetExecutionContext, lake: LakeResource) -> dict[str, AssetProfile]:
-        ref = lake.lake.head(read_ref(lake.lake, context.instance, context.run)).id
+        ref = read_ref(lake.lake, context.instance, context.run)
         places = {"": ""} if partitions_def is None else folders(partitions_def, context.partition_keys)
         return {part: _made(lake.lake, ref, join(prefix_of(key), place)) for part, place in places.items()}
 
