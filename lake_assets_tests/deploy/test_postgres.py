@@ -15,7 +15,7 @@ from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.database_servers import start_postgresql
 from lake_assets_tests.processes.job_process import JobProcess
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.soak]
 
 
 def test_a_run_with_its_storage_in_postgres_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

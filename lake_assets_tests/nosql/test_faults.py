@@ -80,7 +80,7 @@ def test_unprocessed_items_are_sent_again_until_all_are_stored(store: DynamoDBSt
     assert sorted(k for batch in store.scan("t") for k in batch.column("k").to_pylist()) == sorted(items(60)["k"])
 
 
-@pytest.mark.parametrize("fault", ["throttled", "dropped", "lost", "slow"])
+@pytest.mark.parametrize("fault", [pytest.param("throttled", marks=pytest.mark.soak), "dropped", "lost", "slow"])
 def test_a_server_that_throttles_drops_or_answers_slowly_loses_nothing(dynamodb: Any, fault: Fault) -> None:
     with proxied(dynamodb.endpoint) as proxy:
         store = DynamoDBStore(**dynamodb.options(endpoint_url=proxy.endpoint))

@@ -37,7 +37,7 @@ def values(store: NoSQLStore, column: str) -> set[Any]:
     return {value for batch in store.scan("t") for value in batch.column(column).to_pylist()}
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])
 def test_counters_are_exact_however_often_their_writer_is_killed_and_retries(place: Place, kills: int) -> None:
     rows, batches = 400, 6
     store = open_at(place)
@@ -57,7 +57,7 @@ def test_counters_are_exact_however_often_their_writer_is_killed_and_retries(pla
     store.close()
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])
 def test_a_table_whose_writer_was_killed_is_whole_or_says_that_it_is_not_and_the_next_write_mends_it(
     place: Place, kills: int
 ) -> None:

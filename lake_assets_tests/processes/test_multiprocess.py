@@ -15,7 +15,6 @@ from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.runs.branch import branch_name
 from lake_assets.runs.verification import Verification
 from lake_assets_tests.defs.environments import use_fresh
-from lake_assets_tests.lake.backends import BACKENDS
 from lake_assets_tests.processes import lost_branch
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.state import check_hour, check_nothing_is_left, check_table, generated, key_of
@@ -55,7 +54,7 @@ def failures(result: JobExecutionResult) -> dict[str, str]:
 
 @pytest.mark.parametrize("what", ["delete", pytest.param("reset", marks=pytest.mark.soak)])
 @pytest.mark.parametrize(
-    "backend", [pytest.param(each, marks=pytest.mark.soak if each == "lakefs" else ()) for each in BACKENDS]
+    "backend", ["embedded", pytest.param("lakefs", marks=[pytest.mark.services, pytest.mark.soak])]
 )
 def test_a_run_whose_branch_is_lost_between_two_steps_fails_and_says_what_is_lost(
     backend: str, what: str, tmp_path: Path, dagster_home: Path, monkeypatch: pytest.MonkeyPatch
