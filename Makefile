@@ -6,8 +6,8 @@ DEMO_HOUR ?= 2017-07-28-08:00
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Two processes of tests: lake_assets_tests/distribution.py says which runs what.
-PARALLEL := -n 2 --no-loadscope-reorder
+# Four processes of tests, which often wait for others: lake_assets_tests/distribution.py says which runs what.
+PARALLEL := -n 4 --no-loadscope-reorder
 # uv installs the lock file quicker than pip; requirements.lock pins it too.
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
