@@ -37,7 +37,7 @@ use_memory()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests for two processes. Tests of DynamoDB are tests of services."""
+    """Order the tests for their processes. Tests of DynamoDB are tests of services."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "dynamodb" in getattr(item, "fixturenames", ()) or any(
