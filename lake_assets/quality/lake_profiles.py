@@ -115,6 +115,31 @@ def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None =
     return pa.concat_tables(tables)
 
 
+def stream_at(lake: Lake, ref: str, prefix: str) -> pyarrow.RecordBatchReader:
+    """Return the rows of a folder or file as a stream, which is read once, in bounded memory.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        The place.
+
+    Raises
+    ------
+    ValueError
+        Files have different columns.
+    """
+    import pyarrow as pa
+
+    commit = ref if is_commit_id(ref) else lake.head(ref).id
+    found: list[tuple[pa.Schema, Iterator[pa.RecordBatch]]] = []
+    for folder, paths in _files(lake, commit, prefix).items():
+        snapshot = lake.path(commit, folder)
+        found.append(file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths]))
+        if not found[0][0].equals(found[-1][0]):
+            raise ValueError(f"{prefix}: its files have different columns")
+    return pa.RecordBatchReader.from_batches(found[0][0], (batch for _, batches in found for batch in batches))
+
+
 def schema_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Schema | None:
     """Return the columns of a folder's first file; None if it holds no file with rows.
 

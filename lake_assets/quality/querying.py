@@ -42,23 +42,28 @@ def as_table(data: Any) -> pyarrow.Table:
 
 @contextmanager
 def opened(
-    table: pyarrow.Table, references: Mapping[str, Any] | None = None, *, numbered: bool = False
+    table: pyarrow.Table | pyarrow.RecordBatchReader,
+    references: Mapping[str, Any] | None = None,
+    *,
+    numbered: bool = False,
 ) -> Generator[DuckDBPyConnection]:
     """Open a connection to rows, which are named ``frame``.
 
     Parameters
     ----------
     table
-        The rows.
+        The rows. A stream is read by the first query alone.
     references
         Further frames, by name.
     numbered
-        Whether the rows get the column :data:`NUMBER`.
+        Whether the rows of a table get the column :data:`NUMBER`.
     """
     import numpy as np
     import pyarrow as pa
 
-    rows = table.append_column(NUMBER, pa.array(np.arange(table.num_rows))) if numbered else table
+    rows = table
+    if numbered and isinstance(table, pa.Table):
+        rows = table.append_column(NUMBER, pa.array(np.arange(table.num_rows)))
     with bounded_connection() as connection:
         connection.register("frame", rows)
         for name, frame in (references or {}).items():

@@ -65,11 +65,11 @@ def verify(
     Parameters
     ----------
     data
-        A frame of any library.
+        A frame of any library, or a stream whose profile is known: a ``pyarrow.RecordBatchReader``.
     constraints
         The constraints.
     known
-        The profile of the frame, if it is there already.
+        The profile of the rows, if it is there already.
     references
         The rows that constraints refer to, by name.
     now
@@ -80,17 +80,20 @@ def verify(
     ValueError
         A constraint names a column that is not there, or its SQL is wrong.
     """
-    table = as_table(data)
-    found = dict(enumerate(verify_by_profile(known or profile(table), constraints, now=now)))
+    import pyarrow as pa
+
+    rows = data if isinstance(data, pa.RecordBatchReader) and known is not None else as_table(data)
+    known = known or profile(rows)
+    found = dict(enumerate(verify_by_profile(known, constraints, now=now)))
     rest = [at for at, verdict in found.items() if verdict is None or not verdict.counted]
     if rest:
         # A window's count is of rows, so it stands below the sums.
         columns = ", ".join(f"{_sql(constraints[at])} AS b{at}" for at in rest)
         sums = ", ".join(f"count(*) FILTER (b{at})" for at in rest)
-        with opened(table, references) as connection:
+        with opened(rows, references) as connection:
             counts = query(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)").fetchall()[0]  # noqa: S608
         for at, bad in zip(rest, counts, strict=True):
-            found[at] = _verdict(constraints[at], int(bad), table.num_rows, by_profile=False)
+            found[at] = _verdict(constraints[at], int(bad), known.rows, by_profile=False)
     return [verdict for verdict in found.values() if verdict is not None]
 
 

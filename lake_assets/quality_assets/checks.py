@@ -25,7 +25,7 @@ from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
 from lake_assets.quality.constraints import AnyConstraint, Complete
 from lake_assets.quality.drift import Finding
-from lake_assets.quality.lake_profiles import known_profile, rows_at
+from lake_assets.quality.lake_profiles import known_profile, stream_at
 from lake_assets.quality.profile import Profile
 from lake_assets.quality.verifying import Verdict, verify, verify_by_profile
 from lake_assets.quality_assets.comparison import Comparison, Published
@@ -53,7 +53,8 @@ def constraint_checks(
 ) -> AssetChecksDefinition:
     """Return checks of an asset, one for each constraint. A constraint of severity ``ERROR`` blocks.
 
-    They read the run's branch. If the profile does not suffice for a constraint, a partition's rows are read at once.
+    They read the run's branch. If the profile does not suffice for a constraint, a partition's rows are read, in
+    bounded memory.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def _verified(
     found = [one for one in verify_by_profile(known, constraints) if one is not None and one.counted]
     if len(found) == len(constraints):
         return found
-    return verify(rows_at(lake, ref, join(prefix_of(key), place)), constraints, known=known)
+    return verify(stream_at(lake, ref, join(prefix_of(key), place)), constraints, known=known)
 
 
 def _result(key: AssetKey, one: AnyConstraint, verdicts: Sequence[Verdict], ref: str) -> AssetCheckResult:

@@ -71,6 +71,13 @@ def test_what_is_broken_is_found_and_counted() -> None:
     assert not any(verdict.passed for verdict in found)
 
 
+def test_a_stream_with_a_known_profile_is_read_once_and_says_the_same() -> None:
+    for constraints in ([one for one, _ in BROKEN], HELD):
+        stream = pa.RecordBatchReader.from_batches(ROWS.schema, iter(ROWS.to_batches(max_chunksize=1)))
+        found = verify(stream, constraints, known=profile(ROWS), references=REFERENCES, now=NOW)
+        assert found == verify(ROWS, constraints, references=REFERENCES, now=NOW)
+
+
 def test_what_holds_passes() -> None:
     found = verify(ROWS, HELD, now=NOW)
     assert [verdict.constraint.title for verdict in found if not verdict.passed] == []
