@@ -1,8 +1,8 @@
 """The job `stocks` beside what users would pick instead, on the same file: ``python -m benchmarks.comparison``.
 
-Each is a process of its own, from its start to its end: wall time, CPU time, and the greatest resident size. The job
-is `dagster job execute` with fetching, versions, checks, publication and the table of latest rows. The alternatives,
-in `benchmarks/alternatives.py`, write a table and do nothing else.
+Each is a process of its own, from its start to its end: wall time, CPU time, and the greatest resident size. Those of
+Spark are without its JVM. The job is `dagster job execute` with fetching, versions, checks, publication and the table
+of latest rows. The alternatives, in `benchmarks/alternatives.py`, write a table and do nothing else.
 
 ``--python`` names the interpreter of an environment with `dagster-duckdb-pandas` and `dagster-polars`; without it,
 those two are left out.
@@ -86,7 +86,7 @@ def main() -> None:
                 command = [python, "-m", "benchmarks.alternatives", side, str(schema), str(source), str(out)]
                 costs.setdefault(side, []).append(run(command, {"DAGSTER_HOME": ""}, folder))
     print(f"{options.rows:,} rows, median of {options.repeats}:")
-    ours = statistics.median(cost.cpu for cost in costs[OURS])
+    ours = statistics.median(cost.seconds for cost in costs[OURS])
     for side, each in costs.items():
         seconds, cpu, peak = (
             statistics.median(getattr(cost, field) for cost in each) for field in ("seconds", "cpu", "peak")
