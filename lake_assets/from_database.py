@@ -120,7 +120,7 @@ def table_from_database(
         try:
             with closing(open_database(_address(url))) as database:
                 schema = stored_schema(read(database, reading).rows.schema)
-                since = _since(reading, state, logical_schema(schema))
+                since = _since(reading, database.address, state, logical_schema(schema))
                 found = read(database, reading, since)
                 told = {"source": MetadataValue.text(database.address), "source/incremental": since is not None}
                 context.log.info("Read %s of %s", "the changed rows" if since else "all rows", database.address)
@@ -157,9 +157,9 @@ def _merged(
             yield Output(Increment(reader.schema, {ROWS: merged.rows}, position, metadata=metadata), ROWS)
 
 
-def _since(reading: Reading, state: State | None, columns: str) -> Mapping[str, Any] | None:
+def _since(reading: Reading, database: str, state: State | None, columns: str) -> Mapping[str, Any] | None:
     """Return the position that a run continues from; None if it must read all rows."""
-    if state is None or state.columns != columns or not reading.continues(state.position):
+    if state is None or state.columns != columns or not reading.continues(database, state.position):
         return None
     return state.position
 

@@ -120,6 +120,22 @@ def test_a_run_that_finds_nothing_new_makes_no_commit(desk: Callable[..., Desk],
     assert everything.rows() == accounts.rows()
 
 
+def test_a_position_of_another_database_is_not_continued(
+    desk: Callable[..., Desk], sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = desk(**BY_TIME)
+    accounts.run()
+    other = f"sqlite:///{tmp_path}/other.db"
+    execute(
+        other,
+        "CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance DECIMAL(9, 2), changed TIMESTAMP)",
+        "INSERT INTO accounts VALUES (7, 7.5, '2020-01-01 00:00:00')",
+    )
+    monkeypatch.setenv(URL, other)
+    accounts.run()
+    assert {key: float(value) for key, value in accounts.rows().items()} == {7: 7.5}
+
+
 def test_deleted_rows_go_away_when_all_rows_are_read(desk: Callable[..., Desk], sqlite: str) -> None:
     accounts = desk(**BY_TIME)
     accounts.run()
@@ -268,7 +284,7 @@ def test_the_job_customers_feeds_its_table_and_a_change_costs_one_row(
             return defs.resolve_job_def("customers").execute_in_process(instance=instance)
 
         assert run().asset_materializations_for_node("customers_table")[0].metadata["put"].value == 1000
-        sample = f"sqlite:///{tmp_path}/home/customers/sample.db"
+        sample = f"sqlite:///{tmp_path / 'home' / 'customers' / 'sample.db'}"
         now = datetime(2027, 1, 1).isoformat(sep=" ")
         execute(sample, f"UPDATE customers SET country = 'XX', updated_at = '{now}' WHERE id = 7")
         assert run().asset_materializations_for_node("customers_table")[0].metadata["put"].value == 1

@@ -41,31 +41,36 @@ class Reading:
     overlap: timedelta | int | None = None
     partition_column: str = ""
 
-    def position(self, mark: str | None, horizon: str) -> dict[str, Any]:
-        """Return the position after a read, as JSON. It is of this table or query and cursor only.
+    def position(self, database: str, mark: str | None, horizon: str) -> dict[str, Any]:
+        """Return the position after a read, as JSON. It is of this database, table or query, and cursor only.
 
         Parameters
         ----------
+        database
+            Address of the database, without secrets.
         mark
             The highest value of the cursor.
         horizon
             The horizon of the state that was read.
         """
         if not self.cursor:
-            return {"rows": self._rows}
-        return {"rows": self._rows, "cursor": self.cursor, "mark": mark, "horizon": horizon}
+            return {"database": database, "rows": self._rows}
+        return {"database": database, "rows": self._rows, "cursor": self.cursor, "mark": mark, "horizon": horizon}
 
-    def continues(self, position: Mapping[str, Any] | None) -> bool:
+    def continues(self, database: str, position: Mapping[str, Any] | None) -> bool:
         """Tell whether a read can continue from a position.
 
         Parameters
         ----------
+        database
+            Address of the database, without secrets.
         position
             The position; None if there is none.
         """
         if position is None or not self.cursor or position.get("mark") is None:
             return False
-        return (position.get("rows"), position.get("cursor")) == (self._rows, self.cursor)
+        read = tuple(position.get(name) for name in ("database", "rows", "cursor"))
+        return read == (database, self._rows, self.cursor)
 
     @property
     def _rows(self) -> str:
@@ -126,7 +131,7 @@ def read(database: Database, reading: Reading, since: Mapping[str, Any] | None =
             yield from database.batches(f"SELECT {listed} FROM {database.rows_of(selection)}{where}", columns)
 
     schema = pa.schema([(column.name, column.type) for column in columns])
-    return Read(pa.RecordBatchReader.from_batches(schema, batches()), reading.position(mark, horizon))
+    return Read(pa.RecordBatchReader.from_batches(schema, batches()), reading.position(database.address, mark, horizon))
 
 
 def _changed(database: Database, reading: Reading, columns: Sequence[Column], since: Mapping[str, Any]) -> str:

@@ -87,7 +87,7 @@ class RabbitMQStreamReader(Reader):
                     # A subscription begins with the chunk that holds the offset.
                     if offset is None or int(message.offset) >= offset:
                         found.append(message)
-        except Exception as error:
+        except Exception as error:  # Those of rstream, asyncio and the socket have no base class in common.
             raise MessagesError(f"{self.name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
         finally:
             with suppress(Exception):
