@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr
 from lake_assets.resources.lake import LakeResource
 from lake_assets.spark import s3a
 from lake_assets.spark.conf_lines import parse_conf
+from lake_assets.spark.errors import log_errors_once
 from lake_assets.spark.jars import KAFKA, POSTGRESQL, S3A, Connector, connector_conf, jars
 from lake_assets.spark.jvm import driver_options, make_archive
 from lake_assets.spark.pandas_api import activate
@@ -87,6 +88,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             prepare_process(settings)
             prepare_jvm(settings)
             lazy = LazyPySparkResource(spark_config=settings)
+            log_errors_once()
             read_any_file_name(lazy.spark_session)
             give_credentials(lazy.spark_session, credentials)
             self._lazy = lazy
