@@ -54,7 +54,7 @@ def test_the_queue_and_the_pools_are_what_dagster_accepts_and_as_on_one_machine(
     config, _ = dagster_instance_config(str(tmp_path))
     ours = yaml.safe_load((REPOSITORY_ROOT / "dagster.yaml").read_text())
     assert config["concurrency"]["pools"] == ours["concurrency"]["pools"]
-    assert config["run_queue"] == ours["run_queue"]
+    assert config["run_coordinator"] == ours["run_coordinator"]
 
 
 def test_the_storage_in_postgres_is_all_that_differs_from_one_machine() -> None:
