@@ -13,7 +13,8 @@ import numpy as np
 
 from lake_assets.quality.column_state import ColumnState
 from lake_assets.quality.frequent import MOST
-from lake_assets.quality.sketches import DISTINCT_ERROR, RANK_ERROR
+from lake_assets.quality.quantiles import RANK_ERROR
+from lake_assets.quality.sketches import DISTINCT_ERROR
 from lake_assets.quality.sums import Moments
 
 EXACT = "exact"

@@ -12,7 +12,8 @@ from lake_assets.quality.column_state import ColumnState
 from lake_assets.quality.correlation_state import CorrelationState
 from lake_assets.quality.frame_state import FrameState
 from lake_assets.quality.frequent import Frequent
-from lake_assets.quality.sketches import Distinct, quantiles_of
+from lake_assets.quality.quantiles import quantiles_of
+from lake_assets.quality.sketches import Distinct
 from lake_assets.quality.sums import Moments
 from lake_assets.quality.texts import Texts
 
