@@ -114,7 +114,7 @@ class ColumnState:
         if not len(valid):
             return
         if self.kind == "other":
-            self.distinct.add(value_hashes(valid).first)
+            self.distinct.add(_hashes(valid))
         elif self.kind == "float":
             self._add_floats(valid)
         elif self.kind == "decimal":
@@ -237,3 +237,13 @@ class ColumnState:
         below, to = np.searchsorted(values, 0, "left"), np.searchsorted(values, 0, "right")
         self.negatives += int(counts[:below].sum())
         self.zeros += int(counts[below:to].sum())
+
+
+def _hashes(values: pyarrow.Array) -> Any:
+    """Return hashes of values of any type: of those without a content version, such as unions, by their texts."""
+    import pyarrow as pa
+
+    try:
+        return value_hashes(values).first
+    except (TypeError, ValueError):
+        return value_hashes(pa.array([str(value) for value in values], pa.large_string())).first

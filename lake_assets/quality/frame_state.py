@@ -151,8 +151,14 @@ def plain(kind: pyarrow.DataType) -> pyarrow.DataType:
 
     if types.is_dictionary(kind):
         return plain(kind.value_type)
-    if types.is_large_string(kind) or kind == pa.string_view():
+    if types.is_run_end_encoded(kind):
+        return plain(kind.value_type)
+    if types.is_large_string(kind) or types.is_string_view(kind):
         return pa.string()
+    if types.is_binary_view(kind):
+        return pa.binary()
+    if types.is_decimal32(kind) or types.is_decimal64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
     return kind
 
 
@@ -164,12 +170,15 @@ def _size(column: pyarrow.ChunkedArray) -> int:
 def _plain_column(column: pyarrow.ChunkedArray, kind: pyarrow.DataType) -> pyarrow.ChunkedArray:
     """Return a column in one piece, with the type of its state. Dictionaries of texts are left."""
     import pyarrow as pa
+    from pyarrow import compute
 
     if pa.types.is_dictionary(column.type) and kind_of(kind) == "text":
         return column
     if column.type != kind:
         # In parts, since texts of more than 2 GiB have no place in one array of the usual type.
-        chunks = [chunk.slice(at, ROWS) for chunk in column.chunks for at in range(0, len(chunk), ROWS)]
+        chunks: list[Any] = [chunk.slice(at, ROWS) for chunk in column.chunks for at in range(0, len(chunk), ROWS)]
+        if pa.types.is_run_end_encoded(column.type):
+            chunks = [compute.call_function("run_end_decode", [chunk]) for chunk in chunks]
         column = pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind)
     if column.num_chunks < 2 or column.nbytes > 1 << 30:
         return column
