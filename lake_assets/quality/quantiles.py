@@ -9,6 +9,7 @@ library's own halving costs. The library's stored form is the same in all of its
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import datasketches as _datasketches
@@ -80,6 +81,30 @@ def quantiles_of_counts(values: Values, counts: Counts) -> Any:
     header = _HEADER.pack(5, 1, 15, flags, K, _NARROWEST, number, K, top + 1)
     bounds = np.array([values[0], values[-1]], "<f8")
     return quantiles_of(header + np.array(levels, "<u4").tobytes() + bounds.tobytes() + kept.astype("<f8").tobytes())
+
+
+def exact_quantiles(values: Any, counts: Any, shares: Sequence[float]) -> list[float]:
+    """Return quantiles between the two nearest values, as pandas does.
+
+    Parameters
+    ----------
+    values
+        The values in ascending order.
+    counts
+        Their counts.
+    shares
+        The shares of the values that lie below the quantiles.
+    """
+    ends = np.cumsum(counts)
+    places = np.asarray(shares, float) * (ends[-1] - 1)
+    lower = np.floor(places)
+    below = values[np.searchsorted(ends, lower, "right")]
+    above = values[np.searchsorted(ends, np.minimum(lower + 1, ends[-1] - 1), "right")]
+    weights = places - lower
+    return [
+        low if low == high or not weight else float(low) + (float(high) - float(low)) * weight
+        for low, high, weight in zip(below.tolist(), above.tolist(), weights.tolist(), strict=True)
+    ]
 
 
 def _capacity(levels: int) -> int:
