@@ -39,7 +39,8 @@ def test_a_return_is_of_the_minute_before_however_the_bars_lie(spark: SparkSessi
     own.conf.set("spark.sql.shuffle.partitions", "2")
     frame = own.createDataFrame(bars).repartition(3).pandas_api()
     try:
-        found = minute_returns(frame).to_pandas().sort_values(MINUTE)
+        returns: Any = minute_returns(frame)
+        found = returns.to_pandas().sort_values(MINUTE)
     finally:
         own.conf.unset("spark.sql.shuffle.partitions")
         activate(spark)
