@@ -120,6 +120,19 @@ def make(server: Any, types: list[tuple[str, str, Any]]) -> None:
     )
 
 
+def make_postgresql(server: DatabaseServer) -> None:
+    """Make the table of all types of PostgreSQL."""
+    execute(
+        server,
+        "DROP TABLE IF EXISTS all_types",
+        "DROP TYPE IF EXISTS mood",
+        "DROP DOMAIN IF EXISTS price",
+        "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+        "CREATE DOMAIN price AS numeric(12,3)",
+    )
+    make(server, POSTGRESQL)
+
+
 def check(found: list[dict[str, Any]], types: list[tuple[str, str, Any]]) -> None:
     nulls, row = sorted(found, key=lambda one: one["id"])
     assert {name: value for name, value in nulls.items() if value is not None} == {"id": 1}
@@ -130,15 +143,7 @@ def check(found: list[dict[str, Any]], types: list[tuple[str, str, Any]]) -> Non
 
 @pytest.mark.parametrize("selection", [Selection("all_types"), Selection(query="SELECT * FROM all_types;")], ids=str)
 def test_every_type_of_postgresql_keeps_its_value(postgresql: DatabaseServer, selection: Selection) -> None:
-    execute(
-        postgresql,
-        "DROP TABLE IF EXISTS all_types",
-        "DROP TYPE IF EXISTS mood",
-        "DROP DOMAIN IF EXISTS price",
-        "CREATE TYPE mood AS ENUM ('sad', 'ok')",
-        "CREATE DOMAIN price AS numeric(12,3)",
-    )
-    make(postgresql, POSTGRESQL)
+    make_postgresql(postgresql)
     check(rows(postgresql.url, selection), POSTGRESQL)
 
 
