@@ -145,6 +145,20 @@ class Database(ABC):
         del horizon
         return "1 = 1"
 
+    def version(self, selection: Selection) -> str:
+        """Return a text that is another one after each change of the rows, found without reading them.
+
+        It may change without a change of the rows. What it counts may be in no snapshot, so ask for it before the rows,
+        on a connection of its own. Empty where the database does not tell.
+
+        Parameters
+        ----------
+        selection
+            The table or query.
+        """
+        del selection
+        return ""
+
     def name(self, name: str) -> str:
         """Return a name, quoted for SQL.
 

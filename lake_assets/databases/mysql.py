@@ -149,6 +149,22 @@ class MySQL(Database):
         """Return the values of one row; see :meth:`Database.values`."""
         return [column[0].as_py() for column in self._read(sql).columns]
 
+    def version(self, selection: Selection) -> str:
+        """Return the time of a table's last change. MySQL itself does not tell it; see :meth:`Database.version`."""
+        if not selection.table or "MariaDB" not in str(self.values("SELECT VERSION()")[0]):
+            return ""
+        *schema, table = selection.table.split(".")
+        schema = self.text(schema[0]) if schema else "DATABASE()"
+        # It has whole seconds, and in the last of them more may come. It is not known after a start of the server.
+        settled = "UPDATE_TIME < NOW() - INTERVAL 1 SECOND"
+        found = self._read(
+            "SELECT CAST(max(CASE WHEN UPDATE_TIME IS NULL THEN 'unchanged since the start' "
+            f"WHEN {settled} THEN UPDATE_TIME ELSE NOW(6) END) AS CHAR) AS version FROM information_schema.TABLES "
+            f"WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {self.text(table)} "
+            "AND ENGINE IN ('InnoDB', 'Aria', 'MyISAM')"
+        )
+        return _as_text(found.columns[0][0].as_py() or "")
+
     def as_text(self, expression: str) -> str:
         """Return an expression as text."""
         return f"CAST({expression} AS CHAR)"

@@ -145,6 +145,27 @@ class PostgreSQL(Database):
         """
         return f"age(xmin) <= age('{int(horizon) % 2**32}'::xid)"
 
+    def version(self, selection: Selection) -> str:
+        """Return the counts of changed rows, and the files, of a table and its partitions.
+
+        A transaction counts once it has ended, and the counts may come seconds later; see :meth:`Database.version`.
+        """
+        if not selection.table:
+            return ""
+        name = self.text(self.rows_of(selection))
+        counts = ", ".join(f"n_tup_{kind}" for kind in ("ins", "upd", "del"))
+        with self.errors(self._error):
+            # TRUNCATE counts nothing, and makes a new file. The row of a table is another one after ALTER TABLE.
+            found = self._run(
+                f"WITH RECURSIVE tables(oid) AS (SELECT {name}::regclass::oid UNION "
+                "SELECT inhrelid FROM pg_inherits JOIN tables ON inhparent = tables.oid) "
+                f"SELECT string_agg(concat_ws(':', oid, c.xmin, pg_relation_filenode(oid), {counts}), ' ' "
+                "ORDER BY oid) "
+                "FROM tables JOIN pg_class c USING (oid) JOIN pg_stat_all_tables ON relid = oid "
+                "WHERE current_setting('track_counts')::boolean HAVING count(*) = (SELECT count(*) FROM tables)"
+            )
+        return str(found[0][0]) if found else ""
+
     def as_text(self, expression: str) -> str:
         """Return an expression as text."""
         return f"({expression})::text"

@@ -69,8 +69,19 @@ class Reading:
         """
         if position is None or not self.cursor or position.get("mark") is None:
             return False
-        read = tuple(position.get(name) for name in ("database", "rows", "cursor"))
-        return read == (database, self._rows, self.cursor)
+        return self.is_of(database, position) and position.get("cursor") == self.cursor
+
+    def is_of(self, database: str, position: Mapping[str, Any]) -> bool:
+        """Tell whether a position is of this table or query of a database.
+
+        Parameters
+        ----------
+        database
+            Address of the database, without secrets.
+        position
+            The position.
+        """
+        return (position.get("database"), position.get("rows")) == (database, self._rows)
 
     @property
     def _rows(self) -> str:
@@ -132,6 +143,26 @@ def read(database: Database, reading: Reading, since: Mapping[str, Any] | None =
 
     schema = pa.schema([(column.name, column.type) for column in columns])
     return Read(pa.RecordBatchReader.from_batches(schema, batches()), reading.position(database.address, mark, horizon))
+
+
+def is_beyond(database: Database, reading: Reading, position: Mapping[str, Any]) -> bool:
+    """Tell whether there is a row whose cursor is higher than the highest one of an earlier read.
+
+    Parameters
+    ----------
+    database
+        The database.
+    reading
+        What is read.
+    position
+        The position after that read, which a read can continue from.
+    """
+    cursor = _column(database, database.columns(reading.selection), reading.cursor)
+    mark = database.literal(_value(cursor, str(position["mark"])))
+    rows = (
+        f"SELECT 1 AS one FROM {database.rows_of(reading.selection)} WHERE {database.compared(cursor)} > {mark} LIMIT 1"
+    )
+    return database.values(f"SELECT {database.as_text('count(*)')} FROM ({rows}) higher")[0] != "0"
 
 
 def _changed(database: Database, reading: Reading, columns: Sequence[Column], since: Mapping[str, Any]) -> str:

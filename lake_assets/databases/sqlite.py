@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -85,6 +86,18 @@ class SQLite(Database):
         """Return the values of one row; see :meth:`Database.values`."""
         with self.errors(sqlite3.Error):
             return self._connection.execute(sql).fetchone()
+
+    def version(self, selection: Selection) -> str:
+        """Return what the files tell that each change of the database touches; see :meth:`Database.version`."""
+        with self.path.open("rb") as file:
+            # SQLite counts here what it has committed without a write-ahead log.
+            header = file.read(28)[24:].hex()
+        told = [header]
+        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                told.append(f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}")
+        return " ".join(told)
 
     def compared(self, column: Column) -> str:
         """Return a column; a time in one way of writing it, since SQLite compares texts."""

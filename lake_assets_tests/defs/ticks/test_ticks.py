@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance, ExecuteInProcessResult, RunRequest, SkipReason, build_sensor_context
+from dagster import DagsterInstance, ExecuteInProcessResult, SensorResult, SkipReason, build_sensor_context
 
 from lake_assets import definitions, environments
 from lake_assets.defs.ticks.schema import AVRO
@@ -184,7 +184,7 @@ def test_a_topic_of_kafka_is_read_exactly_once_by_job_and_sensor(
 
     assert isinstance(stream.tick(), SkipReason)
     send(*(tick(isin, minute, minute + 1) for isin in (SAP, BANK) for minute in range(100)), b"\x02bad")
-    assert isinstance(stream.tick(), RunRequest)
+    assert isinstance(stream.tick(), SensorResult)
     stream.run()
     assert isinstance(stream.tick(), SkipReason)
     assert len(stream.prices()) == len(stream.prices("stock_series")) == 200

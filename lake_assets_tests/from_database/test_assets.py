@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from dagster import DagsterInstance, Definitions, EnvVar, ExecuteInProcessResult, Failure
+from dagster import DagsterInstance, ExecuteInProcessResult, Failure
 
-from lake_assets import EmbeddedLake, IncrementalIOManager, published_asset, table_from_database
 from lake_assets.frames.increment import read_state
 from lake_assets.io_managers.incremental import SOURCE_POSITION
-from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.embedded import GitLake
+from lake_assets.lake.contract import MAIN
 from lake_assets_tests.database_servers import DatabaseServer
 from lake_assets_tests.databases.statements import execute
-
-URL = "TEST_DATABASE_URL"
-
-
-class Desk:
-    """A lake with one asset `accounts`, published by each run."""
-
-    def __init__(self, home: Path, instance: DagsterInstance, **options: Any) -> None:
-        lake = EmbeddedLake(home=str(home))
-        asset = table_from_database("accounts", url=EnvVar(URL), key="id", group_name="desk", **options)
-        self.defs = Definitions(
-            assets=[asset, published_asset("desk", [asset])],
-            resources={"lake": lake, "incremental_io_manager": IncrementalIOManager(lake=lake)},
-        )
-        self.instance = instance
-        self.lake: Lake = GitLake(home)
-
-    def run(self, *, full: bool = False, raises: bool = True) -> ExecuteInProcessResult:
-        config = {"ops": {"read_accounts": {"config": {"full": full}}}}
-        job = self.defs.resolve_implicit_global_asset_job_def()
-        return job.execute_in_process(instance=self.instance, run_config=config, raise_on_error=raises)
-
-    def rows(self) -> dict[int, Any]:
-        snapshot = self.lake.path(MAIN, "accounts")
-        import pyarrow.parquet as pq
-
-        files = sorted(item.path for item in self.lake.list(MAIN, "accounts") if item.path.endswith(".parquet"))
-        tables = [
-            pq.read_table(f"{snapshot.root}/{file.partition('/')[2]}", filesystem=snapshot.filesystem) for file in files
-        ]
-        return {row["id"]: row["balance"] for table in tables for row in table.to_pylist()}
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    made: list[Desk] = []
-    with DagsterInstance.ephemeral() as instance:
-
-        def make(**options: Any) -> Desk:
-            made.append(Desk(tmp_path / "home", instance, **options))
-            return made[-1]
-
-        yield make
-    for one in made:
-        one.lake.close()
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    url = f"sqlite:///{tmp_path}/accounts.db"
-    monkeypatch.setenv(URL, url)
-    execute(url, "CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance DECIMAL(9, 2), changed TIMESTAMP)")
-    for number in (1, 2, 3):
-        execute(url, f"INSERT INTO accounts VALUES ({number}, {number}.5, '2026-01-0{number} 00:00:00')")
-    return url
-
-
-BY_TIME: dict[str, Any] = {"table": "accounts", "cursor": "changed", "overlap": timedelta(hours=1)}
+from lake_assets_tests.from_database.desk import BY_TIME, URL, Desk
 
 
 def test_a_run_reads_what_changed_and_puts_it_in_place_by_key(desk: Callable[..., Desk], sqlite: str) -> None:
