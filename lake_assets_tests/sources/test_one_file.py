@@ -20,7 +20,7 @@ def test_a_file_on_the_web_is_fetched(http: FaultyServer, into: Path, quick: Ret
     assert "geheim" not in found.url
     assert "T0ken" not in found.url
     method, path, headers = http.requests[-1]
-    assert (method, path) == ("GET", "/a/b c.csv")
+    assert (method, path) == ("GET", "/a/b%20c.csv?token=T0ken&v=1")
     assert headers["authorization"].startswith("Basic ")
 
 
