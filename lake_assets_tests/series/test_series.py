@@ -18,10 +18,9 @@ import pytest
 from lake_assets.frames.increment import Increment, write_file
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.names import beside
-from lake_assets.series.aggregates import FUNCTIONS
 from lake_assets.series.changing import append, days, remove
 from lake_assets.series.querying import Query, query, split
-from lake_assets.series.samples import Metric, SeriesError
+from lake_assets.series.samples import FUNCTIONS, Metric, SeriesError
 from lake_assets.series.times import parse_duration, parse_time
 from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place
 

@@ -115,6 +115,39 @@ def test_what_is_read_is_published_in_all_places_or_rejected_with_its_reason(str
     assert stream.lake.head(MAIN) == head
 
 
+def test_checks_read_only_the_days_that_a_run_changed(
+    stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lake_assets.quality import lake_profiles
+
+    opened: list[str] = []
+    profiled, streamed = lake_profiles.profile_files, lake_profiles.file_batches
+
+    def profile_files(filesystem: Any, files: Any, **options: Any) -> Any:
+        opened.extend(Path(file).name for file in files)
+        return profiled(filesystem, files, **options)
+
+    def file_batches(filesystem: Any, files: Any) -> Any:
+        opened.extend(Path(file).name for file in files)
+        return streamed(filesystem, files)
+
+    monkeypatch.setattr(lake_profiles, "profile_files", profile_files)
+    monkeypatch.setattr(lake_profiles, "file_batches", file_batches)
+
+    def read() -> tuple[set[Any], set[str]]:
+        opened.clear()
+        checks = stream.run().get_asset_check_evaluations()
+        assert all(check.passed for check in checks)
+        assert len(checks) == 3
+        return {check.metadata["rows"].value for check in checks}, set(opened)
+
+    write(tmp_path, *(tick(SAP, 1440 * day, 1) for day in range(5)))
+    assert read()[0] == {5}
+    write(tmp_path, tick(BANK, 1440 * 2, 1))
+    assert read() == ({2}, {"2017-07-30.parquet"})
+    assert read() == ({0}, set())
+
+
 def test_a_run_that_is_not_published_is_read_again_from_the_same_position(
     stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
