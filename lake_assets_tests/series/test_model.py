@@ -161,16 +161,14 @@ def check_query(lake: Lake, model: Model, asked: dict[str, Any]) -> None:
 
 def check_samples(lake: Lake, model: Model, asked: dict[str, Any]) -> None:
     found = query(lake, BRANCH, "m", Query(**{**asked, "step": None})).to_pylist()
-    rows = model.rows[model.matching(asked["start"], asked["end"], asked["labels"])]
+    rows = model.rows[model.matching(asked["start"], asked["end"], asked["labels"])].to_dict("records")
     fields = list(dict.fromkeys(asked["fields"])) or ["price", "volume"]
-    wanted = [
-        {
-            name: None if name in fields and pd.isna(row[name]) else row[name]
-            for name in ["place", "kind", "time", *fields]
-        }
-        for row in rows.to_dict("records")
-    ]
-    assert sorted(map(repr, found)) == sorted(repr({**row, "time": row["time"].to_pydatetime()}) for row in wanted)
+
+    def told(row: Any) -> tuple[Any, ...]:
+        values = (None if pd.isna(row[field]) else float(row[field]) for field in fields)
+        return row["place"], row["kind"], row["time"].timestamp(), *values
+
+    assert list(map(told, found)) == sorted(map(told, rows), key=lambda row: row[:3])
 
 
 def check_kept_sums(lake: Lake) -> None:
@@ -210,7 +208,7 @@ def check(lake: Lake, changes: list[Any], queries: list[dict[str, Any]]) -> None
             check_samples(lake, model, asked)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(CHANGES, st.lists(QUERIES, min_size=3, max_size=6))
 def test_any_changes_and_queries_agree_with_pandas(
     lake: Lake, changes: list[Any], queries: list[dict[str, Any]]
@@ -219,7 +217,7 @@ def test_any_changes_and_queries_agree_with_pandas(
 
 
 @pytest.mark.soak
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(CHANGES, st.lists(QUERIES, min_size=3, max_size=6))
 def test_many_changes_and_queries_agree_with_pandas(
     lake: Lake, changes: list[Any], queries: list[dict[str, Any]]

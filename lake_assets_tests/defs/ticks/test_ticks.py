@@ -14,8 +14,9 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, SensorResult, SkipReason, build_sensor_context
 
 from lake_assets import definitions, environments
-from lake_assets.defs.ticks.schema import AVRO
+from lake_assets.defs.ticks.schema import AVRO, Tick
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.messages.decoding import Decoder
 from lake_assets.series.querying import Query, query
 from lake_assets_tests.defs.environments import use_fresh
 from lake_assets_tests.kafka_broker import KafkaBroker
@@ -146,6 +147,17 @@ def test_checks_read_only_the_days_that_a_run_changed(
     write(tmp_path, tick(BANK, 1440 * 2, 1))
     assert read() == ({2}, {"2017-07-30.parquet"})
     assert read() == ({0}, set())
+
+
+def test_a_message_that_would_break_a_run_is_rejected() -> None:
+    good = tick(SAP, 0, 1)
+    json_, avro = Decoder(Tick, "json", AVRO), Decoder(Tick, "avro", AVRO)
+    assert isinstance(json_.decode(json.dumps(good).encode()), Tick)
+    for wrong in ({"time": "0001-01-01T00:00:00+14:00"}, {"isin": SAP + "\n"}, {"currency": "EUR\n"}, {"price": "1"}):
+        assert isinstance(json_.decode(json.dumps({**good, **wrong}).encode()), str), wrong
+    for number in (float("nan"), float("inf")):
+        for name in ("price", "volume"):
+            assert isinstance(avro.decode(_encoded({**good, name: number}, "avro")), str), (name, number)
 
 
 def test_a_run_that_is_not_published_is_read_again_from_the_same_position(
