@@ -29,6 +29,9 @@ from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, 
 # What Dagster records of the code location that a run belongs to. Only the launcher of a run sets it publicly.
 from dagster._core.remote_origin import RemoteRepositoryOrigin
 
+# What a coordinator of runs is handed.
+from dagster._core.run_coordinator import SubmitRunContext
+
 # Type hints only: one execution of a check in the event log's index.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
@@ -66,6 +69,7 @@ __all__ = [
     "CroniterShim",
     "LaunchRunContext",
     "PartitionsSubset",
+    "SubmitRunContext",
     "WorkerStatus",
     "add_input_metadata",
     "add_partition_metadata",

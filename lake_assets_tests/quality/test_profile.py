@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from lake_assets.quality import Profile, profile
 from lake_assets.quality.column_profile import ColumnProfile
-from lake_assets.quality.sketches import DISTINCT_ERROR, RANK_ERROR
+from lake_assets.quality.quantiles import RANK_ERROR
+from lake_assets.quality.sketches import DISTINCT_ERROR
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 
 DATA = REPOSITORY_ROOT.parent / "shared" / "data"
