@@ -21,8 +21,9 @@ from dagster import (
 )
 
 from lake_assets.content.logical_types import logical_schema
-from lake_assets.databases.contract import Database, DatabaseError, Selection, open_database
+from lake_assets.databases.contract import Database, DatabaseError, Selection
 from lake_assets.databases.merging import merge
+from lake_assets.databases.opening import open_database
 from lake_assets.databases.reading import Reading, read
 from lake_assets.frames.increment import Increment, State, read_state, stored_batches
 from lake_assets.frames.stored_types import stored_schema
@@ -135,11 +136,11 @@ def table_from_database(
                 found = read(database, reading, since)
                 told = {
                     "source": MetadataValue.text(database.address),
-                    "source/incremental": since is not None,
+                    "source/incremental": not found.whole,
                     VERSION: MetadataValue.text(version),
                 }
-                context.log.info("Read %s of %s", "the changed rows" if since else "all rows", database.address)
-                if since is None:
+                context.log.info("Read %s of %s", "all rows" if found.whole else "the changed rows", database.address)
+                if since is None or found.whole:
                     # Yielded, not returned: the IO manager reads the rows while the connection is open.
                     all_rows = _by_workers(context.resources.spark, database, reading) if spark else found.rows
                     yield Output(Increment(schema, {ROWS: all_rows}, found.position, metadata=told), ROWS)
