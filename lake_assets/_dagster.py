@@ -48,6 +48,7 @@ from dagster._utils.schedules import CroniterShim
 
 if TYPE_CHECKING:
     from dagster import (
+        AssetCheckExecutionContext,
         AssetExecutionContext,
         AssetKey,
         AssetsDefinition,
@@ -273,3 +274,16 @@ def record_location(context: "SensorEvaluationContext", run: "DagsterRun") -> No
     tagged = context.instance.get_run_by_id(run.run_id)
     assert tagged is not None
     context.instance.run_storage.replace_job_origin(tagged, origin.get_job_origin(run.job_name))
+
+
+def is_selected(context: "AssetCheckExecutionContext", key: "AssetKey") -> bool:
+    """Tell whether the run of a check also materializes an asset.
+
+    Parameters
+    ----------
+    context
+        The check.
+    key
+        The asset.
+    """
+    return key in context.job_def.asset_layer.selected_asset_keys

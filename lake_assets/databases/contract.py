@@ -189,6 +189,16 @@ class Database(ABC):
         """
         return self.name(column.name)
 
+    def highest(self, column: Column) -> str:
+        """Return the expression for the highest value of a cursor, as text.
+
+        Parameters
+        ----------
+        column
+            The column.
+        """
+        return self.as_text(f"max({self.compared(column)})")
+
     @abstractmethod
     def as_text(self, expression: str) -> str:
         """Return an expression as text, for :meth:`values`.
@@ -250,35 +260,3 @@ class Database(ABC):
             What the driver says.
         """
         return DatabaseError(f"{self.address}: {mask(' '.join(told.split()).replace(self._url, self.address))}")
-
-
-def open_database(url: str) -> Database:
-    """Open a database by its address.
-
-    Parameters
-    ----------
-    url
-        ``sqlite:///path``, ``postgresql://…``, ``mysql://…`` or ``mariadb://…``.
-
-    Raises
-    ------
-    DatabaseError
-        There is no such kind of database, or it does not answer.
-    """
-    scheme = url.partition("://")[0].lower()
-    if scheme == "sqlite":
-        from lake_assets.databases.sqlite import SQLite
-
-        return SQLite(url)
-    if scheme in ("postgresql", "postgres"):
-        from lake_assets.databases.postgresql import PostgreSQL
-
-        return PostgreSQL(url)
-    if scheme in ("mysql", "mariadb"):
-        from lake_assets.databases.mysql import MySQL
-
-        return MySQL(url)
-    raise DatabaseError(
-        f"{mask(url) if '://' in url else 'the address'} is of no known database: give sqlite:///PATH, "
-        "postgresql://USER:PASSWORD@HOST/DATABASE, mysql://… or mariadb://…"
-    )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 _ROWS = 1 << 14
+# A time may be a number, which has no method of a text.
+_WRONG = (ValueError, TypeError, AttributeError, ArithmeticError, pa.ArrowException)
 _NUMERIC = re.compile(r"(?:NUMERIC|DECIMAL)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
 
 
@@ -74,7 +76,7 @@ class SQLite(Database):
         parse = _parser(column.type)
         try:
             return pa.array([None if value is None else parse(value) for value in values], column.type)
-        except (ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
+        except _WRONG as error:
             wrong = next((value for value in values if value is not None and not _fits(column.type, parse, value)), "")
             raise DatabaseError(
                 f"{self.address}: column {column.name!r} is declared {column.declared or 'without a type'}, and holds "
@@ -165,7 +167,7 @@ def _parser(kind: pa.DataType) -> Callable[[Any], Any]:
 def _fits(kind: pa.DataType, parse: Callable[[Any], Any], value: Any) -> bool:
     try:
         pa.scalar(parse(value), kind)
-    except (ValueError, TypeError, ArithmeticError, pa.ArrowException):
+    except _WRONG:
         return False
     return True
 

@@ -22,7 +22,8 @@ from dagster import (
     sensor,
 )
 
-from lake_assets.databases.contract import Database, DatabaseError, Selection, open_database
+from lake_assets.databases.contract import Database, DatabaseError, Selection
+from lake_assets.databases.opening import open_database
 from lake_assets.databases.reading import Reading, is_beyond
 from lake_assets.frames.increment import State, read_state
 from lake_assets.from_database.naming import VERSION, Address, address_of, op_of, pool_of

@@ -155,6 +155,44 @@ def test_the_overlap_finds_what_is_committed_late_elsewhere(
     assert sorted(accounts.rows()) == [1, 2]
 
 
+def test_a_cursor_that_goes_back_makes_a_run_read_all_rows(desk: Callable[..., Desk], sqlite: str) -> None:
+    accounts = desk(**BY_TIME)
+    accounts.run()
+    # As after a restore: the newest row is gone, and an older one was changed.
+    execute(sqlite, "DELETE FROM accounts WHERE id = 3", "UPDATE accounts SET balance = 7 WHERE id = 1")
+    accounts.run()
+    assert accounts.rows() == {1: 7, 2: 2.5}
+    execute(sqlite, "DELETE FROM accounts")
+    accounts.run()
+    assert accounts.rows() == {}
+
+
+def test_rows_without_a_cursor_are_read_each_time(desk: Callable[..., Desk], sqlite: str) -> None:
+    accounts = desk(**BY_TIME)
+    accounts.run()
+    execute(sqlite, "INSERT INTO accounts VALUES (8, 8, NULL), (9, 9, '2026-01-03 00:00:00')")
+    accounts.run()
+    assert sorted(accounts.rows()) == [1, 2, 3, 8, 9]
+    execute(sqlite, "UPDATE accounts SET balance = 80 WHERE id = 8")
+    accounts.run()
+    assert accounts.rows()[8] == 80
+
+
+def test_a_cursor_of_bytes_is_refused(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "CREATE TABLE blobs (id INTEGER, stamp BLOB)")
+    with pytest.raises(Failure, match="the cursor 'stamp' is of type BLOB"):
+        desk(table="blobs", cursor="stamp").run()
+
+
+def test_a_column_that_is_dropped_makes_a_run_read_all_rows(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "ALTER TABLE accounts ADD COLUMN note TEXT")
+    accounts = desk(**BY_TIME)
+    accounts.run()
+    execute(sqlite, "ALTER TABLE accounts DROP COLUMN note", "UPDATE accounts SET balance = 7 WHERE id = 1")
+    accounts.run()
+    assert accounts.rows()[1] == 7
+
+
 def test_after_a_rollback_a_run_reads_again_what_the_lake_lost(desk: Callable[..., Desk], sqlite: str) -> None:
     from lake_assets.runs.rollback import plan_rollback, roll_back
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from dagster import RunRequest
 
-from lake_assets.databases.contract import Selection, open_database
+from lake_assets.databases.contract import Selection
+from lake_assets.databases.opening import open_database
 from lake_assets.runs import sinks
 from lake_assets_tests.database_servers import DatabaseServer
 from lake_assets_tests.databases.statements import execute

@@ -78,7 +78,7 @@ def test_ticks_of_kafka_reach_series_and_table_by_the_sensor(
     def send(*ticks: tuple[str, int]) -> None:
         for isin, minute in ticks:
             time = (START + timedelta(minutes=minute)).isoformat()
-            tick = {"isin": isin, "currency": "EUR", "time": time, "price": minute + 1.0, "volume": 1.0}
+            tick = {"isin": isin, "currency": "EUR", "time": time, "price": minute + 10.0, "volume": 1.0}
             producer.produce(topic, json.dumps(tick), key=isin)
         assert producer.flush(30) == 0
 
@@ -89,8 +89,8 @@ def test_ticks_of_kafka_reach_series_and_table_by_the_sensor(
         )
         send((SAP, 100), (BANK, 1440), (SAP, -5))
         # The partitions may be read by two runs.
-        until("all is in the series", lambda: _counts(server) == {SAP: (102, 101.0), BANK: (101, 1441.0)})
-        until("all is in the table", lambda: (_latest(server, SAP), _latest(server, BANK)) == (101, 1441))
+        until("all is in the series", lambda: _counts(server) == {SAP: (102, 110.0), BANK: (101, 1450.0)})
+        until("all is in the table", lambda: (_latest(server, SAP), _latest(server, BANK)) == (110, 1450))
 
 
 def _counts(server: DagsterServer) -> dict[str, tuple[int, float]]:
