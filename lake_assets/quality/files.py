@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from lake_assets.frames.csv import CsvRows
+from lake_assets.frames.orc import orc_batches, orc_schema
+from lake_assets.layout.csv_files import csv_file, has_manifest
+
 if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
@@ -32,7 +36,8 @@ def format_of(path: str) -> str | None:
 def file_batches(filesystem: FileSystem, paths: Sequence[str]) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
     """Return the columns and rows of files.
 
-    The schema is that of the first file. The types of CSV and JSON lines are inferred from its first block.
+    The schema is that of the first file. The types of CSV are those of the manifest beside it. Without one, and for
+    JSON lines, they are inferred from its first block.
 
     Parameters
     ----------
@@ -70,10 +75,11 @@ def _open(
         parquet = pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us")
         return parquet.schema_arrow, parquet.iter_batches(batch_size=1 << 17)
     if kind == "orc":
-        from pyarrow import orc
-
-        file = orc.ORCFile(filesystem.open_input_file(path))
-        return file.schema, (file.read_stripe(at) for at in range(file.nstripes))
+        return _open_orc(filesystem, path)
+    held = csv_file(filesystem, path, "", {}) if path.endswith(".csv") and has_manifest(filesystem, path) else None
+    if held is not None and held.has_types:
+        rows = CsvRows(filesystem, [held], None)
+        return rows.schema, (batch for table in rows.tables() for batch in table.to_batches())
     stream = filesystem.open_input_stream(path)
     if kind == "csv":
         from pyarrow import csv
@@ -87,3 +93,15 @@ def _open(
 
         read = json.open_json(stream, json.ReadOptions(block_size=_BLOCK), json.ParseOptions(explicit_schema=schema))
     return read.schema, iter(read)
+
+
+def _open_orc(filesystem: FileSystem, path: str) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
+    import pyarrow as pa
+
+    schema = orc_schema(filesystem, path)
+
+    def batches() -> Iterator[pyarrow.RecordBatch]:
+        for batch in orc_batches(filesystem, path):
+            yield from pa.Table.from_batches([batch]).cast(schema).to_batches()
+
+    return schema, batches()
