@@ -103,6 +103,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "collect_garbage",
         "command_line_runs",
         "consumer_lag",
+        "customers_changed",
         "lake_commits",
         "mark_canceled_runs",
         "mark_failed_runs",

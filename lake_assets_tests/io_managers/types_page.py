@@ -22,9 +22,11 @@ STORAGES = {
     "ORC": ("parquet_io_manager", {"format": "orc"}),
     "CSV with `format`": ("parquet_io_manager", {"format": "csv"}),
     "CSV": ("lake_file_io_manager", {}),
-    "NoSQL": ("nosql_io_manager", {"nosql/key": "0", "nosql/mode": "overwrite"}),
+    "NoSQL on LMDB": ("nosql_io_manager", {"nosql/key": "0", "nosql/mode": "overwrite"}),
+    "NoSQL on DynamoDB": ("dynamodb_io_manager", {"nosql/key": "0", "nosql/mode": "overwrite"}),
 }
 """Storage to the key of its IO manager, and the metadata of an asset."""
+DYNAMODB = "NoSQL on DynamoDB"
 KEY = "0"
 
 ODD = {
@@ -51,9 +53,9 @@ class Seen:
     classes: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def observe(workbench: Workbench) -> dict[str, Seen]:
-    """Write and read everything."""
-    return {storage: _observe(workbench, storage) for storage in STORAGES}
+def observe(workbench: Workbench, *storages: str) -> dict[str, Seen]:
+    """Write and read everything in these storages."""
+    return {storage: _observe(workbench, storage) for storage in storages}
 
 
 def _observe(workbench: Workbench, storage: str) -> Seen:
@@ -112,25 +114,32 @@ def _columns(frame: Any) -> list[str]:
     return list(frame.columns) if hasattr(frame, "dtypes") else frame.schema.names
 
 
-def render(seen: dict[str, Seen]) -> str:
-    """Return the page."""
-    parts = [_HEAD]
-    for storage, found in seen.items():
-        cells = [[name, *(_cell(pairs, writer) for writer in LIBRARIES)] for name, pairs in found.cells.items()]
-        classes = [
-            [name, *(kinds[library] for library in LIBRARIES)]
-            for name, kinds in found.classes.items()
-            if set(kinds.values()) != {"-"}
-        ]
-        parts.append(
-            f"## {storage}\n\n{_NOTES[storage]}\n\n"
-            + _table(["type", *(f"from {writer}" for writer in LIBRARIES)], cells)
-            + "\nWhat a column is in the frame that is read:\n\n"
-            + _table(["type", *LIBRARIES], classes)
-        )
-    parts.append(_FRAMES + _table(["what a frame has", "is stored as"], [list(row) for row in ODD.items()]))
-    parts.append(_PROMOTIONS + _table(["one partition", "another", "read as"], _promotions()))
-    return "\n".join(parts)
+def render(page: str, seen: dict[str, Seen]) -> str:
+    """Return the page with what was seen. What it says of other storages stays as it was."""
+    parts = [_storage(name, seen[name]) if name in seen else _section(page, name) for name in STORAGES]
+    frames = _FRAMES + _table(["what a frame has", "is stored as"], [list(row) for row in ODD.items()])
+    promotions = _PROMOTIONS + _table(["one partition", "another", "read as"], _promotions())
+    return "\n".join([_HEAD, *parts, frames, promotions])
+
+
+def _section(page: str, heading: str) -> str:
+    found = re.search(rf"^## {heading}\n.*?\n(?=\n## )", page, re.MULTILINE | re.DOTALL)
+    return found[0] if found else ""
+
+
+def _storage(storage: str, found: Seen) -> str:
+    cells = [[name, *(_cell(pairs, writer) for writer in LIBRARIES)] for name, pairs in found.cells.items()]
+    classes = [
+        [name, *(kinds[library] for library in LIBRARIES)]
+        for name, kinds in found.classes.items()
+        if set(kinds.values()) != {"-"}
+    ]
+    return (
+        f"## {storage}\n\n{_NOTES[storage]}\n\n"
+        + _table(["type", *(f"from {writer}" for writer in LIBRARIES)], cells)
+        + "\nWhat a column is in the frame that is read:\n\n"
+        + _table(["type", *LIBRARIES], classes)
+    )
 
 
 def _cell(pairs: dict[tuple[str, str], str], writer: str) -> str:
@@ -204,8 +213,12 @@ most 64 MB.""",
 null and empty text is refused: CSV writes them alike. Quotes, commas and line ends are as in RFC
 4180, in UTF-8. In a file that somebody else wrote every column is text, and empty fields are empty
 texts. A record with more fields than its header is refused, unless these are empty.""",
-    "NoSQL": """A column of only nulls has no type there, and is refused by name, as maps are. Keys are integers or
+    "NoSQL on LMDB": """\
+A column of only nulls has no type there, and is refused by name, as maps are. Keys are integers or
 text.""",
+    DYNAMODB: """\
+The same is refused as on LMDB, and an item over 400 kB. What other clients of DynamoDB see is told
+in [Tables](tables.md#what-differs-on-dynamodb).""",
 }
 _FRAMES = """## What frames have besides
 
