@@ -115,11 +115,11 @@ def test_partitions_are_read_together_by_name_and_widened(workbench: Workbench, 
     seen: list[pa.Table] = []
     graph = stored(monday, file_format, partitions_def=DAYS), reader("pyarrow.Table", seen, partitions_def=DAYS)
     workbench.run(*graph, tags=BOTH, selection=["reader"])
-    assert seen[0].to_pydict() == {
-        "n": [1, None, 2**40],
-        "text": ["", None, "x"],
-        "new": [None, None, 0.5],
-        "partition": ["mon", "mon", "tue"],
+    assert seen[0].sort_by("n").select(["n", "text", "new", "partition"]).to_pydict() == {
+        "n": [1, 2**40, None],
+        "text": ["", "x", None],
+        "new": [None, 0.5, None],
+        "partition": ["mon", "tue", "mon"],
     }
     text = pa.table({"n": ["a"]})
     with pytest.raises(Exception, match=r"column 'n' is string .* and int32 in prices/partition=mon"):
