@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,13 @@ from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.layout.manifest import MANIFEST, read_manifest
+from lake_assets.nosql.contract import NoSQLStore
+from lake_assets.nosql.dynamodb.store import DynamoDBStore
 from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets.quality.profile import Profile
+from lake_assets.quality.stored_profiles import STATE, read_profile
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
-from lake_assets_tests.processes.job_process import JobProcess
+from lake_assets_tests.processes.job_process import PATIENCE, JobProcess
 from lake_assets_tests.spark_cluster import SparkCluster
 
 
@@ -51,6 +58,7 @@ class User:
                 "SPARK_MASTER": cluster.master,
                 "SPARK_CONF": cluster.conf,
                 "SPARK_DRIVER_MEMORY": "640m",
+                **settings,
             }
 
     def lake(self) -> Lake:
@@ -73,14 +81,50 @@ class User:
         process.succeed()
         return process.text
 
+    def command(self, *arguments: str) -> str:
+        """Run `lake-assets`, which must succeed, and return what it prints."""
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME", "TMPDIR") if name in os.environ}
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("lake-assets")), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            cwd=self.home,
+            env={**inherited, **self.settings},
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
     def items(self, table: str) -> list[dict[str, Any]]:
-        """Return all items of a table, which lies on the disk of this machine."""
-        with closing(LMDBStore(self.home / "lake" / "nosql", read_only=True)) as store:
-            return [item for batch in store.scan(table) for item in batch.to_pylist()]
+        """Return all items of a table in DynamoDB, or on the disk of this machine, by their keys."""
+        with closing(self._store()) as store:
+            rows = [item for batch in store.scan(table) for item in batch.to_pylist()]
+            return sorted(rows, key=lambda row: [row[name] for name in store.key(table)])
+
+    def _store(self) -> NoSQLStore:
+        if "DYNAMODB_ENDPOINT" in self.settings:
+            return DynamoDBStore(
+                self.settings["DYNAMODB_PREFIX"],
+                endpoint_url=self.settings["DYNAMODB_ENDPOINT"],
+                region_name=self.settings["AWS_DEFAULT_REGION"],
+                access_key_id=self.settings["AWS_ACCESS_KEY_ID"],
+                secret_access_key=self.settings["AWS_SECRET_ACCESS_KEY"],
+                read_only=True,
+            )
+        return LMDBStore(self.home / "lake" / "nosql", read_only=True)
 
     def versions(self) -> dict[str, tuple[int, str]]:
-        """Return the rows and the content version of every folder that is published."""
+        """Return the rows and the content version of every folder that is published. That of a profile is not content.
+
+        It says which files were profiled, and those of two lakes differ.
+        """
         with closing(self.lake()) as lake:
             manifests = [item.path for item in lake.list(MAIN) if item.path.endswith(f"/{MANIFEST}")]
-            found = {path: read_manifest(lake.path(MAIN, path)) for path in manifests}
+            found = {path: read_manifest(lake.path(MAIN, path)) for path in manifests if "_profile/" not in path}
         return {path: (manifest.rows, manifest.data_version) for path, manifest in found.items()}
+
+    def profiles(self) -> dict[str, Profile]:
+        """Return every profile that is published, by its folder."""
+        with closing(self.lake()) as lake:
+            folders = [item.path.rpartition("/")[0] for item in lake.list(MAIN) if item.path.endswith(f"/{STATE}")]
+            return {folder: read_profile(lake, MAIN, folder) for folder in folders}

@@ -10,7 +10,7 @@ import numpy as np
 
 from lake_assets.quality.column_profile import EXACT, ColumnProfile
 from lake_assets.quality.profile import Profile
-from lake_assets.quality.sketches import RANK_ERROR
+from lake_assets.quality.quantiles import RANK_ERROR
 
 BINS = 10
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet as pq
     from pyarrow.fs import FileSystem
 
 _BLOCK = 16 << 20
@@ -29,7 +30,9 @@ def format_of(path: str) -> str | None:
     return found if name == path or found in ("csv", "json") else None
 
 
-def file_batches(filesystem: FileSystem, paths: Sequence[str]) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
+def file_batches(
+    filesystem: FileSystem, paths: Sequence[str], *, dictionaries: bool = False
+) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
     """Return the columns and rows of files.
 
     The schema is that of the first file. The types of CSV and JSON lines are inferred from its first block.
@@ -40,6 +43,8 @@ def file_batches(filesystem: FileSystem, paths: Sequence[str]) -> tuple[pyarrow.
         File system of the files.
     paths
         Paths of the files.
+    dictionaries
+        Whether the texts of Parquet files come as dictionaries, as they are stored.
 
     Raises
     ------
@@ -51,23 +56,21 @@ def file_batches(filesystem: FileSystem, paths: Sequence[str]) -> tuple[pyarrow.
     for path in paths:
         if format_of(path) is None:
             raise ValueError(f"{path!r} cannot be profiled: its name must end with one of {', '.join(ENDINGS)}")
-    schema, _ = _open(filesystem, paths[0], None)
+    schema, _ = _open(filesystem, paths[0], None, dictionaries)
 
     def batches() -> Iterator[pyarrow.RecordBatch]:
         for path in paths:
-            yield from _open(filesystem, path, schema)[1]
+            yield from _open(filesystem, path, schema, dictionaries)[1]
 
     return schema, batches()
 
 
 def _open(
-    filesystem: FileSystem, path: str, schema: pyarrow.Schema | None
+    filesystem: FileSystem, path: str, schema: pyarrow.Schema | None, dictionaries: bool
 ) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
     kind = format_of(path)
     if kind == "parquet":
-        import pyarrow.parquet as pq
-
-        parquet = pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us")
+        parquet = _parquet(filesystem, path, dictionaries)
         return parquet.schema_arrow, parquet.iter_batches(batch_size=1 << 17)
     if kind == "orc":
         from pyarrow import orc
@@ -87,3 +90,36 @@ def _open(
 
         read = json.open_json(stream, json.ReadOptions(block_size=_BLOCK), json.ParseOptions(explicit_schema=schema))
     return read.schema, iter(read)
+
+
+def _parquet(filesystem: FileSystem, path: str, dictionaries: bool) -> pq.ParquetFile:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us")
+    names = _repeating_texts(file) if dictionaries and file.num_row_groups else []
+    if not names:
+        return file
+    metadata = file.metadata
+    file.close()
+    return pq.ParquetFile(
+        path, metadata=metadata, filesystem=filesystem, coerce_int96_timestamp_unit="us", read_dictionary=names
+    )
+
+
+def _repeating_texts(file: pq.ParquetFile) -> list[str]:
+    """Return the columns of texts that lie in the file as places in a dictionary."""
+    from pyarrow import types
+
+    texts = {
+        field.name for field in file.schema_arrow if types.is_string(field.type) or types.is_large_string(field.type)
+    }
+    group = file.metadata.row_group(0)
+    columns = [group.column(at) for at in range(group.num_columns)]
+    # Of a dictionary that got too large, the later texts lie in the file as they are, and take more.
+    return [
+        one.path_in_schema
+        for one in columns
+        if one.path_in_schema in texts
+        and one.has_dictionary_page
+        and one.total_uncompressed_size < 2 * one.num_values + (1 << 20)
+    ]

@@ -81,11 +81,11 @@ def archive_path(folder: Path) -> Path:
     folder
         Folder of Spark's connectors and archives.
     """
-    described = "\n".join([java_release(java_program()), *_spark_jars()])
+    described = "\n".join([java_release(java_program()), *spark_jars()])
     return folder / f"classes-{sha256(described.encode()).hexdigest()[:16]}.jsa"
 
 
-def _spark_jars() -> list[str]:
+def spark_jars() -> list[str]:
     """Describe Spark's jars as a JVM compares them with those of an archive: by path, size and time."""
     spark = find_spec("pyspark")
     jars = Path(spark.origin).parent / "jars" if spark is not None and spark.origin else Path()

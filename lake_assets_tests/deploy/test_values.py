@@ -1,13 +1,16 @@
 """The values for Dagster's Helm chart: its schema allows them, and Dagster the configuration that comes of them.
 
 The chart is not part of this repository. DAGSTER_CHART names its folder (`helm/dagster` of Dagster's repository, of the
-release in use) for the first test.
+release in use) for the first test. What Kubernetes itself defines, such as the resources of a container, is not in the
+chart's schema, and is not checked.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +39,27 @@ def test_the_schema_of_the_chart_allows_them() -> None:
     schema = json.loads((chart / "values.schema.json").read_text())
     # What is of Kubernetes is defined elsewhere.
     local = json.loads(json.dumps(schema), object_hook=without_remote)
+    # It allows other names besides its own. Such a name has no effect: it is misspelled, or of another release.
+    assert list(unknown(VALUES, local, local)) == []
     values = merged(yaml.safe_load((chart / "values.yaml").read_text()), VALUES)
     jsonschema.validate(values, local)
-    unknown = VALUES.keys() - schema["properties"].keys()
-    assert not unknown, f"the chart has no {sorted(unknown)}"
+
+
+def unknown(values: Any, part: dict[str, Any], schema: dict[str, Any], at: str = "") -> Iterator[str]:
+    """Yield the names in values that a part of a schema does not define."""
+    if "$ref" in part:
+        _, place, name = part["$ref"].split("/")
+        part = schema[place][name]
+    if isinstance(values, list):
+        for value in values:
+            yield from unknown(value, part.get("items", {}), schema, f"{at}[]")
+    if not isinstance(values, dict) or not part.get("properties"):
+        return
+    for name, value in values.items():
+        if name in part["properties"]:
+            yield from unknown(value, part["properties"][name], schema, f"{at}.{name}")
+        else:
+            yield f"{at}.{name}"
 
 
 def without_remote(part: dict[str, Any]) -> dict[str, Any]:
@@ -48,13 +68,31 @@ def without_remote(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_queue_and_the_pools_are_what_dagster_accepts_and_as_on_one_machine(tmp_path: Path) -> None:
-    # The chart adds these as they are, and the coordinator only if it is enabled.
-    assert VALUES["dagsterDaemon"]["runCoordinator"] == {"enabled": False}
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(VALUES["additionalInstanceConfig"]))
+    coordinator = VALUES["dagsterDaemon"]["runCoordinator"]
+    # Without a coordinator, the chart names one that has no queue. With limits in both places, Dagster does not start.
+    assert (coordinator["enabled"], coordinator["type"]) == (True, "CustomRunCoordinator")
+    limits = {**VALUES["concurrency"]}
+    assert limits.pop("enabled") is True
+    made = {
+        "run_coordinator": coordinator["config"]["customRunCoordinator"],
+        "concurrency": in_dagsters_words(limits),
+        "run_monitoring": in_dagsters_words(VALUES["dagsterDaemon"]["runMonitoring"]),
+    }
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(made))
     config, _ = dagster_instance_config(str(tmp_path))
     ours = yaml.safe_load((REPOSITORY_ROOT / "dagster.yaml").read_text())
     assert config["concurrency"]["pools"] == ours["concurrency"]["pools"]
-    assert config["run_queue"] == ours["run_queue"]
+    assert config["run_coordinator"] == ours["run_coordinator"]
+    assert config["run_monitoring"] == ours["run_monitoring"]
+
+
+def in_dagsters_words(values: Any) -> Any:
+    """Return values of the chart as its templates write them to dagster.yaml."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key): in_dagsters_words(values[key]) for key in values
+    }
 
 
 def test_the_storage_in_postgres_is_all_that_differs_from_one_machine() -> None:

@@ -15,6 +15,7 @@ from lake_assets_tests.cluster_user import User
 from lake_assets_tests.defs.words.bucket import Bucket
 from lake_assets_tests.kafka_broker import KafkaBroker
 from lake_assets_tests.lakefs_server import CREDENTIALS
+from lake_assets_tests.quality.agreement import check_same_rows
 from lake_assets_tests.spark_cluster import SparkCluster, hidden, spark_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -41,6 +42,11 @@ def test_stocks_and_users(cluster: SparkCluster, tmp_path: Path) -> None:
             assert CREDENTIALS[1] not in said
     assert far.versions() == near.versions()
     assert len(far.versions()) == 5
+    profiles = far.profiles(), near.profiles()
+    assert profiles[0].keys() == profiles[1].keys()
+    for folder, profile in profiles[0].items():
+        check_same_rows(profile, profiles[1][folder])
+    assert len(profiles[0]) == 2
     # LMDB lies where no worker can see it.
     assert any(far.home.is_relative_to(folder) for folder in hidden())
     assert far.items("stocks_table") == near.items("stocks_table")
