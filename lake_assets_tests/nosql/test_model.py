@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -132,10 +133,11 @@ def apply(store: NoSQLStore, table: str, model: Model, operation: Any) -> None:
             assert store.delete(table, operation) == model.delete(set(operation)), operation
 
 
-def test_any_sequence_of_operations_is_what_the_model_says(store: NoSQLStore) -> None:
+@pytest.mark.parametrize("examples", [8, pytest.param(100, marks=pytest.mark.soak)])
+def test_any_sequence_of_operations_is_what_the_model_says(store: NoSQLStore, examples: int) -> None:
     names = itertools.count()
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(operations=operations)
     def check(operations: list[Any]) -> None:
         model, table = Model(), f"t{next(names)}"
