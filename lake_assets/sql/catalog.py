@@ -16,7 +16,6 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.rows import is_data, place_in
 from lake_assets.layout.csv_files import csv_file
-from lake_assets.layout.manifest import MANIFEST, manifest_in
 from lake_assets.sql.errors import NoSuchName, SqlError
 
 if TYPE_CHECKING:
