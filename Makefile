@@ -11,6 +11,9 @@ PARALLEL := -n 4 --no-loadscope-reorder
 # uv installs the lock file quicker than pip; requirements.lock pins it too.
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
+# Hundreds of processes import the package during the tests: its bytecode is kept, also where containers forbid that.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup java spark demo ui kafka cluster test pytest test-services soak check types docs bench lock settings clean
 
@@ -45,6 +48,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q lake_assets lake_assets_tests
 	@touch $@
 
 # The plain dagster commands read .env in the working folder.

@@ -39,7 +39,8 @@ def ours(url: str, path: str) -> None:
     """Read and write as an asset of `table_from_database` does: typed, and with a content version."""
     from pyarrow.fs import LocalFileSystem
 
-    from lake_assets.databases.contract import Selection, open_database
+    from lake_assets.databases.contract import Selection
+    from lake_assets.databases.opening import open_database
     from lake_assets.databases.reading import Reading, read
     from lake_assets.frames.increment import write_file
 

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lake_assets.frames.increment import Increment
-    from lake_assets.from_database import table_from_database
+    from lake_assets.from_database.assets import table_from_database
+    from lake_assets.from_database.sensors import database_sensor
     from lake_assets.io_managers.incremental import IncrementalIOManager
     from lake_assets.io_managers.nosql import NoSQLIOManager, TableUpdate
     from lake_assets.io_managers.parquet import ParquetIOManager
@@ -78,6 +79,7 @@ __all__ = [
     "asset_of_files",
     "checked_at",
     "constraint_checks",
+    "database_sensor",
     "lake_sensors",
     "profiled",
     "published_asset",
@@ -89,7 +91,8 @@ __all__ = [
 
 _HOMES = {
     "frames.increment": ("Increment",),
-    "from_database": ("table_from_database",),
+    "from_database.assets": ("table_from_database",),
+    "from_database.sensors": ("database_sensor",),
     "io_managers.incremental": ("IncrementalIOManager",),
     "io_managers.nosql": ("NoSQLIOManager", "TableUpdate"),
     "io_managers.parquet": ("ParquetIOManager",),

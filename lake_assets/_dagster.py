@@ -29,6 +29,9 @@ from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, 
 # What Dagster records of the code location that a run belongs to. Only the launcher of a run sets it publicly.
 from dagster._core.remote_origin import RemoteRepositoryOrigin
 
+# What a coordinator of runs is handed.
+from dagster._core.run_coordinator import SubmitRunContext
+
 # Type hints only: one execution of a check in the event log's index.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
@@ -45,6 +48,7 @@ from dagster._utils.schedules import CroniterShim
 
 if TYPE_CHECKING:
     from dagster import (
+        AssetCheckExecutionContext,
         AssetExecutionContext,
         AssetKey,
         AssetsDefinition,
@@ -65,6 +69,7 @@ __all__ = [
     "CroniterShim",
     "LaunchRunContext",
     "PartitionsSubset",
+    "SubmitRunContext",
     "WorkerStatus",
     "add_input_metadata",
     "add_partition_metadata",
@@ -269,3 +274,16 @@ def record_location(context: "SensorEvaluationContext", run: "DagsterRun") -> No
     tagged = context.instance.get_run_by_id(run.run_id)
     assert tagged is not None
     context.instance.run_storage.replace_job_origin(tagged, origin.get_job_origin(run.job_name))
+
+
+def is_selected(context: "AssetCheckExecutionContext", key: "AssetKey") -> bool:
+    """Tell whether the run of a check also materializes an asset.
+
+    Parameters
+    ----------
+    context
+        The check.
+    key
+        The asset.
+    """
+    return key in context.job_def.asset_layer.selected_asset_keys

@@ -145,6 +145,20 @@ class Database(ABC):
         del horizon
         return "1 = 1"
 
+    def version(self, selection: Selection) -> str:
+        """Return a text that is another one after each change of the rows, found without reading them.
+
+        It may change without a change of the rows. What it counts may be in no snapshot, so ask for it before the rows,
+        on a connection of its own. Empty where the database does not tell.
+
+        Parameters
+        ----------
+        selection
+            The table or query.
+        """
+        del selection
+        return ""
+
     def name(self, name: str) -> str:
         """Return a name, quoted for SQL.
 
@@ -174,6 +188,16 @@ class Database(ABC):
             The column.
         """
         return self.name(column.name)
+
+    def highest(self, column: Column) -> str:
+        """Return the expression for the highest value of a cursor, as text.
+
+        Parameters
+        ----------
+        column
+            The column.
+        """
+        return self.as_text(f"max({self.compared(column)})")
 
     @abstractmethod
     def as_text(self, expression: str) -> str:
@@ -236,35 +260,3 @@ class Database(ABC):
             What the driver says.
         """
         return DatabaseError(f"{self.address}: {mask(' '.join(told.split()).replace(self._url, self.address))}")
-
-
-def open_database(url: str) -> Database:
-    """Open a database by its address.
-
-    Parameters
-    ----------
-    url
-        ``sqlite:///path``, ``postgresql://…``, ``mysql://…`` or ``mariadb://…``.
-
-    Raises
-    ------
-    DatabaseError
-        There is no such kind of database, or it does not answer.
-    """
-    scheme = url.partition("://")[0].lower()
-    if scheme == "sqlite":
-        from lake_assets.databases.sqlite import SQLite
-
-        return SQLite(url)
-    if scheme in ("postgresql", "postgres"):
-        from lake_assets.databases.postgresql import PostgreSQL
-
-        return PostgreSQL(url)
-    if scheme in ("mysql", "mariadb"):
-        from lake_assets.databases.mysql import MySQL
-
-        return MySQL(url)
-    raise DatabaseError(
-        f"{mask(url) if '://' in url else 'the address'} is of no known database: give sqlite:///PATH, "
-        "postgresql://USER:PASSWORD@HOST/DATABASE, mysql://… or mariadb://…"
-    )

@@ -92,9 +92,9 @@ class MySQL(Database):
         if base == "datetime":
             return Column(name, declared, pa.timestamp("us"), f"CAST({sql} AS CHAR)")
         if base == "timestamp":
-            # In the session's zone its values would be ambiguous.
-            in_utc = f"CONVERT_TZ({sql}, @@session.time_zone, '+00:00')"
-            return Column(name, declared, pa.timestamp("us", "UTC"), f"CAST({in_utc} AS CHAR)")
+            # The date 0000-00-00 has no time in UTC. It is no null: it is read as it is, and refused.
+            found = f"COALESCE({_in_utc(f'NULLIF(UNIX_TIMESTAMP({sql}), 0)')}, CAST({sql} AS CHAR))"
+            return Column(name, declared, pa.timestamp("us", "UTC"), found)
         if base in _BYTES:
             return Column(name, declared, pa.binary(), f"HEX({sql})")
         if base.startswith(_TEXTS):
@@ -132,6 +132,8 @@ class MySQL(Database):
             if pa.types.is_binary(kind):
                 return pa.array([None if value is None else bytes.fromhex(value) for value in values.to_pylist()], kind)
             if pa.types.is_boolean(kind):
+                if pc.any(pc.invert(pc.is_in(values, value_set=pa.array([0, 1, None], values.type)))).as_py():
+                    raise ValueError("neither 0 nor 1")
                 return pc.not_equal(values, 0)
             if isinstance(kind, pa.TimestampType):
                 moments = pc.strptime(pc.utf8_slice_codeunits(values, 0, 19), "%Y-%m-%d %H:%M:%S", "us")
@@ -148,6 +150,28 @@ class MySQL(Database):
     def values(self, sql: str) -> Sequence[str | None]:
         """Return the values of one row; see :meth:`Database.values`."""
         return [column[0].as_py() for column in self._read(sql).columns]
+
+    def version(self, selection: Selection) -> str:
+        """Return the time of a table's last change. MySQL itself does not tell it; see :meth:`Database.version`."""
+        if not selection.table or "MariaDB" not in str(self.values("SELECT VERSION()")[0]):
+            return ""
+        *schema, table = selection.table.split(".")
+        schema = self.text(schema[0]) if schema else "DATABASE()"
+        # It has whole seconds, and in the last of them more may come. It is not known after a start of the server.
+        settled = "UPDATE_TIME < NOW() - INTERVAL 1 SECOND"
+        found = self._read(
+            "SELECT CAST(max(CASE WHEN UPDATE_TIME IS NULL THEN 'unchanged since the start' "
+            f"WHEN {settled} THEN UPDATE_TIME ELSE NOW(6) END) AS CHAR) AS version FROM information_schema.TABLES "
+            f"WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {self.text(table)} "
+            "AND ENGINE IN ('InnoDB', 'Aria', 'MyISAM')"
+        )
+        return _as_text(found.columns[0][0].as_py() or "")
+
+    def highest(self, column: Column) -> str:
+        """Return the highest value of a cursor as text: an instant in UTC, whatever the session's zone is."""
+        if isinstance(column.type, pa.TimestampType) and column.type.tz:
+            return _in_utc(f"max(UNIX_TIMESTAMP({self.name(column.name)}))")
+        return super().highest(column)
 
     def as_text(self, expression: str) -> str:
         """Return an expression as text."""
@@ -179,3 +203,8 @@ class MySQL(Database):
 
 def _as_text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _in_utc(seconds: str) -> str:
+    """Return seconds since 1970 as text in UTC. The session's own time would be ambiguous once a year."""
+    return f"CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL 1000000 * {seconds} MICROSECOND AS CHAR)"

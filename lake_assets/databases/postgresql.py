@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute
 
 from lake_assets.databases.contract import Column, Database, DatabaseError, Selection
 
 if TYPE_CHECKING:
     import pyarrow
 
+pc: Any = pyarrow.compute
 _NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")
 _NATIVE = {
     "boolean": pa.bool_(),
@@ -30,8 +33,17 @@ _NATIVE = {
 }
 """The types that ADBC and the lake share. All others are read as PostgreSQL's text of them."""
 _LISTS = {f"{name}[]": pa.list_(kind) for name, kind in _NATIVE.items() if not name.startswith("timestamp")}
-SETTINGS = ("SET LOCAL TimeZone = 'UTC'", "SET LOCAL IntervalStyle = 'iso_8601'", "SET LOCAL extra_float_digits = 1")
+SETTINGS = (
+    "SET LOCAL TimeZone = 'UTC'",
+    "SET LOCAL IntervalStyle = 'iso_8601'",
+    "SET LOCAL lc_monetary = 'C'",
+    "SET LOCAL extra_float_digits = 1",
+)
 """Of each transaction, so that dates and numbers do not depend on the server's settings."""
+_DATES = ((date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days)
+_MICROSECONDS = tuple(
+    (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max)
+)
 _PLAIN = re.compile(r"(timestamp|time)\(\d\)|character varying(\(\d+\))?|character(\(\d+\))?")
 
 
@@ -70,11 +82,14 @@ class PostgreSQL(Database):
                 # Only a view knows the precision of a query's numbers. It is rolled back at once.
                 self._run("SAVEPOINT lake_assets")
                 self._run(f"CREATE TEMP VIEW lake_assets_selected AS SELECT * FROM {self.rows_of(selection)}")
+            # A domain may be of a domain: its type is that of the last one.
             rows = self._run(
-                "SELECT attname, format_type(a.atttypid, a.atttypmod), format_type(coalesce(nullif(t.typbasetype, 0), "
-                "a.atttypid), CASE WHEN t.typbasetype <> 0 THEN t.typtypmod ELSE a.atttypmod END) "
-                "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
-                f"WHERE attrelid = {where}::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+                "WITH RECURSIVE columns(attnum, attname, declared, oid, typmod) AS ("
+                "SELECT attnum, attname, format_type(atttypid, atttypmod), atttypid, atttypmod FROM pg_attribute "
+                f"WHERE attrelid = {where}::regclass AND attnum > 0 AND NOT attisdropped UNION ALL "
+                "SELECT attnum, attname, declared, typbasetype, typtypmod FROM columns JOIN pg_type USING (oid) "
+                "WHERE typtype = 'd') SELECT attname, declared, format_type(oid, typmod) "
+                "FROM columns JOIN pg_type USING (oid) WHERE typtype <> 'd' ORDER BY attnum"
             )
             if not selection.table:
                 self._run("ROLLBACK TO SAVEPOINT lake_assets")
@@ -89,9 +104,14 @@ class PostgreSQL(Database):
             # ADBC's own text of a number; so is PostgreSQL's, and casting here is quicker.
             return Column(name, declared, pa.decimal128(int(numeric[1]), int(numeric[2])), sql)
         plain = _PLAIN.fullmatch(base.replace(" without time zone", "").replace(" with time zone", ""))
-        kind = _NATIVE.get(re.sub(r"\(\d\)", "", base)) or _LISTS.get(base)
+        kind = _NATIVE.get(re.sub(r"\(\d\)", "", base))
         if kind is not None:
             return Column(name, declared, kind, sql)
+        if base in _LISTS:
+            # ADBC would return the values of arrays of arrays as one list. The cast fails, and its error says why.
+            why = self.text(f" dimensions in column {name!r}: cast it in a query, such as to text")
+            sql = f"CASE WHEN array_ndims({sql}) > 1 THEN (array_ndims({sql}) || {why})::{base} ELSE {sql} END"
+            return Column(name, declared, _LISTS[base], sql)
         if plain and base.startswith("character"):
             return Column(name, declared, pa.string(), sql)
         return Column(name, declared, pa.string(), f"{sql}::text")
@@ -99,7 +119,8 @@ class PostgreSQL(Database):
     def batches(self, sql: str, columns: Sequence[Column]) -> Iterator[pyarrow.RecordBatch]:
         """Yield the rows; see :meth:`Database.batches`."""
         schema = pa.schema([(column.name, column.type) for column in columns])
-        with self.errors(self._error), self._connection.cursor() as cursor:
+        # What the server says while rows are read is an error of Arrow's stream.
+        with self.errors(self._error, OSError, pa.ArrowException), self._connection.cursor() as cursor:
             cursor.execute(sql)
             for batch in cursor.fetch_record_batch():
                 arrays = [self._array(column, values) for column, values in zip(columns, batch.columns, strict=True)]
@@ -108,8 +129,10 @@ class PostgreSQL(Database):
     def _array(self, column: Column, values: pyarrow.Array) -> pyarrow.Array:
         plain: Any = values.storage if isinstance(values, pa.ExtensionArray) else values
         try:
-            return plain.cast(column.type)
-        except pa.ArrowException as error:
+            found = plain.cast(column.type)
+            _refuse_outside(found.flatten() if pa.types.is_list(found.type) else found)
+            return found
+        except (ValueError, pa.ArrowException) as error:
             raise DatabaseError(
                 f"{self.address}: column {column.name!r} of type {column.declared} holds a value that {column.type} "
                 f"does not ({' '.join(str(error).split())[:80]}): cast it in a query, such as to text"
@@ -157,6 +180,27 @@ class PostgreSQL(Database):
         """
         return f"age(xmin) <= age('{int(horizon) % 2**32}'::xid)"
 
+    def version(self, selection: Selection) -> str:
+        """Return the counts of changed rows, and the files, of a table and its partitions.
+
+        A transaction counts once it has ended, and the counts may come seconds later; see :meth:`Database.version`.
+        """
+        if not selection.table:
+            return ""
+        name = self.text(self.rows_of(selection))
+        counts = ", ".join(f"n_tup_{kind}" for kind in ("ins", "upd", "del"))
+        with self.errors(self._error):
+            # TRUNCATE counts nothing, and makes a new file. The row of a table is another one after ALTER TABLE.
+            found = self._run(
+                f"WITH RECURSIVE tables(oid) AS (SELECT {name}::regclass::oid UNION "
+                "SELECT inhrelid FROM pg_inherits JOIN tables ON inhparent = tables.oid) "
+                f"SELECT string_agg(concat_ws(':', oid, c.xmin, pg_relation_filenode(oid), {counts}), ' ' "
+                "ORDER BY oid) "
+                "FROM tables JOIN pg_class c USING (oid) JOIN pg_stat_all_tables ON relid = oid "
+                "WHERE current_setting('track_counts')::boolean HAVING count(*) = (SELECT count(*) FROM tables)"
+            )
+        return str(found[0][0]) if found else ""
+
     def as_text(self, expression: str) -> str:
         """Return an expression as text."""
         return f"({expression})::text"
@@ -171,3 +215,17 @@ class PostgreSQL(Database):
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchall() if cursor.description else []
+
+
+def _refuse_outside(values: pyarrow.Array) -> None:
+    """Refuse dates and times outside the years 1 to 9999. ADBC returns infinity as one of them."""
+    kind = values.type
+    if pa.types.is_date(kind):
+        lowest, highest, plain = *_DATES, values.view(pa.int32())
+    elif isinstance(kind, pa.TimestampType):
+        lowest, highest, plain = *_MICROSECONDS, values.view(pa.int64())
+    else:
+        return
+    found = pc.min_max(plain).as_py()
+    if found["min"] is not None and not lowest <= found["min"] <= found["max"] <= highest:
+        raise ValueError("infinity, or a year that is not within 1 to 9999")

@@ -69,8 +69,19 @@ class Reading:
         """
         if position is None or not self.cursor or position.get("mark") is None:
             return False
-        read = tuple(position.get(name) for name in ("database", "rows", "cursor"))
-        return read == (database, self._rows, self.cursor)
+        return self.is_of(database, position) and position.get("cursor") == self.cursor
+
+    def is_of(self, database: str, position: Mapping[str, Any]) -> bool:
+        """Tell whether a position is of this table or query of a database.
+
+        Parameters
+        ----------
+        database
+            Address of the database, without secrets.
+        position
+            The position.
+        """
+        return (position.get("database"), position.get("rows")) == (database, self._rows)
 
     @property
     def _rows(self) -> str:
@@ -87,14 +98,20 @@ class Read:
         The rows, which are read while they are consumed.
     position
         The position after them, as of :meth:`Reading.position`.
+    whole
+        Whether they are all rows, and not only those that may have changed.
     """
 
     rows: pyarrow.RecordBatchReader
     position: dict[str, Any]
+    whole: bool
 
 
 def read(database: Database, reading: Reading, since: Mapping[str, Any] | None = None) -> Read:
     """Read rows, batch by batch.
+
+    If the highest value of the cursor is lower than before, the database was restored, or rows were deleted. Then all
+    rows are read.
 
     Parameters
     ----------
@@ -117,11 +134,12 @@ def read(database: Database, reading: Reading, since: Mapping[str, Any] | None =
     mark = None
     if reading.cursor:
         cursor = _column(database, columns, reading.cursor)
-        highest = database.as_text(f"max({database.compared(cursor)})")
-        mark = database.values(f"SELECT {highest} FROM {database.rows_of(selection)}")[0]
+        if pa.types.is_binary(cursor.type) or pa.types.is_nested(cursor.type):
+            raise DatabaseError(f"{database.address}: the cursor {cursor.name!r} is of type {cursor.declared}")
+        mark = database.values(f"SELECT {database.highest(cursor)} FROM {database.rows_of(selection)}")[0]
+        if since is not None and _is_back(database, cursor, mark, str(since["mark"])):
+            since = None
     conditions = [_changed(database, reading, columns, since)] if since is not None else []
-    if mark is None and since is not None:
-        mark = since.get("mark")
 
     def batches() -> Iterator[pyarrow.RecordBatch]:
         listed = ", ".join(f"{column.sql} AS {database.name(column.name)}" for column in columns)
@@ -131,17 +149,50 @@ def read(database: Database, reading: Reading, since: Mapping[str, Any] | None =
             yield from database.batches(f"SELECT {listed} FROM {database.rows_of(selection)}{where}", columns)
 
     schema = pa.schema([(column.name, column.type) for column in columns])
-    return Read(pa.RecordBatchReader.from_batches(schema, batches()), reading.position(database.address, mark, horizon))
+    rows = pa.RecordBatchReader.from_batches(schema, batches())
+    return Read(rows, reading.position(database.address, mark, horizon), since is None)
+
+
+def is_beyond(database: Database, reading: Reading, position: Mapping[str, Any]) -> bool:
+    """Tell whether there is a row whose cursor is higher than the highest one of an earlier read.
+
+    Parameters
+    ----------
+    database
+        The database.
+    reading
+        What is read.
+    position
+        The position after that read, which a read can continue from.
+    """
+    cursor = _column(database, database.columns(reading.selection), reading.cursor)
+    mark = database.literal(_value(database, cursor, str(position["mark"])))
+    rows = (
+        f"SELECT 1 AS one FROM {database.rows_of(reading.selection)} WHERE {database.compared(cursor)} > {mark} LIMIT 1"
+    )
+    return database.values(f"SELECT {database.as_text('count(*)')} FROM ({rows}) higher")[0] != "0"
+
+
+def _is_back(database: Database, cursor: Column, mark: str | None, before: str) -> bool:
+    """Tell whether the highest value of a cursor is lower than before. The order of texts is the database's own."""
+    if mark is None:
+        return True
+    if pa.types.is_string(cursor.type) or pa.types.is_floating(cursor.type) or pa.types.is_decimal(cursor.type):
+        return False
+    now, then = _value(database, cursor, mark), _value(database, cursor, before)
+    return now < then  # pyright: ignore[reportOperatorIssue] -- of one column
 
 
 def _changed(database: Database, reading: Reading, columns: Sequence[Column], since: Mapping[str, Any]) -> str:
     """Return the condition for rows that may have changed since a position."""
     cursor = _column(database, columns, reading.cursor)
-    start = _minus(database, cursor, _value(cursor, str(since["mark"])), reading.overlap)
+    start = _minus(database, cursor, _value(database, cursor, str(since["mark"])), reading.overlap)
     changed = f"{database.compared(cursor)} >= {database.literal(start)}"
-    if since.get("horizon"):
-        return f"({changed} OR {database.since_horizon(since['horizon'])})"
-    return changed
+    # A cursor that is null tells nothing of when the row was changed.
+    otherwise = (
+        database.since_horizon(since["horizon"]) if since.get("horizon") else f"{database.compared(cursor)} IS NULL"
+    )
+    return f"({changed} OR {otherwise})"
 
 
 def ranges(database: Database, reading: Reading, columns: Sequence[Column]) -> Iterator[str]:
@@ -193,17 +244,23 @@ def _column(database: Database, columns: Sequence[Column], name: str) -> Column:
     return found
 
 
-def _value(column: Column, text: str) -> Value:
+def _value(database: Database, column: Column, text: str) -> Value:
     """Return a cursor's value from its text."""
     kind = column.type
-    if pa.types.is_integer(kind):
-        return int(text)
-    if pa.types.is_date(kind):
-        return date.fromisoformat(text)
-    if isinstance(kind, pa.TimestampType):
-        # PostgreSQL writes +00, and as few digits of a second as there are.
-        moment = pa.scalar(text.replace("+00", "").strip()).cast(pa.timestamp("us")).as_py()
-        return moment.replace(tzinfo=timezone.utc) if kind.tz else moment
+    try:
+        if pa.types.is_integer(kind):
+            return int(text)
+        if pa.types.is_date(kind):
+            return date.fromisoformat(text)
+        if isinstance(kind, pa.TimestampType):
+            # PostgreSQL writes +00, and as few digits of a second as there are.
+            moment = pa.scalar(text.replace("+00", "").strip()).cast(pa.timestamp("us")).as_py()
+            return moment.replace(tzinfo=timezone.utc) if kind.tz else moment
+    except (ValueError, OverflowError) as error:
+        raise DatabaseError(
+            f"{database.address}: the highest value of the cursor {column.name!r} of type {column.declared} is {text}: "
+            "leave such rows out by a query"
+        ) from error
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 _ROWS = 1 << 14
+# A time may be a number, which has no method of a text.
+_WRONG = (ValueError, TypeError, AttributeError, ArithmeticError, pa.ArrowException)
 _NUMERIC = re.compile(r"(?:NUMERIC|DECIMAL)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
 
 
@@ -73,7 +76,7 @@ class SQLite(Database):
         parse = _parser(column.type)
         try:
             return pa.array([None if value is None else parse(value) for value in values], column.type)
-        except (ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
+        except _WRONG as error:
             wrong = next((value for value in values if value is not None and not _fits(column.type, parse, value)), "")
             raise DatabaseError(
                 f"{self.address}: column {column.name!r} is declared {column.declared or 'without a type'}, and holds "
@@ -85,6 +88,18 @@ class SQLite(Database):
         """Return the values of one row; see :meth:`Database.values`."""
         with self.errors(sqlite3.Error):
             return self._connection.execute(sql).fetchone()
+
+    def version(self, selection: Selection) -> str:
+        """Return what the files tell that each change of the database touches; see :meth:`Database.version`."""
+        with self.path.open("rb") as file:
+            # SQLite counts here what it has committed without a write-ahead log.
+            header = file.read(28)[24:].hex()
+        told = [header]
+        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                told.append(f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}")
+        return " ".join(told)
 
     def compared(self, column: Column) -> str:
         """Return a column; a time in one way of writing it, since SQLite compares texts."""
@@ -152,7 +167,7 @@ def _parser(kind: pa.DataType) -> Callable[[Any], Any]:
 def _fits(kind: pa.DataType, parse: Callable[[Any], Any], value: Any) -> bool:
     try:
         pa.scalar(parse(value), kind)
-    except (ValueError, TypeError, ArithmeticError, pa.ArrowException):
+    except _WRONG:
         return False
     return True
 

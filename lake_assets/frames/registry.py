@@ -44,6 +44,8 @@ def library_of_annotation(annotation: object) -> FrameLibrary | None:
     Parameters
     ----------
     annotation
-        The annotation of an input.
+        The annotation of an input, or the full name of a class.
     """
+    if isinstance(annotation, str):
+        return next((library for library in LIBRARIES if library.name == annotation), None)
     return next((library for library in LIBRARIES if library.is_annotation(annotation)), None)

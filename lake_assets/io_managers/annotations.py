@@ -15,15 +15,26 @@ if TYPE_CHECKING:
 
     from lake_assets.frames.contract import FrameLibrary, OpenSession
 
+FRAME = "frame"
+"""Metadata key of an input (`AssetIn`): the full name of a class of frames, such as ``pyspark.pandas.DataFrame``.
+
+It stands for the annotation, so that the library is not imported when the definitions are loaded.
+"""
+
 
 def annotation_of(context: InputContext) -> tuple[Any, bool]:
     """Return an input's annotation without ``Optional`` or ``| None``, and whether the input may be None.
+
+    The annotation is the name of a class if the metadata of the input name one (:data:`FRAME`).
 
     Parameters
     ----------
     context
         The input.
     """
+    named = (context.definition_metadata or {}).get(FRAME)
+    if named is not None:
+        return str(getattr(named, "value", named)), False
     kind = context.dagster_type.typing_type
     if get_origin(kind) not in (Union, types.UnionType):
         return kind, False
@@ -47,11 +58,12 @@ def library_of_input(context: InputContext, what: str = "") -> FrameLibrary:
     TypeError
         The annotation is not of a known frame library. The message lists them.
     """
-    library = library_of_annotation(annotation_of(context)[0])
+    kind = annotation_of(context)[0]
+    library = library_of_annotation(kind)
     if library is None:
+        named = kind if isinstance(kind, str) else context.dagster_type.display_name
         raise TypeError(
-            f"cannot load {what or context.asset_key.to_user_string()} as {context.dagster_type.display_name}: "
-            f"annotate the input as {supported()}"
+            f"cannot load {what or context.asset_key.to_user_string()} as {named}: annotate the input as {supported()}"
         )
     return library
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Context, Decimal
-from itertools import islice
+from itertools import compress, islice
 from operator import eq, itemgetter
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute
 
+from lake_assets.nosql.combination import Combination
 from lake_assets.nosql.errors import SchemaMismatch
 from lake_assets.nosql.expiry import Expiry
 from lake_assets.nosql.expression import Condition, Expression
@@ -22,10 +22,8 @@ from lake_assets.nosql.runs import Item
 
 pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
 
-_key_of = itemgetter(0)
+_key_of, _row_of = itemgetter(0), itemgetter(1)
 _encode = msgspec.msgpack.Encoder().encode
-_decode: Callable[[bytes], list[Any]] = msgspec.msgpack.Decoder(list[Any]).decode
-_EXACT = Context(prec=80)  # Python's own one rounds beyond 28 digits.
 _NOTHING = _encode([])
 
 
@@ -74,9 +72,8 @@ class Choice:
         positions = [names.index(name) for name in newest_by if name not in key]
         self._rank = ranking(self._types, positions) if newest_by else None
         self._create_only = mode == "create_only"
-        self._places = [names.index(name) for name in incoming if name not in key]
-        self._partial = options.update == "columns"
-        self._counters = [names.index(name) for name in options.counter]
+        came = [name for name in incoming if name not in key]
+        self._combination = Combination(table, columns, came, options.update == "columns", options.counter)
         self._expires = Expiry(names.index(ttl)) if ttl is not None else None
         self._fields = [field.with_nullable(True) for field in schema]
         both = pa.schema([(name, pa.struct(self._fields)) for name in ("new", "old")])
@@ -86,12 +83,17 @@ class Choice:
     @property
     def combines(self) -> bool:
         """Whether a row is written otherwise than it came."""
-        return self._partial or bool(self._counters or self._set)
+        return self._combination.does_something or bool(self._set)
 
     @property
     def reads(self) -> bool:
         """Whether what is written depends on what is stored."""
         return bool(self._rank or self._create_only or self.combines or self._condition is not None)
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether SQL is evaluated, which costs something for each block of items."""
+        return self._condition is not None or bool(self._set)
 
     def distinct(self, blocks: Iterable[list[Item]]) -> Iterator[list[Item]]:
         """Yield blocks without duplicate keys, also across blocks.
@@ -129,23 +131,35 @@ class Choice:
         """
         if self._expires is not None:
             stored = {key: row for key, row in stored.items() if not self._expires.over(row)}
+        chosen = list(block)
+        if self._create_only:
+            chosen = [item for item in chosen if item[0] not in stored]
+        if self._rank is not None:
+            chosen = self._newer(self._rank, stored, chosen)
+        if self._condition is not None:
+            chosen = self._fulfilling(self._condition, stored, chosen)
+        if self._combination.does_something:
+            chosen = self._combined(stored, chosen)
+        return self._with_expressions(stored, chosen) if self._set and chosen else chosen
+
+    def _newer(self, rank: Callable[[bytes], Rank], stored: Mapping[bytes, bytes], block: Sequence[Item]) -> list[Item]:
+        """Return the items that are greater than the stored ones."""
         chosen: list[Item] = []
         for item in block:
             old = stored.get(item[0])
-            if old is not None and self._create_only:
-                continue
-            if (
-                old is not None
-                and self._rank is not None
-                and (old == item[1] or self._rank(item[1]) <= self._rank(old))
-            ):
-                continue
-            chosen.append(item)
-        if self._condition is not None:
-            chosen = self._fulfilling(self._condition, stored, chosen)
-        if self.combines:
-            chosen = [(key, self._combined(stored.get(key), row)) for key, row in chosen]
-        return self._with_expressions(stored, chosen) if self._set and chosen else chosen
+            if old is None or (old != item[1] and rank(item[1]) > rank(old)):
+                chosen.append(item)
+        return chosen
+
+    def _combined(
+        self,
+        stored: Mapping[bytes, bytes],
+        block: Sequence[Item],
+    ) -> list[Item]:
+        """Return items combined with the stored ones."""
+        keys = list(map(_key_of, block))
+        rows = self._combination.of(list(map(stored.get, keys)), list(map(_row_of, block)))
+        return list(zip(keys, rows, strict=True))
 
     def _with_expressions(self, stored: Mapping[bytes, bytes], block: list[Item]) -> list[Item]:
         """Return items with the values of expressions."""
@@ -165,15 +179,15 @@ class Choice:
 
     def _fulfilling(self, condition: Condition, stored: Mapping[bytes, bytes], block: list[Item]) -> list[Item]:
         """Return the items whose key is not stored, or for which the condition is true."""
-        there = [
-            (key, self._combined(stored[key], row, count=False), stored[key]) for key, row in block if key in stored
-        ]
+        there = [item for item in block if item[0] in stored]
         if not there:
             return block
-        keys, new, old = zip(*there, strict=True)
-        both = self._both(condition, keys, new, old)
-        refused = {key for key, holds in zip(keys, condition.mask(both).to_pylist(), strict=True) if not holds}
-        return [item for item in block if item[0] not in refused]
+        keys = list(map(_key_of, there))
+        old = list(map(stored.get, keys))
+        new = self._combination.of(old, list(map(_row_of, there)), count=False)
+        holds = condition.mask(self._both(condition, keys, new, old))
+        refused = set(compress(keys, pc.invert(holds).to_pylist()))
+        return [item for item in block if item[0] not in refused] if refused else block
 
     def _both(
         self, expression: Expression, keys: Sequence[bytes], new: Sequence[bytes], old: Sequence[bytes | None]
@@ -198,43 +212,6 @@ class Choice:
                 key_columns = [pc.if_else(mask, column, pa.scalar(None, column.type)) for column in key_columns]
             columns = key_columns + columns
         return pa.StructArray.from_arrays(columns, fields=fields)
-
-    def _combined(self, old: bytes | None, new: bytes, *, count: bool = True) -> bytes:
-        """Return a row of all columns: the incoming ones put over the stored ones, counters added."""
-        if not self._partial:
-            return new if old is None or not count or not self._counters else self._added(old, new)
-        before = _decode(old) if old is not None else []
-        before += [None] * (len(self._names) - len(before))
-        after = list(before)
-        for place, value in zip(self._places, _decode(new), strict=True):
-            if count and place in self._counters:
-                value = self._sum(place, before[place], value)
-            after[place] = value
-        return _encode(after)
-
-    def _added(self, old: bytes, new: bytes) -> bytes:
-        """Return a row with its counters added to those of the stored row."""
-        before, after = _decode(old), _decode(new)
-        for place in self._counters:
-            stored = before[place] if place < len(before) else None
-            if stored is not None:
-                after[place] = self._sum(place, stored, after[place])
-        return _encode(after)
-
-    def _sum(self, place: int, old: Any, new: Any) -> Any:
-        if old is None or new is None:
-            return new if old is None else old
-        kind = self._types[place]
-        if pa.types.is_decimal(kind):
-            total = _EXACT.add(Decimal(old), Decimal(new))
-            fits = abs(_EXACT.scaleb(total, kind.scale)) < 10**kind.precision
-            total = str(total)
-        else:
-            total = old + new
-            fits = not pa.types.is_integer(kind) or -(1 << kind.bit_width - 1) <= total < 1 << kind.bit_width - 1
-        if not fits:
-            raise SchemaMismatch(f"table {self._table!r}: counter {self._names[place]!r} exceeds its type {kind}")
-        return total
 
     def _greatest(self, block: list[Item]) -> list[Item]:
         """Return the greatest item of each key."""

@@ -10,7 +10,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from itertools import accumulate, chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -26,6 +28,31 @@ _decode: Callable[[bytes], list[Any]] = msgspec.msgpack.Decoder(list[Any]).decod
 
 _DAY = 86_400_000_000
 _FIRST, _LAST = ((day - date(1970, 1, 1)).days for day in (date.min, date.max))
+
+
+@lru_cache
+def row_type(width: int) -> type[Any]:
+    """Return a class for the first values of a row: ``f0``, ``f1`` and so on. Those that a row lacks are null.
+
+    Parameters
+    ----------
+    width
+        The number of values.
+    """
+    # Not tracked by the garbage collector, which would look through every row.
+    return msgspec.defstruct("Row", [(f"f{at}", Any, None) for at in range(width)], array_like=True, gc=False)
+
+
+def row_reader(width: int) -> Callable[[bytes], Any]:
+    """Return what decodes the first values of a row to a :func:`row_type`.
+
+    Parameters
+    ----------
+    width
+        The number of values.
+    """
+    return msgspec.msgpack.Decoder(row_type(width)).decode
+
 
 Rank = tuple[tuple[Any, ...], bytes]
 
@@ -70,13 +97,13 @@ def decode_rows(
     places
         Only these columns. None for all.
     """
-    wanted = range(len(types)) if places is None else places
+    if places is not None:
+        part = list(map(row_reader(max(places, default=-1) + 1), rows))
+        return [_from_msgpack(list(map(attrgetter(f"f{at}"), part)), types[at]) for at in places]
     width = len(types)
     decoded = [row if len(row) == width else row + [None] * (width - len(row)) for row in map(_decode, rows)]
     if not decoded:
-        return [pa.array([], types[at]) for at in wanted]
-    if places is not None:
-        return [_from_msgpack([row[at] for row in decoded], types[at]) for at in places]
+        return [pa.array([], kind) for kind in types]
     return [_from_msgpack(list(values), kind) for values, kind in zip(zip(*decoded, strict=True), types, strict=True)]
 
 

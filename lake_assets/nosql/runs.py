@@ -31,6 +31,7 @@ RUN_BYTES = 32 << 20
 """Maximal size of a run in encoded bytes."""
 
 _BATCH_BYTES, _BATCH_ROWS = 512 << 10, 2048
+_LARGE_BYTES, _LARGE_ROWS = 8 << 20, 8192
 _FAN_IN = 64
 _SCHEMA = pa.schema([pa.field("key", pa.binary()), pa.field("row", pa.binary())])
 _key_of = itemgetter(0)
@@ -162,6 +163,25 @@ def merge(folder: Path, runs: Sequence[str]) -> Iterator[list[Item]]:
     finally:
         for reader in readers:
             reader.close()
+
+
+def larger(blocks: Iterable[list[Item]]) -> Iterator[list[Item]]:
+    """Join small blocks, for work that costs something for each block, however small.
+
+    Parameters
+    ----------
+    blocks
+        Blocks of items.
+    """
+    held: list[Item] = []
+    size = 0
+    for block in blocks:
+        held += block
+        size += sum(len(row) for _, row in block)
+        if len(held) >= _LARGE_ROWS or size >= _LARGE_BYTES:
+            yield held
+            held, size = [], 0
+    yield held
 
 
 def last_key(folder: Path, run: str) -> bytes | None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from lake_assets.quality.column_state import ColumnState
-from lake_assets.quality.frequent import MOST
-from lake_assets.quality.sketches import DISTINCT_ERROR, RANK_ERROR
+from lake_assets.quality.column_counts import ColumnCounts
+from lake_assets.quality.quantiles import RANK_ERROR, exact_quantiles
+from lake_assets.quality.sketches import DISTINCT_ERROR
+from lake_assets.quality.stored_values import as_json, microseconds, restored
 from lake_assets.quality.sums import Moments
 
 EXACT = "exact"
@@ -21,7 +22,7 @@ QUARTILES = (0.25, 0.5, 0.75)
 BINS = 20
 
 
-class ColumnProfile:
+class ColumnProfile(ColumnCounts):
     """The figures of one column. A figure that the column's type does not have, or that no value gives, is None.
 
     NaN is no value, as in pandas: it is counted in :attr:`nans` alone. Of a column that was declared personal there
@@ -33,107 +34,15 @@ class ColumnProfile:
         The state that the figures are computed from.
     """
 
-    def __init__(self, state: ColumnState) -> None:
-        self._state = state
-
-    @property
-    def name(self) -> str:
-        """Name of the column."""
-        return self._state.name
-
-    @property
-    def type(self) -> str:
-        """Arrow's name of its type."""
-        return str(self._state.type)
-
-    @property
-    def personal(self) -> bool:
-        """Whether the column was declared personal."""
-        return self._state.personal
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return self._state.rows
-
-    @property
-    def nulls(self) -> int:
-        """The number of nulls."""
-        return self._state.nulls
-
-    @property
-    def nans(self) -> int:
-        """The number of NaNs."""
-        return self._state.nans
-
-    @property
-    def infinities(self) -> int:
-        """The number of infinite values."""
-        return self._state.above + self._state.below
-
-    @property
-    def count(self) -> int:
-        """The number of values: of rows that are neither null nor NaN."""
-        return self._state.rows - self._state.nulls - self._state.nans
-
-    @property
-    def completeness(self) -> float | None:
-        """The share of rows that have a value."""
-        return self.count / self.rows if self.rows else None
-
-    @property
-    def empty(self) -> int | None:
-        """The number of empty texts."""
-        return self._state.texts.empty if self._is("text") else None
-
-    @property
-    def blank(self) -> int | None:
-        """The number of texts that consist of white space and are not empty."""
-        return self._state.texts.blank if self._is("text") else None
-
-    @property
-    def garbled(self) -> int | None:
-        """The number of texts that look as if they had been decoded wrongly, such as ``MÃ¼ller`` (mojibake)."""
-        return self._state.texts.garbled if self._is("text") else None
-
-    @property
-    def zeros(self) -> int | None:
-        """The number of zeros."""
-        return self._state.zeros if self.is_numeric else None
-
-    @property
-    def negatives(self) -> int | None:
-        """The number of values below zero."""
-        return self._state.negatives if self.is_numeric else None
-
-    @property
-    def distinct(self) -> int:
-        """The number of distinct values."""
-        low, high = self._distinct_limits
-        return min(max(round(self._state.distinct.estimate()), low), high)
-
-    @property
-    def _distinct_limits(self) -> tuple[int, int]:
-        frequent = self._state.frequent
-        if self._state.personal or self._is("other"):
-            return min(1, self.count), self.count
-        known = len(frequent.values)
-        return (known, known) if frequent.is_exact else (min(MOST + 1, self.count), self.count)
-
-    @property
-    def uniqueness(self) -> float | None:
-        """The number of distinct values by that of values."""
-        return self.distinct / self.count if self.count else None
-
     @property
     def min(self) -> Any:
         """The lowest value."""
-        return self._restored(self._state.low)
+        return restored(self._state, self._state.low)
 
     @property
     def max(self) -> Any:
         """The highest value."""
-        return self._restored(self._state.high)
+        return restored(self._state, self._state.high)
 
     @property
     def sum(self) -> Any:
@@ -149,7 +58,7 @@ class ColumnProfile:
         if not self._moments.count and not self.infinities:
             return None
         if self._is("time"):
-            return self._restored(round(self._moments.mean))
+            return restored(self._state, round(self._moments.mean))
         return self._with_infinities(_float(self._moments.mean) if self._moments.count else 0.0)
 
     @property
@@ -158,7 +67,10 @@ class ColumnProfile:
         found = self._known(self._moments.deviation)
         if found is None or not self._is("time"):
             return found
-        return timedelta(microseconds=found * _microseconds(self.type))
+        try:
+            return timedelta(microseconds=found * microseconds(self.type))
+        except OverflowError:
+            return None
 
     @property
     def skewness(self) -> float | None:
@@ -197,11 +109,14 @@ class ColumnProfile:
         """
         if not self.is_ordered:
             return [None for _ in shares]
-        found = self.stored_quantiles(shares)
-        return [self._restored(round(value) if self._is("time") else value) for value in found]
+        state = self._state
+        ends: dict[float, Any] = {0.0: state.low, 1.0: state.high}
+        within = [min(max(value, state.low), state.high) for value in self.stored_quantiles(shares)]
+        found = [ends.get(share, value) for share, value in zip(shares, within, strict=True)]
+        return [restored(state, round(value) if self._is("time") else value) for value in found]
 
     def stored_quantiles(self, shares: Sequence[float]) -> list[Any]:
-        """Return several quantiles as the numbers that are stored, such as the days of dates; none if there are none.
+        """Return several quantiles as numbers, such as the days of dates; none if there are none.
 
         Parameters
         ----------
@@ -212,28 +127,13 @@ class ColumnProfile:
         if not self.is_ordered:
             return []
         if self._quantiles_are_exact:
-            found = _exact_quantiles(*self._counted(), shares)
+            found = exact_quantiles(*self._counted(), shares)
         else:
             found = list(state.quantiles.get_quantiles(list(shares), True))
-        ends: dict[float, Any] = {0.0: state.low, 1.0: state.high}
-        within = [min(max(value, state.low), state.high) for value in found]
-        return [ends.get(share, value) for share, value in zip(shares, within, strict=True)]
-
-    @property
-    def min_length(self) -> int | None:
-        """The length of the shortest text, in characters."""
-        return self._state.texts.shortest
-
-    @property
-    def max_length(self) -> int | None:
-        """The length of the longest text."""
-        return self._state.texts.longest
-
-    @property
-    def mean_length(self) -> float | None:
-        """The mean length of the texts."""
-        lengths = self._state.texts.lengths
-        return float(lengths.mean) if lengths.count else None
+        # A decimal that is no float lies beside one.
+        low, high = (float(end) if self._is("decimal") else end for end in (state.low, state.high))
+        ends: dict[float, Any] = {0.0: low, 1.0: high}
+        return [ends.get(share, min(max(value, low), high)) for share, value in zip(shares, found, strict=True)]
 
     def top(self, number: int = 10) -> Sequence[tuple[Any, int]]:
         """Return the most frequent values with their counts.
@@ -243,7 +143,7 @@ class ColumnProfile:
         number
             The largest number of values.
         """
-        return [(self._restored(value), count) for value, count in self._state.frequent.top(number)]
+        return [(restored(self._state, value), count) for value, count in self._state.frequent.top(number)]
 
     def patterns(self, number: int = 10) -> Sequence[tuple[str, int]]:
         """Return the most frequent shapes of texts with their counts, such as ``A9`` for ISINs without letters.
@@ -297,22 +197,9 @@ class ColumnProfile:
         shares = [0.0, *self.cdf(edges[1:-1].tolist()), 1.0]
         ranks = [round(share * self.count) for share in shares]
         counts = [after - before for before, after in itertools.pairwise(ranks)]
-        return [self._restored(round(edge) if self._is("time") else edge) for edge in edges.tolist()], counts
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether the values are numbers, or true and false."""
-        return self._is("integer", "float", "decimal", "boolean")
-
-    @property
-    def is_time(self) -> bool:
-        """Whether the values are dates, times or durations."""
-        return self._is("time")
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether the values are known as numbers: they have quantiles."""
-        return not self._state.quantiles.is_empty()
+        if self._is("time"):  # A float beside the last time may be none.
+            return [restored(self._state, min(max(round(edge), low), high)) for edge in edges.tolist()], counts
+        return [restored(self._state, edge) for edge in edges.tolist()], counts
 
     def foreign(self, other: ColumnProfile) -> list[int]:
         """Return the counts of the shapes of another column's texts that are not among those of this one.
@@ -363,7 +250,7 @@ class ColumnProfile:
         )
         figures["top"] = [{"value": value, "count": count} for value, count in self.top()]
         figures["patterns"] = [{"pattern": shape, "count": count} for shape, count in self.patterns(5)]
-        shown = {name: _json(value) for name, value in figures.items() if value not in (None, {}, [])}
+        shown = {name: as_json(value) for name, value in figures.items() if value not in (None, {}, [])}
         inexact = {name: how for name in shown if (how := self.exactness(name)) != EXACT}
         return {**shown, "exactness": inexact}
 
@@ -380,9 +267,6 @@ class ColumnProfile:
         order = np.argsort(values)
         return values[order], counts[order]
 
-    def _is(self, *kinds: str) -> bool:
-        return self._state.kind in kinds
-
     def _known(self, value: float) -> float | None:
         if self.infinities or math.isnan(value):
             return None
@@ -392,21 +276,6 @@ class ColumnProfile:
         state = self._state
         return value + (math.inf if state.above else 0.0) - (math.inf if state.below else 0.0)
 
-    def _restored(self, value: Any) -> Any:
-        import pyarrow as pa
-
-        if value is None or isinstance(value, str):
-            return value
-        if self._is("boolean") and value in (0, 1):
-            return bool(value)
-        if not self._is("time"):
-            return value
-        kind = self._state.type
-        number = pa.scalar(int(value), pa.int32() if kind.bit_width == 32 else pa.int64())
-        if str(kind).startswith(("timestamp[ns", "duration[ns", "time64[ns")):
-            number, kind = pa.scalar(int(value) // 1000, pa.int64()), _in_microseconds(kind)
-        return number.cast(kind).as_py()
-
 
 _FIGURES = (
     *("name", "type", "personal", "rows", "count", "nulls", "nans", "infinities", "empty", "blank", "garbled", "zeros"),
@@ -415,46 +284,8 @@ _FIGURES = (
 )
 
 
-def _in_microseconds(kind: Any) -> Any:
-    import pyarrow as pa
-    from pyarrow import types
-
-    if types.is_timestamp(kind):
-        return pa.timestamp("us", kind.tz)
-    return pa.duration("us") if types.is_duration(kind) else pa.time64("us")
-
-
-def _microseconds(kind: str) -> float:
-    units = {"[s": 1e6, "[ms": 1e3, "[us": 1.0, "[ns": 1e-3, "32[day": 86400e6}
-    return next((size for unit, size in units.items() if unit in kind), 1.0)
-
-
 def _float(value: Fraction) -> float:
     try:
         return float(value)
     except OverflowError:
         return math.copysign(math.inf, value)
-
-
-def _exact_quantiles(values: Any, counts: Any, shares: Sequence[float]) -> list[float]:
-    """Return quantiles between the two nearest values, as pandas does."""
-    ends = np.cumsum(counts)
-    places = np.asarray(shares, float) * (ends[-1] - 1)
-    lower = np.floor(places)
-    below = values[np.searchsorted(ends, lower, "right")]
-    above = values[np.searchsorted(ends, np.minimum(lower + 1, ends[-1] - 1), "right")]
-    weights = places - lower
-    return [
-        low if low == high or not weight else float(low) + (float(high) - float(low)) * weight
-        for low, high, weight in zip(below.tolist(), above.tolist(), weights.tolist(), strict=True)
-    ]
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _json(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, bool | int | float | str) or value is None else str(value)

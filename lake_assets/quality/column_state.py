@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lake_assets.content.value_hashes import value_hashes
+from lake_assets.quality.counting import ROWS, counted_numbers, counted_texts
 from lake_assets.quality.frequent import Frequent
-from lake_assets.quality.sketches import Distinct, new_quantiles
+from lake_assets.quality.quantiles import new_quantiles, quantiles_of_counts
+from lake_assets.quality.sketches import Distinct
 from lake_assets.quality.sums import Moments
 from lake_assets.quality.texts import Texts
 
@@ -87,28 +89,38 @@ class ColumnState:
         self.frequent = Frequent(pa.array([], value_type), pa.array([], pa.int64()))
         self.moments.integers = self.kind in ("integer", "boolean", "time")
 
-    def add(self, array: pyarrow.Array) -> None:
+    def add(self, column: pyarrow.ChunkedArray) -> None:
         """Add values.
 
         Parameters
         ----------
-        array
-            The values.
+        column
+            The values. Texts may be dictionaries.
         """
+        if self.kind == "text":
+            self.rows += len(column)
+            self.nulls += len(column)
+            for values, counts in counted_texts(column):
+                self._add_texts(values, counts)
+            return
+        for chunk in column.chunks:
+            for start in range(0, len(chunk), ROWS):
+                self._add(chunk.slice(start, ROWS))
+
+    def _add(self, array: pyarrow.Array) -> None:
         self.rows += len(array)
         self.nulls += array.null_count
         valid = array.drop_null() if array.null_count else array
         if not len(valid):
             return
-        kind = self.kind
-        if kind == "text":
-            self._add_texts(valid)
-        elif kind == "other":
-            self.distinct.add(value_hashes(valid).first)
-        elif kind == "float":
+        if self.kind == "other":
+            self.distinct.add(_hashes(valid))
+        elif self.kind == "float":
             self._add_floats(valid)
-        elif kind == "decimal":
+        elif self.kind == "decimal":
             self._add_decimals(valid)
+        elif self.kind == "boolean":
+            self._add_booleans(valid)
         else:
             self._add_integers(valid)
 
@@ -139,83 +151,99 @@ class ColumnState:
             self.low = low if self.low is None else min(self.low, low)
             self.high = high if self.high is None else max(self.high, high)
 
+    def _add_booleans(self, valid: pyarrow.Array) -> None:
+        true = valid.true_count
+        counts = np.array([len(valid) - true, true])
+        values = np.flatnonzero(counts)
+        self._add_numbers(values, counts[values])
+
     def _add_integers(self, valid: pyarrow.Array) -> None:
         import pyarrow as pa
 
-        if self.kind == "boolean":
-            valid = valid.cast(pa.int8())
         narrow = valid.type.bit_width < 64 and self.kind == "time"
         values = (valid.cast(pa.int32()) if narrow else valid).cast(pa.int64()).to_numpy()
-        self._count(values)
-        self.distinct.add(values.view(np.uint64))
-        if self.personal:
-            return
-        self._bounds(int(values.min()), int(values.max()))
-        self.moments.add_integers(values)
-        self.quantiles.update(values.astype(np.float64))
+        self._add_numbers(*counted_numbers(values))
 
     def _add_floats(self, valid: pyarrow.Array) -> None:
         import pyarrow as pa
 
         values = valid.cast(pa.float64()).to_numpy()
-        finite = np.isfinite(values)
-        if not finite.all():
-            nan = np.isnan(values)
+        nan = np.isnan(values)
+        if nan.any():
             self.nans += int(nan.sum())
-            self.above += int((values == math.inf).sum())
-            self.below += int((values == -math.inf).sum())
-            values, finite = values[~nan], finite[~nan]
+            values = values[~nan]
             if not len(values):
                 return
         # The zero without a sign, since it is counted once.
-        values = values + 0.0
-        self._count(values)
+        values, counts = counted_numbers(values + 0.0)
+        self.above += int(counts[-1]) if values[-1] == math.inf else 0
+        self.below += int(counts[0]) if values[0] == -math.inf else 0
+        self._add_numbers(values, counts)
+
+    def _add_numbers(self, values: Any, counts: Any) -> None:
+        """Add distinct numbers in ascending order with their counts."""
+        import pyarrow as pa
+
+        self._signs(values, counts)
         self.distinct.add(values.view(np.uint64))
         if self.personal:
             return
-        self._bounds(float(values.min()), float(values.max()))
-        self.moments.add_floats(values if finite.all() else values[finite])
-        self.quantiles.update(values)
+        self._bounds(values[0].item(), values[-1].item())
+        self.quantiles.merge(quantiles_of_counts(values.astype(np.float64), counts))
+        self.frequent.merge([(pa.array(values), pa.array(counts), 0)])
+        weights = counts if len(values) < counts.sum() else None
+        if self.kind == "float":
+            finite = slice(int(values[0] == -math.inf), len(values) - int(values[-1] == math.inf))
+            self.moments.add_floats(values[finite], None if weights is None else weights[finite])
+        else:
+            self.moments.add_integers(values, weights)
 
     def _add_decimals(self, valid: pyarrow.Array) -> None:
         import pyarrow as pa
-        import pyarrow.compute
 
-        pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
-        values = valid.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).copy()
-        self.zeros += int((values == 0).sum())
-        self.negatives += int((values < 0).sum())
-        hashed = valid if self.type.id != pa.uint64().id else valid.cast(pa.decimal128(20))
+        counted = valid.value_counts()
+        values, counts = counted.field(0), counted.field(1)
+        floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        order = np.argsort(floats, kind="stable")
+        floats, numbers = floats[order], counts.to_numpy()[order]
+        self._signs(floats, numbers)
+        hashed = values if self.type.id != pa.uint64().id else values.cast(pa.decimal128(20))
         self.distinct.add(value_hashes(hashed).first)
         if self.personal:
             return
-        bounds = pc.min_max(valid)
-        self._bounds(bounds["min"].as_py(), bounds["max"].as_py())
-        self.moments.add_floats(values)
-        self.quantiles.update(values)
-        counted = valid.value_counts()
-        self.frequent.merge([(counted.field(0), counted.field(1), 0)])
+        self._arrow_bounds(values)
+        self.moments.add_floats(floats, numbers)
+        self.quantiles.merge(quantiles_of_counts(floats, numbers))
+        self.frequent.merge([(values, counts, 0)])
 
-    def _add_texts(self, valid: pyarrow.Array) -> None:
-        import pyarrow as pa
-        import pyarrow.compute
-
-        pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
-        counted = valid.value_counts()
-        values, counts = counted.field(0), counted.field(1)
+    def _add_texts(self, values: pyarrow.Array, counts: pyarrow.Array) -> None:
+        self.nulls -= int(counts.to_numpy().sum())
         self.texts.add(values, counts, personal=self.personal)
         self.distinct.add(value_hashes(values).first)
         if self.personal:
             return
+        self._arrow_bounds(values)
+        self.frequent.merge([(values, counts, 0)])
+
+    def _arrow_bounds(self, values: pyarrow.Array) -> None:
+        import pyarrow.compute
+
+        pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
         bounds = pc.min_max(values)
         self._bounds(bounds["min"].as_py(), bounds["max"].as_py())
-        self.frequent.merge([(values, pa.array(counts), 0)])
 
-    def _count(self, values: Any) -> None:
-        import pyarrow as pa
+    def _signs(self, values: Any, counts: Any) -> None:
+        """Count the zeros and negatives of numbers in ascending order."""
+        below, to = np.searchsorted(values, 0, "left"), np.searchsorted(values, 0, "right")
+        self.negatives += int(counts[:below].sum())
+        self.zeros += int(counts[below:to].sum())
 
-        self.zeros += int(np.count_nonzero(values == 0))
-        self.negatives += int(np.count_nonzero(values < 0))
-        if not self.personal:
-            unique, counts = np.unique(values, return_counts=True)
-            self.frequent.merge([(pa.array(unique), pa.array(counts.astype(np.int64)), 0)])
+
+def _hashes(values: pyarrow.Array) -> Any:
+    """Return hashes of values of any type: of those without a content version, such as unions, by their texts."""
+    import pyarrow as pa
+
+    try:
+        return value_hashes(values).first
+    except (TypeError, ValueError):
+        return value_hashes(pa.array([str(value) for value in values], pa.large_string())).first

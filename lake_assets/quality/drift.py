@@ -10,7 +10,7 @@ import numpy as np
 
 from lake_assets.quality.column_profile import EXACT, ColumnProfile
 from lake_assets.quality.profile import Profile
-from lake_assets.quality.sketches import RANK_ERROR
+from lake_assets.quality.quantiles import RANK_ERROR
 
 BINS = 10
 
@@ -45,7 +45,7 @@ class Thresholds:
     nulls: float = 0.01
     distinct: float = 1.8
     pattern: float = 0.02
-    outside: float = 0.5
+    outside: float = 0.75
     rows: float = 1.8
     confidence: float = 4.0
 

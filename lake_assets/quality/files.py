@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from lake_assets.frames.csv import CsvRows
+from lake_assets.frames.orc import orc_batches, orc_schema
+from lake_assets.layout.csv_files import csv_file, has_manifest
+
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet as pq
     from pyarrow.fs import FileSystem
 
 _BLOCK = 16 << 20
@@ -29,10 +34,13 @@ def format_of(path: str) -> str | None:
     return found if name == path or found in ("csv", "json") else None
 
 
-def file_batches(filesystem: FileSystem, paths: Sequence[str]) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
+def file_batches(
+    filesystem: FileSystem, paths: Sequence[str], *, dictionaries: bool = False
+) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
     """Return the columns and rows of files.
 
-    The schema is that of the first file. The types of CSV and JSON lines are inferred from its first block.
+    The schema is that of the first file. The types of CSV are those of the manifest beside it. Without one, and for
+    JSON lines, they are inferred from its first block.
 
     Parameters
     ----------
@@ -40,6 +48,8 @@ def file_batches(filesystem: FileSystem, paths: Sequence[str]) -> tuple[pyarrow.
         File system of the files.
     paths
         Paths of the files.
+    dictionaries
+        Whether the texts of Parquet files come as dictionaries, as they are stored.
 
     Raises
     ------
@@ -51,29 +61,28 @@ def file_batches(filesystem: FileSystem, paths: Sequence[str]) -> tuple[pyarrow.
     for path in paths:
         if format_of(path) is None:
             raise ValueError(f"{path!r} cannot be profiled: its name must end with one of {', '.join(ENDINGS)}")
-    schema, _ = _open(filesystem, paths[0], None)
+    schema, _ = _open(filesystem, paths[0], None, dictionaries)
 
     def batches() -> Iterator[pyarrow.RecordBatch]:
         for path in paths:
-            yield from _open(filesystem, path, schema)[1]
+            yield from _open(filesystem, path, schema, dictionaries)[1]
 
     return schema, batches()
 
 
 def _open(
-    filesystem: FileSystem, path: str, schema: pyarrow.Schema | None
+    filesystem: FileSystem, path: str, schema: pyarrow.Schema | None, dictionaries: bool
 ) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
     kind = format_of(path)
     if kind == "parquet":
-        import pyarrow.parquet as pq
-
-        parquet = pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us")
+        parquet = _parquet(filesystem, path, dictionaries)
         return parquet.schema_arrow, parquet.iter_batches(batch_size=1 << 17)
     if kind == "orc":
-        from pyarrow import orc
-
-        file = orc.ORCFile(filesystem.open_input_file(path))
-        return file.schema, (file.read_stripe(at) for at in range(file.nstripes))
+        return _open_orc(filesystem, path)
+    held = csv_file(filesystem, path, "", {}) if path.endswith(".csv") and has_manifest(filesystem, path) else None
+    if held is not None and held.has_types:
+        rows = CsvRows(filesystem, [held], None)
+        return rows.schema, (batch for table in rows.tables() for batch in table.to_batches())
     stream = filesystem.open_input_stream(path)
     if kind == "csv":
         from pyarrow import csv
@@ -87,3 +96,48 @@ def _open(
 
         read = json.open_json(stream, json.ReadOptions(block_size=_BLOCK), json.ParseOptions(explicit_schema=schema))
     return read.schema, iter(read)
+
+
+def _open_orc(filesystem: FileSystem, path: str) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
+    import pyarrow as pa
+
+    schema = orc_schema(filesystem, path)
+
+    def batches() -> Iterator[pyarrow.RecordBatch]:
+        for batch in orc_batches(filesystem, path):
+            yield from pa.Table.from_batches([batch]).cast(schema).to_batches()
+
+    return schema, batches()
+
+
+def _parquet(filesystem: FileSystem, path: str, dictionaries: bool) -> pq.ParquetFile:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, filesystem=filesystem, coerce_int96_timestamp_unit="us")
+    names = _repeating_texts(file) if dictionaries and file.num_row_groups else []
+    if not names:
+        return file
+    metadata = file.metadata
+    file.close()
+    return pq.ParquetFile(
+        path, metadata=metadata, filesystem=filesystem, coerce_int96_timestamp_unit="us", read_dictionary=names
+    )
+
+
+def _repeating_texts(file: pq.ParquetFile) -> list[str]:
+    """Return the columns of texts that lie in the file as places in a dictionary."""
+    from pyarrow import types
+
+    texts = {
+        field.name for field in file.schema_arrow if types.is_string(field.type) or types.is_large_string(field.type)
+    }
+    group = file.metadata.row_group(0)
+    columns = [group.column(at) for at in range(group.num_columns)]
+    # Of a dictionary that got too large, the later texts lie in the file as they are, and take more.
+    return [
+        one.path_in_schema
+        for one in columns
+        if one.path_in_schema in texts
+        and one.has_dictionary_page
+        and one.total_uncompressed_size < 2 * one.num_values + (1 << 20)
+    ]

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 from lake_assets.quality.column_state import ColumnState, kind_of
 from lake_assets.quality.correlation_state import ROWS as PAIR_ROWS
 from lake_assets.quality.correlation_state import CorrelationState
+from lake_assets.quality.counting import ROWS
 
 if TYPE_CHECKING:
     import pyarrow
-
-ROWS = 1 << 17
-"""The number of rows that are worked on at a time."""
 
 
 @dataclass(slots=True)
@@ -76,14 +74,12 @@ class FrameState:
 
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
         self.rows += table.num_rows
-        self.size += table.nbytes
+        self.size += sum(map(_size, table.columns))
         wanted = [(column.name, column.type) for column in self.columns]
         if [field.name for field in table.schema] != [name for name, _ in wanted]:
             raise ValueError(f"the rows have the columns {table.column_names}, not {[name for name, _ in wanted]}")
-        whole = pa.Table.from_arrays(
-            [_plain_column(table.column(at), kind) for at, (_, kind) in enumerate(wanted)],
-            [name for name, _ in wanted],
-        )
+        columns = [_plain_column(table.column(at), kind) for at, (_, kind) in enumerate(wanted)]
+        whole = pa.Table.from_arrays(columns, [name for name, _ in wanted])
         list(pool.map(self._work, [(whole, at) for at in range(-1, len(self.columns))]))
 
     def _work(self, task: tuple[pyarrow.Table, int]) -> None:
@@ -93,9 +89,7 @@ class FrameState:
             for batch in table.select(names).to_batches(max_chunksize=PAIR_ROWS) if names else ():
                 self.correlation.add(batch)
             return
-        for chunk in table.column(at).chunks:
-            for start in range(0, len(chunk), ROWS):
-                self.columns[at].add(chunk.slice(start, ROWS))
+        self.columns[at].add(table.column(at))
 
     @classmethod
     def merged(cls, states: Sequence[FrameState]) -> FrameState:
@@ -157,17 +151,35 @@ def plain(kind: pyarrow.DataType) -> pyarrow.DataType:
 
     if types.is_dictionary(kind):
         return plain(kind.value_type)
-    if types.is_large_string(kind) or kind == pa.string_view():
+    if types.is_run_end_encoded(kind):
+        return plain(kind.value_type)
+    if types.is_large_string(kind) or types.is_string_view(kind):
         return pa.string()
+    if types.is_binary_view(kind):
+        return pa.binary()
+    if types.is_decimal32(kind) or types.is_decimal64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
     return kind
 
 
-def _plain_column(column: pyarrow.ChunkedArray, kind: pyarrow.DataType) -> pyarrow.ChunkedArray:
-    import pyarrow as pa
+def _size(column: pyarrow.ChunkedArray) -> int:
+    """Return the size of a column; of a dictionary that of its places, since parts may share its values."""
+    return sum(getattr(chunk, "indices", chunk).nbytes for chunk in column.chunks)
 
-    if column.type == kind:
+
+def _plain_column(column: pyarrow.ChunkedArray, kind: pyarrow.DataType) -> pyarrow.ChunkedArray:
+    """Return a column in one piece, with the type of its state. Dictionaries of texts are left."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if pa.types.is_dictionary(column.type) and kind_of(kind) == "text":
         return column
-    if kind_of(kind) == "text" and column.nbytes > 1 << 30:
-        chunks = [chunk.slice(at, ROWS) for chunk in column.chunks for at in range(0, len(chunk), ROWS)]
-        return pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind)
-    return column.cast(kind)
+    if column.type != kind:
+        # In parts, since texts of more than 2 GiB have no place in one array of the usual type.
+        chunks: list[Any] = [chunk.slice(at, ROWS) for chunk in column.chunks for at in range(0, len(chunk), ROWS)]
+        if pa.types.is_run_end_encoded(column.type):
+            chunks = [compute.call_function("run_end_decode", [chunk]) for chunk in chunks]
+        column = pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind)
+    if column.num_chunks < 2 or column.nbytes > 1 << 30:
+        return column
+    return pa.chunked_array([column.combine_chunks()])

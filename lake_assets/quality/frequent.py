@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     import pyarrow
@@ -47,23 +49,18 @@ class Frequent:
         Parameters
         ----------
         others
-            The values, counts and error of each part.
+            The distinct values of each part, their counts, and its error.
         """
         import pyarrow as pa
 
-        # First each part by itself: sums over many values are slow.
+        # First each part by itself, so that no more is summed than needed.
         parts = [(self.values, self.counts, self.error)]
         for values, counts, error in others:
             kept, numbers, less = _kept(values, counts)
             parts.append((kept, numbers, error + less))
-        columns = [
-            pa.chunked_array([part[0] for part in parts], self.values.type),
-            pa.chunked_array([part[1] for part in parts], pa.int64()),
-        ]
-        table = pa.Table.from_arrays(columns, ["value", "count"])
-        summed = table.group_by("value", use_threads=False).aggregate([("count", "sum")]).combine_chunks()
+        values, counts = summed(*(pa.concat_arrays([part[at] for part in parts]) for at in (0, 1)))
         error = sum(part[2] for part in parts)
-        self.values, self.counts, more = _kept(_one(summed["value"]), _one(summed["count_sum"]))
+        self.values, self.counts, more = _kept(values, counts)
         self.error = error + more
 
     def top(self, number: int) -> Sequence[tuple[object, int]]:
@@ -78,8 +75,25 @@ class Frequent:
         return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))[:number]
 
 
+def summed(values: pyarrow.Array, counts: pyarrow.Array) -> tuple[pyarrow.Array, pyarrow.Array]:
+    """Return the distinct ones of some values, and the sums of their counts.
+
+    Parameters
+    ----------
+    values
+        The values, without nulls.
+    counts
+        Their counts.
+    """
+    import pyarrow as pa
+
+    encoded: Any = values.dictionary_encode()
+    sums = np.zeros(len(encoded.dictionary), np.int64)
+    np.add.at(sums, encoded.indices.to_numpy(), counts.to_numpy())
+    return encoded.dictionary, pa.array(sums)
+
+
 def _kept(values: pyarrow.Array, counts: pyarrow.Array) -> tuple[pyarrow.Array, pyarrow.Array, int]:
-    import numpy as np
     import pyarrow as pa
 
     if len(values) <= MOST:
@@ -88,9 +102,3 @@ def _kept(values: pyarrow.Array, counts: pyarrow.Array) -> tuple[pyarrow.Array, 
     less = int(np.partition(numbers, -MOST - 1)[-MOST - 1])
     places = np.flatnonzero(numbers > less)
     return values.take(pa.array(places)), pa.array(numbers[places] - less, pa.int64()), less
-
-
-def _one(column: pyarrow.ChunkedArray) -> pyarrow.Array:
-    import pyarrow as pa
-
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
-_SUM_BYTES = 64 << 20
+_BLOCK_BYTES, _BLOCK_ROWS = 64 << 20, 1 << 20
 
 
 def profile(data: Any, *, personal: Collection[str] = ()) -> Profile:
@@ -80,7 +80,7 @@ def profile_files(
     ValueError
         There is no file, or one of another format.
     """
-    schema, batches = file_batches(filesystem, list(paths))
+    schema, batches = file_batches(filesystem, list(paths), dictionaries=True)
     found = profile_batches(schema, batches, personal)
     return found.named(key) if key else found
 
@@ -110,17 +110,24 @@ def profile_batches(
 
 
 def _blocks(batches: Iterable[pyarrow.Table | pyarrow.RecordBatch]) -> Iterator[pyarrow.Table]:
-    """Join small batches: a block is worked on at once."""
+    """Join small batches, and part large tables: a block is worked on at once."""
     import pyarrow as pa
 
     block: list[pa.Table] = []
-    size = 0
+    size = rows = 0
     for batch in batches:
         table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-        block.append(table)
-        size += table.nbytes
-        if size >= _SUM_BYTES:
-            yield pa.concat_tables(block).combine_chunks() if len(block) > 1 else table
-            block, size = [], 0
+        if block and block[0].schema != table.schema:  # Only some files have dictionaries.
+            yield pa.concat_tables(block)
+            block, size, rows = [], 0, 0
+        wide = max(1, table.nbytes // max(1, table.num_rows))
+        step = min(_BLOCK_ROWS, max(1, _BLOCK_BYTES // wide))
+        for start in range(0, table.num_rows, step):
+            part = table.slice(start, step)
+            block.append(part)
+            size, rows = size + part.num_rows * wide, rows + part.num_rows
+            if size >= _BLOCK_BYTES or rows >= _BLOCK_ROWS:
+                yield pa.concat_tables(block)
+                block, size, rows = [], 0, 0
     if block:
-        yield pa.concat_tables(block).combine_chunks() if len(block) > 1 else block[0]
+        yield pa.concat_tables(block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +33,40 @@ def as_table(data: Any) -> pyarrow.Table:
     import pyarrow as pa
 
     if isinstance(data, pa.Table):
-        return data
+        return _cast(data, _with_arrow_kernels)
     library = library_of_value(data)
     if library is None:
         raise TypeError(f"a {type(data).__name__} cannot be queried: it must be {supported()}")
-    return library.rows(data).table()
+    return _cast(library.rows(data).table(), _with_arrow_kernels)
+
+
+def _cast(rows: Any, wanted: Callable[[pyarrow.DataType], pyarrow.DataType]) -> Any:
+    """Return a table or stream whose columns have other types."""
+    schema = rows.schema
+    for at, field in enumerate(schema):
+        schema = schema.set(at, field.with_type(wanted(field.type)))
+    return rows if schema.equals(rows.schema) else rows.cast(schema)
+
+
+def _with_arrow_kernels(kind: pyarrow.DataType) -> pyarrow.DataType:
+    """Return the type of the same values that Arrow filters and takes."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_string_view(kind):
+        return pa.string()
+    return pa.binary() if types.is_binary_view(kind) else kind
+
+
+def _known_to_duckdb(kind: pyarrow.DataType) -> pyarrow.DataType:
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_float16(kind):
+        return pa.float32()
+    if types.is_decimal(kind) and (kind.precision > 38 or kind.scale < 0):
+        return pa.float64()
+    return kind
 
 
 @contextmanager
@@ -61,20 +90,20 @@ def opened(
     import numpy as np
     import pyarrow as pa
 
-    rows = table
+    rows = _cast(table, _known_to_duckdb)
     if numbered and isinstance(table, pa.Table):
-        rows = table.append_column(NUMBER, pa.array(np.arange(table.num_rows)))
+        rows = rows.append_column(NUMBER, pa.array(np.arange(table.num_rows)))
     with bounded_connection() as connection:
         connection.register("frame", rows)
         for name, frame in (references or {}).items():
-            connection.register(name, as_table(frame))
+            connection.register(name, _cast(as_table(frame), _known_to_duckdb))
         # Conditions in SQL read the rows, and nothing else.
         connection.execute("SET enable_external_access = false")
         yield connection
 
 
-def query(connection: DuckDBPyConnection, text: str) -> Any:
-    """Run a query.
+def query(connection: DuckDBPyConnection, text: str) -> pyarrow.Table:
+    """Return the rows of a query.
 
     Parameters
     ----------
@@ -86,11 +115,11 @@ def query(connection: DuckDBPyConnection, text: str) -> Any:
     Raises
     ------
     ValueError
-        The query is wrong.
+        The query is wrong, or fails on the rows.
     """
     import duckdb
 
     try:
-        return connection.sql(text)
+        return connection.sql(text).to_arrow_table()
     except duckdb.Error as error:
         raise ValueError(f"a constraint cannot be verified: {str(error).partition(chr(10))[0]}") from error

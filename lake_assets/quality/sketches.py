@@ -1,4 +1,4 @@
-"""Sketches of Apache DataSketches that are fed with whole arrays: distinct values (HLL) and quantiles (KLL)."""
+"""The sketch of distinct values (HLL) of Apache DataSketches, which is fed with whole arrays."""
 
 from __future__ import annotations
 
@@ -13,14 +13,8 @@ datasketches: Any = _datasketches
 Words: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
 
 LOG_REGISTERS = 12
-QUANTILES_K = 400
 DISTINCT_ERROR = 3.29 * 1.04 / 2 ** (LOG_REGISTERS / 2)
 """The relative error of the number of distinct values that is not exceeded in 99.9 % of cases: 5.3 %."""
-RANK_ERROR = 1.5 * datasketches.kll_doubles_sketch.get_normalized_rank_error(QUANTILES_K, False)
-"""The error of a quantile's rank that is not exceeded in 99.9 % of cases: 1 % of the rows.
-
-The library's own figure is that of 99 %. For errors that are nearly normal, half as much again covers 99.9 %.
-"""
 
 _SEED = np.uint64(9001)
 _C1, _C2 = np.uint64(0x87C37B91114253D5), np.uint64(0x4CF5AD432745937F)
@@ -139,19 +133,3 @@ def _power_below(words: Words) -> Words:
     powers = np.uint64(1) << exponents.astype(np.uint64)
     # Near a power of two, a word is rounded up as a float.
     return np.where(powers > words, np.maximum(powers >> np.uint64(1), np.uint64(1)), powers)
-
-
-def new_quantiles() -> Any:
-    """Return an empty sketch of quantiles."""
-    return datasketches.kll_doubles_sketch(QUANTILES_K)
-
-
-def quantiles_of(state: bytes) -> Any:
-    """Return the sketch of quantiles of a state.
-
-    Parameters
-    ----------
-    state
-        The state.
-    """
-    return datasketches.kll_doubles_sketch.deserialize(state) if state else new_quantiles()

@@ -12,7 +12,8 @@ from lake_assets.quality.column_state import ColumnState
 from lake_assets.quality.correlation_state import CorrelationState
 from lake_assets.quality.frame_state import FrameState
 from lake_assets.quality.frequent import Frequent
-from lake_assets.quality.sketches import Distinct, quantiles_of
+from lake_assets.quality.quantiles import quantiles_of
+from lake_assets.quality.sketches import Distinct
 from lake_assets.quality.sums import Moments
 from lake_assets.quality.texts import Texts
 
@@ -105,7 +106,7 @@ def _read_column(name: str, kind: pyarrow.DataType, found: dict[str, Any]) -> Co
     state = ColumnState(name, kind, found["personal"])
     for field, value in zip(_COUNTS, found["counts"], strict=True):
         setattr(state, field, value)
-    state.low, state.high = (_read_bound(found[side]) for side in ("low", "high"))
+    state.low, state.high = (_read_bound(found[side], kind) for side in ("low", "high"))
     state.moments = _read_moments(found["moments"])
     state.quantiles = quantiles_of(found["quantiles"])
     state.distinct = Distinct.of_state(found["distinct"])
@@ -156,10 +157,11 @@ def _bound(value: Any) -> Any:
     return [str(value)]
 
 
-def _read_bound(found: Any) -> Any:
+def _read_bound(found: Any, kind: pyarrow.DataType) -> Any:
     from decimal import Decimal
+
+    from pyarrow import types
 
     if not isinstance(found, list):
         return found
-    number = Decimal(found[0])
-    return number if "." in found[0] or number.adjusted() < 18 else (int(number) if number == int(number) else number)
+    return Decimal(found[0]) if types.is_decimal(kind) else int(found[0])

@@ -51,7 +51,7 @@ def _of_column(column: ColumnProfile) -> Iterator[Suggestion]:
     if exact and column.distinct == count and count > 1 and not column.nans:
         yield Suggestion(Unique(columns=[name], severity="WARN"), f"all {count:,} values are distinct")
     members = column.top(_MEMBERS + 1)
-    if exact and len(members) <= _MEMBERS and count >= _REPEATED * len(members) and not column.is_numeric:
+    if exact and 0 < len(members) <= _MEMBERS and count >= _REPEATED * len(members) and not column.is_numeric:
         values = sorted(value for value, _ in members)
         if all(isinstance(value, str) for value in values):
             yield Suggestion(

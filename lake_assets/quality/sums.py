@@ -7,6 +7,7 @@ order of the values does not matter. The moments are merged as Chan and Pébay d
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -21,15 +22,19 @@ _LOWEST = 1074 + 53
 _HALF = 27
 CHUNK = 1 << 16
 """The number of values that are added at a time. Sums of their halves stay below ``2**53``, so they are exact."""
+MOST = 1 << 26
+"""How often values may be there, together, that are added with their counts: their sums stay exact, too."""
 
 
-def exact_sum(values: Floats) -> int:
+def exact_sum(values: Floats, counts: Integers | None = None) -> int:
     """Return the sum of finite floats in units of ``2**-1127``.
 
     Parameters
     ----------
     values
         The values, at most :data:`CHUNK` of them.
+    counts
+        How often each is there, at most :data:`MOST` times together; by default once.
     """
     if not len(values):
         return 0
@@ -38,8 +43,9 @@ def exact_sum(values: Floats) -> int:
     high = whole >> _HALF
     lowest = int(exponents.min())
     places = exponents - lowest
-    highs = np.bincount(places, high)
-    lows = np.bincount(places, whole - (high << _HALF))
+    low = whole - (high << _HALF)
+    highs = np.bincount(places, high if counts is None else high * counts)
+    lows = np.bincount(places, low if counts is None else low * counts)
     total = 0
     for at in np.flatnonzero((highs != 0) | (lows != 0)).tolist():
         total += ((int(highs[at]) << _HALF) + int(lows[at])) << at
@@ -112,44 +118,48 @@ class Moments:
         ratio = n * (n + 1) * (n - 1) / ((n - 2) * (n - 3)) * m4 / (m2 * m2)
         return ratio - 3 * (n - 1) ** 2 / ((n - 2) * (n - 3))
 
-    def add_floats(self, values: Floats) -> None:
+    def add_floats(self, values: Floats, counts: Integers | None = None) -> None:
         """Add finite floats.
 
         Parameters
         ----------
         values
             The values.
+        counts
+            How often each is there, at most :data:`MOST` times together; by default once.
         """
-        for start in range(0, len(values), CHUNK):
-            part = values[start : start + CHUNK]
-            units = exact_sum(part)
-            mean = Fraction(units, len(part) << _LOWEST)
+        for part, weights in _chunks(values, counts):
+            units = exact_sum(part, weights)
+            mean = Fraction(units, _total(part, weights) << _LOWEST)
             # In units near the largest value: differences neither overflow nor lose what is below the smallest float.
             shift = math.frexp(float(np.abs(part).max()))[1]
             middle = mean / Fraction(2) ** shift
             near = float(middle)
             differences = _by_power(part, -shift) - near
-            self.merge(_moments(differences, shift, float(middle - Fraction(near)), units, integers=False))
+            self.merge(_moments(differences, weights, shift, float(middle - Fraction(near)), units, integers=False))
 
-    def add_integers(self, values: Integers) -> None:
+    def add_integers(self, values: Integers, counts: Integers | None = None) -> None:
         """Add integers of 64 bits.
 
         Parameters
         ----------
         values
             The values.
+        counts
+            How often each is there, at most :data:`MOST` times together; by default once.
         """
-        for start in range(0, len(values), CHUNK):
-            part = values[start : start + CHUNK]
-            high = part >> 32
-            units = (int(high.sum()) << 32) + int((part & 0xFFFFFFFF).sum())
-            mean = Fraction(units, len(part))
+        for part, weights in _chunks(values, counts):
+            high, low = part >> 32, part & 0xFFFFFFFF
+            if weights is not None:
+                high, low = high * weights, low * weights
+            units = (int(high.sum()) << 32) + int(low.sum())
+            mean = Fraction(units, _total(part, weights))
             base = round(mean)
             if int(part.max()) - int(part.min()) < 1 << 62:
                 differences = (part - base).astype(np.float64)
             else:
                 differences = part.astype(np.float64) - float(base)
-            self.merge(_moments(differences, 0, float(mean - base), units, integers=True))
+            self.merge(_moments(differences, weights, 0, float(mean - base), units, integers=True))
 
     def merge(self, other: Moments) -> None:
         """Add the values of another part.
@@ -189,23 +199,36 @@ class Moments:
             self.units, self.integers = int(total * (1 << _LOWEST)), False
 
 
-def _moments(differences: Floats, shift: int, rest: float, units: int, *, integers: bool) -> Moments:
+def _chunks(values: Any, counts: Integers | None) -> Iterator[tuple[Any, Integers | None]]:
+    for start in range(0, len(values), CHUNK):
+        places = slice(start, start + CHUNK)
+        yield values[places], None if counts is None else counts[places]
+
+
+def _total(values: Any, counts: Integers | None) -> int:
+    return len(values) if counts is None else int(counts.sum())
+
+
+def _moments(
+    differences: Floats, counts: Integers | None, shift: int, rest: float, units: int, *, integers: bool
+) -> Moments:
     """Return the moments of values, given their differences from nearly the mean.
 
     The differences and the rest of the mean are in units of ``2**shift``.
     """
-    n = len(differences)
+    n = _total(differences, counts)
     largest = float(np.abs(differences).max())
     exponent = math.frexp(largest)[1] if largest else 0
     d = _by_power(differences, -exponent)
     off = math.ldexp(rest, -exponent) if rest else 0.0
     if off:
         d = d - off
-    squares = d * d
+    weighted = d if counts is None else d * counts
     # What remains of the sum of the differences after rounding.
-    mean = float(d.sum()) / n
+    mean = float(weighted.sum()) / n
     # Not by BLAS, whose threads would wait for each other for so little.
-    s2, s3, s4 = float(squares.sum()), float((squares * d).sum()), float((squares * squares).sum())
+    squares = weighted * d
+    s2, s3, s4 = float(squares.sum()), float((squares * d).sum()), float((squares * d * d).sum())
     m2 = max(0.0, s2 - n * mean * mean)
     m3 = s3 - 3 * mean * s2 + 2 * n * mean**3
     m4 = s4 - 4 * mean * s3 + 6 * mean * mean * s2 - 3 * n * mean**4

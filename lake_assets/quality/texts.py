@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lake_assets.quality.frequent import Frequent
+from lake_assets.quality.frequent import Frequent, summed
 from lake_assets.quality.sums import Moments
 
 if TYPE_CHECKING:
@@ -114,15 +114,14 @@ class Texts:
         blank = pc.utf8_is_space(values).to_numpy(zero_copy_only=False)
         self.blank += int(numbers[blank & (lengths > 0)].sum())
         self._bounds(int(lengths.min()), int(lengths.max()))
-        self.lengths.add_integers(np.repeat(lengths, numbers))
+        self.lengths.add_integers(lengths, numbers)
         # Only texts that are not of ASCII alone have more bytes than characters.
         if int(pc.sum(pc.binary_length(values)).as_py()) > int(lengths.sum()):
             garbled = pc.match_substring_regex(values, _GARBLED).to_numpy(zero_copy_only=False)
             self.garbled += int(numbers[garbled].sum())
         if personal:
             return
-        found = shapes(values)
-        self.shapes.merge([(found, counts, 0)])
+        self.shapes.merge([(*summed(shapes(values), counts), 0)])
         self._mean(values, numbers)
 
     def merge(self, others: list[Texts]) -> None:

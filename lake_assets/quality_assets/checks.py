@@ -19,11 +19,13 @@ from dagster import (
     multi_asset_check,
 )
 
+from lake_assets._dagster import is_selected
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.names import join
+from lake_assets.lake.rows import is_data
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
-from lake_assets.quality.constraints import AnyConstraint, Complete
+from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount
 from lake_assets.quality.drift import Finding
 from lake_assets.quality.lake_profiles import known_profile, stream_at
 from lake_assets.quality.profile import Profile
@@ -50,6 +52,7 @@ def constraint_checks(
     partitions_def: PartitionsDefinition[str] | None = None,
     personal: Collection[str] = (),
     compare: Comparison | None = None,
+    by_file: bool = False,
 ) -> AssetChecksDefinition:
     """Return checks of an asset, one for each constraint. A constraint of severity ``ERROR`` blocks.
 
@@ -69,11 +72,15 @@ def constraint_checks(
     compare
         What may differ from what was published before the run. Then there are also the checks ``drift`` and
         ``anomaly``, which warn. They read the profiles of :func:`.profiled`.
+    by_file
+        For an asset that is written by increments: each file keeps the constraints by itself, as a unique key does
+        whose time is that of the file. Then a run that writes the asset reads only the files that it has changed, and
+        what is published is not read again.
 
     Raises
     ------
     ValueError
-        Several checks would have the same name.
+        Several checks would have the same name, or a constraint is about more than a file.
 
     Examples
     --------
@@ -83,6 +90,8 @@ def constraint_checks(
     described = {one.title: (_describe(one), one.severity == "ERROR") for one in constraints}
     if len(described) < len(constraints) or (compare is not None and COMPARED.keys() & described.keys()):
         raise ValueError(f"several checks of {key.to_user_string()} have the same name: give the constraints names")
+    if by_file and (partitions_def is not None or any(isinstance(one, Fresh | RowCount) for one in constraints)):
+        raise ValueError(f"the checks of {key.to_user_string()} are by file: no partitions, Fresh or RowCount then")
     if compare is not None:
         described |= {name: (text, False) for name, text in COMPARED.items()}
     with warnings.catch_warnings():
@@ -100,10 +109,13 @@ def constraint_checks(
         places = [""]
         if partitions_def is not None:
             places = list(folders(partitions_def, context.op_execution_context.partition_keys).values())
+        # A run of the checks alone reads all.
+        if by_file and is_selected(context, key):
+            places = _changed_files(lake.lake, base_commit(lake.lake, context.instance, context.run, ref), ref, key)
         known = {place: known_profile(lake.lake, ref, join(prefix_of(key), place), personal) for place in places}
         verdicts = [_verified(lake.lake, ref, key, place, known[place], constraints) for place in places]
-        for one, found in zip(constraints, zip(*verdicts, strict=True), strict=True):
-            yield logged(context.log, _result(key, one, found, ref))
+        for number, one in enumerate(constraints):
+            yield logged(context.log, _result(key, one, [found[number] for found in verdicts], ref))
         if compare is not None:
             base = base_commit(lake.lake, context.instance, context.run, ref)
             before = Published(
@@ -113,6 +125,13 @@ def constraint_checks(
                 yield logged(context.log, result)
 
     return check
+
+
+def _changed_files(lake: Lake, before: str, ref: str, key: AssetKey) -> list[str]:
+    """Return the files of an asset that a run has added or changed, by their names in its folder."""
+    prefix = prefix_of(key)
+    found = lake.diff(before, ref, prefix)
+    return sorted(path[len(prefix) + 1 :] for path in (*found.added, *found.changed) if is_data(path))
 
 
 def _verified(

@@ -127,6 +127,30 @@ def unfinished_runs(instance: DagsterInstance) -> Sequence[DagsterRun]:
     return instance.get_runs(RunsFilter(statuses=[status for status in DagsterRunStatus if status not in ended]))
 
 
+def in_flight(instance: DagsterInstance, pool: str) -> str | None:
+    """Return an unfinished run that uses a pool, or None.
+
+    A run whose process was killed is reported to Dagster as failed. Otherwise it would occupy the pool for ever.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    pool
+        Name of the pool.
+    """
+    found: str | None = None
+    for run in unfinished_runs(instance):
+        pools = run.run_op_concurrency.all_pools if run.run_op_concurrency is not None else None
+        if pool not in (pools or ()):
+            continue
+        if is_alive(instance, run):
+            found = run.run_id
+        else:
+            instance.report_run_failed(run, "Its process was killed: the sensor found that none holds its lock.")
+    return found
+
+
 class LiveRuns(NamedTuple):
     """Ids of the live runs, and ids of the live runs and their ancestors.
 

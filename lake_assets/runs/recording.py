@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lake_assets.resources.working_branch import in_metadata, target_of
-from lake_assets.runs.audit import evaluations
 from lake_assets.runs.branch import branch_name
 from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.place_results import evaluations
 from lake_assets.runs.recorded_checks import CHECKS, as_metadata
 
 if TYPE_CHECKING:

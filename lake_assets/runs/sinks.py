@@ -50,12 +50,12 @@ class Sink(Protocol):
 
 
 class Asked(NamedTuple):
-    """The cursor of the sensor: for which head of ``main`` it has requested runs, how often, and when last.
+    """The cursor of a sensor: for which head of ``main`` it has requested runs, how often, and when last.
 
     Parameters
     ----------
     head
-        The head.
+        The head, or another text without spaces that says what the runs are for.
     times
         How many times. 0 if no sink was behind.
     at
@@ -90,6 +90,10 @@ class Asked(NamedTuple):
         # Do not wait longer if the clock was set back.
         return left if self.times and 0 < left <= pause else 0.0
 
+    def again(self) -> str:
+        """Return the cursor after one more request."""
+        return f"{self.head} {self.times + 1} {time.time()}"
+
     def after(self, requests: int, reflected: Mapping[AssetKey, str | None]) -> str:
         """Return the cursor after a tick.
 
@@ -101,7 +105,7 @@ class Asked(NamedTuple):
             The commit that each sink reflects. A table may be restored from an older copy while ``main`` stays.
         """
         if requests:
-            return f"{self.head} {self.times + 1} {time.time()}"
+            return self.again()
         commits = [f"{key.to_user_string()} {commit}" for key, commit in reflected.items()]
         return f"{self.head} even {hashlib.sha256(repr(commits).encode()).hexdigest()[:16]}"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from lake_assets.lake.rows import sql_name, sql_text
-from lake_assets.series.samples import TIME, Metric
+from lake_assets.series.samples import FUNCTIONS, TIME, Metric
 
 if TYPE_CHECKING:
     import pyarrow
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 STEPS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 """The intervals that sums are kept of, by the name of their folder."""
-FUNCTIONS = ("count", "min", "max", "sum", "avg", "stddev", "stdvar", "rate", "first", "last")
 _INTERNAL = ("first_time", "last_time")
 
 
@@ -39,7 +38,7 @@ def partials(metric: Metric, rows: str) -> str:
     each = (
         f"SELECT {labels}{TIME}, {sql_text(field)} AS field, 1::BIGINT AS count, {value} AS min, {value} AS max, "  # noqa: S608
         f"{value} AS sum, 0::DOUBLE AS stdvar, NULL::DOUBLE AS rate, {value} AS first, {value} AS last, "
-        f"{TIME} AS first_time, {TIME} AS last_time FROM {rows} WHERE {value} IS NOT NULL"
+        f"{TIME} AS first_time, {TIME} AS last_time FROM {rows} WHERE NOT isnan({value})"
         for field, value in ((field, sql_name(field)) for field in metric.fields)
     )
     return " UNION ALL ".join(each)
@@ -62,7 +61,9 @@ def grouped(rows: str, labels: Sequence[str], step: timedelta | None, start: str
         The labels of the result.
     """
     micros = step // timedelta(microseconds=1) if step is not None else 0
-    bucket = f"make_timestamptz(epoch_us({TIME}) // {micros} * {micros})" if micros else start
+    # Also before 1970, where a remainder is negative, an interval begins before its times.
+    into = f"(epoch_us({TIME}) % {micros} + {micros}) % {micros}"
+    bucket = f"make_timestamptz(epoch_us({TIME}) - {into})" if micros else start
     each = _merged(f"SELECT * REPLACE ({bucket} AS {TIME}) FROM ({rows})", labels, across=False)  # noqa: S608
     if list(group_by) == list(labels):
         return each

@@ -14,7 +14,8 @@ from lake_assets.lake.rows import bounded_connection
 from lake_assets.series.aggregates import STEPS, aggregates
 from lake_assets.series.days import read_file
 from lake_assets.series.keyed import last_of_each
-from lake_assets.series.samples import Metric, by_day, without
+from lake_assets.series.samples import Metric, SeriesError, by_day, without
+from lake_assets.series.times import in_utc
 
 if TYPE_CHECKING:
     import pyarrow
@@ -76,12 +77,20 @@ def remove(
     metric
         The columns.
     start, end
-        The range, from the first until before the second.
+        The range, from the first until before the second. Without a zone, they are in UTC.
     labels
         Remove only the samples with these values of labels. Empty for all.
     position
         How far their source was read.
+
+    Raises
+    ------
+    SeriesError
+        The range is empty, or there is no such label.
     """
+    start, end = in_utc(start), in_utc(end)
+    if start >= end:
+        raise SeriesError(f"the range begins at {start}, and ends at {end}: give an end after the start")
     last = (end - timedelta(microseconds=1)).date().isoformat()
     touched = [day for day in days(lake, ref, prefix) if start.date().isoformat() <= day <= last]
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.rows import bounded_connection, open_rows, place_in, sql_name, sql_text
-from lake_assets.series.aggregates import FUNCTIONS, STEPS, grouped, partials, schema
+from lake_assets.series.aggregates import STEPS, grouped, partials, schema
 from lake_assets.series.changing import days, sums_path
-from lake_assets.series.samples import TIME, Metric, SeriesError
+from lake_assets.series.samples import FUNCTIONS, TIME, Metric, SeriesError
+from lake_assets.series.times import in_utc
 
 if TYPE_CHECKING:
     import pyarrow
@@ -29,7 +30,7 @@ class Query:
     Parameters
     ----------
     start, end
-        The time range, from the first until before the second.
+        The time range, from the first until before the second. Without a zone, they are in UTC.
     labels
         Label to its wanted values. Empty for all.
     fields
@@ -49,6 +50,13 @@ class Query:
     functions: Sequence[str] = ()
     step: timedelta | None = None
     group_by: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        # Days are those of UTC, and times of one zone are compared by their clocks, which go back once a year.
+        for name in ("start", "end"):
+            object.__setattr__(self, name, in_utc(getattr(self, name)))
+        for name in ("fields", "functions"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
 
 
 def metric_of(lake: Lake, ref: str, prefix: str) -> Metric:
@@ -213,7 +221,8 @@ def _view(
         connection.register(f"{name}_files", columns.empty_table())
     within = " OR ".join(f"({TIME} >= {_literal(start)} AND {TIME} < {_literal(end)})" for start, end in ranges)
     chosen = "".join(
-        f" AND {sql_name(label)} IN ({', '.join(map(sql_text, values))})" for label, values in asked.labels.items()
+        f" AND {sql_name(label)} IN ({', '.join(map(sql_text, values)) or 'NULL'})"
+        for label, values in asked.labels.items()
     )
     connection.execute(f"CREATE VIEW {name} AS FROM {name}_files WHERE ({within or 'false'}){chosen}")
     return name

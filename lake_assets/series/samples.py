@@ -20,6 +20,12 @@ TIME = "time"
 """Name of the column with the time of a sample, in UTC."""
 
 
+FUNCTIONS = ("count", "min", "max", "sum", "avg", "stddev", "stdvar", "rate", "first", "last")
+"""The sums of an interval."""
+RESERVED = {TIME, "field", *FUNCTIONS, "first_time", "last_time"}
+"""The other columns of the sums than labels."""
+
+
 class SeriesError(ValueError):
     """Samples or a query do not fit a metric. The message names the column and the remedy."""
 
@@ -38,6 +44,15 @@ class Metric:
 
     labels: Sequence[str]
     fields: Sequence[str]
+
+    def __post_init__(self) -> None:
+        # DuckDB's names ignore case.
+        names = [name.lower() for name in (*self.labels, *self.fields, TIME)]
+        for label in self.labels:
+            if label.lower() in RESERVED:
+                raise SeriesError(f"a label cannot be named {label!r}: the sums have a column of this name")
+        if len(set(names)) < len(names):
+            raise SeriesError(f"the columns {', '.join(names)} are not of different names")
 
     @property
     def schema(self) -> pyarrow.Schema:
@@ -71,7 +86,7 @@ class Metric:
         return cls(labels, fields)
 
     def conformed(self, samples: pyarrow.Table) -> pyarrow.Table:
-        """Return samples in the columns of the metric.
+        """Return samples in the columns of the metric. A value that is NaN becomes null.
 
         Parameters
         ----------
@@ -81,12 +96,20 @@ class Metric:
         Raises
         ------
         SeriesError
-            A column is missing, or a label or time is null.
+            A column is missing or of another kind, or a label or time is null.
         """
         missing = [name for name in self.schema.names if name not in samples.column_names]
         if missing:
             raise SeriesError(f"samples lack the column(s) {', '.join(missing)}")
-        found = samples.select(self.schema.names).cast(self.schema)
+        try:
+            found = samples.select(self.schema.names).cast(self.schema)
+        except pa.ArrowException as error:
+            raise SeriesError(f"samples do not fit the metric: {' '.join(str(error).split())}") from error
+        for field in self.fields:
+            # NaN is no value: it would not even equal itself.
+            values = found.column(field)
+            index = found.schema.get_field_index(field)
+            found = found.set_column(index, found.schema.field(index), pc.if_else(pc.is_nan(values), None, values))
         for name in (*self.labels, TIME):
             if found.column(name).null_count:
                 raise SeriesError(f"{found.column(name).null_count} sample(s) have no {name}: a key is never null")
@@ -137,7 +160,7 @@ def matching(
     time, kind = samples.column(TIME), pa.timestamp("us", "UTC")
     found = pc.and_(pc.greater_equal(time, pa.scalar(start, kind)), pc.less(time, pa.scalar(end, kind)))
     for label, values in labels.items():
-        if label not in samples.column_names:
+        if label not in samples.column_names or not pa.types.is_string(samples.schema.field(label).type):
             raise SeriesError(f"there is no label {label!r}, but {', '.join(samples.column_names)}")
         found = pc.and_(found, pc.is_in(samples.column(label), value_set=pa.array(values, pa.string())))
     return found

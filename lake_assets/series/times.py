@@ -32,10 +32,20 @@ def parse_time(text: str, now: datetime) -> datetime:
             return now - offset if found[1] == "-" else now + offset
         if text.isdecimal() and len(text) > 8:
             return datetime.fromtimestamp(int(text) / 1000, timezone.utc)
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+        return in_utc(datetime.fromisoformat(text.replace("Z", "+00:00")))
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"{text!r} is no time: write now-1h, 2017-07-28T08:00, or milliseconds since 1970") from None
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a time in UTC. Without a zone, it is in UTC already.
+
+    Parameters
+    ----------
+    moment
+        The time.
+    """
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
 
 
 def parse_duration(text: str) -> timedelta:

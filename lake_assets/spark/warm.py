@@ -12,7 +12,11 @@ import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from lake_assets.spark.jvm import spark_jars
 
 _PREFIX = "spark."
 _AT_START = ("spark.driver.", "spark.jars", "spark.master", "spark.files", "spark.archives", "spark.submit.")
@@ -27,6 +31,7 @@ class _Kept:
     on: bool = False
     pinned: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+    jars: list[str] = field(default_factory=list)
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -49,7 +54,9 @@ def any_session_fits() -> Generator[None]:
 
 
 def prepare_jvm(settings: Mapping[str, str]) -> None:
-    """Start the JVM for a session, if it is to be kept. One that was started with other memory or jars is replaced.
+    """Start the JVM for a session, if it is to be kept.
+
+    One that was started with other memory, options or jars is replaced, also if a jar was replaced on disk.
 
     Parameters
     ----------
@@ -59,10 +66,21 @@ def prepare_jvm(settings: Mapping[str, str]) -> None:
     if not _kept.on or (_kept.pinned and is_alive()):
         return
     wanted = {name: value for name, value in settings.items() if name.startswith(_AT_START)}
-    if is_alive() and _kept.settings == wanted:
+    jars = [*spark_jars(), *_named_jars(settings)]
+    if is_alive() and (_kept.settings, _kept.jars) == (wanted, jars):
         return
     end_jvm()
     _start(wanted)
+    _kept.settings, _kept.jars = wanted, jars
+
+
+def _named_jars(settings: Mapping[str, str]) -> list[str]:
+    """Describe the jars that a setting names: by path, size and time where they are on this machine."""
+    described: list[str] = []
+    for uri in filter(None, settings.get("spark.jars", "").split(",")):
+        path = Path(unquote(urlsplit(uri).path))
+        described.append(f"{uri} {path.stat().st_size} {path.stat().st_mtime_ns}" if path.is_file() else uri)
+    return described
 
 
 def _start(settings: Mapping[str, str]) -> None:
@@ -83,7 +101,6 @@ def _start(settings: Mapping[str, str]) -> None:
     # Spark has no public API for a JVM that is there already.
     shared: Any = SparkContext
     shared._gateway, shared._jvm = gateway, gateway.jvm
-    _kept.settings = settings
     _kept.properties = dict(_properties())
 
 

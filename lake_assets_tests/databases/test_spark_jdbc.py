@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lake_assets.databases.contract import DatabaseError, Selection, open_database
+from lake_assets.databases.contract import DatabaseError, Selection
+from lake_assets.databases.opening import open_database
 from lake_assets.databases.reading import Reading
 from lake_assets.databases.spark_jdbc import jdbc_frame
 from lake_assets_tests.database_servers import DatabaseServer

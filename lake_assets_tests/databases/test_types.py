@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from lake_assets.databases.contract import DatabaseError, Selection, open_database
-from lake_assets.databases.reading import Reading, read
+from lake_assets.databases.contract import DatabaseError, Selection
+from lake_assets.databases.opening import open_database
+from lake_assets.databases.reading import Reading, is_beyond, read
 from lake_assets_tests.database_servers import DatabaseServer
 from lake_assets_tests.databases.statements import execute
 
@@ -32,7 +33,11 @@ POSTGRESQL: list[tuple[str, str, Any]] = [
     ("numeric(38,0)", "9" * 38, Decimal("9" * 38)),
     ("numeric(5,-2)", "12300", "12300"),
     ("numeric", "1.123456789012345678901234567890", "1.123456789012345678901234567890"),
+    ("numeric", "'NaN'", "NaN"),
     ("price", "12.345", Decimal("12.345")),
+    ("dear", "12.345", Decimal("12.345")),
+    ("numbers", "'{1,2}'", [1, 2]),
+    ("money", "1234.5", "$1,234.50"),
     ("text", "'täxt ''x'''", "täxt 'x'"),
     ("varchar(10)", "'v'", "v"),
     ("char(3)", "'c'", "c  "),
@@ -53,6 +58,8 @@ POSTGRESQL: list[tuple[str, str, Any]] = [
     ("inet", "'10.0.0.1'", "10.0.0.1/32"),
     ("bit(3)", "B'101'", "101"),
     ("int4range", "'[1,5)'", "[1,5)"),
+    ("pair", "ROW(1, 'x')", "(1,x)"),
+    ("timestamp[]", "'{2020-01-01}'", '{"2020-01-01 00:00:00"}'),
 ]
 MARIADB: list[tuple[str, str, Any]] = [
     ("boolean", "true", True),
@@ -71,6 +78,7 @@ MARIADB: list[tuple[str, str, Any]] = [
     ("json", """'{"a":1}'""", '{"a":1}'),
     ("date", "'2020-02-29'", date(2020, 2, 29)),
     ("time(3)", "'12:34:56.789'", "12:34:56.789"),
+    ("time", "'-838:59:59'", "-838:59:59"),
     ("datetime", "'0001-01-01 00:00:00'", datetime(1, 1, 1)),
     ("datetime(6)", "'2020-01-01 10:34:56.123456'", TEN),
     (
@@ -126,9 +134,14 @@ def make_postgresql(server: DatabaseServer) -> None:
         server,
         "DROP TABLE IF EXISTS all_types",
         "DROP TYPE IF EXISTS mood",
-        "DROP DOMAIN IF EXISTS price",
+        "DROP DOMAIN IF EXISTS price CASCADE",
+        "DROP DOMAIN IF EXISTS numbers",
         "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+        "DROP TYPE IF EXISTS pair",
+        "CREATE TYPE pair AS (a int, b text)",
         "CREATE DOMAIN price AS numeric(12,3)",
+        "CREATE DOMAIN dear AS price CHECK (value > 1)",
+        "CREATE DOMAIN numbers AS int[]",
     )
     make(server, POSTGRESQL)
 
@@ -166,6 +179,9 @@ def test_every_type_of_sqlite_keeps_its_value(tmp_path: Path, selection: Selecti
         ("BOOLEAN", "7"),
         ("REAL", "'abc'"),
         ("DATE", "'yesterday'"),
+        ("DATE", "20200101"),
+        ("TIMESTAMP", "1577836800"),
+        ("TIMESTAMP", "x'00'"),
         ("TEXT", "x'00'"),
         ("DECIMAL(4, 2)", "123456"),
         ("BLOB", "'text'"),
@@ -180,12 +196,100 @@ def test_a_value_of_sqlite_that_its_column_does_not_declare_is_refused_by_name(
         rows(url, Selection("t"))
 
 
-def test_a_number_of_postgresql_that_is_none_is_refused_by_name(postgresql: DatabaseServer) -> None:
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        ("numeric(5,2)", "'NaN'"),
+        ("timestamp", "'infinity'"),
+        ("timestamptz", "'-infinity'"),
+        ("date", "'infinity'"),
+        ("date", "'0044-03-15 BC'"),
+        ("date[]", "'{2020-01-01,infinity}'"),
+        ("timestamp", "'20000-01-01'"),
+        ("integer[]", "'{{1,2},{3,4}}'"),
+        ("text[]", "'{{a}}'"),
+    ],
+)
+def test_a_value_of_postgresql_that_the_lake_cannot_hold_is_refused_by_name(
+    postgresql: DatabaseServer, declared: str, value: str
+) -> None:
     execute(
-        postgresql, "DROP TABLE IF EXISTS odd", "CREATE TABLE odd (n numeric(5,2))", "INSERT INTO odd VALUES ('NaN')"
+        postgresql,
+        "DROP TABLE IF EXISTS odd",
+        f"CREATE TABLE odd (n {declared})",
+        f"INSERT INTO odd VALUES ({value})",
     )
-    with pytest.raises(DatabaseError, match="column 'n' of type numeric"):
+    with pytest.raises(DatabaseError, match=r"column '?n'?.*cast it in a query"):
         rows(postgresql.url, Selection("odd"))
+    assert rows(postgresql.url, Selection(query="SELECT n::text AS n FROM odd"))[0]["n"].lower()
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [("tinyint(1)", "5"), ("date", "'0000-00-00'"), ("datetime", "'2020-00-00'"), ("timestamp null", "'0000-00-00'")],
+)
+def test_a_value_of_mariadb_that_the_lake_cannot_hold_is_refused_by_name(
+    mariadb: DatabaseServer, declared: str, value: str
+) -> None:
+    execute(
+        mariadb,
+        "SET sql_mode = ''",
+        "DROP TABLE IF EXISTS odd",
+        f"CREATE TABLE odd (n {declared})",
+        f"INSERT INTO odd VALUES ({value}), (NULL)",
+    )
+    with pytest.raises(DatabaseError, match=r"column 'n' of type .*cast it in a query"):
+        rows(mariadb.url, Selection("odd"))
+
+
+def test_instants_of_mariadb_do_not_depend_on_its_zone(mariadb: DatabaseServer) -> None:
+    moments = [datetime(2020, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1)]
+    seconds = ", ".join(f"(FROM_UNIXTIME({moment.timestamp():.0f}))" for moment in moments)
+    cursor = Reading(selection=Selection("moments"), cursor="n")
+    # Both are 02:30 in Berlin, where the clocks went back.
+    execute(mariadb, "SET GLOBAL time_zone = '+05:00'")
+    try:
+        execute(
+            mariadb,
+            "DROP TABLE IF EXISTS moments",
+            "CREATE TABLE moments (n TIMESTAMP)",
+            f"INSERT INTO moments VALUES {seconds}",
+        )
+        with closing(open_database(mariadb.url)) as database:
+            found = read(database, cursor)
+            assert [row["n"] for row in found.rows.read_all().to_pylist()] == moments
+            assert not is_beyond(database, cursor, found.position)
+            again = read(database, cursor, found.position)
+            assert [row["n"] for row in again.rows.read_all().to_pylist()] == moments[1:]
+    finally:
+        execute(mariadb, "SET GLOBAL time_zone = 'SYSTEM'")
+
+
+NAMES = ['we"ird', "tick`s", "sp ace", "ünï", "select", "UPPER", "a'b", "p%s", "b\\s", "x; --"]
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb", "sqlite"])
+def test_any_name_of_a_table_and_a_column(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    server: Any = f"sqlite:///{tmp_path}/one.db" if kind == "sqlite" else request.getfixturevalue(kind)
+    url = server if kind == "sqlite" else server.url
+    mark = "`" if kind == "mariadb" else '"'
+    for name in NAMES:
+        quoted = mark + name.replace(mark, mark * 2) + mark
+        column = "DATETIME" if kind == "mariadb" else "TIMESTAMP"
+        execute(
+            server,
+            f"DROP TABLE IF EXISTS {quoted}",
+            f"CREATE TABLE {quoted} (id INTEGER, {quoted} {column}, {mark}a.b{mark} INTEGER)",
+            f"INSERT INTO {quoted} VALUES (1, '2020-01-01 00:00:00', 3)",
+        )
+        selection, wanted = Selection(name), {"id": 1, name: datetime(2020, 1, 1), "a.b": 3}
+        assert rows(url, selection, cursor=name, partition_column="id") == [wanted]
+        with closing(open_database(url)) as database:
+            reading = Reading(selection=selection, cursor=name)
+            position = read(database, reading).position
+            assert read(database, reading, position).rows.read_all().to_pylist() == [wanted]
+            assert not is_beyond(database, reading, position)
+            assert database.version(selection)
 
 
 def test_ranges_of_a_partition_column_read_each_row_once(
@@ -216,6 +320,25 @@ def test_errors_name_the_database_without_its_password(postgresql: DatabaseServe
     with pytest.raises(DatabaseError, match="is of no known database") as unknown:
         open_database("oracle://me:secret@host/x")
     assert "secret" not in str(unknown.value)
+
+
+def test_a_password_that_is_not_quoted_is_in_no_error() -> None:
+    for scheme in ("postgresql", "postgres", "mysql", "mariadb"):
+        for password in ("s3 cret", "s3c/ret", "s3c#ret", "s3c?ret", "s3c@ret"):
+            with pytest.raises(DatabaseError, match="write %20 for a space") as refused:
+                open_database(f"{scheme}://me:{password}@127.0.0.1:1/x")
+            assert "s3" not in str(refused.value) + repr(refused.value)
+    for url in ("postgresql://me:s3cret@127.0.0.1:1/x", "postgresql://127.0.0.1:1/x?user=me&password=s3cret"):
+        with pytest.raises(DatabaseError, match=r"127\.0\.0\.1") as refused:
+            open_database(url)
+        assert "s3c" not in str(refused.value) + repr(refused.value)
+
+
+def test_an_error_while_rows_are_read_is_one_line_that_names_the_database(postgresql: DatabaseServer) -> None:
+    late = Selection(query="SELECT 1 / (100000 - n) AS n FROM generate_series(1, 100000) n")
+    with pytest.raises(DatabaseError, match=r"127\.0\.0\.1.*division by zero") as failed:
+        rows(postgresql.url, late)
+    assert "\n" not in str(failed.value)
 
 
 def test_the_sqlite_file_is_only_read(tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "measurements",
         "measurements_profile",
         "measurements_quarantine",
+        "minute_returns",
+        "price_summary",
         "quality_published",
+        "running_extremes",
         "stock_counts",
         "stock_series",
         "stocks_csv",
@@ -40,6 +43,8 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "ticks_rejected",
         "ticks_table",
         "top_traded",
+        "trades_by_minute",
+        "trades_by_type_and_currency",
         "users",
         "users_profile",
         "users_published",
@@ -98,6 +103,7 @@ def test_the_code_location_holds_these_and_no_others() -> None:
         "collect_garbage",
         "command_line_runs",
         "consumer_lag",
+        "customers_changed",
         "lake_commits",
         "mark_canceled_runs",
         "mark_failed_runs",
@@ -145,14 +151,16 @@ def test_one_backfill_takes_a_whole_group_in_the_same_runs() -> None:
         assert len({node.partitions_def for node in nodes}) == 1
 
 
-def test_loading_warns_of_nothing_but_dagsters_preview_feature() -> None:
+def test_loading_warns_of_nothing_but_dagsters_preview_feature_and_loads_no_spark() -> None:
     code = """
+import sys
 import warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     import lake_assets.definitions
 ours = [str(item.message) for item in caught if item.category.__name__ != "PreviewWarning"]
 assert not ours, ours
+assert "pyspark" not in sys.modules
 """
     # The packages' own deprecations would stop the import at once, ours too.
     subprocess.run([sys.executable, "-W", "error::DeprecationWarning", "-c", code], check=True, timeout=120)

@@ -70,15 +70,11 @@ def without_remote(part: dict[str, Any]) -> dict[str, Any]:
 def test_the_queue_and_the_pools_are_what_dagster_accepts_and_as_on_one_machine(tmp_path: Path) -> None:
     coordinator = VALUES["dagsterDaemon"]["runCoordinator"]
     # Without a coordinator, the chart names one that has no queue. With limits in both places, Dagster does not start.
-    assert (coordinator["enabled"], coordinator["type"]) == (True, "QueuedRunCoordinator")
+    assert (coordinator["enabled"], coordinator["type"]) == (True, "CustomRunCoordinator")
     limits = {**VALUES["concurrency"]}
     assert limits.pop("enabled") is True
     made = {
-        "run_coordinator": {
-            "module": "dagster._core.run_coordinator",
-            "class": coordinator["type"],
-            "config": in_dagsters_words(coordinator["config"]["queuedRunCoordinator"]),
-        },
+        "run_coordinator": coordinator["config"]["customRunCoordinator"],
         "concurrency": in_dagsters_words(limits),
         "run_monitoring": in_dagsters_words(VALUES["dagsterDaemon"]["runMonitoring"]),
     }
@@ -86,7 +82,7 @@ def test_the_queue_and_the_pools_are_what_dagster_accepts_and_as_on_one_machine(
     config, _ = dagster_instance_config(str(tmp_path))
     ours = yaml.safe_load((REPOSITORY_ROOT / "dagster.yaml").read_text())
     assert config["concurrency"]["pools"] == ours["concurrency"]["pools"]
-    assert config["run_coordinator"]["config"] == ours["run_queue"]
+    assert config["run_coordinator"] == ours["run_coordinator"]
     assert config["run_monitoring"] == ours["run_monitoring"]
 
 

@@ -17,7 +17,16 @@ from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.io_managers.libraries import LIBRARIES
 from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, spelt, table
 
-STORAGES = {"Parquet": "parquet_io_manager", "CSV": "lake_file_io_manager", "NoSQL": "nosql_io_manager"}
+STORAGES = {
+    "Parquet": ("parquet_io_manager", {}),
+    "ORC": ("parquet_io_manager", {"format": "orc"}),
+    "CSV with `format`": ("parquet_io_manager", {"format": "csv"}),
+    "CSV": ("lake_file_io_manager", {}),
+    "NoSQL on LMDB": ("nosql_io_manager", {"nosql/key": "0", "nosql/mode": "overwrite"}),
+    "NoSQL on DynamoDB": ("dynamodb_io_manager", {"nosql/key": "0", "nosql/mode": "overwrite"}),
+}
+"""Storage to the key of its IO manager, and the metadata of an asset."""
+DYNAMODB = "NoSQL on DynamoDB"
 KEY = "0"
 
 ODD = {
@@ -44,19 +53,19 @@ class Seen:
     classes: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def observe(workbench: Workbench) -> dict[str, Seen]:
-    """Write and read everything."""
-    return {storage: _observe(workbench, manager) for storage, manager in STORAGES.items()}
+def observe(workbench: Workbench, *storages: str) -> dict[str, Seen]:
+    """Write and read everything in these storages."""
+    return {storage: _observe(workbench, storage) for storage in storages}
 
 
-def _observe(workbench: Workbench, manager: str) -> Seen:
+def _observe(workbench: Workbench, storage: str) -> Seen:
     wanted, seen = table(), Seen({values.name: {} for values in VALUES}, {values.name: {} for values in VALUES})
     for writer, library in LIBRARIES.items():
         names, refused = list(wanted.schema.names), set[str]()
         while True:
             found: dict[str, pa.Table] = {}
             try:
-                _run(workbench, manager, library.make(wanted.select(names)), found, seen)
+                _run(workbench, storage, library.make(wanted.select(names)), found, seen)
                 break
             except (RefusedColumn, SchemaMismatch) as error:
                 named = re.search(r"column '([^']+)'", str(error))
@@ -74,7 +83,7 @@ def _observe(workbench: Workbench, manager: str) -> Seen:
     return seen
 
 
-def _run(workbench: Workbench, manager: str, frame: Any, found: dict[str, pa.Table], seen: Seen) -> None:
+def _run(workbench: Workbench, storage: str, frame: Any, found: dict[str, pa.Table], seen: Seen) -> None:
     def reader(name: str) -> Any:
         library = LIBRARIES[name]
 
@@ -90,7 +99,9 @@ def _run(workbench: Workbench, manager: str, frame: Any, found: dict[str, pa.Tab
         read.__annotations__["wide"] = library.annotation
         return asset(name=f"by_{name.replace('.', '_')}")(read)
 
-    @asset(io_manager_key=manager, metadata={"nosql/key": KEY, "nosql/mode": "overwrite"})
+    manager, metadata = STORAGES[storage]
+
+    @asset(io_manager_key=manager, metadata=metadata)
     def wide() -> Any:
         return frame
 
@@ -103,25 +114,32 @@ def _columns(frame: Any) -> list[str]:
     return list(frame.columns) if hasattr(frame, "dtypes") else frame.schema.names
 
 
-def render(seen: dict[str, Seen]) -> str:
-    """Return the page."""
-    parts = [_HEAD]
-    for storage, found in seen.items():
-        cells = [[name, *(_cell(pairs, writer) for writer in LIBRARIES)] for name, pairs in found.cells.items()]
-        classes = [
-            [name, *(kinds[library] for library in LIBRARIES)]
-            for name, kinds in found.classes.items()
-            if set(kinds.values()) != {"-"}
-        ]
-        parts.append(
-            f"## {storage}\n\n{_NOTES[storage]}\n\n"
-            + _table(["type", *(f"from {writer}" for writer in LIBRARIES)], cells)
-            + "\nWhat a column is in the frame that is read:\n\n"
-            + _table(["type", *LIBRARIES], classes)
-        )
-    parts.append(_FRAMES + _table(["what a frame has", "is stored as"], [list(row) for row in ODD.items()]))
-    parts.append(_PROMOTIONS + _table(["one partition", "another", "read as"], _promotions()))
-    return "\n".join(parts)
+def render(page: str, seen: dict[str, Seen]) -> str:
+    """Return the page with what was seen. What it says of other storages stays as it was."""
+    parts = [_storage(name, seen[name]) if name in seen else _section(page, name) for name in STORAGES]
+    frames = _FRAMES + _table(["what a frame has", "is stored as"], [list(row) for row in ODD.items()])
+    promotions = _PROMOTIONS + _table(["one partition", "another", "read as"], _promotions())
+    return "\n".join([_HEAD, *parts, frames, promotions])
+
+
+def _section(page: str, heading: str) -> str:
+    found = re.search(rf"^## {heading}\n.*?\n(?=\n## )", page, re.MULTILINE | re.DOTALL)
+    return found[0] if found else ""
+
+
+def _storage(storage: str, found: Seen) -> str:
+    cells = [[name, *(_cell(pairs, writer) for writer in LIBRARIES)] for name, pairs in found.cells.items()]
+    classes = [
+        [name, *(kinds[library] for library in LIBRARIES)]
+        for name, kinds in found.classes.items()
+        if set(kinds.values()) != {"-"}
+    ]
+    return (
+        f"## {storage}\n\n{_NOTES[storage]}\n\n"
+        + _table(["type", *(f"from {writer}" for writer in LIBRARIES)], cells)
+        + "\nWhat a column is in the frame that is read:\n\n"
+        + _table(["type", *LIBRARIES], classes)
+    )
 
 
 def _cell(pairs: dict[tuple[str, str], str], writer: str) -> str:
@@ -182,12 +200,25 @@ _NOTES = {
     "Parquet": """pyarrow, DuckDB and `lake-assets cat` read the same values from the files themselves (tested, too).
 INT96 in files of older lakes is read as timestamps. Spark has no type in Parquet for what holds
 only nulls inside a list or struct: it reads integers there, all null.""",
+    "ORC": """An asset is stored as ORC by the metadata `{"format": "orc"}` and `parquet_io_manager`. Content
+versions are those of Parquet. Readers of ORC hold times in nanoseconds, so a time before 1677-09-21
+or after 2262-04-11 is refused by column, and so is a column without a type. Frames of Spark are
+read by Spark's workers, and written by the driver, in batches.""",
+    "CSV with `format`": """An asset is stored so by the metadata `{"format": "csv"}` and
+`parquet_io_manager`. Content versions are those of Parquet. The manifest beside a file keeps the
+types. A null is an empty field, an empty text is one in quotes: all our readers tell them apart. In
+a file of one column each record ends with a comma, since readers skip empty lines. A record has at
+most 64 MB.""",
     "CSV": """The manifest beside a file keeps the types, and columns are read by name. A column that has both
 null and empty text is refused: CSV writes them alike. Quotes, commas and line ends are as in RFC
 4180, in UTF-8. In a file that somebody else wrote every column is text, and empty fields are empty
 texts. A record with more fields than its header is refused, unless these are empty.""",
-    "NoSQL": """A column of only nulls has no type there, and is refused by name, as maps are. Keys are integers or
+    "NoSQL on LMDB": """\
+A column of only nulls has no type there, and is refused by name, as maps are. Keys are integers or
 text.""",
+    DYNAMODB: """\
+The same is refused as on LMDB, and an item over 400 kB. What other clients of DynamoDB see is told
+in [Tables](tables.md#what-differs-on-dynamodb).""",
 }
 _FRAMES = """## What frames have besides
 

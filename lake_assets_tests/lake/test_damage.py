@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from threading import Event, Thread
@@ -113,6 +113,29 @@ def test_writing_the_same_bytes_mends_objects_in_a_damaged_pack(home: Path) -> N
     fresh.create_branch("next", "main")
     put(fresh, "next", "stocks", FILES)
     assert read(GitLake(home), "next", "stocks") == FILES
+
+
+@pytest.mark.parametrize("how", ["emptied", "cut"])
+@pytest.mark.parametrize("suffix", [".pack", ".idx"])
+@pytest.mark.parametrize("operation", ["read", "log", "diff"])
+def test_a_pack_that_is_cut_off_while_it_is_mapped_does_not_kill_the_process(
+    lake: GitLake, home: Path, how: str, suffix: str, operation: str
+) -> None:
+    lake.collect_garbage(timedelta(0))
+    put(lake, "work", "stocks", {"a": "3"})
+    assert read(lake, "main", "stocks") == FILES
+    (pack,) = (home / "lake.git" / "objects" / "pack").glob(f"*{suffix}")
+    DAMAGES[how](pack)
+    operations: dict[str, Callable[[], object]] = {
+        "read": lambda: read(lake, "main", ""),
+        "log": lambda: list(lake.log("main")),
+        "diff": lambda: lake.diff("main", "work", ""),
+    }
+    with pytest.raises(DataCorrupted) as error:
+        operations[operation]()
+    check_says(error.value, "Git object")
+    assert "doctor --repair" in " ".join(map(str, lake.verify("main")))
+    put(lake, "work", "stocks", {"a": "4"})
 
 
 @pytest.mark.parametrize("how", DAMAGES)

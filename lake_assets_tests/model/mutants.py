@@ -16,7 +16,7 @@ from lake_assets.lake.audit import Audit, Entry
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.embedded import GitLake
 from lake_assets.resources.working_branch import target_of
-from lake_assets.runs import audit, correction, merging, publishing, rollback, sweeping, verification
+from lake_assets.runs import audit, correction, merging, place_results, publishing, rollback, sweeping, verification
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.checked_commits import RunEvents
 from lake_assets.runs.lock import LiveRuns
@@ -106,18 +106,18 @@ def check_before_the_write() -> AbstractContextManager[Any]:
 
 def first_pass_decides() -> AbstractContextManager[Any]:
     """A check that once passed on a content passes, though it failed on it since."""
-    evaluations = audit._Decision._evaluations
+    evaluations = place_results.PlaceResults._evaluations
 
     def passes_first(self: Any, key: Any, place: Any) -> Any:
         found = list(evaluations(self, key, place))
         return [one for one in found if one[1].result.passed] or found
 
-    return patch.object(audit._Decision, "_evaluations", passes_first)
+    return patch.object(place_results.PlaceResults, "_evaluations", passes_first)
 
 
 def checks_of_any_content() -> AbstractContextManager[Any]:
     """A check counts for its partition, whatever it read there."""
-    return patch.object(audit._Decision, "_holds", lambda self, commit, place: True)
+    return patch.object(place_results.PlaceResults, "_holds", lambda self, commit, place: True)
 
 
 @contextmanager
@@ -194,9 +194,9 @@ def overrides_carried_over() -> AbstractContextManager[Any]:
     """What any protected branch held, let through by whomever, is let through everywhere."""
 
     def restored_from(self: Any, place: str) -> Commit | None:
-        wanted = self._fingerprints(self.source.id, place)
+        wanted = self.files.fingerprints(self.source.id, place)
         held = (commit for branch in self.lake.protected_branches() for commit in self.lake.first_parents(branch))
-        return next((commit for commit in held if self._fingerprints(commit.id, place) == wanted), None)
+        return next((commit for commit in held if self.files.fingerprints(commit.id, place) == wanted), None)
 
     return patch.object(audit._Decision, "_restored_from", restored_from)
 
@@ -214,13 +214,21 @@ def branch_begun_at_main() -> AbstractContextManager[Any]:
 
 def checks_of_the_own_branch_only() -> AbstractContextManager[Any]:
     """A check counts only on the branch whose run evaluated it."""
-    covers = audit._Decision._covers
 
-    def own(self: Any, run_id: str, evaluation: Any, place: Any) -> bool:
-        run = self.instance.get_run_by_id(run_id)
-        return target_of(self.instance, run) == self.into and covers(self, run_id, evaluation, place)
+    class OfBranch(place_results.PlaceResults):
+        into: str
 
-    return patch.object(audit._Decision, "_covers", own)
+        def _covers(self, run_id: str, evaluation: Any, place: Any) -> bool:
+            run = self.instance.get_run_by_id(run_id)
+            own = run is not None and target_of(self.instance, run) == self.into
+            return own and super()._covers(run_id, evaluation, place)
+
+    def results(self: Any) -> OfBranch:
+        found = OfBranch(self.lake, self.instance, self.graph, self.source, self.files)
+        found.into = self.into
+        return found
+
+    return patch.object(audit._Decision, "results", property(results))
 
 
 def past_the_rule_unreported() -> AbstractContextManager[Any]:

@@ -18,10 +18,9 @@ import pytest
 from lake_assets.frames.increment import Increment, write_file
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.names import beside
-from lake_assets.series.aggregates import FUNCTIONS
 from lake_assets.series.changing import append, days, remove
 from lake_assets.series.querying import Query, query, split
-from lake_assets.series.samples import Metric, SeriesError
+from lake_assets.series.samples import FUNCTIONS, Metric, SeriesError
 from lake_assets.series.times import parse_duration, parse_time
 from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place
 
@@ -223,3 +222,42 @@ def test_times_of_queries() -> None:
             parse_time(wrong, now)
     with pytest.raises(ValueError, match="is no duration"):
         parse_duration("0s")
+
+
+@pytest.mark.parametrize("lake", ["embedded"], indirect=True)
+def test_a_range_may_be_in_any_zone_and_before_1970(lake: Lake) -> None:
+    berlin = timezone(timedelta(hours=2))
+    old = datetime(1969, 12, 31, 23, 59, 30, tzinfo=timezone.utc)
+    put(lake, [sample("A", old, 1), sample("A", DAY - timedelta(minutes=30), 2), sample("A", DAY, 3)])
+    minute = timedelta(minutes=1)
+    found = ask(lake, old, old + minute, functions=["last"], step=timedelta(seconds=7), fields=["price"])
+    assert [row["time"] for row in found] == [old - timedelta(seconds=5)]
+    start = (DAY - timedelta(hours=1)).astimezone(berlin)
+    assert [row["price"] for row in ask(lake, start, start + timedelta(hours=1))] == [2]
+    assert [row["price"] for row in ask(lake, start.astimezone(timezone.utc).replace(tzinfo=None))] == [2, 3]
+    store(lake, remove(lake, BRANCH, "m", METRIC, start, start + timedelta(hours=1), {}))
+    assert [row["price"] for row in ask(lake, old)] == [1, 3]
+    with pytest.raises(SeriesError, match="give an end after the start"):
+        remove(lake, BRANCH, "m", METRIC, DAY, DAY, {})
+
+
+@pytest.mark.parametrize("lake", ["embedded"], indirect=True)
+def test_a_value_that_is_no_number_is_none(lake: Lake) -> None:
+    samples = [sample("A", DAY, math.nan), sample("A", DAY + timedelta(seconds=1), 2), sample("", DAY, math.nan)]
+    put(lake, samples)
+    assert put(lake, samples).files == {}
+    found = ask(lake, functions=["count", "min", "max", "avg"], fields=["price", "price"], group_by=[])
+    assert [(row["count"], row["min"], row["max"], row["avg"]) for row in found] == [(1, 2, 2, 2)]
+    assert [row["price"] for row in ask(lake)] == [None, None, 2]
+    assert ask(lake, labels={"isin": []}) == ask(lake, functions=["avg"], labels={"isin": []}) == []
+    assert len(ask(lake, labels={"isin": [""]})) == 1
+
+
+def test_columns_that_would_be_taken_for_others_are_refused() -> None:
+    for labels, fields in ((["count"], ["price"]), (["Time"], ["price"]), (["isin", "ISIN"], ["x"]), (["a"], ["A"])):
+        with pytest.raises(SeriesError, match=r"cannot be named|not of different names"):
+            Metric(labels, fields)
+    metric = Metric(["isin"], ["count", "order"])
+    wrong = pa.table({"isin": ["A"], "time": [DAY], "count": ["many"], "order": [1]})
+    with pytest.raises(SeriesError, match="do not fit the metric"):
+        metric.conformed(wrong)

@@ -65,7 +65,7 @@ def test_the_options_of_a_user_come_last_and_win(tmp_path: Path) -> None:
 
 def test_jars_that_were_installed_anew_need_another_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = archive_path(tmp_path)
-    monkeypatch.setattr(jvm, "_spark_jars", lambda: ["spark.jar 1 2"])
+    monkeypatch.setattr(jvm, "spark_jars", lambda: ["spark.jar 1 2"])
     assert archive_path(tmp_path) != first
 
 

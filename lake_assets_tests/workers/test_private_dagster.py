@@ -30,4 +30,4 @@ def test_the_launcher_has_every_method_of_the_one_that_it_stands_for() -> None:
 
 
 def test_the_projects_dagster_yaml_is_known() -> None:
-    assert {"run_launcher", "run_queue", "concurrency"} <= set(dagster_instance_config_schema())
+    assert {"run_launcher", "run_coordinator", "concurrency"} <= set(dagster_instance_config_schema())

@@ -4,13 +4,10 @@
 
 from typing import Any
 
+from lake_assets.defs.analytics import pandas_on_spark
+from lake_assets.defs.analytics.pandas_on_spark import GROUP, OWNERS, POOL
 from lake_assets.runs.publishing import LAYER, published_asset
 from lake_assets.sql_assets import sql_asset
-
-GROUP = "analytics"
-OWNERS = ["team:data-platform"]
-POOL = "analytics"
-"""Only one run at a time, since two would write the same folders."""
 
 _OPTIONS: dict[str, Any] = {
     "reads": ["stocks_parquet"],
@@ -49,4 +46,4 @@ stock_counts = sql_asset(
     **_OPTIONS,
 )
 
-analytics_published = published_asset(GROUP, [top_traded, stock_counts], owners=OWNERS)
+analytics_published = published_asset(GROUP, [top_traded, stock_counts, *pandas_on_spark.ASSETS], owners=OWNERS)

@@ -7,5 +7,5 @@ from dagster import AssetSelection, define_asset_job
 analytics = define_asset_job(
     "analytics",
     AssetSelection.groups("analytics"),
-    description="Query all published hours of the exchange, and publish what is found.",
+    description="What all published hours of the exchange say, by queries and pandas on Spark; it is published.",
 )

@@ -10,7 +10,7 @@ from dagster import AssetExecutionContext, asset
 from lake_assets import environments
 from lake_assets.defs.customers.sample import sample_database
 from lake_assets.defs.customers.settings import CustomersSettings
-from lake_assets.from_database import table_from_database
+from lake_assets.from_database.assets import table_from_database
 from lake_assets.io_managers.by_difference import rows_at, update_by_difference
 from lake_assets.io_managers.nosql import KEY, MODE, SHOWS, TableUpdate
 from lake_assets.lake.contract import Lake
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 GROUP = "customers"
 OWNERS = ["team:data-platform"]
 ASSET = "customers"
+CURSOR = "updated_at"
 
 
-def _database() -> str:
+def database() -> str:
+    """Return the address of the database."""
     address = CustomersSettings.read().database.get_secret_value()
     return address or sample_database(environments.lake_home() / "customers")
 
@@ -38,10 +40,10 @@ _settings = CustomersSettings.read()
 
 customers = table_from_database(
     ASSET,
-    url=_database,
+    url=database,
     table=_settings.table,
     key="id",
-    cursor="updated_at",
+    cursor=CURSOR,
     overlap=timedelta(minutes=_settings.overlap_minutes),
     group_name=GROUP,
     owners=OWNERS,

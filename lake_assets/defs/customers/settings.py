@@ -30,3 +30,10 @@ class CustomersSettings(Settings):
         le=525_600,
         description="How much of the past a run reads again; longer than any transaction of the database.",
     )
+    full_hours: float = Field(
+        24,
+        validation_alias="CUSTOMERS_FULL_HOURS",
+        ge=0,
+        le=8760,
+        description="How often the sensor requests a read of all rows, which finds deleted ones; 0 for never.",
+    )

@@ -147,10 +147,10 @@ def stock_series(context: AssetExecutionContext, config: SeriesConfig, lake: Lak
         now = datetime.now(timezone.utc)
         try:
             start, end = parse_time(config.delete_start, now), parse_time(config.delete_end, now)
+            kept = {"ticks": before}
+            return _with_plots(remove(lake.lake, ref, "stock_series", METRIC, start, end, config.delete_labels, kept))
         except ValueError as error:
             raise Failure(f"delete_start and delete_end: {error}", allow_retries=False) from error
-        kept = {"ticks": before}
-        return _with_plots(remove(lake.lake, ref, "stock_series", METRIC, start, end, config.delete_labels, kept))
     return _with_plots(follow_ticks(lake.lake, before, ref, position))
 
 
@@ -161,8 +161,9 @@ def _with_plots(increment: Increment) -> Increment:
     )
 
 
-ticks_audit = constraint_checks("ticks", [Unique(columns=KEY), Range(column="price", min=0)])
-stock_series_audit = constraint_checks("stock_series", [Unique(columns=KEY)])
+# Equal keys are of one day, and so of one file.
+ticks_audit = constraint_checks("ticks", [Unique(columns=KEY), Range(column="price", min=0)], by_file=True)
+stock_series_audit = constraint_checks("stock_series", [Unique(columns=KEY)], by_file=True)
 
 ticks_published = published_asset(GROUP, [read_ticks, stock_series], owners=OWNERS)
 

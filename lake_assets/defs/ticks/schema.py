@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +18,21 @@ if TYPE_CHECKING:
 class Tick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One trade: a message has exactly these fields."""
 
-    isin: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}[A-Z0-9]{9}[0-9]$")]
-    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+    # Unlike \Z, a dollar would also match before a line's end.
+    isin: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}[A-Z0-9]{9}[0-9]\Z")]
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
     time: Annotated[datetime, msgspec.Meta(tz=True)]
     price: Annotated[float, msgspec.Meta(gt=0)]
     volume: Annotated[float, msgspec.Meta(ge=0)]
+
+    def __post_init__(self) -> None:
+        # Avro has numbers that are none, and a time near the first or last year may have no year in UTC.
+        if not (math.isfinite(self.price) and math.isfinite(self.volume)):
+            raise ValueError("Expected finite numbers")
+        try:
+            self.time.astimezone(timezone.utc)
+        except OverflowError:
+            raise ValueError(f"Expected a time within the years 1 to 9999 in UTC: {self.time}") from None
 
 
 AVRO: dict[str, Any] = {

@@ -2,8 +2,12 @@
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
-from dagster import DefaultSensorStatus, RunRequest, SensorEvaluationContext, SkipReason, sensor
+import hashlib
+import json
 
+from dagster import DefaultSensorStatus, RunRequest, SensorEvaluationContext, SensorResult, SkipReason, sensor
+
+from lake_assets.defs.ticks.assets import POOL
 from lake_assets.defs.ticks.jobs import ticks
 from lake_assets.defs.ticks.source import open_ticks
 from lake_assets.frames.increment import read_state
@@ -11,7 +15,8 @@ from lake_assets.messages.contract import MessagesError
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.branch import head_of
-from lake_assets.runs.lock import is_alive, unfinished_runs
+from lake_assets.runs.lock import in_flight
+from lake_assets.runs.sinks import Asked
 
 
 @sensor(
@@ -20,17 +25,22 @@ from lake_assets.runs.lock import is_alive, unfinished_runs
     default_status=DefaultSensorStatus.STOPPED,
     description="Requests a run when TICKS_SOURCE has unpublished messages; never while another one goes on.",
 )
-def new_ticks(context: SensorEvaluationContext, lake: LakeResource, kafka: KafkaResource) -> RunRequest | SkipReason:
+def new_ticks(context: SensorEvaluationContext, lake: LakeResource, kafka: KafkaResource) -> SensorResult | SkipReason:
     """Compare the end of the source with the position that is published."""
-    if any(run.job_name == ticks.name and is_alive(context.instance, run) for run in unfinished_runs(context.instance)):
-        return SkipReason("A run is under way.")
+    if run := in_flight(context.instance, POOL):
+        return SkipReason(f"Run {run} goes on: one run reads the stream at a time.")
     head = head_of(lake.lake, lake.branch)
     state = read_state(lake.lake, head.id, "ticks")
+    position = state.position if state is not None else {}
     try:
         with open_ticks(kafka) as reader:
-            waiting = reader.backlog(state.position if state is not None else {})
+            waiting = reader.backlog(position)
     except MessagesError as error:
         return SkipReason(f"{error}. The next tick tries again.")
     if not waiting:
         return SkipReason(f"{reader.name} has no new messages.")
-    return RunRequest()
+    asked = Asked.read(context.cursor, hashlib.sha256(json.dumps(position, sort_keys=True).encode()).hexdigest())
+    if left := asked.pause():
+        told = f"{reader.name} has new messages, which the run requested for them did not publish: see why"
+        return SkipReason(f"{told}. Next in {left:.0f} s.")
+    return SensorResult([RunRequest()], cursor=asked.again())

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from dagster import (
-    DagsterInstance,
     DefaultSensorStatus,
     RunRequest,
     SensorEvaluationContext,
@@ -31,7 +30,7 @@ from lake_assets.lake.moments import utc
 from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.branch import head_of
-from lake_assets.runs.lock import is_alive, unfinished_runs
+from lake_assets.runs.lock import in_flight
 from lake_assets.streaming.places import places_at
 from lake_assets.streaming.position import Position, read_position
 from lake_assets.streaming.query import StreamSource, StreamSourceError
@@ -144,7 +143,7 @@ def _tick(
     source: StreamSource,
     ask: Callable[[str, Position | None], Unread],
 ) -> SensorResult | SkipReason:
-    if run := _in_flight(context.instance):
+    if run := in_flight(context.instance, POOL):
         return SkipReason(f"Run {run} goes on: one run reads the stream at a time.")
     head = head_of(lake, branch).id
     position = read_position(lake, head, STREAM)
@@ -187,23 +186,6 @@ def _tick(
     waiting.requested = now
     # No run key, since after a failed run another one may be requested for the same lines.
     return SensorResult([RunRequest(tags={"words/unread": str(unread.number)})], cursor=_cursor(waiting))
-
-
-def _in_flight(instance: DagsterInstance) -> str | None:
-    """Return an unfinished run that reads the stream, or None.
-
-    A run whose process was killed is reported to Dagster as failed. Otherwise it would occupy the pool for ever.
-    """
-    found: str | None = None
-    for run in unfinished_runs(instance):
-        pools = run.run_op_concurrency.all_pools if run.run_op_concurrency is not None else None
-        if POOL not in (pools or ()):
-            continue
-        if is_alive(instance, run):
-            found = run.run_id
-        else:
-            instance.report_run_failed(run, "Its process was killed: the sensor found that none holds its lock.")
-    return found
 
 
 def _waiting(cursor: str | None, position: str) -> _Waiting:

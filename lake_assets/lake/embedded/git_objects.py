@@ -100,6 +100,7 @@ class GitObjects:
         self._mutex = Lock()
         self._collected = Path(repository.path) / "lake_assets.collected"
         self._known_collection = self._last_collection()
+        self._packs = self._pack_sizes()
         self.entry = lru_cache(maxsize=1 << 14)(self._entry)
 
     def read(self, object_id: bytes) -> bytes:
@@ -229,11 +230,27 @@ class GitObjects:
         self.refresh()
 
     def refresh(self) -> None:
-        """Drop the caches if garbage was collected since they were filled."""
-        if (last := self._last_collection()) != self._known_collection:
+        """Drop the caches if garbage was collected since they were filled, or a pack was cut off.
+
+        A pack is mapped into memory. To read it where its file has ended meanwhile would kill the process.
+        """
+        last, packs = self._last_collection(), self._pack_sizes()
+        cut = any(packs.get(name, size) < size for name, size in self._packs.items())
+        self._packs = packs
+        if cut or last != self._known_collection:
             self._known_collection = last
             self._repository.free()
             self.entry.cache_clear()
+
+    def _pack_sizes(self) -> dict[str, int]:
+        """Return the size of each file of a pack, in bytes."""
+        sizes: dict[str, int] = {}
+        # Another process may remove a pack now. What is mapped of it stays.
+        with suppress(FileNotFoundError), os.scandir(self._folder / "pack") as files:
+            for file in files:
+                with suppress(FileNotFoundError):
+                    sizes[file.name] = file.stat().st_size
+        return sizes
 
     def _last_collection(self) -> int:
         try:

@@ -153,6 +153,7 @@ class Refs:
         """
         if not pygit2.reference_is_valid_name(full_name):
             return None
+        self._objects.refresh()
         try:
             found = self._repository.references.get(full_name)
         except pygit2.GitError as error:

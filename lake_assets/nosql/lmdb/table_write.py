@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.nosql.choice import Choice
 from lake_assets.nosql.lmdb.expiry import Due
-from lake_assets.nosql.runs import Item
+from lake_assets.nosql.runs import Item, larger
 
 if TYPE_CHECKING:
     import lmdb
@@ -72,12 +73,13 @@ class TableWrite:
             Two items have the same key, and there is no ``newest_by``.
         """
         cursor = self._transaction.cursor(self._items)
+        lookup = _Stored(cursor)
         fresh = self.row_count() == 0
         put = kept = 0
-        for block in choice.distinct(blocks):
+        for block in choice.distinct(larger(blocks) if choice.evaluates else blocks):
             chosen = block
             if choice.combines or (choice.reads and not fresh):
-                stored: dict[bytes, bytes] = {} if fresh else dict(cursor.getmulti([key for key, _ in block]))
+                stored = {} if fresh else lookup.of(block)
                 chosen = choice.combine(stored, block)
                 kept += len(block) - len(chosen)
             cursor.putmulti(chosen, append=fresh)
@@ -85,3 +87,29 @@ class TableWrite:
                 self._due.add(chosen)
             put += len(chosen)
         return put, kept
+
+
+class _Stored:
+    """Looks up stored rows, block by block in key order."""
+
+    def __init__(self, cursor: lmdb.Cursor[bytes]) -> None:
+        self._cursor = cursor
+        self._dense = True
+
+    def of(self, block: list[Item]) -> dict[bytes, bytes]:
+        """Return the stored rows of a block's keys, and perhaps of some keys in between.
+
+        Walking over the table takes half the time of looking up one key after the other, as long as not many other
+        keys are in between.
+        """
+        if self._dense and block and self._cursor.set_range(block[0][0]):
+            walk = self._cursor.iternext()
+            found = list(islice(walk, len(block)))
+            if found[-1][0] < block[-1][0]:
+                found += islice(walk, len(block))
+            self._dense = len(found) < 2 * len(block) or found[-1][0] >= block[-1][0]
+            if self._dense:
+                return dict(found)
+        # One by one: in key order that takes two thirds of the time of getmulti.
+        keys = [key for key, _ in block]
+        return {key: row for key, row in zip(keys, map(self._cursor.get, keys), strict=True) if row is not None}

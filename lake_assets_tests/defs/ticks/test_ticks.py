@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance, ExecuteInProcessResult, RunRequest, SkipReason, build_sensor_context
+from dagster import DagsterInstance, ExecuteInProcessResult, SensorResult, SkipReason, build_sensor_context
 
 from lake_assets import definitions, environments
-from lake_assets.defs.ticks.schema import AVRO
+from lake_assets.defs.ticks.schema import AVRO, Tick
 from lake_assets.lake.contract import MAIN, Lake
+from lake_assets.messages.decoding import Decoder
 from lake_assets.series.querying import Query, query
 from lake_assets_tests.defs.environments import use_fresh
 from lake_assets_tests.kafka_broker import KafkaBroker
@@ -115,6 +116,50 @@ def test_what_is_read_is_published_in_all_places_or_rejected_with_its_reason(str
     assert stream.lake.head(MAIN) == head
 
 
+def test_checks_read_only_the_days_that_a_run_changed(
+    stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lake_assets.quality import lake_profiles
+
+    opened: list[str] = []
+    profiled, streamed = lake_profiles.profile_files, lake_profiles.file_batches
+
+    def profile_files(filesystem: Any, files: Any, **options: Any) -> Any:
+        opened.extend(Path(file).name for file in files)
+        return profiled(filesystem, files, **options)
+
+    def file_batches(filesystem: Any, files: Any) -> Any:
+        opened.extend(Path(file).name for file in files)
+        return streamed(filesystem, files)
+
+    monkeypatch.setattr(lake_profiles, "profile_files", profile_files)
+    monkeypatch.setattr(lake_profiles, "file_batches", file_batches)
+
+    def read() -> tuple[set[Any], set[str]]:
+        opened.clear()
+        checks = stream.run().get_asset_check_evaluations()
+        assert all(check.passed for check in checks)
+        assert len(checks) == 3
+        return {check.metadata["rows"].value for check in checks}, set(opened)
+
+    write(tmp_path, *(tick(SAP, 1440 * day, 1) for day in range(5)))
+    assert read()[0] == {5}
+    write(tmp_path, tick(BANK, 1440 * 2, 1))
+    assert read() == ({2}, {"2017-07-30.parquet"})
+    assert read() == ({0}, set())
+
+
+def test_a_message_that_would_break_a_run_is_rejected() -> None:
+    good = tick(SAP, 0, 1)
+    json_, avro = Decoder(Tick, "json", AVRO), Decoder(Tick, "avro", AVRO)
+    assert isinstance(json_.decode(json.dumps(good).encode()), Tick)
+    for wrong in ({"time": "0001-01-01T00:00:00+14:00"}, {"isin": SAP + "\n"}, {"currency": "EUR\n"}, {"price": "1"}):
+        assert isinstance(json_.decode(json.dumps({**good, **wrong}).encode()), str), wrong
+    for number in (float("nan"), float("inf")):
+        for name in ("price", "volume"):
+            assert isinstance(avro.decode(_encoded({**good, name: number}, "avro")), str), (name, number)
+
+
 def test_a_run_that_is_not_published_is_read_again_from_the_same_position(
     stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +229,7 @@ def test_a_topic_of_kafka_is_read_exactly_once_by_job_and_sensor(
 
     assert isinstance(stream.tick(), SkipReason)
     send(*(tick(isin, minute, minute + 1) for isin in (SAP, BANK) for minute in range(100)), b"\x02bad")
-    assert isinstance(stream.tick(), RunRequest)
+    assert isinstance(stream.tick(), SensorResult)
     stream.run()
     assert isinstance(stream.tick(), SkipReason)
     assert len(stream.prices()) == len(stream.prices("stock_series")) == 200

@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from dagster import DagsterInstance, Definitions, EnvVar, ExecuteInProcessResult, Failure
+from dagster import DagsterInstance, ExecuteInProcessResult, Failure
 
-from lake_assets import EmbeddedLake, IncrementalIOManager, published_asset, table_from_database
 from lake_assets.frames.increment import read_state
 from lake_assets.io_managers.incremental import SOURCE_POSITION
-from lake_assets.lake.contract import MAIN, Lake
-from lake_assets.lake.embedded import GitLake
+from lake_assets.lake.contract import MAIN
 from lake_assets_tests.database_servers import DatabaseServer
 from lake_assets_tests.databases.statements import execute
-
-URL = "TEST_DATABASE_URL"
-
-
-class Desk:
-    """A lake with one asset `accounts`, published by each run."""
-
-    def __init__(self, home: Path, instance: DagsterInstance, **options: Any) -> None:
-        lake = EmbeddedLake(home=str(home))
-        asset = table_from_database("accounts", url=EnvVar(URL), key="id", group_name="desk", **options)
-        self.defs = Definitions(
-            assets=[asset, published_asset("desk", [asset])],
-            resources={"lake": lake, "incremental_io_manager": IncrementalIOManager(lake=lake)},
-        )
-        self.instance = instance
-        self.lake: Lake = GitLake(home)
-
-    def run(self, *, full: bool = False, raises: bool = True) -> ExecuteInProcessResult:
-        config = {"ops": {"read_accounts": {"config": {"full": full}}}}
-        job = self.defs.resolve_implicit_global_asset_job_def()
-        return job.execute_in_process(instance=self.instance, run_config=config, raise_on_error=raises)
-
-    def rows(self) -> dict[int, Any]:
-        snapshot = self.lake.path(MAIN, "accounts")
-        import pyarrow.parquet as pq
-
-        files = sorted(item.path for item in self.lake.list(MAIN, "accounts") if item.path.endswith(".parquet"))
-        tables = [
-            pq.read_table(f"{snapshot.root}/{file.partition('/')[2]}", filesystem=snapshot.filesystem) for file in files
-        ]
-        return {row["id"]: row["balance"] for table in tables for row in table.to_pylist()}
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    made: list[Desk] = []
-    with DagsterInstance.ephemeral() as instance:
-
-        def make(**options: Any) -> Desk:
-            made.append(Desk(tmp_path / "home", instance, **options))
-            return made[-1]
-
-        yield make
-    for one in made:
-        one.lake.close()
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    url = f"sqlite:///{tmp_path}/accounts.db"
-    monkeypatch.setenv(URL, url)
-    execute(url, "CREATE TABLE accounts (id INTEGER PRIMARY KEY, balance DECIMAL(9, 2), changed TIMESTAMP)")
-    for number in (1, 2, 3):
-        execute(url, f"INSERT INTO accounts VALUES ({number}, {number}.5, '2026-01-0{number} 00:00:00')")
-    return url
-
-
-BY_TIME: dict[str, Any] = {"table": "accounts", "cursor": "changed", "overlap": timedelta(hours=1)}
+from lake_assets_tests.from_database.desk import BY_TIME, URL, Desk
 
 
 def test_a_run_reads_what_changed_and_puts_it_in_place_by_key(desk: Callable[..., Desk], sqlite: str) -> None:
@@ -213,6 +153,44 @@ def test_the_overlap_finds_what_is_committed_late_elsewhere(
     execute(mariadb, "INSERT INTO late VALUES (2, 2, '2026-01-01 09:31:00')")
     accounts.run()
     assert sorted(accounts.rows()) == [1, 2]
+
+
+def test_a_cursor_that_goes_back_makes_a_run_read_all_rows(desk: Callable[..., Desk], sqlite: str) -> None:
+    accounts = desk(**BY_TIME)
+    accounts.run()
+    # As after a restore: the newest row is gone, and an older one was changed.
+    execute(sqlite, "DELETE FROM accounts WHERE id = 3", "UPDATE accounts SET balance = 7 WHERE id = 1")
+    accounts.run()
+    assert accounts.rows() == {1: 7, 2: 2.5}
+    execute(sqlite, "DELETE FROM accounts")
+    accounts.run()
+    assert accounts.rows() == {}
+
+
+def test_rows_without_a_cursor_are_read_each_time(desk: Callable[..., Desk], sqlite: str) -> None:
+    accounts = desk(**BY_TIME)
+    accounts.run()
+    execute(sqlite, "INSERT INTO accounts VALUES (8, 8, NULL), (9, 9, '2026-01-03 00:00:00')")
+    accounts.run()
+    assert sorted(accounts.rows()) == [1, 2, 3, 8, 9]
+    execute(sqlite, "UPDATE accounts SET balance = 80 WHERE id = 8")
+    accounts.run()
+    assert accounts.rows()[8] == 80
+
+
+def test_a_cursor_of_bytes_is_refused(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "CREATE TABLE blobs (id INTEGER, stamp BLOB)")
+    with pytest.raises(Failure, match="the cursor 'stamp' is of type BLOB"):
+        desk(table="blobs", cursor="stamp").run()
+
+
+def test_a_column_that_is_dropped_makes_a_run_read_all_rows(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "ALTER TABLE accounts ADD COLUMN note TEXT")
+    accounts = desk(**BY_TIME)
+    accounts.run()
+    execute(sqlite, "ALTER TABLE accounts DROP COLUMN note", "UPDATE accounts SET balance = 7 WHERE id = 1")
+    accounts.run()
+    assert accounts.rows()[1] == 7
 
 
 def test_after_a_rollback_a_run_reads_again_what_the_lake_lost(desk: Callable[..., Desk], sqlite: str) -> None:

@@ -2,7 +2,7 @@
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,6 @@ from dagster import (
     AssetOut,
     AssetsDefinition,
     Config,
-    EnvVar,
     Failure,
     MetadataValue,
     Output,
@@ -22,11 +21,13 @@ from dagster import (
 )
 
 from lake_assets.content.logical_types import logical_schema
-from lake_assets.databases.contract import Database, DatabaseError, Selection, open_database
+from lake_assets.databases.contract import Database, DatabaseError, Selection
 from lake_assets.databases.merging import merge
+from lake_assets.databases.opening import open_database
 from lake_assets.databases.reading import Reading, read
 from lake_assets.frames.increment import Increment, State, read_state, stored_batches
 from lake_assets.frames.stored_types import stored_schema
+from lake_assets.from_database.naming import VERSION, Address, address_of, op_of, pool_of
 from lake_assets.lake.contract import Lake
 from lake_assets.lake.rows import bounded_connection, is_data, place_in
 from lake_assets.layout.asset_folders import prefix_of
@@ -48,7 +49,7 @@ class DatabaseConfig(Config):
 def table_from_database(
     name: str | Sequence[str],
     *,
-    url: str | EnvVar | Callable[[], str],
+    url: Address,
     key: str | Sequence[str],
     table: str = "",
     query: str = "",
@@ -116,8 +117,8 @@ def table_from_database(
 
     # Not @asset: its op would have the asset's name, which a job may have. Of two runs at once, only one could publish.
     @multi_asset(
-        name=f"read_{'__'.join(asset_key.path)}",
-        pool="/".join(asset_key.path),
+        name=op_of(asset_key),
+        pool=pool_of(asset_key),
         required_resource_keys={"lake", *(["spark"] if spark else [])},
         outs={ROWS: AssetOut(**(described | options))},
     )
@@ -127,13 +128,19 @@ def table_from_database(
         prefix = prefix_of(asset_key)
         state = None if config.full else read_state(lake.lake, ref, prefix)
         try:
-            with closing(open_database(_address(url))) as database:
+            with closing(open_database(address_of(url))) as database:
+                version = database.version(reading.selection)
+            with closing(open_database(address_of(url))) as database:
                 schema = stored_schema(read(database, reading).rows.schema)
                 since = _since(reading, database.address, state, logical_schema(schema))
                 found = read(database, reading, since)
-                told = {"source": MetadataValue.text(database.address), "source/incremental": since is not None}
-                context.log.info("Read %s of %s", "the changed rows" if since else "all rows", database.address)
-                if since is None:
+                told = {
+                    "source": MetadataValue.text(database.address),
+                    "source/incremental": not found.whole,
+                    VERSION: MetadataValue.text(version),
+                }
+                context.log.info("Read %s of %s", "all rows" if found.whole else "the changed rows", database.address)
+                if since is None or found.whole:
                     # Yielded, not returned: the IO manager reads the rows while the connection is open.
                     all_rows = _by_workers(context.resources.spark, database, reading) if spark else found.rows
                     yield Output(Increment(schema, {ROWS: all_rows}, found.position, metadata=told), ROWS)
@@ -196,12 +203,3 @@ def _since(reading: Reading, database: str, state: State | None, columns: str) -
     if state is None or state.columns != columns or not reading.continues(database, state.position):
         return None
     return state.position
-
-
-def _address(url: str | EnvVar | Callable[[], str]) -> str:
-    if isinstance(url, EnvVar):
-        value = url.get_value()
-        if not value:
-            raise DatabaseError(f"{url.env_var_name} is not set: give it the address of the database")
-        return value
-    return url if isinstance(url, str) else url()

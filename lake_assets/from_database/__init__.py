@@ -1,0 +1,1 @@
+"""Factories of assets that are tables or queries of databases, and of the sensors that see them change."""
