@@ -33,6 +33,13 @@ _NATIVE = {
 }
 """The types that ADBC and the lake share. All others are read as PostgreSQL's text of them."""
 _LISTS = {f"{name}[]": pa.list_(kind) for name, kind in _NATIVE.items() if not name.startswith("timestamp")}
+SETTINGS = (
+    "SET LOCAL TimeZone = 'UTC'",
+    "SET LOCAL IntervalStyle = 'iso_8601'",
+    "SET LOCAL lc_monetary = 'C'",
+    "SET LOCAL extra_float_digits = 1",
+)
+"""Of each transaction, so that dates and numbers do not depend on the server's settings."""
 _DATES = ((date.min - date(1970, 1, 1)).days, (date.max - date(1970, 1, 1)).days)
 _MICROSECONDS = tuple(
     (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max)
@@ -64,11 +71,8 @@ class PostgreSQL(Database):
         with self.errors(adbc.Error):
             self._connection = adbc.connect(url)
             self._run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            # Dates and numbers do not depend on the server's settings.
-            self._run("SET LOCAL TimeZone = 'UTC'")
-            self._run("SET LOCAL IntervalStyle = 'iso_8601'")
-            self._run("SET LOCAL lc_monetary = 'C'")
-            self._run("SET LOCAL extra_float_digits = 1")
+            for setting in SETTINGS:
+                self._run(setting)
 
     def columns(self, selection: Selection) -> Sequence[Column]:
         """Return the columns with their declared types; see :meth:`Database.columns`."""
@@ -89,6 +93,8 @@ class PostgreSQL(Database):
             )
             if not selection.table:
                 self._run("ROLLBACK TO SAVEPOINT lake_assets")
+                # Within a savepoint, a state cannot be named for others.
+                self._run("RELEASE SAVEPOINT lake_assets")
         return [self._column(name, declared, base) for name, declared, base in rows]
 
     def _column(self, name: str, declared: str, base: str) -> Column:
@@ -136,6 +142,16 @@ class PostgreSQL(Database):
         """Return the values of one row; see :meth:`Database.values`."""
         with self.errors(self._error):
             return self._run(sql)[0]
+
+    @property
+    def url(self) -> str:
+        """The address, with credentials."""
+        return self._url
+
+    def snapshot(self) -> str:
+        """Return the name of the state that is read. Others can read the same one until this connection is closed."""
+        with self.errors(self._error):
+            return str(self._run("SELECT pg_export_snapshot()")[0][0])
 
     def horizon(self, selection: Selection) -> str:
         """Return the oldest transaction that was still open for this snapshot, if the selection is a table.

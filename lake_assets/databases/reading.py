@@ -143,7 +143,7 @@ def read(database: Database, reading: Reading, since: Mapping[str, Any] | None =
 
     def batches() -> Iterator[pyarrow.RecordBatch]:
         listed = ", ".join(f"{column.sql} AS {database.name(column.name)}" for column in columns)
-        for part in _parts(database, reading, columns) if since is None else [""]:
+        for part in ranges(database, reading, columns) if since is None else [""]:
             wanted = " AND ".join(filter(None, [*conditions, part]))
             where = f" WHERE {wanted}" if wanted else ""
             yield from database.batches(f"SELECT {listed} FROM {database.rows_of(selection)}{where}", columns)
@@ -195,8 +195,23 @@ def _changed(database: Database, reading: Reading, columns: Sequence[Column], si
     return f"({changed} OR {otherwise})"
 
 
-def _parts(database: Database, reading: Reading, columns: Sequence[Column]) -> Iterator[str]:
-    """Yield the conditions of the ranges that the rows are read in."""
+def ranges(database: Database, reading: Reading, columns: Sequence[Column]) -> Iterator[str]:
+    """Yield the conditions of the ranges that all rows are read in. One that is empty is that of all rows.
+
+    Parameters
+    ----------
+    database
+        The database.
+    reading
+        What is read.
+    columns
+        The columns of its selection.
+
+    Raises
+    ------
+    DatabaseError
+        The partition column is missing, or has no whole numbers.
+    """
     if not reading.partition_column:
         yield ""
         return

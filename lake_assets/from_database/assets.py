@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
 from dagster import (
     AssetExecutionContext,
     AssetKey,
@@ -20,7 +21,7 @@ from dagster import (
 )
 
 from lake_assets.content.logical_types import logical_schema
-from lake_assets.databases.contract import DatabaseError, Selection
+from lake_assets.databases.contract import Database, DatabaseError, Selection
 from lake_assets.databases.merging import merge
 from lake_assets.databases.opening import open_database
 from lake_assets.databases.reading import Reading, read
@@ -31,7 +32,9 @@ from lake_assets.lake.contract import Lake
 from lake_assets.lake.rows import bounded_connection, is_data, place_in
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
+from lake_assets.resources.spark import SparkResource
 from lake_assets.runs.branch import read_ref
+from lake_assets.spark.errors import EngineError, spark_errors
 
 ROWS = "rows"
 """Name of the file that holds the rows of a table, and of the output."""
@@ -53,6 +56,7 @@ def table_from_database(
     partition_column: str = "",
     cursor: str = "",
     overlap: timedelta | int | None = None,
+    spark: bool = False,
     io_manager_key: str = "incremental_io_manager",
     **options: Any,
 ) -> AssetsDefinition:
@@ -84,6 +88,9 @@ def table_from_database(
     overlap
         How much is read again: a time, or for a cursor of whole numbers a number. It should be longer than any
         transaction.
+    spark
+        Whether Spark's workers read all rows, in the ranges of the partition column and at once: of PostgreSQL, by the
+        resource ``spark``, which is a :class:`.SparkResource` with ``postgresql=True``. The driver writes the rows.
     io_manager_key
         Key of an :class:`~lake_assets.io_managers.incremental.IncrementalIOManager`.
     options
@@ -112,9 +119,11 @@ def table_from_database(
     @multi_asset(
         name=op_of(asset_key),
         pool=pool_of(asset_key),
+        required_resource_keys={"lake", *(["spark"] if spark else [])},
         outs={ROWS: AssetOut(**(described | options))},
     )
-    def rows(context: AssetExecutionContext, config: DatabaseConfig, lake: LakeResource) -> Iterator[Output[Increment]]:
+    def rows(context: AssetExecutionContext, config: DatabaseConfig) -> Iterator[Output[Increment]]:
+        lake: LakeResource = context.resources.lake
         ref = read_ref(lake.lake, context.instance, context.run)
         prefix = prefix_of(asset_key)
         state = None if config.full else read_state(lake.lake, ref, prefix)
@@ -133,13 +142,38 @@ def table_from_database(
                 context.log.info("Read %s of %s", "all rows" if found.whole else "the changed rows", database.address)
                 if since is None or found.whole:
                     # Yielded, not returned: the IO manager reads the rows while the connection is open.
-                    yield Output(Increment(schema, {ROWS: found.rows}, found.position, metadata=told), ROWS)
+                    all_rows = _by_workers(context.resources.spark, database, reading) if spark else found.rows
+                    yield Output(Increment(schema, {ROWS: all_rows}, found.position, metadata=told), ROWS)
                     return
                 yield from _merged(lake.lake, ref, prefix, found.rows, keys, found.position, since, told)
         except DatabaseError as error:
             raise Failure(str(error)) from None
 
     return rows
+
+
+def _by_workers(spark: SparkResource, database: Database, reading: Reading) -> pa.RecordBatchReader:
+    """Return the rows that all workers of Spark read at once, and keep on their disks until they are fetched."""
+    from pyspark import StorageLevel
+
+    from lake_assets.databases.spark_jdbc import jdbc_frame
+    from lake_assets.frames.spark_batches import arrow_tables
+
+    schema = pa.schema([(column.name, column.type) for column in database.columns(reading.selection)])
+    frame = jdbc_frame(spark.session, database, reading)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            with spark_errors():
+                frame.persist(StorageLevel.DISK_ONLY).count()
+                for table in arrow_tables(frame):
+                    yield from table.cast(schema).to_batches()
+        except (EngineError, pa.ArrowException) as error:
+            raise database.failure(str(error)) from None
+        finally:
+            frame.unpersist()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def _merged(

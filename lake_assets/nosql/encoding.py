@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 65_536
 _ITEMS = pa.schema([pa.field("key", pa.binary()), pa.field("row", pa.binary())])
 _AWAY = "away"
+_UNFIT = (pa.ArrowException, UnicodeError, OverflowError, TypeError)
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +57,11 @@ def frame_schema(frame: Frame) -> pa.Schema:
                     f"column {field.name!r} has type {field.dataType.simpleString()}, which the store does not support"
                 ) from error
         return pa.schema(fields)
-    return pa.Schema.from_pandas(_pandas(frame), preserve_index=False)
+    try:
+        return pa.Schema.from_pandas(_pandas(frame), preserve_index=False)
+    except _UNFIT as error:
+        name, reason = _unfit(_pandas(frame)) or ("", error)
+        raise SchemaMismatch(f"column {name!r} has values that are not of one type: {reason}: cast it") from error
 
 
 def write_frame(name: str, frame: Frame, schema: pa.Schema, key: Sequence[str], folder: Path) -> list[str]:
@@ -213,6 +218,16 @@ def _pandas(frame: Frame) -> pandas.DataFrame:
             f"cannot write a {type(frame).__name__}: give a Spark frame, a pandas frame or a PyArrow table"
         )
     return frame
+
+
+def _unfit(frame: pandas.DataFrame) -> tuple[str, Exception] | None:
+    """Return the first column that has no Arrow type, and why."""
+    for name, column in frame.items():
+        try:
+            pa.array(column, from_pandas=True)
+        except _UNFIT as error:
+            return str(name), error
+    return None
 
 
 def _from_pandas(frame: Frame, schema: pa.Schema) -> pa.Table:

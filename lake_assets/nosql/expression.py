@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class Expression:
     Raises
     ------
     NoSQLError
-        It is no expression, or names an unknown column.
+        It is no expression, names an unknown column, or is not of one row alone: an aggregate, a window, a query.
 
     Examples
     --------
@@ -49,7 +50,14 @@ class Expression:
         self._table, self._text = table, text
         self._connection = connected()
         self._whole = _WHOLE.search(text) is not None
+        if not text.strip():
+            raise self._refused("it is empty")
         self.type: pa.DataType = self.values(rows.empty_table()).type
+        with self._translated():
+            # DuckDB allows neither aggregates nor windows nor several rows here.
+            self._connection.execute(f"SELECT 1 FROM rows WHERE ({text}\n) IS NULL").fetchall()  # noqa: S608
+        if _has_query(syntax(f"SELECT ({text}\n)", self._connection)):
+            raise self._refused("it has a query in it, and sees one row only")
 
     def may_name(self, column: str) -> bool:
         """Tell whether the expression may name a column of ``old`` or ``new``. It does if it names either as a whole.
@@ -82,8 +90,10 @@ class Expression:
         try:
             yield
         except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            raise NoSQLError(f"table {self._table!r}: the expression {self._text!r} is refused: {reason}") from error
+            raise self._refused(str(error).splitlines()[0]) from error
+
+    def _refused(self, reason: str) -> NoSQLError:
+        return NoSQLError(f"table {self._table!r}: the expression {self._text!r} is refused: {reason}")
 
 
 class Condition(Expression):
@@ -123,3 +133,24 @@ def connected() -> DuckDBPyConnection:
     connection = duckdb.connect(config={"enable_external_access": "false", "threads": "1"})
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+def syntax(query: str, connection: DuckDBPyConnection) -> Any:
+    """Return the syntax tree of a query, as of DuckDB's ``json_serialize_sql``.
+
+    Parameters
+    ----------
+    query
+        The query.
+    connection
+        A connection.
+    """
+    ((found,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()
+    return json.loads(found)
+
+
+def _has_query(node: Any) -> bool:
+    if isinstance(node, dict):
+        found: dict[str, Any] = node
+        return found.get("class") == "SUBQUERY" or any(map(_has_query, found.values()))
+    return isinstance(node, list) and any(map(_has_query, node))

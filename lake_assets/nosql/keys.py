@@ -104,10 +104,17 @@ def encode_key(key: Key, schema: pa.Schema, names: Sequence[str], *, prefix: boo
                 raise NoSQLError(f"key column {name!r}: {value} is not a 64-bit integer")
             encoded += (number + _SIGN).to_bytes(8, "big")
         elif name == names[-1]:
-            encoded += value.encode()
+            encoded += _utf8(name, value)
         else:
-            encoded += value.encode().replace(b"\x00", _ESCAPED) + _END
+            encoded += _utf8(name, value).replace(b"\x00", _ESCAPED) + _END
     return bytes(encoded)
+
+
+def _utf8(name: str, value: str) -> bytes:
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise NoSQLError(f"key column {name!r}: {value!r} is no text: {error}") from None
 
 
 def encode_prefix(key: Key, schema: pa.Schema, names: Sequence[str]) -> bytes:

@@ -303,6 +303,6 @@ def index_names(frame: Any) -> tuple[str, ...]:
 def _with_index(items: Any, key: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """Return a pandas frame with its named index as columns, and the key, which is the index if there is none."""
     names = index_names(items)
-    if not names or (key and not set(key) & {*names} - {*items.columns}):
-        return items, key
-    return items.reset_index(), key or names
+    # A column may be the index, too.
+    levels = [level for level, name in enumerate(names) if name not in items.columns]
+    return (items.reset_index(level=levels) if levels else items), key or names

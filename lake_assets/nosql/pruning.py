@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from lake_assets.nosql.errors import NoSQLError
-from lake_assets.nosql.expression import connected
+from lake_assets.nosql.expression import connected, syntax
 from lake_assets.nosql.keys import encode_key
 
 Node = dict[str, Any]
@@ -98,9 +97,7 @@ def after_prefix(prefix: bytes) -> bytes | None:
 
 def _bounds(where: str, schema: pa.Schema, key: Sequence[str]) -> dict[str, list[Bound]]:
     """Return the bounds of key columns that a filter's comparisons with constants give."""
-    connection = connected()
-    found = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT 1 WHERE ({where}\n)"]).fetchone()
-    tree: Node = json.loads(found[0]) if found else {}
+    tree: Node = syntax(f"SELECT 1 WHERE ({where}\n)", connected())
     bounds: dict[str, list[Bound]] = {}
     if tree.get("error") or len(tree["statements"]) != 1:
         return bounds

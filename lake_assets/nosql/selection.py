@@ -23,6 +23,8 @@ class Selection:
         The wanted columns. None for all.
     where
         An SQL expression over the columns.
+    batch_size
+        The most items in a batch, which it is checked to be.
 
     Raises
     ------
@@ -30,7 +32,11 @@ class Selection:
         A column is unknown, or the filter is no boolean expression.
     """
 
-    def __init__(self, table: str, schema: pa.Schema, columns: Sequence[str] | None, where: str | None) -> None:
+    def __init__(
+        self, table: str, schema: pa.Schema, columns: Sequence[str] | None, where: str | None, batch_size: int = 1
+    ) -> None:
+        if batch_size < 1:
+            raise NoSQLError(f"table {table!r}: batch_size is {batch_size}, not 1 or more")
         unknown = [name for name in columns or () if name not in schema.names]
         if unknown:
             raise NoSQLError(f"table {table!r} has no column {unknown[0]!r}: it has {', '.join(schema.names)}")

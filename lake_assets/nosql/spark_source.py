@@ -133,7 +133,7 @@ class _Given:
 
     def names(self, name: str) -> list[str]:
         given = self.options.get(name, "")
-        found: Any = json.loads(given) if given.startswith("[") else [one for one in given.split(",") if one]
+        found: Any = json.loads(given) if given.startswith("[") else [one.strip() for one in given.split(",") if one]
         return found
 
     def number(self, name: str, default: int) -> int:

@@ -67,7 +67,10 @@ class ColumnProfile(ColumnCounts):
         found = self._known(self._moments.deviation)
         if found is None or not self._is("time"):
             return found
-        return timedelta(microseconds=found * microseconds(self.type))
+        try:
+            return timedelta(microseconds=found * microseconds(self.type))
+        except OverflowError:
+            return None
 
     @property
     def skewness(self) -> float | None:
@@ -106,11 +109,14 @@ class ColumnProfile(ColumnCounts):
         """
         if not self.is_ordered:
             return [None for _ in shares]
-        found = self.stored_quantiles(shares)
-        return [restored(self._state, round(value) if self._is("time") else value) for value in found]
+        state = self._state
+        ends: dict[float, Any] = {0.0: state.low, 1.0: state.high}
+        within = [min(max(value, state.low), state.high) for value in self.stored_quantiles(shares)]
+        found = [ends.get(share, value) for share, value in zip(shares, within, strict=True)]
+        return [restored(state, round(value) if self._is("time") else value) for value in found]
 
     def stored_quantiles(self, shares: Sequence[float]) -> list[Any]:
-        """Return several quantiles as the numbers that are stored, such as the days of dates; none if there are none.
+        """Return several quantiles as numbers, such as the days of dates; none if there are none.
 
         Parameters
         ----------
@@ -124,9 +130,10 @@ class ColumnProfile(ColumnCounts):
             found = exact_quantiles(*self._counted(), shares)
         else:
             found = list(state.quantiles.get_quantiles(list(shares), True))
-        ends: dict[float, Any] = {0.0: state.low, 1.0: state.high}
-        within = [min(max(value, state.low), state.high) for value in found]
-        return [ends.get(share, value) for share, value in zip(shares, within, strict=True)]
+        # A decimal that is no float lies beside one.
+        low, high = (float(end) if self._is("decimal") else end for end in (state.low, state.high))
+        ends: dict[float, Any] = {0.0: low, 1.0: high}
+        return [ends.get(share, min(max(value, low), high)) for share, value in zip(shares, found, strict=True)]
 
     def top(self, number: int = 10) -> Sequence[tuple[Any, int]]:
         """Return the most frequent values with their counts.
@@ -190,7 +197,9 @@ class ColumnProfile(ColumnCounts):
         shares = [0.0, *self.cdf(edges[1:-1].tolist()), 1.0]
         ranks = [round(share * self.count) for share in shares]
         counts = [after - before for before, after in itertools.pairwise(ranks)]
-        return [restored(self._state, round(edge) if self._is("time") else edge) for edge in edges.tolist()], counts
+        if self._is("time"):  # A float beside the last time may be none.
+            return [restored(self._state, min(max(round(edge), low), high)) for edge in edges.tolist()], counts
+        return [restored(self._state, edge) for edge in edges.tolist()], counts
 
     def foreign(self, other: ColumnProfile) -> list[int]:
         """Return the counts of the shapes of another column's texts that are not among those of this one.

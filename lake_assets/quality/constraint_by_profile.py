@@ -95,6 +95,8 @@ def _unique(one: Unique, profile: Profile) -> Told | None:
 
 def _members(one: Member, profile: Profile) -> Told | None:
     column = profile.columns[one.column]
+    if column.type in ("float", "halffloat"):
+        return None  # A value such as 0.1 is another number in 32 bits.
     if column.personal or column.exactness("top") != EXACT or column.nans or not column.top(1):
         return None if column.count or column.nans else Told(0)
     found = column.top(1 << 20)

@@ -8,6 +8,7 @@ library's own halving costs. The library's stored form is the same in all of its
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -84,7 +85,7 @@ def quantiles_of_counts(values: Values, counts: Counts) -> Any:
 
 
 def exact_quantiles(values: Any, counts: Any, shares: Sequence[float]) -> list[float]:
-    """Return quantiles between the two nearest values, as pandas does.
+    """Return quantiles between the two nearest values, as pandas does, but minus infinity where that is the lower one.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def exact_quantiles(values: Any, counts: Any, shares: Sequence[float]) -> list[f
     above = values[np.searchsorted(ends, np.minimum(lower + 1, ends[-1] - 1), "right")]
     weights = places - lower
     return [
-        low if low == high or not weight else float(low) + (float(high) - float(low)) * weight
+        low if low in (high, -math.inf) or not weight else float(low) + (float(high) - float(low)) * weight
         for low, high, weight in zip(below.tolist(), above.tolist(), weights.tolist(), strict=True)
     ]
 

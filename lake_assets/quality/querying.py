@@ -102,8 +102,8 @@ def opened(
         yield connection
 
 
-def query(connection: DuckDBPyConnection, text: str) -> Any:
-    """Run a query.
+def query(connection: DuckDBPyConnection, text: str) -> pyarrow.Table:
+    """Return the rows of a query.
 
     Parameters
     ----------
@@ -115,11 +115,11 @@ def query(connection: DuckDBPyConnection, text: str) -> Any:
     Raises
     ------
     ValueError
-        The query is wrong.
+        The query is wrong, or fails on the rows.
     """
     import duckdb
 
     try:
-        return connection.sql(text)
+        return connection.sql(text).to_arrow_table()
     except duckdb.Error as error:
         raise ValueError(f"a constraint cannot be verified: {str(error).partition(chr(10))[0]}") from error

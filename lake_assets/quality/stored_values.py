@@ -9,7 +9,7 @@ from lake_assets.quality.column_state import ColumnState
 
 
 def restored(state: ColumnState, value: Any) -> Any:
-    """Return a value as the column's type has it, such as a date.
+    """Return a value as the column's type has it, such as a date. One that Python has not is a text.
 
     Parameters
     ----------
@@ -30,7 +30,10 @@ def restored(state: ColumnState, value: Any) -> Any:
     number = pa.scalar(int(value), pa.int32() if kind.bit_width == 32 else pa.int64())
     if str(kind).startswith(("timestamp[ns", "duration[ns", "time64[ns")):
         number, kind = pa.scalar(int(value) // 1000, pa.int64()), _in_microseconds(kind)
-    return number.cast(kind).as_py()
+    try:
+        return number.cast(kind).as_py()
+    except (OverflowError, ValueError, pa.ArrowInvalid):
+        return _text(number, kind)
 
 
 def _in_microseconds(kind: Any) -> Any:
@@ -40,6 +43,16 @@ def _in_microseconds(kind: Any) -> Any:
     if types.is_timestamp(kind):
         return pa.timestamp("us", kind.tz)
     return pa.duration("us") if types.is_duration(kind) else pa.time64("us")
+
+
+def _text(number: Any, kind: Any) -> str:
+    """Return the text of a time, such as one in a year of five digits."""
+    import pyarrow as pa
+
+    try:
+        return number.cast(kind).cast(pa.string()).as_py()
+    except (OverflowError, ValueError, pa.ArrowInvalid):
+        return str(number.as_py())
 
 
 def microseconds(kind: str) -> float:

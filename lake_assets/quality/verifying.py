@@ -91,9 +91,9 @@ def verify(
         columns = ", ".join(f"{_sql(constraints[at])} AS b{at}" for at in rest)
         sums = ", ".join(f"count(*) FILTER (b{at})" for at in rest)
         with opened(rows, references) as connection:
-            counts = query(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)").fetchall()[0]  # noqa: S608
-        for at, bad in zip(rest, counts, strict=True):
-            found[at] = _verdict(constraints[at], int(bad), known.rows, by_profile=False)
+            counts = query(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)")  # noqa: S608
+        for at, bad in zip(rest, counts.columns, strict=True):
+            found[at] = _verdict(constraints[at], bad[0].as_py(), known.rows, by_profile=False)
     return [verdict for verdict in found.values() if verdict is not None]
 
 
@@ -158,7 +158,7 @@ def split(
         with opened(table, references, numbered=True) as connection:
             broken = f"[x FOR x IN [{cases}] IF x IS NOT NULL]"
             text = f"SELECT {broken} FROM frame ORDER BY {sql_name(NUMBER)}"  # noqa: S608
-            reasons = query(connection, text).to_arrow_table().column(0).combine_chunks()
+            reasons = query(connection, text).column(0).combine_chunks()
     good = pc.equal(pc.list_value_length(reasons), 0)
     rejected = table.append_column(REASONS, reasons.cast(pa.list_(pa.string())))
     return table.filter(good), rejected.filter(pc.invert(good))

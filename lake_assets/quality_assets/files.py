@@ -2,8 +2,10 @@
 
 # No postponed annotations here: Dagster reads them when the decorators run.
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -30,6 +32,7 @@ from lake_assets.quality_assets.profiled import profiled
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import PERSONAL_COLUMNS, PREVIEW
 from lake_assets.runs.branch import read_ref
+from lake_assets.sources import SourceError, SourceUnavailable, fetch_file, is_local, local_path
 
 if TYPE_CHECKING:
     import pyarrow
@@ -59,9 +62,9 @@ def asset_of_files(
     name
         Name of the asset.
     source
-        A local file or folder, or a pattern such as ``data/*.csv``, or a function that returns it when the asset is
-        made: Parquet, ORC, CSV or JSON lines, the latter two also as ``.gz``. Lines that are Python literals are read
-        like JSON.
+        A local file or folder, a pattern such as ``data/*.csv``, or the address of a file (``https://…``,
+        ``s3://…``), or a function that returns it when the asset is made: Parquet, ORC, CSV or JSON lines, the latter
+        two also as ``.gz``. Lines that are Python literals are read like JSON.
     constraints
         What the rows must be.
     group_name, owners
@@ -104,18 +107,20 @@ def asset_of_files(
     def read(context: AssetExecutionContext, lake: LakeResource) -> Iterator[Output[Any]]:
         ref = read_ref(lake.lake, context.instance, context.run)
         place = source if isinstance(source, str) else source()
-        paths = _paths(place)
         held = _held(lake.lake, ref, prefix_of(AssetKey(name)))
         from pyarrow.fs import LocalFileSystem
 
         try:
-            found = read_typed(LocalFileSystem(), paths, held)
-        except (OSError, ValueError) as error:
+            with _local(place) as (paths, fetched):
+                found = read_typed(LocalFileSystem(), paths, held)
+        except SourceUnavailable:
+            raise  # Another run may succeed.
+        except (OSError, ValueError, SourceError) as error:
             # A retry cannot help.
             raise Failure(f"{name}: {error}", allow_retries=False) from error
         tree = as_tree(found.rows.schema)
         context.log.info("%s columns of %s:\n%s", "Held to the" if held is not None else "Inferred the", name, tree)
-        metadata = {"files": len(paths), "schema": MetadataValue.md(f"{_FENCE}\n{tree}\n{_FENCE}")}
+        metadata = {"files": len(paths), "schema": MetadataValue.md(f"{_FENCE}\n{tree}\n{_FENCE}"), **fetched}
         yield Output(found.rows, name, metadata=metadata)
         if found.rejected.num_rows:
             context.log.warning("%s: %d line(s) are quarantined", name, found.rejected.num_rows)
@@ -133,15 +138,24 @@ def asset_of_files(
     return [read, made, checks]
 
 
-def _paths(place: str) -> list[str]:
-    folder = Path(place)
-    found = folder.iterdir() if folder.is_dir() else [folder] if folder.is_file() else folder.parent.glob(folder.name)
+@contextmanager
+def _local(place: str) -> Generator[tuple[list[str], dict[str, str]]]:
+    """Yield the paths of files, and metadata on what was fetched. A file at an address is fetched into a folder."""
+    if is_local(place):
+        yield _paths(Path(local_path(place, "the files"))), {}
+        return
+    with TemporaryDirectory() as folder:
+        fetched = fetch_file(place, Path(folder))
+        yield _paths(fetched.path), {"source": fetched.url, "sha256": fetched.sha256}
+
+
+def _paths(place: Path) -> list[str]:
+    found = place.iterdir() if place.is_dir() else [place] if place.is_file() else place.parent.glob(place.name)
     files = sorted(str(path) for path in found if path.is_file() and format_of(path.name) is not None)
     if not files:
-        raise Failure(
-            f"{place!r} holds no file that can be read: names must end with .parquet, .orc, .csv, .json or .jsonl, the "
-            "last three also with .gz",
-            allow_retries=False,
+        raise ValueError(
+            f"{place.name!r} holds no file that can be read: names must end with .parquet, .orc, .csv, .json or "
+            ".jsonl, the last three also with .gz"
         )
     return files
 

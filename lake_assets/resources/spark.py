@@ -12,7 +12,8 @@ from pydantic import Field, PrivateAttr
 from lake_assets.resources.lake import LakeResource
 from lake_assets.spark import s3a
 from lake_assets.spark.conf_lines import parse_conf
-from lake_assets.spark.jars import KAFKA, S3A, Connector, connector_conf, jars
+from lake_assets.spark.errors import log_errors_once
+from lake_assets.spark.jars import KAFKA, POSTGRESQL, S3A, Connector, connector_conf, jars
 from lake_assets.spark.jvm import driver_options, make_archive
 from lake_assets.spark.pandas_api import activate
 from lake_assets.spark.session import (
@@ -45,8 +46,9 @@ class SparkResource(ConfigurableResource["SparkResource"]):
     lake
         The lake whose data Spark reads and writes. Spark gets address and credentials from it. Not needed for a lake
         on a local disk.
-    kafka, s3
-        Whether Spark needs its connector of Kafka; that of S3, which a lake on lakeFS needs in any case.
+    kafka, s3, postgresql
+        Whether Spark needs its connector of Kafka; that of S3, which a lake on lakeFS needs in any case; the driver of
+        PostgreSQL.
     jars
         Folder of Spark's connectors.
     """
@@ -63,6 +65,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
     lake: ResourceDependency[LakeResource | None] = None  # pyright: ignore[reportAssignmentType]
     kafka: bool = Field(default=False, description="Whether Spark needs its Kafka connector")
     s3: bool = Field(default=False, description="Whether Spark needs its S3 connector; with lakeFS it has it anyway")
+    postgresql: bool = Field(default=False, description="Whether Spark needs the driver of PostgreSQL")
     jars: str = Field(
         default="~/.cache/lake_assets/jars", description="Folder of connectors, which are fetched when first needed"
     )
@@ -85,6 +88,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             prepare_process(settings)
             prepare_jvm(settings)
             lazy = LazyPySparkResource(spark_config=settings)
+            log_errors_once()
             read_any_file_name(lazy.spark_session)
             give_credentials(lazy.spark_session, credentials)
             self._lazy = lazy
@@ -124,7 +128,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
         return {**settings, **connectors, **driver_options(folder, settings)}
 
     def _connectors(self, lake_conf: Mapping[str, str]) -> list[Connector]:
-        wanted = ((S3A, self.s3 or s3a.is_needed(lake_conf)), (KAFKA, self.kafka))
+        wanted = ((S3A, self.s3 or s3a.is_needed(lake_conf)), (KAFKA, self.kafka), (POSTGRESQL, self.postgresql))
         return [connector for connector, used in wanted if used]
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:

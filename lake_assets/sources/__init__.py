@@ -9,7 +9,8 @@ from lake_assets.sources.contract import (
     SourceUnavailable,
     TruncatedDownload,
 )
-from lake_assets.sources.opening import open_source
+from lake_assets.sources.one_file import fetch_file
+from lake_assets.sources.opening import is_local, local_path, open_source
 from lake_assets.sources.retries import RetryLimits
 from lake_assets.sources.template import Naming
 
@@ -23,5 +24,8 @@ __all__ = [
     "SourceFileMissing",
     "SourceUnavailable",
     "TruncatedDownload",
+    "fetch_file",
+    "is_local",
+    "local_path",
     "open_source",
 ]

@@ -45,6 +45,14 @@ def spark_errors() -> Generator[None]:
         raise EngineError(describe(str(error), f"{error}\n{error.__context__ or ''}")) from error
 
 
+def log_errors_once() -> None:
+    """Keep PySpark from logging what it raises as well: with the whole stack of Java, as one line of JSON."""
+    from pyspark.logger import PySparkLogger
+
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).disabled = True
+
+
 def is_spark_error(error: Exception) -> bool:
     """Tell whether an error came from Java. This imports nothing."""
     py4j, captured = sys.modules.get("py4j.protocol"), sys.modules.get("pyspark.errors.exceptions.captured")

@@ -86,6 +86,9 @@ KAFKA = Connector(
 )
 """Spark's source and sink for Kafka."""
 
+POSTGRESQL = Connector(("org.postgresql:postgresql:42.7.7",), ("org.checkerframework:checker-qual",))
+"""The driver of PostgreSQL for Spark's reader of databases."""
+
 _RESOLVE = "from pyspark.java_gateway import launch_gateway; launch_gateway().shutdown()"
 _DEADLINE = 1200
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from lake_assets.spark.errors import log_errors_once
 from lake_assets.sql.catalog import At, Batches, Catalog, ParquetFiles
 from lake_assets.sql.engine import Bounds, Result, open_parser, too_large
 from lake_assets.sql.errors import SqlError, first_line
@@ -58,6 +59,7 @@ def run_on_spark(
     from pyspark.errors import PySparkException
 
     bounds = bounds or Bounds()
+    log_errors_once()
     with open_parser() as parser:
         parse(parser, text)
         own = session.newSession()

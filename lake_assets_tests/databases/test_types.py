@@ -128,18 +128,10 @@ def make(server: Any, types: list[tuple[str, str, Any]]) -> None:
     )
 
 
-def check(found: list[dict[str, Any]], types: list[tuple[str, str, Any]]) -> None:
-    nulls, row = sorted(found, key=lambda one: one["id"])
-    assert {name: value for name, value in nulls.items() if value is not None} == {"id": 1}
-    wanted = {f"c{number}": value for number, (_, _, value) in enumerate(types)}
-    assert {name: row[name] for name in wanted} == wanted
-    assert {name: type(row[name]) for name in wanted} == {name: type(value) for name, value in wanted.items()}
-
-
-@pytest.mark.parametrize("selection", [Selection("all_types"), Selection(query="SELECT * FROM all_types;")], ids=str)
-def test_every_type_of_postgresql_keeps_its_value(postgresql: DatabaseServer, selection: Selection) -> None:
+def make_postgresql(server: DatabaseServer) -> None:
+    """Make the table of all types of PostgreSQL."""
     execute(
-        postgresql,
+        server,
         "DROP TABLE IF EXISTS all_types",
         "DROP TYPE IF EXISTS mood",
         "DROP DOMAIN IF EXISTS price CASCADE",
@@ -151,7 +143,20 @@ def test_every_type_of_postgresql_keeps_its_value(postgresql: DatabaseServer, se
         "CREATE DOMAIN dear AS price CHECK (value > 1)",
         "CREATE DOMAIN numbers AS int[]",
     )
-    make(postgresql, POSTGRESQL)
+    make(server, POSTGRESQL)
+
+
+def check(found: list[dict[str, Any]], types: list[tuple[str, str, Any]]) -> None:
+    nulls, row = sorted(found, key=lambda one: one["id"])
+    assert {name: value for name, value in nulls.items() if value is not None} == {"id": 1}
+    wanted = {f"c{number}": value for number, (_, _, value) in enumerate(types)}
+    assert {name: row[name] for name in wanted} == wanted
+    assert {name: type(row[name]) for name in wanted} == {name: type(value) for name, value in wanted.items()}
+
+
+@pytest.mark.parametrize("selection", [Selection("all_types"), Selection(query="SELECT * FROM all_types;")], ids=str)
+def test_every_type_of_postgresql_keeps_its_value(postgresql: DatabaseServer, selection: Selection) -> None:
+    make_postgresql(postgresql)
     check(rows(postgresql.url, selection), POSTGRESQL)
 
 

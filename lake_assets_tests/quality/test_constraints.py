@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -140,3 +141,34 @@ def test_suggestions_hold_for_the_rows_they_are_made_from() -> None:
     assert titles >= {"unique_isin", "length_isin", "pattern_isin", "member_currency", "range_price", "complete_price"}
     assert all(verdict.passed for verdict in verify(frame, [suggestion.constraint for suggestion in found]))
     assert all(suggestion.evidence for suggestion in found)
+
+
+@pytest.mark.parametrize(
+    ("values", "constraint"),
+    [
+        (pa.array([0.1, 0.2, None], pa.float32()), Member(column="value", values=[0.1, 0.2])),
+        (pa.array([0.5, None], pa.float16()), Range(column="value", min=0.5)),
+        (pa.array([Decimal("7" * 50)], pa.decimal256(60, 0)), Range(column="value", min=0)),
+        (pa.array(["a", None], pa.string_view()), Pattern(column="value", regex="a")),
+        (pa.array([b"a", b"b"]), Unique(columns=["value"])),
+    ],
+)
+def test_profile_rows_and_split_say_the_same_of_each_type(values: pa.Array, constraint: AnyConstraint) -> None:
+    rows = pa.table({"value": values})
+    assert verify(rows, [constraint])[0].passed
+    assert split(rows, [constraint])[0].num_rows == len(values)
+
+
+def test_nothing_is_suggested_of_values_that_are_not_known() -> None:
+    for values in ([b"a", b"b"] * 50, [[1], [2]] * 50):
+        rows = pa.table({"value": values})
+        proposed = [one.constraint for one in suggest(profile(rows))]
+        assert not any(isinstance(one, Member) for one in proposed)
+        assert split(rows, proposed)[1].num_rows == 0
+
+
+def test_a_condition_that_fails_on_the_rows_is_one_line() -> None:
+    with pytest.raises(ValueError, match=r"^a constraint cannot be verified: Conversion Error.*$"):
+        verify(ROWS, [Check(sql="CAST(isin AS INT) > 0", name="number")])
+    with pytest.raises(ValueError, match="cannot be verified"):
+        split(ROWS, [Check(sql="CAST(isin AS INT) > 0", name="number")])

@@ -62,7 +62,8 @@ def test_it_is_as_near_as_a_sketch_of_each_value() -> None:
         for name, found in (("counted", quantiles_of_counts(values, np.ones(len(values), np.int64))), ("each", each)):
             ranks = np.array([found.get_rank(value, True) for value in values[::500]])
             errors[name].append(np.abs(ranks - np.arange(1, len(values), 500) / len(values)).max())
-    assert np.mean(errors["counted"]) < np.mean(errors["each"])
+    assert np.mean(errors["counted"]) < 1.5 * np.mean(errors["each"])
+    assert max(errors["counted"]) < RANK_ERROR / 2
 
 
 PLAIN = ["a", None, "bb", "", "a", "dé", "a", None]

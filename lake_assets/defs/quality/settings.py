@@ -14,8 +14,8 @@ class QualitySettings(Settings):
         "",
         validation_alias="QUALITY_FILES",
         description=(
-            "Where the rows of `measurements` are: a file, a folder or a pattern such as data/*.csv, of Parquet, ORC, "
-            "CSV or JSON lines. Empty for a sample."
+            "Where the rows of `measurements` are: a file, a folder, a pattern such as data/*.csv, or the address of "
+            "a file (http(s) or s3), of Parquet, ORC, CSV or JSON lines. Empty for a sample."
         ),
     )
     constraints: str = Field(

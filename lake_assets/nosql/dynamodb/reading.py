@@ -14,7 +14,7 @@ from lake_assets.nosql.contract import Key, NoSQLError
 from lake_assets.nosql.dynamodb.attributes import Attribute
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.rows import Layout
-from lake_assets.nosql.keys import encode_key, encode_prefix
+from lake_assets.nosql.keys import MAX_KEY_BYTES, encode_key, encode_prefix
 from lake_assets.nosql.pruning import after_prefix, key_range
 from lake_assets.nosql.runs import Item, merge, write_runs
 
@@ -51,6 +51,10 @@ class Range:
         self._layout = layout
         given = _partition(start, end, prefix)
         self.partition = pruned.partition if given is None else given
+        self.empty = self.high is not None and self.low >= self.high
+        if isinstance(self.partition, str):
+            # No item has such a key, and DynamoDB would refuse it.
+            self.empty |= not 0 < len(self.partition.encode()) <= MAX_KEY_BYTES
 
     def queries(self) -> list[dict[str, Any]]:
         """Return the arguments of queries of the range's partition: one for each part that it is spread over."""
@@ -81,7 +85,8 @@ class Range:
 
     def _sort_value(self, encoded: bytes | None) -> Attribute | None:
         """Return a bound of the sort key, if DynamoDB can be given it."""
-        if not encoded:
+        # A longer one than any key, which DynamoDB would refuse, is only compared again.
+        if not encoded or len(encoded) > MAX_KEY_BYTES:
             return None
         kind = self._layout.physical_key[1][1]
         if kind == "B":
@@ -152,8 +157,6 @@ def read(
     """
     if segment is not None and not 0 <= segment[0] < segment[1]:
         raise NoSQLError(f"segment {segment[0]} of {segment[1]}: count them from 0")
-    if wanted.high is not None and wanted.low >= wanted.high:
-        return
     encoded = (wanted.of(*layout.encode(layout.read(page))) for page in pages(client, name, wanted, segment) if page)
     if segment is not None or len(wanted.queries()) == 1:
         blocks: Iterable[list[Item]] = (
@@ -183,6 +186,8 @@ def pages(
     segment
         As of :meth:`NoSQLStore.scan`.
     """
+    if wanted.empty:
+        return
     queries = wanted.queries()
     if segment is not None or not queries:
         yield from client.scan(name, segment)

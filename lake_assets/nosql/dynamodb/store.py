@@ -25,7 +25,7 @@ from lake_assets.nosql.dynamodb.names import physical
 from lake_assets.nosql.dynamodb.reading import Range, read
 from lake_assets.nosql.dynamodb.rows import Layout
 from lake_assets.nosql.dynamodb.writing import Writing, check_items
-from lake_assets.nosql.keys import encode_key
+from lake_assets.nosql.keys import MAX_KEY_BYTES, encode_key
 from lake_assets.nosql.plan import Plan, Target
 from lake_assets.nosql.runs import merge, spool
 from lake_assets.nosql.selection import Selection
@@ -184,7 +184,7 @@ class DynamoDBStore:
         """Yield items in key order; see :meth:`NoSQLStore.scan`."""
         layout = self._layout(table)
         wanted = Range(layout, start, end, prefix, where)
-        selection = Selection(table, layout.schema, columns, where)
+        selection = Selection(table, layout.schema, columns, where, batch_size)
 
         def batches() -> Iterator[pa.RecordBatch]:
             with self._client.translated(table), self._spool() as folder:
@@ -313,8 +313,10 @@ class DynamoDBStore:
 
 
 def _encoded(keys: Sequence[Key], layout: Layout) -> set[bytes]:
-    return {
+    """Return the encoded keys, without those that no item can have, and that DynamoDB would refuse."""
+    encoded = {
         encode_key(key, layout.schema, layout.key)
         for key in keys
         if "" not in (key if isinstance(key, tuple) else (key,))
     }
+    return {key for key in encoded if len(key) <= MAX_KEY_BYTES}

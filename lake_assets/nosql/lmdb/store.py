@@ -189,7 +189,7 @@ class LMDBStore:
         The snapshot is taken at the first batch, and released when the iterator ends or is closed.
         """
         wanted = Range(self._record(table), start, end, prefix, where)
-        selection = Selection(table, wanted.schema, columns, where)
+        selection = Selection(table, wanted.schema, columns, where, batch_size)
 
         def batches() -> Iterator[pa.RecordBatch]:
             with self._reading(table) as (transaction, record, items):

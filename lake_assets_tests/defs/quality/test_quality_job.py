@@ -11,6 +11,7 @@ from lake_assets.defs.quality.assets import SAMPLE
 from lake_assets.lake.contract import MAIN
 from lake_assets.quality.stored_profiles import read_figures
 from lake_assets_tests.graph_fixtures import Graph
+from lake_assets_tests.sources.servers import Handler, running
 
 
 def run(graph: Graph) -> bool:
@@ -22,6 +23,18 @@ def run(graph: Graph) -> bool:
 def rows(graph: Graph, prefix: str) -> list[dict[str, object]]:
     snapshot = graph.lake.path(MAIN, prefix)
     return pq.read_table(snapshot.root, filesystem=snapshot.filesystem).to_pylist()
+
+
+def test_a_file_is_fetched_from_a_web_address(make_graph: Callable[..., Graph]) -> None:
+    with running(Handler) as server:
+        server.files["/data/rows.csv"] = b"ISIN,price\nDE0005190003,79.5\nDE0007164600,88.2\n"
+        graph = make_graph(QUALITY_FILES=f"{server.address}/data/rows.csv?token=geheim")
+        assert run(graph)
+        assert [row["price"] for row in rows(graph, "measurements")] == [79.5, 88.2]
+        assert "geheim" not in str(graph.last[-1].all_events)
+        server.files.clear()
+        assert not run(graph)
+        assert "no such file" in str(graph.last[-1].all_events) or "404" in str(graph.last[-1].all_events)
 
 
 def test_a_file_is_typed_once_profiled_and_held_to_its_types(make_graph: Callable[..., Graph], tmp_path: Path) -> None:
