@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas
 import pytest
-from dagster import AssetCheckSeverity, DagsterInstance, StaticPartitionsDefinition, asset, materialize
+from dagster import AssetCheckSeverity, AssetSelection, DagsterInstance, StaticPartitionsDefinition, asset, materialize
 
 from lake_assets import EmbeddedLake, ParquetIOManager, constraint_checks, published_asset
 from lake_assets.lake.embedded import GitLake
@@ -68,3 +68,31 @@ def test_only_the_partition_of_the_run_is_checked(tmp_path: Path, instance: Dags
     result = run(tmp_path, instance, [2.0, 3.0], "tue")
     assert result.success
     assert {check.metadata["rows"].value for check in result.get_asset_check_evaluations()} == {2}
+
+
+def test_checks_by_file_read_all_in_a_run_of_the_checks_alone(tmp_path: Path, instance: DagsterInstance) -> None:
+    lake = EmbeddedLake(home=str(tmp_path / "lake"))
+
+    @asset(io_manager_key="io_manager", group_name="desk")
+    def trades() -> pandas.DataFrame:
+        return pandas.DataFrame({"price": [1.0, 2.0]})
+
+    checks = constraint_checks("trades", [Range(column="price", min=0)], by_file=True)
+    assets = [trades, checks, published_asset("desk", [trades])]
+    resources = {"lake": lake, "io_manager": ParquetIOManager(lake=lake)}
+
+    def rows(selection: AssetSelection | None = None) -> Any:
+        result = materialize(assets, instance=instance, resources=resources, selection=selection)
+        (found,) = result.get_asset_check_evaluations()
+        return found.metadata["rows"].value
+
+    assert rows() == 2
+    # It changes nothing.
+    assert rows() == 0
+    assert rows(AssetSelection.checks_for_assets(trades)) == 2
+
+
+def test_what_is_about_more_than_a_file_is_not_checked_by_file() -> None:
+    for rules, options in (([RowCount(min=1)], {}), ([Range(column="price", min=0)], {"partitions_def": DAYS})):
+        with pytest.raises(ValueError, match="by file: no partitions, Fresh or RowCount then"):
+            constraint_checks("trades", rules, by_file=True, **options)

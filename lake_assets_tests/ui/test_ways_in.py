@@ -108,6 +108,9 @@ def _counts(server: DagsterServer) -> dict[str, tuple[int, float]]:
 
 
 def _get(server: DagsterServer, table: str, key: Any) -> dict[str, Any] | None:
+    # Before the first run there is no store.
+    if not (server.lake_home / "nosql").exists():
+        return None
     with closing(LMDBStore(server.lake_home / "nosql", read_only=True)) as store:
         found = store.get(table, key) if table in store.tables() else None
         return dict(found) if found is not None else None
