@@ -40,7 +40,7 @@ def ours(url: str, path: str) -> None:
     from pyarrow.fs import LocalFileSystem
 
     from lake_assets.databases.contract import Selection
-from lake_assets.databases.opening import open_database
+    from lake_assets.databases.opening import open_database
     from lake_assets.databases.reading import Reading, read
     from lake_assets.frames.increment import write_file
 

@@ -16,7 +16,7 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.rows import is_data, place_in
 from lake_assets.layout.csv_files import csv_file
-from lake_assets.sql.errors import SqlError
+from lake_assets.sql.errors import NoSuchName, SqlError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -146,7 +146,7 @@ class LakeCatalog:
         if table is not None:
             return self._items(table, at, commit)
         known = ", ".join(self.names()) or "none"
-        raise SqlError(f"there is no asset or table {'.'.join(path)} at {self._said(at)}; there are {known}")
+        raise NoSuchName(f"there is no asset or table {'.'.join(path)} at {self._said(at)}; there are {known}")
 
     def now(self) -> LakeCatalog:
         """Return the same catalog for another query: its branches may have moved."""

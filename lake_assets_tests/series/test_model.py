@@ -208,7 +208,7 @@ def check(lake: Lake, changes: list[Any], queries: list[dict[str, Any]]) -> None
             check_samples(lake, model, asked)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=[*HealthCheck.__members__.values()])
 @given(CHANGES, st.lists(QUERIES, min_size=3, max_size=6))
 def test_any_changes_and_queries_agree_with_pandas(
     lake: Lake, changes: list[Any], queries: list[dict[str, Any]]
@@ -217,7 +217,7 @@ def test_any_changes_and_queries_agree_with_pandas(
 
 
 @pytest.mark.soak
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=[*HealthCheck.__members__.values()])
 @given(CHANGES, st.lists(QUERIES, min_size=3, max_size=6))
 def test_many_changes_and_queries_agree_with_pandas(
     lake: Lake, changes: list[Any], queries: list[dict[str, Any]]
