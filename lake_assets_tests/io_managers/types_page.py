@@ -124,7 +124,7 @@ def render(page: str, seen: dict[str, Seen]) -> str:
 
 def _section(page: str, heading: str) -> str:
     found = re.search(rf"^## {heading}\n.*?\n(?=\n## )", page, re.MULTILINE | re.DOTALL)
-    return found[0] if found else ""
+    return found[0].rstrip("\n") + "\n" if found else ""
 
 
 def _storage(storage: str, found: Seen) -> str:
