@@ -6,6 +6,7 @@ what it starts. So of a pool's first runs, it starts at once all that are queued
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from dagster import DagsterRun, QueuedRunCoordinator
@@ -33,7 +34,7 @@ class PoolRunCoordinator(QueuedRunCoordinator):
         return super().submit_run(context)
 
 
-def _limit(instance: DagsterInstance, pools: set[str]) -> None:
+def _limit(instance: DagsterInstance, pools: Set[str]) -> None:
     """Give pools the default limit, but for those that have a limit."""
     if instance.global_op_concurrency_default_limit is None:
         return
