@@ -1,6 +1,6 @@
 """What the options of a table cost, and what a sink writes when little changed: in CPU time, on both stores.
 
-    .venv/bin/python benchmarks/nosql_tables.py [--store lmdb] [--rows 1_000_000] [--load 250_000]
+    .venv/bin/python -m benchmarks.nosql_tables [--store lmdb] [--rows 1_000_000] [--load 250_000]
 
 On LMDB: a new table with two sort keys, with a condition, and with a counter, against a plain one; a range of 10,000
 items against a full scan; and a sink's run after 1 % of the rows changed, against a full load. On DynamoDB Local: the
@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -113,9 +112,6 @@ def feed(store: NoSQLStore, before: Path, after: Path, key: list[str]) -> None:
 def on_dynamodb(rows: int, folder: Path) -> list[bool]:
     """Print the figures of DynamoDB Local, and return which bounds hold, in CPU time."""
     from lake_assets.nosql.dynamodb.store import DynamoDBStore
-
-    # Beside this folder.
-    sys.path.insert(0, str(Path(__file__).parent.parent))
     from lake_assets_tests.dynamodb_server import own_server
 
     server = own_server()
@@ -147,8 +143,8 @@ def on_dynamodb(rows: int, folder: Path) -> list[bool]:
         print(f"{rows:,} rows into a new table {_both(full)}, {loaded:,} writes")
         print(f"with 1 % changed {sum(sent) / loaded:.4f} x the writes (bound {MOST_WRITES:g})")
         print(f"in {_both(run)}, {_ratio(run, full)} the time (bound {MOST_TIME:g})")
-        one = {"prefix": (f"DE{isins // 2:010}",)}
-        part = taken(lambda: sum(batch.num_rows for batch in store.scan("sink", **one)))
+        one = (f"DE{isins // 2:010}",)
+        part = taken(lambda: sum(batch.num_rows for batch in store.scan("sink", prefix=one)))
         whole = taken(lambda: sum(batch.num_rows for batch in store.scan("sink")))
         print(f"a full scan {_both(whole)}, 10,000 rows of it {_both(part)}: {_ratio(whole, part)} faster")
         store.close()

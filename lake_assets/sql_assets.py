@@ -95,7 +95,7 @@ def sql_asset(
             lake=lake.lake, ref=read_ref(lake.lake, context.instance, context.run), folder_of=folder_of
         )
         try:
-            with run_query(query, catalog) as result:
+            with run_query(query, catalog, exact=True) as result:
                 schema = _named(result.schema, result.unique_names)
                 batches = (pyarrow.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in result)
                 lineage = _lineage(query, catalog, names, schema.names)

@@ -91,6 +91,10 @@ def _print_bytes(result: Result, form: str) -> None:
     import pyarrow
     import pyarrow.parquet as pq
 
+    schema = pyarrow.schema(
+        # A file of Parquet with two columns of one name is one that many programs cannot read.
+        [field.with_name(name) for field, name in zip(result.schema, result.unique_names, strict=True)]
+    )
     if sys.stdout.isatty():
         raise CommandError(f"{form} is not text: write it to a file, as in `lake-assets sql … --format {form} > FILE`")
     with pyarrow.PythonFile(_Counted(sys.stdout.buffer), mode="w") as sink:
@@ -99,11 +103,11 @@ def _print_bytes(result: Result, form: str) -> None:
                 for batch in result:
                     stream.write_batch(batch)
             return
-        # A file of Parquet with two columns of one name is one that many programs cannot read.
-        schema = pyarrow.schema(
-            [field.with_name(name) for field, name in zip(result.schema, result.unique_names, strict=True)]
-        )
-        with pq.ParquetWriter(sink, schema) as file:
+        try:
+            file = pq.ParquetWriter(sink, schema)
+        except pyarrow.ArrowNotImplementedError as error:
+            raise CommandError(f"Parquet has no such type ({error}): cast the column to VARCHAR") from error
+        with file:
             for batch in result:
                 file.write_batch(pyarrow.RecordBatch.from_arrays(batch.columns, schema=schema))
 

@@ -58,9 +58,10 @@ def sql(
     """
     refuse_old_python()
     from lake_assets.cli.query_output import print_result
+    from lake_assets.cli.sql_limits import end_late
     from lake_assets.sql.engine import Bounds
 
-    bounds = Bounds(seconds=timeout, result_bytes=max_mb * 1_000_000)
+    bounds = Bounds(seconds=timeout, result_bytes=max_mb * 1_000_000, abandon=end_late(timeout))
     with open_catalog(ref) as catalog, _runner(engine, bounds) as run:
         if not query and sys.stdin.isatty() and sys.stdout.isatty():
             from lake_assets.cli.sql_prompt import prompt
@@ -78,9 +79,12 @@ Run = Callable[[str, "LakeCatalog"], "AbstractContextManager[Result]"]
 @contextmanager
 def _runner(engine: Engine, bounds: Bounds) -> Generator[Run]:
     if engine is Engine.DUCKDB:
+        from lake_assets.cli.sql_limits import limited_process
         from lake_assets.sql.engine import run_query
 
-        yield lambda text, catalog: run_query(text, catalog, bounds=bounds)
+        # Java would not start within the limit.
+        with limited_process(bounds):
+            yield lambda text, catalog: run_query(text, catalog, bounds=bounds, exact=True)
         return
     from lake_assets.cli.code_location import spark_resource
     from lake_assets.sql.on_spark import run_on_spark

@@ -25,6 +25,9 @@ _BLOCK = 1 << 16
 _HEAD = 1 << 20
 """The number of bytes in which a file's first record must end."""
 
+_LONGEST_QUOTED = 1 << 26
+"""The maximal number of bytes of a record in which quotes tell empty texts from nulls."""
+
 _LONGEST = 1 << 30
 """The maximal number of characters of a field."""
 
@@ -127,10 +130,39 @@ def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
         A record has more fields than the header, and they are not empty; or a partition column differs from the folder.
     """
     schema = csv_schema(file)
+    if file.quoted:
+        yield from _quoted_tables(stream, file, schema)
+        return
     records = _records(stream)
     next(records, None)
     while block := list(islice(records, _BLOCK)):
         yield _table(block, file, schema)
+
+
+def _quoted_tables(stream: BinaryIO, file: CsvSource, schema: pyarrow.Schema) -> Iterator[pyarrow.Table]:
+    """Yield the rows of a file in which quotes tell empty texts from nulls, as Python's reader does not."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    places = [f"field {at}" for at in range(max(2, len(file.columns)))]
+    reader = arrow_csv.open_csv(
+        stream,
+        # The header is the first row. Its names may have line ends.
+        arrow_csv.ReadOptions(block_size=_LONGEST_QUOTED, column_names=places, skip_rows_after_names=1),
+        arrow_csv.ParseOptions(newlines_in_values=True),
+        arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(places, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    for batch in reader:
+        columns = zip(file.columns, batch.columns, strict=False)
+        arrays = [
+            _typed_or_refused(text, column, file.name) for column, text in columns if isinstance(column, CsvColumn)
+        ]
+        yield pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _records(stream: BinaryIO) -> Iterator[list[str]]:
@@ -184,6 +216,6 @@ def _typed(text: pyarrow.Array, column: CsvColumn) -> pyarrow.Array:
     kind = column.arrow_type
     if pa.types.is_null(kind):
         return pa.nulls(len(text))
-    if pa.types.is_string(kind) and not column.nulls:
+    if pa.types.is_string(kind) and (column.quoted or not column.nulls):
         return text
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text).cast(kind)

@@ -28,11 +28,19 @@ class CsvColumn:
         Name of its logical type.
     nulls
         Whether an empty field is null. Otherwise, it is an empty text.
+    quoted
+        Whether a field that is empty and quoted is an empty text. Then both are told apart.
     """
 
     name: str
     type: str
     nulls: bool
+    quoted: bool = False
+
+    def recorded(self) -> dict[str, object]:
+        """Return what the manifest records."""
+        told: dict[str, object] = {"name": self.name, "type": self.type, "nulls": self.nulls}
+        return {**told, "quoted": True} if self.quoted else told
 
     @property
     def arrow_type(self) -> pyarrow.DataType:
@@ -82,6 +90,16 @@ class CsvSource:
     columns: tuple[CsvColumn | str, ...]
     partition: PartitionValues
     line_end: str = "\n"
+
+    @property
+    def has_types(self) -> bool:
+        """Whether the types of its columns are known."""
+        return all(isinstance(column, CsvColumn) for column in self.columns)
+
+    @property
+    def quoted(self) -> bool:
+        """Whether quotes tell empty texts from nulls. So a file of one column ends each record with a comma."""
+        return any(isinstance(column, CsvColumn) and column.quoted for column in self.columns)
 
 
 def csv_schema(file: CsvSource) -> pyarrow.Schema:

@@ -1,6 +1,7 @@
 """Writes frames as CSV (RFC 4180).
 
-A null is written as an empty field. In a column without nulls, so is an empty text. A column that has both is refused.
+A null is written as an empty field, an empty text as an empty field in quotes. Not all readers tell them apart. So a
+column that has both is refused, unless the reader is known to heed quotes.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def write_csv(
     filesystem: FileSystem,
     places: Mapping[str, str],
     partitions: Mapping[str, PartitionValues] | None,
+    *,
+    quoted: bool = False,
 ) -> dict[str, CsvFile]:
     """Write rows as one CSV file per partition.
 
@@ -62,6 +65,9 @@ def write_csv(
         Partition key to path of the file. The key is ``""`` for an unpartitioned frame.
     partitions
         Partition key to its partition columns; None for an unpartitioned frame.
+    quoted
+        Whether quotes tell empty texts from nulls. Then a file of one column ends each record with a comma, since
+        readers skip empty lines.
 
     Raises
     ------
@@ -70,11 +76,11 @@ def write_csv(
     ValueError
         Some rows belong to none of the partitions, or a partition column is missing.
     """
-    _refuse_types(rows.schema)
+    _refuse_types(rows.schema, "the format parquet" if quoted else "parquet_io_manager")
     parts = split(rows.schema.empty_table(), partitions)
     with ExitStack() as stack:
         writers = {
-            key: _Writer(stack.enter_context(filesystem.open_output_stream(place)), parts[key].schema)
+            key: _Writer(stack.enter_context(filesystem.open_output_stream(place)), parts[key].schema, quoted)
             for key, place in places.items()
         }
         for table in rows.tables():
@@ -87,28 +93,33 @@ def write_csv(
 class _Writer:
     """Writes one file."""
 
-    def __init__(self, stream: Any, schema: pyarrow.Schema) -> None:
+    def __init__(self, stream: Any, schema: pyarrow.Schema, quoted: bool) -> None:
+        self._heeded = quoted
+        self._end = ",\n" if quoted and len(schema) == 1 else "\n"
         self._stream = stream
         self._schema = schema
         self._digest = ContentDigest(schema)
         self._sha256 = hashlib.sha256()
         self._nulls: set[str] = set()
         self._empties: set[str] = set()
-        self._put(",".join(_quoted(name) for name in schema.names) + "\n")
+        self._put(",".join(_quoted(name) for name in schema.names) + self._end)
 
     def write(self, table: pyarrow.Table) -> None:
         for batch in table.to_batches():
             self._digest.update(batch)
-            self._put("".join(f"{line}\n" for line in self._lines(batch)))
+            self._put("".join(f"{line}{self._end}" for line in self._lines(batch)))
 
     def written(self) -> CsvFile:
         for name in self._schema.names:
-            if name in self._nulls & self._empties:
+            if not self._heeded and name in self._nulls & self._empties:
                 raise RefusedColumn(
                     f"column {name!r} holds null and empty text, which CSV cannot tell apart: use only one of them, or "
                     "use parquet_io_manager"
                 )
-        columns = tuple(CsvColumn(f.name, logical_type(f.type), f.name not in self._empties) for f in self._schema)
+        columns = tuple(
+            CsvColumn(f.name, logical_type(f.type), self._heeded or f.name not in self._empties, self._heeded)
+            for f in self._schema
+        )
         return CsvFile(Content(self._digest.rows, self._digest.version()), self._sha256.hexdigest(), columns)
 
     def _lines(self, batch: pyarrow.RecordBatch) -> list[str]:
@@ -129,7 +140,7 @@ class _Writer:
                 escaped = pc.replace_substring(text, '"', '""')
                 text = pc.if_else(special, pc.binary_join_element_wise(quotes, escaped, quotes, ""), text)
             # In a file of one column, an empty field would make an empty line, which readers skip.
-            cells.append(text.fill_null('""' if len(self._schema) == 1 else ""))
+            cells.append(text.fill_null('""' if len(self._schema) == 1 and not self._heeded else ""))
         return pc.binary_join_element_wise(*cells, ",").to_pylist() if cells else []
 
     def _put(self, text: str) -> None:
@@ -138,13 +149,13 @@ class _Writer:
         self._sha256.update(data)
 
 
-def _refuse_types(schema: pyarrow.Schema) -> None:
+def _refuse_types(schema: pyarrow.Schema, remedy: str) -> None:
     import pyarrow as pa
 
     for field in schema:
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
             what = "binary" if pa.types.is_binary(field.type) else "nested"
-            raise RefusedColumn(f"column {field.name!r} is {what}, which CSV cannot hold: use parquet_io_manager")
+            raise RefusedColumn(f"column {field.name!r} is {what}, which CSV cannot hold: use {remedy}")
 
 
 def _quoted(name: str) -> str:

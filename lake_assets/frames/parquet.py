@@ -1,4 +1,4 @@
-"""Finds and reads the Parquet files of an asset, in the stored types."""
+"""Finds and reads the Parquet or ORC files of an asset, in the stored types."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from lake_assets.frames.conform import (
     conform,
 )
+from lake_assets.frames.file_formats import ORC, PARQUET, files_of
 from lake_assets.frames.hive_folders import PartitionValues, folder
-from lake_assets.frames.parquet_files import file_schema, open_parquet, parquet_files
+from lake_assets.frames.orc import orc_batches, orc_schema
+from lake_assets.frames.parquet_files import file_schema, open_parquet
 from lake_assets.frames.promotions import common_schema
 from lake_assets.frames.rows import Rows
 
@@ -27,7 +29,7 @@ _ROWS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The Parquet files of one partition, or of an unpartitioned asset.
+    """The files of one partition, or of an unpartitioned asset.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class Folder:
 
 
 class FolderPlace(NamedTuple):
-    """A folder in which Parquet files are searched.
+    """A folder in which files are searched.
 
     Parameters
     ----------
@@ -89,6 +91,8 @@ class ParquetRows(Rows):
         One folder per partition; at least one.
     base
         URI of the folder that contains several partitions; None for a single folder.
+    file_format
+        ``parquet`` or ``orc``.
 
     Raises
     ------
@@ -96,7 +100,10 @@ class ParquetRows(Rows):
         The files have no common schema.
     """
 
-    def __init__(self, filesystem: FileSystem, folders: Sequence[Folder], base: str | None) -> None:
+    def __init__(
+        self, filesystem: FileSystem, folders: Sequence[Folder], base: str | None, file_format: str = PARQUET
+    ) -> None:
+        self.format = file_format
         self.filesystem = filesystem
         self.folders = folders
         self.base = base
@@ -131,19 +138,29 @@ class ParquetRows(Rows):
             stored = part.files[name]
             # Read at least one column, since a table without columns has no number of rows.
             read = [column for column in stored.names if column in wanted] or stored.names[:1]
-            with open_parquet(part.path(name), self.filesystem) as file:
-                for batch in file.iter_batches(_ROWS, columns=read):
-                    yield self._typed(pa.Table.from_batches([batch]), part, stored, wanted)
+            for batch in self._batches(part.path(name), read):
+                yield self._typed(pa.Table.from_batches([batch]), part, stored, wanted)
 
     def table(self) -> pyarrow.Table:
         """Return the rows of all files. Each file is read as a whole."""
         import pyarrow as pa
 
+        if self.format == ORC:
+            return super().table()
         tables: list[pa.Table] = []
         for part, name in self._files():
             with open_parquet(part.path(name), self.filesystem) as file:
                 tables.append(self._typed(file.read(), part, part.files[name], self.schema.names))
         return pa.concat_tables(tables)
+
+    def _batches(self, path: str, columns: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
+        if self.format == ORC:
+            # PyArrow takes a dot in a column's name for a field of a struct. So all columns are read.
+            for batch in orc_batches(self.filesystem, path):
+                yield batch.select(list(columns))
+            return
+        with open_parquet(path, self.filesystem) as file:
+            yield from file.iter_batches(_ROWS, columns=columns)
 
     def _files(self) -> Iterator[tuple[Folder, str]]:
         return ((part, name) for part in self.folders for name in part.files)
@@ -166,8 +183,8 @@ class ParquetRows(Rows):
         return pa.Table.from_arrays(arrays, schema=pa.schema([self.schema.field(name) for name in columns]))
 
 
-def find_folders(filesystem: FileSystem, places: Sequence[FolderPlace]) -> list[Folder]:
-    """Return the Parquet files in folders, with their schemas. Subfolders are not searched.
+def find_folders(filesystem: FileSystem, places: Sequence[FolderPlace], file_format: str = PARQUET) -> list[Folder]:
+    """Return the files in folders, with their schemas. Subfolders are not searched.
 
     Parameters
     ----------
@@ -175,18 +192,22 @@ def find_folders(filesystem: FileSystem, places: Sequence[FolderPlace]) -> list[
         File system of the folders.
     places
         The folders.
+    file_format
+        ``parquet`` or ``orc``.
 
     Raises
     ------
     FileNotFoundError
-        A folder has no Parquet file.
+        A folder has no file of this format.
     """
-    found = [(place, place.names or parquet_files(filesystem, place.root)) for place in places]
+    found = [(place, place.names or _names(filesystem, place.root, file_format)) for place in places]
     for place, names in found:
         if not names:
-            raise FileNotFoundError(f"{place.root} holds no Parquet file")
+            raise FileNotFoundError(f"{place.root} holds no {'Parquet' if file_format == PARQUET else 'ORC'} file")
 
     def read_schema(path: str) -> pyarrow.Schema:
+        if file_format == ORC:
+            return orc_schema(filesystem, path)
         with open_parquet(path, filesystem) as file:
             return file_schema(file)
 
@@ -196,6 +217,10 @@ def find_folders(filesystem: FileSystem, places: Sequence[FolderPlace]) -> list[
             Folder(place.root, place.uri, place.values, {name: next(schemas) for name in names})
             for place, names in found
         ]
+
+
+def _names(filesystem: FileSystem, root: str, file_format: str) -> list[str]:
+    return [name for name, kind in files_of(filesystem, root).items() if kind == file_format]
 
 
 def parquet_schema(folders: Sequence[Folder]) -> pyarrow.Schema:

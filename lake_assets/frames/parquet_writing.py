@@ -1,4 +1,4 @@
-"""Writes rows as the Parquet files of an asset, and finishes the files that Spark wrote."""
+"""Writes rows as the Parquet or ORC files of an asset, and finishes the files that Spark wrote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from lake_assets.frames.conform import (
     refuse_years,
     with_nulls,
 )
+from lake_assets.frames.file_formats import ORC, PARQUET
 from lake_assets.frames.hive_folders import PartitionValues, folder
+from lake_assets.frames.orc import OrcWriter
 from lake_assets.frames.parquet_files import parquet_files
 from lake_assets.frames.partition_columns import split
 from lake_assets.frames.rows import Rows, joined
@@ -27,13 +29,15 @@ if TYPE_CHECKING:
 
 
 _ROWS = 1 << 16
+_ORC_BYTES = 256 << 20
+"""The size of an ORC file beyond which there is another one, since a worker of Spark reads a file as a whole."""
 _MOST_OPEN = 64
 """The maximal number of files that a write has open at once, however many partitions there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetTarget:
-    """The folder where a frame is written as Parquet.
+    """The folder where a frame is written.
 
     Parameters
     ----------
@@ -45,12 +49,15 @@ class ParquetTarget:
         URI of the folder, for Spark.
     partitions
         Partition key to its partition columns; None for an unpartitioned frame.
+    format
+        ``parquet`` or ``orc``.
     """
 
     filesystem: FileSystem
     root: str
     uri: str
     partitions: Mapping[str, PartitionValues] | None
+    format: str = PARQUET
 
     @property
     def folders(self) -> dict[str, str]:
@@ -61,7 +68,7 @@ class ParquetTarget:
 
 
 def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-    """Write rows as Parquet, with one file per partition, or several if the rows of many partitions are mixed.
+    """Write rows, with one file per partition, or several if the rows of many partitions are mixed.
 
     Parameters
     ----------
@@ -78,6 +85,8 @@ def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[
 
     Raises
     ------
+    RefusedColumn
+        The format cannot hold a column.
     ValueError
         Some rows belong to none of the partitions, or a partition column is missing.
     """
@@ -85,8 +94,7 @@ def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[
     schema = next(iter(parts.values())).schema
     with ExitStack() as stack:
         writers = {
-            key: stack.enter_context(_PartitionWriter(target.filesystem, f"{target.root}/{place}".rstrip("/"), schema))
-            for key, place in target.folders.items()
+            key: stack.enter_context(_PartitionWriter(target, place, schema)) for key, place in target.folders.items()
         }
         opened: OrderedDict[str, None] = OrderedDict()
         for table in joined(rows.tables()):
@@ -104,13 +112,14 @@ def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[
 class _PartitionWriter:
     """Writes the rows of one partition. After the file was closed, further rows go to another file."""
 
-    def __init__(self, filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> None:
-        self._filesystem = filesystem
-        self._root = root
+    def __init__(self, target: ParquetTarget, place: str, schema: pyarrow.Schema) -> None:
+        self._filesystem = target.filesystem
+        self._root = f"{target.root}/{place}".rstrip("/")
+        self._format = target.format
         self._schema = schema
         self._digest = ContentDigest(schema)
         self._files = 0
-        self._file: pq.ParquetWriter | None = None
+        self._file: pq.ParquetWriter | OrcWriter | None = None
 
     def __enter__(self) -> _PartitionWriter:
         return self
@@ -132,6 +141,8 @@ class _PartitionWriter:
         self._file.write_table(table)
         for batch in table.to_batches():
             self._digest.update(batch)
+        if isinstance(self._file, OrcWriter) and self._file.size > _ORC_BYTES:
+            self.close_file()
 
     def close_file(self) -> None:
         """Close the current file, if there is one."""
@@ -139,13 +150,16 @@ class _PartitionWriter:
             self._file.close()
             self._file = None
 
-    def _open(self) -> pq.ParquetWriter:
+    def _open(self) -> pq.ParquetWriter | OrcWriter:
         import pyarrow.parquet as pq
 
         if not self._files:
             self._filesystem.create_dir(self._root, recursive=True)
-        path = f"{self._root}/part-{self._files:05d}.parquet"
+        path = f"{self._root}/part-{self._files:05d}.{self._format}"
         self._files += 1
+        if self._format == ORC:
+            self._file = OrcWriter(self._filesystem, path, self._schema)
+            return self._file
         # Without Arrow's own schema, so that the files of all engines are alike.
         self._file = pq.ParquetWriter(path, self._schema, filesystem=self._filesystem, store_schema=False)
         return self._file

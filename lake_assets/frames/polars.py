@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lake_assets.frames.conform import stored_rows, stored_stream
 from lake_assets.frames.contract import ArrowLibrary, OpenSession
+from lake_assets.frames.file_formats import PARQUET
 from lake_assets.frames.parquet import ParquetRows
 from lake_assets.frames.rows import Rows
 from lake_assets.frames.spool import spooled
@@ -116,10 +117,14 @@ class PolarsLazyFrames(ArrowLibrary):
 
 
 def _scanned(rows: ParquetRows) -> polars.LazyFrame | None:
-    """Return Polars' own scan; None if the files are not on a local disk, or differ in schema."""
+    """Return Polars' own scan; None if the files are no Parquet, not on a local disk, or differ in schema."""
     import polars
 
-    if not rows.is_local or any(schema != rows.data_schema for part in rows.folders for schema in part.files.values()):
+    if (
+        rows.format != PARQUET
+        or not rows.is_local
+        or any(schema != rows.data_schema for part in rows.folders for schema in part.files.values())
+    ):
         return None
     parts: list[polars.LazyFrame] = []
     for part in rows.folders:

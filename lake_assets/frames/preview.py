@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lake_assets.frames.conform import conform
 from lake_assets.frames.parquet_files import file_schema, open_parquet
+from lake_assets.frames.rows import Rows
 from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
@@ -33,6 +34,17 @@ def preview(filesystem: FileSystem, path: str) -> pyarrow.Table:
         batch = next(file.iter_batches(batch_size=ROWS), None)
         table = pyarrow.Table.from_batches([batch] if batch is not None else [], file.schema_arrow)
         return conform(table, file_schema(file))
+
+
+def first_rows(rows: Rows) -> pyarrow.Table:
+    """Return the first rows.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    """
+    return next(iter(rows.tables()), rows.schema.empty_table()).slice(0, ROWS)
 
 
 def as_texts(table: pyarrow.Table, hidden: Collection[str]) -> tuple[dict[str, str], list[dict[str, str | None]]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from lake_assets.frames.contract import FrameLibrary, OpenSession
 from lake_assets.frames.csv import CsvRows
+from lake_assets.frames.file_formats import PARQUET
 from lake_assets.frames.parquet import ParquetRows
-from lake_assets.frames.parquet_writing import ParquetTarget, finish_files
+from lake_assets.frames.parquet_writing import ParquetTarget, finish_files, write_rows
 from lake_assets.frames.rows import Rows, StreamRows
 from lake_assets.frames.spark_batches import arrow_schema, arrow_tables
 from lake_assets.frames.spark_reading import read_spark
@@ -51,7 +52,7 @@ class SparkFrames(FrameLibrary):
         return StreamRows(arrow_schema(frame), arrow_tables(frame))
 
     def write_parquet(self, frame: DataFrame, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-        """Write a frame in one Spark job, then hash the files.
+        """Write a frame in one Spark job, then hash the files. As ORC, its rows are fetched and written in batches.
 
         Parameters
         ----------
@@ -60,6 +61,8 @@ class SparkFrames(FrameLibrary):
         target
             Where the files of each partition go.
         """
+        if target.format != PARQUET:
+            return write_rows(self.rows(frame), target)
         folders = target.folders
         one = next(iter(folders.values())) if len(folders) == 1 else ""
         if one:
@@ -94,7 +97,7 @@ class SparkFrames(FrameLibrary):
         session
             Starts the Spark session, for a library that needs it.
         """
-        return read_spark(session(), rows.folders, rows.base)
+        return read_spark(session(), rows.folders, rows.base, rows.format)
 
     def read_csv(self, rows: CsvRows, session: OpenSession) -> DataFrame:
         """Return a frame that Spark reads from the files.

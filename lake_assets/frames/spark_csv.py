@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from lake_assets.frames.csv_columns import CsvColumn, CsvSource, csv_schema
 from lake_assets.frames.promotions import common_schema
@@ -62,15 +63,21 @@ def _open(session: SparkSession, files: Sequence[CsvSource], partition: Sequence
     reader = session.read.schema(StructType([StructField(name, StringType()) for name in places]))
     # Without it, Spark guesses the line end, and is wrong if a quoted field contains another line end.
     reader = reader.options(**_OPTIONS, lineSep=files[0].line_end)
+    if files[0].quoted:
+        # What stands for null must be none of the texts.
+        reader = reader.option("nullValue", f"null {uuid4()}").option("emptyValue", "")
     return (reader if base is None else reader.option("basePath", base)).csv([file.uri for file in files])
 
 
 def _checked(rows: DataFrame, columns: Sequence[CsvColumn | str], folder: Mapping[str, Column]) -> DataFrame:
     from pyspark.sql import functions as sf
 
+    fields = [sf.col(quoted(_place(at))) for at in range(len(columns))]
     texts = {
-        column if isinstance(column, str) else column.name: sf.coalesce(sf.col(quoted(_place(at))), sf.lit(""))
-        for at, column in enumerate(columns)
+        column if isinstance(column, str) else column.name: field
+        if isinstance(column, CsvColumn) and column.quoted
+        else sf.coalesce(field, sf.lit(""))
+        for column, field in zip(columns, fields, strict=True)
     }
     extra = sf.coalesce(sf.col(quoted(_EXTRA)), sf.lit(""))
     rows = rows.where(_assured(extra == "", f"a record has more fields than the header's {len(columns)}"))
@@ -92,7 +99,7 @@ def _typed(text: Column, column: CsvColumn) -> Column:
     kind = column.arrow_type
     if pa.types.is_null(kind):
         return sf.lit(None)
-    if pa.types.is_string(kind) and not column.nulls:
+    if pa.types.is_string(kind) and (column.quoted or not column.nulls):
         return text
     return sf.nullif(text, sf.lit("")).cast(spark_type(kind))
 

@@ -1,4 +1,4 @@
-"""Opens Parquet files as frames of Spark."""
+"""Opens Parquet and ORC files as frames of Spark."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lake_assets.frames.file_formats import ORC, PARQUET
 from lake_assets.frames.parquet import Folder, parquet_schema
 from lake_assets.frames.spark_columns import converted_columns, quoted, readable_type, spark_type
+from lake_assets.frames.spark_orc import read_orc
 
 if TYPE_CHECKING:
     import pyarrow
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 _READING = {"datetimeRebaseMode": "CORRECTED", "int96RebaseMode": "CORRECTED", "mergeSchema": "false"}
 
 
-def read_spark(session: SparkSession, folders: Sequence[Folder], base: str | None) -> DataFrame:
-    """Open Parquet folders as one frame. Columns are matched by name. The partition columns come last, as text.
+def read_spark(
+    session: SparkSession, folders: Sequence[Folder], base: str | None, file_format: str = PARQUET
+) -> DataFrame:
+    """Open folders as one frame. Columns are matched by name. The partition columns come last, as text.
 
     Parameters
     ----------
@@ -30,6 +34,8 @@ def read_spark(session: SparkSession, folders: Sequence[Folder], base: str | Non
     base
         URI of the folder that contains several partitions. Spark reads the partition columns from the folder names
         below it. None for a single folder.
+    file_format
+        ``parquet`` or ``orc``.
     """
     from functools import reduce
 
@@ -43,8 +49,11 @@ def read_spark(session: SparkSession, folders: Sequence[Folder], base: str | Non
             groups.setdefault(str(stored), (stored, []))[1].extend(uris)
     frames: list[DataFrame] = []
     for stored, uris in groups.values():
-        reader = session.read.options(**_READING).schema(_read_schema(stored, names if base is not None else []))
-        rows = (reader if base is None else reader.option("basePath", base)).parquet(*uris)
+        if file_format == ORC:
+            rows = read_orc(session, stored, uris, names if base is not None else [], base)
+        else:
+            reader = session.read.options(**_READING).schema(_read_schema(stored, names if base is not None else []))
+            rows = (reader if base is None else reader.option("basePath", base)).parquet(*uris)
         frames.append(rows.select(*converted_columns(stored, schema), *_partition_columns(folders[0], base)))
     return reduce(DataFrame.union, frames)
 

@@ -1,4 +1,4 @@
-"""Frames as Parquet folders in the lake."""
+"""Frames as folders of Parquet, ORC or CSV in the lake."""
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
@@ -9,17 +9,27 @@ from dagster import InputContext, MetadataValue, OutputContext
 
 from lake_assets.compute.frame import TaskFrame
 from lake_assets.content.version import Content, version_of_files
+from lake_assets.frames.contract import FrameLibrary
+from lake_assets.frames.csv import CsvRows
+from lake_assets.frames.csv_columns import typed_schema
+from lake_assets.frames.file_formats import CSV, PARQUET, files_of, format_of
 from lake_assets.frames.hive_folders import PartitionValues
-from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
-from lake_assets.frames.parquet_files import file_schema, is_parquet, open_parquet, parquet_files
 from lake_assets.frames.parquet_writing import ParquetTarget
-from lake_assets.frames.preview import preview
+from lake_assets.frames.preview import first_rows, preview
 from lake_assets.frames.registry import library_of_value, supported
 from lake_assets.frames.stored_types import stored_schema
 from lake_assets.io_managers.annotations import library_of_input
 from lake_assets.io_managers.inputs import FoundInput
 from lake_assets.io_managers.lake_io_manager import LakeIOManager
 from lake_assets.io_managers.previews import table_preview
+from lake_assets.io_managers.stored_formats import (
+    content_of,
+    format_in,
+    rows_in,
+    schema_reader,
+    stored_rows,
+    write_csv_files,
+)
 from lake_assets.io_managers.target import Stored, Target
 from lake_assets.lake.contract import Lake, LakeObject, Write
 from lake_assets.lake.names import join
@@ -32,6 +42,9 @@ if TYPE_CHECKING:
 class ParquetIOManager(LakeIOManager):
     """Stores frames of any library as Parquet, with one Hive-style folder per partition.
 
+    An asset whose metadata have ``{"format": "orc"}`` or ``{"format": "csv"}`` is stored in that format. The types of
+    CSV columns are in the manifest beside the file.
+
     A step that writes several partitions at once returns one frame with the partition columns (``day`` and ``hour`` for
     an hourly asset). For a single partition they may be left out. They become folder names and are not in the files.
 
@@ -43,25 +56,40 @@ class ParquetIOManager(LakeIOManager):
     """
 
     def _store(self, context: OutputContext, obj: Any, write: Write, target: Target) -> dict[str, Stored]:
-        schema, contents = self._write(context, obj, write, target)
+        wanted = format_in(context.definition_metadata or {}, context.asset_key.to_user_string())
         lake = self.lake.lake
+        read = schema_reader(lake, write.base, wanted)
+        if wanted == CSV:
+            files = write_csv_files(self._library(context, obj).rows(obj), write, target)
+            typed = {target.folders[key]: typed_schema(file.columns) for key, file in files.items()}
+            refuse_incompatible(lake, write.base, target.prefix, typed, read)
+            return {
+                key: Stored(*file.content, columns=[column.recorded() for column in file.columns])
+                for key, file in files.items()
+            }
+        schema, contents = self._write(context, obj, write, target, wanted)
         written = dict.fromkeys(target.folders.values(), schema)
-        refuse_incompatible(lake, write.base, target.prefix, written, lambda path: _schema_at(lake, write.base, path))
+        refuse_incompatible(lake, write.base, target.prefix, written, read)
         return {key: Stored(content.rows, content.version) for key, content in contents.items()}
 
     def _write(
-        self, context: OutputContext, obj: Any, write: Write, target: Target
+        self, context: OutputContext, obj: Any, write: Write, target: Target, file_format: str = PARQUET
     ) -> "tuple[pyarrow.Schema, Mapping[str, Content]]":
         """Write the rows, and return their schema and what was written for each partition."""
-        if isinstance(obj, TaskFrame):
+        if isinstance(obj, TaskFrame) and file_format == PARQUET:
             return stored_schema(obj.schema), self._run(obj, write, target)
+        place = ParquetTarget(write.filesystem, write.root, write.uri, target.partitions, file_format)
+        return self._library(context, obj).write_parquet(obj, place)
+
+    def _library(self, context: OutputContext, obj: Any) -> FrameLibrary:
         library = library_of_value(obj)
         if library is None:
+            only = "; its tasks write Parquet only" if isinstance(obj, TaskFrame) else ""
             raise TypeError(
                 f"{context.asset_key.to_user_string()} returned a {type(obj).__name__}; "
-                f"parquet_io_manager stores {supported()}"
+                f"parquet_io_manager stores {supported()}{only}"
             )
-        return library.write_parquet(obj, ParquetTarget(write.filesystem, write.root, write.uri, target.partitions))
+        return library
 
     def _run(self, frame: TaskFrame, write: Write, target: Target) -> Mapping[str, Content]:
         """Run a frame's tasks. What another attempt of a task writes, and however late, is not in the commit."""
@@ -83,22 +111,31 @@ class ParquetIOManager(LakeIOManager):
     ) -> str | None:
         del part, partition
         snapshot = lake.path(commit, path)
-        names = parquet_files(snapshot.filesystem, snapshot.root)
-        paths = [f"{snapshot.root}/{name}" for name in names]
-        return version_of_files(paths, snapshot.filesystem).version if paths else None
+        files = files_of(snapshot.filesystem, snapshot.root)
+        if set(files.values()) != {PARQUET}:
+            rows = rows_in(snapshot.filesystem, snapshot.root)
+            return None if rows is None else content_of(rows).version
+        return version_of_files([f"{snapshot.root}/{name}" for name in files], snapshot.filesystem).version
 
     def _load(self, context: InputContext, found: FoundInput) -> Any:
         library = library_of_input(context)
-        return library.read_parquet(_rows(found), self._session)
+        rows = stored_rows(found)
+        if isinstance(rows, CsvRows):
+            return library.read_csv(rows, self._session)
+        return library.read_parquet(rows, self._session)
 
     def _preview(
         self, lake: Lake, commit: str, files: Sequence[LakeObject], definition: Mapping[str, Any]
     ) -> Mapping[str, MetadataValue[Any]]:
-        first = next((item for item in files if item.path.endswith(".parquet")), None)
+        first = next((item for item in files if format_of(item.path.rpartition("/")[2])), None)
         if first is None:
             return {}
-        snapshot = lake.path(commit, first.path)
-        return {"preview": table_preview(preview(snapshot.filesystem, snapshot.root), definition)}
+        if first.path.endswith(".parquet"):
+            snapshot = lake.path(commit, first.path)
+            return {"preview": table_preview(preview(snapshot.filesystem, snapshot.root), definition)}
+        snapshot = lake.path(commit, first.path.rpartition("/")[0])
+        rows = rows_in(snapshot.filesystem, snapshot.root)
+        return {} if rows is None else {"preview": table_preview(first_rows(rows), definition)}
 
     def _columns(self, lake: Lake, commit: str, target: Target) -> Mapping[str, str] | None:
         import pyarrow.parquet as pq
@@ -109,24 +146,8 @@ class ParquetIOManager(LakeIOManager):
                     snapshot = lake.path(commit, item.path)
                     schema = pq.read_schema(snapshot.root, filesystem=snapshot.filesystem)
                     return {name: str(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
+                if format_of(item.path.rpartition("/")[2]):
+                    snapshot = lake.path(commit, target.path(key))
+                    rows = rows_in(snapshot.filesystem, snapshot.root)
+                    return None if rows is None else {field.name: str(field.type) for field in rows.schema}
         return None
-
-
-def _schema_at(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | None":
-    """Return the schema of a Parquet file; None for other files."""
-    if not path.endswith(".parquet"):
-        return None
-    snapshot = lake.path(commit, path)
-    with open_parquet(snapshot.root, snapshot.filesystem) as file:
-        return file_schema(file)
-
-
-def _rows(found: FoundInput) -> ParquetRows:
-    snapshot, target = found.snapshot, found.target
-    places: list[FolderPlace] = []
-    for key, place in target.folders.items():
-        below = found.place(key)
-        names = sorted(filter(is_parquet, found.files[place])) if found.several else None
-        places.append(FolderPlace(join(snapshot.root, below), join(snapshot.uri, below), target.values(key), names))
-    folders = find_folders(snapshot.filesystem, places)
-    return ParquetRows(snapshot.filesystem, folders, snapshot.uri if found.several else None)

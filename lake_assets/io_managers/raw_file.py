@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args, get_origin
 
@@ -16,7 +16,7 @@ from lake_assets.content.logical_types import logical_type
 from lake_assets.content.version import ContentDigest, algorithm
 from lake_assets.frames.conform import conform, has_null_type
 from lake_assets.frames.contract import FrameLibrary
-from lake_assets.frames.csv import CsvRows, csv_tables, read_header
+from lake_assets.frames.csv import CsvRows, csv_tables
 from lake_assets.frames.csv_columns import CsvColumn, CsvSource, csv_schema, typed_schema
 from lake_assets.frames.csv_writing import CsvFile, write_csv
 from lake_assets.frames.hive_folders import PartitionValues
@@ -29,7 +29,8 @@ from lake_assets.io_managers.target import Stored, Target
 from lake_assets.lake.contract import Lake, Snapshot, Write
 from lake_assets.lake.errors import InvalidName
 from lake_assets.lake.names import check_folder, join
-from lake_assets.layout.manifest import MANIFEST, manifest_in, read_manifest
+from lake_assets.layout.csv_files import csv_file
+from lake_assets.layout.manifest import MANIFEST, read_manifest
 from lake_assets.layout.neighbours import refuse_incompatible
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.spark.session import can_be_escaped, literal
@@ -278,7 +279,7 @@ def _stored(file: CsvFile) -> Stored:
         file.content.rows,
         file.content.version,
         {"checksum": f"sha256:{file.sha256}"},
-        columns=[asdict(column) for column in file.columns],
+        columns=[column.recorded() for column in file.columns],
     )
 
 
@@ -292,13 +293,7 @@ def _recorded_schema(lake: Lake, commit: str, path: str) -> "pyarrow.Schema | No
 
 def _source(file: StoredFile, partition: PartitionValues) -> CsvSource:
     """Return a file with its columns, from the manifest in its folder, or else from its header."""
-    manifest = manifest_in(file.filesystem, file.root.rpartition("/")[0])
-    columns: tuple[CsvColumn | str, ...] = tuple(CsvColumn(**column) for column in manifest.columns)
-    if columns:
-        return CsvSource(file.name, file.root, file.uri, columns, partition)
-    with file.open() as stream:
-        names, line_end = read_header(stream, file.name)
-    return CsvSource(file.name, file.root, file.uri, tuple(names), partition, line_end)
+    return csv_file(file.filesystem, file.root, file.uri, partition)
 
 
 def _with_types(sources: Sequence[CsvSource]) -> Sequence[CsvSource]:

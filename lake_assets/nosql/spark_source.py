@@ -36,6 +36,9 @@ _WRITING = {
     *("key", "sort_key", "partition", "spread", "ttl", "mode", "newest_by", "allow_overwrite_schema"),
     *("update", "condition", "counter", "set", "batch"),
 }
+_OF_SPARK = {"checkpointlocation", "queryname"}
+"""Options of a stream that are Spark's own, but are given to its sink, too."""
+
 _STORE = {"store", "table", "path", "endpoint", "region"}
 
 
@@ -110,7 +113,7 @@ class TableSource(DataSource):
         overwrite
             Whether each batch replaces the table, as in output mode "complete".
         """
-        return _StreamWriter(_Given(self._given, _WRITING), schema, overwrite)
+        return _StreamWriter(_Given(self._given, _WRITING | _OF_SPARK), schema, overwrite)
 
 
 class _Given:

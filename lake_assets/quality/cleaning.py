@@ -199,8 +199,7 @@ def _filled(column: pyarrow.ChunkedArray, step: Fill) -> pyarrow.ChunkedArray:
         pairs = sorted(counted.to_pylist(), key=lambda one: (-one["counts"], str(one["values"])))
         value = pairs[0]["values"] if pairs else None
     else:
-        known = column.cast(pa.float64(), safe=False)
-        value = (pc.mean(known) if step.by == "mean" else pc.quantile(known, 0.5)[0]).as_py()
+        value = _middle(column, step)
     if value is None:
         return column
     try:
@@ -214,13 +213,40 @@ def _filled(column: pyarrow.ChunkedArray, step: Fill) -> pyarrow.ChunkedArray:
     return pc.fill_null(column, filling)
 
 
+def _middle(column: pyarrow.ChunkedArray, step: Fill) -> Any:
+    """Return the mean or median, as a value of the column's type where that is of times or decimals."""
+    from decimal import Decimal
+
+    import pyarrow as pa
+    from pyarrow import types
+
+    pc, kind = _compute(), column.type
+    is_time = types.is_temporal(kind) and not types.is_interval(kind)
+    if not (is_time or types.is_decimal(kind) or types.is_floating(kind) or types.is_integer(kind)):
+        raise ValueError(f"{step.column} is {kind}, which has no {step.by}: cast it first")
+    stored = (pa.int32() if kind.bit_width == 32 else pa.int64()) if is_time else kind
+    known = column.cast(stored).cast(pa.float64(), safe=False)
+    # NaN is no value, as in pandas.
+    known = known.filter(pc.invert(pc.is_nan(known)))
+    value = (pc.mean(known) if step.by == "mean" else pc.quantile(known, 0.5)[0]).as_py()
+    if value is None or not (is_time or types.is_decimal(kind)):
+        return value
+    if is_time:
+        return pa.scalar(round(value), stored).cast(kind).as_py()
+    return Decimal(repr(value)).quantize(Decimal(1).scaleb(-kind.scale))
+
+
 def _replaced(column: pyarrow.ChunkedArray, step: Replace) -> tuple[pyarrow.ChunkedArray, int]:
     import pyarrow as pa
 
     pc = _compute()
-    places = pc.index_in(column, pa.array(list(step.values), column.type), skip_nulls=True)
+    try:
+        wanted, others = (pa.array(list(each), column.type) for each in (step.values, step.values.values()))
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"{step.column} is {column.type}, which cannot hold the values to replace: {error}") from error
+    places = pc.index_in(column, wanted, skip_nulls=True)
     found = places.is_valid()
-    replacing = pa.array(list(step.values.values()), column.type).take(places.combine_chunks())
+    replacing = others.take(places.combine_chunks())
     return pc.if_else(found, replacing, column), int(pc.sum(found).as_py() or 0)
 
 

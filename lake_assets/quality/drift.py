@@ -45,7 +45,7 @@ class Thresholds:
     nulls: float = 0.01
     distinct: float = 1.8
     pattern: float = 0.02
-    outside: float = 0.5
+    outside: float = 0.75
     rows: float = 1.8
     confidence: float = 4.0
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from lake_assets.frames.csv import CsvRows
+from lake_assets.frames.orc import orc_batches, orc_schema
+from lake_assets.layout.csv_files import csv_file, has_manifest
+
 if TYPE_CHECKING:
     import pyarrow
     import pyarrow.parquet as pq
@@ -35,7 +39,8 @@ def file_batches(
 ) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
     """Return the columns and rows of files.
 
-    The schema is that of the first file. The types of CSV and JSON lines are inferred from its first block.
+    The schema is that of the first file. The types of CSV are those of the manifest beside it. Without one, and for
+    JSON lines, they are inferred from its first block.
 
     Parameters
     ----------
@@ -73,10 +78,11 @@ def _open(
         parquet = _parquet(filesystem, path, dictionaries)
         return parquet.schema_arrow, parquet.iter_batches(batch_size=1 << 17)
     if kind == "orc":
-        from pyarrow import orc
-
-        file = orc.ORCFile(filesystem.open_input_file(path))
-        return file.schema, (file.read_stripe(at) for at in range(file.nstripes))
+        return _open_orc(filesystem, path)
+    held = csv_file(filesystem, path, "", {}) if path.endswith(".csv") and has_manifest(filesystem, path) else None
+    if held is not None and held.has_types:
+        rows = CsvRows(filesystem, [held], None)
+        return rows.schema, (batch for table in rows.tables() for batch in table.to_batches())
     stream = filesystem.open_input_stream(path)
     if kind == "csv":
         from pyarrow import csv
@@ -90,6 +96,18 @@ def _open(
 
         read = json.open_json(stream, json.ReadOptions(block_size=_BLOCK), json.ParseOptions(explicit_schema=schema))
     return read.schema, iter(read)
+
+
+def _open_orc(filesystem: FileSystem, path: str) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
+    import pyarrow as pa
+
+    schema = orc_schema(filesystem, path)
+
+    def batches() -> Iterator[pyarrow.RecordBatch]:
+        for batch in orc_batches(filesystem, path):
+            yield from pa.Table.from_batches([batch]).cast(schema).to_batches()
+
+    return schema, batches()
 
 
 def _parquet(filesystem: FileSystem, path: str, dictionaries: bool) -> pq.ParquetFile:

@@ -8,12 +8,15 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from lake_assets.frames.csv import CsvColumn, CsvRows, CsvSource, read_header
+from lake_assets.frames.csv import CsvRows
+from lake_assets.frames.file_formats import ORC, format_of
+from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
+from lake_assets.frames.rows import Rows
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.rows import is_data, place_in
-from lake_assets.layout.manifest import MANIFEST, manifest_in
-from lake_assets.sql.errors import SqlError
+from lake_assets.layout.csv_files import csv_file
+from lake_assets.sql.errors import NoSuchName, SqlError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -143,7 +146,7 @@ class LakeCatalog:
         if table is not None:
             return self._items(table, at, commit)
         known = ", ".join(self.names()) or "none"
-        raise SqlError(f"there is no asset or table {'.'.join(path)} at {self._said(at)}; there are {known}")
+        raise NoSuchName(f"there is no asset or table {'.'.join(path)} at {self._said(at)}; there are {known}")
 
     def now(self) -> LakeCatalog:
         """Return the same catalog for another query: its branches may have moved."""
@@ -249,9 +252,15 @@ class LakeCatalog:
                 raise SqlError(f"the files of {folder} lie in folders of different columns, and are not one table")
             return ParquetFiles(snapshot, [place_in(snapshot, path) for path in files], columns.pop())
         if shown and all(path.endswith((".csv", ".CSV")) for path in shown):
-            rows = CsvRows(snapshot.filesystem, [_csv(snapshot, path) for path in shown], None)
-            return Batches(rows.schema, lambda _start, _end: _batches(rows))
-        raise SqlError(f"{folder} holds no rows of Parquet or CSV: `lake-assets cat` shows its text")
+            uris = {path: f"{snapshot.uri}/{path}" for path in shown}
+            sources = [
+                csv_file(snapshot.filesystem, place_in(snapshot, path), uris[path], partition_of(path))
+                for path in shown
+            ]
+            return _batched(CsvRows(snapshot.filesystem, sources, None))
+        if shown and all(format_of(path.rpartition("/")[2]) == ORC for path in shown):
+            return _batched(_orc_rows(snapshot, shown))
+        raise SqlError(f"{folder} holds no rows of Parquet, ORC or CSV: `lake-assets cat` shows its text")
 
 
 def partition_of(path: str) -> dict[str, str]:
@@ -266,20 +275,20 @@ def partition_of(path: str) -> dict[str, str]:
     return {unquote(name): unquote(value) for name, equals, value in pairs if equals}
 
 
-def _csv(snapshot: Snapshot, path: str) -> CsvSource:
-    """Return a file with the columns of the manifest beside it, or those of its header, which are text."""
-    place, name = place_in(snapshot, path), path.rpartition("/")[2]
-    folder = place.rpartition("/")[0]
-    uri = f"{snapshot.uri}/{path}"
-    if snapshot.filesystem.get_file_info(f"{folder}/{MANIFEST}").is_file:
-        recorded = manifest_in(snapshot.filesystem, folder).columns
-        if recorded:
-            return CsvSource(name, place, uri, tuple(CsvColumn(**column) for column in recorded), partition_of(path))
-    with snapshot.filesystem.open_input_file(place) as stream:
-        names, line_end = read_header(stream, name)
-    return CsvSource(name, place, uri, tuple(names), partition_of(path), line_end)
+def _orc_rows(snapshot: Snapshot, paths: Sequence[str]) -> ParquetRows:
+    names: dict[str, list[str]] = {}
+    for path in paths:
+        names.setdefault(path.rpartition("/")[0], []).append(path.rpartition("/")[2])
+    places = [
+        FolderPlace(place_in(snapshot, folder), "", partition_of(f"{folder}/"), found)
+        for folder, found in names.items()
+    ]
+    return ParquetRows(snapshot.filesystem, find_folders(snapshot.filesystem, places, ORC), None, ORC)
 
 
-def _batches(rows: CsvRows) -> Iterator[pyarrow.RecordBatch]:
-    for table in rows.tables():
-        yield from table.to_batches()
+def _batched(rows: Rows) -> Batches:
+    def scan(_start: object, _end: object) -> Iterator[pyarrow.RecordBatch]:
+        for table in rows.tables():
+            yield from table.to_batches()
+
+    return Batches(rows.schema, scan)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lake_assets.sql.errors import SqlError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+GRACE = 30.0
+"""The seconds that DuckDB has to stop."""
 
 
 class Clock:
@@ -21,20 +25,30 @@ class Clock:
         Where DuckDB works.
     seconds
         How long it may.
+    abandon
+        Called if it goes on for half a minute after that.
     """
 
-    def __init__(self, connection: DuckDBPyConnection, seconds: float) -> None:
-        self._connection, self._seconds, self._left = connection, seconds, seconds
+    def __init__(
+        self, connection: DuckDBPyConnection, seconds: float, abandon: Callable[[], object] | None = None
+    ) -> None:
+        self._connection, self._seconds, self._left, self._abandon = connection, seconds, seconds, abandon
 
     def __enter__(self) -> None:
         self._began = time.monotonic()
-        self._timer = threading.Timer(max(self._left, 0), self._connection.interrupt)
-        self._timer.daemon = True
-        self._timer.start()
+        self._done = threading.Event()
+        threading.Thread(target=self._watch, args=[self._done, max(self._left, 0)], daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        self._done.set()
         self._left -= time.monotonic() - self._began
+
+    def _watch(self, done: threading.Event, left: float) -> None:
+        if done.wait(left):
+            return
+        self._connection.interrupt()
+        if self._abandon is not None and not done.wait(GRACE):
+            self._abandon()
 
     def refuse_late(self) -> None:
         """Refuse to go on if the time is over.

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from lake_assets.sql.catalog import Catalog
 from lake_assets.sql.clock import Clock
 from lake_assets.sql.errors import OpenPivotError, SqlError, first_line
+from lake_assets.sql.exact_types import exact_query
 from lake_assets.sql.pivots import name_values
 from lake_assets.sql.syntax import Node, nodes, parse, position_of, to_text
 from lake_assets.sql.views import open_names
@@ -50,12 +51,16 @@ class Bounds:
         Memory, and space on disk beyond it, as DuckDB writes them.
     result_bytes
         Size of the result in memory, as Arrow.
+    abandon
+        Called if DuckDB goes on for half a minute after its time, since it stops a function only when this returns. It
+        may end the process.
     """
 
     seconds: float = 300
     memory: str = "2GB"
     disk: str = "20GB"
     result_bytes: int = 1 << 30
+    abandon: Callable[[], object] | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +86,12 @@ class Result:
 
 @contextmanager
 def run_query(
-    text: str, catalog: Catalog, *, bounds: Bounds | None = None, parameters: Mapping[str, Any] | None = None
+    text: str,
+    catalog: Catalog,
+    *,
+    bounds: Bounds | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    exact: bool = False,
 ) -> Generator[Result]:
     """Run a query, which only reads.
 
@@ -95,6 +105,8 @@ def run_query(
         How much it may take.
     parameters
         Values of its ``$name``. Others are ignored.
+    exact
+        Whether values that Arrow or a format has not exactly, such as intervals, come as texts.
 
     Raises
     ------
@@ -122,7 +134,7 @@ def run_query(
             open_names(tree, text, catalog, parser, connection)
             _lock(connection)
             run = to_text(parser, tree)
-            yield _result(connection, run, bounds, _used(tree, text, parameters or {}))
+            yield _result(connection, run, bounds, _used(tree, text, parameters or {}), exact)
         except duckdb.InterruptException as error:
             raise SqlError(f"the query took longer than {bounds.seconds:g} s") from error
         except duckdb.OutOfMemoryException as error:
@@ -187,14 +199,19 @@ def _lock(connection: DuckDBPyConnection) -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def _result(connection: DuckDBPyConnection, run: str, bounds: Bounds, parameters: Mapping[str, Any] | None) -> Result:
-    clock = Clock(connection, bounds.seconds)
+def _result(
+    connection: DuckDBPyConnection, run: str, bounds: Bounds, parameters: Mapping[str, Any] | None, exact: bool
+) -> Result:
+    clock = Clock(connection, bounds.seconds, bounds.abandon)
     with clock:
         # DuckDB binds what stands in a subquery as a query, and refuses there what writes.
         inner = f"SELECT * FROM ({run})"  # noqa: S608
-        relation = connection.sql(inner, params=dict(parameters) if parameters else None)
+        values = dict(parameters) if parameters else None
+        relation = connection.sql(inner, params=values)
         unique = list(relation.columns)
         names = _own_names(connection, run, unique, parameters)
+        if exact and (texts := exact_query(run, relation.types)):
+            relation = connection.sql(texts, params=values)
         reader = relation.to_arrow_reader(_BATCH)
     schema = reader.schema
     for at, name in enumerate(names):

@@ -22,6 +22,10 @@ class SqlError(Exception):
         self.is_placed = bool(place)
 
 
+class NoSuchName(SqlError):
+    """Nothing has this name at a ref that is there."""
+
+
 class OpenPivotError(SqlError):
     """A query may have a PIVOT that names no values."""
 

@@ -10,7 +10,7 @@ from lake_assets.lake.rows import open_rows, read_paths, sql_name, sql_text
 from lake_assets.sql.catalog import At, Batches, Catalog, ParquetFiles, Source
 from lake_assets.sql.changes import Columns, changed_rows
 from lake_assets.sql.clock import Clock
-from lake_assets.sql.errors import SqlError, first_line
+from lake_assets.sql.errors import NoSuchName, SqlError, first_line
 from lake_assets.sql.key_ranges import EVERYTHING, KeyRange, conditions, key_range
 from lake_assets.sql.references import drop_schemas, is_changes, path_of, references, replace_by_view
 from lake_assets.sql.syntax import Node, check, parse, position_of, statement, to_text
@@ -87,11 +87,27 @@ class _Views:
         return self._view(path, at, keys)[0], keys == EVERYTHING
 
     def changes(self, path: Sequence[str], left: str, right: str, key: Sequence[str]) -> str:
-        (old, before), (new, after) = (self._view(path, At(ref), EVERYTHING) for ref in (left, right))
+        sides = [self._side(path, ref) for ref in (left, right)]
+        there = next((side for side in sides if side), None)
+        if there is None:
+            there = self._view(path, At(left), EVERYTHING)  # It says what is missing.
+        (old, before), (new, after) = (side or self._without_rows(there) for side in sides)
         view = f"lake_assets_changes_{len(self._made)}"
         self._made[view] = (view, {})
         self._connection.execute(f"CREATE VIEW {view} AS {changed_rows(old, new, before, after, key)}")
         return view
+
+    def _side(self, path: Sequence[str], ref: str) -> tuple[str, Columns] | None:
+        try:
+            return self._view(path, At(ref), EVERYTHING)
+        except NoSuchName:
+            return None
+
+    def _without_rows(self, there: tuple[str, Columns]) -> tuple[str, Columns]:
+        """Return a view of no rows: all rows are added at the first ref that has the asset, as for `diff --rows`."""
+        view = f"lake_assets_none_{len(self._made)}"
+        self._connection.execute(f"CREATE VIEW IF NOT EXISTS {view} AS FROM {there[0]} WHERE false")
+        return view, there[1]
 
     def name(self, name: str, view: str) -> bool:
         """Give a view the name that the query uses, since it is in the names of columns without an alias.

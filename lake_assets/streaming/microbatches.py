@@ -29,6 +29,8 @@ _CONF = {
     # Runs are short. Without this, deltas would accumulate, and every run would read all of them.
     "spark.sql.streaming.stateStore.maintenanceInterval": "1s",
     "spark.sql.streaming.stateStore.minDeltasForSnapshot": "5",
+    # State of windows that are over is removed with the next lines, not by a micro-batch of its own without any.
+    "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     # A UTC timestamp, which other engines also read as one.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }

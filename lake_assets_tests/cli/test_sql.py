@@ -89,3 +89,19 @@ def test_errors_are_one_line(command: Command, refused: Refused, lake: Lake) -> 
 def test_an_old_python_is_told_in_one_line(refused: Refused, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 12))
     assert refused("sql", "SELECT 1").startswith("SQL needs Python 3.11 or newer, since DuckDB 2.0 does")
+
+
+def test_the_system_bounds_the_memory_while_a_query_runs() -> None:
+    import resource
+
+    from lake_assets.cli.sql_limits import limited_process
+    from lake_assets.sql.engine import Bounds
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with limited_process(Bounds(result_bytes=1_000_000)):
+        limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
+        assert 4 << 30 < limit < 64 << 30
+        # More than that, in one value, which DuckDB does not count.
+        with pytest.raises(MemoryError):
+            bytearray(limit)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 UTC = timezone.utc
 LAST = datetime(9999, 12, 31, 23, 59, 59, 999999)
 FIRST = datetime(1, 1, 1)
+NEAR = [datetime(2017, 7, 28, 8, 0, 0, 1), datetime(1700, 1, 1), datetime(1969, 12, 31, 23, 59, 59, 999999)]
+NEAR += [datetime(1950, 4, 2, 2, 30), datetime(2262, 4, 11)]
+"""Times that 64 bits of nanoseconds hold."""
 TEXTS = [
     "plain",
     'quote " and, comma',
@@ -79,6 +82,10 @@ VALUES = [
         "timestamp with zone",
         pa.timestamp("us", "UTC"),
         [FIRST.replace(tzinfo=UTC), LAST.replace(tzinfo=UTC), datetime(1600, 2, 29, 0, 0, 0, 1, tzinfo=UTC)],
+    ),
+    *(
+        Values(f"timestamp {zone} zone, 1700 to 2262", pa.timestamp("us", "UTC" if zone == "with" else None), NEAR)
+        for zone in ("without", "with")
     ),
     Values("null", pa.null(), [None], "null"),
     Values("list", pa.list_(pa.int64()), [[1, None, 2**53 + 1], []]),

@@ -18,11 +18,14 @@ from lake_assets_tests.io_managers.libraries import LIBRARIES
 from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, spelt, table
 
 STORAGES = {
-    "Parquet": "parquet_io_manager",
-    "CSV": "lake_file_io_manager",
-    "NoSQL on LMDB": "nosql_io_manager",
-    "NoSQL on DynamoDB": "dynamodb_io_manager",
+    "Parquet": ("parquet_io_manager", {}),
+    "ORC": ("parquet_io_manager", {"format": "orc"}),
+    "CSV with `format`": ("parquet_io_manager", {"format": "csv"}),
+    "CSV": ("lake_file_io_manager", {}),
+    "NoSQL on LMDB": ("nosql_io_manager", {"nosql/key": "0", "nosql/mode": "overwrite"}),
+    "NoSQL on DynamoDB": ("dynamodb_io_manager", {"nosql/key": "0", "nosql/mode": "overwrite"}),
 }
+"""Storage to the key of its IO manager, and the metadata of an asset."""
 DYNAMODB = "NoSQL on DynamoDB"
 KEY = "0"
 
@@ -52,17 +55,17 @@ class Seen:
 
 def observe(workbench: Workbench, *storages: str) -> dict[str, Seen]:
     """Write and read everything in these storages."""
-    return {storage: _observe(workbench, STORAGES[storage]) for storage in storages}
+    return {storage: _observe(workbench, storage) for storage in storages}
 
 
-def _observe(workbench: Workbench, manager: str) -> Seen:
+def _observe(workbench: Workbench, storage: str) -> Seen:
     wanted, seen = table(), Seen({values.name: {} for values in VALUES}, {values.name: {} for values in VALUES})
     for writer, library in LIBRARIES.items():
         names, refused = list(wanted.schema.names), set[str]()
         while True:
             found: dict[str, pa.Table] = {}
             try:
-                _run(workbench, manager, library.make(wanted.select(names)), found, seen)
+                _run(workbench, storage, library.make(wanted.select(names)), found, seen)
                 break
             except (RefusedColumn, SchemaMismatch) as error:
                 named = re.search(r"column '([^']+)'", str(error))
@@ -80,7 +83,7 @@ def _observe(workbench: Workbench, manager: str) -> Seen:
     return seen
 
 
-def _run(workbench: Workbench, manager: str, frame: Any, found: dict[str, pa.Table], seen: Seen) -> None:
+def _run(workbench: Workbench, storage: str, frame: Any, found: dict[str, pa.Table], seen: Seen) -> None:
     def reader(name: str) -> Any:
         library = LIBRARIES[name]
 
@@ -96,7 +99,9 @@ def _run(workbench: Workbench, manager: str, frame: Any, found: dict[str, pa.Tab
         read.__annotations__["wide"] = library.annotation
         return asset(name=f"by_{name.replace('.', '_')}")(read)
 
-    @asset(io_manager_key=manager, metadata={"nosql/key": KEY, "nosql/mode": "overwrite"})
+    manager, metadata = STORAGES[storage]
+
+    @asset(io_manager_key=manager, metadata=metadata)
     def wide() -> Any:
         return frame
 
@@ -195,6 +200,15 @@ _NOTES = {
     "Parquet": """pyarrow, DuckDB and `lake-assets cat` read the same values from the files themselves (tested, too).
 INT96 in files of older lakes is read as timestamps. Spark has no type in Parquet for what holds
 only nulls inside a list or struct: it reads integers there, all null.""",
+    "ORC": """An asset is stored as ORC by the metadata `{"format": "orc"}` and `parquet_io_manager`. Content
+versions are those of Parquet. Readers of ORC hold times in nanoseconds, so a time before 1677-09-21
+or after 2262-04-11 is refused by column, and so is a column without a type. Frames of Spark are
+read by Spark's workers, and written by the driver, in batches.""",
+    "CSV with `format`": """An asset is stored so by the metadata `{"format": "csv"}` and
+`parquet_io_manager`. Content versions are those of Parquet. The manifest beside a file keeps the
+types. A null is an empty field, an empty text is one in quotes: all our readers tell them apart. In
+a file of one column each record ends with a comma, since readers skip empty lines. A record has at
+most 64 MB.""",
     "CSV": """The manifest beside a file keeps the types, and columns are read by name. A column that has both
 null and empty text is refused: CSV writes them alike. Quotes, commas and line ends are as in RFC
 4180, in UTF-8. In a file that somebody else wrote every column is text, and empty fields are empty

@@ -323,3 +323,18 @@ def test_a_closed_store_says_so(store: NoSQLStore) -> None:
     store.close()
     with pytest.raises(NoSQLError, match="closed"):
         store.tables()
+
+
+@pytest.mark.parametrize("values", [[1, "x"], [Decimal(1), 1.5], ["\ud800", "x"], [1 << 70, 1]])
+def test_a_column_of_no_one_type_is_refused_by_name(store: NoSQLStore, values: list[Any]) -> None:
+    with pytest.raises(SchemaMismatch, match="column 'x'"):
+        store.write("t", frame(k=["a", "b"], x=values), key=["k"])
+    assert store.tables() == ()
+
+
+def test_a_named_index_is_stored_beside_another_key_too(store: NoSQLStore) -> None:
+    items = frame(k=["a", "b"], n=[1, 2], x=[3, 4])
+    store.write("t", items.set_index("k"), key=["n"])
+    assert rows(store) == [{"n": 1, "k": "a", "x": 3}, {"n": 2, "k": "b", "x": 4}]
+    store.write("both", items.set_index("k", drop=False))
+    assert (store.key("both"), rows(store, "both")) == (("k",), items.to_dict("records"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -129,3 +130,42 @@ def test_the_log_of_a_table_names_its_operations_the_newest_first(store: NoSQLSt
     assert [one.source_commit for one in found] == [None, "c1", "c1", "c1"]
     assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
     assert len(store.history("other")) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["count(*) > 1", "sum(new.at) > 1", "row_number() over () = 1", "exists(SELECT 1)", "new.at IN (SELECT 5)", " "],
+)
+def test_an_expression_sees_one_row_only_however_many_are_read_at_once(store: NoSQLStore, text: str) -> None:
+    store.write("t", frame(k=["a"], at=[1]), key=["k"])
+    for options in (Options(condition=text), Options(set={"at": f"CAST({text} AS BIGINT)"})):
+        with pytest.raises(NoSQLError, match="refused"):
+            store.write("t", frame(k=["a", "b"], at=[2, 2]), key=["k"], options=options)
+    where = text.replace("new.", "")
+    for read in (lambda: rows(store, where=where or "x"), lambda: store.delete("t", where=where)):
+        with pytest.raises(NoSQLError, match="refused"):
+            read()
+    assert rows(store) == [{"k": "a", "at": 1}]
+
+
+def test_a_sum_of_float32_is_rounded_as_it_is_stored(store: NoSQLStore) -> None:
+    tenths = pa.table({"k": ["a"], "f": pa.array([0.1], pa.float32())})
+    for batch in range(4):
+        store.write("t", tenths, key=["k"], options=Options(counter=["f"], batch=str(batch)))
+    tenth = np.float32(0.1)
+    assert rows(store) == [{"k": "a", "f": float(tenth + tenth + tenth + tenth)}]
+
+
+def test_counters_and_updates_of_columns_meet_rows_that_are_shorter_or_absent(store: NoSQLStore) -> None:
+    store.write("t", frame(k=["a", "b"], x=[1, 2]), key=["k"])
+    wide = frame(k=["a", "c"], x=[5, 5], n=[10, 10])
+    add = Options(counter=["n", "x"], batch="1")
+    assert store.write("t", wide, allow_overwrite_schema=True, options=add).put == 2
+    part = Options(update="columns", counter=["n"], batch="2")
+    store.write("t", frame(n=[1, None, 7], k=["a", "b", "d"]).astype({"n": "Int64"}), options=part)
+    assert [(row["k"], row["x"], row["n"]) for row in rows(store)] == [
+        ("a", 6, 11),
+        ("b", 2, None),
+        ("c", 5, 10),
+        ("d", None, 7),
+    ]

@@ -110,3 +110,24 @@ def test_several_keys_are_read_at_once_in_key_order(store: NoSQLStore) -> None:
     assert store.get_many("three", []).num_rows == 0
     with pytest.raises(NoSQLError, match="components"):
         store.get_many("three", ["a"])
+
+
+def test_a_key_that_no_item_can_have_is_not_there_and_no_error(store: NoSQLStore) -> None:
+    fill(store)
+    long = "x" * 3000
+    assert store.get("one", long) is None
+    assert store.get_many("texts", [("a", long), ("", "x"), ("a", "")]).num_rows == 0
+    assert store.delete("texts", [(long, "x")]) == 0
+    for bounds in ({"prefix": (long, "a")}, {"prefix": ("b", long)}, {"prefix": ("", "a")}, {"where": f"s = '{long}'"}):
+        assert rows(store, "texts", **bounds) == []
+    assert [row["t"] for row in rows(store, "texts", start=("a", "x"), end=("a", "y" + long))] == ["x", "xy", "y\x00"]
+    assert rows(store, "texts", start=("a", long), end=("a", long + long)) == []
+
+
+def test_what_is_no_key_and_no_size_is_refused(store: NoSQLStore) -> None:
+    fill(store)
+    with pytest.raises(NoSQLError, match=r"key column 's'.*no text"):
+        store.get("one", "\ud800")
+    for size in (0, -1):
+        with pytest.raises(NoSQLError, match=f"batch_size is {size}"):
+            rows(store, "one", batch_size=size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from lake_assets.nosql.contract import NoSQLError, NoSQLStore
 from lake_assets.nosql.frames import spark_frame
-from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.nosql.opening import open_store
 from lake_assets.nosql.spark_source import TableSource
+from lake_assets_tests.conftest import REPOSITORY_ROOT
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -33,6 +34,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     server = request.getfixturevalue("dynamodb")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
+    if "spark" in request.fixturenames:
+        # What Spark's Python workers see. A cluster's see their own machines' AWS chain.
+        seen = request.getfixturevalue("spark").sparkContext.environment
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setitem(seen, name, "testing")
     prefix = server.options()["prefix"]
     return {"store": f"dynamodb://{prefix}", "endpoint": server.endpoint, "region": "us-east-1", "table": "t"}
 
@@ -97,6 +103,9 @@ def test_the_options_of_a_write_are_those_of_the_store(place: dict[str, str], st
     write({**place, "key": "k", "mode": "create_only"}, BARS.set_column(1, "n", pa.array([0] * 30)))
     write({**place, "key": "k", "condition": "new.n > old.n"}, BARS.set_column(1, "n", pa.array([20] * 30)))
     assert sorted(row["n"] for batch in store.scan("t") for row in batch.to_pylist())[20:] == [20, *range(21, 30)]
+    # Spaces between names are none of theirs.
+    write({**place, "table": "spaced", "key": "k , n"}, BARS)
+    assert store.key("spaced") == ("k", "n")
     write({**place, "table": "numbered"}, BARS.select(["x"]))
     assert store.key("numbered") == ("id",)
 
@@ -105,7 +114,9 @@ def test_the_batches_of_a_stream_count_once(place: dict[str, str], store: NoSQLS
     options = {**place, "key": "k", "counter": "n", "batch": "stream"}
     rows = BARS.select(["k", "n"])
     for batch in (0, 1, 1):
-        writer: Any = source(options).streamWriter(from_arrow_schema(rows.schema), False)
+        # Spark hands these to the sink.
+        given = {**options, "checkpointLocation": "anywhere", "queryName": "visits"}
+        writer: Any = source(given).streamWriter(from_arrow_schema(rows.schema), False)
         writer.commit([writer.write(iter(rows.to_batches()))], batch)
     assert store.get("t", "key 9") == {"k": "key 9", "n": 18}
 
@@ -136,16 +147,68 @@ def test_an_aborted_write_leaves_nothing(tmp_path: Path) -> None:
         writer.commit([message])
 
 
-def test_spark_writes_and_reads_a_table(spark: SparkSession, tmp_path: Path) -> None:
-    address = f"lmdb://{tmp_path / 'store'}"
+def test_spark_writes_and_reads_a_table(spark: SparkSession, place: dict[str, str], store: NoSQLStore) -> None:
     spark.dataSource.register(TableSource)
     frame = spark.range(20, numPartitions=2).selectExpr(
-        "concat('key ', id) as k", "timestamp_micros(id * 1000001) as seen", "cast(id / 4 as decimal(20,4)) as p"
+        "concat('key ', id) as k",
+        "id as n",
+        "timestamp_micros(id * 1000001) as seen",
+        "cast(id / 4 as decimal(20,4)) as p",
     )
-    frame.write.format("lake_nosql").options(store=address, table="t", key="k").mode("append").save()
-    store = LMDBStore(tmp_path / "store")
-    assert (store.row_count("t"), len(store.history("t"))) == (20, 1)
-    store.close()
-    read = spark_frame(spark, address, "t", segments=2, where="p < 1")
-    assert read.rdd.getNumPartitions() == 2
-    assert sorted(map(tuple, read.collect())) == sorted(map(tuple, frame.where("p < 1").collect()))
+    keyed = {**place, "key": "k", "sort_key": "n"}
+    frame.write.format("lake_nosql").options(**keyed).mode("append").save()
+    assert (store.key("t"), store.row_count("t")) == (("k", "n"), 20)
+    where = {name: value for name, value in place.items() if name not in ("store", "table")}
+    read = spark_frame(spark, place["store"], "t", **where, segments=2, where="p < 1", columns="n,p")
+    assert (read.rdd.getNumPartitions(), read.columns) == (2, ["n", "p"])
+    assert sorted(map(tuple, read.collect())) == sorted(map(tuple, frame.where("p < 1").select("n", "p").collect()))
+    frame.limit(3).write.format("lake_nosql").options(**keyed).mode("overwrite").save()
+    assert store.row_count("t") == 3
+
+
+def test_a_task_and_a_batch_that_are_run_again_count_once(
+    spark: SparkSession, place: dict[str, str], store: NoSQLStore, tmp_path: Path
+) -> None:
+    spark.dataSource.register(TableSource)
+    counted = {**place, "key": "k", "counter": "n", "batch": "visits"}
+
+    def dies_once(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from rows
+        first = tmp_path / "died"
+        if not first.exists():
+            first.touch()
+            raise RuntimeError("the first attempt of a task ends here")
+
+    visits = spark.sql("SELECT * FROM VALUES ('a', 1L), ('b', 2L) AS visits(k, n)").repartition(2)
+    again = visits.mapInArrow(dies_once, visits.schema)
+    with pytest.raises(Exception, match="the first attempt"):  # A local session does not try a task again.
+        again.write.format("lake_nosql").options(**counted).mode("append").save()
+    for _ in range(2):
+        again.write.format("lake_nosql").options(**counted).mode("append").save()
+    assert sorted((row["k"], row["n"]) for batch in store.scan("t") for row in batch.to_pylist()) == [
+        ("a", 1),
+        ("b", 2),
+    ]
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "one.json").write_text('{"k": "a", "n": 10}\n')
+    stream = spark.readStream.schema("k string, n long").json(str(tmp_path / "in"))
+    writing = stream.writeStream.format("lake_nosql").options(**{**counted, "batch": "stream"})
+    commits = tmp_path / "checkpoint" / "commits"
+    for _ in range(2):
+        query = writing.option("checkpointLocation", str(commits.parent)).trigger(availableNow=True).start()
+        query.awaitTermination()
+        # As if the process had died between the write and the note that it was done.
+        (commits / "0").unlink()
+        (commits / ".0.crc").unlink(missing_ok=True)
+    assert store.get("t", "a") == {"k": "a", "n": 11}
+
+
+def test_the_page_for_those_who_know_the_spark_connector_of_iguazio_runs(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(
+        r"^```py\n(.*?)^```", (REPOSITORY_ROOT / "docs" / "from-v3io.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    exec(compile(block.replace("lmdb://tables", f"lmdb://{tmp_path}"), "from-v3io.md", "exec"), {"spark": spark})

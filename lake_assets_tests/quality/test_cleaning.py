@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+import math
+from decimal import Decimal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
@@ -66,3 +69,28 @@ def test_what_entered_and_left_quarantine() -> None:
     assert entered["x"].to_pylist() == [-3]
     assert sorted(left["x"].to_pylist()) == [-2, -1]
     assert left["quality_reasons"].to_pylist() == [["range_x"], ["range_x"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "by", "filled"),
+    [
+        ([1.0, math.nan, None, 4.0], "mean", 2.5),
+        ([Decimal("1.10"), None, Decimal("2.20")], "mean", Decimal("1.65")),
+        ([Decimal("1.10"), None, Decimal("1.25")], "median", Decimal("1.18")),
+        ([dt.date(2020, 1, 1), None, dt.date(2020, 1, 3)], "mean", dt.date(2020, 1, 2)),
+        ([dt.datetime(2020, 1, 1), None, dt.datetime(2020, 1, 3)], "median", dt.datetime(2020, 1, 2)),
+    ],
+)
+def test_a_middle_is_of_the_columns_type(values: list[object], by: Literal["mean", "median"], filled: object) -> None:
+    rows, counts = clean(pa.table({"value": values}), {"fill": Fill("value", by)})
+    assert rows["value"][values.index(None)].as_py() == filled
+    assert counts == {"fill": 1}
+
+
+def test_what_a_column_cannot_hold_is_named() -> None:
+    for step, message in (
+        (Fill("text", "mean"), "text is string, which has no mean"),
+        (Replace("number", {1: "x"}), "number is int64, which cannot hold"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clean(pa.table({"text": ["a", None], "number": [1, 2]}), {"step": step})

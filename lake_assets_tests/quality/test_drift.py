@@ -122,6 +122,17 @@ def test_100_clean_samples_raise_at_most_2_alarms() -> None:
     assert len(alarms(100)) <= 2
 
 
+def test_times_with_a_long_tail_raise_no_alarm() -> None:
+    rng = np.random.default_rng(5)
+
+    def arrivals() -> Profile:
+        seconds = pd.to_timedelta(rng.exponential(86400, 2000).round(), "s")
+        return profiled(Frame({"time": pd.Timestamp("2020-01-01") + seconds}))
+
+    before = arrivals()
+    assert [finding for _ in range(20) for finding in drift(before, arrivals())] == []
+
+
 def test_a_quarter_of_a_deviation_is_found_too() -> None:
     rng = np.random.default_rng(4)
     old, new = sample(rng), sample(rng)

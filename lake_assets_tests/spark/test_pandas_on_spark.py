@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,12 @@ import pytest
 from pyarrow.fs import LocalFileSystem
 
 from lake_assets_tests.conftest import REPOSITORY_ROOT
+from lake_assets_tests.graph_fixtures import Graph
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = [pytest.mark.soak, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture
@@ -27,13 +29,35 @@ def session(spark: SparkSession) -> Iterator[SparkSession]:
     activate(spark)
 
 
-def test_the_page_runs(session: SparkSession, tmp_path: Path) -> None:
-    text = (REPOSITORY_ROOT / "docs" / "pandas-on-spark.md").read_text()
-    names: dict[str, Any] = {"session": session, "folder": tmp_path.as_uri()}
-    for block in re.findall(r"^```py\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        exec(compile(block, "pandas-on-spark.md", "exec"), names)
+def run_page(page: str, blocks: int | None = None, **names: Any) -> None:
+    """Run the blocks of a page, or the first ones, as one program."""
+    text = (REPOSITORY_ROOT / "docs" / page).read_text()
+    known: dict[str, Any] = {"__name__": "page", **names}
+    found = re.finditer(r"^```py\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    for block in islice(found, blocks):
+        # The lines that an error names are those of the page.
+        above = "\n" * text.count("\n", 0, block.start(1))
+        exec(compile(above + block[1], page, "exec"), known)
 
 
+@pytest.mark.soak
+def test_the_page_runs(session: SparkSession, tmp_path: Path, make_graph: Callable[..., Graph]) -> None:
+    graph = make_graph(STOCKS_ROWS="300")
+    assert graph.run("2017-07-28-08:00").success
+    stocks = graph.lake.path("main", "stocks_parquet").uri
+    run_page("pandas-on-spark.md", session=session, folder=tmp_path.as_uri(), stocks=stocks)
+
+
+def test_the_page_about_classic_spark_begins(session: SparkSession, tmp_path: Path) -> None:
+    run_page("spark-by-example.md", 1, spark=session, folder=tmp_path.as_uri())
+
+
+@pytest.mark.soak
+def test_the_page_about_classic_spark_runs(session: SparkSession, tmp_path: Path) -> None:
+    run_page("spark-by-example.md", spark=session, folder=tmp_path.as_uri())
+
+
+@pytest.mark.soak
 def test_frames_are_written_and_read_without_their_index_or_with_it(session: SparkSession, tmp_path: Path) -> None:
     from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
     from lake_assets.frames.parquet_writing import ParquetTarget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from lake_assets.lake.embedded import GitLake
 from lake_assets.layout.asset_folders import folder_of
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.resources.working_branch import apart
+from lake_assets.sql import clock
 from lake_assets.sql.catalog import LakeCatalog
 from lake_assets.sql.engine import Bounds, run_query
 from lake_assets.sql.errors import SqlError
@@ -96,6 +98,50 @@ def test_changes_as_whole_rows_and_by_key(ask: Ask) -> None:
         ("added", "DE4", None, 4.5),
     ]
     assert ask("FROM changes('stocks_parquet', 'v2', 'main')") == []
+
+
+def test_all_rows_are_added_at_the_first_ref_that_has_them(ask: Ask, catalog: LakeCatalog) -> None:
+    before = list(catalog.lake.first_parents("main"))[-1].id
+    for key, columns in (("", "Price"), (", key := 'ISIN'", "after.Price")):
+        added = f"SELECT change, {columns} FROM changes('stocks_parquet', '{before}', 'v1'{key}) ORDER BY 2"
+        assert ask(added) == [("added", 0.5), ("added", 1.5), ("added", 2.5)]
+    assert ask(f"SELECT DISTINCT change FROM changes('stocks_parquet', 'v1', '{before}')") == [("removed",)]
+    for missing in (f"'nix', '{before}', 'v1'", "'stocks_parquet', 'nix', 'v1'"):
+        with pytest.raises(SqlError, match=r"there is no (asset or table|branch, tag or commit)"):
+            ask(f"FROM changes({missing})")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("TIME_NS '12:00:00.123456789'", "12:00:00.123456789"),
+        ("TIMETZ '12:00:00+02'", "12:00:00+02"),
+        ("BIT '10101'", "10101"),
+        ("INTERVAL '1 month 2 days 3 seconds'", "1 month 2 days 00:00:03"),
+        ("123456789012345678901234567890::BIGNUM", "123456789012345678901234567890"),
+        ("[INTERVAL 1 day]", "[1 day]"),
+        ("{'bit': 1}", {"bit": 1}),
+    ],
+)
+def test_what_arrow_has_not_exactly_is_text(ask: Ask, value: str, text: object) -> None:
+    assert ask(f"SELECT 1 AS a, {value} AS a, {value} ORDER BY 1", exact=True) == [(1, text, text)]
+
+
+class Deaf:
+    """A connection in a function that does not return."""
+
+    interrupted = 0
+
+    def interrupt(self) -> None:
+        self.interrupted += 1
+
+
+def test_a_query_that_does_not_stop_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "GRACE", 0.01)
+    deaf, abandoned = Deaf(), threading.Event()
+    with clock.Clock(deaf, 0, abandoned.set):  # pyright: ignore[reportArgumentType]
+        assert abandoned.wait(10)
+    assert deaf.interrupted == 1
 
 
 @pytest.mark.parametrize(

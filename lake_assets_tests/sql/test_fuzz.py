@@ -106,7 +106,7 @@ def _state(folder: Path) -> list[tuple[str, str]]:
     return [(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
 
 
-@pytest.mark.parametrize("tries", [100, pytest.param(10_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("tries", [100, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
 def test_nothing_is_written(catalog: LakeCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries: int) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -76,7 +76,7 @@ class Client:
                     retries={"mode": "adaptive", "total_max_attempts": 10},
                     max_pool_connections=parallel + 1,
                     connect_timeout=10,
-                    read_timeout=30,
+                    read_timeout=60,
                 ),
             )
         except BotoCoreError as error:

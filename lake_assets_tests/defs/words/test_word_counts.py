@@ -83,6 +83,8 @@ def test_a_stream_goes_on_only_where_that_loses_and_repeats_nothing(
     assert stream.run().success
     assert stream.windows() == {("10:00:00", "a"): 2, ("10:01:00", "b"): 1}
     assert stream.position("word_counts_windowed").last["undated_lines"] == 1
+    # The watermark has moved, and no micro-batch without lines came of it.
+    assert stream.position("word_counts_windowed").batch == 0
 
     # A line is late when all its windows ended before the newest one of the runs before.
     stream.add("2.txt", "2026-11-22T10:00:59Z a a", "2026-11-22T10:01:00Z b")
