@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,7 +172,7 @@ def test_a_task_and_a_batch_that_are_run_again_count_once(
     spark.dataSource.register(TableSource)
     counted = {**place, "key": "k", "counter": "n", "batch": "visits"}
 
-    def dies_once(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def dies_once(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from rows
         first = tmp_path / "died"
         if not first.exists():

@@ -8,7 +8,7 @@ import pytest
 
 from lake_assets.quality.column_profile import ColumnProfile
 from lake_assets.quality.profile import Profile
-from lake_assets.quality.sketches import RANK_ERROR
+from lake_assets.quality.quantiles import RANK_ERROR
 
 ROUNDED = ("mean", "std", "skewness", "kurtosis", "mean_length")
 """They are sums of floats, which depend on the order by their last digits."""
