@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import yaml
 from dagster._core.instance.config import dagster_instance_config
 
 from lake_assets_tests.conftest import REPOSITORY_ROOT
+from lake_assets_tests.deploy.chart import queue_of
 
 DEPLOY = REPOSITORY_ROOT / "deploy"
 VALUES = yaml.safe_load((DEPLOY / "values.yaml").read_text())
@@ -71,28 +71,13 @@ def test_the_queue_and_the_pools_are_what_dagster_accepts_and_as_on_one_machine(
     coordinator = VALUES["dagsterDaemon"]["runCoordinator"]
     # Without a coordinator, the chart names one that has no queue. With limits in both places, Dagster does not start.
     assert (coordinator["enabled"], coordinator["type"]) == (True, "CustomRunCoordinator")
-    limits = {**VALUES["concurrency"]}
-    assert limits.pop("enabled") is True
-    made = {
-        "run_coordinator": coordinator["config"]["customRunCoordinator"],
-        "concurrency": in_dagsters_words(limits),
-        "run_monitoring": in_dagsters_words(VALUES["dagsterDaemon"]["runMonitoring"]),
-    }
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(made))
+    assert VALUES["concurrency"]["enabled"] is True
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(queue_of(VALUES)))
     config, _ = dagster_instance_config(str(tmp_path))
     ours = yaml.safe_load((REPOSITORY_ROOT / "dagster.yaml").read_text())
     assert config["concurrency"]["pools"] == ours["concurrency"]["pools"]
     assert config["run_coordinator"] == ours["run_coordinator"]
     assert config["run_monitoring"] == ours["run_monitoring"]
-
-
-def in_dagsters_words(values: Any) -> Any:
-    """Return values of the chart as its templates write them to dagster.yaml."""
-    if not isinstance(values, dict):
-        return values
-    return {
-        re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key): in_dagsters_words(values[key]) for key in values
-    }
 
 
 def test_the_storage_in_postgres_is_all_that_differs_from_one_machine() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster import (
     DagsterEvent,
     DagsterEventType,
@@ -21,6 +22,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 
 from lake_assets._dagster import SubmitRunContext
 from lake_assets_tests.conftest import REPOSITORY_ROOT
+from lake_assets_tests.deploy.chart import queue_of
 
 
 @asset(pool="lines")
@@ -44,10 +46,8 @@ def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dagster
     if request.param == "dagster.yaml":
         shutil.copy(REPOSITORY_ROOT / "dagster.yaml", tmp_path)
     else:
-        import yaml
-
         values = yaml.safe_load((REPOSITORY_ROOT / request.param).read_text())
-        (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(values["additionalInstanceConfig"]))
+        (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(queue_of(values)))
     with DagsterInstance.from_config(str(tmp_path)) as instance:
         yield instance
 
