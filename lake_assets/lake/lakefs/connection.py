@@ -43,10 +43,7 @@ def bound(pools: PoolManager) -> None:
     pools
         The pool manager, before its first connection.
     """
-    context = ssl.create_default_context()
-    context.sslsocket_class = _SecureSocket
-    pools.connection_pool_kw["ssl_context"] = context
-    pools.pool_classes_by_scheme = dict[str, type[HTTPConnectionPool]](http=_Pool, https=HTTPSConnectionPool)
+    pools.pool_classes_by_scheme = dict[str, type[HTTPConnectionPool]](http=_Pool, https=_SecurePool)
 
 
 def verdict(error: BaseException) -> str:
@@ -110,3 +107,11 @@ class _Connection(HTTPConnection):
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType]
+
+
+class _SecurePool(HTTPSConnectionPool):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # Made only where it is wanted: to read the system's certificates takes longer than all calls of an opening.
+        context = ssl.create_default_context()
+        context.sslsocket_class = _SecureSocket
+        super().__init__(*args, **options | {"ssl_context": context})
