@@ -32,8 +32,16 @@ def check(workbench: Workbench, *storages: str) -> None:
     assert PAGE.read_text() == page
 
 
+FORMATS = ("ORC", "CSV with `format`")
+
+
 def test_the_page_says_what_happens(workbench: Workbench) -> None:
-    check(workbench, *(storage for storage in STORAGES if storage != DYNAMODB))
+    check(workbench, *(storage for storage in STORAGES if storage not in (*FORMATS, DYNAMODB)))
+
+
+@pytest.mark.soak
+def test_the_page_says_what_happens_in_other_formats(workbench: Workbench) -> None:
+    check(workbench, *FORMATS)
 
 
 @pytest.mark.soak
