@@ -100,7 +100,7 @@ class GitObjects:
         self._mutex = Lock()
         self._collected = Path(repository.path) / "lake_assets.collected"
         self._known_collection = self._last_collection()
-        self._packs = self._pack_sizes()
+        self._packs = self._pack_files()
         self.entry = lru_cache(maxsize=1 << 14)(self._entry)
 
     def read(self, object_id: bytes) -> bytes:
@@ -230,27 +230,28 @@ class GitObjects:
         self.refresh()
 
     def refresh(self) -> None:
-        """Drop the caches if garbage was collected since they were filled, or a pack was cut off.
+        """Drop the caches if garbage was collected since they were filled, or a pack is not as it was.
 
         A pack is mapped into memory. To read it where its file has ended meanwhile would kill the process.
         """
-        last, packs = self._last_collection(), self._pack_sizes()
-        cut = any(packs.get(name, size) < size for name, size in self._packs.items())
+        last, packs = self._last_collection(), self._pack_files()
+        changed = any(packs.get(name) != file for name, file in self._packs.items())
         self._packs = packs
-        if cut or last != self._known_collection:
+        if changed or last != self._known_collection:
             self._known_collection = last
             self._repository.free()
             self.entry.cache_clear()
 
-    def _pack_sizes(self) -> dict[str, int]:
-        """Return the size of each file of a pack, in bytes."""
-        sizes: dict[str, int] = {}
-        # Another process may remove a pack now. What is mapped of it stays.
+    def _pack_files(self) -> dict[str, tuple[int, int]]:
+        """Return the number and the size of each file of a pack. Git never changes one."""
+        found: dict[str, tuple[int, int]] = {}
+        # Another process may remove a pack now.
         with suppress(FileNotFoundError), os.scandir(self._folder / "pack") as files:
             for file in files:
                 with suppress(FileNotFoundError):
-                    sizes[file.name] = file.stat().st_size
-        return sizes
+                    status = file.stat()
+                    found[file.name] = (status.st_ino, status.st_size)
+        return found
 
     def _last_collection(self) -> int:
         try:
