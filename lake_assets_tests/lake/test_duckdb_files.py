@@ -25,7 +25,8 @@ def _snapshot(folder: Path, commit: str = "c") -> Snapshot:
 @pytest.mark.parametrize("name", ["a b.parquet", "a*?[b].parquet", "a:%2F=é.parquet", "day=1/hour=08/x.parquet"])
 def test_a_name_is_no_pattern(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    duckdb.sql("SELECT 7 AS a").to_parquet(str(tmp_path / "plain.parquet"))
+    with duckdb.connect() as connection:
+        connection.sql("SELECT 7 AS a").to_parquet(str(tmp_path / "plain.parquet"))
     (tmp_path / "plain.parquet").rename(tmp_path / name)
     with duckdb.connect() as connection:
         (path,) = duckdb_paths(connection, _snapshot(tmp_path), [name])
@@ -41,7 +42,7 @@ def test_a_commit_has_its_own_content_and_what_is_kept_is_bounded(
         for number in range(6):
             folder = tmp_path / str(number)
             folder.mkdir()
-            duckdb.sql(f"SELECT {number} AS a").to_parquet(str(folder / "a.parquet"))
+            connection.sql(f"SELECT {number} AS a").to_parquet(str(folder / "a.parquet"))
             (path,) = duckdb_paths(connection, _snapshot(folder, f"c{number}"), ["a.parquet"])
             if small.get(f"c{number}/a.parquet"):
                 assert connection.execute("SELECT a FROM read_parquet([?])", [path]).fetchall() == [(number,)]

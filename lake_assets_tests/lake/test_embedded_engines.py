@@ -58,7 +58,7 @@ def test_what_spark_writes_every_engine_reads(lake: GitLake, spark: SparkSession
     }
     for place in (snapshot.uri, snapshot.root):
         query = "select sum(price), count(distinct hour) from read_parquet(?, hive_partitioning=true)"
-        assert duckdb.execute(query, [f"{place}/**/*.parquet"]).fetchone() == (13.5, 2)
+        assert duckdb.execute(query, [f"{place}/**/*.parquet"]).fetchall() == [(13.5, 2)]
 
     one = lake.path("work", paths(lake, "work", "stocks/parquet/day=2017-07-29")[0])
     assert [row.price for row in spark.read.parquet(one.uri).collect()] == [9.5]
@@ -75,4 +75,4 @@ def test_pandas_and_pyarrow_write_too(lake: GitLake) -> None:
     pd.testing.assert_frame_equal(pd.read_parquet(snapshot.root, filesystem=snapshot.filesystem), frame)
     assert duckdb.execute(
         "select count(*) from read_csv(?)", [lake.path("work", "by-arrow").uri + "/*.csv"]
-    ).fetchone() == (3,)
+    ).fetchall() == [(3,)]
