@@ -20,8 +20,8 @@ def format_of(name: str) -> str | None:
     name
         File name, without a folder.
     """
-    ending = name.rpartition(".")[2]
-    return ending if ending in FORMATS and name[0] not in "_." else None
+    before, _, ending = name.rpartition(".")
+    return ending if ending in FORMATS and before and name[0] not in "_." else None
 
 
 def files_of(filesystem: FileSystem, root: str) -> dict[str, str]:

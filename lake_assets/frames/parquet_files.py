@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from lake_assets.frames.file_formats import PARQUET, files_of, format_of
 from lake_assets.frames.stored_types import stored_type
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ def parquet_files(filesystem: FileSystem, root: str) -> list[str]:
     root
         Path of the folder.
     """
-    from pyarrow.fs import FileSelector, FileType
-
-    infos = filesystem.get_file_info(FileSelector(root))
-    return sorted(info.base_name for info in infos if info.type == FileType.File and is_parquet(info.base_name))
+    return [name for name, kind in files_of(filesystem, root).items() if kind == PARQUET]
 
 
 def is_parquet(name: str) -> bool:
@@ -38,7 +36,7 @@ def is_parquet(name: str) -> bool:
     name
         File name.
     """
-    return name.endswith(".parquet") and name[0] not in "_."
+    return format_of(name) == PARQUET
 
 
 def open_parquet(source: str | NativeFile, filesystem: FileSystem | None = None) -> pq.ParquetFile:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lake_assets.frames.csv import CsvRows
 from lake_assets.frames.csv_columns import CsvSource
 from lake_assets.frames.csv_writing import write_csv
+from lake_assets.frames.file_formats import format_of
 from lake_assets.frames.rows import TableRows
 from lake_assets.layout.manifest import read_manifest
 from lake_assets_tests.io_managers.conftest import Workbench
@@ -181,3 +182,8 @@ def test_csv_holds_any_text_float_and_time(tmp_path: Any, rows: list[tuple[Any, 
         read = CsvRows(LocalFileSystem(), [CsvSource("rows.csv", place, "", file.columns, {})], None).table()
         assert read.schema == wanted.schema
         assert [spelt(read[name]) for name in read.schema.names] == [spelt(wanted[name]) for name in read.schema.names]
+
+
+@pytest.mark.parametrize("name", ["csv", "orc", "parquet", "", ".csv", "_a.orc", ".a.parquet", "a.txt", "a."])
+def test_a_file_whose_name_has_no_such_ending_or_is_hidden_holds_no_rows(name: str) -> None:
+    assert format_of(name) is None
