@@ -26,12 +26,12 @@ OPTIONS = "spark.driver.extraJavaOptions"
 
 _OF_EVERY_JVM = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
 _LATE = (
-    "-XX:Tier4InvocationThreshold=500000",
-    "-XX:Tier4MinInvocationThreshold=60000",
-    "-XX:Tier4CompileThreshold=1500000",
-    "-XX:Tier4BackEdgeThreshold=4000000",
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=6000",
+    "-XX:Tier4CompileThreshold=150000",
+    "-XX:Tier4BackEdgeThreshold=400000",
 )
-"""The second compiler begins a hundred times later than by default. A run of a million lines breaks even."""
+"""The second compiler begins ten times later than by default. In a run of seconds, it costs more than it brings."""
 _SERIAL = "-XX:+UseSerialGC"
 _SMALL = 4 << 30
 """Bytes of a heap that one thread collects soon enough. The default collector works in the background all the time."""
