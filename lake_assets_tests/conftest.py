@@ -37,13 +37,15 @@ use_memory()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests for their processes. Tests of DynamoDB are tests of services."""
+    """Order the tests for their processes. Tests of DynamoDB are tests of services. Long tests have an hour."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "dynamodb" in getattr(item, "fixturenames", ()) or any(
             isinstance(value, str) and value == "dynamodb" for value in parameters.values()
         ):
             item.add_marker("services")
+        if item.get_closest_marker("soak") is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(3600))
     shared_first(items)
 
 
