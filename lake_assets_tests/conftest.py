@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lake_assets_tests.distribution import FromBothEnds, shared_first
+from lake_assets_tests.quick_dagster import quicken
 from lake_assets_tests.temporary import use_memory
 
 if TYPE_CHECKING:
@@ -54,19 +55,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FromBothEnds
 
 
 @pytest.fixture(scope="session", autouse=True)
-def migrations_read_once() -> Iterator[None]:
-    """Read Dagster's migrations once, not for each of its instances: that took a tenth of the time of all tests."""
-    from alembic.script import ScriptDirectory
-
-    read = ScriptDirectory.from_config
-    known: dict[Any, ScriptDirectory] = {}
-
-    def once(config: Any) -> ScriptDirectory:
-        place = (config.config_file_name, config.get_main_option("script_location"))
-        return known[place] if place in known else known.setdefault(place, read(config))
-
+def quick_dagster() -> Iterator[None]:
+    """Let Dagster work out once what is the same for all tests."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ScriptDirectory, "from_config", once)
+        quicken(patched)
         yield
 
 
