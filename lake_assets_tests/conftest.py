@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lake_assets_tests.both_lakes import others_in_soak
 from lake_assets_tests.distribution import FromBothEnds, shared_first
 from lake_assets_tests.quick_dagster import quicken
 from lake_assets_tests.temporary import use_memory
@@ -45,6 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             isinstance(value, str) and value == "dynamodb" for value in parameters.values()
         ):
             item.add_marker("services")
+    others_in_soak(items)
     shared_first(items)
 
 
