@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lake_assets_tests import quick_commands, quick_dagster
 from lake_assets_tests.both_lakes import others_in_soak
 from lake_assets_tests.distribution import FromBothEnds, shared_first
-from lake_assets_tests.quick_dagster import quicken
 from lake_assets_tests.temporary import use_memory
 
 if TYPE_CHECKING:
@@ -57,10 +57,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FromBothEnds
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quick_dagster() -> Iterator[None]:
-    """Let Dagster work out once what is the same for all tests."""
+def worked_out_once() -> Iterator[None]:
+    """Let Dagster and Typer work out once what is the same for all tests."""
     with pytest.MonkeyPatch.context() as patched:
-        quicken(patched)
+        quick_commands.quicken(patched)
+        quick_dagster.quicken(patched)
         yield
 
 
