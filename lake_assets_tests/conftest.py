@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lake_assets_tests import quick_commands, quick_dagster
+from lake_assets_tests.both_lakes import others_in_soak
 from lake_assets_tests.distribution import FromBothEnds, shared_first
 from lake_assets_tests.temporary import use_memory
 
@@ -37,13 +39,17 @@ use_memory()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests for their processes. Tests of DynamoDB are tests of services."""
+    """Order the tests for their processes. Tests of DynamoDB are tests of services. Long tests have an hour."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "dynamodb" in getattr(item, "fixturenames", ()) or any(
             isinstance(value, str) and value == "dynamodb" for value in parameters.values()
         ):
             item.add_marker("services")
+    others_in_soak(items)
+    for item in items:
+        if item.get_closest_marker("soak") is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(3600))
     shared_first(items)
 
 
@@ -54,19 +60,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FromBothEnds
 
 
 @pytest.fixture(scope="session", autouse=True)
-def migrations_read_once() -> Iterator[None]:
-    """Read Dagster's migrations once, not for each of its instances: that took a tenth of the time of all tests."""
-    from alembic.script import ScriptDirectory
-
-    read = ScriptDirectory.from_config
-    known: dict[Any, ScriptDirectory] = {}
-
-    def once(config: Any) -> ScriptDirectory:
-        place = (config.config_file_name, config.get_main_option("script_location"))
-        return known[place] if place in known else known.setdefault(place, read(config))
-
+def worked_out_once() -> Iterator[None]:
+    """Let Dagster and Typer work out once what is the same for all tests."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ScriptDirectory, "from_config", once)
+        quick_commands.quicken(patched)
+        quick_dagster.quicken(patched)
         yield
 
 

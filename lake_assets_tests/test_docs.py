@@ -12,10 +12,9 @@ from typing import Any
 import click
 import pytest
 import typer
-from typer.main import get_command
 
-from lake_assets.cli.app import app
 from lake_assets_tests.conftest import REPOSITORY_ROOT
+from lake_assets_tests.quick_commands import own_command
 
 PAGES = [REPOSITORY_ROOT / "README.md", *sorted((REPOSITORY_ROOT / "docs").glob("*.md"))]
 PROGRAMS = ("lake-assets", "dagster", "make", "git")
@@ -71,7 +70,7 @@ def understood(words: Sequence[str]) -> None:
     """Raise where a program does not understand its command line."""
     program, *arguments = words
     if program == "lake-assets":
-        parse(get_command(app), program, arguments)
+        parse(own_command(), program, arguments)
     elif program == "dagster":
         from dagster._cli import create_dagster_cli
 

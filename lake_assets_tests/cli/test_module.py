@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from dagster import DagsterInstance
+from typer.testing import CliRunner
 
+from lake_assets.cli.app import app
+from lake_assets.cli.code_location import choose
 from lake_assets.lake.embedded import GitLake
 
 PROGRAM = str(Path(sys.executable).with_name("lake-assets"))
@@ -54,57 +59,64 @@ defs = Definitions(
 
 
 @pytest.fixture
-def project(tmp_path: Path, instance: DagsterInstance) -> Path:
-    """A project of its own, in a folder that Python does not know."""
+def project(tmp_path: Path, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project of its own, in a folder that Python does not know, and that is the working folder."""
     folder = tmp_path / "project"
     (folder / "my").mkdir(parents=True)
     (folder / "my" / "__init__.py").write_text("")
     (folder / "my" / "definitions.py").write_text(DESK)
-    return folder
+    monkeypatch.chdir(folder)
+    path, modules = list(sys.path), set(sys.modules)
+    yield folder
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
+            del sys.modules[name]
+    choose("")
 
 
-def run(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=project,
-        env={**os.environ, **variables},
-    )
+def program(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed program."""
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=120, cwd=project)
 
 
-def answer(project: Path, *arguments: str) -> Any:
-    done = run(project, "--module", "my.definitions", *arguments, "--json")
-    assert done.returncode == 0, done.stderr
+def run(*arguments: str, **variables: str) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(app, list(arguments), env=variables)
+
+
+def answer(*arguments: str) -> Any:
+    done = run("--module", "my.definitions", *arguments, "--json")
+    assert done.exit_code == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def materialize(project: Path, price: float) -> None:
     (project / "price.txt").write_text(str(price))
-    job = (
-        "from dagster import DagsterInstance; from my.definitions import defs; "
-        "assert defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=DagsterInstance.get()).success"
-    )
-    subprocess.run([sys.executable, "-c", job], check=True, capture_output=True, timeout=120, cwd=project)
+    with pytest.MonkeyPatch.context() as patched, DagsterInstance.get() as instance:
+        patched.syspath_prepend(str(project))
+        job = import_module("my.definitions").defs.resolve_implicit_global_asset_job_def()
+        assert job.execute_in_process(instance=instance).success
 
 
 def test_lake_tables_graph_and_sinks_are_those_of_the_module(project: Path) -> None:
     materialize(project, 1.5)
-    first = answer(project, "log")[0]["id"]
+    listed = program(project, "--module", "my.definitions", "log", "--json")
+    assert listed.returncode == 0, listed.stderr
+    first = json.loads(listed.stdout)[0]["id"]
     materialize(project, 2.5)
-    assert answer(project, "cat", "main:trades") == [{"isin": "DE1", "price": 2.5}]
-    assert [made["asset"] for made in answer(project, "lineage", "trades")["made_by"]] == ["trades"]
-    assert answer(project, "verify")["problems"] == []
-    assert answer(project, "get", "trades_table", "DE1") == {"isin": "DE1", "price": 2.5}
-    done = run(project, "-m", "my.definitions", "rollback", "trades", "--to", first, "--yes", "--sinks")
-    assert done.returncode == 0, done.stderr
+    assert answer("cat", "main:trades") == [{"isin": "DE1", "price": 2.5}]
+    assert [made["asset"] for made in answer("lineage", "trades")["made_by"]] == ["trades"]
+    assert answer("verify")["problems"] == []
+    assert answer("get", "trades_table", "DE1") == {"isin": "DE1", "price": 2.5}
+    done = run("-m", "my.definitions", "rollback", "trades", "--to", first, "--yes", "--sinks")
+    assert done.exit_code == 0, done.stderr
     assert "Assets: trades. Publications: desk_published.\nUpdated to main: trades_table\n" in done.stdout
-    assert answer(project, "get", "trades_table", "DE1")["price"] == 1.5
+    assert answer("get", "trades_table", "DE1")["price"] == 1.5
     reason = ("--yes", "--reason", "the end")
-    deleted = run(project, "delete", "trades", *reason, LAKE_ASSETS_MODULE="my.definitions")
+    deleted = run("delete", "trades", *reason, LAKE_ASSETS_MODULE="my.definitions")
     assert "Deleted trades: 2 path(s) removed" in deleted.stdout
-    found = {check["name"]: check["detail"] for check in answer(project, "doctor") if check["ok"]}
+    found = {check["name"]: check["detail"] for check in answer("doctor") if check["ok"]}
     assert found["definitions"] == "load: 3 assets"
     assert "LAKE_HOME" not in found
     assert not (project / ".lake").exists()
@@ -133,8 +145,8 @@ def test_lake_tables_graph_and_sinks_are_those_of_the_module(project: Path) -> N
 def test_a_module_that_will_not_do_is_one_line(project: Path, module: str, text: str | None, reason: str) -> None:
     if text is not None:
         (project / f"{module}.py").write_text(text)
-    done = run(project, "--module", module, "ls")
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    done = run("--module", module, "ls")
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(f"lake-assets: {reason}")
 
 
@@ -146,5 +158,11 @@ def test_definitions_by_another_name_or_made_by_a_function_will_do(project: Path
     )
     GitLake(project / "desk-lake").close()
     for module in ("named", "lazy"):
-        done = run(project, "--module", module, "branches")
-        assert (done.returncode, "main" in done.stdout) == (0, True), done.stderr
+        done = run("--module", module, "branches")
+        assert (done.exit_code, "main" in done.stdout) == (0, True), done.stderr
+
+
+def test_the_program_says_so_too(project: Path) -> None:
+    done = program(project, "--module", "my.nowhere", "ls")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("lake-assets: there is no module 'my.nowhere' in ")

@@ -42,6 +42,7 @@ def server(lake_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LakeFSS
     shutil.rmtree(server.folder)
 
 
+@pytest.mark.soak
 def test_after_the_server_was_restored_from_an_older_backup_what_main_lacks_is_named_refused_and_made_again(
     server: LakeFSServer,
     instance: DagsterInstance,

@@ -141,9 +141,15 @@ class LakeFSMachine(LakeMachine):
     backend = "lakefs"
 
 
+class LongLakeMachine(LakeMachine):
+    """The same for longer."""
+
+
 TestLakeMachine = LakeMachine.TestCase
 TestLakeMachine.settings = settings(
-    max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=[*HealthCheck.__members__.values()]
+    max_examples=15, stateful_step_count=15, deadline=None, suppress_health_check=[*HealthCheck.__members__.values()]
 )
+TestLongLakeMachine = pytest.mark.soak(LongLakeMachine.TestCase)
+TestLongLakeMachine.settings = settings(TestLakeMachine.settings, max_examples=100)
 TestLakeFSMachine = pytest.mark.services(LakeFSMachine.TestCase)
 TestLakeFSMachine.settings = settings(TestLakeMachine.settings, max_examples=5, phases=[Phase.generate])

@@ -6,6 +6,8 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 
+import pytest
+
 from lake_assets.lake.contract import Lake
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import (
@@ -19,8 +21,6 @@ from lake_assets_tests.lake.backends import (
     run_together,
     start,
 )
-
-KILLS = 20
 
 
 def _write_own_prefix(number: int, spec: LakeSpec) -> None:
@@ -96,11 +96,12 @@ def _write_until_killed(spec: LakeSpec, name: str, ready: Connection) -> None:
         lake.delete_branch(branch)
 
 
-def test_a_killed_process_leaves_no_trace_and_stops_nobody(lake: Lake, lake_backend: LakeSpec) -> None:
+@pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.soak)])
+def test_a_killed_process_leaves_no_trace_and_stops_nobody(lake: Lake, lake_backend: LakeSpec, kills: int) -> None:
     """Both halves of a run are published together or not at all, wherever the kill falls."""
     chance = random.Random(7)
     published = ""
-    for number in range(KILLS):
+    for number in range(kills):
         reading, writing = PROCESSES.Pipe(duplex=False)
         process = start(_write_until_killed, lake_backend, str(number), writing)
         assert reading.poll(DEADLINE)

@@ -261,7 +261,7 @@ ACTS: list[tuple[str, Callable[[LakeFSLake], object]]] = [
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("kind", ["drip", "503"])
+@pytest.mark.parametrize("kind", ["drip", pytest.param("503", marks=pytest.mark.soak)])
 @pytest.mark.parametrize(("request_", "act"), ACTS, ids=["api", "write", "read"])
 def test_a_call_or_its_data_ends_within_the_deadline(
     proxy: FaultyProxy, kind: str, request_: str, act: Callable[[LakeFSLake], object]

@@ -15,12 +15,14 @@ from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.runs.branch import branch_name
 from lake_assets.runs.verification import Verification
 from lake_assets_tests.defs.environments import use_fresh
+from lake_assets_tests.lake.backends import BACKENDS
 from lake_assets_tests.processes import lost_branch
 from lake_assets_tests.processes.conftest import StartJob
 from lake_assets_tests.processes.state import check_hour, check_nothing_is_left, check_table, generated, key_of
 
+pytestmark = pytest.mark.soak
 
-@pytest.mark.soak
+
 @pytest.mark.timeout(1800)
 def test_steps_in_processes_of_their_own_publish_the_run_and_fill_the_table(
     start_job: StartJob, tmp_path: Path
@@ -52,10 +54,8 @@ def failures(result: JobExecutionResult) -> dict[str, str]:
     return {str(event.step_key): event.step_failure_data.error_display_string for event in failed}
 
 
-@pytest.mark.parametrize("what", ["delete", pytest.param("reset", marks=pytest.mark.soak)])
-@pytest.mark.parametrize(
-    "backend", ["embedded", pytest.param("lakefs", marks=[pytest.mark.services, pytest.mark.soak])]
-)
+@pytest.mark.parametrize("what", ["delete", "reset"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_run_whose_branch_is_lost_between_two_steps_fails_and_says_what_is_lost(
     backend: str, what: str, tmp_path: Path, dagster_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,11 +39,8 @@ FAULTS = ("signal=KILL", "error=ENOSPC", "error=EIO")
 SAMPLE = (
     ("rename", "/refs/heads/main$", "signal=KILL"),
     ("link", "/lfs/objects/.*/[0-9a-f]+$", "error=ENOSPC"),
-    ("write", "/part-00000.parquet$", "error=ENOSPC"),
     ("fsync", "/refs/heads$", "error=EIO"),
-    ("unlink", "/refs/heads/run-[-0-9a-f]+$", "signal=KILL"),
     ("pwrite64", "/data.mdb$", "signal=KILL"),
-    ("fdatasync", "/data.mdb$", "error=EIO"),
 )
 """In `make test`, each at the last call of its name on such a path; `make soak` has them all."""
 
@@ -175,6 +172,7 @@ def test_a_run_survives_a_fault_at_some_of_its_calls(
     check_survives(runs, before, found[-1], fault)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("before", [NOTHING], indirect=True)
 def test_a_run_that_is_killed_as_it_makes_the_lake_is_followed_by_one_that_makes_it(
     runs: ForkedRuns, before: float | None, points: list[Point]

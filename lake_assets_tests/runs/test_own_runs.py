@@ -106,14 +106,18 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     sys.modules.pop("desk_location", None)
 
 
-def test_a_run_of_the_command_line_is_published_or_marked_by_the_sensors(desk: Desk) -> None:
-    for sensor in ("publish_runs", "mark_failed_runs"):
-        desk.tick(sensor)
+def test_a_run_of_the_command_line_is_published_by_the_sensor(desk: Desk) -> None:
+    desk.tick("publish_runs")
     desk.dagster("asset", "materialize", "-m", "desk_location", "--select", "trades")
     run = desk.newest(DagsterRunStatus.SUCCESS)
     desk.tick("publish_runs")
     with EmbeddedLake(home=str(desk.folder / "lake")).process_config_and_initialize_cm() as resource:
         assert resource.lake.head(MAIN).metadata["run_id"] == run
+
+
+@pytest.mark.soak
+def test_a_failed_run_of_the_command_line_is_marked_by_the_sensor(desk: Desk) -> None:
+    desk.tick("mark_failed_runs")
     desk.dagster("job", "execute", "-m", "desk_location", "-j", "desk", fail=True)
     desk.tick("mark_failed_runs")
     told = desk.instance.fetch_observations(AssetKey("trades"), limit=1).records[0].asset_observation

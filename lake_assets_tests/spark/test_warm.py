@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.soak
 def test_nothing_of_a_session_is_seen_by_the_next_one_in_the_same_jvm(tmp_path: Path) -> None:
     # In a process of its own: this one has the session of all tests.
     program = [sys.executable, "-m", "lake_assets_tests.spark.warm_sessions", str(tmp_path)]

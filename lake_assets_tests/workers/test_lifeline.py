@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from lake_assets.workers import messages
 from lake_assets.workers.lifeline import Lifeline, remove_scratch, scratch
 from lake_assets_tests.workers.conftest import Place, until
@@ -60,6 +62,7 @@ def slow(place: Place) -> Path:
     return loading
 
 
+@pytest.mark.soak
 def test_ctrl_c_ends_workers_that_warm_up_at_once(place: Place) -> None:
     loading = slow(place)
     place.start_workers()

@@ -74,6 +74,7 @@ def test_code_that_was_changed_on_disk_is_not_run_from_memory(place: Place) -> N
     assert written()[0] == "second"
 
 
+@pytest.mark.soak
 def test_a_new_file_of_the_package_is_a_change_of_its_code(place: Place) -> None:
     place.start_workers()
     place.a_worker()
@@ -82,6 +83,7 @@ def test_a_new_file_of_the_package_is_a_change_of_its_code(place: Place) -> None
     assert place.fresh == [changed]
 
 
+@pytest.mark.soak
 def test_a_worker_is_replaced_after_so_many_runs_and_after_one_that_failed(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_worker_is_replaced_after_so_many_runs_and_after_one_that_failed(
     assert place.a_worker(other_than=second) != first
 
 
+@pytest.mark.soak
 def test_the_next_run_waits_for_a_worker_that_tidies_up(place: Place) -> None:
     place.start_workers()
     worker = place.a_worker()
@@ -103,6 +106,7 @@ def test_the_next_run_waits_for_a_worker_that_tidies_up(place: Place) -> None:
     assert place.fresh == []
 
 
+@pytest.mark.soak
 def test_a_worker_that_hangs_is_left_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "_TO_TELL", 0.5)
     place.start_workers()
@@ -128,6 +132,7 @@ def test_a_killed_worker_has_its_run_failed_and_a_new_one_takes_its_place(place:
     place.succeed("quick_job")
 
 
+@pytest.mark.soak
 def test_workers_whose_parent_was_killed_finish_their_run_and_end(place: Place) -> None:
     place.start_workers()
     process = place.process_of(place.a_worker())
@@ -142,6 +147,7 @@ def test_workers_whose_parent_was_killed_finish_their_run_and_end(place: Place) 
     assert place.fresh == [refused]
 
 
+@pytest.mark.soak
 def test_a_run_whose_worker_and_parent_were_killed_ends_by_monitoring_or_the_next_parent(place: Place) -> None:
     place.start_workers()
     worker = place.a_worker()
@@ -179,6 +185,7 @@ def test_a_stopped_run_is_canceled_and_the_next_one_is_not(place: Place) -> None
     assert place.wait_for(after).status == DagsterRunStatus.SUCCESS
 
 
+@pytest.mark.soak
 def test_a_run_that_was_canceled_before_its_worker_began_is_not_executed(place: Place) -> None:
     place.start_workers()
     worker = place.a_worker()
@@ -191,6 +198,7 @@ def test_a_run_that_was_canceled_before_its_worker_began_is_not_executed(place: 
     assert not Path("quick").exists()
 
 
+@pytest.mark.soak
 def test_a_re_execution_is_not_of_the_worker_whose_tag_it_inherits(place: Place) -> None:
     place.start_workers()
     place.a_worker()
@@ -202,6 +210,7 @@ def test_a_re_execution_is_not_of_the_worker_whose_tag_it_inherits(place: Place)
     assert place.instance.run_launcher.check_run_worker_health(again).status == WorkerStatus.RUNNING
 
 
+@pytest.mark.soak
 def test_what_a_step_prints_is_in_its_compute_log(place: Place) -> None:
     place.start_workers()
     place.a_worker()

@@ -8,6 +8,7 @@ import unicodedata
 import zlib
 from pathlib import Path
 
+import pytest
 from pyarrow.fs import LocalFileSystem
 from pyspark.sql import SparkSession
 
@@ -98,6 +99,7 @@ def test_the_files_that_spark_passes_over_are_named_in_a_line_each(tmp_path: Pat
     assert source.files().keys() == {str(tmp_path / name) for name in READ}
 
 
+@pytest.mark.soak
 def test_spark_reads_all_others_once_and_again_for_a_recount(spark: SparkSession, tmp_path: Path) -> None:
     source = folder_of_names(tmp_path / "[words] 08:00 1*2")
     checkpoint = tmp_path / "checkpoint"
@@ -130,6 +132,7 @@ def test_what_is_not_compressed_as_its_name_says_is_named_and_holds_up_nothing(
     assert read(source, spark, tmp_path / "checkpoint") == ["some words"]
 
 
+@pytest.mark.soak
 def test_a_checkpoint_of_sparks_own_listing_is_gone_on_with(spark: SparkSession, tmp_path: Path) -> None:
     source = folder_of_names(tmp_path / "words")
     checkpoint = tmp_path / "checkpoint"
@@ -141,6 +144,7 @@ def test_a_checkpoint_of_sparks_own_listing_is_gone_on_with(spark: SparkSession,
     assert read(source, spark, checkpoint) == ["later"]
 
 
+@pytest.mark.soak
 def test_a_line_of_300_mb_in_a_small_file_is_named_and_the_stream_goes_on(spark: SparkSession, tmp_path: Path) -> None:
     source = FolderSource(tmp_path / "words", longest=1000)
     source.folder.mkdir()

@@ -60,6 +60,7 @@ def test_each_run_counts_what_is_new_and_what_is_rolled_back_is_read_again(strea
     assert stream.run(job="words_recount").success
 
 
+@pytest.mark.soak
 def test_the_batch_answer_finds_what_is_counted_wrong(stream: Stream) -> None:
     stream.add("1.txt", *LINES)
     assert stream.run().success
@@ -125,6 +126,7 @@ def test_a_stream_goes_on_only_where_that_loses_and_repeats_nothing(
     assert stream.counts() == counted(lines)
 
 
+@pytest.mark.soak
 def test_a_batch_that_spark_had_not_yet_called_done_is_run_again_to_the_same_counts(
     stream: Stream, make_graph: Callable[..., Graph]
 ) -> None:

@@ -37,6 +37,7 @@ def failure(graph: Graph, run_id: str) -> tuple[str, str]:
     return event.step_key or "", event.step_failure_data.error_display_string
 
 
+@pytest.mark.soak
 def test_of_two_runs_that_read_the_same_lines_one_publishes_and_the_other_conflicts(stream: Stream) -> None:
     graph = stream.graph
     stream.add("1.txt", *LINES)

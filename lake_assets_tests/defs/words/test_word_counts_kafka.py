@@ -125,6 +125,7 @@ def test_an_empty_topic_is_published_and_what_no_transaction_committed_is_not_co
     assert stream.delivered() == updates(dog=1, cat=1) + updates(dog=2, later=1)
 
 
+@pytest.mark.soak
 def test_what_a_topic_has_lost_fails_the_run_until_it_is_told_to_go_on_or_to_start_over(
     make_stream: MakeStream,
 ) -> None:
