@@ -21,7 +21,7 @@ help:
 	@echo "make demo    run the stocks job on sample data and show what was published"
 	@echo "make ui      Dagster's web UI, daemon and warm workers on http://127.0.0.1:$(PORT)"
 	@echo "make kafka   a Kafka broker on 127.0.0.1:9092, for the streaming walk-through; data in .kafka"
-	@echo "make cluster a Spark cluster on this machine that shares nothing with the driver, with lakeFS and Kafka, for a try"
+	@echo "make cluster a Spark cluster on this machine that shares nothing with the driver, with lakeFS, DynamoDB Local and Kafka, for a try"
 	@echo "make test    every test but the long soak tests"
 	@echo "make soak    the long tests: kills, parallel runs, every order"
 	@echo "make check   format, lint, spelling, types"

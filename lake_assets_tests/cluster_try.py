@@ -1,4 +1,4 @@
-"""`make cluster`: a Spark cluster that shares nothing, lakeFS and Kafka, until Ctrl-C."""
+"""`make cluster`: a Spark cluster that shares nothing, lakeFS, DynamoDB Local and Kafka, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lake_assets_tests import dynamodb_server
 from lake_assets_tests.kafka_broker import own_broker, remove
 from lake_assets_tests.lakefs_server import CREDENTIALS, own_server
 from lake_assets_tests.spark_cluster import ROOT, SparkCluster, spark_cluster
@@ -28,10 +29,20 @@ def settings_of(cluster: SparkCluster, running: ExitStack) -> dict[str, str]:
         running.callback(shutil.rmtree, lakefs.folder, ignore_errors=True)
         running.callback(lakefs.stop)
         lakefs.start()
-        found |= {"LAKE_ENV": "services", "LAKEFS_ENDPOINT": lakefs.endpoint, "LAKE_NOSQL": "lmdb"}
+        found |= {"LAKE_ENV": "services", "LAKEFS_ENDPOINT": lakefs.endpoint}
         found |= {"LAKEFS_ACCESS_KEY_ID": CREDENTIALS[0], "LAKEFS_SECRET_ACCESS_KEY": CREDENTIALS[1]}
     except pytest.skip.Exception as reason:
         print(f"no lakeFS, so the workers reach no lake, and no job runs on them: {reason}")
+    try:
+        dynamodb = dynamodb_server.own_server()
+        running.callback(dynamodb.stop)
+        dynamodb.start()
+        # DynamoDB Local takes any keys.
+        found |= {"LAKE_NOSQL": "dynamodb", "DYNAMODB_ENDPOINT": dynamodb.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
+        found |= {"AWS_ACCESS_KEY_ID": "cluster", "AWS_SECRET_ACCESS_KEY": "cluster"}
+    except pytest.skip.Exception as reason:
+        found["LAKE_NOSQL"] = "lmdb"
+        print(f"no DynamoDB, so tables are on the disk of this machine: {reason}")
     try:
         broker = own_broker()
         running.callback(remove, broker)

@@ -40,7 +40,7 @@ use_memory()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests for their processes. Tests of DynamoDB are tests of services."""
+    """Order the tests for their processes. Tests of DynamoDB are tests of services. Long tests have an hour."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "dynamodb" in getattr(item, "fixturenames", ()) or any(
@@ -48,6 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         ):
             item.add_marker("services")
     others_in_soak(items)
+    for item in items:
+        if item.get_closest_marker("soak") is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(3600))
     shared_first(items)
 
 

@@ -18,6 +18,7 @@ from lake_assets_tests.conftest import REPOSITORY_ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
+PROGRAMS = {"lakeFS": "LAKE_ENV=services", "DynamoDB": "DYNAMODB_ENDPOINT=http://", "Kafka": "KAFKA_SERVERS="}
 PROGRAM = [sys.executable, "-u", "-m", "lake_assets_tests.cluster_try"]
 
 
@@ -66,6 +67,8 @@ def test_ctrl_c_ends_a_cluster_that_runs(started: subprocess.Popen[str]) -> None
     settings = (FOLDER / "settings.sh").read_text()
     assert settings in "".join(said)
     assert "SPARK_MASTER=spark://" in settings
+    for program, setting in PROGRAMS.items():
+        assert (f"no {program}" in "".join(said)) != (setting in settings)
     stop(started)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lake_assets.compute.executors import Executor
 from lake_assets.compute.parts import NoRows, Part, Task, Write, merged
@@ -14,6 +14,35 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
     from lake_assets.content.version import Content
+
+
+class PartsFrame(Protocol):
+    """Rows that several writers write at once, each into files of its own."""
+
+    parts: dict[str, list[Part]]
+    """What was written, by partition, once it was."""
+
+    @property
+    def schema(self) -> pyarrow.Schema:
+        """The columns of the files."""
+        ...
+
+    @property
+    def stragglers(self) -> bool:
+        """Whether an attempt that was given up may still write after :meth:`write` has returned."""
+        ...
+
+    def write(self, filesystem: FileSystem, folders: Mapping[str, str]) -> dict[str, Content]:
+        """Write the rows, and return what was written for each partition.
+
+        Parameters
+        ----------
+        filesystem
+            File system of the folders.
+        folders
+            Partition key to the folder of its files, which are all made.
+        """
+        ...
 
 
 class TaskFrame:
@@ -49,6 +78,11 @@ class TaskFrame:
     def executor(self) -> Executor:
         """What runs the tasks."""
         return self._executor(sum(task.size for tasks in self.tasks.values() for task in tasks))
+
+    @property
+    def stragglers(self) -> bool:
+        """Whether an attempt that was given up may still write after :meth:`write` has returned."""
+        return self.executor.stragglers
 
     @property
     def counts(self) -> dict[str, Mapping[str, int]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lake_assets.compute.parts import Part, Write
+from lake_assets.compute.parts import Part, Write, remove_others
 
 if TYPE_CHECKING:
     import pyarrow
@@ -50,23 +50,10 @@ class SparkExecutor:
                     yield pa.record_batch({"at": pa.array([at]), "part": pa.array([json.dumps(asdict(part))])})
 
         numbers = self._session.range(len(writes), numPartitions=max(1, len(writes)))
-        found = {
-            row["at"]: json.loads(row["part"]) for row in numbers.mapInArrow(run_some, "at long, part string").collect()
-        }
-        parts = [
-            Part(part["name"], part["rows"], (part["sums"][0], part["sums"][1]), part["counts"])
-            for part in (found[at] for at in range(len(writes)))
-        ]
-        _remove_others(writes, parts)
+        rows = numbers.mapInArrow(run_some, "at long, part string").collect()
+        found = {row["at"]: Part.told(json.loads(row["part"])) for row in rows}
+        parts = [found[at] for at in range(len(writes))]
+        for folder, filesystem in {write.folder: write.filesystem for write in writes}.items():
+            kept = {part.name for write, part in zip(writes, parts, strict=True) if write.folder == folder}
+            remove_others(filesystem, folder, kept)
         return parts
-
-
-def _remove_others(writes: Sequence[Write], parts: Sequence[Part]) -> None:
-    """Remove the files of attempts that did not count."""
-    from pyarrow.fs import FileSelector
-
-    kept = {f"{write.folder}/{part.name}" for write, part in zip(writes, parts, strict=True)}
-    for folder, filesystem in {write.folder: write.filesystem for write in writes}.items():
-        for info in filesystem.get_file_info(FileSelector(folder)):
-            if info.is_file and f"{folder}/{info.base_name}" not in kept:
-                filesystem.delete_file(info.path)

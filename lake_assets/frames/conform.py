@@ -147,32 +147,6 @@ def refuse_years(name: str, kind: pyarrow.DataType, least: int | None, greatest:
         raise RefusedColumn(f"column {name!r} has a time before the year 1 or after 9999: store null there, or text")
 
 
-def with_nulls(array: pyarrow.Array, kind: pyarrow.DataType) -> pyarrow.Array:
-    """Convert an array to a type that has null where the array has a placeholder type.
-
-    Parameters
-    ----------
-    array
-        An array, as Spark wrote it.
-    kind
-        The wanted type. It differs from the array's only where it is null.
-    """
-    import pyarrow as pa
-
-    if pa.types.is_null(kind):
-        return pa.nulls(len(array))
-    if not pa.types.is_nested(kind) or array.type == kind:
-        return array
-    if isinstance(kind, pa.StructType):
-        parts = [with_nulls(array.field(index), kind.field(index).type) for index in range(kind.num_fields)]
-        return pa.StructArray.from_arrays(parts, fields=list(kind), mask=array.is_null())
-    if isinstance(kind, pa.MapType):
-        items = with_nulls(array.items, kind.item_type)
-        return pa.MapArray.from_arrays(array.offsets, array.keys, items, kind, mask=array.is_null())
-    values = with_nulls(array.values, kind.value_type)
-    return pa.ListArray.from_arrays(array.offsets, values, kind, mask=array.is_null())
-
-
 def has_null_type(kind: pyarrow.DataType) -> bool:
     """Return whether a type is null, or contains the type null.
 

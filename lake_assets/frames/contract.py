@@ -1,7 +1,6 @@
 """The contract of a frame library: it recognises its frames, converts them to stored rows, and makes frames from rows.
 
-A frame library is one file in this folder and one line in :mod:`.registry`. The file must import the library inside of
-functions, so that it is not imported before somebody uses it.
+A frame library is one file in this folder and one line in :mod:`.registry`. It imports the library in functions only.
 """
 
 from __future__ import annotations
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import SparkSession
 
+    from lake_assets.compute.frame import PartsFrame
     from lake_assets.content.version import Content
+    from lake_assets.frames.hive_folders import PartitionValues
 
 OpenSession: TypeAlias = "Callable[[], SparkSession]"
 """Returns the Spark session of a run. The first call starts it."""
@@ -31,8 +32,7 @@ OpenSession: TypeAlias = "Callable[[], SparkSession]"
 class FrameLibrary(ABC):
     """One kind of frame.
 
-    Most libraries convert from and to Arrow tables. They are subclasses of :class:`ArrowLibrary`. A library that reads
-    and writes files itself, as Spark does, is a subclass of this class.
+    Most libraries convert from and to Arrow tables, and are subclasses of :class:`ArrowLibrary`. Spark's is not.
 
     Attributes
     ----------
@@ -91,9 +91,26 @@ class FrameLibrary(ABC):
             A column cannot be stored.
         """
 
+    def parts(
+        self, frame: Any, partitions: Mapping[str, PartitionValues] | None, file_format: str
+    ) -> PartsFrame | None:
+        """Return the rows of a frame for other processes to write; None for a frame that this process writes.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        partitions
+            Partition key to its partition columns; None for an unpartitioned frame.
+        file_format
+            The format of the files.
+        """
+        del frame, partitions, file_format
+        return None
+
     @abstractmethod
     def write_parquet(self, frame: Any, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-        """Write a frame as Parquet files.
+        """Write a frame as files of the target's format.
 
         Parameters
         ----------
@@ -179,20 +196,14 @@ class FrameLibrary(ABC):
 
 
 class ArrowLibrary(FrameLibrary):
-    """A library whose frames are converted from and to Arrow tables.
-
-    A subclass implements :meth:`rows` and :meth:`from_rows`. The other methods use these two.
+    """A library whose frames are converted from and to Arrow tables, by :meth:`rows` and :meth:`from_rows`.
 
     Examples
     --------
     >>> class ArrowTables(ArrowLibrary):
     ...     module, class_name = "pyarrow", "Table"
-    ...
-    ...     def rows(self, frame):
-    ...         return stored_rows(frame)
-    ...
-    ...     def from_rows(self, rows):
-    ...         return rows.table()
+    ...     rows = staticmethod(stored_rows)
+    ...     from_rows = staticmethod(lambda rows: rows.table())
     """
 
     @abstractmethod

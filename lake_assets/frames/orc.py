@@ -51,6 +51,26 @@ def orc_batches(filesystem: FileSystem, path: str) -> Iterator[pyarrow.RecordBat
             yield file.read_stripe(stripe)
 
 
+def refuse_beyond_orc(schema: pyarrow.Schema) -> None:
+    """Refuse columns of types that ORC cannot hold.
+
+    Parameters
+    ----------
+    schema
+        The columns.
+
+    Raises
+    ------
+    RefusedColumn
+        There is such a column.
+    """
+    for field in schema:
+        if has_null_type(field.type):
+            raise RefusedColumn(
+                f"column {field.name!r} has the type null, which ORC cannot hold: cast it, or use the format parquet"
+            )
+
+
 class OrcWriter:
     """Writes tables to an ORC file.
 
@@ -62,23 +82,12 @@ class OrcWriter:
         Path of the file.
     schema
         The stored schema of the tables.
-
-    Raises
-    ------
-    RefusedColumn
-        ORC cannot hold a column.
     """
 
     def __init__(self, filesystem: FileSystem, path: str, schema: pyarrow.Schema) -> None:
         import pyarrow as pa
         from pyarrow import orc
 
-        for field in schema:
-            if has_null_type(field.type):
-                raise RefusedColumn(
-                    f"column {field.name!r} has the type null, which ORC cannot hold: cast it, or use the format "
-                    "parquet"
-                )
         self._schema = pa.schema([(field.name, _in_nanoseconds(field.type)) for field in schema])
         self._stream = filesystem.open_output_stream(path)
         self._writer = orc.ORCWriter(self._stream, compression="zstd")
@@ -91,6 +100,11 @@ class OrcWriter:
         ----------
         table
             The rows.
+
+        Raises
+        ------
+        RefusedColumn
+            A time is beyond what readers of ORC hold.
         """
         import pyarrow as pa
 

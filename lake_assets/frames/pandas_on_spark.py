@@ -13,6 +13,7 @@ from lake_assets.frames.parquet import ParquetRows
 from lake_assets.frames.parquet_writing import ParquetTarget
 from lake_assets.frames.rows import Rows
 from lake_assets.frames.spark import SparkFrames
+from lake_assets.frames.spark_writing import SparkParts
 from lake_assets.spark.pandas_api import pandas_session
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lake_assets.content.version import Content
+    from lake_assets.frames.hive_folders import PartitionValues
 
 _SPARK = SparkFrames()
 
@@ -40,10 +42,26 @@ class PandasOnSparkFrames(FrameLibrary):
         """
         return _SPARK.rows(_to_spark(frame))
 
+    def parts(
+        self, frame: pyspark.pandas.DataFrame[Any], partitions: Mapping[str, PartitionValues] | None, file_format: str
+    ) -> SparkParts:
+        """Return the rows of a frame for Spark's workers to write.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        partitions
+            Partition key to its partition columns; None for an unpartitioned frame.
+        file_format
+            The format of the files.
+        """
+        return _SPARK.parts(_to_spark(frame), partitions, file_format)
+
     def write_parquet(
         self, frame: pyspark.pandas.DataFrame[Any], target: ParquetTarget
     ) -> tuple[pyarrow.Schema, dict[str, Content]]:
-        """Write a frame in one Spark job, then hash the files.
+        """Write a frame in one Spark job, whose workers write and hash the files.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Writes rows as the Parquet or ORC files of an asset, and finishes the files that Spark wrote."""
+"""Writes rows as the files of an asset: Parquet, ORC or CSV."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lake_assets.content.version import Content, ContentDigest, version_of_files
-from lake_assets.frames.conform import (
-    conform,
-    has_null_type,
-    refuse_years,
-    with_nulls,
-)
-from lake_assets.frames.file_formats import ORC, PARQUET
+from lake_assets.compute.parts import Part, merged
+from lake_assets.content.version import Content, ContentDigest
+from lake_assets.frames.csv_writing import CsvWriter, refuse_beyond_csv
+from lake_assets.frames.file_formats import CSV, ORC, PARQUET
 from lake_assets.frames.hive_folders import PartitionValues, folder
-from lake_assets.frames.orc import OrcWriter
-from lake_assets.frames.parquet_files import parquet_files
+from lake_assets.frames.orc import OrcWriter, refuse_beyond_orc
 from lake_assets.frames.partition_columns import split
 from lake_assets.frames.rows import Rows, joined
 
@@ -28,9 +23,8 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 
-_ROWS = 1 << 16
-_ORC_BYTES = 256 << 20
-"""The size of an ORC file beyond which there is another one, since a worker of Spark reads a file as a whole."""
+_BYTES = 256 << 20
+"""The size of an ORC or CSV file beyond which there is another one, since a worker of Spark reads a file as a whole."""
 _MOST_OPEN = 64
 """The maximal number of files that a write has open at once, however many partitions there are."""
 
@@ -50,7 +44,7 @@ class ParquetTarget:
     partitions
         Partition key to its partition columns; None for an unpartitioned frame.
     format
-        ``parquet`` or ``orc``.
+        ``parquet``, ``orc`` or ``csv``.
     """
 
     filesystem: FileSystem
@@ -65,6 +59,11 @@ class ParquetTarget:
         if self.partitions is None:
             return {"": ""}
         return {key: folder(values) for key, values in self.partitions.items()}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Partition key to the path of its folder."""
+        return {key: f"{self.root}/{below}".rstrip("/") for key, below in self.folders.items()}
 
 
 def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
@@ -90,15 +89,87 @@ def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[
     ValueError
         Some rows belong to none of the partitions, or a partition column is missing.
     """
-    parts = split(rows.schema.empty_table(), target.partitions)
-    schema = next(iter(parts.values())).schema
+    schema = next(iter(split(rows.schema.empty_table(), target.partitions).values())).schema
+    refuse_unheld(schema, target.format)
+    places = {key: Place(target.filesystem, path, target.format) for key, path in target.places.items()}
+    parts = write_parts(rows, places, target.partitions, even_empty=True)
+    return schema, {key: merged(schema, found)[0] for key, found in parts.items()}
+
+
+def refuse_unheld(schema: pyarrow.Schema, file_format: str) -> None:
+    """Refuse columns of types that a format cannot hold.
+
+    Parameters
+    ----------
+    schema
+        The columns.
+    file_format
+        The format.
+
+    Raises
+    ------
+    RefusedColumn
+        There is such a column.
+    """
+    if file_format == ORC:
+        refuse_beyond_orc(schema)
+    elif file_format == CSV:
+        refuse_beyond_csv(schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the files of a partition go, and their names.
+
+    Parameters
+    ----------
+    filesystem
+        File system of the folder.
+    folder
+        Path of the folder, which is made when the first file is written.
+    format
+        The format of the files.
+    name
+        What the names of the files begin with.
+    """
+
+    filesystem: FileSystem
+    folder: str
+    format: str
+    name: str = "part"
+
+
+def write_parts(
+    rows: Rows, places: Mapping[str, Place], partitions: Mapping[str, PartitionValues] | None, *, even_empty: bool
+) -> dict[str, list[Part]]:
+    """Write rows, and return the files of each partition.
+
+    Parameters
+    ----------
+    rows
+        The rows. For several partitions, they must have the partition columns.
+    places
+        Partition key to where its files go.
+    partitions
+        Partition key to its partition columns; None for an unpartitioned frame.
+    even_empty
+        Whether a partition without rows has a file.
+
+    Raises
+    ------
+    RefusedColumn
+        The format cannot hold a value.
+    MisplacedRows
+        Some rows belong to none of the partitions.
+    """
+    schema = next(iter(split(rows.schema.empty_table(), partitions).values())).schema
     with ExitStack() as stack:
         writers = {
-            key: stack.enter_context(_PartitionWriter(target, place, schema)) for key, place in target.folders.items()
+            key: stack.enter_context(_PartitionWriter(place, schema, even_empty)) for key, place in places.items()
         }
         opened: OrderedDict[str, None] = OrderedDict()
         for table in joined(rows.tables()):
-            for key, part in split(table, target.partitions).items():
+            for key, part in split(table, partitions).items():
                 if not part.num_rows:
                     continue
                 opened[key] = None
@@ -106,33 +177,27 @@ def write_rows(rows: Rows, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[
                 if len(opened) > _MOST_OPEN:
                     writers[opened.popitem(last=False)[0]].close_file()
                 writers[key].write(part)
-    return schema, {key: writer.content for key, writer in writers.items()}
+    return {key: writer.parts for key, writer in writers.items()}
 
 
 class _PartitionWriter:
     """Writes the rows of one partition. After the file was closed, further rows go to another file."""
 
-    def __init__(self, target: ParquetTarget, place: str, schema: pyarrow.Schema) -> None:
-        self._filesystem = target.filesystem
-        self._root = f"{target.root}/{place}".rstrip("/")
-        self._format = target.format
+    def __init__(self, place: Place, schema: pyarrow.Schema, even_empty: bool) -> None:
+        self._place = place
         self._schema = schema
+        self._even_empty = even_empty
         self._digest = ContentDigest(schema)
-        self._files = 0
-        self._file: pq.ParquetWriter | OrcWriter | None = None
+        self._file: pq.ParquetWriter | OrcWriter | CsvWriter | None = None
+        self.parts: list[Part] = []
 
     def __enter__(self) -> _PartitionWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and not self._files:
-            self._open()
+        if kind is None and self._even_empty and not self.parts and self._file is None:
+            self._file = self._open()
         self.close_file()
-
-    @property
-    def content(self) -> Content:
-        """Number and version of the rows that were written."""
-        return Content(self._digest.rows, self._digest.version())
 
     def write(self, table: pyarrow.Table) -> None:
         """Add rows."""
@@ -141,7 +206,7 @@ class _PartitionWriter:
         self._file.write_table(table)
         for batch in table.to_batches():
             self._digest.update(batch)
-        if isinstance(self._file, OrcWriter) and self._file.size > _ORC_BYTES:
+        if isinstance(self._file, (OrcWriter, CsvWriter)) and self._file.size > _BYTES:
             self.close_file()
 
     def close_file(self) -> None:
@@ -149,80 +214,23 @@ class _PartitionWriter:
         if self._file is not None:
             self._file.close()
             self._file = None
+            self.parts.append(Part(self._name, self._digest.rows, self._digest.sums, {}))
+            self._digest = ContentDigest(self._schema)
 
-    def _open(self) -> pq.ParquetWriter | OrcWriter:
+    @property
+    def _name(self) -> str:
+        """Name of the current file."""
+        return f"{self._place.name}-{len(self.parts):05d}.{self._place.format}"
+
+    def _open(self) -> pq.ParquetWriter | OrcWriter | CsvWriter:
         import pyarrow.parquet as pq
 
-        if not self._files:
-            self._filesystem.create_dir(self._root, recursive=True)
-        path = f"{self._root}/part-{self._files:05d}.{self._format}"
-        self._files += 1
-        if self._format == ORC:
-            self._file = OrcWriter(self._filesystem, path, self._schema)
-            return self._file
+        filesystem, path = self._place.filesystem, f"{self._place.folder}/{self._name}"
+        if not self.parts:
+            filesystem.create_dir(self._place.folder, recursive=True)
+        if self._place.format == ORC:
+            return OrcWriter(filesystem, path, self._schema)
+        if self._place.format == CSV:
+            return CsvWriter(filesystem, path, self._schema)
         # Without Arrow's own schema, so that the files of all engines are alike.
-        self._file = pq.ParquetWriter(path, self._schema, filesystem=self._filesystem, store_schema=False)
-        return self._file
-
-
-def finish_files(filesystem: FileSystem, root: str, schema: pyarrow.Schema) -> Content:
-    """Count and hash the rows that Spark wrote to a folder. An empty folder gets a file without rows.
-
-    Spark cannot write columns of the type null. They were written as integers, and become null here.
-
-    Parameters
-    ----------
-    filesystem
-        File system of the folder.
-    root
-        Path of the folder.
-    schema
-        The stored schema of the rows.
-    """
-    import pyarrow.parquet as pq
-    from pyarrow.fs import FileType
-
-    if filesystem.get_file_info(root).type == FileType.NotFound:
-        filesystem.create_dir(root, recursive=True)
-    paths = [f"{root}/{name}" for name in parquet_files(filesystem, root)]
-    if not paths:
-        paths = [f"{root}/part-00000.parquet"]
-        pq.write_table(schema.empty_table(), paths[0], filesystem=filesystem, store_schema=False)
-    elif any(has_null_type(field.type) for field in schema):
-        paths = [_rewritten(filesystem, path, schema) for path in paths]
-    for path in paths:
-        _refuse_years(path, filesystem)
-    return version_of_files(paths, filesystem)
-
-
-def _refuse_years(path: str, filesystem: FileSystem) -> None:
-    """Refuse a file with dates before the year 1 or after 9999, by the statistics in its footer."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    footer = pq.read_metadata(path, filesystem=filesystem)
-    kinds = {"DATE": pa.date32(), "TIMESTAMP": pa.timestamp("us")}
-    for index in range(footer.num_columns):
-        column = footer.schema.column(index)
-        kind = kinds.get(column.logical_type.type)
-        for group in range(footer.num_row_groups if kind else 0):
-            found = footer.row_group(group).column(index).statistics
-            if found is not None and found.has_min_max:
-                refuse_years(column.path.partition(".")[0], kind, found.min_raw, found.max_raw)
-
-
-def _rewritten(filesystem: FileSystem, path: str, schema: pyarrow.Schema) -> str:
-    """Rewrite a file of Spark under another name, since Spark keeps a checksum of the old one."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    beside = path.removesuffix(".parquet") + "-nulls.parquet"
-    with (
-        pq.ParquetFile(path, filesystem=filesystem) as file,
-        pq.ParquetWriter(beside, schema, filesystem=filesystem, store_schema=False) as writer,
-    ):
-        for batch in file.iter_batches(_ROWS):
-            columns = [with_nulls(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
-            writer.write_table(conform(pa.table(columns, schema.names), schema))
-    filesystem.delete_file(path)
-    return beside
+        return pq.ParquetWriter(path, self._schema, filesystem=filesystem, store_schema=False)

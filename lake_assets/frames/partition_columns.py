@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import pyarrow
 
 
+class MisplacedRows(ValueError):
+    """Some rows belong to none of the partitions that are written."""
+
+
 def present_columns(names: Sequence[str], partitions: Mapping[str, PartitionValues] | None) -> list[str]:
     """Return the partition columns that a frame has.
 
@@ -44,7 +48,7 @@ def present_columns(names: Sequence[str], partitions: Mapping[str, PartitionValu
 
 def misplaced_rows(
     rows: int, total: int, present: Sequence[str], partitions: Mapping[str, PartitionValues]
-) -> ValueError:
+) -> MisplacedRows:
     """Return the error for rows that belong to none of the partitions being written.
 
     Parameters
@@ -60,7 +64,7 @@ def misplaced_rows(
     """
     keys = sorted(partitions)
     shown = f"{keys}" if len(keys) <= 5 else f"{keys[0]!r} to {keys[-1]!r}"
-    return ValueError(
+    return MisplacedRows(
         f"{rows} of {total} rows belong to none of the partitions {shown} being written: the columns {list(present)} "
         f"must have the values of the folder, such as {folder(next(iter(partitions.values())))!r}; correct them, or "
         "leave them out of a frame for one partition"
@@ -79,8 +83,10 @@ def split(table: pyarrow.Table, partitions: Mapping[str, PartitionValues] | None
 
     Raises
     ------
+    MisplacedRows
+        Some rows belong to none of the partitions.
     ValueError
-        Some rows belong to none of the partitions, or a partition column is missing.
+        A partition column is missing.
     """
     present = present_columns(table.column_names, partitions)
     texts = {name: _as_text(table.column(name)) for name in present}

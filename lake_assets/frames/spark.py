@@ -1,4 +1,4 @@
-"""Spark's frames. Spark reads and writes Parquet and CSV itself, on all its machines."""
+"""Spark's frames. Spark's workers read and write their files, on all its machines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from lake_assets.frames.contract import FrameLibrary, OpenSession
 from lake_assets.frames.csv import CsvRows
-from lake_assets.frames.file_formats import PARQUET
 from lake_assets.frames.parquet import ParquetRows
-from lake_assets.frames.parquet_writing import ParquetTarget, finish_files, write_rows
+from lake_assets.frames.parquet_writing import ParquetTarget
 from lake_assets.frames.rows import Rows, StreamRows
 from lake_assets.frames.spark_batches import arrow_schema, arrow_tables
 from lake_assets.frames.spark_reading import read_spark
-from lake_assets.frames.spark_writing import name_files, write_spark
+from lake_assets.frames.spark_writing import SparkParts
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import DataType
 
     from lake_assets.content.version import Content
+    from lake_assets.frames.hive_folders import PartitionValues
 
 
 class SparkFrames(FrameLibrary):
@@ -51,8 +51,22 @@ class SparkFrames(FrameLibrary):
         """
         return StreamRows(arrow_schema(frame), arrow_tables(frame))
 
+    def parts(self, frame: DataFrame, partitions: Mapping[str, PartitionValues] | None, file_format: str) -> SparkParts:
+        """Return the rows of a frame for Spark's workers to write.
+
+        Parameters
+        ----------
+        frame
+            The frame.
+        partitions
+            Partition key to its partition columns; None for an unpartitioned frame.
+        file_format
+            The format of the files.
+        """
+        return SparkParts(frame, partitions, file_format)
+
     def write_parquet(self, frame: DataFrame, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-        """Write a frame in one Spark job, then hash the files. As ORC, its rows are fetched and written in batches.
+        """Write a frame in one Spark job, whose workers write and hash the files.
 
         Parameters
         ----------
@@ -61,18 +75,8 @@ class SparkFrames(FrameLibrary):
         target
             Where the files of each partition go.
         """
-        if target.format != PARQUET:
-            return write_rows(self.rows(frame), target)
-        folders = target.folders
-        one = next(iter(folders.values())) if len(folders) == 1 else ""
-        if one:
-            target.filesystem.create_dir(f"{target.root}/{one}", recursive=True)
-        schema = write_spark(frame, f"{target.uri}/{one}" if one else target.uri, target.partitions)
-        roots = {key: f"{target.root}/{place}" if place else target.root for key, place in folders.items()}
-        contents = {key: finish_files(target.filesystem, root, schema) for key, root in roots.items()}
-        for root in roots.values():
-            name_files(target.filesystem, root)
-        return schema, contents
+        parts = self.parts(frame, target.partitions, target.format)
+        return parts.schema, parts.write(target.filesystem, target.places)
 
     def items(self, frame: DataFrame, scratch: Path) -> DataFrame:
         """Return the frame itself, since Spark's workers write the items.

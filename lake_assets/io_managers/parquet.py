@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import InputContext, MetadataValue, OutputContext
 
-from lake_assets.compute.frame import TaskFrame
+from lake_assets.compute.frame import PartsFrame, TaskFrame
 from lake_assets.content.version import Content, version_of_files
 from lake_assets.frames.contract import FrameLibrary
 from lake_assets.frames.csv import CsvRows
-from lake_assets.frames.csv_columns import typed_schema
+from lake_assets.frames.csv_writing import csv_columns
 from lake_assets.frames.file_formats import CSV, PARQUET, files_of, format_of
 from lake_assets.frames.hive_folders import PartitionValues
 from lake_assets.frames.parquet_writing import ParquetTarget
@@ -28,7 +28,6 @@ from lake_assets.io_managers.stored_formats import (
     rows_in,
     schema_reader,
     stored_rows,
-    write_csv_files,
 )
 from lake_assets.io_managers.target import Stored, Target
 from lake_assets.lake.contract import Lake, LakeObject, Write
@@ -59,18 +58,11 @@ class ParquetIOManager(LakeIOManager):
         wanted = format_in(context.definition_metadata or {}, context.asset_key.to_user_string())
         lake = self.lake.lake
         read = schema_reader(lake, write.base, wanted)
-        if wanted == CSV:
-            files = write_csv_files(self._library(context, obj).rows(obj), write, target)
-            typed = {target.folders[key]: typed_schema(file.columns) for key, file in files.items()}
-            refuse_incompatible(lake, write.base, target.prefix, typed, read)
-            return {
-                key: Stored(*file.content, columns=[column.recorded() for column in file.columns])
-                for key, file in files.items()
-            }
         schema, contents = self._write(context, obj, write, target, wanted)
         written = dict.fromkeys(target.folders.values(), schema)
         refuse_incompatible(lake, write.base, target.prefix, written, read)
-        return {key: Stored(content.rows, content.version) for key, content in contents.items()}
+        columns = [column.recorded() for column in csv_columns(schema)] if wanted == CSV else []
+        return {key: Stored(*content, columns=columns) for key, content in contents.items()}
 
     def _write(
         self, context: OutputContext, obj: Any, write: Write, target: Target, file_format: str = PARQUET
@@ -78,8 +70,12 @@ class ParquetIOManager(LakeIOManager):
         """Write the rows, and return their schema and what was written for each partition."""
         if isinstance(obj, TaskFrame) and file_format == PARQUET:
             return stored_schema(obj.schema), self._run(obj, write, target)
+        library = self._library(context, obj)
+        parts = library.parts(obj, target.partitions, file_format)
+        if parts is not None:
+            return parts.schema, self._run(parts, write, target)
         place = ParquetTarget(write.filesystem, write.root, write.uri, target.partitions, file_format)
-        return self._library(context, obj).write_parquet(obj, place)
+        return library.write_parquet(obj, place)
 
     def _library(self, context: OutputContext, obj: Any) -> FrameLibrary:
         library = library_of_value(obj)
@@ -91,10 +87,10 @@ class ParquetIOManager(LakeIOManager):
             )
         return library
 
-    def _run(self, frame: TaskFrame, write: Write, target: Target) -> Mapping[str, Content]:
-        """Run a frame's tasks. What another attempt of a task writes, and however late, is not in the commit."""
+    def _run(self, frame: PartsFrame, write: Write, target: Target) -> Mapping[str, Content]:
+        """Write a frame's parts. What another attempt of a task writes, and however late, is not in the commit."""
         lake = self.lake.lake
-        if not (frame.executor.stragglers and lake.shared):
+        if not (frame.stragglers and lake.shared):
             return frame.write(
                 write.filesystem, {key: join(write.root, folder) for key, folder in target.folders.items()}
             )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from lake_assets.content.version import Content, ContentDigest
 from lake_assets.frames.csv import CsvRows
 from lake_assets.frames.csv_columns import CsvColumn, typed_schema
-from lake_assets.frames.csv_writing import CsvFile, write_csv
 from lake_assets.frames.file_formats import CSV, FORMATS, ORC, PARQUET, format_of
 from lake_assets.frames.orc import orc_schema
 from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 
     from lake_assets.frames.rows import Rows
     from lake_assets.io_managers.inputs import FoundInput
-    from lake_assets.io_managers.target import Target
-    from lake_assets.lake.contract import Lake, Write
+    from lake_assets.lake.contract import Lake
 
 FORMAT = "format"
 """Metadata key of an asset: the format of its files, ``parquet`` (the default), ``orc`` or ``csv``."""
@@ -50,26 +48,6 @@ def format_in(definition: Mapping[str, Any], name: str) -> str:
     if wanted not in FORMATS:
         raise ValueError(f"the metadata of {name} ask for the format {wanted!r}: there are {', '.join(FORMATS)}")
     return wanted
-
-
-def write_csv_files(rows: Rows, write: Write, target: Target) -> dict[str, CsvFile]:
-    """Write rows as one CSV file per partition.
-
-    Parameters
-    ----------
-    rows
-        The rows.
-    write
-        Where they are written.
-    target
-        The partitions.
-    """
-    places: dict[str, str] = {}
-    for key, folder in target.folders.items():
-        place = join(write.root, folder)
-        write.filesystem.create_dir(place, recursive=True)
-        places[key] = f"{place}/part-00000.{CSV}"
-    return write_csv(rows, write.filesystem, places, target.partitions, quoted=True)
 
 
 def schema_reader(lake: Lake, commit: str, wanted: str) -> Callable[[str], pyarrow.Schema | None]:

@@ -24,7 +24,8 @@ MOST_COLUMNS = 12
 _INK, _PAPER, _LINE, _BAR = "#1b1b1b", "#ffffff", "#8a8a8a", "#0b62a4"
 _POSITIVE, _NEGATIVE = (11, 98, 164), (194, 90, 0)
 _SMALL, _USUAL = 11, 13
-_ACROSS = 4
+_ACROSS = 3
+"""So a picture is as wide as the dialog in which Dagster's UI shows it."""
 _WIDTH, _HEIGHT = 205, 150
 
 
@@ -49,7 +50,9 @@ def histograms(profile: Profile) -> bytes | None:
         bottom, tallest, bar = top + 20 + high, max(counts), wide / len(counts)
         for place, count in enumerate(counts):
             x = left + place * bar
-            draw.rectangle((x, bottom - high * count / tallest, x + bar - 1.5, bottom), fill=_BAR)
+            # What is rare is seen, too.
+            tall = max(2.0, high * count / tallest) if count else 0.0
+            draw.rectangle((x, bottom - tall, x + bar - 1.5, bottom), fill=_BAR)
         draw.line((left, bottom, left + wide, bottom), fill=_LINE)
         _text(draw, left, bottom + 3, f"{short(edges[0])} to {short(edges[-1])}; at most {tallest:,}", _SMALL, wide)
     return _png(image)

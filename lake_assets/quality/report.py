@@ -22,7 +22,7 @@ main{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(100
 article{border:1px solid var(--line);border-radius:.4rem;padding:.8rem;min-width:0}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th{font-weight:400;text-align:left;padding-right:.8rem;vertical-align:top}td{text-align:right;overflow-wrap:anywhere}
-table+table{margin-top:.6rem}
+table+table{margin-top:.6rem}.figures th{white-space:nowrap}
 .wide{overflow-x:auto}.wide td,.wide th{padding:.15rem .4rem;border:1px solid var(--line);white-space:nowrap}
 small{display:block}svg{width:100%;height:6rem;margin-top:.6rem}rect{fill:var(--bar)}
 """
@@ -49,7 +49,9 @@ def as_html(profile: Profile, title: str) -> str:
 
 
 def _body(profile: Profile) -> Iterator[str]:
-    skew = "" if profile.skew is None else f", the largest of {len(profile.parts)} has {profile.skew:.2f} × the median"
+    skew = ""
+    if profile.skew is not None and len(profile.parts) > 1:
+        skew = f"; the largest of {len(profile.parts)} partitions has {profile.skew:.2f} × the rows of the median"
     yield f"<p>{profile.rows:,} rows, {len(profile.columns)} columns{skew}. A figure without a note is exact.</p>"
     yield "<main>"
     for column in profile.columns.values():
@@ -71,7 +73,8 @@ def _figures(column: ColumnProfile) -> str:
     shown["distinct"] = column.distinct
     for name in ("min", "max", "mean", "median", "std", "skewness", "kurtosis", "min_length", "max_length"):
         shown[name] = getattr(column, name)
-    return f"<table>{''.join(_row(column, name, value) for name, value in shown.items() if value is not None)}</table>"
+    rows = "".join(_row(column, name, value) for name, value in shown.items() if value is not None)
+    return f'<table class="figures">{rows}</table>'
 
 
 def _row(column: ColumnProfile, name: str, value: Any) -> str:
@@ -85,11 +88,12 @@ def _histogram(column: ColumnProfile) -> str:
     if len(counts) < 2:
         return ""
     tallest, width = max(counts), 100 / len(counts)
+    # What is rare is seen, too.
+    heights = [max(2.0, 100 * count / tallest) if count else 0.0 for count in counts]
     bars = "".join(
-        f'<rect x="{at * width:.2f}" y="{100 - 100 * count / tallest:.2f}" width="{width * 0.9:.2f}" '
-        f'height="{100 * count / tallest:.2f}"><title>{_text(_shown(edges[at]))} to {_text(_shown(edges[at + 1]))}: '
-        f"{count:,}</title></rect>"
-        for at, count in enumerate(counts)
+        f'<rect x="{at * width:.2f}" y="{100 - height:.2f}" width="{width * 0.9:.2f}" height="{height:.2f}">'
+        f"<title>{_text(_shown(edges[at]))} to {_text(_shown(edges[at + 1]))}: {counts[at]:,}</title></rect>"
+        for at, height in enumerate(heights)
     )
     label = f"Histogram from {_shown(edges[0])} to {_shown(edges[-1])}; the tallest bar has {tallest:,} values"
     return (
@@ -130,7 +134,7 @@ def _cell(value: float) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:,.6g}"
+        return f"{value:,.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:,.6g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     text = str(value)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from lake_assets.frames.csv import CsvRows
 from lake_assets.frames.csv_columns import CsvSource
-from lake_assets.frames.csv_writing import write_csv
+from lake_assets.frames.csv_writing import csv_columns
 from lake_assets.frames.file_formats import format_of
+from lake_assets.frames.parquet_writing import ParquetTarget, write_rows
 from lake_assets.frames.rows import TableRows
 from lake_assets.layout.manifest import read_manifest
 from lake_assets_tests.io_managers.conftest import Workbench
@@ -177,9 +178,9 @@ def test_csv_holds_any_text_float_and_time(tmp_path: Any, rows: list[tuple[Any, 
     kinds = {"t": pa.string(), "f": pa.float64(), "at": pa.timestamp("us")}
     every = pa.table({name: pa.array(list(values), kinds[name]) for name, values in zip(kinds, columns, strict=True)})
     for wanted in (every, every.select(["t"])):
-        place = str(tmp_path / "rows.csv")
-        file = write_csv(TableRows(wanted), LocalFileSystem(), {"": place}, None, quoted=True)[""]
-        read = CsvRows(LocalFileSystem(), [CsvSource("rows.csv", place, "", file.columns, {})], None).table()
+        write_rows(TableRows(wanted), ParquetTarget(LocalFileSystem(), str(tmp_path), "", None, "csv"))
+        source = CsvSource("rows.csv", str(tmp_path / "part-00000.csv"), "", csv_columns(wanted.schema), {})
+        read = CsvRows(LocalFileSystem(), [source], None).table()
         assert read.schema == wanted.schema
         assert [spelt(read[name]) for name in read.schema.names] == [spelt(wanted[name]) for name in read.schema.names]
 

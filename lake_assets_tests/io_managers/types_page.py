@@ -202,17 +202,18 @@ INT96 in files of older lakes is read as timestamps. Spark has no type in Parque
 only nulls inside a list or struct: it reads integers there, all null.""",
     "ORC": """An asset is stored as ORC by the metadata `{"format": "orc"}` and `parquet_io_manager`. Content
 versions are those of Parquet. Readers of ORC hold times in nanoseconds, so a time before 1677-09-21
-or after 2262-04-11 is refused by column, and so is a column without a type. Frames of Spark are
-read by Spark's workers, and written by the driver, in batches.""",
+or after 2262-04-11 is refused by column, and so is a column without a type. Here as in Parquet and
+in CSV with `format`, Spark's workers write and read the files of Spark's frames.""",
     "CSV with `format`": """An asset is stored so by the metadata `{"format": "csv"}` and
 `parquet_io_manager`. Content versions are those of Parquet. The manifest beside a file keeps the
 types. A null is an empty field, an empty text is one in quotes: all our readers tell them apart. In
 a file of one column each record ends with a comma, since readers skip empty lines. A record has at
-most 64 MB.""",
+most 64 MB. A folder may have several files.""",
     "CSV": """The manifest beside a file keeps the types, and columns are read by name. A column that has both
 null and empty text is refused: CSV writes them alike. Quotes, commas and line ends are as in RFC
 4180, in UTF-8. In a file that somebody else wrote every column is text, and empty fields are empty
-texts. A record with more fields than its header is refused, unless these are empty.""",
+texts. A record with more fields than its header is refused, unless these are empty. A partition is
+one file, so the driver writes the rows of a frame of Spark, in batches.""",
     "NoSQL on LMDB": """\
 A column of only nulls has no type there, and is refused by name, as maps are. Keys are integers or
 text.""",

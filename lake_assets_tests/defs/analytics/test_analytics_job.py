@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas
 import pytest
@@ -14,12 +15,19 @@ from lake_assets_tests.graph_fixtures import Graph
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="SQL needs Python 3.11")
 
 
-def test_figures_are_those_of_pandas_over_all_hours(make_graph: Callable[..., Graph]) -> None:
+def test_queries_run_without_java_and_their_figures_are_those_of_pandas(
+    make_graph: Callable[..., Graph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lake_assets.spark.session import check_java
+
     graph = make_graph(STOCKS_ROWS="400")
     assert graph.run_range("2017-07-28-08:00", "2017-07-28-09:00").success
     queries = [AssetKey("top_traded"), AssetKey("stock_counts")]
     job = graph.defs.resolve_job_def("analytics")
-    # Without what needs Spark.
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(RuntimeError, match="needs Java"):
+        check_java()
     result = job.execute_in_process(instance=graph.instance, asset_selection=queries)
     assert result.success
     branch = f"run-{result.run_id}"
