@@ -90,7 +90,7 @@ def test_no_rows_pass_the_driver_on_their_way_to_files_and_back(
     ]
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("file_format", ["orc", "csv"])
 def test_partitions_of_one_frame_are_what_arrow_makes_of_them(
     workbench: Workbench, spark: SparkSession, file_format: str
 ) -> None:
@@ -123,7 +123,7 @@ def test_what_a_format_cannot_hold_is_refused_by_column(
         workbench.run(stored(frame, file_format))
 
 
-@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("file_format", ["orc", "csv"])
 def test_a_day_after_the_year_9999_is_refused_by_column(
     workbench: Workbench, spark: SparkSession, file_format: str
 ) -> None:
