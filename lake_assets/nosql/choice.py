@@ -144,10 +144,12 @@ class Choice:
             old, chosen = self._fulfilling(self._condition, old, chosen)
         if not chosen or not self.combines:
             return chosen
-        keys, new = list(map(_key_of, chosen)), list(map(_row_of, chosen))
+        new: Sequence[bytes] = list(map(_row_of, chosen))
         if self._combination.does_something:
             new = self._combination.of(old, new)
-        return list(zip(keys, self._with_expressions(keys, old, new) if self._set else new, strict=True))
+        if self._set:
+            new = self._with_expressions(list(map(_key_of, chosen)), old, new)
+        return list(zip(map(_key_of, chosen), new, strict=True))
 
     def _with_expressions(
         self, keys: Sequence[bytes], old: Sequence[bytes | None], new: Sequence[bytes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,16 @@ def test_an_attempt_writes_nothing_after_its_job_has_ended(options: dict[str, An
                 attempt.check()
         with pytest.raises(NoSQLError, match="has ended"), attempt.running(catalog):
             pass
+
+
+def test_an_attempt_writes_nothing_after_its_driver_has_died(store: DynamoDBStore) -> None:
+    store.write("t", pa.table({"k": ["a"], "x": [1]}), key=["k"])
+    with store._catalog.writing("t") as lease:
+        lease.hand_out("job")
+        # Signs of life come later than this attempt expects them: a dead driver gives none.
+        attempt = Attempt(store._client, store._catalog.name, "t", lease.owner, "job", "one", 0.2)
+        with attempt.running(store._catalog), pytest.raises(NoSQLError, match="its driver is dead"):
+            deque(iter(attempt.check, "never"))
 
 
 def test_credentials_are_in_no_text_of_what_workers_are_given(options: dict[str, Any]) -> None:
