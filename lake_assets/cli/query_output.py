@@ -15,6 +15,9 @@ from lake_assets.cli.terminal import output_error
 if TYPE_CHECKING:
     from lake_assets.sql.engine import Result
 
+_DAY = 86_400_000_000
+"""Microseconds of a day."""
+
 
 def print_result(result: Result, form: str) -> None:
     """Print rows.
@@ -74,10 +77,17 @@ def _print_csv(result: Result) -> None:
 
 def _values(name: str, column: Any) -> list[Any]:
     """Return the values of a column as Python has them. DuckDB has more times, such as infinity."""
+    import pyarrow
+
     try:
-        return column.to_pylist()
+        values = column.to_pylist()
     except (OverflowError, ValueError) as error:
         raise CommandError(f"column {name!r} has a value that cannot be shown ({error}): cast it to VARCHAR") from error
+    if column.type != pyarrow.time64("us"):
+        return values
+    # A day of DuckDB ends at 24:00:00, which Python takes for the midnight before.
+    ends = column.cast(pyarrow.int64()).to_pylist()
+    return ["24:00:00" if at == _DAY else value for at, value in zip(ends, values, strict=True)]
 
 
 def _texts(name: str, column: Any) -> list[Any]:

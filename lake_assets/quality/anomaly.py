@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from lake_assets.quality.drift import Finding
+from lake_assets.quality.thresholds import Finding
 
 _NORMAL = 1.4826
 """A standard deviation, in units of the median of the absolute deviations (MAD) of normal values."""

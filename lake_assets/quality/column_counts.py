@@ -79,6 +79,12 @@ class ColumnCounts:
         return self._state.texts.garbled if self._is("text") else None
 
     @property
+    def years(self) -> tuple[int, int] | None:
+        """The first and the last year of texts that are dates."""
+        texts = self._state.texts
+        return None if texts.first_year is None or texts.last_year is None else (texts.first_year, texts.last_year)
+
+    @property
     def zeros(self) -> int | None:
         """The number of zeros."""
         return self._state.zeros if self.is_numeric else None

@@ -118,3 +118,14 @@ class CorrelationState:
             found = self.products / np.sqrt(self.squares * self.squares.T)
         varies = (self.squares > 0) & (self.squares.T > 0) & (self.counts > 1)
         return np.where(varies, np.clip(found, -1, 1), np.nan)
+
+    def paired(self) -> Matrix:
+        """Return by how much the column of the row is above that of the column: the mean difference by its deviation.
+
+        It is zero where that is too near to none to be known.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            spread = self.squares + self.squares.T - 2 * self.products
+            found = (self.means - self.means.T) / np.sqrt(spread / self.counts)
+        known = (spread > 1e-9 * (self.squares + self.squares.T)) & (self.counts > 1)
+        return np.where(known, found, 0.0)

@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.quality.column_profile import QUARTILES, ColumnProfile
+from lake_assets.quality.correlation_state import Matrix
 from lake_assets.quality.frame_state import FrameState
 from lake_assets.quality.stored_state import read_state, write_state
 
@@ -66,6 +67,15 @@ class Profile:
         pandas: Any = pd  # its stubs refuse lists of texts
         state = self._state.correlation
         return pandas.DataFrame(state.matrix(), state.names, state.names)
+
+    def paired(self) -> tuple[list[str], Matrix, Matrix]:
+        """Return how far each two columns of numbers are apart, row by row.
+
+        These are the names of the columns, the mean of the differences in standard deviations of these, and the
+        numbers of rows where both have a finite value.
+        """
+        state = self._state.correlation
+        return state.names, state.paired(), state.counts
 
     def describe(self) -> pandas.DataFrame:
         """Return what ``describe()`` of pandas returns: of numbers if there are any, otherwise of texts."""

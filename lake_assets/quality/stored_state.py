@@ -94,9 +94,7 @@ def _column(state: ColumnState) -> dict[str, Any]:
         "quantiles": b"" if state.quantiles.is_empty() else bytes(state.quantiles.serialize()),
         "distinct": state.distinct.state(),
         "frequent": _frequent(state.frequent),
-        "texts": [texts.empty, texts.blank, texts.shortest, texts.longest, dict(texts.meanings), texts.garbled]
-        if state.kind == "text"
-        else [],
+        "texts": _texts(texts) if state.kind == "text" else [],
         "lengths": _moments(texts.lengths),
         "shapes": _frequent(texts.shapes),
     }
@@ -112,11 +110,17 @@ def _read_column(name: str, kind: pyarrow.DataType, found: dict[str, Any]) -> Co
     state.distinct = Distinct.of_state(found["distinct"])
     state.frequent = _read_frequent(found["frequent"], state.frequent)
     if found["texts"]:
-        empty, blank, shortest, longest, meanings, garbled = found["texts"]
+        # Former profiles have no years.
+        empty, blank, shortest, longest, meanings, garbled, *years = found["texts"]
         shapes = _read_frequent(found["shapes"], state.texts.shapes)
         lengths = _read_moments(found["lengths"])
-        state.texts = Texts(empty, blank, shortest, longest, lengths, shapes, Counter(meanings), garbled)
+        state.texts = Texts(empty, blank, shortest, longest, lengths, shapes, Counter(meanings), garbled, *years)
     return state
+
+
+def _texts(texts: Texts) -> list[Any]:
+    found = [texts.empty, texts.blank, texts.shortest, texts.longest, dict(texts.meanings), texts.garbled]
+    return [*found, texts.first_year, texts.last_year]
 
 
 def _moments(moments: Moments) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lake_assets.quality.frequent import Frequent, summed
+from lake_assets.quality.garbled import GARBLED
 from lake_assets.quality.sums import Moments
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ SEMANTIC_TYPES = {
     r"|THB|TRY|USD|ZAR)$",
 }
 """What the values of a column mean, by a pattern. Of types that all fit, the first counts."""
-_GARBLED = "[ÂÃâ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|\ufffd"
-"""What bytes of UTF-8 become that are read as Latin-1 or Windows-1252, and what cannot be decoded."""
 _TRIED = 256
 _SHARE = 0.95
 
@@ -92,6 +91,9 @@ class Texts:
     meanings: Counter[str] = field(default_factory=Counter)
     """Semantic type to the number of values that fit it; at least so many, for a type that is rare."""
     garbled: int = 0
+    first_year: int | None = None
+    """The first year of texts that are dates."""
+    last_year: int | None = None
 
     def add(self, values: pyarrow.Array, counts: pyarrow.Array, *, personal: bool) -> None:
         """Add distinct texts with their counts.
@@ -117,7 +119,7 @@ class Texts:
         self.lengths.add_integers(lengths, numbers)
         # Only texts that are not of ASCII alone have more bytes than characters.
         if int(pc.sum(pc.binary_length(values)).as_py()) > int(lengths.sum()):
-            garbled = pc.match_substring_regex(values, _GARBLED).to_numpy(zero_copy_only=False)
+            garbled = pc.match_substring_regex(values, GARBLED).to_numpy(zero_copy_only=False)
             self.garbled += int(numbers[garbled].sum())
         if personal:
             return
@@ -138,6 +140,8 @@ class Texts:
             self.garbled += other.garbled
             if other.shortest is not None and other.longest is not None:
                 self._bounds(other.shortest, other.longest)
+            if other.first_year is not None and other.last_year is not None:
+                self._span(other.first_year, other.last_year)
             self.lengths.merge(other.lengths)
             self.meanings.update(other.meanings)
         self.shapes.merge([(one.shapes.values, one.shapes.counts, one.shapes.error) for one in others])
@@ -153,6 +157,10 @@ class Texts:
         self.shortest = shortest if self.shortest is None else min(self.shortest, shortest)
         self.longest = longest if self.longest is None else max(self.longest, longest)
 
+    def _span(self, first: int, last: int) -> None:
+        self.first_year = first if self.first_year is None else min(self.first_year, first)
+        self.last_year = last if self.last_year is None else max(self.last_year, last)
+
     def _mean(self, values: pyarrow.Array, numbers: Any) -> None:
         import pyarrow.compute
 
@@ -165,3 +173,7 @@ class Texts:
             if 2 * fits.sum() >= len(first) and len(values) > len(first):
                 fits = pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False)
             self.meanings[name] += int(numbers[: len(fits)][fits].sum())
+            if name in ("date", "timestamp") and 2 * fits.sum() >= len(fits):
+                years = pc.extract_regex(values.slice(0, len(fits)).filter(fits), r"(?P<year>\d{4})")
+                found = pc.min_max(pc.struct_field(years, "year").cast("int32"))
+                self._span(found["min"].as_py(), found["max"].as_py())

@@ -26,9 +26,9 @@ from lake_assets.lake.rows import is_data
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
 from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount
-from lake_assets.quality.drift import Finding
 from lake_assets.quality.lake_profiles import known_profile, stream_at
 from lake_assets.quality.profile import Profile
+from lake_assets.quality.thresholds import Finding
 from lake_assets.quality.verifying import Verdict, verify, verify_by_profile
 from lake_assets.quality_assets.comparison import Comparison, Published
 from lake_assets.quality_assets.naming import profile_key

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.lake.names import join
 from lake_assets.quality.anomaly import AnomalyBounds, anomalies
-from lake_assets.quality.drift import Finding, Thresholds, drift, is_same
+from lake_assets.quality.drift import drift
 from lake_assets.quality.lake_profiles import profile_at
-from lake_assets.quality.profile import Profile, merged
+from lake_assets.quality.partition_drift import drift_of_partition
+from lake_assets.quality.profile import Profile
 from lake_assets.quality.stored_profiles import PublishedProfile, kept_profile, published_profiles, read_profile
+from lake_assets.quality.thresholds import Finding, Thresholds
 
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
@@ -25,7 +26,6 @@ _LOOKED_AT = 100
 """The number of commits in which they are looked for, so that a run costs the same however long the history is."""
 _BATCHES = 8
 """The number of published partitions that a new one is compared with."""
-_STALE = Finding("stale", "", 1, 0, "the rows seem to be those of another published partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +97,16 @@ class Published:
         recent
             What :meth:`recent` returned.
         """
-        limits = rules.drift or Thresholds()
-        before, what = self._same(place), f"compared with commit {self.commit}"
+        before = self._same(place)
         if before is None:
             found = list(islice(self._others(place, recent), _BATCHES))
             if not found:
                 return [], "nothing is published yet"
-            before, what = merged(found), f"compared with the last {len(found)} published partition(s)"
-            stale = [_STALE] if any(is_same(one, new) for one in found) else []
-            # A part has fewer rows than the whole, and later times.
-            limits = replace(limits, outside=inf, distinct=inf)
-            findings = [one for one in drift(before, new, limits) if one.metric not in ("rows", "stale")]
-            return [*stale, *(one for one in findings if one.column not in rules.ignore)], what
-        return [one for one in drift(before, new, limits) if one.column not in rules.ignore], what
+            what = f"compared with the last {len(found)} published partition(s)"
+            findings = drift_of_partition(found, new, rules.drift)
+        else:
+            what, findings = f"compared with commit {self.commit}", drift(before, new, rules.drift)
+        return [one for one in findings if one.column not in rules.ignore], what
 
     def anomalous(self, new: Profile, history: Sequence[Mapping[str, Any]], rules: Comparison) -> list[Finding]:
         """Return the figures that the published history does not explain.

@@ -123,7 +123,7 @@ def run_query(
     bounds = bounds or Bounds()
     with ExitStack() as opened:
         parser = opened.enter_context(open_parser())
-        connection = opened.enter_context(_connection(bounds))
+        connection: DuckDBPyConnection | None = None
         tree: Node = {}
         try:
             try:
@@ -131,6 +131,8 @@ def run_query(
             except OpenPivotError:
                 text = name_values(text, lambda query: _values(query, catalog, bounds, parameters))
                 tree = parse(parser, text)
+            # What is refused opens no database.
+            connection = opened.enter_context(_connection(bounds))
             open_names(tree, text, catalog, parser, connection)
             _lock(connection)
             run = to_text(parser, tree)
@@ -142,7 +144,8 @@ def run_query(
         except RecursionError as error:
             raise SqlError("the query is nested too deeply") from error
         except duckdb.Error as error:
-            raise SqlError(first_line(error), text, _position(connection, tree, error)) from error
+            position = _position(connection, tree, error) if connection is not None else None
+            raise SqlError(first_line(error), text, position) from error
 
 
 def open_parser() -> DuckDBPyConnection:

@@ -63,6 +63,14 @@ def test_a_time_that_python_has_not_is_named_with_its_column(
 
 
 @new_python
+def test_the_end_of_a_day_is_not_its_beginning(command: Command, lake: Lake) -> None:
+    query = "SELECT unnest([TIME '24:00:00', TIME '00:00:00', NULL]) AS t"
+    assert command("sql", query, "--format", "csv").stdout.splitlines() == ["t", "24:00:00", "00:00:00", '""']
+    shown = json.loads(command("sql", query, "--format", "json").stdout)
+    assert [row["t"] for row in shown] == ["24:00:00", "00:00:00", None]
+
+
+@new_python
 def test_another_ref(refused: Refused, lake: Lake) -> None:
     first = list(lake.first_parents("main"))[-1].id
     line = refused("sql", "SELECT 1 FROM stocks_parquet", "--ref", first)

@@ -5,18 +5,26 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lake_assets.sql.catalog import LakeCatalog
-from lake_assets.sql.engine import Bounds, run_query
+from lake_assets.sql.engine import Bounds, open_parser, run_query
 from lake_assets.sql.errors import SqlError
+from lake_assets.sql.spark_plan import check_plan
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 BOUNDS = Bounds(seconds=5, memory="200MB", disk="10MB", result_bytes=5_000_000)
+OUTSIDE = "root:"
+"""What /etc/passwd begins with."""
 
 
 class Grammar:
@@ -106,25 +114,83 @@ def _state(folder: Path) -> list[tuple[str, str]]:
     return [(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
 
 
-@pytest.mark.parametrize("tries", [100, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
-def test_nothing_is_written(catalog: LakeCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries: int) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    monkeypatch.chdir(out)
+def _settings() -> list[tuple[object, ...]]:
+    with open_parser() as parser:
+        return parser.execute("SELECT name, value FROM duckdb_settings() ORDER BY name").fetchall()
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, in which nothing may be written."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+LONG = pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])
+
+
+@pytest.mark.parametrize("tries", [100, LONG])
+def test_nothing_is_written(catalog: LakeCatalog, out: Path, tries: int) -> None:
     snapshot = Path(catalog.lake.path("main", "stocks_parquet").root)
     file = next(snapshot.rglob("*.parquet"))
     assert catalog.tables is not None
-    kept, items = _state(snapshot), list(catalog.tables.scan("latest"))
+    kept, items, settings = _state(snapshot), list(catalog.tables.scan("latest")), _settings()
     answered = 0
     for seed in range(tries):
         text = Grammar(seed).statement().replace("OUT", str(out)).replace("SNAPSHOT", str(file))
         try:
             with run_query(text, catalog, bounds=BOUNDS, parameters={"p": 1} if "$p" in text else None) as result:
-                list(result)
+                assert OUTSIDE not in str([batch.to_pylist() for batch in result]), text
             answered += 1
         except SqlError:
             pass
         assert os.listdir(out) == [], text  # noqa: PTH208
     assert _state(snapshot) == kept
     assert list(catalog.tables.scan("latest")) == items
+    assert _settings() == settings
     assert tries / 20 < answered < tries  # Both kinds are tried.
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_spark_writes_nothing_by_its_own_list(
+    spark: SparkSession, catalog: LakeCatalog, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB's list is passed over: each text, as it is and transpiled, is run if Spark's list lets it through."""
+    from pyspark.errors import PySparkException
+
+    monkeypatch.setattr(logging.getLogger("sqlglot"), "disabled", True)
+    file = next(Path(catalog.lake.path("main", "stocks_parquet").root).rglob("*.parquet"))
+    kept = _state(file.parent)
+    own = spark.newSession()
+    for view in ("stocks_parquet", "latest", "notes"):
+        own.read.parquet(str(file)).createOrReplaceTempView(view)
+    views = [table.name for table in own.catalog.listTables()]
+    settings = own.conf.getAll
+    answered = 0
+    for seed in range(10_000):
+        text = Grammar(seed).statement().replace("OUT", str(out)).replace("SNAPSHOT", str(file))
+        for said in dict.fromkeys([text, _said_to_spark(text)]):
+            try:
+                check_plan(own, said, views)
+                assert OUTSIDE not in str(own.sql(said).limit(100).collect()), said
+                answered += 1
+            except (SqlError, PySparkException):
+                pass
+            assert os.listdir(out) == [], said  # noqa: PTH208
+    assert [table.name for table in own.catalog.listTables()] == views
+    assert own.conf.getAll == settings
+    assert _state(file.parent) == kept
+    assert answered > 100
+
+
+def _said_to_spark(text: str) -> str:
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    try:
+        return ";".join(sqlglot.transpile(text, "duckdb", "spark"))
+    except (SqlglotError, RecursionError):
+        return text
