@@ -72,6 +72,12 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Let the process end as any other does: libraries report what is left then."""
+    gc.unfreeze()
+    gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def worked_out_once() -> Iterator[None]:
     """Let Dagster and Typer work out once what is the same for all tests."""

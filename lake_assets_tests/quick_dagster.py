@@ -27,6 +27,7 @@ def quicken(patched: pytest.MonkeyPatch) -> None:
     """
     from dagster._core.storage.event_log import in_memory as events
     from dagster._core.storage.runs import in_memory as runs
+    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
     _read_migrations_once(patched)
     _read_classes_once(patched)
@@ -36,7 +37,7 @@ def quicken(patched: pytest.MonkeyPatch) -> None:
     _stay_connected(patched, runs.InMemoryRunStorage, "connect")
     _keep_engines(patched)
     # It looks at its columns each time that a run is read.
-    patched.setattr(runs.SqlRunStorage, "has_run_stats_index_cols", lambda _: True)
+    patched.setattr(SqlRunStorage, "has_run_stats_index_cols", lambda _: True)
 
 
 def _read_migrations_once(patched: pytest.MonkeyPatch) -> None:
