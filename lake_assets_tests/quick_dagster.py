@@ -1,11 +1,13 @@
 """Dagster works out some things anew for each instance and each resource. In tests it does so once a process.
 
-That was a quarter of the CPU time of a small run. Instances on disk, and other processes, are as they are.
+That was a quarter of the CPU time of a small run, and a third of it on an instance on disk. Other processes are as they
+are, and so is all that an instance stores.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -17,16 +19,15 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-_COMPILED: list[Any] = []
-"""The dialect and the compiled statements that all databases in memory share, once there is one."""
-
 
 def quicken(patched: pytest.MonkeyPatch) -> None:
-    """Read migrations and classes of resources once; copy the databases of instances in memory, stay connected to
-    them, and compile their statements once.
+    """Read migrations and classes of resources once, and compile statements once.
+
+    Databases of instances in memory are copied, and stay connected.
     """
     from dagster._core.storage.event_log import in_memory as events
     from dagster._core.storage.runs import in_memory as runs
+    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
     _read_migrations_once(patched)
     _read_classes_once(patched)
@@ -34,8 +35,9 @@ def quicken(patched: pytest.MonkeyPatch) -> None:
     _copy_tables(patched, runs, "RunStorageSqlMetadata")
     _stay_connected(patched, events.InMemoryEventLogStorage, "_connect")
     _stay_connected(patched, runs.InMemoryRunStorage, "connect")
+    _keep_engines(patched)
     # It looks at its columns each time that a run is read.
-    patched.setattr(runs.InMemoryRunStorage, "has_run_stats_index_cols", lambda _: True)
+    patched.setattr(SqlRunStorage, "has_run_stats_index_cols", lambda _: True)
 
 
 def _read_migrations_once(patched: pytest.MonkeyPatch) -> None:
@@ -137,12 +139,46 @@ def _stay_connected(patched: pytest.MonkeyPatch, storage: type[Any], name: str) 
 def _connected(storage: Any) -> Any:
     from sqlalchemy import text
 
-    # Statements that were compiled are known by their dialect.
-    engine = storage._engine
-    if not _COMPILED:
-        _COMPILED.extend((engine.dialect, engine._compiled_cache))
-    engine.dialect, engine._compiled_cache = _COMPILED
-    connection = engine.connect()
+    connection = _compiled_once(storage._engine).connect()
     with connection.begin():
         connection.execute(text("PRAGMA foreign_keys=ON"))
     return connection
+
+
+def _keep_engines(patched: pytest.MonkeyPatch) -> None:
+    """Keep the engine of each database on disk, rather than make one for each statement. It keeps no connection."""
+    from dagster._core.storage.event_log.sqlite import sqlite_event_log
+    from dagster._core.storage.runs.sqlite import sqlite_run_storage
+    from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
+
+    for module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
+        patched.setattr(module, "create_engine", _kept_engines(module.create_engine))
+
+
+def _kept_engines(make: Callable[..., Any]) -> Callable[..., Any]:
+    known: OrderedDict[str, Any] = OrderedDict()
+
+    def once(address: str, **options: Any) -> Any:
+        key = f"{address} {options}"
+        if key not in known:
+            known[key] = _compiled_once(make(address, **options))
+            if len(known) > 50:
+                known.popitem(last=False)
+        return known[key]
+
+    return once
+
+
+def _compiled_once(engine: Any) -> Any:
+    """Let an engine of SQLite know the statements that others compiled, which go by their dialect."""
+    engine.dialect, engine._compiled_cache = _compiled()
+    return engine
+
+
+@cache
+def _compiled() -> tuple[Any, Any]:
+    from sqlalchemy import create_engine
+
+    engine = create_engine("sqlite://")
+    engine.connect().close()
+    return engine.dialect, engine._compiled_cache

@@ -6,13 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, ClassVar
 
 from lake_assets.text.masking import mask
 
 if TYPE_CHECKING:
     import pyarrow
+
+
+CLOCKS_GO_BACK = timedelta(hours=1)
+"""By how much clocks go back once a year. A time without a zone may be what such a clock showed."""
 
 
 class DatabaseError(Exception):
@@ -188,6 +192,20 @@ class Database(ABC):
             The column.
         """
         return self.name(column.name)
+
+    def since(self, column: Column, value: Value, *, beyond: bool = False) -> str:
+        """Return the condition that a cursor is at least a value.
+
+        Parameters
+        ----------
+        column
+            The column.
+        value
+            The value.
+        beyond
+            Whether it is to be more than the value.
+        """
+        return f"{self.compared(column)} {'>' if beyond else '>='} {self.literal(value)}"
 
     def highest(self, column: Column) -> str:
         """Return the expression for the highest value of a cursor, as text.

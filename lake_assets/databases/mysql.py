@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute
 
-from lake_assets.databases.contract import Column, Database, DatabaseError, Selection, Value
+from lake_assets.databases.contract import CLOCKS_GO_BACK, Column, Database, DatabaseError, Selection, Value
 
 if TYPE_CHECKING:
     import pyarrow
 
 pc: Any = pyarrow.compute
 _ROWS = 1 << 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _TEXTS = (
     "char",
@@ -166,6 +167,19 @@ class MySQL(Database):
             "AND ENGINE IN ('InnoDB', 'Aria', 'MyISAM')"
         )
         return _as_text(found.columns[0][0].as_py() or "")
+
+    def since(self, column: Column, value: Value, *, beyond: bool = False) -> str:
+        """Return the condition that a cursor is at least a value; see :meth:`Database.since`.
+
+        The server compares instants by what a clock of its zone shows, which is ambiguous in the hour when clocks go
+        back. So that comparison, which an index serves, is an hour wider, and the seconds since 1970 decide.
+        """
+        if not (isinstance(value, datetime) and value.tzinfo):
+            return super().since(column, value, beyond=beyond)
+        name = self.name(column.name)
+        seconds, rest = divmod((value - _EPOCH) // timedelta(microseconds=1), 1_000_000)
+        exact = f"UNIX_TIMESTAMP({name}) {'>' if beyond else '>='} {seconds}.{rest:06}"
+        return f"({name} >= {self.literal(value - CLOCKS_GO_BACK)} AND {exact})"
 
     def highest(self, column: Column) -> str:
         """Return the highest value of a cursor as text: an instant in UTC, whatever the session's zone is."""

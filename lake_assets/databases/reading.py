@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lake_assets.databases.contract import Column, Database, DatabaseError, Selection, Value
+from lake_assets.databases.contract import CLOCKS_GO_BACK, Column, Database, DatabaseError, Selection, Value
 
 if TYPE_CHECKING:
     import pyarrow
@@ -166,10 +166,8 @@ def is_beyond(database: Database, reading: Reading, position: Mapping[str, Any])
         The position after that read, which a read can continue from.
     """
     cursor = _column(database, database.columns(reading.selection), reading.cursor)
-    mark = database.literal(_value(database, cursor, str(position["mark"])))
-    rows = (
-        f"SELECT 1 AS one FROM {database.rows_of(reading.selection)} WHERE {database.compared(cursor)} > {mark} LIMIT 1"
-    )
+    beyond = database.since(cursor, _value(database, cursor, str(position["mark"])), beyond=True)
+    rows = f"SELECT 1 AS one FROM {database.rows_of(reading.selection)} WHERE {beyond} LIMIT 1"
     return database.values(f"SELECT {database.as_text('count(*)')} FROM ({rows}) higher")[0] != "0"
 
 
@@ -187,7 +185,10 @@ def _changed(database: Database, reading: Reading, columns: Sequence[Column], si
     """Return the condition for rows that may have changed since a position."""
     cursor = _column(database, columns, reading.cursor)
     start = _minus(database, cursor, _value(database, cursor, str(since["mark"])), reading.overlap)
-    changed = f"{database.compared(cursor)} >= {database.literal(start)}"
+    if isinstance(start, datetime) and start.tzinfo is None and not since.get("horizon"):
+        # If it is local time, what is written in the hour when clocks go back is before the highest value.
+        start = max(start, datetime.min + CLOCKS_GO_BACK) - CLOCKS_GO_BACK
+    changed = database.since(cursor, start)
     # A cursor that is null tells nothing of when the row was changed.
     otherwise = (
         database.since_horizon(since["horizon"]) if since.get("horizon") else f"{database.compared(cursor)} IS NULL"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -41,8 +40,6 @@ class CsvRows(Rows):
         File system of the files.
     files
         One file per partition; at least one.
-    base
-        URI of the folder that contains several partitions; None for a single file.
 
     Raises
     ------
@@ -50,10 +47,9 @@ class CsvRows(Rows):
         The files have no common schema.
     """
 
-    def __init__(self, filesystem: FileSystem, files: Sequence[CsvSource], base: str | None) -> None:
+    def __init__(self, filesystem: FileSystem, files: Sequence[CsvSource]) -> None:
         self.filesystem = filesystem
         self.files = files
-        self.base = base
         self.data_schema = common_schema({file.uri: csv_schema(file) for file in files})
 
     @property
@@ -71,19 +67,35 @@ class CsvRows(Rows):
         columns
             The wanted columns, in their order; all columns by default.
         """
-        import pyarrow as pa
-
         for file in self.files:
-            with self.filesystem.open_input_stream(file.path) as stream:
-                for table in csv_tables(stream, file):
-                    typed = conform(table, self.data_schema)
-                    for name, value in file.partition.items():
-                        typed = typed.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
-                    yield typed if columns is None else typed.select(list(columns))
+            for table in file_tables(self.filesystem, file, self.data_schema):
+                yield table if columns is None else table.select(list(columns))
 
 
-def read_header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
-    """Return the column names in a file's first record, and the line end. Empty names at its end are dropped.
+def file_tables(filesystem: FileSystem, file: CsvSource, schema: pyarrow.Schema) -> Iterator[pyarrow.Table]:
+    """Yield a file's rows, some ten thousand at a time, with the partition columns as text at the end.
+
+    Parameters
+    ----------
+    filesystem
+        File system of the file.
+    file
+        The file.
+    schema
+        The wanted columns, in their order. Those that the file lacks are null.
+    """
+    import pyarrow as pa
+
+    with filesystem.open_input_stream(file.path) as stream:
+        for table in csv_tables(stream, file):
+            typed = conform(table, schema)
+            for name, value in file.partition.items():
+                typed = typed.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
+            yield typed
+
+
+def read_header(stream: BinaryIO, name: str) -> list[str]:
+    """Return the column names in a file's first record. Empty names at its end are dropped.
 
     Parameters
     ----------
@@ -97,8 +109,7 @@ def read_header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
     ValueError
         The file has no header, or two columns have the same name.
     """
-    head = stream.read(_HEAD)
-    names = next(_records(io.BytesIO(head)), [])
+    names = next(_records(io.BytesIO(stream.read(_HEAD))), [])
     while names and not names[-1]:
         names.pop()
     if not names:
@@ -107,9 +118,7 @@ def read_header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
         refuse_repeated(names)
     except RefusedColumn as error:
         raise RefusedColumn(f"{name}: {error}, or read it as a StoredFile") from None
-    outside = b"".join(head.split(b'"')[::2])
-    found = re.search(rb"\r?\n|\r", outside)
-    return names, found[0].decode() if found else "\n"
+    return names
 
 
 def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:

@@ -75,13 +75,11 @@ class CsvSource:
     path
         Path of the file.
     uri
-        URI of the file, for Spark.
+        URI of the file, for errors.
     columns
         The columns with their types; or names only for a raw file, whose columns are all text.
     partition
         The partition columns, with their values.
-    line_end
-        The line end of its records.
     """
 
     name: str
@@ -89,7 +87,6 @@ class CsvSource:
     uri: str
     columns: tuple[CsvColumn | str, ...]
     partition: PartitionValues
-    line_end: str = "\n"
 
     @property
     def has_types(self) -> bool:

@@ -115,7 +115,7 @@ class SparkFrames(FrameLibrary):
         """
         from lake_assets.frames.spark_csv import read_spark_csv
 
-        return read_spark_csv(session(), rows.files, rows.base)
+        return read_spark_csv(session(), rows.filesystem, rows.files, rows.data_schema)
 
     def read_items(self, rows: Rows, scratch: Path, session: OpenSession) -> DataFrame:
         """Return a frame that reads a copy on disk, so that a large table is never in the driver's memory.

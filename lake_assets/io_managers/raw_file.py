@@ -200,7 +200,7 @@ class RawFileIOManager(LakeIOManager):
                 f"{context.dagster_type.display_name}: annotate the input as {LOADS}"
             )
         sources = _with_types([_source(file, found.target.values(key)) for key, file in files.items()])
-        rows = CsvRows(found.snapshot.filesystem, sources, found.snapshot.uri if found.several else None)
+        rows = CsvRows(found.snapshot.filesystem, sources)
         return library.read_csv(rows, self._session)
 
 

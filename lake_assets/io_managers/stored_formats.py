@@ -155,7 +155,7 @@ def _rows(
         for place in places
         for name in place.names or ()
     ]
-    return CsvRows(filesystem, sources, base)
+    return CsvRows(filesystem, sources)
 
 
 def _names(filesystem: FileSystem, root: str) -> list[str]:

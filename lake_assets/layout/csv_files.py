@@ -37,7 +37,7 @@ def csv_file(filesystem: FileSystem, path: str, uri: str, partition: PartitionVa
     path
         Path of the file.
     uri
-        URI of the file, for Spark.
+        URI of the file, for errors.
     partition
         The partition columns, with their values.
     """
@@ -47,5 +47,5 @@ def csv_file(filesystem: FileSystem, path: str, uri: str, partition: PartitionVa
         if columns:
             return CsvSource(name, path, uri, columns, partition)
     with filesystem.open_input_stream(path) as stream:
-        names, line_end = read_header(stream, name)
-    return CsvSource(name, path, uri, tuple(names), partition, line_end)
+        names = read_header(stream, name)
+    return CsvSource(name, path, uri, tuple(names), partition)

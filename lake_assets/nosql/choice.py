@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress, islice
 from operator import eq, itemgetter
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -119,52 +119,42 @@ class Choice:
             yield block[:-1]
         yield held
 
-    def combine(self, stored: Mapping[bytes, bytes], block: Sequence[Item]) -> list[Item]:
+    def combine(self, stored: Sequence[bytes | None], block: list[Item]) -> list[Item]:
         """Return the items to write.
 
         Parameters
         ----------
         stored
-            The stored rows of those keys that are stored.
+            The stored row of each incoming item, or None.
         block
             Incoming items of different keys.
         """
-        if self._expires is not None:
-            stored = {key: row for key, row in stored.items() if not self._expires.over(row)}
-        chosen = list(block)
+        expires, rank = self._expires, self._rank
+        old, chosen = stored, block
+        if expires is not None:
+            old = [None if row is not None and expires.over(row) else row for row in old]
         if self._create_only:
-            chosen = [item for item in chosen if item[0] not in stored]
-        if self._rank is not None:
-            chosen = self._newer(self._rank, stored, chosen)
+            old, chosen = _filtered([row is None for row in old], old, chosen)
+        if rank is not None:
+            newer = (
+                row is None or (row != new and rank(new) > rank(row)) for row, (_, new) in zip(old, chosen, strict=True)
+            )
+            old, chosen = _filtered(list(newer), old, chosen)
         if self._condition is not None:
-            chosen = self._fulfilling(self._condition, stored, chosen)
+            old, chosen = self._fulfilling(self._condition, old, chosen)
+        if not chosen or not self.combines:
+            return chosen
+        new: Sequence[bytes] = list(map(_row_of, chosen))
         if self._combination.does_something:
-            chosen = self._combined(stored, chosen)
-        return self._with_expressions(stored, chosen) if self._set and chosen else chosen
+            new = self._combination.of(old, new)
+        if self._set:
+            new = self._with_expressions(list(map(_key_of, chosen)), old, new)
+        return list(zip(map(_key_of, chosen), new, strict=True))
 
-    def _newer(self, rank: Callable[[bytes], Rank], stored: Mapping[bytes, bytes], block: Sequence[Item]) -> list[Item]:
-        """Return the items that are greater than the stored ones."""
-        chosen: list[Item] = []
-        for item in block:
-            old = stored.get(item[0])
-            if old is None or (old != item[1] and rank(item[1]) > rank(old)):
-                chosen.append(item)
-        return chosen
-
-    def _combined(
-        self,
-        stored: Mapping[bytes, bytes],
-        block: Sequence[Item],
-    ) -> list[Item]:
-        """Return items combined with the stored ones."""
-        keys = list(map(_key_of, block))
-        rows = self._combination.of(list(map(stored.get, keys)), list(map(_row_of, block)))
-        return list(zip(keys, rows, strict=True))
-
-    def _with_expressions(self, stored: Mapping[bytes, bytes], block: list[Item]) -> list[Item]:
-        """Return items with the values of expressions."""
-        keys, new = zip(*block, strict=True)
-        old = [stored.get(key) for key in keys]
+    def _with_expressions(
+        self, keys: Sequence[bytes], old: Sequence[bytes | None], new: Sequence[bytes]
+    ) -> Sequence[bytes]:
+        """Return rows with the values of expressions."""
         columns = decode_rows(new, self._types)
         for place, expression in self._set.items():
             found = expression.values(self._both(expression, keys, new, old)).combine_chunks()
@@ -175,19 +165,23 @@ class Choice:
                 raise SchemaMismatch(
                     f"table {self._table!r}: set of {name!r} does not fit its type: {error}"
                 ) from error
-        return list(zip(keys, encode_rows(dict(zip(self._names, columns, strict=True)), len(keys)), strict=True))
+        return encode_rows(dict(zip(self._names, columns, strict=True)), len(keys))
 
-    def _fulfilling(self, condition: Condition, stored: Mapping[bytes, bytes], block: list[Item]) -> list[Item]:
-        """Return the items whose key is not stored, or for which the condition is true."""
-        there = [item for item in block if item[0] in stored]
-        if not there:
-            return block
-        keys = list(map(_key_of, there))
-        old = list(map(stored.get, keys))
-        new = self._combination.of(old, list(map(_row_of, there)), count=False)
-        holds = condition.mask(self._both(condition, keys, new, old))
-        refused = set(compress(keys, pc.invert(holds).to_pylist()))
-        return [item for item in block if item[0] not in refused] if refused else block
+    def _fulfilling(
+        self, condition: Condition, stored: Sequence[bytes | None], block: list[Item]
+    ) -> tuple[Sequence[bytes | None], list[Item]]:
+        """Return the items whose key is not stored, or for which the condition is true, with what is stored."""
+        if not any(stored):
+            return stored, block
+        all_there = None not in stored
+        there = [True] * len(block) if all_there else [row is not None for row in stored]
+        old, came = (stored, block) if all_there else _filtered(there, stored, block)
+        new = self._combination.of(old, list(map(_row_of, came)), count=False)
+        holds = condition.mask(self._both(condition, list(map(_key_of, came)), new, old))
+        if pc.all(holds).as_py():
+            return stored, block
+        answers = iter(holds.to_pylist())
+        return _filtered([not known or next(answers) for known in there], stored, block)
 
     def _both(
         self, expression: Expression, keys: Sequence[bytes], new: Sequence[bytes], old: Sequence[bytes | None]
@@ -201,7 +195,8 @@ class Choice:
         """Return items as structs. One without a row is null in each field."""
         fields = [field for field in self._fields if field.name in named]
         places = [self._names.index(name) for name in named if name in self._names]
-        columns = decode_rows([_NOTHING if row is None else row for row in rows], self._types, places)
+        given = [_NOTHING if row is None else row for row in rows] if None in rows else cast(Sequence[bytes], rows)
+        columns = decode_rows(given, self._types, places)
         if len(places) < len(named):
             in_key = [field.name in named for field in self._fields[: len(self._key_types)]]
             key_columns = [
@@ -228,3 +223,9 @@ class Choice:
             if key not in best or (rank is not None and rank(row) > rank(best[key])):
                 best[key] = row
         return list(best.items())
+
+
+def _filtered(
+    keep: Sequence[bool], stored: Sequence[bytes | None], block: Sequence[Item]
+) -> tuple[list[bytes | None], list[Item]]:
+    return list(compress(stored, keep)), list(compress(block, keep))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
-from operator import attrgetter
-from typing import Any
+from itertools import repeat
+from operator import add, attrgetter
+from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -39,7 +41,8 @@ class Combination:
     ) -> None:
         self._table, self._partial, self._counters = table, partial, frozenset(counters)
         self._types = {field.name: field.type for field in columns}
-        places = {field.name: f"f{at}" for at, field in enumerate(columns)}
+        self._places = {field.name: at for at, field in enumerate(columns)}
+        places = {name: f"f{at}" for name, at in self._places.items()}
         # Where each column is in an incoming row, which has no others if it is partial, and in a stored one.
         came = {name: f"f{at}" for at, name in enumerate(incoming)} if partial else places
         self._incoming = [(name, came[name], places[name]) for name in incoming]
@@ -66,22 +69,30 @@ class Combination:
         counters = [one for one in self._incoming if count and one[0] in self._counters]
         if not self._partial and (not counters or not any(stored)):
             return list(new)
-        before = [self._row() if row is None else self._read(row) for row in stored]
         came = list(map(self._read_new, new))
-        after = before if self._partial else came
+        if self._partial:
+            before = after = self._before(self._read, stored)
+        else:
+            read = row_reader(1 + max(self._places[name] for name, _, _ in counters))
+            before, after = self._before(read, stored), came
         for name, its, place in self._incoming if self._partial else counters:
             values = list(map(attrgetter(its), came))
             if count and name in self._counters:
                 values = self._sums(name, list(map(attrgetter(place), before)), values)
-            for row, value in zip(after, values, strict=True):
-                setattr(row, place, value)
+            # Without a loop of Python's, which takes three times as long.
+            deque(map(setattr, after, repeat(place), values), maxlen=0)
         return list(map(_encode, after))
+
+    def _before(self, read: Callable[[bytes], Any], stored: Sequence[bytes | None]) -> list[Any]:
+        """Return the stored rows; an empty one for none."""
+        if None in stored:
+            return [self._row() if row is None else read(row) for row in stored]
+        return list(map(read, cast(Sequence[bytes], stored)))
 
     def _sums(self, name: str, old: list[Any], new: list[Any]) -> list[Any]:
         """Return the sums of a column. A null is no summand."""
         kind = self._types[name]
-        add = _add_decimals if pa.types.is_decimal(kind) else _add
-        sums = add(old, new)
+        sums = _add_decimals(old, new) if pa.types.is_decimal(kind) else _add(old, new)
         if pa.types.is_float32(kind):
             return pa.array(sums, pa.float64()).cast(kind, safe=False).to_pylist()
         if not _fits(sums, kind):
@@ -90,6 +101,8 @@ class Combination:
 
 
 def _add(old: list[Any], new: list[Any]) -> list[Any]:
+    if None not in old and None not in new:
+        return list(map(add, old, new))
     return [
         after if before is None else before if after is None else before + after
         for before, after in zip(old, new, strict=True)

@@ -172,6 +172,8 @@ class NoSQLStore(Protocol):
             Only items for which this SQL expression over the columns is true.
         segment
             Only one part of the table: its number, from 0, and the number of parts. All parts together are the table.
+            If someone writes meanwhile, an item that is there all the time is in one part, once. On LMDB each part is a
+            snapshot of its own; on DynamoDB, each item is as it was when it was read.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Encoding an Arrow table, or a frame of Spark or pandas, into sorted runs of items.
+"""Encoding an Arrow table, or a frame of Spark or pandas, into items, which are written as sorted runs.
 
 Spark's workers encode and write the runs themselves (``mapInArrow``: Arrow columns in, names of runs out). So the
 driver collects a few names and no rows. A retried task writes new runs, and only the runs of successful attempts are
@@ -44,7 +44,7 @@ def frame_schema(frame: Frame) -> pa.Schema:
     """
     if isinstance(frame, pa.Table):
         return frame.schema
-    if _is_spark(frame):
+    if is_spark(frame):
         from pyspark.errors import PySparkException
         from pyspark.sql.pandas.types import to_arrow_type
 
@@ -89,7 +89,7 @@ def write_frame(name: str, frame: Frame, schema: pa.Schema, key: Sequence[str], 
     """
     names = frame_schema(frame).names
     writing = _writer(schema, key, folder, names)
-    if _is_spark(frame):
+    if is_spark(frame):
         # Rename the columns by position, since mapInArrow does not find names with a dot or backtick.
         frame = frame.toDF(*(f"f{at}" for at in range(len(names))))
         # One column has the name of a run, the other one a problem. Spark would retry and log an exception.
@@ -111,6 +111,33 @@ def write_frame(name: str, frame: Frame, schema: pa.Schema, key: Sequence[str], 
             kind, _, reason = problem.partition(":")
             raise (SchemaMismatch if kind == "value" else NoSQLError)(f"table {name!r}: {reason}")
     return [run for run, _ in outcomes]
+
+
+def encoded_frame(frame: SparkDataFrame, schema: pa.Schema, key: Sequence[str]) -> SparkDataFrame:
+    """Return the items of a Spark frame, which its workers encode: ``key``, ``row``, and a ``problem`` in their place.
+
+    Parameters
+    ----------
+    frame
+        The rows.
+    schema
+        The table's schema.
+    key
+        Names of the key columns.
+    """
+    names, key = frame_schema(frame).names, tuple(key)
+
+    def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in batches:
+                keys, rows = encode_batch(batch.rename_columns(names), schema, key)
+                yield pa.record_batch({"key": keys, "row": rows, "problem": pa.nulls(len(keys), pa.string())})
+        except RefusedValueError as error:
+            nothing = pa.nulls(1, pa.binary())
+            yield pa.record_batch({"key": nothing, "row": nothing, "problem": pa.array([str(error)])})
+
+    renamed = frame.toDF(*(f"f{at}" for at in range(len(names))))
+    return renamed.mapInArrow(encode, "key binary, row binary, problem string")
 
 
 def encode_batch(batch: pa.RecordBatch, schema: pa.Schema, key: Sequence[str]) -> tuple[pa.Array, pa.Array]:
@@ -206,7 +233,14 @@ def _outcome(run: str | None = None, problem: str | None = None) -> pa.RecordBat
     return pa.record_batch({"run": pa.array([run], pa.string()), "problem": pa.array([problem], pa.string())})
 
 
-def _is_spark(frame: Any) -> bool:
+def is_spark(frame: Any) -> bool:
+    """Tell whether a frame is one of Spark.
+
+    Parameters
+    ----------
+    frame
+        The frame.
+    """
     return hasattr(frame, "mapInArrow")
 
 

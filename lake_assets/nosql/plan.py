@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lake_assets.nosql.choice import Choice
-from lake_assets.nosql.encoding import frame_schema, write_frame
+from lake_assets.nosql.encoding import frame_schema, is_spark, write_frame
 from lake_assets.nosql.errors import SchemaMismatch, StaleWrite, TableExists
 from lake_assets.nosql.options import Options, SaveMode, refuse_incomparable
 from lake_assets.nosql.running_numbers import NUMBER, next_number, numbered
@@ -214,9 +215,20 @@ class Plan:
         target
             What the table is after the write.
         """
+        return self.choosing(target)()
+
+    def choosing(self, target: Target) -> Callable[[], Choice]:
+        """Return what makes :meth:`choice`, here or on a worker of Spark.
+
+        Parameters
+        ----------
+        target
+            What the table is after the write.
+        """
         names = self._encoded(target).names
-        return Choice(
-            self.table, target.schema, target.key, names, self.mode, self._newest_by, self.options, target.ttl
+        newest_by = tuple(self._newest_by)
+        return partial(
+            Choice, self.table, target.schema, target.key, names, self.mode, newest_by, self.options, target.ttl
         )
 
     def encoded_by(self, target: Target) -> Target:
@@ -228,6 +240,30 @@ class Plan:
             What the table is after the write.
         """
         return replace(target, schema=self._encoded(target))
+
+    def is_for_workers(self, target: Target) -> bool:
+        """Tell whether Spark's workers can write the items, each by itself and more than once.
+
+        Counters and expressions add up, and the parts of a batch are those of one order of all items. The last of all
+        running numbers is known where all items are.
+
+        Parameters
+        ----------
+        target
+            What the table is after the write.
+        """
+        options = self.options
+        return is_spark(self._items) and target.numbers is None and not (options.counter or options.set)
+
+    def to_encode(self, target: Target) -> tuple[Any, pa.Schema, tuple[str, ...]]:
+        """Return the frame, and the columns and the key of its items.
+
+        Parameters
+        ----------
+        target
+            What the table is after the write.
+        """
+        return self._items, self._encoded(target), target.key
 
     def encode(self, target: Target, folder: Path) -> tuple[list[str], Target]:
         """Write the items as sorted runs. Return their names, and the target with the next running number.

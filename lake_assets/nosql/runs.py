@@ -31,10 +31,10 @@ RUN_BYTES = 32 << 20
 """Maximal size of a run in encoded bytes."""
 
 _BATCH_BYTES, _BATCH_ROWS = 512 << 10, 2048
-_LARGE_BYTES, _LARGE_ROWS = 8 << 20, 8192
+_LARGE_BYTES, _LARGE_ROWS = 8 << 20, 16_384
 _FAN_IN = 64
 _SCHEMA = pa.schema([pa.field("key", pa.binary()), pa.field("row", pa.binary())])
-_key_of = itemgetter(0)
+_key_of, _row_of = itemgetter(0), itemgetter(1)
 
 
 @contextmanager
@@ -177,7 +177,7 @@ def larger(blocks: Iterable[list[Item]]) -> Iterator[list[Item]]:
     size = 0
     for block in blocks:
         held += block
-        size += sum(len(row) for _, row in block)
+        size += sum(map(len, map(_row_of, block)))
         if len(held) >= _LARGE_ROWS or size >= _LARGE_BYTES:
             yield held
             held, size = [], 0

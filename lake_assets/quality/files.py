@@ -81,7 +81,7 @@ def _open(
         return _open_orc(filesystem, path)
     held = csv_file(filesystem, path, "", {}) if path.endswith(".csv") and has_manifest(filesystem, path) else None
     if held is not None and held.has_types:
-        rows = CsvRows(filesystem, [held], None)
+        rows = CsvRows(filesystem, [held])
         return rows.schema, (batch for table in rows.tables() for batch in table.to_batches())
     stream = filesystem.open_input_stream(path)
     if kind == "csv":

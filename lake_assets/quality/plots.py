@@ -49,10 +49,12 @@ def histograms(profile: Profile) -> bytes | None:
         _text(draw, left, top, column.name, _USUAL, wide)
         bottom, tallest, bar = top + 20 + high, max(counts), wide / len(counts)
         for place, count in enumerate(counts):
-            x = left + place * bar
-            # What is rare is seen, too.
-            tall = max(2.0, high * count / tallest) if count else 0.0
-            draw.rectangle((x, bottom - tall, x + bar - 1.5, bottom), fill=_BAR)
+            if count:
+                # What is rare is seen, too. Whole pixels keep the gaps alike.
+                top_of_bar = bottom - max(2, round(high * count / tallest))
+                draw.rectangle(
+                    (left + round(place * bar), top_of_bar, left + round((place + 1) * bar) - 2, bottom), fill=_BAR
+                )
         draw.line((left, bottom, left + wide, bottom), fill=_LINE)
         _text(draw, left, bottom + 3, f"{short(edges[0])} to {short(edges[-1])}; at most {tallest:,}", _SMALL, wide)
     return _png(image)

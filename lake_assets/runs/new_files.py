@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 600.0, 86_400.0
 """First and longest pause in seconds until a file is requested again whose run did not reach ``main``."""
 
-LOOKING = 15.0
-"""Seconds of a tick for looking up runs. A tick of Dagster may take 60 s."""
+LOOKING = 10.0
+"""Seconds of a tick for looking up runs, after the files are listed. A tick of Dagster may take 60 s."""
 
 _AT_EACH_LOOK, _EACH_MINUTE = 3, 60
 """Seconds between two ticks. Dagster's daemon looks about every 5 s."""
@@ -125,7 +125,7 @@ class NewFiles:
         self._branch = branch
         self._head = head_of(lake, branch).id
         self._known = self._still_true(graph, *_read(cursor, self._head))
-        self._looked_until = time.monotonic() + LOOKING
+        self._looks_until: float | None = None
         self.under_way: list[str] = []
 
     def __len__(self) -> int:
@@ -152,7 +152,10 @@ class NewFiles:
             self.under_way.append(key)
             return None
         if known is None or known.version == version:
-            if time.monotonic() > self._looked_until:
+            # From the first look on: listing a large bucket may take longer than all looks.
+            if self._looks_until is None:
+                self._looks_until = time.monotonic() + LOOKING
+            elif time.monotonic() > self._looks_until:
                 return None  # The next ticks look further.
             if self._was_brought(key, version):
                 self._known[key] = _Known(version)

@@ -257,7 +257,7 @@ class LakeCatalog:
                 csv_file(snapshot.filesystem, place_in(snapshot, path), uris[path], partition_of(path))
                 for path in shown
             ]
-            return _batched(CsvRows(snapshot.filesystem, sources, None))
+            return _batched(CsvRows(snapshot.filesystem, sources))
         if shown and all(format_of(path.rpartition("/")[2]) == ORC for path in shown):
             return _batched(_orc_rows(snapshot, shown))
         raise SqlError(f"{folder} holds no rows of Parquet, ORC or CSV: `lake-assets cat` shows its text")

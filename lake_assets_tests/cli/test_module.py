@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from dagster import DagsterInstance
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from lake_assets.cli.app import app
 from lake_assets.cli.code_location import choose

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -261,6 +263,33 @@ def test_instants_of_mariadb_do_not_depend_on_its_zone(mariadb: DatabaseServer) 
             assert not is_beyond(database, cursor, found.position)
             again = read(database, cursor, found.position)
             assert [row["n"] for row in again.rows.read_all().to_pylist()] == moments[1:]
+    finally:
+        execute(mariadb, "SET GLOBAL time_zone = 'SYSTEM'")
+
+
+def test_no_instant_of_mariadb_is_lost_when_its_clocks_go_back(mariadb: DatabaseServer) -> None:
+    program = shutil.which("mariadb-tzinfo-to-sql")
+    zone = Path("/usr/share/zoneinfo/Europe/Berlin")
+    if program is None or not zone.exists():
+        pytest.skip("wants mariadb-tzinfo-to-sql, and the zone Europe/Berlin")
+    zones = subprocess.run([program, str(zone), "Europe/Berlin"], check=True, capture_output=True, text=True).stdout
+    subprocess.run(mariadb.client, input=f"USE mysql;{zones}", check=True, capture_output=True, text=True)
+    moments = [datetime(2020, 10, 25, hour, minute, tzinfo=UTC) for hour in (0, 1, 2) for minute in (0, 10, 50)]
+    cursor = Reading(selection=Selection("moments"), cursor="n")
+    execute(mariadb, "SET GLOBAL time_zone = 'Europe/Berlin'")
+    try:
+        with closing(open_database(mariadb.url)) as database:
+            for at, last in enumerate(moments[:-1], 1):
+                seconds = ", ".join(f"(FROM_UNIXTIME({one.timestamp():.0f}))" for one in moments[:at])
+                execute(mariadb, "DROP TABLE IF EXISTS moments", "CREATE TABLE moments (n TIMESTAMP)")
+                execute(mariadb, "SET time_zone = '+00:00'", f"INSERT INTO moments VALUES {seconds}")
+                position = read(database, cursor).position
+                assert not is_beyond(database, cursor, position)
+                later = f"(FROM_UNIXTIME({moments[at].timestamp():.0f}))"
+                execute(mariadb, "SET time_zone = '+00:00'", f"INSERT INTO moments VALUES {later}")
+                assert is_beyond(database, cursor, position)
+                found = read(database, cursor, position).rows.read_all()
+                assert [row["n"] for row in found.to_pylist()] == [last, moments[at]]
     finally:
         execute(mariadb, "SET GLOBAL time_zone = 'SYSTEM'")
 

@@ -155,6 +155,16 @@ def test_the_overlap_finds_what_is_committed_late_elsewhere(
     assert sorted(accounts.rows()) == [1, 2]
 
 
+def test_what_is_written_when_the_clocks_go_back_is_found(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "DELETE FROM accounts", "INSERT INTO accounts VALUES (1, 1, '2020-10-25 02:59:00')")
+    accounts = desk(table="accounts", cursor="changed")
+    accounts.run()
+    # A minute later, by a clock that has gone back.
+    execute(sqlite, "INSERT INTO accounts VALUES (2, 2, '2020-10-25 02:00:00')")
+    accounts.run()
+    assert sorted(accounts.rows()) == [1, 2]
+
+
 def test_a_cursor_that_goes_back_makes_a_run_read_all_rows(desk: Callable[..., Desk], sqlite: str) -> None:
     accounts = desk(**BY_TIME)
     accounts.run()

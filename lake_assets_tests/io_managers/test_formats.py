@@ -180,7 +180,7 @@ def test_csv_holds_any_text_float_and_time(tmp_path: Any, rows: list[tuple[Any, 
     for wanted in (every, every.select(["t"])):
         write_rows(TableRows(wanted), ParquetTarget(LocalFileSystem(), str(tmp_path), "", None, "csv"))
         source = CsvSource("rows.csv", str(tmp_path / "part-00000.csv"), "", csv_columns(wanted.schema), {})
-        read = CsvRows(LocalFileSystem(), [source], None).table()
+        read = CsvRows(LocalFileSystem(), [source]).table()
         assert read.schema == wanted.schema
         assert [spelt(read[name]) for name in read.schema.names] == [spelt(wanted[name]) for name in read.schema.names]
 

@@ -212,8 +212,9 @@ most 64 MB. A folder may have several files.""",
     "CSV": """The manifest beside a file keeps the types, and columns are read by name. A column that has both
 null and empty text is refused: CSV writes them alike. Quotes, commas and line ends are as in RFC
 4180, in UTF-8. In a file that somebody else wrote every column is text, and empty fields are empty
-texts. A record with more fields than its header is refused, unless these are empty. A partition is
-one file, so the driver writes the rows of a frame of Spark, in batches.""",
+texts. A record with more fields than its header is refused, unless these are empty. Spark's workers
+read such files as all others do, by the same code. A partition is one file, so the driver writes
+the rows of a frame of Spark, in batches.""",
     "NoSQL on LMDB": """\
 A column of only nulls has no type there, and is refused by name, as maps are. Keys are integers or
 text.""",

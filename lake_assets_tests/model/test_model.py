@@ -27,7 +27,7 @@ def a_seed() -> int:
 
 
 def test_whatever_happens_only_what_the_rule_covers_is_published() -> None:
-    run_sequences(RunsMachine, a_seed(), 30)
+    run_sequences(RunsMachine, a_seed(), 15)
 
 
 def test_a_seed_gives_the_same_sequences_again() -> None:
@@ -84,7 +84,7 @@ def test_a_branch_that_somebody_deleted_is_made_anew_by_a_process_that_knew_it()
 
 @pytest.mark.services
 def test_the_same_on_lakefs() -> None:
-    run_sequences(LakeFSRunsMachine, a_seed(), 4)
+    run_sequences(LakeFSRunsMachine, a_seed(), 3)
 
 
 @pytest.mark.soak

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lake_assets.nosql.contract import NoSQLError, NoSQLStore
+from lake_assets.nosql.lmdb.store import LMDBStore
 
 KEYS = [(s, t, n) for s in ("a", "a\x00", "ab", "b") for t in ("x", "xy", "y\x00", "\U0010ffff") for n in (-1, 0, 7)]
 
@@ -99,6 +101,26 @@ def test_all_segments_together_are_the_table_each_item_once(store: NoSQLStore) -
         assert sorted(row["v"] for part in parts for row in part) == list(range(len(KEYS)))
     with pytest.raises(NoSQLError, match="segment 3 of 3"):
         rows(store, "three", segment=(3, 3))
+
+
+def test_segments_fit_together_while_someone_writes(store: NoSQLStore) -> None:
+    keys, count = range(400), 4
+    store.write("t", pa.table({"k": keys, "v": pa.array([0] * 400, pa.int64())}), key=["k"])
+    seen: list[int] = []
+    for at in range(count):
+        scan = store.scan("t", batch_size=20, segment=(at, count))
+        found = next(scan).to_pylist()
+        # Meanwhile every item changes, others come, and some of those go again.
+        new = pa.table(
+            {"k": [*keys, *range(1000 + 10 * at, 1010 + 10 * at)], "v": pa.array([at + 1] * 410, pa.int64())}
+        )
+        store.write("t", new, key=["k"])
+        store.delete("t", [1000 + 10 * at])
+        found += [row for batch in scan for row in batch.to_pylist()]
+        if isinstance(store, LMDBStore):
+            assert {row["v"] for row in found if row["k"] in keys} == {at}
+        seen += [row["k"] for row in found if row["k"] in keys]
+    assert sorted(seen) == list(keys)
 
 
 def test_several_keys_are_read_at_once_in_key_order(store: NoSQLStore) -> None:

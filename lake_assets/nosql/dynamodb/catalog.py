@@ -17,7 +17,7 @@ from lake_assets.nosql.contract import Operation, WriteResult
 from lake_assets.nosql.dynamodb.administration import create_table
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.entry import Entry
-from lake_assets.nosql.dynamodb.lease import KIND, NAME, Lease, catalog_key
+from lake_assets.nosql.dynamodb.lease import KIND, NAME, Hold, Lease, catalog_key
 from lake_assets.nosql.table_schema import TableRecord
 
 _EXPIRES = "expires"
@@ -43,7 +43,7 @@ class Catalog:
     def __init__(self, client: Client, name: str, lease_seconds: float, tags: Sequence[dict[str, str]]) -> None:
         self._client, self._api = client, client.api
         self.name = name
-        self._seconds = lease_seconds
+        self.seconds = lease_seconds
         self._tags = tags
         self._made = False
 
@@ -56,7 +56,7 @@ class Catalog:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all tables, sorted."""
-        return tuple(sorted(item[NAME]["S"] for item in self._query("table", projection=True)))
+        return tuple(sorted(item[NAME]["S"] for item in self.items("table", projection=True)))
 
     def find(self, table: str) -> Entry | None:
         """Return the record of a table, or None.
@@ -86,7 +86,7 @@ class Catalog:
         table
             Name of the table.
         """
-        found = [msgspec.msgpack.decode(item["operation"]["B"], type=Operation) for item in self._query(_log(table))]
+        found = [msgspec.msgpack.decode(item["operation"]["B"], type=Operation) for item in self.items(_log(table))]
         return tuple(reversed(found))
 
     @contextmanager
@@ -99,7 +99,7 @@ class Catalog:
             Name of the table.
         """
         self.make()
-        lease = Lease(self._api, self.name, table, self._seconds)
+        lease = Lease(self._api, self.name, table, self.seconds)
         lease.acquire()
         try:
             yield lease
@@ -192,7 +192,7 @@ class Catalog:
         lease
             The writer's lease.
         """
-        keys = [{name: item[name] for name in (KIND, NAME)} for item in self._query(_batches(lease.table))]
+        keys = [{name: item[name] for name in (KIND, NAME)} for item in self.items(_batches(lease.table))]
         self._client.write(self.name, [{"DeleteRequest": {"Key": key}} for key in keys], lease.check)
 
     def _put(self, lease: Lease, table: str, entry: Entry | None, more: list[dict[str, Any]]) -> None:
@@ -209,13 +209,13 @@ class Catalog:
             change = {"Put": {"TableName": self.name, "Item": item}}
         self.transact(lease, [change, *more])
 
-    def transact(self, lease: Lease, changes: list[dict[str, Any]]) -> None:
-        """Make changes at once, if the lease is still held.
+    def transact(self, hold: Hold, changes: list[dict[str, Any]]) -> None:
+        """Make changes at once, if the writer still may.
 
         Parameters
         ----------
-        lease
-            The writer's lease.
+        hold
+            What lets it write.
         changes
             As of TransactWriteItems, at most 99.
         """
@@ -223,7 +223,7 @@ class Catalog:
         token = uuid.uuid4().hex
         while True:
             try:
-                items = [lease.condition(), *changes]
+                items = [hold.condition(), *changes]
                 self._api.transact_write_items(TransactItems=items, ClientRequestToken=token)
                 return
             except self._api.exceptions.TransactionCanceledException as error:
@@ -233,10 +233,19 @@ class Catalog:
                     time.sleep(0.02)
                     continue
                 if reasons and reasons[0] == "ConditionalCheckFailed":
-                    lease.lost()
+                    hold.lost()
                 raise
 
-    def _query(self, kind: str, projection: bool = False) -> list[dict[str, Any]]:
+    def items(self, kind: str, projection: bool = False) -> list[dict[str, Any]]:
+        """Return the items of a kind, sorted by name.
+
+        Parameters
+        ----------
+        kind
+            The kind.
+        projection
+            Whether only the names are wanted.
+        """
         arguments: dict[str, Any] = {
             "KeyConditionExpression": "#kind = :kind",
             "ExpressionAttributeNames": {"#kind": KIND},

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
 from lake_assets.nosql.contract import NoSQLError
+from lake_assets.nosql.dynamodb.access import Access
 from lake_assets.nosql.dynamodb.attributes import Attribute
 from lake_assets.nosql.dynamodb.rate import Rate
 
@@ -33,14 +35,8 @@ class Client:
 
     Parameters
     ----------
-    endpoint_url
-        Endpoint of the server; AWS if None.
-    region_name, profile_name, access_key_id, secret_access_key
-        As of boto3. What is None comes from the AWS chain.
-    parallel
-        The number of requests at once.
-    writes_per_second
-        The most items to write in a second. None for no limit.
+    access
+        The endpoint and the credentials.
 
     Raises
     ------
@@ -48,30 +44,23 @@ class Client:
         There are no credentials or no region.
     """
 
-    def __init__(
-        self,
-        endpoint_url: str | None,
-        region_name: str | None,
-        profile_name: str | None,
-        access_key_id: str | None,
-        secret_access_key: str | None,
-        parallel: int,
-        writes_per_second: float | None,
-    ) -> None:
+    def __init__(self, access: Access) -> None:
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        self.name = endpoint_url or "AWS"
+        self._access, parallel = access, access.parallel
+        self.name = access.endpoint_url or "AWS"
         try:
-            session = boto3.Session(access_key_id, secret_access_key, None, region_name, profile_name=profile_name)
+            keys = access.access_key_id, access.secret_access_key, access.session_token
+            session = boto3.Session(*keys, access.region_name, profile_name=access.profile_name)
             if session.get_credentials() is None or not session.region_name:
                 missing = "credentials" if session.region_name else "region"
                 raise NoSQLError(f"DynamoDB: there are no {missing}: {_REMEDY}")
             # A call whose answer is lost is repeated: every write here may be.
             self.api: Any = session.client(
                 "dynamodb",
-                endpoint_url=endpoint_url,
+                endpoint_url=access.endpoint_url,
                 config=Config(
                     retries={"mode": "adaptive", "total_max_attempts": 10},
                     max_pool_connections=parallel + 1,
@@ -81,10 +70,41 @@ class Client:
             )
         except BotoCoreError as error:
             raise NoSQLError(f"DynamoDB: {error}: {_REMEDY}") from error
+        self._session = session
         self._pool = ThreadPoolExecutor(parallel, "dynamodb")
         self._parallel = parallel
         self._closed = False
-        self._rate = Rate(writes_per_second) if writes_per_second else None
+        self._rate = Rate(access.writes_per_second) if access.writes_per_second else None
+
+    def handed_over(self, workers: int) -> Access:
+        """Return what a worker of Spark makes its client from: with the credentials that this one has now.
+
+        Parameters
+        ----------
+        workers
+            The number of workers that share the limit of writes.
+        """
+        keys = self._session.get_credentials().get_frozen_credentials()
+        limit = self._access.writes_per_second
+        return replace(
+            self._access,
+            region_name=self._session.region_name,
+            profile_name=None,
+            access_key_id=keys.access_key,
+            secret_access_key=keys.secret_key,
+            session_token=keys.token,
+            writes_per_second=limit / workers if limit else None,
+        )
+
+    def guard(self, check: Callable[[], None]) -> None:
+        """Call a function before each request that writes items, also before it is sent again.
+
+        Parameters
+        ----------
+        check
+            Raises if nothing may be written any more.
+        """
+        self.api.meta.events.register("before-send.dynamodb.BatchWriteItem", lambda **_: check())
 
     def close(self) -> None:
         """Release threads and connections."""

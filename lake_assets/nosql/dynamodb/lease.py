@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.nosql.dynamodb.client import error_code
@@ -24,6 +24,24 @@ def catalog_key(kind: str, name: str) -> dict[str, Any]:
         Its components.
     """
     return {KIND: {"S": kind}, NAME: {"S": name}}
+
+
+class Hold(Protocol):
+    """What lets a writer write: the lease of its table, or its part in a write that has it."""
+
+    table: str
+
+    def check(self) -> None:
+        """Raise :class:`NoSQLError` if this writer may not go on."""
+        ...
+
+    def lost(self) -> None:
+        """Raise :class:`NoSQLError`."""
+        ...
+
+    def condition(self) -> dict[str, Any]:
+        """Return what a transaction checks."""
+        ...
 
 
 class Lease:
@@ -44,8 +62,9 @@ class Lease:
     def __init__(self, api: Any, catalog: str, table: str, seconds: float) -> None:
         self._api, self._catalog, self.table = api, catalog, table
         self._seconds = seconds
-        self._owner = uuid.uuid4().hex
-        self._beat = 0
+        self.owner = uuid.uuid4().hex
+        self._beat, self._job = 0, ""
+        self._signing = threading.Lock()
         self._confirmed = 0.0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._live, name=f"lease of {table}", daemon=True)
@@ -84,9 +103,22 @@ class Lease:
                 "Key": catalog_key("lease", self.table),
                 "ConditionExpression": "#owner = :owner",
                 "ExpressionAttributeNames": {"#owner": "owner"},
-                "ExpressionAttributeValues": {":owner": {"S": self._owner}},
+                "ExpressionAttributeValues": {":owner": {"S": self.owner}},
             }
         }
+
+    def hand_out(self, job: str) -> None:
+        """Let the attempts of a job on Spark's workers write, and those of no other.
+
+        Parameters
+        ----------
+        job
+            Name of the job. Empty for none.
+        """
+        self._job = job
+        while not self._sign():
+            self.check()
+            time.sleep(0.02)
 
     def release(self) -> None:
         """Let others write."""
@@ -98,18 +130,18 @@ class Lease:
                 Key=catalog_key("lease", self.table),
                 ConditionExpression="#owner = :owner",
                 ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues={":owner": {"S": self._owner}},
+                ExpressionAttributeValues={":owner": {"S": self.owner}},
             )
 
     def _take(self, dead: tuple[str, str] | None) -> bool:
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(#owner) OR #owner = :owner"}
-        values = {":owner": {"S": self._owner}}
+        values = {":owner": {"S": self.owner}}
         names = {"#owner": "owner"}
         if dead is not None:
             condition["ConditionExpression"] += " OR (#owner = :dead AND #beat = :beat)"
             values |= {":dead": {"S": dead[0]}, ":beat": {"N": dead[1]}}
             names["#beat"] = "beat"
-        item = catalog_key("lease", self.table) | {"owner": {"S": self._owner}, "beat": {"N": str(self._beat)}}
+        item = catalog_key("lease", self.table) | {"owner": {"S": self.owner}, "beat": {"N": str(self._beat)}}
         return self._put(item, **condition, ExpressionAttributeNames=names, ExpressionAttributeValues=values)
 
     def _put(self, item: dict[str, Any], **condition: Any) -> bool:
@@ -130,12 +162,15 @@ class Lease:
                     self._confirmed = now
 
     def _sign(self) -> bool:
-        self._beat += 1
-        item = catalog_key("lease", self.table) | {"owner": {"S": self._owner}, "beat": {"N": str(self._beat)}}
-        names, values = {"#owner": "owner"}, {":owner": {"S": self._owner}}
-        return self._put(
-            item,
-            ConditionExpression="#owner = :owner",
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values,
-        )
+        # One at a time, so that no older sign comes after the one that takes a job's permission.
+        with self._signing:
+            self._beat += 1
+            item = catalog_key("lease", self.table) | {"owner": {"S": self.owner}, "beat": {"N": str(self._beat)}}
+            item["job"] = {"S": self._job}
+            names, values = {"#owner": "owner"}, {":owner": {"S": self.owner}}
+            return self._put(
+                item,
+                ConditionExpression="#owner = :owner",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
+            )

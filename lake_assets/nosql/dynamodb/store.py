@@ -15,16 +15,20 @@ import pyarrow as pa
 from lake_assets.lake.contract import Cache
 from lake_assets.nosql.choice import Choice
 from lake_assets.nosql.contract import Key, NoSQLError, Operation, Options, SaveMode, TableNotFound, WriteResult
+from lake_assets.nosql.dynamodb.access import Access
 from lake_assets.nosql.dynamodb.administration import delete_table
 from lake_assets.nosql.dynamodb.attributes import check_names
 from lake_assets.nosql.dynamodb.catalog import Catalog
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.entry import Entry, settle
+from lake_assets.nosql.dynamodb.incoming import Incoming, InRuns
 from lake_assets.nosql.dynamodb.lease import Lease
 from lake_assets.nosql.dynamodb.names import physical
 from lake_assets.nosql.dynamodb.reading import Range, read
 from lake_assets.nosql.dynamodb.rows import Layout
-from lake_assets.nosql.dynamodb.writing import Writing, check_items
+from lake_assets.nosql.dynamodb.table_write import TableWrite
+from lake_assets.nosql.dynamodb.workers import OnWorkers
+from lake_assets.nosql.dynamodb.writing import Writing
 from lake_assets.nosql.keys import MAX_KEY_BYTES, encode_key
 from lake_assets.nosql.plan import Plan, Target
 from lake_assets.nosql.runs import merge, spool
@@ -87,7 +91,15 @@ class DynamoDBStore:
         self._prefix = prefix
         self._read_only = read_only
         self._client = Client(
-            endpoint_url, region_name, profile_name, access_key_id, secret_access_key, parallel, writes_per_second
+            Access(
+                endpoint_url,
+                region_name,
+                profile_name,
+                access_key_id,
+                secret_access_key,
+                parallel=parallel,
+                writes_per_second=writes_per_second,
+            )
         )
         self._tags = [{"Key": name, "Value": value} for name, value in (tags or {}).items()]
         self._catalog = Catalog(self._client, physical(prefix), lease_seconds, self._tags)
@@ -236,20 +248,31 @@ class DynamoDBStore:
 
     def _attempt(self, plan: Plan, target: Target) -> WriteResult | None:
         """Write, unless the table is another one than its target was made for."""
-        table, choice = plan.table, plan.choice(target)
+        table = plan.table
         with self._client.translated(table), self._spool() as folder:
-            runs, after = plan.encode(target, folder)
-            check_items(Layout(table, plan.encoded_by(target)), merge(folder, runs), choice)
             gone = plan.deletions(target, folder)
-            with self._catalog.writing(table) as lease:
-                entry = self._find(table)
-                if settle(plan, entry) != target:
-                    return None
-                batch = plan.options.batch
-                if entry is not None and batch is not None and self._catalog.applied(table, batch):
-                    return WriteResult(0, 0, 0, self.row_count(table))
-                writing = self._writing(lease, target, choice)
-                return writing.apply(plan, after, entry, folder, merge(folder, gone), merge(folder, runs))
+            with self._incoming(plan, target, folder) as (incoming, after):
+                incoming.check(Layout(table, plan.encoded_by(target)))
+                with self._catalog.writing(table) as lease:
+                    entry = self._find(table)
+                    if settle(plan, entry) != target:
+                        return None
+                    batch = plan.options.batch
+                    if entry is not None and batch is not None and self._catalog.applied(table, batch):
+                        return WriteResult(0, 0, 0, self.row_count(table))
+                    writing = self._writing(lease, target, plan.choice(target))
+                    write = TableWrite(self._client, self._catalog, lease, self._name(table), writing, self._tags)
+                    return write.apply(plan, after, entry, merge(folder, gone), incoming)
+
+    @contextmanager
+    def _incoming(self, plan: Plan, target: Target, folder: Path) -> Generator[tuple[Incoming, Target]]:
+        """Yield the encoded items: on the workers of a Spark frame, or here; and what the table is after them."""
+        if plan.is_for_workers(target):
+            with OnWorkers(self._client, self._catalog, self._name(plan.table), plan, target) as incoming:
+                yield incoming, target
+        else:
+            runs, after = plan.encode(target, folder)
+            yield InRuns(folder, runs, plan.choice(target)), after
 
     def delete(self, table: str, keys: Sequence[Key] = (), *, where: str | None = None) -> int:
         """Delete items; see :meth:`NoSQLStore.delete`."""
@@ -304,7 +327,7 @@ class DynamoDBStore:
 
     def _writing(self, lease: Lease, target: Target, choice: Choice) -> Writing:
         name, layout = self._name(lease.table), Layout(lease.table, target)
-        return Writing(self._client, self._catalog, lease, name, layout, choice, self._tags)
+        return Writing(self._client, self._catalog, lease, name, layout, choice)
 
     @contextmanager
     def _spool(self) -> Generator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.nosql.choice import Choice
@@ -12,6 +13,8 @@ from lake_assets.nosql.runs import Item, larger
 
 if TYPE_CHECKING:
     import lmdb
+
+_key_of, _row_of = itemgetter(0), itemgetter(1)
 
 
 class TableWrite:
@@ -79,7 +82,7 @@ class TableWrite:
         for block in choice.distinct(larger(blocks) if choice.evaluates else blocks):
             chosen = block
             if choice.combines or (choice.reads and not fresh):
-                stored = {} if fresh else lookup.of(block)
+                stored = [None] * len(block) if fresh else lookup.of(block)
                 chosen = choice.combine(stored, block)
                 kept += len(block) - len(chosen)
             cursor.putmulti(chosen, append=fresh)
@@ -96,20 +99,22 @@ class _Stored:
         self._cursor = cursor
         self._dense = True
 
-    def of(self, block: list[Item]) -> dict[bytes, bytes]:
-        """Return the stored rows of a block's keys, and perhaps of some keys in between.
+    def of(self, block: list[Item]) -> list[bytes | None]:
+        """Return the stored row of each item's key, or None.
 
         Walking over the table takes half the time of looking up one key after the other, as long as not many other
         keys are in between.
         """
-        if self._dense and block and self._cursor.set_range(block[0][0]):
+        keys = list(map(_key_of, block))
+        if self._dense and block and self._cursor.set_range(keys[0]):
             walk = self._cursor.iternext()
             found = list(islice(walk, len(block)))
-            if found[-1][0] < block[-1][0]:
+            if list(map(_key_of, found)) == keys:
+                return list(map(_row_of, found))
+            if found[-1][0] < keys[-1]:
                 found += islice(walk, len(block))
-            self._dense = len(found) < 2 * len(block) or found[-1][0] >= block[-1][0]
+            self._dense = len(found) < 2 * len(block) or found[-1][0] >= keys[-1]
             if self._dense:
-                return dict(found)
+                return list(map(dict(found).get, keys))
         # One by one: in key order that takes two thirds of the time of getmulti.
-        keys = [key for key, _ in block]
-        return {key: row for key, row in zip(keys, map(self._cursor.get, keys), strict=True) if row is not None}
+        return list(map(self._cursor.get, keys))

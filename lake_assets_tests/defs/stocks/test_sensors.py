@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -164,6 +165,22 @@ def test_ten_thousand_files_are_asked_for_a_hundred_at_a_time_oldest_first(folde
         asked += sensor.asked_for()
         assert time.monotonic() - started < DAGSTERS_LIMIT / 3
     assert asked == [partition_key(hour) for hour in expected[:300]]
+
+
+def test_files_are_asked_for_however_long_the_listing_took(
+    folder: Path, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, late = sensors._files, SimpleNamespace(seconds=0.0)
+
+    def listed_slowly(*arguments: Any) -> Any:
+        late.seconds = 1000.0
+        return files(*arguments)
+
+    monkeypatch.setattr(sensors, "_files", listed_slowly)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + late.seconds, time=time.time)
+    monkeypatch.setattr(new_files, "time", clock)
+    add(folder, HOURS.start)
+    assert sensor.asked_for() == [partition_key(HOURS.start)]
 
 
 def test_with_ten_thousand_files_known_one_more_is_found(
