@@ -273,7 +273,7 @@ def test_no_instant_of_mariadb_is_lost_when_its_clocks_go_back(mariadb: Database
     if program is None or not zone.exists():
         pytest.skip("wants mariadb-tzinfo-to-sql, and the zone Europe/Berlin")
     zones = subprocess.run([program, str(zone), "Europe/Berlin"], check=True, capture_output=True, text=True).stdout
-    subprocess.run(mariadb.client, input=f"USE mysql;{zones}", check=True, capture_output=True, text=True)
+    execute(mariadb, f"USE mysql;{zones}")
     moments = [datetime(2020, 10, 25, hour, minute, tzinfo=UTC) for hour in (0, 1, 2) for minute in (0, 10, 50)]
     cursor = Reading(selection=Selection("moments"), cursor="n")
     execute(mariadb, "SET GLOBAL time_zone = 'Europe/Berlin'")
