@@ -20,8 +20,13 @@ Examples
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# `import pyspark.pandas` sets it to 1 where nothing is set. From then on, pyarrow would take the times of Python's
+# datetimes for UTC, whatever their zone, in the whole process.
+os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "")
 
 if TYPE_CHECKING:
     from lake_assets.frames.increment import Increment

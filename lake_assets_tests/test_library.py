@@ -58,3 +58,14 @@ def test_a_lake_on_a_server_is_opened_by_its_address() -> None:
     key, secret = CREDENTIALS
     with closing(lake.open(f"lakefs://{repository}", endpoint=endpoint, access_key=key, secret_key=secret)) as store:
         assert store.branches() == ("main",)
+
+
+def test_pandas_on_spark_changes_no_times_of_the_process(tmp_path: Path) -> None:
+    """By itself, it lets pyarrow leave the zone of a datetime out."""
+    code = (
+        "import lake_assets, pyspark.pandas, pyarrow\n"
+        "from datetime import datetime, timedelta, timezone\n"
+        "noon = datetime(2020, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))\n"
+        "print(pyarrow.array([noon])[0].as_py() == noon)"
+    )
+    assert run(code, tmp_path).strip() == "True"
