@@ -32,8 +32,9 @@ class Staging:
 
     def __init__(self, address: str) -> None:
         kind, _, place = address.partition("://")
-        temporary = Path(tempfile.gettempdir()) / f"lake-assets-{os.getuid()}-dynamodb"
-        self._root = (Path(place) if kind == "lmdb" else temporary) / "staged"
+        # Not in the folder of `spool`: each writer removes what nobody has locked there.
+        temporary = Path(tempfile.gettempdir()) / f"lake-assets-{os.getuid()}-staged"
+        self._root = Path(place) / "staged" if kind == "lmdb" else temporary
         self._folder = self._root / uuid.uuid4().hex
 
     def add(self, batches: Iterator[pa.RecordBatch]) -> str | None:

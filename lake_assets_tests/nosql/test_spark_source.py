@@ -16,6 +16,7 @@ from lake_assets.nosql.contract import NoSQLError, NoSQLStore
 from lake_assets.nosql.frames import spark_frame
 from lake_assets.nosql.opening import open_store
 from lake_assets.nosql.spark_source import TableSource
+from lake_assets.nosql.staging import Staging
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 
 if TYPE_CHECKING:
@@ -164,6 +165,16 @@ def test_spark_writes_and_reads_a_table(spark: SparkSession, place: dict[str, st
     assert sorted(map(tuple, read.collect())) == sorted(map(tuple, frame.where("p < 1").select("n", "p").collect()))
     frame.limit(3).write.format("lake_nosql").options(**keyed).mode("overwrite").save()
     assert store.row_count("t") == 3
+
+
+def test_rows_that_workers_handed_in_outlive_the_writes_of_others(place: dict[str, str], store: NoSQLStore) -> None:
+    rows = pa.table({"k": ["a"]})
+    staging = Staging(place["store"])
+    file = staging.add(iter(rows.to_batches()))
+    assert file is not None
+    store.write("t", rows, key=["k"])
+    with staging.rows([file], rows.slice(0, 0)) as handed_in:
+        assert handed_in.equals(rows)
 
 
 def test_a_task_and_a_batch_that_are_run_again_count_once(
