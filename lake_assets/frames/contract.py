@@ -108,7 +108,6 @@ class FrameLibrary(ABC):
         del frame, partitions, file_format
         return None
 
-    @abstractmethod
     def write_parquet(self, frame: Any, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
         """Write a frame as files of the target's format.
 
@@ -131,6 +130,10 @@ class FrameLibrary(ABC):
         ValueError
             A row belongs to none of the partitions, or a partition column is missing.
         """
+        parts = self.parts(frame, target.partitions, target.format)
+        if parts is None:
+            return write_rows(self.rows(frame), target)
+        return parts.schema, parts.write(target.filesystem, target.places)
 
     @abstractmethod
     def items(self, frame: Any, scratch: Path) -> Any:
@@ -215,18 +218,6 @@ class ArrowLibrary(FrameLibrary):
         rows
             The rows.
         """
-
-    def write_parquet(self, frame: Any, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-        """Write and hash the rows, table by table.
-
-        Parameters
-        ----------
-        frame
-            The frame.
-        target
-            Where the files of each partition go.
-        """
-        return write_rows(self.rows(frame), target)
 
     def items(self, frame: Any, scratch: Path) -> Any:
         """Return the rows as one table in memory.

@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any
 from lake_assets.frames.contract import FrameLibrary, OpenSession
 from lake_assets.frames.csv import CsvRows
 from lake_assets.frames.parquet import ParquetRows
-from lake_assets.frames.parquet_writing import ParquetTarget
 from lake_assets.frames.rows import Rows
 from lake_assets.frames.spark import SparkFrames
 from lake_assets.frames.spark_writing import SparkParts
 from lake_assets.spark.pandas_api import pandas_session
 
 if TYPE_CHECKING:
-    import pyarrow
     import pyspark.pandas
     from pyspark.sql import DataFrame, SparkSession
 
-    from lake_assets.content.version import Content
     from lake_assets.frames.hive_folders import PartitionValues
 
 _SPARK = SparkFrames()
@@ -57,20 +54,6 @@ class PandasOnSparkFrames(FrameLibrary):
             The format of the files.
         """
         return _SPARK.parts(_to_spark(frame), partitions, file_format)
-
-    def write_parquet(
-        self, frame: pyspark.pandas.DataFrame[Any], target: ParquetTarget
-    ) -> tuple[pyarrow.Schema, dict[str, Content]]:
-        """Write a frame in one Spark job, whose workers write and hash the files.
-
-        Parameters
-        ----------
-        frame
-            The frame.
-        target
-            Where the files of each partition go.
-        """
-        return _SPARK.write_parquet(_to_spark(frame), target)
 
     def items(self, frame: pyspark.pandas.DataFrame[Any], scratch: Path) -> DataFrame:
         """Return the rows as a frame of Spark, whose workers write the items.

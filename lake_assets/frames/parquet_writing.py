@@ -39,8 +39,6 @@ class ParquetTarget:
         File system of the folder.
     root
         Path of the folder. It exists and is empty.
-    uri
-        URI of the folder, for Spark.
     partitions
         Partition key to its partition columns; None for an unpartitioned frame.
     format
@@ -49,7 +47,6 @@ class ParquetTarget:
 
     filesystem: FileSystem
     root: str
-    uri: str
     partitions: Mapping[str, PartitionValues] | None
     format: str = PARQUET
 

@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING
 from lake_assets.frames.contract import FrameLibrary, OpenSession
 from lake_assets.frames.csv import CsvRows
 from lake_assets.frames.parquet import ParquetRows
-from lake_assets.frames.parquet_writing import ParquetTarget
 from lake_assets.frames.rows import Rows, StreamRows
 from lake_assets.frames.spark_batches import arrow_schema, arrow_tables
 from lake_assets.frames.spark_reading import read_spark
 from lake_assets.frames.spark_writing import SparkParts
 
 if TYPE_CHECKING:
-    import pyarrow
     from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
-    from lake_assets.content.version import Content
     from lake_assets.frames.hive_folders import PartitionValues
 
 
@@ -64,19 +61,6 @@ class SparkFrames(FrameLibrary):
             The format of the files.
         """
         return SparkParts(frame, partitions, file_format)
-
-    def write_parquet(self, frame: DataFrame, target: ParquetTarget) -> tuple[pyarrow.Schema, dict[str, Content]]:
-        """Write a frame in one Spark job, whose workers write and hash the files.
-
-        Parameters
-        ----------
-        frame
-            The frame.
-        target
-            Where the files of each partition go.
-        """
-        parts = self.parts(frame, target.partitions, target.format)
-        return parts.schema, parts.write(target.filesystem, target.places)
 
     def items(self, frame: DataFrame, scratch: Path) -> DataFrame:
         """Return the frame itself, since Spark's workers write the items.

@@ -112,13 +112,16 @@ class SparkParts:
             numbered = numbered.sortWithinPartitions(*numbered.columns[len(columns) :])
         schema = pa.schema([*self.schema, *((name, pa.string()) for name in present)])
         answers = numbered.mapInArrow(_writer(schema, places, partitions), "task int, answer string").collect()
+        # Of all tasks; an answer knows those of its own.
         if partitions is not None and present and seen.get["left"]:
             raise misplaced_rows(seen.get["left"], seen.get["all"], present, partitions)
         told = [json.loads(row["answer"]) for row in sorted(answers, key=lambda row: row["task"])]
-        refused = next((answer["refused"] for answer in told if "refused" in answer), None)
-        if refused is not None:
-            raise RefusedColumn(refused)
-        return [{key: [*map(Part.told, parts)] for key, parts in answer.items()} for answer in told]
+        for answer in told:
+            if "refused" in answer:
+                raise RefusedColumn(answer["refused"])
+            if "misplaced" in answer:
+                raise MisplacedRows(answer["misplaced"])
+        return [{key: [*map(Part.told, parts)] for key, parts in answer["parts"].items()} for answer in told]
 
 
 def _writer(
@@ -137,11 +140,11 @@ def _writer(
         named = {key: replace(place, name=attempt) for key, place in places.items()}
         try:
             parts = write_parts(rows, named, partitions, even_empty=False)
-            answer = {key: [asdict(part) for part in found] for key, found in parts.items() if found}
+            answer = {"parts": {key: [asdict(part) for part in found] for key, found in parts.items() if found}}
         except RefusedColumn as error:
             answer = {"refused": str(error)}
-        except MisplacedRows:
-            answer = {}  # the driver knows how many there are in all
+        except MisplacedRows as error:
+            answer = {"misplaced": str(error)}
         yield pa.record_batch({"task": pa.array([task], pa.int32()), "answer": [json.dumps(answer)]})
 
     return write

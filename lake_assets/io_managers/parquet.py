@@ -74,7 +74,7 @@ class ParquetIOManager(LakeIOManager):
         parts = library.parts(obj, target.partitions, file_format)
         if parts is not None:
             return parts.schema, self._run(parts, write, target)
-        place = ParquetTarget(write.filesystem, write.root, write.uri, target.partitions, file_format)
+        place = ParquetTarget(write.filesystem, write.root, target.partitions, file_format)
         return library.write_parquet(obj, place)
 
     def _library(self, context: OutputContext, obj: Any) -> FrameLibrary:

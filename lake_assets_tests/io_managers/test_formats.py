@@ -178,7 +178,7 @@ def test_csv_holds_any_text_float_and_time(tmp_path: Any, rows: list[tuple[Any, 
     kinds = {"t": pa.string(), "f": pa.float64(), "at": pa.timestamp("us")}
     every = pa.table({name: pa.array(list(values), kinds[name]) for name, values in zip(kinds, columns, strict=True)})
     for wanted in (every, every.select(["t"])):
-        write_rows(TableRows(wanted), ParquetTarget(LocalFileSystem(), str(tmp_path), "", None, "csv"))
+        write_rows(TableRows(wanted), ParquetTarget(LocalFileSystem(), str(tmp_path), None, "csv"))
         source = CsvSource("rows.csv", str(tmp_path / "part-00000.csv"), "", csv_columns(wanted.schema), {})
         read = CsvRows(LocalFileSystem(), [source]).table()
         assert read.schema == wanted.schema

@@ -184,7 +184,7 @@ def test_a_stream_over_many_partitions_holds_few_files_open(tmp_path: Path, monk
     rows = pa.table({"part": [str(key) for key in range(7)] * 2, "number": range(14)})
     tables = (rows.slice(at, 7) for at in (0, 7))
     monkeypatch.setattr("lake_assets.frames.rows.BLOCK_BYTES", 1)
-    target = ParquetTarget(LocalFileSystem(), str(tmp_path), tmp_path.as_uri(), partitions)
+    target = ParquetTarget(LocalFileSystem(), str(tmp_path), partitions)
     _, contents = write_rows(StreamRows(rows.schema, tables), target)
     assert {content.rows for content in contents.values()} == {2}
     assert len(list(tmp_path.glob("part=*/*.parquet"))) == 14

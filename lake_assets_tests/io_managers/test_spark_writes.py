@@ -145,6 +145,12 @@ def test_files_of_other_attempts_are_removed_and_no_rows_are_a_file(
     assert [part.name for part in parts.parts[""]] == [f"part-00000.{file_format}"]
 
 
+@pytest.mark.parametrize("key", ["refused", "misplaced", "parts"])
+def test_a_partition_may_have_any_name(tmp_path: Path, spark: SparkSession, key: str) -> None:
+    parts = SparkParts(spark.range(3, numPartitions=1), {key: {"partition": key}}, "parquet")
+    assert parts.write(LocalFileSystem(), {key: str(tmp_path)})[key].rows == 3
+
+
 @pytest.mark.usefixtures("spark")
 @pytest.mark.parametrize("manager", ["parquet_io_manager", "lake_file_io_manager"])
 def test_every_character_of_a_csv_file_is_in_spark_what_it_is_elsewhere(workbench: Workbench, manager: str) -> None:

@@ -76,7 +76,7 @@ def test_frames_are_written_and_read_without_their_index_or_with_it(session: Spa
     ):
         place = tmp_path / str(number)
         place.mkdir()
-        target = ParquetTarget(LocalFileSystem(), str(place), place.as_uri(), None)
+        target = ParquetTarget(LocalFileSystem(), str(place), None)
         schema, contents = library.write_parquet(given, target)
         assert schema.names == columns
         assert [content.rows for content in contents.values()] == [len(given)]

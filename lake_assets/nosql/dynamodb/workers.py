@@ -99,7 +99,7 @@ class OnWorkers:
 
     def replace(self, lease: Lease, writing: Writing, comparable: bool) -> tuple[int, int | None]:
         """Make the items the table's only ones; see :meth:`Writing.replace`."""
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as sf
 
         del writing
         part, count = self._part, self._parallel
@@ -113,8 +113,8 @@ class OnWorkers:
 
         session = self._items.sparkSession
         before = session.range(count, numPartitions=count).mapInArrow(stored, "key binary, row binary")
-        both = before.select("key", "row", F.lit(None).cast("string").alias("problem"), F.lit(_STORED).alias("which"))
-        both = both.unionByName(self._items.withColumn("which", F.lit(_NEW)))
+        both = before.select("key", "row", sf.lit(None).cast("string").alias("problem"), sf.lit(_STORED).alias("which"))
+        both = both.unionByName(self._items.withColumn("which", sf.lit(_NEW)))
         both = both.repartition("key").sortWithinPartitions("key", "which")
         done = self._written(lease, both, "replace", comparable)
         return done.put, done.other
