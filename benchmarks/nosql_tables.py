@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +27,6 @@ import pyarrow.parquet as pq
 from lake_assets.nosql.contract import NoSQLStore, Options
 from lake_assets.nosql.difference import row_difference
 from lake_assets.nosql.lmdb.store import LMDBStore
-
-if TYPE_CHECKING:
-    pass
 
 MOST_WITH_COUNTER, LEAST_FASTER_RANGE, MOST_WRITES, MOST_TIME = 2.0, 20.0, 0.011, 0.1
 
