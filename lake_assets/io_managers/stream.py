@@ -43,7 +43,14 @@ if TYPE_CHECKING:
 _SHOWN = 20
 """The number of files and partitions that are named."""
 
+_TRIES = 3
+"""How often a query is started, if Spark loses workers while it reads."""
+
 START_OVER = "To start over from the source's beginning, run it with `reset_checkpoint: true`"
+
+
+class _CountedTwice(Exception):
+    """Lines are in a query's numbers twice."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,8 @@ class StreamIOManager(ParquetIOManager):
         Raises
         ------
         Failure
-            The source does not exist, is not the source of the checkpoint, or has lost lines; or the checkpoint belongs
-            to another query.
+            The source does not exist, is not the source of the checkpoint, or has lost lines; the checkpoint belongs to
+            another query; or Spark lost workers again and again.
         """
         if not isinstance(obj, StreamQuery):
             name = context.asset_key.to_user_string()
@@ -116,8 +123,17 @@ class StreamIOManager(ParquetIOManager):
         lake, prefix = self.lake.lake, target.prefix
         current, places = places_at(lake, write.base, prefix), places_of(prefix)
         before = None if query.reset else read_position(lake, write.base, prefix)
-        with working_copy(obj.checkout, lake, write.base, current.checkpoint if before is not None else None) as place:
-            return self._read_on(context, query, write, place, places=places, before=before)
+        checkpoint = current.checkpoint if before is not None else None
+        for _ in range(_TRIES):
+            try:
+                with working_copy(obj.checkout, lake, write.base, checkpoint) as place:
+                    return self._read_on(context, query, write, place, places=places, before=before)
+            except _CountedTwice:
+                context.log.warning("%s: Spark lost a worker and read lines again: the query starts anew", prefix)
+        raise Failure(
+            f"{prefix}: Spark lost workers while it read, {_TRIES} times, so its numbers of lines are not exact. "
+            "Run it again when the cluster's workers last"
+        )
 
     def _read_on(
         self,
@@ -140,6 +156,8 @@ class StreamIOManager(ParquetIOManager):
         with tempfile.TemporaryDirectory(prefix="changes-", dir=place.scratch) as scratch:
             batches = Path(scratch)
             consumed = _consume(query, before, session, place, place.batches(batches))
+            if not consumed.exact:
+                raise _CountedTwice
             for skipped in consumed.too_long[:_SHOWN]:
                 context.log.warning("%s: lines that are too long are not counted: %s", prefix, skipped)
             if query.source.id != source_id:

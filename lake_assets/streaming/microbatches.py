@@ -57,11 +57,15 @@ class Consumed:
         Sum of each observed metric over all micro-batches. For :data:`LATEST` it is the maximum.
     too_long
         Places of lines that were too long.
+    exact
+        Whether each line is in the metrics once. One that Spark has read again, since a worker was lost, is in them
+        twice, though the query's result has it once.
     """
 
     batches: int
     observed: Mapping[str, int]
     too_long: Sequence[str] = ()
+    exact: bool = True
 
 
 _FILE_MANAGER = "spark.sql.streaming.checkpointFileManagerClass"
@@ -161,7 +165,21 @@ def consume(
                     observed[name] = max(observed.get(name, value), value)
                 elif value is not None:
                     observed[name] = observed.get(name, 0) + value
-    return Consumed(batches, observed, sorted(too_long))
+    return Consumed(batches, observed, sorted(too_long), not _ran_tasks_again(frame.sparkSession, str(query.runId)))
+
+
+def _ran_tasks_again(session: SparkSession, group: str) -> bool:
+    """Tell whether tasks of a query that had succeeded were run again: Spark adds what both have observed.
+
+    That happens where the worker that keeps a task's output is lost.
+    """
+    context = session.sparkContext
+    if is_local(context.master or "local"):
+        return False
+    tracker = context.statusTracker()
+    jobs = filter(None, map(tracker.getJobInfo, tracker.getJobIdsForGroup(group)))
+    stages = filter(None, (tracker.getStageInfo(stage) for job in jobs for stage in job.stageIds))
+    return any(stage.currentAttemptId > 0 or stage.numCompletedTasks > stage.numTasks for stage in stages)
 
 
 _INCOMPATIBLE = (

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import uuid
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from dagster import ReexecutionOptions, execute_job
 
+from lake_assets.io_managers import stream as stream_io
 from lake_assets.lake.contract import MAIN
 from lake_assets.outbox.contract import Update
 from lake_assets.outbox.lines import read_committed
+from lake_assets.streaming import microbatches
+from lake_assets.streaming.microbatches import Consumed
 from lake_assets_tests.defs.reexecution import again, reconstructable, start
-from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream
+from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream, error
 from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.outbox.outboxes import COUNTS as OUTPUT
 
@@ -110,3 +115,29 @@ def test_from_a_publish_that_failed_a_run_goes_on_without_counting_anything_agai
     assert again(graph, failed, from_failure=False).success
     assert stream.counts() == COUNTS | {"kafka": 1, "dog": 5, "later": 1}
     assert delivered(stream) == [*updates(COUNTS), Update("dog", 5), Update("kafka", 1), Update("later", 1)]
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_query_whose_metrics_are_not_exact_starts_anew_from_the_checkpoint(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    stream.add("1.txt", *LINES)
+    assert stream.run().success
+    left = [False] * lost
+
+    def consume(*given: Any) -> Consumed:
+        consumed = microbatches.consume(*given)
+        # As when a worker was lost: see spark/test_lost_worker.py.
+        return replace(consumed, exact=left.pop()) if left else consumed
+
+    monkeypatch.setattr(stream_io, "consume", consume)
+    stream.add("2.txt", "kafka dog")
+    result = stream.run("word_counts", "words_published")
+    assert result.success is (lost < 3)
+    assert not left
+    if not result.success:
+        assert "Spark lost workers while it read, 3 times" in error(result)
+        assert stream.counts() == COUNTS
+        assert stream.run("word_counts", "words_published").success
+    assert stream.counts() == COUNTS | {"kafka": 1, "dog": 5}
+    assert (stream.position().last["lines"], stream.position().batch) == (1, 1)
