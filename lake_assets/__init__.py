@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from lake_assets.quality_assets.files import asset_of_files
     from lake_assets.quality_assets.page import Asked
     from lake_assets.quality_assets.profiled import profiled
+    from lake_assets.resources.compute import ComputeResource
     from lake_assets.resources.kafka import KafkaResource
     from lake_assets.resources.lake import EmbeddedLake, LakeFS, LakeResource, SnapshotResource
-    from lake_assets.resources.nosql import LMDBNoSQL, NoSQLResource
+    from lake_assets.resources.nosql import DynamoDBNoSQL, LMDBNoSQL, NoSQLResource
     from lake_assets.resources.outbox import OutboxResource
     from lake_assets.resources.spark import SparkResource
     from lake_assets.runs.branch import read_ref
+    from lake_assets.runs.check_results import logged
     from lake_assets.runs.checked_commits import checked_at
     from lake_assets.runs.publishing import published_asset
     from lake_assets.runs.sinks import Sink
@@ -60,6 +62,8 @@ __all__ = [
     "Asked",
     "AssetProfile",
     "Comparison",
+    "ComputeResource",
+    "DynamoDBNoSQL",
     "EmbeddedLake",
     "Increment",
     "IncrementalIOManager",
@@ -86,6 +90,7 @@ __all__ = [
     "constraint_checks",
     "database_sensor",
     "lake_sensors",
+    "logged",
     "profiled",
     "published_asset",
     "read_ref",
@@ -109,12 +114,14 @@ _HOMES = {
     "quality_assets.files": ("asset_of_files",),
     "quality_assets.page": ("Asked",),
     "quality_assets.profiled": ("profiled",),
+    "resources.compute": ("ComputeResource",),
     "resources.kafka": ("KafkaResource",),
     "resources.lake": ("EmbeddedLake", "LakeFS", "LakeResource", "SnapshotResource"),
-    "resources.nosql": ("LMDBNoSQL", "NoSQLResource"),
+    "resources.nosql": ("DynamoDBNoSQL", "LMDBNoSQL", "NoSQLResource"),
     "resources.outbox": ("OutboxResource",),
     "resources.spark": ("SparkResource",),
     "runs.branch": ("read_ref",),
+    "runs.check_results": ("logged",),
     "runs.checked_commits": ("checked_at",),
     "runs.publishing": ("published_asset",),
     "runs.sinks": ("Sink",),

@@ -6,7 +6,7 @@ When Dagster is upgraded, check this module first.
 # No postponed annotations here: they are re-exported to modules whose annotations Dagster reads.
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dagster import DataVersion
@@ -49,6 +49,7 @@ from dagster._utils.schedules import CroniterShim
 if TYPE_CHECKING:
     from dagster import (
         AssetCheckExecutionContext,
+        AssetCheckKey,
         AssetExecutionContext,
         AssetKey,
         AssetsDefinition,
@@ -287,3 +288,46 @@ def is_selected(context: "AssetCheckExecutionContext", key: "AssetKey") -> bool:
         The asset.
     """
     return key in context.job_def.asset_layer.selected_asset_keys
+
+
+def limited_pools(instance: "DagsterInstance") -> set[str]:
+    """Return the names of the pools that have a limit. Only a command tells them publicly.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    """
+    return {pool.name for pool in instance.event_log_storage.get_pool_limits()}
+
+
+def limit_pool(instance: "DagsterInstance", pool: str) -> None:
+    """Give a pool the default limit. Dagster's queue does that only after it has counted a new pool's runs.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    pool
+        Name of the pool.
+    """
+    instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+
+
+def check_history(
+    instance: "DagsterInstance", key: "AssetCheckKey", limit: int, cursor: int | None
+) -> Sequence[AssetCheckExecutionRecord]:
+    """Return executions of a check, the newest first. The public API has only the latest.
+
+    Parameters
+    ----------
+    instance
+        The Dagster instance.
+    key
+        The check.
+    limit
+        Maximal number.
+    cursor
+        Id of the execution after which they begin, or None.
+    """
+    return instance.event_log_storage.get_asset_check_execution_history(key, limit, cursor)

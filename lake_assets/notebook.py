@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
+from lake_assets.cli.code_location import choose
 from lake_assets.cli.errors import describe
 from lake_assets.cli.sql import open_catalog, refuse_old_python
 from lake_assets.lake.contract import MAIN
@@ -62,11 +64,12 @@ def _frame(text: str, ref: str, variables: dict[str, Any]) -> pandas.DataFrame:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Register the magics; IPython calls this.
+    """Register the magics; IPython calls this. LAKE_ASSETS_MODULE names the code location, as for the command line.
 
     Parameters
     ----------
     shell
         The notebook's shell.
     """
+    choose(os.environ.get("LAKE_ASSETS_MODULE", ""))
     shell.register_magics(SqlMagics)

@@ -33,7 +33,7 @@ from lake_assets.runs.lock import is_alive, unfinished_runs
 from lake_assets.runs.own_runs import is_own_run, take_in_runs
 from lake_assets.runs.published_state import mark_canceled_runs, mark_failed_runs
 from lake_assets.runs.publishing import LAYER, publish
-from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Asked, Sink, requests_for, sinks_of
+from lake_assets.runs.sinks import RUNS_PER_TICK, SINK, Requested, Sink, requests_for, sinks_of
 from lake_assets.runs.sweeping import sweep
 from lake_assets.runs.waiting_branches import look_after
 
@@ -292,7 +292,7 @@ def sinks_follow_main(*resource_keys: str) -> SensorDefinition:
         resource = cast("LakeResource", context.resources.lake)
         lake, branch = resource.lake, resource.branch
         head = head_of(lake, branch)
-        asked = Asked.read(context.cursor, head.id)
+        asked = Requested.read(context.cursor, head.id)
         reflected: dict[AssetKey, str | None] = {}
         unknown: list[str] = []
         for asset, resource_key in sinks_of(repository.asset_graph, resource_keys):

@@ -104,6 +104,14 @@ def test_every_command_in_the_docs_is_understood_by_its_program(
     assert misunderstood == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_sensor_is_started_in_the_code_location_that_the_ui_has(page: Path) -> None:
+    # With `-m`, Dagster says "Started", and starts it in a location of another name.
+    for words in commands(page):
+        if words[:3] == ["dagster", "sensor", "start"]:
+            assert words[4:] == ["-w", "workspace.yaml"], shlex.join(words)
+
+
 def test_commands_are_found_and_those_that_do_not_exist_are_told() -> None:
     assert len([words for page in PAGES for words in commands(page) if words[0] in PROGRAMS]) > 60
     for wrong in ("dagster job execute --config-json x", "lake-assets ls --nowhere", "lake-assets lst", "make tea"):

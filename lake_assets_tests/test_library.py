@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import lake_assets
+from lake_assets.quality.constraints import AnyConstraint
 from lake_assets_tests.lakefs_server import CREDENTIALS, fresh_repository
+
+_PARAMETER = re.compile(r"^(?:\*{0,2}\w+)(?:, \w+)*$", re.MULTILINE)
+"""A line of a docstring with the names of parameters, whose description is the next line, indented."""
 
 
 def run(code: str, folder: Path) -> str:
@@ -36,6 +44,27 @@ def test_every_name_is_there_and_no_other() -> None:
     assert set(lake_assets.__all__) <= set(dir(lake_assets))
     with pytest.raises(AttributeError, match="no attribute 'LakeFSResource'"):
         _ = lake_assets.LakeFSResource  # type: ignore[attr-defined]
+
+
+def test_one_module_holds_what_is_private_in_dagster() -> None:
+    package = Path(lake_assets.__file__).parent
+    private = re.compile(r"\bdagster\._|\bstep_context\b|\.(?:event_log|run|schedule)_storage\b")
+    used = {path.name for path in package.rglob("*.py") if private.search(path.read_text())}
+    assert used == {"_dagster.py"}
+
+
+def test_what_the_library_gives_tells_all_of_its_parameters() -> None:
+    given = [getattr(lake_assets, name) for name in lake_assets.__all__]
+    lacking: dict[str, list[str]] = {}
+    for one in (*given, *get_args(AnyConstraint)):
+        names = getattr(one, "__struct_fields__", ()) or getattr(one, "model_fields", ())
+        if inspect.isfunction(one) or is_dataclass(one):
+            names = inspect.signature(one).parameters
+        documents = [inspect.getdoc(base) or "" for base in getattr(one, "__mro__", [one])]
+        told = {name for text in documents for line in _PARAMETER.findall(text) for name in re.findall(r"\w+", line)}
+        if missing := sorted(set(names) - told):
+            lacking[one.__name__] = missing
+    assert lacking == {}
 
 
 def test_a_lake_is_opened_by_its_address(tmp_path: Path) -> None:

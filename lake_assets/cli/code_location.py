@@ -74,16 +74,12 @@ class CodeLocation(Protocol):
         """Return the resources of the lake and of the tables. Nothing is opened."""
         ...
 
-    def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
-        """Yield the sinks, except those in the NoSQL store, each with the commit that it reflects."""
-        ...
-
     def branch(self) -> str:
         """Return the branch that runs work on if they name no other one."""
         ...
 
     def spark(self) -> SparkResource:
-        """Return the Spark resource, which is not started yet."""
+        """Return the Spark resource as it is declared: environment variables are not resolved."""
         ...
 
 
@@ -115,19 +111,11 @@ class _Own:
     def stores(self) -> tuple[LakeResource, NoSQLResource | None]:
         return environments.lake_resource(), environments.nosql_resource()
 
-    def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
-        from lake_assets.defs.words.resources import words_outbox
-
-        outbox = words_outbox(environments.kafka_resource()).outbox(lake.repository)
-        if commit := outbox.delivered():
-            yield "outbox of the words", commit
-
     def branch(self) -> str:
         return LakeSettings.read().branch
 
     def spark(self) -> SparkResource:
-        with _initialized(environments.spark_resource(environments.lake_resource())) as spark:
-            return spark
+        return environments.spark_resource(environments.lake_resource())
 
 
 class _Module:
@@ -189,18 +177,11 @@ class _Module:
         with _initialized(resource) as store:
             return store.open(read_only=read_only) if store.exists() else None
 
-    def delivered_commits(self, lake: Lake) -> Iterator[tuple[str, str]]:
-        for asset, commit in sink_commits():
-            if commit is not None:
-                yield f"sink {asset.to_user_string()}", commit
-
     def spark(self) -> SparkResource:
         from lake_assets.resources.lake import LakeResource
         from lake_assets.resources.spark import SparkResource
 
-        resource = self._find(SparkResource, "spark") or SparkResource(lake=self._find(LakeResource, "lake"))
-        with _initialized(resource) as spark:
-            return spark
+        return self._find(SparkResource, "spark") or SparkResource(lake=self._find(LakeResource, "lake"))
 
     def _find(self, kind: type[_Resource], key: str) -> _Resource | None:
         """Return the only resource of a kind. If there are several, the one with the usual key."""
@@ -213,8 +194,11 @@ class _Module:
         return found.get(key) or next(iter(found.values()), None)
 
     def _all(self, kind: type[_Resource]) -> dict[str, _Resource]:
-        resources = self.definitions().resources or {}
-        return {key: resource for key, resource in resources.items() if isinstance(resource, kind)}
+        return {
+            key: resource
+            for key, resource in (self.definitions().resources or {}).items()
+            if isinstance(resource, kind)
+        }
 
 
 _chosen: CodeLocation = _Own()
@@ -301,19 +285,22 @@ def working_branch() -> str:
 
 def spark_resource() -> SparkResource:
     """Return the Spark resource of the selected code location, which is not started yet."""
+    with _initialized(_chosen.spark()) as spark:
+        return spark
+
+
+def declared_spark() -> SparkResource:
+    """Return it as it is declared. Credentials are not resolved, since they may not be there when an image is built."""
     return _chosen.spark()
 
 
-def reflected_commits(lake: Lake) -> Iterator[tuple[str, str]]:
-    """Yield the sinks of the selected code location, each with the commit that it reflects.
+def reflected_commits() -> Iterator[tuple[str, str]]:
+    """Yield the tables and the other sinks of the selected code location, each with the commit that it reflects.
 
     It is an error if a store does not answer, since the commit that it needs is then not known.
-
-    Parameters
-    ----------
-    lake
-        The lake.
     """
+    from lake_assets.resources.nosql import NoSQLResource
+
     store = find_nosql()
     if store is not None:
         with closing(store):
@@ -322,7 +309,11 @@ def reflected_commits(lake: Lake) -> Iterator[tuple[str, str]]:
                 # A table that is unfinished is built anew, and needs no commit.
                 if commit and not commit.startswith(UNFINISHED):
                     yield f"table {table}", commit
-    yield from _chosen.delivered_commits(lake)
+    for asset, resource in _sinks():
+        if not isinstance(resource, NoSQLResource):
+            with _initialized(resource) as sink:
+                if (commit := sink.reflected_commit(asset)) is not None:
+                    yield f"sink {asset.to_user_string()}", commit
 
 
 def sink_commits(branch: str = "") -> Iterator[tuple[AssetKey, str | None]]:
@@ -336,13 +327,20 @@ def sink_commits(branch: str = "") -> Iterator[tuple[AssetKey, str | None]]:
         The branch whose sinks are meant. By default, the one that the code location works on.
     """
     from lake_assets.resources.working_branch import OnBranch
+
+    for asset, resource in _sinks():
+        with _initialized(resource) as sink:
+            found = sink.on(branch) if branch and isinstance(sink, OnBranch) else sink
+            yield asset, found.reflected_commit(asset)
+
+
+def _sinks() -> Iterator[tuple[AssetKey, Any]]:
+    """Yield each sink asset with its resource."""
     from lake_assets.runs.sinks import sinks_of
 
     resources = load_definitions().resources or {}
     for asset, key in sinks_of(load_graph(), [key for key in resources if hasattr(resources[key], "reflected_commit")]):
-        with _initialized(resources[key]) as sink:
-            found = sink.on(branch) if branch and isinstance(sink, OnBranch) else sink
-            yield asset, found.reflected_commit(asset)
+        yield asset, resources[key]
 
 
 def load_definitions() -> Definitions:

@@ -143,7 +143,7 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 def _python() -> str:
     found = sys.version.split()[0]
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        raise CommandError(f"{found}: lake_assets needs Python 3.10 to 3.13; make PYTHON=python3.12 setup")
+        raise CommandError(f"{found}: lake_assets needs Python 3.10 to 3.13")
     return f"{found} ({sys.executable})"
 
 
@@ -163,7 +163,10 @@ def _dagster_home() -> str:
     home = dagster_home()
     _try_to_write(str(home))
     if not (home / "dagster.yaml").is_file():
-        raise CommandError(f"{home} contains no dagster.yaml: `make setup` copies the project's file there")
+        raise CommandError(
+            f"{home} contains no dagster.yaml: put one there; an empty file is Dagster's defaults"
+            + ("; `make setup` links that of this project" if is_own() else "")
+        )
     return str(home)
 
 

@@ -37,7 +37,7 @@ def expire(
     before = datetime.now(timezone.utc) - _age(older_than)
     with closing(open_lake()) as lake:
         sinks: dict[str, list[str]] = {}
-        for sink, commit in reflected_commits(lake):
+        for sink, commit in reflected_commits():
             sinks.setdefault(commit, []).append(sink)
         folders = [path_of(lake, prefix, MAIN) for prefix in keep_prefix or ()]
         found = lake.expire(before, keep or (), sorted(sinks), folders, yes=yes)

@@ -19,7 +19,7 @@ from lake_assets.lake.contract import MAIN, Commit, Lake, LakeObject
 from lake_assets.lake.errors import PathNotFound
 
 if TYPE_CHECKING:
-    from lake_assets.cli.row_diff import Comparison
+    from lake_assets.cli.row_diff import RowComparison
 
 SHORT = 12
 """Characters of a commit id or checksum in a table. JSON has the full value."""
@@ -154,9 +154,9 @@ def diff(
         raise typer.BadParameter("to compare rows give --rows PREFIX --key COL[,COL], and no further PREFIX")
     with closing(open_lake()) as lake:
         if rows:
-            from lake_assets.cli.row_diff import Comparison
+            from lake_assets.cli.row_diff import RowComparison
 
-            asked = Comparison(left=left, right=right, prefix=path_of(lake, rows, left, right), key=key.split(","))
+            asked = RowComparison(left=left, right=right, prefix=path_of(lake, rows, left, right), key=key.split(","))
             _diff_rows(lake, asked, limit or None, json)
             return
         found = lake.diff(left, right, path_of(lake, prefix, left, right) if prefix else "")
@@ -167,7 +167,7 @@ def diff(
     show({"change": change, "path": path} for change, paths in sides for path in paths)
 
 
-def _diff_rows(lake: Lake, asked: Comparison, limit: int | None, json: bool) -> None:
+def _diff_rows(lake: Lake, asked: RowComparison, limit: int | None, json: bool) -> None:
     from lake_assets.cli.row_diff import row_diff
 
     with row_diff(lake, asked) as found:

@@ -13,7 +13,16 @@ from lake_assets.cli.dagster_instance import dagster_home, open_instance
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit
 from lake_assets.cli.runs import Runs
+from lake_assets.cli.sinks import (
+    WithSinks,
+    bring_along,
+    describe_behind,
+    describe_brought,
+    sinks_of_paths,
+    with_sinks,
+)
 from lake_assets.lake.audit import Override
+from lake_assets.lake.contract import MAIN
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -32,12 +41,14 @@ def publish(
     ] = None,
     by: Annotated[str, typer.Option(metavar="NAME", help="Who overrides. Default: your user name.")] = "",
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason, which is stored in the commit.")] = "",
+    sinks: WithSinks = False,
     json: Json = False,
 ) -> None:
     """Merge a run's branch into main, or into the working branch that it began at.
 
     Every blocking check of the run's data must have passed on these data, in any run, or be overridden by name.
-    Publishing a run again does nothing.
+    Publishing a run again does nothing. Tables and topics follow when Dagster's daemon runs (sensor
+    sinks_follow_main), or at once with --sinks.
 
     A run that this Dagster does not know is published by its branch alone, by the check results that the branch
     carries, or with an override. Be sure that no other Dagster still runs it.
@@ -59,6 +70,8 @@ def publish(
                 "terminate it in Dagster's UI"
             )
         published = CommitMetadata.parse(result.commit.metadata).run_id == run_id
+        brought = bring_along(lake, instance, result.into) if sinks else []
+        behind = sinks_of_paths(load_graph(), _changed(lake, result)) if result.merged and result.into == MAIN else []
     if json:
         emit(
             {
@@ -68,13 +81,24 @@ def publish(
                 "commit": result.commit.id,
                 "paths_changed": result.changed,
             }
+            | with_sinks(sinks, brought)
         )
-    elif result.merged:
+        return
+    if result.merged:
         print(f"Published run {run_id}: {result.changed} path(s) changed on {result.into}, commit {result.commit.id}")
     elif published:
         print(f"Run {run_id} was published already, as commit {result.commit.id}")
     else:
         print(f"Run {run_id} has nothing to publish; {result.into} is at commit {result.commit.id}")
+    if sinks:
+        print(describe_brought(brought, result.into))
+    elif behind:
+        print(describe_behind(behind))
+
+
+def _changed(lake: Lake, result: Publication) -> list[str]:
+    """Return the paths that a publication changed."""
+    return list(lake.diff(result.commit.parents[0], result.commit.id).paths)
 
 
 def _publish_unknown(

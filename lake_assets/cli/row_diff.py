@@ -43,7 +43,7 @@ class RowChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class RowComparison:
     """Which rows to compare.
 
     Parameters
@@ -105,7 +105,7 @@ class RowDiff:
 
 
 @contextmanager
-def row_diff(lake: Lake, asked: Comparison) -> Generator[RowDiff]:
+def row_diff(lake: Lake, asked: RowComparison) -> Generator[RowDiff]:
     """Compare the rows of two commits by key.
 
     Only files that differ are read, since rows in unchanged files are equal. Partition folders such as
@@ -140,7 +140,9 @@ def row_diff(lake: Lake, asked: Comparison) -> Generator[RowDiff]:
             raise CommandError(f"the rows of {asked.prefix!r} cannot be compared: {reason}") from error
 
 
-def _compared(lake: Lake, connection: DuckDBPyConnection, asked: Comparison, sides: tuple[Columns, Columns]) -> RowDiff:
+def _compared(
+    lake: Lake, connection: DuckDBPyConnection, asked: RowComparison, sides: tuple[Columns, Columns]
+) -> RowDiff:
     key, commits = asked.key, (asked.left, asked.right)
     if not any(sides):
         _refuse_without_parquet(lake, commits, asked.prefix)
@@ -161,7 +163,7 @@ _NONE: Mapping[Change, int] = {"added": 0, "removed": 0, "changed": 0}
 
 
 def _side(
-    lake: Lake, connection: DuckDBPyConnection, asked: Comparison, name: Literal["l", "r"], paths: Sequence[str]
+    lake: Lake, connection: DuckDBPyConnection, asked: RowComparison, name: Literal["l", "r"], paths: Sequence[str]
 ) -> Columns:
     """Make the view of one commit's rows in files that differ; return its columns, none where there is no such file."""
     paths = sorted(path for path in paths if is_data(path))

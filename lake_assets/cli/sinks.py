@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Container, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,12 +46,23 @@ def describe_events(graph: AssetGraph, events: Sequence[AssetMaterialization]) -
 
 def sinks_below(graph: AssetGraph, events: Iterable[AssetMaterialization]) -> list[str]:
     """Return the names of the sinks that read the reported assets, sorted."""
+    return _sinks_below(graph, {event.asset_key for event in events})
+
+
+def sinks_of_paths(graph: AssetGraph, paths: Iterable[str]) -> list[str]:
+    """Return the names of the sinks that read the assets at changed paths, sorted."""
+    from lake_assets.runs.asset_places import AssetPlaces
+
+    return _sinks_below(graph, {place.asset for place in AssetPlaces(graph).of(paths)})
+
+
+def _sinks_below(graph: AssetGraph, changed: Container[AssetKey]) -> list[str]:
     from lake_assets.runs.publishing import LAYER
     from lake_assets.runs.sinks import SINK
 
-    changed = {event.asset_key for event in events}
     sinks = (key for key in graph.toposorted_asset_keys if graph.get(key).tags.get(LAYER) == SINK)
-    return sorted(sink.to_user_string() for sink in sinks if graph.get(sink).parent_keys & changed)
+    reads = (key for key in sinks if any(parent in changed for parent in graph.get(key).parent_keys))
+    return sorted(key.to_user_string() for key in reads)
 
 
 def describe_behind(sinks: Sequence[str]) -> str:

@@ -78,8 +78,8 @@ class Part:
     counts: Mapping[str, int]
 
     @staticmethod
-    def told(answer: Mapping[str, Any]) -> Part:
-        """Return the part that a worker told of.
+    def parse(answer: Mapping[str, Any]) -> Part:
+        """Return the part in a worker's answer.
 
         Parameters
         ----------

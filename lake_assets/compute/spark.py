@@ -51,7 +51,7 @@ class SparkExecutor:
 
         numbers = self._session.range(len(writes), numPartitions=max(1, len(writes)))
         rows = numbers.mapInArrow(run_some, "at long, part string").collect()
-        found = {row["at"]: Part.told(json.loads(row["part"])) for row in rows}
+        found = {row["at"]: Part.parse(json.loads(row["part"])) for row in rows}
         parts = [found[at] for at in range(len(writes))]
         for folder, filesystem in {write.folder: write.filesystem for write in writes}.items():
             kept = {part.name for write, part in zip(writes, parts, strict=True) if write.folder == folder}

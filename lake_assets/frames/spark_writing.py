@@ -115,13 +115,13 @@ class SparkParts:
         # Of all tasks; an answer knows those of its own.
         if partitions is not None and present and seen.get["left"]:
             raise misplaced_rows(seen.get["left"], seen.get["all"], present, partitions)
-        told = [json.loads(row["answer"]) for row in sorted(answers, key=lambda row: row["task"])]
-        for answer in told:
+        answered = [json.loads(row["answer"]) for row in sorted(answers, key=lambda row: row["task"])]
+        for answer in answered:
             if "refused" in answer:
                 raise RefusedColumn(answer["refused"])
             if "misplaced" in answer:
                 raise MisplacedRows(answer["misplaced"])
-        return [{key: [*map(Part.told, parts)] for key, parts in answer["parts"].items()} for answer in told]
+        return [{key: [*map(Part.parse, parts)] for key, parts in answer["parts"].items()} for answer in answered]
 
 
 def _writer(

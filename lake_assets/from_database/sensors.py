@@ -31,7 +31,7 @@ from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.branch import head_of
 from lake_assets.runs.lock import in_flight
-from lake_assets.runs.sinks import Asked
+from lake_assets.runs.sinks import Requested
 
 _FULL = "database/full"
 """Tag of a run that is to read all rows: the asset."""
@@ -99,7 +99,7 @@ def database_sensor(
         why = why or "it is time to read all rows"
         # A run that succeeds begins anew, whether it found a changed row or not.
         last = json.dumps([read_by, state.position if state is not None else None], sort_keys=True)
-        asked = Asked.read(context.cursor, hashlib.sha256(last.encode()).hexdigest())
+        asked = Requested.read(context.cursor, hashlib.sha256(last.encode()).hexdigest())
         if left := asked.pause():
             return SkipReason(f"{why}, but {asked.times} run(s) failed since: see why. The next in {left:.0f} s.")
         context.log.info("%s", why)

@@ -86,6 +86,15 @@ class NoSQLIOManager(ConfigurableIOManager):
     :class:`TableUpdate`. Its table stores the lake commit that it reflects, in the same transaction as its items. If
     the manager has the lake, a sink's partition that ``main`` never held is not materialized.
 
+    Parameters
+    ----------
+    nosql
+        The NoSQL store.
+    lake
+        The lake whose commits its sinks reflect.
+    spark
+        The Spark resource. Only assets that are frames of Spark need it.
+
     Examples
     --------
     >>> @asset(io_manager_key="nosql_io_manager", metadata={"nosql/key": "ISIN", "nosql/mode": "overwrite"})

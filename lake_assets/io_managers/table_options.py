@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lake_assets._dagster import assets_of_job
+from lake_assets._dagster import assets_of_job, run_of
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.nosql.options import MODES, Options, SaveMode
 
@@ -144,6 +144,6 @@ def _expressions(metadata: Mapping[str, Any], context: OutputContext) -> dict[st
 
 def _batch(context: OutputContext) -> str:
     """Return the name of a write that is the same in each retry and re-execution."""
-    run = context.step_context.dagster_run
+    run = run_of(context)
     keys = ",".join(context.asset_partition_keys) if context.has_asset_partitions else ""
     return f"{name_of(context.asset_key)} {keys} {run.root_run_id or run.run_id}"

@@ -72,8 +72,8 @@ class Choice:
         positions = [names.index(name) for name in newest_by if name not in key]
         self._rank = ranking(self._types, positions) if newest_by else None
         self._create_only = mode == "create_only"
-        came = [name for name in incoming if name not in key]
-        self._combination = Combination(table, columns, came, options.update == "columns", options.counter)
+        others = [name for name in incoming if name not in key]
+        self._combination = Combination(table, columns, others, options.update == "columns", options.counter)
         self._expires = Expiry(names.index(ttl)) if ttl is not None else None
         self._fields = [field.with_nullable(True) for field in schema]
         both = pa.schema([(name, pa.struct(self._fields)) for name in ("new", "old")])
@@ -175,9 +175,9 @@ class Choice:
             return stored, block
         all_there = None not in stored
         there = [True] * len(block) if all_there else [row is not None for row in stored]
-        old, came = (stored, block) if all_there else _filtered(there, stored, block)
-        new = self._combination.of(old, list(map(_row_of, came)), count=False)
-        holds = condition.mask(self._both(condition, list(map(_key_of, came)), new, old))
+        old, rows = (stored, block) if all_there else _filtered(there, stored, block)
+        new = self._combination.of(old, list(map(_row_of, rows)), count=False)
+        holds = condition.mask(self._both(condition, list(map(_key_of, rows)), new, old))
         if pc.all(holds).as_py():
             return stored, block
         answers = iter(holds.to_pylist())

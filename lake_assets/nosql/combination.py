@@ -44,8 +44,8 @@ class Combination:
         self._places = {field.name: at for at, field in enumerate(columns)}
         places = {name: f"f{at}" for name, at in self._places.items()}
         # Where each column is in an incoming row, which has no others if it is partial, and in a stored one.
-        came = {name: f"f{at}" for at, name in enumerate(incoming)} if partial else places
-        self._incoming = [(name, came[name], places[name]) for name in incoming]
+        read_at = {name: f"f{at}" for at, name in enumerate(incoming)} if partial else places
+        self._incoming = [(name, read_at[name], places[name]) for name in incoming]
         self._row, self._read = row_type(len(columns)), row_reader(len(columns))
         self._read_new = row_reader(len(incoming)) if partial else self._read
 
@@ -69,14 +69,14 @@ class Combination:
         counters = [one for one in self._incoming if count and one[0] in self._counters]
         if not self._partial and (not counters or not any(stored)):
             return list(new)
-        came = list(map(self._read_new, new))
+        rows = list(map(self._read_new, new))
         if self._partial:
             before = after = self._before(self._read, stored)
         else:
             read = row_reader(1 + max(self._places[name] for name, _, _ in counters))
-            before, after = self._before(read, stored), came
+            before, after = self._before(read, stored), rows
         for name, its, place in self._incoming if self._partial else counters:
-            values = list(map(attrgetter(its), came))
+            values = list(map(attrgetter(its), rows))
             if count and name in self._counters:
                 values = self._sums(name, list(map(attrgetter(place), before)), values)
             # Without a loop of Python's, which takes three times as long.

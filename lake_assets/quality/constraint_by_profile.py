@@ -20,7 +20,7 @@ from lake_assets.quality.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Broken:
     """The number of rows that break a constraint.
 
     Parameters
@@ -35,10 +35,10 @@ class Told:
     counted: bool = True
 
 
-_SOME = Told(1, counted=False)
+_SOME = Broken(1, counted=False)
 
 
-def told(one: RowConstraint, profile: Profile) -> Told | None:
+def broken_rows(one: RowConstraint, profile: Profile) -> Broken | None:
     """Return how many rows break a constraint; None if the profile does not tell whether any does.
 
     Parameters
@@ -49,7 +49,7 @@ def told(one: RowConstraint, profile: Profile) -> Told | None:
         The profile of the rows.
     """
     if isinstance(one, Complete):
-        return Told(profile.columns[one.column].nulls)
+        return Broken(profile.columns[one.column].nulls)
     if isinstance(one, Unique):
         return _unique(one, profile)
     if isinstance(one, Range):
@@ -84,34 +84,34 @@ def age(newest: Any, now: dt.datetime) -> float | None:
     return (now - (newest if newest.tzinfo else newest.replace(tzinfo=dt.timezone.utc))).total_seconds()
 
 
-def _unique(one: Unique, profile: Profile) -> Told | None:
+def _unique(one: Unique, profile: Profile) -> Broken | None:
     if len(one.columns) > 1:
         return None
     column = profile.columns[one.columns[0]]
     if column.exactness("distinct") != EXACT or column.nans:
         return None
-    return Told(0) if column.distinct == column.count else _SOME
+    return Broken(0) if column.distinct == column.count else _SOME
 
 
-def _members(one: Member, profile: Profile) -> Told | None:
+def _members(one: Member, profile: Profile) -> Broken | None:
     column = profile.columns[one.column]
     if column.type in ("float", "halffloat"):
         return None  # A value such as 0.1 is another number in 32 bits.
     if column.personal or column.exactness("top") != EXACT or column.nans or not column.top(1):
-        return None if column.count or column.nans else Told(0)
+        return None if column.count or column.nans else Broken(0)
     found = column.top(1 << 20)
     kinds = {type(value) for value, _ in found} | {type(value) for value in one.values}
-    return Told(sum(count for value, count in found if value not in one.values)) if len(kinds) == 1 else None
+    return Broken(sum(count for value, count in found if value not in one.values)) if len(kinds) == 1 else None
 
 
-def _matching(one: Pattern, profile: Profile) -> Told | None:
+def _matching(one: Pattern, profile: Profile) -> Broken | None:
     import pyarrow as pa
     import pyarrow.compute
 
     pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
     column = profile.columns[one.column]
     if not column.count:
-        return Told(0)
+        return Broken(0)
     if column.personal or column.type != "string" or column.exactness("top") != EXACT:
         return None
     texts, counts = zip(*column.top(1 << 20), strict=True)
@@ -120,15 +120,15 @@ def _matching(one: Pattern, profile: Profile) -> Told | None:
         fits = pc.match_substring_regex(pa.array(texts, pa.string()), rf"\A(?:{one.regex})\z")
     except pa.ArrowInvalid:
         return None  # DuckDB says what is wrong.
-    return Told(sum(count for count, fit in zip(counts, fits.to_pylist(), strict=True) if not fit))
+    return Broken(sum(count for count, fit in zip(counts, fits.to_pylist(), strict=True) if not fit))
 
 
-def _within(least: Any, greatest: Any, low: Any, high: Any) -> Told | None:
+def _within(least: Any, greatest: Any, low: Any, high: Any) -> Broken | None:
     if least is None:
-        return Told(0)
+        return Broken(0)
     try:
         low, high = (_like(least, bound) for bound in (low, high))
-        return Told(0) if (low is None or least >= low) and (high is None or greatest <= high) else _SOME
+        return Broken(0) if (low is None or least >= low) and (high is None or greatest <= high) else _SOME
     except (TypeError, ValueError):
         return None
 

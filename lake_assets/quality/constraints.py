@@ -43,20 +43,42 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", fo
 
 
 class Complete(Constraint, frozen=True, kw_only=True, tag="complete"):
-    """A column has values: at least a share of the rows is not null."""
+    """A column has values: at least a share of the rows is not null.
+
+    Parameters
+    ----------
+    column
+        The column.
+    at_least
+        The share of rows that must not be null, from 0 to 1.
+    """
 
     column: str
     at_least: float = 1.0
 
 
 class Unique(Constraint, frozen=True, kw_only=True, tag="unique"):
-    """No two rows have the same values in some columns. Rows with a null among them do not count."""
+    """No two rows have the same values in some columns. Rows with a null among them do not count.
+
+    Parameters
+    ----------
+    columns
+        The columns.
+    """
 
     columns: list[str]
 
 
 class Range(Constraint, frozen=True, kw_only=True, tag="range"):
-    """Values are within bounds, of which either may be left out."""
+    """Values are within bounds, of which either may be left out.
+
+    Parameters
+    ----------
+    column
+        The column.
+    min, max
+        The bounds, which belong to the range; None for no bound.
+    """
 
     column: str
     min: Value | None = None
@@ -64,21 +86,45 @@ class Range(Constraint, frozen=True, kw_only=True, tag="range"):
 
 
 class Member(Constraint, frozen=True, kw_only=True, tag="member"):
-    """Values are of a set."""
+    """Values are of a set.
+
+    Parameters
+    ----------
+    column
+        The column.
+    values
+        The set.
+    """
 
     column: str
     values: list[Value]
 
 
 class Pattern(Constraint, frozen=True, kw_only=True, tag="pattern"):
-    """Texts match a regular expression (RE2) as a whole."""
+    """Texts match a regular expression (RE2) as a whole.
+
+    Parameters
+    ----------
+    column
+        The column.
+    regex
+        The regular expression.
+    """
 
     column: str
     regex: str
 
 
 class Length(Constraint, frozen=True, kw_only=True, tag="length"):
-    """Texts have a number of characters within bounds."""
+    """Texts have a number of characters within bounds.
+
+    Parameters
+    ----------
+    column
+        The column.
+    min, max
+        The bounds, in characters, which belong to the range; None for no upper bound.
+    """
 
     column: str
     min: int = 0
@@ -86,7 +132,17 @@ class Length(Constraint, frozen=True, kw_only=True, tag="length"):
 
 
 class Refers(Constraint, frozen=True, kw_only=True, tag="refers"):
-    """Values are also in a column of other rows, which are given by their name when it is verified."""
+    """Values are also in a column of other rows, which are given by their name when it is verified.
+
+    Parameters
+    ----------
+    column
+        The column.
+    rows
+        Name of the other rows.
+    to
+        Their column.
+    """
 
     column: str
     rows: str
@@ -94,21 +150,41 @@ class Refers(Constraint, frozen=True, kw_only=True, tag="refers"):
 
 
 class Fresh(Constraint, frozen=True, kw_only=True, tag="fresh"):
-    """The newest value of a column of times is not older than an age, in seconds."""
+    """The newest value of a column of times is not older than an age, in seconds.
+
+    Parameters
+    ----------
+    column
+        The column.
+    max_age
+        The age, in seconds.
+    """
 
     column: str
     max_age: float
 
 
 class RowCount(Constraint, frozen=True, kw_only=True, tag="row_count"):
-    """The number of rows is within bounds."""
+    """The number of rows is within bounds.
+
+    Parameters
+    ----------
+    min, max
+        The bounds, which belong to the range; None for no upper bound.
+    """
 
     min: int = 0
     max: int | None = None
 
 
 class Check(Constraint, frozen=True, kw_only=True, tag="check"):
-    """A condition in SQL (DuckDB) is not false for any row."""
+    """A condition in SQL (DuckDB) is not false for any row.
+
+    Parameters
+    ----------
+    sql
+        The condition on a row.
+    """
 
     sql: str
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.rows import sql_name, sql_text
-from lake_assets.quality.constraint_by_profile import age, told
+from lake_assets.quality.constraint_by_profile import age, broken_rows
 from lake_assets.quality.constraint_sql import broken_by_row
 from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount
 from lake_assets.quality.profile import Profile
@@ -187,7 +187,7 @@ def _by_profile(one: AnyConstraint, known: Profile, now: dt.datetime) -> Verdict
         old = age(newest, now)
         passed = old is not None and old <= one.max_age
         return Verdict(one, passed, 0 if passed else 1, known.rows, f"the newest {one.column} is {newest}", True)
-    found = told(one, known)
+    found = broken_rows(one, known)
     return None if found is None else _verdict(one, found.bad, known.rows, by_profile=True, counted=found.counted)
 
 

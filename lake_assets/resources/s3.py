@@ -15,6 +15,17 @@ class S3Settings(Config):
     """The settings of dagster-aws's S3 resource. Settings that are not given come from the AWS chain.
 
     Give secrets as :class:`dagster.EnvVar`, so that Dagster's UI does not show them.
+
+    Parameters
+    ----------
+    endpoint_url
+        Endpoint of an S3-compatible store. AWS if it is not set.
+    region_name, profile_name
+        AWS region, and profile of the AWS configuration.
+    use_unsigned_session
+        Whether a public bucket is read without credentials.
+    aws_access_key_id, aws_secret_access_key, aws_session_token
+        Credentials.
     """
 
     endpoint_url: str | None = Field(default=None, description="Endpoint of an S3-compatible store; AWS if not set")

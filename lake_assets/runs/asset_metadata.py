@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lake_assets.lake.contract import MAIN
+
 if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
 
@@ -51,6 +53,31 @@ CODE_VERSION = "dagster/code_version"
 """Tag of a materialization: the asset's code version."""
 INPUT_VERSIONS = "dagster/input_"
 """Beginning of the tags that hold the versions of a materialization's inputs."""
+
+
+def published_state(branch: str, commit: str) -> str:
+    """Return what :data:`PUBLISHED` says of data that are published.
+
+    Parameters
+    ----------
+    branch
+        ``main``, or a working branch.
+    commit
+        The commit that published them.
+    """
+    yes = "yes" if branch == MAIN else f"yes, on the working branch {branch} only"
+    return f"{yes}, by commit {commit}"
+
+
+def published_metadata(branch: str, commit: str) -> dict[str, str]:
+    """Return the metadata of an event that reports published data: :func:`published_state`.
+
+    Parameters
+    ----------
+    branch, commit
+        As there.
+    """
+    return {PUBLISHED: published_state(branch, commit)}
 
 
 def place_metadata(

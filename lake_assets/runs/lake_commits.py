@@ -11,7 +11,7 @@ from dagster import AssetMaterialization, DagsterInstance
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import PathNotFound
 from lake_assets.layout.manifest import MANIFEST, read_manifest
-from lake_assets.runs.asset_metadata import DATA_VERSION, PREFIX, place_metadata
+from lake_assets.runs.asset_metadata import DATA_VERSION, PREFIX, place_metadata, published_metadata
 from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.commit_metadata import CommitMetadata
 from lake_assets.runs.deleting import deletion_events
@@ -169,7 +169,7 @@ def external_events(
         yield AssetMaterialization(
             place.asset,
             description=f"Commit {commit.id[:12]}, made by no run: {as_markdown(_first_line(commit))}",
-            metadata=place_metadata(lake, branch, commit.id, place.path, rows),
+            metadata=place_metadata(lake, branch, commit.id, place.path, rows) | published_metadata(branch, commit.id),
             partition=place.partition,
             tags={DATA_VERSION: version},
         )

@@ -13,7 +13,7 @@ from lake_assets.lake.audit import Override
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import MergeConflict, PathNotFound, Unaudited
 from lake_assets.layout.manifest import read_manifest
-from lake_assets.runs.asset_metadata import DATA_VERSION, place_metadata
+from lake_assets.runs.asset_metadata import DATA_VERSION, place_metadata, published_metadata
 from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.audit import audit_publication
 from lake_assets.runs.branch import refuse_target
@@ -158,7 +158,7 @@ def _event(
     return AssetMaterialization(
         asset,
         description=f"Commit {merge.id[:12]}: {as_markdown(merge.message.partition(chr(10))[0])}",
-        metadata=place_metadata(lake, into, merge.id, path, rows),
+        metadata=place_metadata(lake, into, merge.id, path, rows) | published_metadata(into, merge.id),
         partition=partition,
         tags={DATA_VERSION: version},
     )

@@ -21,7 +21,7 @@ from dagster import (
     PartitionsDefinition,
 )
 
-from lake_assets._dagster import partition_loading_context
+from lake_assets._dagster import check_history, partition_loading_context
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.names import beside
@@ -205,7 +205,7 @@ class PlaceResults:
                 yield known[number]
                 number += 1
             cursor = known[-1].id if known else None
-            page = self.instance.event_log_storage.get_asset_check_execution_history(key, _PAGE, cursor)
+            page = check_history(self.instance, key, _PAGE, cursor)
             if not page:
                 return
             known.extend(page)

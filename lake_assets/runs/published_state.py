@@ -24,7 +24,7 @@ from lake_assets.lake.audit import Audit
 from lake_assets.lake.contract import MAIN, Commit, Lake
 from lake_assets.layout.asset_folders import name_of
 from lake_assets.resources.lake import LakeResource
-from lake_assets.runs.asset_metadata import COMMIT, PUBLISHED, REPOSITORY, RUN
+from lake_assets.runs.asset_metadata import COMMIT, PUBLISHED, REPOSITORY, RUN, published_state
 from lake_assets.runs.asset_places import AssetPlaces
 from lake_assets.runs.branch import find_head, targets
 from lake_assets.runs.check_results import outcome
@@ -77,7 +77,7 @@ def published_observations(
     yes = "yes" if into == MAIN else f"yes, on the working branch {into} only"
     overridden = {(entry.asset, entry.partition): entry.overridden for entry in audit.entries}
     changed: dict[_Partition, str] = {
-        (place.asset, place.partition): f"{yes}, by commit {commit.id}"
+        (place.asset, place.partition): published_state(into, commit.id)
         + _override(audit, overridden.get((name_of(place.asset), place.partition), ()))
         for place in AssetPlaces(graph).of(audit.paths)
     }

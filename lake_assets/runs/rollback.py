@@ -23,6 +23,7 @@ from lake_assets.runs.asset_metadata import (
     ROLLBACK_REASON,
     ROLLBACK_TO,
     place_metadata,
+    published_metadata,
 )
 from lake_assets.runs.asset_places import AssetPlace, AssetPlaces
 from lake_assets.runs.branch import refuse_target
@@ -329,6 +330,7 @@ def _event(lake: Lake, merge: Commit, restored: _Restored) -> AssetMaterializati
         description=as_markdown(f"Rolled back to {to}: {reason}"),
         metadata={
             **place_metadata(lake, made.branch or MAIN, restored.commit, restored.place, rows),
+            **published_metadata(made.branch or MAIN, merge.id),
             ROLLBACK_TO: to,
             ROLLBACK_REASON: reason,
             ROLLBACK_MERGE: merge.id,

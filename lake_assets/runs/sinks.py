@@ -49,7 +49,7 @@ class Sink(Protocol):
         ...
 
 
-class Asked(NamedTuple):
+class Requested(NamedTuple):
     """The cursor of a sensor: for which head of ``main`` it has requested runs, how often, and when last.
 
     Parameters

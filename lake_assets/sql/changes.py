@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from lake_assets.lake.rows import sql_name
+from lake_assets.lake.rows import Columns, sql_name
 from lake_assets.sql.errors import SqlError
-
-Columns = Mapping[str, str]
 
 
 def changed_rows(left: str, right: str, before: Columns, after: Columns, key: Sequence[str]) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterRun, QueuedRunCoordinator
 
+from lake_assets._dagster import limit_pool, limited_pools
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
@@ -38,6 +40,5 @@ def _limit(instance: DagsterInstance, pools: Set[str]) -> None:
     """Give pools the default limit, but for those that have a limit."""
     if instance.global_op_concurrency_default_limit is None:
         return
-    limited = {pool.name for pool in instance.event_log_storage.get_pool_limits()}
-    for pool in pools - limited:
-        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+    for pool in pools - limited_pools(instance):
+        limit_pool(instance, pool)

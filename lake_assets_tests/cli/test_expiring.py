@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster import AssetKey, ConfigurableResource, Definitions, EnvVar, asset
 
+from lake_assets import definitions
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.lakefs import LakeFSLake
@@ -59,6 +61,31 @@ def test_what_a_table_reflects_stays(
         ]
     shown = command("expire", "--older-than", "0d").stdout
     assert f"table latest  {replaced}\n" in shown
+
+
+class Elsewhere(ConfigurableResource[None]):
+    """A sink of somebody's own, with a secret."""
+
+    commit: str
+    token: str
+
+    def reflected_commit(self, asset_key: AssetKey) -> str | None:
+        del asset_key
+        return self.commit if self.token == "secret" else None
+
+
+def test_what_any_other_sink_reflects_stays(
+    answer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, lake: GitLake, replaced: str
+) -> None:
+    @asset(tags={"layer": "sink"}, required_resource_keys={"elsewhere"})
+    def feed() -> None: ...
+
+    monkeypatch.setenv("ELSEWHERE_TOKEN", "secret")
+    elsewhere = Elsewhere(commit=replaced, token=EnvVar("ELSEWHERE_TOKEN"))
+    monkeypatch.setattr(definitions, "defs", Definitions(assets=[feed], resources={"elsewhere": elsewhere}))
+    told = answer("expire", "--older-than", "0d", "--yes")
+    assert (told["found"]["count"], told["held_by"]) == (0, [{"held_by": "sink feed", "commit": replaced}])
+    assert lake.path(replaced, "stocks_csv")
 
 
 def test_it_names_what_holds_old_data_back(answer: Callable[..., Any], lake: GitLake, replaced: str) -> None:

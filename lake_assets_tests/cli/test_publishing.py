@@ -82,6 +82,21 @@ def test_publishing_twice_says_so_and_is_one_merge(command: Command, lake: GitLa
     assert lake.head("main").id == head
 
 
+def test_sinks_that_read_what_is_published_are_named_or_brought_along(
+    graph: SmallGraph, command: Command, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(definitions, "defs", graph.defs)
+    graph.publish("mon", 1.0)
+    graph.run("prices_table", partition_key="mon")
+    graph.write_source("mon", 2.0)
+    run_id = graph.run("raw", "prices", partition_key="mon").run_id
+    said = command("publish", run_id).stdout
+    assert said.startswith(f"Published run {run_id}: ")
+    assert "\nNot updated yet: prices_table. Sinks follow when Dagster's daemon runs" in said
+    assert answer("publish", run_id, "--sinks")["sinks"] == ["prices_table"]
+    assert command("publish", run_id, "--sinks").stdout.endswith("Every sink is up to date with main already.\n")
+
+
 def test_a_run_without_a_branch_has_nothing_to_publish(command: Command, lake: GitLake, add_run: AddRun) -> None:
     add_run(RUN, DagsterRunStatus.SUCCESS, branch=False)
     assert command("publish", RUN).stdout.startswith(f"Run {RUN} has nothing to publish; main is at commit ")

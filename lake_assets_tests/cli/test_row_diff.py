@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
-from lake_assets.cli.row_diff import Comparison, row_diff
+from lake_assets.cli.row_diff import RowComparison, row_diff
 from lake_assets.lake.contract import Snapshot
 from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.rows import bounded_connection, open_rows
@@ -182,7 +182,7 @@ def test_any_two_sets_of_rows_differ_as_their_dictionaries_do(
         return pyarrow.table({name: pyarrow.array(values, pyarrow.int64()) for name, values in columns.items()})
 
     before, after = (write(lake, {"a.parquet": table(side)}) for side in (left, right))
-    with row_diff(lake, Comparison(left=before, right=after, prefix="bars", key=["k"])) as found:
+    with row_diff(lake, RowComparison(left=before, right=after, prefix="bars", key=["k"])) as found:
         told = {row.key["k"]: row for row in found.rows(None)}
     assert list(told) == sorted(key for key in left.keys() | right.keys() if left.get(key) != right.get(key))
     for key, row in told.items():

@@ -11,7 +11,7 @@ import pytest
 from dagster import AssetMaterialization, DagsterInstance
 
 from lake_assets import domains, environments
-from lake_assets.cli.row_diff import Comparison, row_diff
+from lake_assets.cli.row_diff import RowComparison, row_diff
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.lakefs import private
 from lake_assets.runs.provenance import origins
@@ -61,7 +61,7 @@ def test_a_day_is_published_corrected_compared_rolled_back_and_changed_by_hand(s
     assert range_run.places == ("prices/partition=tue", "prices/partition=wed")
     (read,) = monday.inputs
     assert (read.asset, read.commit.metadata["source"]) == ("raw", "file:///prices/mon.csv")
-    with row_diff(lake, Comparison(left=first, right=MAIN, prefix="prices", key=["isin", "partition"])) as found:
+    with row_diff(lake, RowComparison(left=first, right=MAIN, prefix="prices", key=["isin", "partition"])) as found:
         assert dict(found.counts) == {"added": 2, "removed": 1, "changed": 1}
         changed = next(row for row in found.rows(None) if row.change == "changed")
     assert (changed.before, changed.after) == ({"price": 1.0}, {"price": 2.0})

@@ -16,7 +16,7 @@ from lake_assets.resources.kafka import KafkaResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.branch import head_of
 from lake_assets.runs.lock import in_flight
-from lake_assets.runs.sinks import Asked
+from lake_assets.runs.sinks import Requested
 
 
 @sensor(
@@ -39,7 +39,7 @@ def new_ticks(context: SensorEvaluationContext, lake: LakeResource, kafka: Kafka
         return SkipReason(f"{error}. The next tick tries again.")
     if not waiting:
         return SkipReason(f"{reader.name} has no new messages.")
-    asked = Asked.read(context.cursor, hashlib.sha256(json.dumps(position, sort_keys=True).encode()).hexdigest())
+    asked = Requested.read(context.cursor, hashlib.sha256(json.dumps(position, sort_keys=True).encode()).hexdigest())
     if left := asked.pause():
         told = f"{reader.name} has new messages, which the run requested for them did not publish: see why"
         return SkipReason(f"{told}. Next in {left:.0f} s.")
