@@ -141,8 +141,7 @@ class NoSQLIOManager(ConfigurableIOManager):
             set_data_version(context, obj.version)
         else:
             with spark_errors():
-                given = options_of(context)
-                given["key"] = given["key"] or index_names(obj)
+                given = options_of(context, index_names(obj))
                 result = store.write(table, self._items(table, obj), mode=mode_of(context), **given)
         if result is not None:
             context.add_output_metadata({"put": result.put, "deleted": result.deleted, "kept": result.kept})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_assets._dagster import assets_of_job, run_of
@@ -73,17 +74,19 @@ def mode_of(context: OutputContext) -> SaveMode:
     raise ValueError(f"{MODE} of {name_of(context.asset_key)} is {given!r}, not {', '.join(MODES[:-1])} or {MODES[-1]}")
 
 
-def options_of(context: OutputContext) -> dict[str, Any]:
+def options_of(context: OutputContext, index: Sequence[str] = ()) -> dict[str, Any]:
     """Return the arguments of a write that an output's asset names.
 
     Parameters
     ----------
     context
         The output.
+    index
+        The names of the frame's index, which are the key if the asset names none.
     """
     metadata = definition_of(context)
     counter, expressions = _names(metadata, COUNTER), _expressions(metadata, context)
-    key = (*_names(metadata, KEY), *_names(metadata, SORT_KEY))
+    key = (*_names(metadata, KEY), *_names(metadata, SORT_KEY)) or tuple(index)
     return {
         "key": key,
         "newest_by": _names(metadata, NEWEST_BY),
@@ -143,7 +146,12 @@ def _expressions(metadata: Mapping[str, Any], context: OutputContext) -> dict[st
 
 
 def _batch(context: OutputContext) -> str:
-    """Return the name of a write that is the same in each retry and re-execution."""
+    """Return the name of a write that is the same in each retry and re-execution, so that it adds once.
+
+    A write that replaces the table has a name of its own: it adds to nothing, and other rows may come.
+    """
+    if mode_of(context) == "overwrite":
+        return uuid.uuid4().hex
     run = run_of(context)
     keys = ",".join(context.asset_partition_keys) if context.has_asset_partitions else ""
     return f"{name_of(context.asset_key)} {keys} {run.root_run_id or run.run_id}"

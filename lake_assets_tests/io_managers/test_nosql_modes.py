@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pandas
 import pytest
-from dagster import AssetsDefinition, ExecuteInProcessResult, asset
+from dagster import AssetsDefinition, DagsterRun, ExecuteInProcessResult, asset
 
+from lake_assets.io_managers import table_options
 from lake_assets.io_managers.nosql import TableUpdate
 from lake_assets_tests.io_managers.conftest import Workbench
 
@@ -48,6 +50,42 @@ def test_append_upserts_by_key(filled: Workbench) -> None:
 def test_overwrite_replaces_the_table_and_its_columns(filled: Workbench) -> None:
     filled.run(table({"ISIN": ["c"], "volume": [7]}, **{"nosql/mode": "overwrite"}))
     assert items(filled) == {"c": {"volume": 7}}
+
+
+@pytest.fixture
+def reexecuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each run be a re-execution of one."""
+    run = DagsterRun("prices", root_run_id=str(uuid.UUID(int=1)), parent_run_id=str(uuid.UUID(int=1)))
+    monkeypatch.setattr(table_options, "run_of", lambda _: run)
+
+
+@pytest.mark.usefixtures("reexecuted")
+@pytest.mark.parametrize("metadata", [{"nosql/key": ""}, {"nosql/counter": "price"}], ids=["no key", "a counter"])
+def test_a_reexecution_overwrites_again(workbench: Workbench, metadata: dict[str, str]) -> None:
+    for price in (1.0, 2.0):
+        workbench.run(table({"ISIN": ["a"], "price": [price]}, **{"nosql/mode": "overwrite", **metadata}))
+        assert [row["price"] for batch in workbench.store.scan("prices") for row in batch.to_pylist()] == [price]
+
+
+@pytest.mark.usefixtures("reexecuted")
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_an_index_with_a_name_is_a_key_in_a_reexecution_too(workbench: Workbench, mode: str) -> None:
+    for found in (1.0, 2.0):
+
+        @asset(io_manager_key="nosql_io_manager", metadata={"nosql/mode": mode})
+        def prices() -> pandas.DataFrame:
+            return pandas.DataFrame({"ISIN": ["a"], "price": [found]}).set_index("ISIN")  # noqa: B023 -- it runs here
+
+        workbench.run(prices)
+        assert items(workbench) == {"a": {"price": found}}
+
+
+@pytest.mark.usefixtures("reexecuted")
+@pytest.mark.parametrize("metadata", [{"nosql/key": ""}, {"nosql/counter": "price"}], ids=["no key", "a counter"])
+def test_a_reexecution_adds_nothing_twice(workbench: Workbench, metadata: dict[str, str]) -> None:
+    for _ in range(2):
+        workbench.run(table({"ISIN": ["a"], "price": [1.0]}, **metadata))
+    assert [row["price"] for batch in workbench.store.scan("prices") for row in batch.to_pylist()] == [1.0]
 
 
 def test_errorifexists_refuses_a_table_that_is_there(filled: Workbench) -> None:
