@@ -22,7 +22,7 @@ def open_database(url: str) -> Database:
     Raises
     ------
     DatabaseError
-        There is no such kind of database, or it does not answer.
+        There is no such kind of database, it is not supported, or it does not answer.
     """
     scheme = url.partition("://")[0].lower()
     if scheme != "sqlite" and _UNQUOTED.search(url):
@@ -43,6 +43,11 @@ def open_database(url: str) -> Database:
         from lake_assets.databases.mysql import MySQL
 
         return MySQL(url)
+    if scheme in ("oracle", "mssql"):
+        raise DatabaseError(
+            f"{mask(url)}: Oracle and SQL Server are not supported, since they could not be tried: load the table with "
+            "dlt, as docs/databases.md shows"
+        )
     raise DatabaseError(
         f"{mask(url) if '://' in url else 'the address'} is of no known database: give sqlite:///PATH, "
         "postgresql://USER:PASSWORD@HOST/DATABASE, mysql://… or mariadb://…"

@@ -74,7 +74,7 @@ class Staging:
         if away:
             raise NoSQLError(
                 f"Spark's workers share no folder with the driver ({away[0]} is not here): write the frame by "
-                "store.write(table, frame), which needs none"
+                "store.write(table, frame), a stream's in foreachBatch, which needs none"
             )
         try:
             tables = [pa.ipc.open_file(pa.memory_map(file)).read_all() for file in files]
