@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from lake_assets.quality.thresholds import Finding
 
@@ -36,7 +36,12 @@ class AnomalyBounds:
     least: int = 5
     deviations: float = 6.0
     share: float = 0.1
-    sides: str = "both"
+    sides: Literal["both", "low", "high"] = "both"
+
+    def __post_init__(self) -> None:
+        """Refuse a mistyped side, which would be taken for both."""
+        if self.sides not in ("both", "low", "high"):
+            raise ValueError(f"sides is {self.sides!r}, not both, low or high")
 
 
 def anomalies(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,10 +74,18 @@ def age(newest: Any, now: dt.datetime) -> float | None:
     Parameters
     ----------
     newest
-        The time. Without a zone it is in UTC. A date counts to its end.
+        The time, or its ISO text. Without a zone it is in UTC. A date counts to its end.
     now
         The time to compare with.
     """
+    if isinstance(newest, str):
+        with suppress(ValueError):
+            # Python before 3.11 knows no Z.
+            newest = (
+                dt.date.fromisoformat(newest)
+                if len(newest) == 10
+                else dt.datetime.fromisoformat(newest.removesuffix("Z") + "+00:00" * newest.endswith("Z"))
+            )
     if isinstance(newest, dt.date) and not isinstance(newest, dt.datetime):
         newest = dt.datetime.combine(newest, dt.time.max)
     if not isinstance(newest, dt.datetime):

@@ -6,7 +6,7 @@ A null breaks no constraint but :class:`Complete`, as in SQL.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -29,6 +29,16 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", fo
     severity: Severity = "ERROR"
     name: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse what no rows could be judged by: a mistyped severity would not block, and wrong bounds all rows."""
+        if self.severity not in get_args(Severity):
+            raise ValueError(f"constraint {self.title!r}: the severity {self.severity!r} is not WARN or ERROR")
+        least, most = getattr(self, "min", None), getattr(self, "max", None)
+        if least is not None and most is not None and _is_above(least, most):
+            raise ValueError(f"constraint {self.title!r}: its min {least!r} is above its max {most!r}")
+        if not 0 <= getattr(self, "at_least", 1) <= 1:
+            raise ValueError(f"constraint {self.title!r}: at_least is a share of the rows, from 0 to 1")
+
     @property
     def title(self) -> str:
         """Its name, which may be given or made."""
@@ -40,6 +50,12 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", fo
         """The columns that it is about."""
         found: Any = getattr(self, "columns", None) or [getattr(self, "column", None)]
         return [name for name in found if name]
+
+
+def _is_above(least: Value, most: Value) -> bool:
+    # Values of two kinds are compared by the column's type.
+    kinds = [isinstance(one, str) for one in (least, most)]
+    return kinds[0] == kinds[1] and bool(least > most)  # pyright: ignore[reportOperatorIssue]
 
 
 class Complete(Constraint, frozen=True, kw_only=True, tag="complete"):

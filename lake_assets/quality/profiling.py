@@ -53,7 +53,7 @@ def profile(data: Any, *, personal: Collection[str] = ()) -> Profile:
     if library.module.startswith("pyspark"):
         from lake_assets.quality.spark import profile_spark
 
-        return profile_spark(data, personal)
+        return profile_spark(data.to_spark() if library.module == "pyspark.pandas" else data, personal)
     rows = library.rows(data)
     return profile_batches(rows.schema, rows.tables(), personal)
 

@@ -186,7 +186,12 @@ def _by_profile(one: AnyConstraint, known: Profile, now: dt.datetime) -> Verdict
         newest = known.columns[one.column].max
         old = age(newest, now)
         passed = old is not None and old <= one.max_age
-        return Verdict(one, passed, 0 if passed else 1, known.rows, f"the newest {one.column} is {newest}", True)
+        said = f"the newest {one.column} is {newest}"
+        if newest is None and known.columns[one.column].count:
+            said = f"no value of {one.column} is kept, since it is a personal column: its age is not known"
+        elif newest is not None and old is None:
+            said += ", which is not a time"
+        return Verdict(one, passed, 0 if passed else 1, known.rows, said, True)
     found = broken_rows(one, known)
     return None if found is None else _verdict(one, found.bad, known.rows, by_profile=True, counted=found.counted)
 

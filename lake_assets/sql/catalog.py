@@ -234,10 +234,13 @@ class LakeCatalog:
         store = self.tables
         assert store is not None
         reflected = store.source_commit(table)
-        if at is not None and commit != reflected:
+        # A table follows the branch that it is of, and is a moment behind it.
+        follows = at is None and (self.ref == MAIN or self.ref in self.lake.protected_branches())
+        if not follows and commit != reflected:
             raise SqlError(
                 f"table {table} has only the state of the commit that it reflects, {reflected or 'none'}, and "
-                f"{self._said(at)} is another one: leave out AT, or read the asset that it is fed from"
+                f"{self._said(at)} is another one: leave out {'--ref' if at is None else 'AT'}, or read the asset "
+                "that it is fed from"
             )
         return Batches(store.schema(table), lambda start, end: store.scan(table, start, end), store.key(table))
 

@@ -21,6 +21,9 @@ class KeyRange:
 
 EVERYTHING = KeyRange()
 
+_LARGEST = (1 << 63) - 1
+"""The largest integer that is a key."""
+
 _MIRRORED = {
     "COMPARE_EQUAL": "COMPARE_EQUAL",
     "COMPARE_LESSTHAN": "COMPARE_GREATERTHAN",
@@ -70,7 +73,7 @@ def key_range(condition: Node, called: str, column: str, kind: type[KeyValue]) -
             starts.append(value)
         if operator == "COMPARE_LESSTHAN":
             ends.append(value)
-        if operator in ("COMPARE_EQUAL", "COMPARE_LESSTHANOREQUALTO"):
+        if operator in ("COMPARE_EQUAL", "COMPARE_LESSTHANOREQUALTO") and value != _LARGEST:
             ends.append(value + 1 if isinstance(value, int) else f"{value}\0")
     return KeyRange(max(starts, default=None), min(ends, default=None))
 
@@ -98,5 +101,7 @@ def _constant(node: Node, kind: type[KeyValue]) -> KeyValue | None:
     if node.get("type") != "VALUE_CONSTANT" or not isinstance(literal, dict):
         return None
     if kind is int and literal["kind"] == "INTEGER":
-        return int(literal["text"])
+        value = int(literal["text"])
+        # No key is beyond these, and DuckDB compares what is.
+        return value if -_LARGEST - 1 <= value <= _LARGEST else None
     return literal["text"] if kind is str and literal["kind"] == "STRING" else None

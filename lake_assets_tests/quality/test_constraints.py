@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -172,3 +173,42 @@ def test_a_condition_that_fails_on_the_rows_is_one_line() -> None:
         verify(ROWS, [Check(sql="CAST(isin AS INT) > 0", name="number")])
     with pytest.raises(ValueError, match="cannot be verified"):
         split(ROWS, [Check(sql="CAST(isin AS INT) > 0", name="number")])
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "why"),
+    [
+        (Complete, {"column": "isin", "severity": "FATAL"}, "is not WARN or ERROR"),
+        (RowCount, {"severity": "error"}, "is not WARN or ERROR"),
+        (Range, {"column": "price", "min": 5, "max": 1}, "is above its max"),
+        (Range, {"column": "day", "min": "2017-07-28", "max": "2017-07-27"}, "is above its max"),
+        (Length, {"column": "isin", "min": 12, "max": 2}, "is above its max"),
+        (Complete, {"column": "isin", "at_least": 99.0}, "from 0 to 1"),
+    ],
+)
+def test_a_constraint_that_says_nothing_of_rows_is_refused(kind: type[Any], given: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        kind(**given)
+    with pytest.raises(ValueError, match="severity" if "severity" in given else why):
+        of_yaml(msgspec.yaml.encode([given | {"kind": kind.__struct_config__.tag}]).decode())
+
+
+@pytest.mark.parametrize(
+    ("values", "personal", "passed", "said"),
+    [
+        (["2017-07-27", "2017-07-28"], False, True, "the newest t is 2017-07-28"),
+        (["2017-07-28T08:59:00Z"], False, True, "the newest t is 2017-07-28T08:59:00Z"),
+        (["2016-01-01"], False, False, "the newest t is 2016-01-01"),
+        (["soon"], False, False, "the newest t is soon, which is not a time"),
+        ([dt.datetime(2017, 7, 28, 8, tzinfo=dt.timezone.utc)], True, False, "since it is a personal column"),
+        ([None], False, False, "the newest t is None"),
+    ],
+)
+def test_the_newest_of_iso_texts_is_a_time_and_why_there_is_none_is_told(
+    values: list[Any], personal: bool, passed: bool, said: str
+) -> None:
+    rows = pa.table({"t": values})
+    known = profile(rows, personal=["t"] if personal else [])
+    (verdict,) = verify(rows, [Fresh(column="t", max_age=86400)], known=known, now=NOW)
+    assert verdict.passed is passed
+    assert said in verdict.description

@@ -12,6 +12,7 @@ import pandas
 import pytest
 from pyarrow.fs import LocalFileSystem
 
+from lake_assets.quality import profile
 from lake_assets_tests.conftest import REPOSITORY_ROOT
 from lake_assets_tests.graph_fixtures import Graph
 
@@ -84,3 +85,19 @@ def test_frames_are_written_and_read_without_their_index_or_with_it(session: Spa
         read = library.read_parquet(ParquetRows(LocalFileSystem(), folders, None), lambda: session)
         assert library.is_frame(read)
         assert sorted(read["price"].to_list()) == sorted(given["price"].to_list())
+
+
+def test_its_profile_is_that_of_the_same_pandas_frame(spark: SparkSession) -> None:
+    import pyspark.pandas as ps
+
+    from lake_assets.spark.pandas_api import pandas_session
+
+    pandas_session(spark)
+    rows = pandas.DataFrame({"isin": ["DE1", "DE2", None], "price": [1.5, -2.0, 4.0]})
+    found, same = profile(ps.from_pandas(rows)), profile(rows)
+    assert found.rows == same.rows == 3
+    for name in rows.columns:
+        assert (found.columns[name].count, found.columns[name].min) == (
+            same.columns[name].count,
+            same.columns[name].min,
+        )

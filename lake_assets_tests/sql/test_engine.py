@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pyarrow
@@ -18,7 +20,7 @@ from lake_assets.sql import clock
 from lake_assets.sql.catalog import LakeCatalog
 from lake_assets.sql.engine import Bounds, run_query
 from lake_assets.sql.errors import SqlError
-from lake_assets_tests.sql.conftest import Ask
+from lake_assets_tests.sql.conftest import Ask, asking
 
 
 def test_assets_and_tables_by_name(ask: Ask) -> None:
@@ -47,6 +49,16 @@ def test_ref_of_the_whole_query(catalog: LakeCatalog) -> None:
     old = LakeCatalog(lake=catalog.lake, ref="v1", folder_of=catalog.folder_of)
     with run_query("SELECT count(*) FROM stocks_parquet", old) as result:
         assert pyarrow.Table.from_batches(list(result)).to_pylist() == [{"count_star()": 3}]
+
+
+def test_a_table_is_not_shown_as_of_another_ref(catalog: LakeCatalog) -> None:
+    for ref, shown in (("main", True), ("v2", True), ("v1", False)):
+        asked = asking(replace(catalog, ref=ref, _commits={}))
+        if shown:
+            assert asked("SELECT count(*) FROM latest") == [(500,)]
+        else:
+            with pytest.raises(SqlError, match="leave out --ref"):
+                asked("SELECT count(*) FROM latest")
 
 
 def test_time_in_the_history_of_main(ask: Ask) -> None:
@@ -191,6 +203,33 @@ def test_store_reads_only_the_range_of_keys(
     with suppress(SqlError):
         ask(text)
     assert set(scanned) == {bounds}
+
+
+KEYS = {
+    "id": [-(1 << 63), -1, 0, 1, 7, (1 << 63) - 1],
+    "name": ["", "a", "a\0", "é", "x" * 200, "x" * 200 + "y"],
+}
+CONSTANTS = {
+    "id": [*KEYS["id"], 5, 1 << 63, -(1 << 63) - 1, 10**20, -(10**20)],
+    "name": [f"'{text}'" for text in ("a", "b", "é", "x" * 200, "x" * 600, "", "\U0010ffff")],
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_condition_on_the_key_of_a_table_finds_what_duckdb_finds(
+    catalog: LakeCatalog, tmp_path: Path, key: str
+) -> None:
+    import duckdb
+
+    rows = pyarrow.table({key: [value for value in KEYS[key] if value != ""]})
+    with closing(LMDBStore(tmp_path / "tables")) as store, duckdb.connect() as plain:
+        store.write("held", rows, key=[key])
+        plain.register("held", rows)
+        ask = asking(replace(catalog, tables=store, _commits={}))
+        for constant, operator in product(CONSTANTS[key], ("=", "<", "<=", ">", ">=", "<>")):
+            for text in (f"{key} {operator} {constant}", f"{constant} {operator} {key}"):
+                query = f"SELECT {key} FROM held WHERE {text} ORDER BY ALL"
+                assert ask(query) == plain.execute(query).fetchall(), query
 
 
 def test_names_and_order_of_columns_and_rows_are_the_querys_own(catalog: LakeCatalog) -> None:
