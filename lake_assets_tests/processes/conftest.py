@@ -16,12 +16,19 @@ from lake_assets_tests.processes.warm_job import WarmJob, WarmWorkers
 
 __all__ = ["make_graph"]
 
+_NO_CAPTURE = """\
+compute_logs: {module: dagster._core.storage.noop_compute_log_manager, class: NoOpComputeLogManager}
+"""
+
 StartJob = Callable[..., JobProcess | WarmJob]
 
 
 @pytest.fixture
 def start_job(tmp_path: Path, dagster_home: Path) -> Iterator[StartJob]:
     """Return a function that starts a job on a home, of a partition or of none; what lives at the end is ended."""
+    # Dagster's captured logs come to stderr by a process of their own, which loses the last lines of a step at times.
+    with (dagster_home / "dagster.yaml").open("a") as settings:
+        settings.write(_NO_CAPTURE)
     started: list[JobProcess] = []
 
     def start(
