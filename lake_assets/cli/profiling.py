@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lake_assets.quality.profile import Profile
 
 _COLUMNS = ("column", "type", "nulls", "empty", "distinct", "min", "max", "mean", "std")
+_NAMED = 5
+"""The number of partitions that are named."""
 
 
 def profile(
@@ -72,27 +74,49 @@ def drift(
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="The folder: an asset, or one of its partitions.")],
     json: Json = False,
 ) -> None:
-    """Print how the distribution of an asset's rows differs between two refs.
+    """Print how the distribution of an asset's rows differs between two refs, where, and a few rows that show it.
 
     What chance explains for the numbers of rows is not printed. The exit code is 0 in any case.
     """
-    from lake_assets.quality.drift import drift as found_drift
+    from pyarrow import ArrowException
+
+    from lake_assets.quality.lake_drift import drift_at
 
     with closing(open_lake()) as lake:
         left, right = (parse_place(f"{ref}:{prefix}") for ref in (before, after))
         commits = lake.head(before).id, lake.head(after).id
         paths = left.rows(lake), right.rows(lake)
         same = lake.fingerprint(commits[0], paths[0]) == lake.fingerprint(commits[1], paths[1]) is not None
-        findings = [] if same else found_drift(_profile(lake, left), _profile(lake, right))
+        states = [(commits[at], paths[at]) for at in range(2)]
+        try:
+            findings = [] if same else drift_at(lake, states[0], states[1], _personal(paths[1]))
+        except (ValueError, ArrowException) as error:
+            raise CommandError(str(error)) from error
     if json:
-        emit([asdict(finding) for finding in findings])
+        emit([asdict(one.finding) | {"partitions": one.partitions, "rows": one.rows} for one in findings])
         return
     show(
-        [{"column": one.column, "metric": one.metric, "drift": one.description} for one in findings],
-        ("column", "metric", "drift"),
+        [
+            {
+                "column": one.finding.column,
+                "metric": one.finding.metric,
+                "drift": one.finding.description,
+                "partitions": _some(one.partitions),
+            }
+            for one in findings
+        ],
+        ("column", "metric", "drift", "partitions"),
     )
+    for one in findings:
+        if one.rows:
+            note(f"Rows that show it ({one.finding.column}, {one.finding.metric}):")
+            show(one.rows, tuple(one.rows[0]))
     if not findings:
         note("The rows are the same." if same else "No drift.")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f", and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _profile(lake: Lake, place: Place) -> Profile:

@@ -81,12 +81,40 @@ def profiles_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = (
     personal
         Names of columns of which no value is kept.
     """
+    yield from (profile for _, profile in parts_at(lake, ref, prefix, personal))
+
+
+def parts_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) -> Iterator[tuple[str, Profile]]:
+    """Yield each partition folder below a folder, by its path from there, with its profile.
+
+    Parameters
+    ----------
+    lake, ref, prefix
+        The place.
+    personal
+        Names of columns of which no value is kept.
+    """
     commit = ref if is_commit_id(ref) else lake.head(ref).id
     for folder, paths in _files(lake, commit, prefix).items():
         snapshot = lake.path(commit, folder)
         files = [place_in(snapshot, path) for path in paths]
-        key = folder[len(prefix) :].strip("/") or folder.rpartition("/")[2]
-        yield profile_files(snapshot.filesystem, files, personal=personal, key=key)
+        name = folder[len(prefix) :].strip("/")
+        key = name or folder.rpartition("/")[2]
+        yield name, profile_files(snapshot.filesystem, files, personal=personal, key=key)
+
+
+def batches_at(lake: Lake, ref: str, folder: str) -> Iterator[pyarrow.RecordBatch]:
+    """Yield the rows of the files in a folder.
+
+    Parameters
+    ----------
+    lake, ref, folder
+        The place.
+    """
+    commit = ref if is_commit_id(ref) else lake.head(ref).id
+    for name, paths in _files(lake, commit, folder).items():
+        snapshot = lake.path(commit, name)
+        yield from file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths])[1]
 
 
 def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None = None) -> pyarrow.Table:

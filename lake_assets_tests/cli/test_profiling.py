@@ -74,6 +74,31 @@ def test_drift_names_what_changed(answer: Answer, command: Command, lake: Lake) 
     assert answer("drift", new, new, "prices") == []
 
 
+def test_drift_names_the_partitions_that_carry_it_and_shows_rows(answer: Answer, command: Command, lake: Lake) -> None:
+    days = [f"day=2017-07-{day}" for day in (26, 27, 28)]
+    plain = {"price": [float(at) for at in range(500)], "kind": ["a", "b"] * 250}
+    changed = {"price": [9000.0 + at for at in range(500)], "kind": ["a", None] * 250}
+    for day in days:
+        old = publish(lake, f"days/{day}", plain)
+    new = publish(lake, f"days/{days[1]}", changed)
+    found = {(one["column"], one["metric"]): one for one in answer("drift", old, new, "days")}
+    assert {tuple(one["partitions"]) for one in found.values()} == {(days[1],)}
+    outside = next(one for (column, _), one in found.items() if column == "price")
+    assert [row["price"] for row in outside["rows"]] == [9000.0, 9001.0, 9002.0]
+    assert [row["kind"] for row in found["kind", "nulls"]["rows"]] == [None] * 3
+    said = command("drift", old, new, "days").stdout
+    assert days[1] in said
+    assert "9000.0" in said
+
+
+def test_drift_shows_nothing_of_personal_columns(answer: Answer, lake: Lake) -> None:
+    old = publish(lake, "users", {"id": [*range(500)], "salary": [float(at) for at in range(500)]})
+    new = publish(lake, "users", {"id": [at + 9000 for at in range(500)], "salary": [None] * 500})
+    found = answer("drift", old, new, "users")
+    assert [row for one in found for row in one["rows"]]
+    assert not [row for one in found for row in one["rows"] if "salary" in row]
+
+
 def test_what_has_no_profile_is_refused_in_one_line(refused: Refused, lake: Lake) -> None:
     assert "holds no file that has a profile" in refused("profile", "main:blob/noise.bin")
     assert "nothing is there" in refused("profile", "main:nowhere")
