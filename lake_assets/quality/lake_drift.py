@@ -66,11 +66,18 @@ def drift_at(
     carried = {name: _carried(old.get(name), profile, whole) for name, profile in new.items()} if found else {}
     placed: list[PlacedFinding] = []
     for finding in found:
-        names = [name for name, its in carried.items() if (finding.metric, finding.column) in its]
+        names = _carriers(finding, carried)
         known = whole.columns.get(finding.column)
         shown = _rows(lake, after, names or list(new), finding, known, personal) if known is not None else []
         placed.append(PlacedFinding(finding, [name for name in names if name], shown))
     return placed
+
+
+def _carriers(finding: Finding, carried: Mapping[str, Collection[tuple[str, str]]]) -> list[str]:
+    """Return the partitions in which the same drifted, or else anything of the same column, or else anything."""
+    same = [name for name, its in carried.items() if (finding.metric, finding.column) in its]
+    of_column = [name for name, its in carried.items() if any(column == finding.column for _, column in its)]
+    return same or of_column or [name for name, its in carried.items() if its]
 
 
 def _carried(old: Profile | None, new: Profile, whole: Profile) -> set[tuple[str, str]]:
