@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +16,10 @@ from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit, note, show
 
 if TYPE_CHECKING:
+    from dagster import AssetKey
+
     from lake_assets.quality.constraints import AnyConstraint
+    from lake_assets.quality_assets.naming import AnomalyRules
 
 _Asset = Annotated[str, typer.Argument(metavar="ASSET", help="The asset, as Dagster shows it.")]
 _Rules = Annotated[
@@ -23,23 +28,38 @@ _Rules = Annotated[
 ]
 
 
+class Side(str, Enum):
+    """Figures that are anomalies: those that are too low, too high, or both."""
+
+    BOTH = "both"
+    LOW = "low"
+    HIGH = "high"
+
+
 def backtest(
     asset: _Asset,
     constraints: _Rules = None,
     ref: Annotated[str, typer.Option("--ref", metavar="REF", help="Where the history ends.")] = "main",
+    sides: Annotated[
+        Side | None, typer.Option(help="Which figures are anomalies. Default: as the asset declares it.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print how often constraints would have fired over the published history, and when.
 
-    The kept profiles are read, and no row. The row `anomaly` says the same of the check `anomaly`.
+    The kept profiles are read, and no row. The row `anomaly` says the same of the check `anomaly`, with the bounds and
+    the ignored columns that the asset declares.
     """
     from lake_assets.layout.asset_folders import prefix_of
     from lake_assets.quality.backtest import backtest as backtested
     from lake_assets.quality_assets.naming import profile_key
 
     key, rules = _declared(asset, constraints)
+    judged = _anomaly_rules(profile_key(key))
+    bounds = replace(judged.bounds, sides=sides.value) if sides is not None else judged.bounds
     with closing(open_lake()) as lake:
-        found = backtested(lake, lake.head(ref).id, prefix_of(key), prefix_of(profile_key(key)), rules)
+        folders = prefix_of(key), prefix_of(profile_key(key))
+        found = backtested(lake, lake.head(ref).id, *folders, rules, bounds=bounds, ignore=judged.ignore)
     lines: list[dict[str, Any]] = [
         {
             "constraint": one.name,
@@ -101,6 +121,18 @@ def quarantine(
     names = [name for name in entered.column_names if name.casefold() not in hidden and name != REASONS]
     show([{**row, REASONS: ", ".join(row[REASONS])} for row in found[:50]], ("change", REASONS, *names))
     note(f"{entered.num_rows:,} row(s) entered quarantine, {left.num_rows:,} left it.")
+
+
+def _anomaly_rules(profile: AssetKey) -> AnomalyRules:
+    """Return how the check `anomaly` judges, by the definition of a profile."""
+    import msgspec
+
+    from lake_assets.quality_assets.naming import ANOMALY, AnomalyRules
+
+    graph = load_graph()
+    declared = graph.get(profile).metadata.get(ANOMALY) if graph.has(profile) else None
+    text = getattr(declared, "value", declared)
+    return msgspec.json.decode(str(text), type=AnomalyRules) if text else AnomalyRules()
 
 
 def _declared(asset: str, file: Path | None) -> tuple[Any, Sequence[AnyConstraint]]:

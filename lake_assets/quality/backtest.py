@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,7 @@ def backtest(
     constraints: Sequence[AnyConstraint],
     *,
     bounds: AnomalyBounds | None = None,
+    ignore: Collection[str] = (),
     limit: int = 1000,
 ) -> list[Backtested]:
     """Return what constraints would have said of each publication of an asset. No row is read.
@@ -66,6 +67,8 @@ def backtest(
         The constraints, also ones that no run verifies yet.
     bounds
         What is an anomaly.
+    ignore
+        Columns in which nothing is one.
     limit
         The largest number of publications.
     """
@@ -84,14 +87,15 @@ def backtest(
                 if not verdict.passed:
                     fired[one.title].append((at, verdict.description))
     found = [Backtested(name, fired[name], judged[name], len(published) - judged[name]) for name in fired]
-    return [*found, _anomalies(published, bounds or AnomalyBounds())]
+    return [*found, _anomalies(published, bounds or AnomalyBounds(), ignore)]
 
 
-def _anomalies(published: Sequence[PublishedProfile], bounds: AnomalyBounds) -> Backtested:
+def _anomalies(published: Sequence[PublishedProfile], bounds: AnomalyBounds, ignore: Collection[str]) -> Backtested:
     figures: list[Mapping[str, Any]] = [at.figures for at in published]
     fired: list[tuple[PublishedProfile, str]] = []
     for number, at in enumerate(published):
-        found = anomalies(figures[number], figures[number + 1 : number + 1 + HISTORY], bounds)
+        former = figures[number + 1 : number + 1 + HISTORY]
+        found = [one for one in anomalies(figures[number], former, bounds) if one.column not in ignore]
         if found:
             fired.append((at, "; ".join(one.description for one in found)))
     judged = max(0, len(published) - bounds.least)

@@ -4,6 +4,7 @@
 
 from collections.abc import Collection, Sequence
 
+import msgspec
 from dagster import (
     AssetChecksDefinition,
     AssetExecutionContext,
@@ -19,11 +20,12 @@ from lake_assets.lake.contract import Lake
 from lake_assets.lake.names import join
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
+from lake_assets.quality.anomaly import AnomalyBounds
 from lake_assets.quality.constraints import AnyConstraint, to_yaml
 from lake_assets.quality.lake_profiles import known_profile, rows_at
 from lake_assets.quality_assets.checks import constraint_checks
 from lake_assets.quality_assets.comparison import Comparison
-from lake_assets.quality_assets.naming import CONSTRAINTS, profile_key
+from lake_assets.quality_assets.naming import ANOMALY, CONSTRAINTS, AnomalyRules, profile_key
 from lake_assets.quality_assets.page import Asked, profile_page
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import PERSONAL_COLUMNS
@@ -68,7 +70,8 @@ def profiled(
     --------
     >>> trades_profile, trades_checks = profiled("trades", [Complete(column="isin"), Range(column="price", min=0)])
     """
-    key = AssetKey.from_coercible(of)
+    key, rules = AssetKey.from_coercible(of), compare or Comparison()
+    judged = AnomalyRules(sorted(rules.ignore), rules.anomaly or AnomalyBounds())
 
     @asset(
         key=profile_key(key),
@@ -81,7 +84,11 @@ def profiled(
         owners=owners,
         tags={"layer": "profile"},
         code_version="1",
-        metadata={CONSTRAINTS: to_yaml(constraints), PERSONAL_COLUMNS: list(personal)},
+        metadata={
+            CONSTRAINTS: to_yaml(constraints),
+            ANOMALY: msgspec.json.encode(judged).decode(),
+            PERSONAL_COLUMNS: list(personal),
+        },
         description=f"The profile of `{key.to_user_string()}`: the figures of its columns, and the state for merging.",
     )
     def made(context: AssetExecutionContext, lake: LakeResource) -> dict[str, AssetProfile]:
@@ -94,7 +101,5 @@ def profiled(
         rows = rows_at(lake, ref, place, asked.columns) if asked is not None else None
         return AssetProfile(found, lake.fingerprint(ref, place) or "", profile_page(found, rows, asked))
 
-    checks = constraint_checks(
-        key, constraints, partitions_def=partitions_def, personal=personal, compare=compare or Comparison()
-    )
+    checks = constraint_checks(key, constraints, partitions_def=partitions_def, personal=personal, compare=rules)
     return made, checks

@@ -9,10 +9,17 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet as pq
+import pytest
+from dagster import Definitions, asset
 
+from lake_assets import definitions, environments
 from lake_assets.lake.contract import Lake
 from lake_assets.quality import profile
+from lake_assets.quality.anomaly import AnomalyBounds
+from lake_assets.quality.constraints import Complete
 from lake_assets.quality.stored_profiles import write_profile
+from lake_assets.quality_assets.comparison import Comparison
+from lake_assets.quality_assets.profiled import profiled
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.cli.conftest import Command
 
@@ -131,6 +138,37 @@ def test_a_backtest_says_when_constraints_would_have_fired(
     rules.write_text("- {kind: range, column: price, max: 3.5}")
     rows = answer("quality", "quarantine", before, "main", "trades", "--constraints", str(rules))
     assert rows == [{"change": "entered", "price": 4.0, "quality_reasons": ["range_price"]}]
+
+
+@pytest.mark.parametrize(("ignore", "sides", "fired"), [([], "both", 1), (["price"], "both", 0), ([], "low", 0)])
+def test_a_backtest_judges_anomalies_as_the_check_does(
+    answer: Answer, lake: Lake, monkeypatch: pytest.MonkeyPatch, ignore: list[str], sides: Any, fired: int
+) -> None:
+    @asset
+    def trades() -> None: ...
+
+    compare = Comparison(ignore=ignore, anomaly=AnomalyBounds(sides=sides))
+    made, checks = profiled("trades", [Complete(column="price")], compare=compare)
+    monkeypatch.setattr(
+        definitions,
+        "defs",
+        Definitions(assets=[trades, made], asset_checks=[checks], resources=environments.resources()),
+    )
+    for at in range(7):
+        rows = pyarrow.table({"price": [1.0 + at / 100, 2.0, 3.0] if at < 6 else [1e6, 2e6, 3e6]})
+        lake.create_branch("run-quality", "main")
+        with lake.write("run-quality", "trades", message="rows") as write:
+            pq.write_table(rows, Path(write.root) / "part-0.parquet")
+        of = lake.fingerprint("run-quality", "trades") or ""
+        with lake.write("run-quality", "trades_profile", message="profile") as write:
+            write_profile(write.filesystem, write.root, profile(rows), of)
+        lake.merge("run-quality", "main", message="publish", audit=TESTS)
+        lake.delete_branch("run-quality")
+    found = {one["constraint"]: one["fired"] for one in answer("quality", "backtest", "trades")}
+    assert found["anomaly"] == fired
+    if sides == "low":
+        turned = answer("quality", "backtest", "trades", "--sides", "high")
+        assert {one["constraint"]: one["fired"] for one in turned}["anomaly"] == 1
 
 
 def test_an_asset_without_constraints_is_named(refused: Refused, lake: Lake) -> None:
