@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from lake_assets.nosql.contract import Options, SchemaMismatch
+from lake_assets.nosql.difference import drift
 from lake_assets.nosql.dynamodb.store import DynamoDBStore
 from lake_assets_tests.dynamodb_proxy import Fault, proxied
 
@@ -50,6 +52,85 @@ def test_only_what_differs_is_sent_and_a_second_write_sends_nothing(store: Dynam
     # And back, by the reverse difference.
     store.write("t", items(990), key=["k"], mode="overwrite", source_commit="c1")
     assert (written(sent), store.row_count("t")) == (30, 990)
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "number as text": {"n": {"S": "5"}},
+    "fraction": {"n": {"N": "1.5"}},
+    "too large": {"n": {"N": "1" + "0" * 30}},
+    "text as number": {"text": {"N": "5"}},
+    "flag as text": {"flag": {"S": "true"}},
+    "moment as number": {"at": {"N": "1500000000"}},
+    "no moment": {"at": {"S": "yesterday"}},
+    "decimal as a word": {"money": {"S": "much"}},
+    "raw as text": {"raw": {"S": "x"}},
+    "element": {"list": {"L": [{"S": "x"}]}},
+    "field": {"struct": {"M": {"a": {"S": "x"}}}},
+}
+
+
+@pytest.mark.parametrize("key", [["k"], ["k", "m"], ["m", "k"], ["k", "m", "o"]], ids="-".join)
+@pytest.mark.parametrize("spread", [1, 3])
+def test_what_another_client_wrote_with_other_types_is_told_found_and_mended(
+    store: DynamoDBStore, tmp_path: Path, key: list[str], spread: int
+) -> None:
+    if spread > 1 and len(key) == 1:
+        return
+    schema = pa.schema(
+        [
+            *[("k", pa.string()), ("m", pa.int64()), ("o", pa.string()), ("n", pa.int32()), ("text", pa.string())],
+            *[("flag", pa.bool_()), ("at", pa.timestamp("us", "UTC")), ("money", pa.decimal128(9, 2))],
+            *[("raw", pa.binary()), ("list", pa.list_(pa.int64())), ("struct", pa.struct([("a", pa.int64())]))],
+        ]
+    )
+    rows = [{"k": name, "m": at, "o": "z", "n": at} for at, name in enumerate(OTHERS)]
+    should = pa.Table.from_pylist([*rows, {"k": "good", "m": 99, "o": "z", "n": 7}], schema)
+    options = Options(spread=spread)
+    store.write("t", should, key=key, source_commit="c1", options=options)
+    api, name = store._client.api, store._name("t")  # pyright: ignore[reportPrivateUsage]
+    for item in api.scan(TableName=name)["Items"]:
+        api.put_item(TableName=name, Item=item | OTHERS.get(item["k"]["S"], {}))
+    for row, (kind, attributes) in zip(rows, OTHERS.items(), strict=True):
+        (column,) = attributes
+        wanted = tuple(row[part] for part in key)
+        with pytest.raises(SchemaMismatch, match=rf"'t': column '{column}' is .*--repair") as told:
+            store.get("t", wanted if len(key) > 1 else wanted[0])
+        assert spread > 1 or str(row[key[0]]) in str(told.value), kind
+    with pytest.raises(SchemaMismatch, match="--repair"):
+        list(store.scan("t"))
+    with pytest.raises(SchemaMismatch, match="--repair"):
+        store.write("t", should.select([*key, "n"]), key=key, options=Options(update="columns"))
+    found = drift(store, "t", should.to_batches(), schema, tmp_path)
+    assert (found.rows, found.changed, found.count) == (12, 11, 11)
+    # Where nothing depends on them, they are replaced, or removed.
+    first, second = should.slice(0, 1), tuple(rows[1][part] for part in key)
+    store.write("t", first, key=key)
+    assert store.delete("t", [second if len(key) > 1 else second[0]]) == 1
+    found = drift(store, "t", should.to_batches(), schema, tmp_path)
+    assert (found.missing, found.changed) == (1, 9)
+    less = should.slice(0, 5)
+    store.write("t", less, key=key, mode="overwrite", source_commit="c1", options=options)
+    assert not drift(store, "t", less.to_batches(), schema, tmp_path).differs
+    assert store.row_count("t") == 5
+
+
+def test_an_item_with_a_key_that_is_none_of_the_table_is_told(store: DynamoDBStore, tmp_path: Path) -> None:
+    should = pa.table({"k": ["a"], "m": [1], "o": ["z"]})
+    store.write("t", should, key=["k", "m", "o"])
+    api, name = store._client.api, store._name("t")  # pyright: ignore[reportPrivateUsage]
+    api.put_item(TableName=name, Item={"k": {"S": "a"}, "lake.sort-key": {"B": b"x"}})
+    with pytest.raises(SchemaMismatch, match="'m' contains a null"):
+        list(store.scan("t"))
+    with pytest.raises(SchemaMismatch, match=r"no key of \('k', 'm', 'o'\): delete it"):
+        drift(store, "t", should.to_batches(), should.schema, tmp_path)
+
+
+@pytest.mark.parametrize("key", [["k"], ["k", "m", "o"]], ids="-".join)
+def test_an_overwrite_may_give_columns_other_types(store: DynamoDBStore, key: list[str]) -> None:
+    for values in ([1, 2], ["x", "y"], [3, 4]):
+        items = pa.table({"k": ["a", "b"], "m": values, "o": values})
+        store.write("t", items, key=key, mode="overwrite")
+        assert pa.Table.from_batches(store.scan("t")).to_pylist() == items.to_pylist()
 
 
 def test_items_that_are_too_large_are_refused_by_their_key_before_anything_is_written(store: DynamoDBStore) -> None:
