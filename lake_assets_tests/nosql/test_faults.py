@@ -11,8 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from lake_assets.nosql.contract import Options, SchemaMismatch
+from lake_assets.nosql.contract import NoSQLError, Options, SchemaMismatch
 from lake_assets.nosql.difference import drift
+from lake_assets.nosql.dynamodb import client
 from lake_assets.nosql.dynamodb.store import DynamoDBStore
 from lake_assets_tests.dynamodb_proxy import Fault, proxied
 
@@ -177,6 +178,62 @@ def test_a_server_that_throttles_drops_or_answers_slowly_loses_nothing(dynamodb:
     assert proxy.faults > 3
     assert (len(found), found["v"].sum()) == (190, 5)
     assert counts == [1] * 120
+
+
+def cancelling(store: DynamoDBStore, reasons: list[str], times: int) -> list[str]:
+    """Let the first calls of transactions be cancelled. Return a list of the tokens of all."""
+    api = store._client.api  # pyright: ignore[reportPrivateUsage]
+    send, tokens = api.transact_write_items, []
+
+    def cancelled(**arguments: Any) -> Any:
+        tokens.append(arguments["ClientRequestToken"])
+        if len(tokens) > times:
+            return send(**arguments)
+        if reasons == ["TransactionInProgressException"]:
+            response: dict[str, Any] = {"Error": {"Code": reasons[0], "Message": "it is in progress"}}
+            raise api.exceptions.TransactionInProgressException(response, "TransactWriteItems")
+        response = {
+            "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
+            "CancellationReasons": [{"Code": code, "Message": f"why {code}"} for code in reasons],
+        }
+        raise api.exceptions.TransactionCanceledException(response, "TransactWriteItems")
+
+    api.transact_write_items = cancelled
+    return tokens
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        ["None", "ThrottlingError"],
+        ["None", "ProvisionedThroughputExceeded", "TransactionConflict"],
+        ["TransactionConflict", "None"],
+        ["TransactionInProgressException"],
+    ],
+    ids="-".join,
+)
+def test_a_transaction_that_is_throttled_is_repeated_as_the_same_one(store: DynamoDBStore, reasons: list[str]) -> None:
+    store.write("t", pa.table({"k": ["a"], "n": [1]}), key=["k"])
+    tokens = cancelling(store, reasons, 3)
+    store.write("t", pa.table({"k": ["a"], "n": [2]}), key=["k"], source_commit="c1")
+    assert len(set(tokens[:4])) == 1
+    assert store.get("t", "a") == {"k": "a", "n": 2}
+
+
+def test_a_transaction_that_is_refused_says_why_and_one_that_is_throttled_ends(
+    store: DynamoDBStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = pa.table({"k": ["a"], "n": [1]})
+    store.write("t", items, key=["k"])
+    tokens = cancelling(store, ["None", "ValidationError", "ThrottlingError"], 1)
+    with pytest.raises(NoSQLError, match=r"'t'.*ValidationError: why ValidationError; ThrottlingError: why"):
+        store.write("t", items, key=["k"])
+    assert len(tokens) == 1
+    monkeypatch.setattr(client, "PATIENCE", 0.3)
+    tokens = cancelling(store, ["None", "ThrottlingError"], 1000)
+    with pytest.raises(NoSQLError, match=r"'t'.*ThrottlingError: why ThrottlingError.*again"):
+        store.write("t", items, key=["k"])
+    assert 2 < len(tokens) < 20
 
 
 @pytest.mark.parametrize(

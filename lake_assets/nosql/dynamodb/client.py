@@ -21,8 +21,8 @@ R = TypeVar("R")
 Item = dict[str, Attribute]
 
 _WRITES, _READS = 25, 100
-_PATIENCE = 300.0
-"""Seconds without any progress after which a batch is given up."""
+PATIENCE = 300.0
+"""Seconds without any progress after which a batch or a transaction is given up."""
 
 _REMEDY = (
     "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION, or another source of the AWS chain; "
@@ -114,7 +114,7 @@ class Client:
 
     @contextmanager
     def translated(self, table: str = "") -> Generator[None]:
-        """Translate errors of the client to :class:`NoSQLError`. What a condition refuses is passed on.
+        """Translate errors of the client to :class:`NoSQLError`.
 
         Parameters
         ----------
@@ -129,8 +129,6 @@ class Client:
         try:
             yield
         except ClientError as error:
-            if error_code(error) in ("ConditionalCheckFailedException", "TransactionCanceledException"):
-                raise
             advice = f": {_REMEDY}" if error_code(error) in _UNKNOWN_USER else ""
             raise NoSQLError(f"{where}: {error}{advice}") from error
         except BotoCoreError as error:
@@ -286,6 +284,14 @@ def error_code(error: Exception) -> str:
     return response.get("Error", {}).get("Code", "")
 
 
+def pauses() -> Iterator[float]:
+    """Yield the seconds between attempts, more and more."""
+    pause = 0.05
+    while True:
+        yield pause * random.uniform(0.5, 1)  # noqa: S311 - not for secrets
+        pause = min(pause * 2, 5)
+
+
 def _take_rest(some: Any, left: list[Any]) -> int:
     done = len(some) - len(left)
     some[:] = left
@@ -294,17 +300,17 @@ def _take_rest(some: Any, left: list[Any]) -> int:
 
 def _until_done(send: Callable[[Any], int], some: list[Any]) -> None:
     """Repeat a batch with what the server left, more and more slowly."""
-    pause, last = 0.05, time.monotonic()
-    while some:
+    last = time.monotonic()
+    for pause in pauses():
         if send(some):
             last = time.monotonic()
-        if some:
-            if time.monotonic() - last > _PATIENCE:
-                raise NoSQLError(
-                    f"DynamoDB: it throttles, and {len(some)} items are unprocessed after {_PATIENCE:.0f} s: run again"
-                )
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - not for secrets
-            pause = min(pause * 2, 5)
+        if not some:
+            return
+        if time.monotonic() - last > PATIENCE:
+            raise NoSQLError(
+                f"DynamoDB: it throttles, and {len(some)} items are unprocessed after {PATIENCE:.0f} s: run again"
+            )
+        time.sleep(pause)
 
 
 def _chunks(values: Sequence[T], size: int) -> Iterator[list[T]]:
