@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from lake_assets.nosql.contract import NoSQLError, Options, SchemaMismatch
 from lake_assets.nosql.difference import drift
 from lake_assets.nosql.dynamodb import client
+from lake_assets.nosql.dynamodb.rate import Rate
 from lake_assets.nosql.dynamodb.store import DynamoDBStore
 from lake_assets_tests.dynamodb_proxy import Fault, proxied
 
@@ -53,6 +55,26 @@ def test_only_what_differs_is_sent_and_a_second_write_sends_nothing(store: Dynam
     # And back, by the reverse difference.
     store.write("t", items(990), key=["k"], mode="overwrite", source_commit="c1")
     assert (written(sent), store.row_count("t")) == (30, 990)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [Options(), Options(counter=["n"], batch="1"), Options(set={"n": "old.n + new.n"}, batch="1")],
+    ids=["plain", "counter", "set"],
+)
+def test_every_write_of_items_waits_for_the_limit_of_items_in_a_second(
+    dynamodb: Any, monkeypatch: pytest.MonkeyPatch, options: Options
+) -> None:
+    store = DynamoDBStore(**dynamodb.options(writes_per_second=1000.0))
+    waited: list[int] = []
+    monkeypatch.setattr(Rate, "wait", lambda _, count: waited.append(count))
+    for at in range(2):
+        came = pa.table({"k": [f"key {at}" for at in range(150)], "n": [at] * 150})
+        store.write("t", came, key=["k"], options=replace(options, batch=options.batch and str(at)))
+        assert sum(waited) == (at + 1) * 150
+    store.delete("t", ["key 1"])
+    assert sum(waited) == 301
+    store.close()
 
 
 OTHERS: dict[str, dict[str, Any]] = {

@@ -157,6 +157,17 @@ class Client:
                 if not one.cancelled():
                     one.exception()
 
+    def wait(self, count: int) -> None:
+        """Wait until items may be written, if there is a limit of items in a second.
+
+        Parameters
+        ----------
+        count
+            Their number.
+        """
+        if self._rate is not None:
+            self._rate.wait(count)
+
     def write(self, table: str, requests: Sequence[dict[str, Any]], check: Callable[[], None]) -> None:
         """Put and delete items, all of them.
 
@@ -172,8 +183,7 @@ class Client:
 
         def send(some: Sequence[dict[str, Any]]) -> int:
             check()
-            if self._rate is not None:
-                self._rate.wait(len(some))
+            self.wait(len(some))
             left = self.api.batch_write_item(RequestItems={table: list(some)})["UnprocessedItems"].get(table, [])
             return _take_rest(some, left)
 

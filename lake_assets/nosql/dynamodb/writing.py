@@ -196,6 +196,7 @@ class Writing:
         if self._catalog.applied(table, part):
             return False
         puts = [{"Put": {"TableName": self._name, "Item": item}} for item in self.layout.items(items)] if items else []
+        self._client.wait(len(puts))
         self._catalog.transact(self.hold, [self._catalog.marker(table, part), *puts])
         return True
 
