@@ -15,6 +15,8 @@ import pytest
 from lake_assets.nosql.contract import NoSQLError, Options, SchemaMismatch
 from lake_assets.nosql.difference import drift
 from lake_assets.nosql.dynamodb import client
+from lake_assets.nosql.dynamodb.administration import create_table
+from lake_assets.nosql.dynamodb.attributes import EXPIRES
 from lake_assets.nosql.dynamodb.rate import Rate
 from lake_assets.nosql.dynamodb.store import DynamoDBStore
 from lake_assets_tests.dynamodb_proxy import Fault, proxied
@@ -75,6 +77,48 @@ def test_every_write_of_items_waits_for_the_limit_of_items_in_a_second(
     store.delete("t", ["key 1"])
     assert sum(waited) == 301
     store.close()
+
+
+def refusing(store: DynamoDBStore, operations: list[str]) -> None:
+    """Let the server deny operations."""
+    api = store._client.api  # pyright: ignore[reportPrivateUsage]
+
+    def deny(**_: Any) -> Any:
+        response: dict[str, Any] = {"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}
+        raise api.exceptions.ClientError(response, "UpdateTimeToLive")
+
+    for operation in operations:
+        setattr(api, operation, deny)
+
+
+def test_time_to_live_is_on_or_the_write_says_that_it_is_not(dynamodb: Any) -> None:
+    options = dynamodb.options(tags={"team": "data"})
+    items = pa.table({"k": ["a"], "until": pa.array([4_000_000_000_000_000], pa.timestamp("us", "UTC"))})
+    denied = DynamoDBStore(**options)
+    refusing(denied, ["update_time_to_live"])
+    with pytest.raises(NoSQLError, match=r"not authorized.*allow dynamodb:UpdateTimeToLive"):
+        denied.write("t", items, key=["k"], options=Options(ttl="until"))
+    assert denied.tables() == ()
+    store = DynamoDBStore(**options)
+    created = requests(store, "CreateTable")
+    for _ in range(2):
+        store.write("t", items, key=["k"], mode="overwrite", options=Options(ttl="until"))
+    # DynamoDB Local keeps no tags, so they are looked for in what is sent.
+    assert {str(body["Tags"]) for body in created} == {"[{'Key': 'team', 'Value': 'data'}]"}
+    api, name = store._client.api, store._name("t")  # pyright: ignore[reportPrivateUsage]
+    for table, attribute in ((name, EXPIRES), (options["prefix"], "expires")):
+        found = api.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+        assert found == {"TimeToLiveStatus": "ENABLED", "AttributeName": attribute}
+    # Where it is on already, nobody needs to be allowed to turn it on.
+    denied.write("plain", items, key=["k"])
+    refusing(denied, ["describe_time_to_live"])
+    create_table(store._client, name, [("k", "S")], [], EXPIRES)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(NoSQLError, match="active on a different"):
+        create_table(store._client, name, [("k", "S")], [], "other")  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(NoSQLError, match="allow dynamodb:UpdateTimeToLive"):
+        create_table(denied._client, name, [("k", "S")], [], EXPIRES)  # pyright: ignore[reportPrivateUsage]
+    store.close()
+    denied.close()
 
 
 OTHERS: dict[str, dict[str, Any]] = {
