@@ -78,7 +78,7 @@ def _verify(lake: Lake, store: NoSQLStore, table: str, repair: bool, json: bool)
     with bounded_connection() as connection, tempfile.TemporaryDirectory(prefix="lake-assets-") as folder:
         shown = on_disk(shows(connection, lake, commit))
         found = drift(store, table, shown.to_batches(), shown.schema, Path(folder))
-        if found.count and repair:
+        if found.differs and repair:
             store.write(
                 table,
                 shown,
@@ -89,15 +89,17 @@ def _verify(lake: Lake, store: NoSQLStore, table: str, repair: bool, json: bool)
                 check_expected=True,
             )
     if json:
-        emit({"table": table, "commit": commit, "repaired": bool(found.count and repair), **asdict(found)})
+        emit({"table": table, "commit": commit, "repaired": found.differs and repair, **asdict(found)})
     else:
+        for phrase in found.columns:
+            print(cell(phrase))
         for key, word in found.examples or ():
             print(cell(f"{word}: {key}"))
         note(
             f"table {table} at {commit}: {found.rows} row(s), {found.missing} missing, {found.changed} changed, "
-            f"{found.extra} extra{'; mended' if found.count and repair else ''}"
+            f"{found.extra} extra{'; mended' if found.differs and repair else ''}"
         )
-    if found.count and not repair:
+    if found.differs and not repair:
         note("`--repair` mends it")
         raise typer.Exit(1)
 

@@ -177,6 +177,18 @@ class NoSQLStore(Protocol):
         """
         ...
 
+    def items(self, table: str) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield all items in key order, in blocks: the encoded key, and the encoded row.
+
+        The row of an item that another client of the store wrote, and that cannot be read, is empty.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        """
+        ...
+
     def get_many(self, table: str, keys: Sequence[Key]) -> pyarrow.Table:
         """Return the items of several keys, in key order. Keys that are not stored are left out.
 

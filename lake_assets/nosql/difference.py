@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import merge as merged
 from itertools import groupby
 from operator import itemgetter
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lake_assets.nosql.contract import NoSQLStore, SchemaMismatch
+from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.encoding import encode_batch
 from lake_assets.nosql.keys import decode_columns
 from lake_assets.nosql.runs import Item, merge, write_runs
-from lake_assets.nosql.table_schema import differences
+from lake_assets.nosql.table_schema import fit
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -87,6 +87,8 @@ class Drift:
         Numbers of items that it lacks, that have other values, and that should not be there.
     examples
         Some of them: the key, and one of these words.
+    columns
+        Its columns that differ, one phrase each. Then all items have other values.
     """
 
     rows: int
@@ -94,15 +96,21 @@ class Drift:
     changed: int = 0
     extra: int = 0
     examples: list[tuple[Any, str]] | None = None
+    columns: list[str] = field(default_factory=list[str])
 
     @property
     def count(self) -> int:
         """The number of items that differ."""
         return self.missing + self.changed + self.extra
 
+    @property
+    def differs(self) -> bool:
+        """Whether the table differs from what it should show."""
+        return bool(self.count or self.columns)
+
 
 def drift(store: NoSQLStore, table: str, expected: Iterable[pa.RecordBatch], schema: pa.Schema, folder: Path) -> Drift:
-    """Compare a table with what it should show.
+    """Compare a table with what it should show. An item that cannot be read has other values.
 
     Parameters
     ----------
@@ -120,26 +128,39 @@ def drift(store: NoSQLStore, table: str, expected: Iterable[pa.RecordBatch], sch
     Raises
     ------
     SchemaMismatch
-        The table has other columns.
+        What the table should show lacks columns of its key, or has columns that a table cannot have.
     """
     columns, key = store.schema(table), store.key(table)
-    problems = differences(columns, schema, columns.names)
-    if problems:
-        raise SchemaMismatch(f"table {table!r}: {'; '.join(problems)}")
-    should = merge(folder, list(write_runs(folder, (encode_batch(batch, columns, key) for batch in expected))))
-    held = (
-        list(zip(*(part.to_pylist() for part in encode_batch(batch, columns, key)), strict=True))
-        for batch in store.scan(table)
-    )
-    found = Drift(0, examples=[])
-    types = [columns.field(name).type for name in key]
-    for encoded, has, wants in paired(held, should):
+    wanted = fit(table, None, _typed(schema, columns), key=key, mode="overwrite", allow_overwrite_schema=False)
+    found = Drift(0, examples=[], columns=_other_columns(columns, wanted))
+    as_wanted = wanted if found.columns else columns
+    should = merge(folder, list(write_runs(folder, (encode_batch(batch, as_wanted, key) for batch in expected))))
+    for encoded, has, wants in paired(store.items(table), should):
         found.rows += wants is not None
-        if has == wants:
+        if has == wants and not found.columns:
             continue
+        types = [(columns if wants is None else wanted).field(name).type for name in key]
         word = "missing" if has is None else "extra" if wants is None else "changed"
         setattr(found, word, getattr(found, word) + 1)
         if found.examples is not None and len(found.examples) < 10:
             values = tuple(column[0].as_py() for column in decode_columns([encoded], types))
             found.examples.append((values[0] if len(values) == 1 else values, word))
     return found
+
+
+def _typed(schema: pa.Schema, columns: pa.Schema) -> pa.Schema:
+    """Return columns with the types of the table's where all values are null."""
+    return pa.schema(
+        [columns.field(one.name) if pa.types.is_null(one.type) and one.name in columns.names else one for one in schema]
+    )
+
+
+def _other_columns(stored: pa.Schema, wanted: pa.Schema) -> list[str]:
+    """Return one phrase for each column in which a table differs from what it should be."""
+    has, wants = ({one.name: one.type for one in schema} for schema in (stored, wanted))
+    return [
+        f"column {name!r} is {'not stored' if name not in has else f'stored as {has[name]}'}, and should "
+        f"{'not be there' if name not in wants else f'be {wants[name]}'}"
+        for name in {**has, **wants}
+        if has.get(name) != wants.get(name)
+    ]

@@ -14,6 +14,7 @@ import pytest
 from lake_assets.nosql.contract import (
     NoSQLError,
     NoSQLStore,
+    Options,
     SchemaMismatch,
     StaleWrite,
     TableExists,
@@ -229,6 +230,27 @@ def test_keys_of_several_columns_sort_as_tuples_and_scan_by_their_first_ones(sto
     for wrong in ("a", ("a", "b"), ("a", True), ("a", 1, 2), ("a", 1 << 63)):
         with pytest.raises(NoSQLError, match="key"):
             store.get("t", wrong)
+
+
+@pytest.mark.parametrize("options", [None, Options(spread=3)], ids=["plain", "spread"])
+def test_a_key_that_is_false_in_python_is_a_key_like_any_other(store: NoSQLStore, options: Options | None) -> None:
+    store.write("t", frame(k=[0, 0, 0, 1], m=[0, 3, 4, 4]), key=["k", "m"], options=options)
+    zero = [{"k": 0, "m": 0}, {"k": 0, "m": 3}, {"k": 0, "m": 4}]
+    assert rows(store, prefix=(0,)) == rows(store, prefix=0) == rows(store, where="k = 0") == zero
+    assert rows(store, prefix=(0, 0)) == rows(store, where="k = 0 AND m = 0") == zero[:1]
+    assert rows(store, where="k = 0 AND m > 3") == rows(store, start=(0, 4), end=(0, 5)) == zero[2:]
+    assert rows(store, start=(0, 0), end=(0, 4)) == zero[:2]
+    assert store.get("t", (0, 0)) == zero[0]
+    assert store.delete("t", where="k = 0 AND m > 3") == 1
+    assert store.delete("t", [(0, 0)]) == 1
+    assert rows(store) == [zero[1], {"k": 1, "m": 4}]
+    # Other values that are false: no key of a table has them.
+    for value in (False, b""):
+        with pytest.raises(NoSQLError, match="'k' is int64, got"):
+            rows(store, prefix=(value, 0))  # pyright: ignore[reportArgumentType]
+    store.write("text", frame(k=["a"], m=[0]), key=["k", "m"], options=options)
+    assert rows(store, "text", prefix=("", 0)) == rows(store, "text", where="k = '' AND m = 0") == []
+    assert rows(store, "text", prefix=("",)) == [{"k": "a", "m": 0}]
 
 
 def test_a_range_takes_its_start_and_not_its_end_in_batches(store: NoSQLStore) -> None:

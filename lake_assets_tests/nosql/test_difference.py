@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lake_assets.nosql.contract import NoSQLStore, SchemaMismatch
-from lake_assets.nosql.difference import drift, row_difference
+from lake_assets.nosql.difference import Drift, drift, row_difference
 
 SHOULD = pa.table({"k": ["a", "b", "c"], "n": [1, 2, 3], "x": [1.0, float("nan"), None]})
 
@@ -48,5 +48,34 @@ def test_a_table_that_somebody_else_wrote_to_is_found_and_an_overwrite_mends_it(
     assert differs() == [(("a", 1), "missing"), (("c", 3), "changed"), (("z", 0), "extra")]
     store.write("t", SHOULD, key=["k", "n"], mode="overwrite", source_commit="c1")
     assert differs() == []
-    with pytest.raises(SchemaMismatch, match="'x'"):
-        drift(store, "t", [], pa.schema([("k", pa.string()), ("n", pa.int64())]), tmp_path)
+    with pytest.raises(SchemaMismatch, match="'n' is not in the frame"):
+        drift(store, "t", [], pa.schema([("k", pa.string())]), tmp_path)
+
+
+def test_other_columns_are_a_difference_and_an_overwrite_mends_them(store: NoSQLStore, tmp_path: Path) -> None:
+    def found() -> Drift:
+        return drift(store, "t", SHOULD.to_batches(), SHOULD.schema, tmp_path)
+
+    def repair() -> None:
+        store.write("t", SHOULD, key=["k", "n"], mode="overwrite", source_commit="c1")
+        assert not found().differs
+
+    repair()
+    added = pa.table({"k": ["z"], "n": [0], "x": [0.0], "note": ["mine"]})
+    store.write("t", added, key=["k", "n"], allow_overwrite_schema=True)
+    assert found().columns == ["column 'note' is stored as string, and should not be there"]
+    assert (found().rows, found().missing, found().changed, found().extra) == (3, 0, 3, 1)
+    repair()
+    store.write("t", SHOULD.drop_columns("x"), key=["k", "n"], mode="overwrite")
+    assert (found().columns, found().changed) == (["column 'x' is not stored, and should be double"], 3)
+    repair()
+    other = SHOULD.set_column(2, "x", pa.array(["1", "2", "3"])).set_column(1, "n", pa.array(["1", "2", "3"]))
+    store.write("t", other, key=["k", "n"], mode="overwrite")
+    assert found().columns == [
+        "column 'n' is stored as string, and should be int64",
+        "column 'x' is stored as string, and should be double",
+    ]
+    assert (found().missing, found().changed, found().extra) == (3, 0, 3)
+    repair()
+    store.write("t", SHOULD.slice(0, 0).drop_columns("x"), key=["k", "n"], mode="overwrite")
+    assert drift(store, "t", [], SHOULD.schema, tmp_path).differs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from lake_assets.nosql.contract import NoSQLError
 from lake_assets.nosql.dynamodb.client import Client
 
 
@@ -29,6 +30,11 @@ def create_table(
         Its tags.
     expires
         The attribute with the time in seconds at which DynamoDB removes an item. None if there is none.
+
+    Raises
+    ------
+    NoSQLError
+        DynamoDB does not let items expire.
     """
     api = client.api
     roles = zip(key, ("HASH", "RANGE"), strict=False)
@@ -42,9 +48,24 @@ def create_table(
         )
     api.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
     if expires is not None:
-        with suppress(api.exceptions.ClientError):  # It is enabled already, or being enabled.
-            enabled = {"Enabled": True, "AttributeName": expires}
+        enabled = {"Enabled": True, "AttributeName": expires}
+        try:
             api.update_time_to_live(TableName=name, TimeToLiveSpecification=enabled)
+        except api.exceptions.ClientError as error:
+            if not _expires_by(client, name, expires):
+                raise NoSQLError(
+                    f"DynamoDB: table {name!r}: time to live is off: {error}: allow dynamodb:UpdateTimeToLive, or "
+                    f"enable it by the attribute {expires!r}, and write again"
+                ) from error
+
+
+def _expires_by(client: Client, name: str, expires: str) -> bool:
+    """Tell whether time to live is enabled by an attribute, or being enabled. False if nobody may know."""
+    try:
+        found = client.api.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    except client.api.exceptions.ClientError:
+        return False
+    return found["TimeToLiveStatus"] in ("ENABLED", "ENABLING") and found["AttributeName"] == expires
 
 
 def delete_table(client: Client, name: str) -> None:

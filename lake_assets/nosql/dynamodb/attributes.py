@@ -36,6 +36,9 @@ _NAME_BYTES = 255
 _DEPTH = 31
 _LARGEST, _SMALLEST = 1e125, 1e-129
 
+UNREADABLE = (LookupError, ValueError, TypeError, ArithmeticError)
+"""What a reader raises, or Arrow for its values, where another client wrote an attribute of another type."""
+
 _Write = Callable[[Any], Attribute]
 _Read = Callable[[Attribute], Any]
 
@@ -98,11 +101,15 @@ def writer(kind: pa.DataType) -> _Write:
 def reader(kind: pa.DataType) -> _Read:
     """Return the function from an attribute to a Python value; the inverse of :func:`writer`.
 
+    It raises one of :data:`UNREADABLE` for an attribute that no writer of the column makes.
+
     Parameters
     ----------
     kind
         The column's type.
     """
+    if pa.types.is_boolean(kind):
+        return lambda found: found["BOOL"]
     if pa.types.is_integer(kind):
         return lambda found: int(found["N"])
     if pa.types.is_floating(kind):
@@ -115,16 +122,31 @@ def reader(kind: pa.DataType) -> _Read:
         return lambda found: datetime.fromisoformat(found["S"])
     if pa.types.is_list(kind):
         inner = reader(kind.value_type)
-        return lambda found: [None if "NULL" in value else inner(value) for value in found["L"]]
+        return lambda found: [read_or_null(inner, value) for value in found["L"]]
     if pa.types.is_struct(kind):
         fields = {field.name: reader(field.type) for field in kind}
 
         def read_struct(found: Attribute) -> dict[str, Any]:
             parts = found["M"]
-            return {name: read(parts[name]) if name in parts else None for name, read in fields.items()}
+            return {name: read_or_null(read, parts.get(name)) for name, read in fields.items()}
 
         return read_struct
-    return lambda found: next(iter(found.values()))
+    if pa.types.is_binary(kind):
+        return lambda found: found["B"]
+    return lambda found: found["S"]
+
+
+def read_or_null(read: _Read, found: Attribute | None) -> Any:
+    """Return the value of an attribute. None if it is absent or null.
+
+    Parameters
+    ----------
+    read
+        A :func:`reader`.
+    found
+        The attribute. None if it is absent.
+    """
+    return None if found is None or "NULL" in found else read(found)
 
 
 def size_of(item: Mapping[str, Attribute]) -> int:

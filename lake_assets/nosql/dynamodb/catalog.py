@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from lake_assets.nosql.contract import Operation, WriteResult
+from lake_assets.nosql.contract import NoSQLError, Operation, WriteResult
+from lake_assets.nosql.dynamodb import client as clients
 from lake_assets.nosql.dynamodb.administration import create_table
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.entry import Entry
@@ -21,6 +22,8 @@ from lake_assets.nosql.dynamodb.lease import KIND, NAME, Hold, Lease, catalog_ke
 from lake_assets.nosql.table_schema import TableRecord
 
 _EXPIRES = "expires"
+_PASSING = ("ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict", "TransactionInProgressException")
+"""Why a transaction is repeated. Our own sign of life is a conflict, too."""
 _BATCH_SECONDS = 30 * 86_400
 """How long a batch is remembered."""
 
@@ -218,23 +221,30 @@ class Catalog:
             What lets it write.
         changes
             As of TransactWriteItems, at most 99.
+
+        Raises
+        ------
+        NoSQLError
+            The writer lost its hold, or the transaction was refused. The message names the reasons.
         """
         # The token is made here, so that a call whose answer is lost is not done twice.
-        token = uuid.uuid4().hex
-        while True:
+        token, end = uuid.uuid4().hex, time.monotonic() + clients.PATIENCE
+        for pause in clients.pauses():
             try:
                 items = [hold.condition(), *changes]
                 self._api.transact_write_items(TransactItems=items, ClientRequestToken=token)
                 return
+            except self._api.exceptions.TransactionInProgressException as error:
+                reasons: list[dict[str, str]] = [error.response["Error"]]
             except self._api.exceptions.TransactionCanceledException as error:
-                reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
-                if "TransactionConflict" in reasons and "ConditionalCheckFailed" not in reasons:
-                    # Our own sign of life came between.
-                    time.sleep(0.02)
-                    continue
-                if reasons and reasons[0] == "ConditionalCheckFailed":
-                    hold.lost()
-                raise
+                reasons = error.response.get("CancellationReasons") or [error.response["Error"]]
+            if reasons[0].get("Code") == "ConditionalCheckFailed":
+                hold.lost()
+            given = [reason for reason in reasons if reason.get("Code", "None") != "None"]
+            if not all(reason["Code"] in _PASSING for reason in given) or time.monotonic() > end:
+                told = "; ".join(f"{reason['Code']}: {reason.get('Message', '')}" for reason in given)
+                raise NoSQLError(f"table {hold.table!r}: DynamoDB refused a transaction: {told}: write again")
+            time.sleep(pause)
 
     def items(self, kind: str, projection: bool = False) -> list[dict[str, Any]]:
         """Return the items of a kind, sorted by name.

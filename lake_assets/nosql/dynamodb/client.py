@@ -21,8 +21,8 @@ R = TypeVar("R")
 Item = dict[str, Attribute]
 
 _WRITES, _READS = 25, 100
-_PATIENCE = 300.0
-"""Seconds without any progress after which a batch is given up."""
+PATIENCE = 300.0
+"""Seconds without any progress after which a batch or a transaction is given up."""
 
 _REMEDY = (
     "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION, or another source of the AWS chain; "
@@ -114,7 +114,7 @@ class Client:
 
     @contextmanager
     def translated(self, table: str = "") -> Generator[None]:
-        """Translate errors of the client to :class:`NoSQLError`. What a condition refuses is passed on.
+        """Translate errors of the client to :class:`NoSQLError`.
 
         Parameters
         ----------
@@ -129,8 +129,6 @@ class Client:
         try:
             yield
         except ClientError as error:
-            if error_code(error) in ("ConditionalCheckFailedException", "TransactionCanceledException"):
-                raise
             advice = f": {_REMEDY}" if error_code(error) in _UNKNOWN_USER else ""
             raise NoSQLError(f"{where}: {error}{advice}") from error
         except BotoCoreError as error:
@@ -159,6 +157,17 @@ class Client:
                 if not one.cancelled():
                     one.exception()
 
+    def wait(self, count: int) -> None:
+        """Wait until items may be written, if there is a limit of items in a second.
+
+        Parameters
+        ----------
+        count
+            Their number.
+        """
+        if self._rate is not None:
+            self._rate.wait(count)
+
     def write(self, table: str, requests: Sequence[dict[str, Any]], check: Callable[[], None]) -> None:
         """Put and delete items, all of them.
 
@@ -174,8 +183,7 @@ class Client:
 
         def send(some: Sequence[dict[str, Any]]) -> int:
             check()
-            if self._rate is not None:
-                self._rate.wait(len(some))
+            self.wait(len(some))
             left = self.api.batch_write_item(RequestItems={table: list(some)})["UnprocessedItems"].get(table, [])
             return _take_rest(some, left)
 
@@ -286,6 +294,14 @@ def error_code(error: Exception) -> str:
     return response.get("Error", {}).get("Code", "")
 
 
+def pauses() -> Iterator[float]:
+    """Yield the seconds between attempts, more and more."""
+    pause = 0.05
+    while True:
+        yield pause * random.uniform(0.5, 1)  # noqa: S311 - not for secrets
+        pause = min(pause * 2, 5)
+
+
 def _take_rest(some: Any, left: list[Any]) -> int:
     done = len(some) - len(left)
     some[:] = left
@@ -294,17 +310,17 @@ def _take_rest(some: Any, left: list[Any]) -> int:
 
 def _until_done(send: Callable[[Any], int], some: list[Any]) -> None:
     """Repeat a batch with what the server left, more and more slowly."""
-    pause, last = 0.05, time.monotonic()
-    while some:
+    last = time.monotonic()
+    for pause in pauses():
         if send(some):
             last = time.monotonic()
-        if some:
-            if time.monotonic() - last > _PATIENCE:
-                raise NoSQLError(
-                    f"DynamoDB: it throttles, and {len(some)} items are unprocessed after {_PATIENCE:.0f} s: run again"
-                )
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - not for secrets
-            pause = min(pause * 2, 5)
+        if not some:
+            return
+        if time.monotonic() - last > PATIENCE:
+            raise NoSQLError(
+                f"DynamoDB: it throttles, and {len(some)} items are unprocessed after {PATIENCE:.0f} s: run again"
+            )
+        time.sleep(pause)
 
 
 def _chunks(values: Sequence[T], size: int) -> Iterator[list[T]]:

@@ -60,14 +60,15 @@ class Range:
         """Return the arguments of queries of the range's partition: one for each part that it is spread over."""
         if self.partition is None:
             return []
-        return [self._query(part) for part in self._layout.partitions(self.partition)]
+        first = encode_key((self.partition,), self._layout.schema, self._layout.key, prefix=True)
+        return [self._query(part, len(first)) for part in self._layout.partitions(self.partition)]
 
-    def _query(self, partition: Attribute) -> dict[str, Any]:
+    def _query(self, partition: Attribute, first: int) -> dict[str, Any]:
+        """Return the arguments of one query. ``first`` is the length of the encoded first key column."""
         hash_name, *sort = (name for name, _ in self._layout.physical_key)
         names, values = {"#hash": hash_name}, {":hash": partition}
         condition = "#hash = :hash"
         if sort:
-            first = len(encode_key((self.partition or "",), self._layout.schema, self._layout.key, prefix=True))
             low, high = self.low[first:], None if self.high is None else self.high[first:]
             bounds = {":low": self._sort_value(low), ":high": self._sort_value(high)}
             # What it lets through is compared again, so an inclusive bound is enough.

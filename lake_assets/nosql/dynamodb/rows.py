@@ -8,20 +8,22 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake_assets.nosql.contract import SchemaMismatch
+from lake_assets.nosql.contract import NoSQLError, SchemaMismatch
 from lake_assets.nosql.dynamodb.attributes import (
     EXPIRES,
     ITEM_BYTES,
     SORT_KEY,
     SPREAD_KEY,
+    UNREADABLE,
     Attribute,
+    read_or_null,
     reader,
     size_of,
     writer,
 )
 from lake_assets.nosql.encoding import encode_batch
-from lake_assets.nosql.expiry import unexpired
-from lake_assets.nosql.keys import decode_columns, encode_columns
+from lake_assets.nosql.expiry import Expiry, unexpired
+from lake_assets.nosql.keys import RefusedValueError, decode_columns, encode_columns, encode_key
 from lake_assets.nosql.plan import Target
 from lake_assets.nosql.rows import decode_rows
 from lake_assets.nosql.runs import Item
@@ -77,7 +79,10 @@ class Layout:
         other
             The other layout.
         """
-        mine, its = ((one.physical_key, one.spread, one.expires) for one in (self, other))
+        mine, its = (
+            (one.physical_key, one.spread, one.expires, [(name, one._letter(name)) for name in one.key])
+            for one in (self, other)
+        )
         return mine == its
 
     def partitions(self, value: str | int) -> list[Attribute]:
@@ -121,15 +126,36 @@ class Layout:
         """
         return unexpired(self.batch(items), self._ttl)
 
+    def unexpired(self, items: list[Item]) -> list[Item]:
+        """Return encoded items without those that have expired.
+
+        Parameters
+        ----------
+        items
+            Keys and rows; see :meth:`encoded`.
+        """
+        if self._ttl is None:
+            return items
+        expiry = Expiry(self.schema.get_field_index(self._ttl) - len(self.key))
+        return [(key, row) for key, row in items if not row or not expiry.over(row)]
+
     def encode(self, batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
-        """Return a batch as encoded keys and rows; the inverse of :meth:`batch`.
+        """Return stored rows as encoded keys and rows; the inverse of :meth:`batch`.
 
         Parameters
         ----------
         batch
             Rows of the table's schema.
+
+        Raises
+        ------
+        SchemaMismatch
+            A key is none of this table.
         """
-        return encode_batch(batch, self.schema, self.key)
+        try:
+            return encode_batch(batch, self.schema, self.key)
+        except RefusedValueError as error:
+            raise self._unreadable(f"of a stored item, {error}") from None
 
     def items(self, encoded: Sequence[Item]) -> list[dict[str, Attribute]]:
         """Return encoded items as items of DynamoDB.
@@ -213,12 +239,79 @@ class Layout:
         ----------
         items
             The items.
+
+        Raises
+        ------
+        SchemaMismatch
+            Another client wrote an attribute of another type. The message names key and column.
         """
-        columns: list[pa.Array] = []
-        for field in self.schema:
-            read = self._readers[field.name]
-            values: list[Any] = [
-                None if (value := item.get(field.name)) is None or "NULL" in value else read(value) for item in items
-            ]
-            columns.append(pa.array(values, field.type))
-        return pa.record_batch(columns, schema=self.schema)
+        return pa.record_batch([self._column(field, items) for field in self.schema], schema=self.schema)
+
+    def _column(self, field: pa.Field, items: Sequence[dict[str, Attribute]]) -> pa.Array:
+        read = self._readers[field.name]
+        try:
+            return pa.array([read_or_null(read, item.get(field.name)) for item in items], field.type)
+        except UNREADABLE:
+            if len(items) > 1:
+                for item in items:
+                    self._column(field, [item])
+                raise
+            key = {name: value for name, _ in self.physical_key for value in items[0][name].values()}
+            raise self._unreadable(
+                f"column {field.name!r} is {field.type}, and the item with key {key} has {_shown(items[0][field.name])}"
+            ) from None
+
+    def encoded(self, items: Sequence[dict[str, Attribute]]) -> tuple[pa.Array, pa.Array]:
+        """Return items of DynamoDB as encoded keys and rows. The row of one that cannot be read is empty.
+
+        Parameters
+        ----------
+        items
+            The items.
+
+        Raises
+        ------
+        SchemaMismatch
+            An item has a key that is none of this table.
+        """
+        try:
+            return self.encode(self.read(items))
+        except SchemaMismatch:
+            if len(items) == 1:
+                return pa.array([self._key_of(items[0])], pa.binary()), pa.array([b""], pa.binary())
+            half = len(items) // 2
+            both = zip(self.encoded(items[:half]), self.encoded(items[half:]), strict=True)
+            keys, rows = (pa.concat_arrays(parts) for parts in both)
+            return keys, rows
+
+    def _key_of(self, item: dict[str, Attribute]) -> bytes:
+        """Return the encoded key of an item whose columns cannot be read."""
+        physical = {name: item[name] for name, _ in self.physical_key}
+        try:
+            first, *sort = self.key
+            held = item if self.spread == 1 else {first: {self._letter(first): item[SPREAD_KEY]["S"].partition("#")[2]}}
+            values = [self._readers[first](held[first])]
+            several = len(sort) > 1
+            if not several:
+                values += [self._readers[name](item[name]) for name in sort]
+            key = encode_key(tuple(values), self.schema, self.key, prefix=several)
+            key += item[SORT_KEY]["B"] if several else b""
+            if self.keys([key]) == [physical]:
+                return key
+        except (*UNREADABLE, NoSQLError):
+            pass
+        raise SchemaMismatch(
+            f"table {self._table!r}: another client of DynamoDB wrote the item {_shown(physical)}, which is no key of "
+            f"{self.key}: delete it with such a client"
+        )
+
+    def _unreadable(self, problem: str) -> SchemaMismatch:
+        return SchemaMismatch(
+            f"table {self._table!r}: {problem}, as another client of DynamoDB wrote it: delete the item, write it "
+            f"whole again, or overwrite the table (`lake-assets verify {self._table} --repair`)"
+        )
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"

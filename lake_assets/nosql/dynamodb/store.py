@@ -31,7 +31,7 @@ from lake_assets.nosql.dynamodb.workers import OnWorkers
 from lake_assets.nosql.dynamodb.writing import Writing
 from lake_assets.nosql.keys import MAX_KEY_BYTES, encode_key
 from lake_assets.nosql.plan import Plan, Target
-from lake_assets.nosql.runs import merge, spool
+from lake_assets.nosql.runs import Item, merge, spool, write_runs
 from lake_assets.nosql.selection import Selection
 
 if TYPE_CHECKING:
@@ -203,6 +203,14 @@ class DynamoDBStore:
                 yield from read(self._client, self._name(table), layout, wanted, segment, batch_size, folder)
 
         return selection.of(batches())
+
+    def items(self, table: str) -> Iterator[list[Item]]:
+        """Yield all encoded items; see :meth:`NoSQLStore.items`."""
+        layout, name = self._layout(table), self._name(table)
+        with self._client.translated(table), self._spool() as folder:
+            pages = (layout.encoded(page) for page in self._client.scan(name) if page)
+            for block in merge(folder, list(write_runs(folder, pages))):
+                yield layout.unexpired(block)
 
     # --- writing
 

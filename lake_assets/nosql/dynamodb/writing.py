@@ -52,6 +52,7 @@ class Writing:
     ) -> None:
         self._client, self._catalog, self.hold = client, catalog, hold
         self._name, self.layout, self._choice = name, layout, choice
+        self._depends = choice.reads or layout.expires is not None
 
     def put_new(self, blocks: Iterable[list[Item]], batch: str | None = None) -> int:
         """Put items into an empty table, and return their number.
@@ -85,7 +86,7 @@ class Writing:
         put = kept = new = 0
         size = _TRANSACTION if batch is not None else _BLOCK
         for number, block in enumerate(_blocks(self._choice.distinct(blocks), size)):
-            stored = self.stored([key for key, _ in block])
+            stored = self.stored([key for key, _ in block], readable=self._depends)
             chosen = self._choice.combine([stored.get(key) for key, _ in block], block)
             if batch is None:
                 self._send([item for item in chosen if stored.get(item[0]) != item[1]])
@@ -97,7 +98,7 @@ class Writing:
         return put, kept, new
 
     def scan(self, segment: tuple[int, int] | None = None) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """Yield the keys and rows of all stored items.
+        """Yield the keys and rows of all stored items; see :meth:`Layout.encoded`.
 
         Parameters
         ----------
@@ -106,7 +107,7 @@ class Writing:
         """
         for page in self._client.scan(self._name, segment):
             if page:
-                yield self.layout.encode(self.layout.read(page))
+                yield self.layout.encoded(page)
 
     def replace(self, pairs: Iterable[tuple[bytes, bytes | None, bytes | None]], comparable: bool) -> tuple[int, int]:
         """Make items the table's only ones. Return the numbers of items put, and of items that were there.
@@ -164,18 +165,20 @@ class Writing:
                 keys, rows = self.layout.encode(batch.filter(condition.mask(pa.Table.from_batches([batch]))))
                 yield list(zip(keys.to_pylist(), rows.to_pylist(), strict=True))
 
-    def stored(self, keys: list[bytes]) -> dict[bytes, bytes]:
-        """Return the encoded rows of those keys that are stored.
+    def stored(self, keys: list[bytes], readable: bool = False) -> dict[bytes, bytes]:
+        """Return the encoded rows of those keys that are stored; see :meth:`Layout.encoded`.
 
         Parameters
         ----------
         keys
             Different encoded keys.
+        readable
+            Whether an item that cannot be read is refused.
         """
         found: dict[bytes, bytes] = {}
         for items in self._client.read(self._name, self.layout.keys(keys) if keys else []):
             if items:
-                encoded = self.layout.encode(self.layout.read(items))
+                encoded = self.layout.encode(self.layout.read(items)) if readable else self.layout.encoded(items)
                 found.update(zip(*(column.to_pylist() for column in encoded), strict=True))
         return found
 
@@ -193,6 +196,7 @@ class Writing:
         if self._catalog.applied(table, part):
             return False
         puts = [{"Put": {"TableName": self._name, "Item": item}} for item in self.layout.items(items)] if items else []
+        self._client.wait(len(puts))
         self._catalog.transact(self.hold, [self._catalog.marker(table, part), *puts])
         return True
 

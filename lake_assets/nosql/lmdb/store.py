@@ -15,6 +15,7 @@ from lake_assets.lake.embedded.housekeeping import freed_by_removing
 from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.permissions import sharing_near
 from lake_assets.nosql.contract import Key, NoSQLError, Operation, Options, SaveMode, WriteResult
+from lake_assets.nosql.encoding import encode_batch
 from lake_assets.nosql.keys import encode_key
 from lake_assets.nosql.lmdb import environment as environments
 from lake_assets.nosql.lmdb.backup import copy_tables
@@ -22,7 +23,7 @@ from lake_assets.nosql.lmdb.log import HISTORY, read_history
 from lake_assets.nosql.lmdb.reading import Layout, Range
 from lake_assets.nosql.lmdb.writing import META, Writing, absent, database, find_in, settle
 from lake_assets.nosql.plan import Plan, Target
-from lake_assets.nosql.runs import merge, spool
+from lake_assets.nosql.runs import Item, merge, spool
 from lake_assets.nosql.selection import Selection
 from lake_assets.nosql.table_schema import TableRecord
 
@@ -198,6 +199,13 @@ class LMDBStore:
                     yield Layout(record).batch(block)
 
         return selection.of(batches())
+
+    def items(self, table: str) -> Iterator[list[Item]]:
+        """Yield all encoded items; see :meth:`NoSQLStore.items`."""
+        schema, key = self.schema(table), self.key(table)
+        for batch in self.scan(table):
+            keys, rows = encode_batch(batch, schema, key)
+            yield list(zip(keys.to_pylist(), rows.to_pylist(), strict=True))
 
     # --- writing
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from lake_assets import environments
 from lake_assets.cli.app import app
 from lake_assets.lake.contract import MAIN
+from lake_assets.nosql.dynamodb.store import DynamoDBStore
 from lake_assets.runs.rollback import plan_rollback, roll_back
 from lake_assets_tests.dynamodb_proxy import Proxy, proxied
 from lake_assets_tests.graph_fixtures import Graph
@@ -142,4 +143,20 @@ def test_a_table_that_drifted_is_found_and_mended_by_a_command(
     code, output = verify("--repair")
     assert (code, "mended" in output, table()) == (0, True, shown)
     assert written is None or written() - sent == 3
+    assert verify()[0] == 0
+    # A column that somebody added, and what another client wrote as another type.
+    with closing(environments.open_nosql()) as store:
+        row = {**store.get_many("stocks_table", [ISINS[0]]).to_pylist()[0], "Note": "mine"}
+        came = pd.DataFrame([row]).astype({"SecurityID": "int32", "NumberOfTrades": "int32"})
+        store.write("stocks_table", came, key=["ISIN"], allow_overwrite_schema=True)
+        if isinstance(store, DynamoDBStore):
+            api, name = store._client.api, store._name("stocks_table")  # pyright: ignore[reportPrivateUsage]
+            item = api.get_item(TableName=name, Key={"ISIN": {"S": ISINS[1]}})["Item"]
+            api.put_item(TableName=name, Item=item | {"SecurityID": {"S": "x"}})
+    code, output = verify()
+    assert code == 1
+    assert "column 'Note' is stored as string, and should not be there" in output
+    assert "0 missing, 3 changed, 0 extra" in output
+    code, output = verify("--repair")
+    assert (code, "mended" in output, table()) == (0, True, shown)
     assert verify()[0] == 0
