@@ -65,8 +65,8 @@ def _show_history(table: str, json: bool) -> None:
     if json:
         emit_all(found)
         return
-    columns = ("at", "kind", "mode", "put", "deleted", "kept", "row_count", "source_commit")
-    shown = (one | {"source_commit": (one["source_commit"] or "")[:SHORT]} for one in found)
+    columns = ("at", "kind", "mode", "put", "deleted", "kept", "row_count", "source_commit", "run")
+    shown = (one | {"source_commit": (one["source_commit"] or "")[:SHORT], "run": one["run"][:SHORT]} for one in found)
     show(shown, columns, right=("put", "deleted", "kept", "row_count"))
 
 

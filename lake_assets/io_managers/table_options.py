@@ -100,6 +100,7 @@ def options_of(context: OutputContext, index: Sequence[str] = ()) -> dict[str, A
             partition=_names(metadata, PARTITION),
             spread=_number(metadata, SPREAD, context),
             ttl=_text(metadata, TTL) or None,
+            run=context.run_id,
         ),
     }
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lake_assets.messages.contract import Batch, Message, MessagesError, Position, Reader, lost
+
+_END = 4096
+"""The last bytes that were read of a file, by which it is known again."""
 
 
 class FolderReader(Reader):
@@ -25,21 +29,32 @@ class FolderReader(Reader):
     def read(self, position: Position, limit: int, *, fail_on_loss: bool = True) -> Batch:
         """Read on; see :meth:`Reader.read`. A line without its end is not read yet."""
         offsets: dict[str, int] = dict(position.get("offsets", {}))
+        ends: dict[str, str] = dict(position.get("ends", {}))
         sizes = self._sizes()
-        for name, offset in offsets.items():
-            if sizes.get(name, 0) < offset and fail_on_loss:
-                raise lost(self.name, f"{name} has {sizes.get(name, 0)} bytes, and {offset} were read")
+        for name, offset in list(offsets.items()):
+            what = ""
+            if sizes.get(name, 0) < offset:
+                what = f"{name} has {sizes.get(name, 0)} bytes, and {offset} were read"
+            elif name in ends and self._end(name, offset) != ends[name]:
+                what = f"{name} is another file than the one of which {offset} bytes were read"
+            if what and fail_on_loss:
+                raise lost(self.name, what)
+            if what:
+                del offsets[name]
+                ends.pop(name, None)
         messages: list[Message] = []
         for name in sorted(sizes):
-            start = offsets.get(name, 0)
-            # A file that is shorter than what was read of it is another one.
-            start = start if start <= sizes[name] else 0
-            for offset, line in self._lines(name, start):
-                if len(messages) == limit:
-                    return Batch(messages, {"offsets": offsets})
+            if len(messages) == limit:
+                break
+            had = len(messages)
+            for offset, line in self._lines(name, offsets.get(name, 0)):
                 messages.append(Message(name, str(offset), line))
                 offsets[name] = offset + len(line) + 1
-        return Batch(messages, {"offsets": offsets})
+                if len(messages) == limit:
+                    break
+            if len(messages) > had:
+                ends[name] = self._end(name, offsets[name])
+        return Batch(messages, {"offsets": offsets, "ends": ends})
 
     def backlog(self, position: Position) -> int:
         """Return 1 if there are unread bytes; see :meth:`Reader.backlog`."""
@@ -62,3 +77,9 @@ class FolderReader(Reader):
                     return
                 yield offset, line[:-1]
                 offset += len(line)
+
+    def _end(self, name: str, offset: int) -> str:
+        """Return the digest of the last bytes of a file before an offset."""
+        with (self._folder / name).open("rb") as file:
+            file.seek(max(0, offset - _END))
+            return hashlib.sha256(file.read(min(_END, offset))).hexdigest()[:16]

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lake_assets.messages.contract import Batch, Message, MessagesError, Position, Reader, lost
 
-_FIRST, _NEXT = 2.0, 0.5
-"""Seconds without a message after which a stream has ended for now: before the first message, and after one."""
+_LAST = "last"
+"""Where a position has what identifies the last message."""
+
+_PAUSE = 0.5
+"""Seconds for what has arrived to be taken. The end is where the server answers, and sent no message before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    offset: int
+    timestamp: int
+    body: bytes
+
+    @property
+    def identity(self) -> str:
+        """The time at which the server stored the message, and its digest."""
+        return f"{self.timestamp} {hashlib.sha256(self.body).hexdigest()[:16]}"
 
 
 class RabbitMQStreamReader(Reader):
@@ -32,61 +49,82 @@ class RabbitMQStreamReader(Reader):
         self._deadline = deadline
 
     def read(self, position: Position, limit: int, *, fail_on_loss: bool = True) -> Batch:
-        """Read on; see :meth:`Reader.read`."""
-        start = int(position.get("offsets", {}).get(self._stream, 0))
-        return asyncio.run(self._read(start, limit, fail_on_loss))
+        """Read on; see :meth:`Reader.read`.
+
+        The position has what identifies the last message that was read. It is read again, since RabbitMQ does not tell
+        a stream that was deleted and created again from the one before. Offsets may have gaps.
+        """
+        return asyncio.run(self._read(position, limit, fail_on_loss))
 
     def backlog(self, position: Position) -> int:
         """Return 1 if there is a message after a position; see :meth:`Reader.backlog`."""
         return len(self.read(position, 1, fail_on_loss=False).messages)
 
-    async def _read(self, start: int, limit: int, fail_on_loss: bool) -> Batch:
+    async def _read(self, position: Position, limit: int, fail_on_loss: bool) -> Batch:
         from rstream import OffsetType
 
-        found = await self._from(OffsetType.OFFSET, start, limit)
-        if fail_on_loss and found and int(found[0].offset) > start:
-            raise lost(self.name, f"the messages from {start} to {found[0].offset} are gone")
+        start = int(position.get("offsets", {}).get(self._stream, 0))
+        last: str | None = position.get(_LAST)
+        known = int(last is not None)
+        found = await self._from(OffsetType.OFFSET, start - known, limit + known)
+        problem, first = "", found[0].offset if found else start
         if not found and start:
-            # A stream that was deleted and created again is shorter.
             newest = await self._from(OffsetType.LAST, None, limit)
-            end = int(newest[-1].offset) + 1 if newest else 0
-            if end < start:
-                if fail_on_loss:
-                    raise lost(self.name, f"it ends at {end}, and was read up to {start}")
-                return await self._read(0, limit, fail_on_loss)
-        offset = int(found[-1].offset) + 1 if found else start
-        return Batch(found, {"offsets": {self._stream: offset}})
+            end = newest[-1].offset + 1 if newest else 0
+            # A stream that was deleted and created again is shorter.
+            problem = f"it ends at {end}, and was read up to {start}" if end < start else ""
+        elif found and known and first == start - 1:
+            last_again = found.pop(0)
+            if last_again.identity != last:
+                problem = f"it was deleted and created again: its message {first} is another one than the one read"
+        elif first > start and fail_on_loss:
+            raise lost(self.name, f"the messages from {start} to {first} are gone")
+        if problem and fail_on_loss:
+            raise lost(self.name, problem)
+        if problem:
+            return await self._read({}, limit, fail_on_loss)
+        if not found:
+            return Batch([], position or {"offsets": {self._stream: start}})
+        messages = [Message(self._stream, str(one.offset), one.body) for one in found]
+        return Batch(messages, {"offsets": {self._stream: found[-1].offset + 1}, _LAST: found[-1].identity})
 
-    async def _from(self, kind: Any, offset: int | None, limit: int) -> list[Message]:
+    async def _from(self, kind: Any, offset: int | None, limit: int) -> list[_Found]:
+        """Return the messages from an offset on, up to what the stream holds now."""
         from rstream import Consumer, ConsumerOffsetSpecification
 
-        arrived: asyncio.Queue[Message] = asyncio.Queue()
+        arrived: asyncio.Queue[_Found] = asyncio.Queue()
 
         async def keep(body: Any, context: Any) -> None:
-            await arrived.put(Message(self._stream, str(context.offset), _body(body)))
+            await arrived.put(_Found(context.offset, context.timestamp, _body(body)))
 
         # It logs each connection that fails, and the error says so, too.
         logging.getLogger("rstream").setLevel(logging.CRITICAL)
-        consumer = Consumer(
+        consumer: Any = Consumer(
             self._parts.hostname or "127.0.0.1",
             self._parts.port or 5552,
             username=unquote(self._parts.username or "guest"),
             password=unquote(self._parts.password or "guest"),
             max_retries=1,
         )
-        found: list[Message] = []
+        found: list[_Found] = []
         try:
             start = ConsumerOffsetSpecification(kind, offset)
             await asyncio.wait_for(consumer.start(), self._deadline)
             await asyncio.wait_for(
                 consumer.subscribe(self._stream, keep, decoder=bytes, offset_specification=start), self._deadline
             )
-            with suppress(asyncio.TimeoutError):
-                while len(found) < limit:
-                    message = await asyncio.wait_for(arrived.get(), _NEXT if found else _FIRST)
-                    # A subscription begins with the chunk that holds the offset.
-                    if offset is None or int(message.offset) >= offset:
-                        found.append(message)
+            # The client of the subscription: RabbitMQ answers after it has sent what was asked for before.
+            client = consumer._clients[self._stream]
+            while len(found) < limit:
+                if arrived.empty():
+                    await asyncio.wait_for(client.stream_exists(self._stream), self._deadline)
+                try:
+                    message = await asyncio.wait_for(arrived.get(), _PAUSE)
+                except asyncio.TimeoutError:
+                    break
+                # A subscription begins with the chunk that holds the offset.
+                if offset is None or message.offset >= offset:
+                    found.append(message)
         except Exception as error:  # Those of rstream, asyncio and the socket have no base class in common.
             raise MessagesError(f"{self.name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
         finally:

@@ -55,6 +55,8 @@ class Operation:
         As of :class:`WriteResult`.
     source_commit
         The commit that the table reflects since.
+    run
+        Id of the Dagster run that wrote. Empty if none did, or in logs of earlier versions.
     """
 
     at: str
@@ -65,6 +67,7 @@ class Operation:
     kept: int
     row_count: int
     source_commit: str | None
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ driver, one partition after the other, and it writes the runs. That is slower.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,8 +130,7 @@ def encoded_frame(frame: SparkDataFrame, schema: pa.Schema, key: Sequence[str]) 
 
     def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         try:
-            for batch in batches:
-                keys, rows = encode_batch(batch.rename_columns(names), schema, key)
+            for keys, rows in _encoded(batches, names, schema, key):
                 yield pa.record_batch({"key": keys, "row": rows, "problem": pa.nulls(len(keys), pa.string())})
         except RefusedValueError as error:
             nothing = pa.nulls(1, pa.binary())
@@ -156,6 +156,28 @@ def encode_batch(batch: pa.RecordBatch, schema: pa.Schema, key: Sequence[str]) -
     return keys, pa.array(rows, pa.binary())
 
 
+def _encoded(
+    batches: Iterable[pa.RecordBatch], names: list[str], schema: pa.Schema, key: Sequence[str]
+) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Encode the batches of a frame, or of one partition of Spark. An error names the row by its number, from 1."""
+    before = 0
+    for batch in batches:
+        try:
+            yield encode_batch(batch.rename_columns(names), schema, key)
+        except RefusedValueError as error:
+            if error.row is None:
+                raise
+            raise RefusedValueError(f"{error} (row {before + error.row + 1:,}{_of_partition()})") from None
+        before += batch.num_rows
+
+
+def _of_partition() -> str:
+    """Return which of Spark's partitions this is. Nothing if it is none."""
+    spark = sys.modules.get("pyspark")
+    task = spark.TaskContext.get() if spark is not None else None
+    return "" if task is None else f" of Spark's partition {task.partitionId()}"
+
+
 def _writer(
     schema: pa.Schema, key: Sequence[str], folder: Path, names: list[str]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -167,9 +189,7 @@ def _writer(
             yield _outcome(problem=_AWAY)
             return
         try:
-            for name in write_runs(
-                folder, (encode_batch(batch.rename_columns(names), schema, key) for batch in batches)
-            ):
+            for name in write_runs(folder, _encoded(batches, names, schema, key)):
                 yield _outcome(run=name)
         except RefusedValueError as error:
             yield _outcome(problem=f"value:{error}")
@@ -187,8 +207,7 @@ def _encoder(
 
     def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         try:
-            for batch in batches:
-                keys, rows = encode_batch(batch.rename_columns(names), schema, key)
+            for keys, rows in _encoded(batches, names, schema, key):
                 sink = pa.BufferOutputStream()
                 with pa.ipc.new_stream(sink, _ITEMS) as stream:
                     stream.write_batch(pa.record_batch([keys, rows], schema=_ITEMS))

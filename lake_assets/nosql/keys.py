@@ -26,8 +26,24 @@ _SIGN = 1 << 63
 _ESCAPED, _END = b"\x00\xff", b"\x00\x00"
 
 
+_SHOWN = 40
+"""Characters of a key's value that an error shows."""
+
+
 class RefusedValueError(ValueError):
-    """A value cannot be stored. The message names the column and the reason."""
+    """A value cannot be stored. The message names the column and the reason.
+
+    Parameters
+    ----------
+    message
+        The message.
+    row
+        The row's number in its batch, from 0. None if it is not known.
+    """
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message)
+        self.row = row
 
 
 def encode_columns(columns: Sequence[pa.Array], names: Sequence[str]) -> pa.Array:
@@ -47,15 +63,28 @@ def encode_columns(columns: Sequence[pa.Array], names: Sequence[str]) -> pa.Arra
     """
     for column, name in zip(columns, names, strict=True):
         if column.null_count:
-            raise RefusedValueError(f"key column {name!r} contains a null")
-        if pa.types.is_string(column.type) and pc.any(pc.equal(pc.binary_length(column), 0)).as_py():
-            raise RefusedValueError(f"key column {name!r} contains an empty string")
+            raise _refused(f"key column {name!r} contains a null", columns, names, column.is_null())
+        if pa.types.is_string(column.type) and pc.any(empty := pc.equal(pc.binary_length(column), 0)).as_py():
+            raise _refused(f"key column {name!r} contains an empty string", columns, names, empty)
     last = len(columns) - 1
     parts = [_encode_column(column, ends=at == last) for at, column in enumerate(columns)]
     encoded = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, b"")
-    if len(encoded) and pc.max(pc.binary_length(encoded)).as_py() > MAX_KEY_BYTES:
-        raise RefusedValueError(f"key {tuple(names)} has a value of more than {MAX_KEY_BYTES} bytes")
+    if len(encoded) and pc.max(sizes := pc.binary_length(encoded)).as_py() > MAX_KEY_BYTES:
+        what = f"key {tuple(names)} has a value of more than {MAX_KEY_BYTES} bytes"
+        raise _refused(what, columns, names, pc.greater(sizes, MAX_KEY_BYTES))
     return encoded
+
+
+def _refused(what: str, columns: Sequence[pa.Array], names: Sequence[str], bad: Any) -> RefusedValueError:
+    """Return the error about the first bad row, with the values of its key."""
+    row = pc.index(bad, True).as_py()
+    shown: list[str] = []
+    for column, name in zip(columns, names, strict=True):
+        value = column[row].as_py()
+        if value not in (None, ""):
+            text = repr(value)
+            shown.append(f"{name} is {text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}")
+    return RefusedValueError(f"{what}{' where ' + ', '.join(shown) if shown else ''}", row)
 
 
 def _encode_column(column: pa.Array, *, ends: bool) -> pa.Array:

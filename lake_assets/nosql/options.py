@@ -42,6 +42,8 @@ class Options:
         Only DynamoDB needs it, where one partition key bears 1,000 writes a second.
     ttl
         A column of timestamps. From then on the item is not there any more.
+    run
+        Id of the Dagster run that writes, for the table's log.
     """
 
     update: Literal["replace", "columns"] = "replace"
@@ -52,6 +54,7 @@ class Options:
     partition: Sequence[str] = ()
     spread: int = 1
     ttl: str | None = None
+    run: str = ""
 
     def check(self, table: str, source_commit: str | None) -> None:
         """Refuse options that contradict each other.

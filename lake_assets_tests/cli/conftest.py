@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from lake_assets import environments
 from lake_assets.cli.app import app
 from lake_assets.lake.contract import Commit, Lake
-from lake_assets.nosql.contract import NoSQLStore
+from lake_assets.nosql.contract import NoSQLStore, Options
 from lake_assets_tests import lakefs_server
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.environments import use_fresh
@@ -79,7 +79,9 @@ def store(lake_home: Path) -> Iterator[NoSQLStore]:
     """A store with a table keyed by a string, and one keyed by a string and an integer."""
     store = environments.open_nosql()
     latest = {"ISIN": ["DE1", "DE2"], "Date": [datetime.date(2017, 7, 28)] * 2, "Price": [1.5, float("nan")]}
-    store.write("latest", pandas.DataFrame(latest), key=["ISIN"], source_commit="c0ffee" * 6)
+    store.write(
+        "latest", pandas.DataFrame(latest), key=["ISIN"], source_commit="c0ffee" * 6, options=Options(run="r" * 36)
+    )
     store.write("bars", pandas.DataFrame({"ISIN": ["DE1"], "Minute": [480], "N": [7]}), key=["ISIN", "Minute"])
     yield store
     store.close()

@@ -65,9 +65,12 @@ def test_a_key_that_does_not_fit_the_table_is_explained(refused: Refused, store:
     )
 
 
-def test_the_log_of_a_table_is_printed(answer: Answer, refused: Refused, store: NoSQLStore) -> None:
+def test_the_log_of_a_table_is_printed(command: Command, answer: Answer, refused: Refused, store: NoSQLStore) -> None:
     (written,) = answer("tables", "--history", "latest")
     assert (written["kind"], written["put"], written["source_commit"]) == ("write", 2, "c0ffee" * 6)
+    assert written["run"] == "r" * 36
+    header, line = (line.split() for line in command("tables", "--history", "latest").stdout.splitlines())
+    assert (header[-2:], line[-2:]) == (["source_commit", "run"], ["c0ffeec0ffee", "r" * 12])
     assert "nothing was written" in refused("tables", "--history", "nothing")
 
 

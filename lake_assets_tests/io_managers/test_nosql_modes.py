@@ -45,6 +45,7 @@ def test_append_upserts_by_key(filled: Workbench) -> None:
     assert items(filled) == {"a": {"price": 1.0}, "b": {"price": 20.0}, "c": {"price": 30.0}}
     assert metadata_of(result)["dagster/row_count"] == 3
     assert metadata_of(result)["put"] == 2
+    assert filled.store.history("prices")[0].run == result.run_id
 
 
 def test_overwrite_replaces_the_table_and_its_columns(filled: Workbench) -> None:
@@ -172,5 +173,6 @@ def test_an_update_from_pandas_keeps_its_named_index(filled: Workbench) -> None:
     def update() -> Any:
         return TableUpdate(None, "c" * 40, "1", rows, gone)
 
-    filled.run(update)
+    result = filled.run(update)
     assert items(filled) == {"b": {"price": 20.0}, "c": {"price": 30.0}}
+    assert filled.store.history("prices")[0].run == result.run_id

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from lake_assets.messages.contract import MessagesError, MessagesLost, Reader
+from lake_assets.messages.contract import Batch, MessagesError, MessagesLost, Reader
 from lake_assets.messages.folder import FolderReader
 from lake_assets.messages.kafka import KafkaReader
 from lake_assets.messages.kinesis import KinesisReader
@@ -157,6 +157,83 @@ def test_what_follows_a_position_is_read_once_and_what_is_lost_is_an_error(
         send(b"after")
         found = reader.read(rest.position, 100, fail_on_loss=False)
         assert [message.body for message in found.messages] == [b"after"]
+        assert reader.read(found.position, 100).messages == []
+
+
+def test_a_source_that_was_made_again_and_is_longer_than_what_was_read_is_another_one(
+    source: tuple[Reader, Send, Callable[[], object]],
+) -> None:
+    reader, send, start_again = source
+    with reader:
+        send(b"a", b"b")
+        read = reader.read({}, 10)
+        assert reader.read(read.position, 10) == Batch([], read.position)
+        start_again()
+        send(b"c", b"d", b"e")
+        with pytest.raises(MessagesLost, match="fail_on_data_loss: false"):
+            reader.read(read.position, 10)
+        assert reader.backlog(read.position)
+        found = reader.read(read.position, 10, fail_on_loss=False)
+        assert [message.body for message in found.messages] == [b"c", b"d", b"e"]
+        assert reader.read(found.position, 10).messages == []
+
+
+def test_a_file_that_was_removed_is_lost_once(tmp_path: Path) -> None:
+    reader, send, _ = folder_source(tmp_path)
+    send(b"a")
+    read = reader.read({}, 10)
+    (tmp_path / "a").unlink()
+    with pytest.raises(MessagesLost, match="a has 0 bytes, and 2 were read"):
+        reader.read(read.position, 10)
+    after = reader.read(read.position, 10, fail_on_loss=False)
+    assert reader.read(after.position, 10).messages == []
+
+
+def test_positions_of_earlier_versions_are_read_on(rabbitmq: RabbitMQServer, tmp_path: Path) -> None:
+    for reader, send, _ in (folder_source(tmp_path), stream_source(rabbitmq)):
+        send(b"a", b"b")
+        earlier = {"offsets": reader.read({}, 1).position["offsets"]}
+        assert [message.body for message in reader.read(earlier, 10).messages] == [b"b"]
+
+
+def test_a_gap_in_the_offsets_of_a_stream_is_no_loss(rabbitmq: RabbitMQServer) -> None:
+    from rstream import Producer
+
+    reader, send, _ = stream_source(rabbitmq)
+    send(b"a", b"b")
+    read = reader.read({}, 10)
+    (name,) = read.position["offsets"]
+
+    async def store_offset() -> None:
+        # What the server keeps of another consumer takes an offset of the stream.
+        async with Producer("127.0.0.1", rabbitmq.stream_port, username="guest", password="guest") as other:
+            await (await other.default_client).store_offset(name, "other", 1)
+            await asyncio.sleep(1)
+
+    asyncio.run(store_offset())
+    assert reader.read(read.position, 10) == Batch([], read.position)
+    send(b"c")
+    (found,) = reader.read(read.position, 10).messages
+    assert (found.body, found.offset) == (b"c", "3")
+
+
+def test_a_slow_answer_is_not_the_end_of_a_stream(rabbitmq: RabbitMQServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rstream import connection, schema
+
+    reader, send, _ = stream_source(rabbitmq)
+    send(b"a", b"b")
+    read = reader.read({}, 1)
+    receive = connection.Connection.read_frame
+
+    async def receive_late(self: Any) -> Any:
+        frame = await receive(self)
+        if isinstance(frame, schema.Deliver):
+            await asyncio.sleep(2.5)
+        return frame
+
+    monkeypatch.setattr(connection.Connection, "read_frame", receive_late)
+    assert [message.body for message in reader.read(read.position, 1).messages] == [b"b"]
+    assert reader.read(reader.read({}, 2).position, 1).messages == []
 
 
 def test_messages_of_a_queue_stay_until_they_are_settled(rabbitmq: RabbitMQServer) -> None:

@@ -71,6 +71,36 @@ def test_tables_are_sorted_and_apart_and_drop_removes_one(store: NoSQLStore) -> 
     assert rows(store, "b") == [{"other": 1}]
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ({"k": ["a", None], "n": [1, 2]}, "key column 'k' contains a null where n is 2 (row 2)"),
+        ({"k": ["a", "b", ""], "n": [1, 2, 3]}, "key column 'k' contains an empty string where n is 3 (row 3)"),
+        ({"k": ["a", "b"], "n": pa.array([1, None])}, "key column 'n' contains a null where k is 'b' (row 2)"),
+        (
+            {"k": ["a", "b" * 600], "n": [1, 2]},
+            f"key ('k', 'n') has a value of more than 511 bytes where k is '{'b' * 39}…, n is 2 (row 2)",
+        ),
+        (
+            {"k": ["a"] * 70_000 + [None], "n": list(range(70_001))},
+            "key column 'k' contains a null where n is 70000 (row 70,001)",
+        ),
+    ],
+)
+def test_a_refused_key_names_its_row(store: NoSQLStore, rows: dict[str, Any], words: str) -> None:
+    with pytest.raises(SchemaMismatch) as refused:
+        store.write("t", pa.table(rows), key=["k", "n"])
+    assert str(refused.value) == f"table 't': {words}"
+    assert store.tables() == ()
+
+
+def test_a_refused_key_to_delete_names_its_row(store: NoSQLStore) -> None:
+    store.write("t", PRICES, key=["isin"])
+    with pytest.raises(SchemaMismatch, match=r"'isin' contains an empty string \(row 2\)"):
+        store.write("t", PRICES, key=["isin"], delete=pa.table({"isin": ["a", ""]}))
+    assert store.row_count("t") == 2
+
+
 @pytest.mark.parametrize("name", ["", "a\nb", "a\x00"])
 def test_a_table_name_with_nothing_or_control_characters_is_refused(store: NoSQLStore, name: str) -> None:
     with pytest.raises(NoSQLError, match="valid table name"):

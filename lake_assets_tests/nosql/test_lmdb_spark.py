@@ -77,7 +77,7 @@ def test_items_come_to_the_driver_where_workers_do_not_see_its_disk(
     )
     assert store.write("far", stocks(spark), key=["ISIN"]).row_count == 1000
     assert "not all of Spark's workers see the store's folder" in caplog.text
-    with pytest.raises(SchemaMismatch, match="'ISIN' contains an empty string"):
+    with pytest.raises(SchemaMismatch, match=r"'ISIN' contains an empty string \(row 1 of Spark's partition \d\)"):
         store.write("far", stocks(spark).selectExpr("'' as ISIN", *stocks(spark).columns[1:]), key=["ISIN"])
     store.close()
     assert stored_bytes(tmp_path, "far") == stored_bytes(tmp_path, "near")
@@ -102,7 +102,7 @@ def test_a_spark_frame_upserts_by_newest_and_deletes_first(spark: SparkSession, 
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("select cast(null as string) as k, 1.0D as x", "'k' contains a null"),
+        ("select cast(null as string) as k, 1.0D as x", r"'k' contains a null \(row 1 of Spark's partition 0\)"),
         ("select '' as k, 1.0D as x", "'k' contains an empty string"),
         ("select 'a' as k, 1 as x", "'x' is stored as double, the frame has int32"),
         ("select explode(array('a', 'a')) as k, 1.0D as x", "'a' more than once"),

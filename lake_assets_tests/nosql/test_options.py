@@ -5,12 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from lake_assets.nosql.contract import NoSQLError, NoSQLStore, Options, SchemaMismatch, WriteResult
+from lake_assets.nosql.contract import NoSQLError, NoSQLStore, Operation, Options, SchemaMismatch, WriteResult
 
 
 def frame(**columns: list[Any]) -> pd.DataFrame:
@@ -115,7 +116,7 @@ def test_a_table_fed_by_row_difference_takes_no_condition_and_no_counter(store: 
 
 def test_the_log_of_a_table_names_its_operations_the_newest_first(store: NoSQLStore) -> None:
     assert store.history("t") == ()
-    store.write("t", frame(k=["a", "b"], x=[1, 2]), key=["k"], source_commit="c1")
+    store.write("t", frame(k=["a", "b"], x=[1, 2]), key=["k"], source_commit="c1", options=Options(run="r1"))
     store.write("other", frame(k=["a"]), key=["k"])
     store.write("t", frame(k=["a"], x=[0]), key=["k"], newest_by=["x"])
     store.delete("t", ["a"])
@@ -129,7 +130,14 @@ def test_the_log_of_a_table_names_its_operations_the_newest_first(store: NoSQLSt
     ]
     assert [one.source_commit for one in found] == [None, "c1", "c1", "c1"]
     assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
+    assert [one.run for one in found] == ["", "", "", "r1"]
     assert len(store.history("other")) == 1
+
+
+def test_a_log_of_an_earlier_version_has_no_run_and_is_read() -> None:
+    earlier = {"at": "2026", "kind": "write", "mode": "append", "put": 1, "deleted": 0, "kept": 0, "row_count": 1}
+    read = msgspec.msgpack.decode(msgspec.msgpack.encode(earlier | {"source_commit": None}), type=Operation)
+    assert (read.put, read.run) == (1, "")
 
 
 @pytest.mark.parametrize(

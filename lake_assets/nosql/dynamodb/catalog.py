@@ -7,13 +7,13 @@ import time
 import uuid
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
 
-from lake_assets.nosql.contract import NoSQLError, Operation, WriteResult
+from lake_assets.nosql.contract import NoSQLError, Operation, Options, WriteResult
 from lake_assets.nosql.dynamodb import client as clients
 from lake_assets.nosql.dynamodb.administration import create_table
 from lake_assets.nosql.dynamodb.client import Client
@@ -124,7 +124,13 @@ class Catalog:
         self._put(lease, lease.table, replace(entry, pending=commit or ""), [])
 
     def finish(
-        self, lease: Lease, entry: Entry | None, kind: str, mode: str, result: WriteResult, batch: str | None = None
+        self,
+        lease: Lease,
+        entry: Entry | None,
+        kind: str,
+        result: WriteResult,
+        mode: str = "",
+        options: Options | None = None,
     ) -> None:
         """Record what a write did, in one transaction.
 
@@ -138,18 +144,19 @@ class Catalog:
             As of :class:`~lake_assets.nosql.contract.Operation`.
         result
             What it did.
-        batch
-            Name of the batch, if it has one.
+        options
+            The options of a write: the log has its run, and its batch is marked as applied.
         """
         at = datetime.now(timezone.utc).isoformat(timespec="microseconds")
         commit = entry.table.source_commit if entry is not None else None
-        done = Operation(at, kind, mode, result.put, result.deleted, result.kept, result.row_count, commit)
+        options = options or Options()
+        done = Operation(at, kind, mode, **asdict(result), source_commit=commit, run=options.run)
         item = catalog_key(_log(lease.table), f"{at} {uuid.uuid4().hex}") | {
             "operation": {"B": msgspec.msgpack.encode(done)}
         }
         more = [{"Put": {"TableName": self.name, "Item": item}}]
-        if batch is not None:
-            more.append(self.marker(lease.table, batch))
+        if options.batch is not None:
+            more.append(self.marker(lease.table, options.batch))
         self._put(lease, lease.table, entry, more)
 
     def marker(self, table: str, batch: str) -> dict[str, Any]:

@@ -298,7 +298,7 @@ class DynamoDBStore:
             # An unfinished write stays unfinished.
             rows = entry.rows - deleted if entry.pending is None else entry.rows
             result = WriteResult(0, deleted, 0, rows)
-            self._catalog.finish(lease, replace(entry, rows=rows), "delete", "", result)
+            self._catalog.finish(lease, replace(entry, rows=rows), "delete", result)
             return deleted
 
     def drop(self, table: str) -> None:
@@ -308,7 +308,7 @@ class DynamoDBStore:
         with self._client.translated(table), self._catalog.writing(table) as lease:
             rows = self.row_count(table)
             self._catalog.forget(lease)
-            self._catalog.finish(lease, None, "drop", "", WriteResult(0, rows, 0, 0))
+            self._catalog.finish(lease, None, "drop", WriteResult(0, rows, 0, 0))
             delete_table(self._client, self._name(table))
 
     # --- inside

@@ -100,5 +100,5 @@ class TableWrite:
                 count = self._client.count(self._name) if new is None else rows - deleted + new
                 result = WriteResult(put, deleted, kept, count)
         after_it = Entry(record, result.row_count, pending)
-        self._catalog.finish(self._lease, after_it, "write", plan.mode, result, options.batch)
+        self._catalog.finish(self._lease, after_it, "write", result, plan.mode, options)
         return result

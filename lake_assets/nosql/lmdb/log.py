@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -41,18 +42,18 @@ class Log:
         self._prefix = _prefix(table)
         self._now = datetime.now(timezone.utc)
 
-    def add(self, kind: str, result: WriteResult, mode: str, source_commit: str | None) -> None:
+    def add(self, kind: str, result: WriteResult, mode: str, source_commit: str | None, run: str = "") -> None:
         """Add an operation. Only the newest ones are kept.
 
         Parameters
         ----------
-        kind, mode, source_commit
+        kind, mode, source_commit, run
             As of :class:`~lake_assets.nosql.contract.Operation`.
         result
             What it did.
         """
         at = self._now.isoformat(timespec="microseconds")
-        done = Operation(at, kind, mode, result.put, result.deleted, result.kept, result.row_count, source_commit)
+        done = Operation(at, kind, mode, **asdict(result), source_commit=source_commit, run=run)
         keys = [key for key, _ in _entries(self._transaction, self._history, self._prefix)]
         number = int.from_bytes(keys[-1][-8:], "big") + 1 if keys else 0
         self._transaction.put(self._prefix + number.to_bytes(8, "big"), msgspec.msgpack.encode(done), db=self._history)

@@ -88,7 +88,7 @@ class Writing:
         commit = plan.commit_after(record)
         self._transaction.put(self._table.encode(), msgspec.msgpack.encode(after.record(commit)), db=self._meta)
         result = WriteResult(put, deleted, kept, items.row_count())
-        self._log.add("write", result, plan.mode, commit)
+        self._log.add("write", result, plan.mode, commit, plan.options.run)
         return result
 
     def delete(self, keys: Sequence[Key], where: str | None) -> int:
