@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from threading import Event, Thread
@@ -137,6 +138,41 @@ def test_a_pack_that_is_cut_off_while_it_is_mapped_does_not_kill_the_process(
     check_says(error.value, "Git object")
     assert "doctor --repair" in " ".join(map(str, lake.verify("main")))
     put(lake, "work", "stocks", {"a": "4"})
+
+
+_EVERY_OPERATION: dict[str, Callable[[GitLake], object]] = {
+    "branches": lambda lake: lake.branches(),
+    "private branches": lambda lake: lake.private_branches(),
+    "create a branch": lambda lake: lake.create_branch("other", "main"),
+    "delete a branch": lambda lake: lake.delete_branch("work"),
+    "tag": lambda lake: lake.tag("v1", "main"),
+    "tags": lambda lake: lake.tags(),
+    "first parents": lambda lake: list(lake.first_parents("main", "stocks")),
+    "unreached": lambda lake: lake.unreached(["main"], ["0" * 40]),
+    "incoming": lambda lake: lake.incoming("work", "main"),
+    "fingerprint": lambda lake: lake.fingerprint("main", "stocks"),
+    "path": lambda lake: lake.path("main", "stocks"),
+    "merge": lambda lake: lake.merge("work", "main", audit=TESTS),
+    "garbage": lambda lake: lake.garbage(timedelta(0)),
+    "collect garbage": lambda lake: lake.collect_garbage(timedelta(0)),
+    "expire": lambda lake: lake.expire(datetime.now(timezone.utc), yes=True),
+    "verify": lambda lake: list(lake.verify("main")),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pack", ".idx"])
+@pytest.mark.parametrize("operation", _EVERY_OPERATION)
+def test_no_operation_dies_of_a_pack_that_is_cut_off_while_it_is_mapped(
+    lake: GitLake, home: Path, suffix: str, operation: str
+) -> None:
+    lake.collect_garbage(timedelta(0))
+    put(lake, "work", "stocks", {"a": "3"})
+    assert read(lake, "main", "stocks") == FILES
+    (pack,) = (home / "lake.git" / "objects" / "pack").glob(f"*{suffix}")
+    DAMAGES["emptied"](pack)
+    with suppress(LakeError):
+        _EVERY_OPERATION[operation](lake)
+    assert "doctor --repair" in " ".join(map(str, lake.verify("main")))
 
 
 @pytest.mark.parametrize("how", DAMAGES)

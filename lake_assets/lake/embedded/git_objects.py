@@ -235,10 +235,9 @@ class GitObjects:
         A pack is mapped into memory. To read it where its file has ended meanwhile would kill the process.
         """
         last, packs = self._last_collection(), self._pack_files()
-        changed = any(packs.get(name) != file for name, file in self._packs.items())
-        self._packs = packs
-        if changed or last != self._known_collection:
-            self._known_collection = last
+        # A new pack may have been mapped since, and then cut off.
+        if (last, packs) != (self._known_collection, self._packs):
+            self._known_collection, self._packs = last, packs
             self._repository.free()
             self.entry.cache_clear()
 

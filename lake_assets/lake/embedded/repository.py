@@ -116,7 +116,7 @@ class GitLake:
                 check_format(self.format, self._name)
             self._scratch.sweep()
         self._objects = Objects(git_dir / "lfs" / "objects", sharing)
-        git_objects = GitObjects(self._git, sharing)
+        self._git_objects = git_objects = GitObjects(self._git, sharing)
         self._trees = Trees(git_objects)
         self._commits = Commits(self._git, git_objects, self._trees)
         self._content = Content(self._commits, self._trees, self._objects)
@@ -141,7 +141,7 @@ class GitLake:
 
     def set_format(self, number: int) -> None:
         """Record the lake's format; see :meth:`Lake.set_format`."""
-        with self._translated():
+        with self._operation():
             set_format(self._git, number)
         self.format = number
 
@@ -149,7 +149,7 @@ class GitLake:
 
     def branches(self) -> tuple[str, ...]:
         """Return the names of all branches, sorted."""
-        with self._translated():
+        with self._operation():
             return self._refs.branches()
 
     def private_branches(self) -> Mapping[str, PrivateBranch]:
@@ -158,13 +158,13 @@ class GitLake:
 
     def protected_branches(self) -> tuple[str, ...]:
         """Return ``main`` and the working branches; see :meth:`Lake.protected_branches`."""
-        with self._translated():
+        with self._operation():
             return tuple(name for name in self._refs.branches() if self._refs.is_protected(name))
 
     def create_branch(self, name: str, source: str, *, protected: bool = False) -> Commit:
         """Create a branch; see :meth:`Lake.create_branch`."""
         (names.check_working_branch if protected else names.check_branch)(name, self._name)
-        with self._translated(name):
+        with self._operation(name):
             commit = self._refs.resolve(source)
             self._refs.create_branch(name, commit, protected=protected)
             return describe(commit)
@@ -172,22 +172,22 @@ class GitLake:
     def delete_branch(self, name: str) -> None:
         """Delete a branch; see :meth:`Lake.delete_branch`."""
         names.refuse_main(name, self._name)
-        with self._translated(name):
+        with self._operation(name):
             self._refs.delete_branch(name)
 
     def _is_protected(self, branch: str) -> bool:
-        with self._translated(branch):
+        with self._operation(branch):
             return self._refs.is_protected(branch)
 
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref, which may also be an abbreviated commit id."""
-        with self._translated(ref):
+        with self._operation(ref):
             return describe(self._refs.resolve(ref))
 
     def log(self, ref: str, limit: int | None = None, prefix: str | None = None) -> Iterator[Commit]:
         """Yield commits, newest first and children before parents; see :meth:`Lake.log`. History is read lazily."""
         folder = names.check_path(prefix or "", self._name)
-        with self._translated(ref, folder):
+        with self._operation(ref, folder):
             found = 0
             start = self._refs.resolve(ref)
             if limit == 1 and folder:
@@ -210,20 +210,20 @@ class GitLake:
         """Tag a commit; see :meth:`Lake.tag`."""
         names.check_tag(name, self._name)
         names.refuse_taken(self._is_protected(name), name, self._name)
-        with self._translated(name):
+        with self._operation(name):
             commit = self._refs.resolve(ref)
             self._refs.create_tag(name, commit)
             return describe(commit)
 
     def tags(self) -> Mapping[str, str]:
         """Return the commit id of each tag, sorted by name."""
-        with self._translated():
+        with self._operation():
             return self._refs.tags()
 
     def first_parents(self, ref: str, prefix: str | None = None) -> Iterator[Commit]:
         """Yield the first-parent history of a ref; see :meth:`Lake.first_parents`."""
         folder = names.check_path(prefix or "", self._name)
-        with self._translated(ref, folder):
+        with self._operation(ref, folder):
             commit = self._refs.resolve(ref)
             here = self._commits.node(commit, folder)
             while commit.parents:
@@ -237,7 +237,7 @@ class GitLake:
 
     def unreached(self, refs: Sequence[str], commits: Iterable[str]) -> tuple[str, ...]:
         """Return the commits that no ref reaches; see :meth:`Lake.unreached`."""
-        with self._translated(", ".join(refs)):
+        with self._operation(", ".join(refs)):
             heads = [self._refs.resolve(ref).id for ref in refs]
             return tuple(sorted(commit for commit in set(commits) if not self._is_reached(commit, heads)))
 
@@ -248,7 +248,7 @@ class GitLake:
 
     def incoming(self, source: str, into: str) -> tuple[str, ...]:
         """Return the paths that a merge would change; see :meth:`Lake.incoming`."""
-        with self._translated(f"{source} into {into}"):
+        with self._operation(f"{source} into {into}"):
             theirs, ours = self._refs.resolve(source), self._refs.resolve(into)
             base_id = self._git.merge_base(ours.id, theirs.id)
             base = self._git[base_id].peel(GitCommit) if base_id else None
@@ -266,14 +266,14 @@ class GitLake:
         What another program committed to Git itself has Git's own id, ``git:…``.
         """
         folder = names.check_path(prefix, self._name)
-        with self._translated(ref, folder):
+        with self._operation(ref, folder):
             for file in self._content.files(self._refs.resolve(ref), folder, after):
                 yield self._content.described(file)
 
     def fingerprint(self, ref: str, prefix: str) -> str | None:
         """Return the Git id of the tree or file at a prefix, or None; see :meth:`Lake.fingerprint`."""
         folder = names.check_path(prefix, self._name)
-        with self._translated(ref, folder):
+        with self._operation(ref, folder):
             node = self._commits.node(self._refs.resolve(ref), folder)
             return node.id.hex() if node else None
 
@@ -282,7 +282,7 @@ class GitLake:
         from pyarrow.fs import LocalFileSystem
 
         folder = names.check_path(prefix, self._name)
-        with self._translated(ref, folder):
+        with self._operation(ref, folder):
             commit = self._refs.resolve(ref)
             node = self._commits.node(commit, folder)
             if node is None:
@@ -305,7 +305,7 @@ class GitLake:
         from pyarrow.fs import LocalFileSystem
 
         place = names.check_path(path, self._name)
-        with self._translated(ref, place):
+        with self._operation(ref, place):
             commit = self._refs.resolve(ref)
             file = self._content.file(commit, place)
             if file is None or not file.node.is_file:
@@ -342,7 +342,7 @@ class GitLake:
         added: list[str] = []
         removed: list[str] = []
         changed: list[str] = []
-        with self._translated(f"{left}..{right}", folder):
+        with self._operation(f"{left}..{right}", folder):
             here = self._commits.node(self._refs.resolve(left), folder)
             there = self._commits.node(self._refs.resolve(right), folder)
             for path, before, after in self._trees.differences(here, there, folder):
@@ -352,7 +352,7 @@ class GitLake:
 
     def changes(self, branch: str) -> tuple[str, ...]:
         """Return an empty tuple: a branch has no uncommitted changes here."""
-        with self._translated(branch):
+        with self._operation(branch):
             self._refs.branch(branch)
         return ()
 
@@ -388,7 +388,7 @@ class GitLake:
         ).checked(self._name)
         names.refuse_protected(self._is_protected(branch), branch, self._name)
         with ExitStack() as owned:
-            with self._translated(branch, spec.prefix):
+            with self._operation(branch, spec.prefix):
                 head = self._refs.branch(branch)
                 own = owned.enter_context(self._scratch.folder())
                 place = own / "data"
@@ -408,7 +408,7 @@ class GitLake:
                 disk_full_translated(self._name, branch, spec.prefix),
             ):
                 yield write
-            with self._translated(branch, spec.prefix):
+            with self._operation(branch, spec.prefix):
                 began = {target: self._commits.node(head, target) for target in (*spec.targets, *spec.beside)}
                 files = collect(place, spec.prefix, spec.partitions, self._name)
                 for path, at in places.items():
@@ -514,7 +514,7 @@ class GitLake:
             after = self._trees.graft(self._trees.graft(root, dict.fromkeys(paths)), _without_none(restored))
             return None if after == root else self._commits.make(after, [head], step, replaces)
 
-        with self._translated(branch, ""):
+        with self._operation(branch, ""):
             origin = self._refs.resolve(source)
             files = {path: self._content.file(origin, path) for path in paths}
             restored = {path: file.node if file is not None else None for path, file in files.items()}
@@ -567,7 +567,7 @@ class GitLake:
             return self._commits.make(root, [head, theirs], CommitStep(message=text, metadata=with_audit))
 
         with_audit = recorded(into, self._is_protected(into), metadata, audit, self._name)
-        with self._translated(into):
+        with self._operation(into):
             return describe(self._refs.advance(into, successor))
 
     def _refuse_unaudited(self, audit: Audit, head: GitCommit, root: Node | None, theirs: GitCommit, ref: str) -> None:
@@ -603,7 +603,7 @@ class GitLake:
         """Make a commit that changes no file; see :meth:`Lake.note`."""
         names.refuse_protected(self._is_protected(branch), branch, self._name)
         step = CommitStep(message=trailers.clean_message(message), metadata=metadata)
-        with self._translated(branch):
+        with self._operation(branch):
             made = self._refs.advance(branch, lambda head: self._commits.make(self._commits.root(head), [head], step))
             return describe(made)
 
@@ -624,7 +624,7 @@ class GitLake:
             text = trailers.clean_message(message) or f"Revert {str(undone.id)[:12]}"
             return self._commits.make(root, [head], CommitStep(message=text, metadata=metadata or {}), replaced)
 
-        with self._translated(branch):
+        with self._operation(branch):
             undone = self._refs.resolve(commit)
             before = undone.parents[0] if undone.parents else undone
             sound = self._sound(self._changed_files(self._commits.root(undone), self._commits.root(before)))
@@ -641,7 +641,7 @@ class GitLake:
         """Hash every object under a prefix again; see :meth:`Lake.verify`."""
         folder = names.check_path(prefix, self._name)
         try:
-            with self._translated(ref, folder):
+            with self._operation(ref, folder):
                 for file in self._content.files(self._refs.resolve(ref), folder):
                     if fault := self._fault(file):
                         yield f"{file.path}: {fault}"
@@ -651,7 +651,7 @@ class GitLake:
     def check(self, commit: str, item: LakeObject) -> Checked:
         """Hash one object again; see :meth:`Lake.check`."""
         try:
-            with self._translated(commit, item.path):
+            with self._operation(commit, item.path):
                 (file,) = self._content.files(self._refs.resolve(commit), item.path)
                 fault = self._fault(file) or ""
                 if fault and file.pointer is not None and not self._objects.exists(file.pointer):
@@ -674,7 +674,7 @@ class GitLake:
 
         Those are the folders of killed writers, and snapshots that no running reader uses.
         """
-        with self._translated():
+        with self._operation():
             paths = [*self._scratch.abandoned(), *self._snapshots.unused()]
             return tuple((path, housekeeping.freed_by_removing(path)) for path in paths)
 
@@ -690,18 +690,18 @@ class GitLake:
 
     def clean(self) -> None:
         """Remove the folders that :meth:`stale` returns. Committed data stay."""
-        with self._translated():
+        with self._operation():
             self._scratch.sweep()
             self._snapshots.clean()
 
     def garbage(self, grace: timedelta) -> tuple[Removable, ...]:
         """Return what :meth:`collect_garbage` would remove now; see :meth:`Lake.garbage`."""
-        with self._translated():
+        with self._operation():
             return self._collector.find(grace)
 
     def collect_garbage(self, grace: timedelta) -> tuple[Removable, ...]:
         """Pack Git objects and remove unreachable ones; see :meth:`Lake.collect_garbage`."""
-        with self._translated():
+        with self._operation():
             self._scratch.sweep()
             self._snapshots.clean()
             return self._collector.collect(grace)
@@ -722,7 +722,7 @@ class GitLake:
         PathNotFound
             No commit has ever had data in one of the ``prefixes``. Nothing was removed.
         """
-        with self._translated():
+        with self._operation():
             expiry = Expiry(
                 repository=self._git,
                 objects=self._objects,
@@ -760,7 +760,7 @@ class GitLake:
 
     def backup(self, target: Path, *, link: bool = True, check: bool = False, replace: bool = False) -> Copied:
         """Bring a copy of this lake up to date; see :meth:`Lake.backup`. The copy is a lake in ``target``, too."""
-        with self._translated():
+        with self._operation():
             return back_up(self._home, target, link=link, check=check, replace=replace)
 
     def close(self) -> None:
@@ -768,6 +768,13 @@ class GitLake:
         self._snapshots.close()
 
     # Helpers
+
+    @contextmanager
+    def _operation(self, ref: str = "", path: str = "") -> Generator[None]:
+        """Yield with objects as they are on the disk now: a pack may have been cut off since the last operation."""
+        with self._translated(ref, path):
+            self._git_objects.refresh()
+            yield
 
     @contextmanager
     def _translated(self, ref: str = "", path: str = "") -> Generator[None]:
