@@ -194,11 +194,8 @@ class _Module:
         return found.get(key) or next(iter(found.values()), None)
 
     def _all(self, kind: type[_Resource]) -> dict[str, _Resource]:
-        return {
-            key: resource
-            for key, resource in (self.definitions().resources or {}).items()
-            if isinstance(resource, kind)
-        }
+        resources = self.definitions().resources or {}
+        return {key: resource for key, resource in resources.items() if isinstance(resource, kind)}
 
 
 _chosen: CodeLocation = _Own()

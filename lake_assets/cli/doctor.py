@@ -143,7 +143,8 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 def _python() -> str:
     found = sys.version.split()[0]
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        raise CommandError(f"{found}: lake_assets needs Python 3.10 to 3.13")
+        remedy = "make PYTHON=python3.12 setup" if is_own() else "make the environment with one of them"
+        raise CommandError(f"{found}: lake_assets needs Python 3.10 to 3.13; {remedy}")
     return f"{found} ({sys.executable})"
 
 

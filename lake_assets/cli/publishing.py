@@ -71,7 +71,9 @@ def publish(
             )
         published = CommitMetadata.parse(result.commit.metadata).run_id == run_id
         brought = bring_along(lake, instance, result.into) if sinks else []
-        behind = sinks_of_paths(load_graph(), _changed(lake, result)) if result.merged and result.into == MAIN else []
+        behind: list[str] = []
+        if result.merged and result.into == MAIN and not (sinks or json):
+            behind = sinks_of_paths(load_graph(), lake.diff(result.commit.parents[0], result.commit.id).paths)
     if json:
         emit(
             {
@@ -94,11 +96,6 @@ def publish(
         print(describe_brought(brought, result.into))
     elif behind:
         print(describe_behind(behind))
-
-
-def _changed(lake: Lake, result: Publication) -> list[str]:
-    """Return the paths that a publication changed."""
-    return list(lake.diff(result.commit.parents[0], result.commit.id).paths)
 
 
 def _publish_unknown(

@@ -85,6 +85,8 @@ class RabbitMQStreamReader(Reader):
             return await self._read({}, limit, fail_on_loss)
         if not found:
             return Batch([], position or {"offsets": {self._stream: start}})
+        # One more than was asked for, where the last message of before is gone.
+        found = found[:limit]
         messages = [Message(self._stream, str(one.offset), one.body) for one in found]
         return Batch(messages, {"offsets": {self._stream: found[-1].offset + 1}, _LAST: found[-1].identity})
 

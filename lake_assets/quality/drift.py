@@ -77,14 +77,16 @@ def _figures(profile: Profile) -> list[tuple[object, ...]]:
 def _schema(before: Mapping[str, ColumnProfile], after: Mapping[str, ColumnProfile]) -> Iterator[Finding]:
     for name in before:
         if name not in after:
-            yield Finding("schema", name, 1, 0, f"column {name} is gone")
+            yield Finding(SCHEMA, name, 1, 0, f"column {name} is gone")
         elif before[name].type != after[name].type:
-            yield Finding("schema", name, 1, 0, f"column {name} was {before[name].type} and is {after[name].type}")
+            yield Finding(SCHEMA, name, 1, 0, f"column {name} was {before[name].type} and is {after[name].type}")
     for name in after:
         if name not in before:
-            yield Finding("schema", name, 1, 0, f"column {name} is new")
+            yield Finding(SCHEMA, name, 1, 0, f"column {name} is new")
 
 
+SCHEMA = "schema"
+"""The metric of columns that are gone, new, or of another type."""
 _MEASURES = 50
 _SHARES = ("nulls", "nans", "empty", "blank", "garbled")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lake_assets.lake.names import join
 from lake_assets.quality.column_profile import ColumnProfile
-from lake_assets.quality.drift import drift
-from lake_assets.quality.lake_profiles import batches_at, parts_at
+from lake_assets.quality.drift import SCHEMA, drift
+from lake_assets.quality.lake_profiles import parts_at, stream_at
 from lake_assets.quality.profile import Profile, merged
 from lake_assets.quality.thresholds import Finding
 
@@ -67,8 +68,11 @@ def drift_at(
     placed: list[PlacedFinding] = []
     for finding in found:
         names = _carriers(finding, carried)
-        known = whole.columns.get(finding.column)
-        shown = _rows(lake, after, names or list(new), finding, known, personal) if known is not None else []
+        shown: list[Mapping[str, Any]] = []
+        for name in names or new:
+            if _can_tell(finding, whole, new[name]):
+                shown = _rows(lake, (after[0], join(after[1], name)), finding, whole.columns[finding.column], personal)
+                break
         placed.append(PlacedFinding(finding, [name for name in names if name], shown))
     return placed
 
@@ -85,31 +89,34 @@ def _carried(old: Profile | None, new: Profile, whole: Profile) -> set[tuple[str
     return {(one.metric, one.column) for one in drift(whole if old is None else old, new)}
 
 
+def _can_tell(finding: Finding, whole: Profile, new: Profile) -> bool:
+    """Tell, by its profile, whether rows of a partition show what drifted."""
+    if not finding.column or finding.metric == SCHEMA:
+        return False
+    known, its = whole.columns[finding.column], new.columns[finding.column]
+    if known.personal:
+        return False
+    if finding.metric == "nulls":
+        return its.nulls > 0
+    bounds = (known.min, known.max, its.min, its.max)
+    # A time that Python has not is told as a text.
+    if len(set(map(type, bounds))) > 1 or isinstance(known.min, str) != (known.type == "string"):
+        return False
+    return known.min is not None and bool(its.min < known.min or its.max > known.max)
+
+
 def _rows(
-    lake: Lake,
-    state: tuple[str, str],
-    partitions: Sequence[str],
-    finding: Finding,
-    known: ColumnProfile,
-    personal: Collection[str],
+    lake: Lake, place: tuple[str, str], finding: Finding, known: ColumnProfile, personal: Collection[str]
 ) -> list[Mapping[str, Any]]:
-    if known.personal or finding.column in personal:
-        return []
+    """Return the first rows of a partition that show what drifted. Its profile says that there are some."""
     found: list[Mapping[str, Any]] = []
-    for batch in _batches(lake, state, partitions):
-        if finding.column not in batch.schema.names:
-            return []
-        shown = batch.select([name for name in batch.schema.names if name not in personal])
-        found += shown.filter(_telling(batch.column(finding.column), finding, known)).slice(0, _ROWS).to_pylist()
-        if len(found) >= _ROWS:
-            break
+    with stream_at(lake, *place) as rows:
+        for batch in rows:
+            shown = batch.select([name for name in batch.schema.names if name not in personal])
+            found += shown.filter(_telling(batch.column(finding.column), finding, known)).slice(0, _ROWS).to_pylist()
+            if len(found) >= _ROWS:
+                break
     return found[:_ROWS]
-
-
-def _batches(lake: Lake, state: tuple[str, str], partitions: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
-    commit, folder = state
-    for name in partitions:
-        yield from batches_at(lake, commit, f"{folder}/{name}".rstrip("/"))
 
 
 def _telling(values: pyarrow.Array, finding: Finding, known: ColumnProfile) -> pyarrow.Array:
@@ -120,8 +127,6 @@ def _telling(values: pyarrow.Array, finding: Finding, known: ColumnProfile) -> p
     pc: Any = pyarrow.compute  # its functions are made at import: no checker knows them
     if finding.metric == "nulls":
         return pc.is_null(values)
-    try:
-        below, above = pc.less(values, pa.scalar(known.min)), pc.greater(values, pa.scalar(known.max))
-        return pc.fill_null(pc.or_(below, above), False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        return pa.array([False] * len(values))
+    plain = values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
+    low, high = (pa.scalar(bound, plain.type) for bound in (known.min, known.max))
+    return pc.fill_null(pc.or_(pc.less(plain, low), pc.greater(plain, high)), False)

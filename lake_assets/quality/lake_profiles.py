@@ -81,7 +81,7 @@ def profiles_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = (
     personal
         Names of columns of which no value is kept.
     """
-    yield from (profile for _, profile in parts_at(lake, ref, prefix, personal))
+    return (profile for _, profile in parts_at(lake, ref, prefix, personal))
 
 
 def parts_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) -> Iterator[tuple[str, Profile]]:
@@ -101,20 +101,6 @@ def parts_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) 
         name = folder[len(prefix) :].strip("/")
         key = name or folder.rpartition("/")[2]
         yield name, profile_files(snapshot.filesystem, files, personal=personal, key=key)
-
-
-def batches_at(lake: Lake, ref: str, folder: str) -> Iterator[pyarrow.RecordBatch]:
-    """Yield the rows of the files in a folder.
-
-    Parameters
-    ----------
-    lake, ref, folder
-        The place.
-    """
-    commit = ref if is_commit_id(ref) else lake.head(ref).id
-    for name, paths in _files(lake, commit, folder).items():
-        snapshot = lake.path(commit, name)
-        yield from file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths])[1]
 
 
 def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None = None) -> pyarrow.Table:

@@ -75,7 +75,7 @@ def published_metadata(branch: str, commit: str) -> dict[str, str]:
     Parameters
     ----------
     branch, commit
-        As there.
+        As of :func:`published_state`.
     """
     return {PUBLISHED: published_state(branch, commit)}
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lake_assets.spark.session import SHUFFLE_PARTITIONS, is_local, session_conf
 from lake_assets.streaming.query import StreamSourceError
@@ -176,6 +176,9 @@ def _ran_tasks_again(session: SparkSession, group: str) -> bool:
     context = session.sparkContext
     if is_local(context.master or "local"):
         return False
+    # Spark notes what becomes of tasks a moment later. It has no public API for waiting until it has.
+    java: Any = context._jsc  # pyright: ignore[reportPrivateUsage]
+    java.sc().listenerBus().waitUntilEmpty()
     tracker = context.statusTracker()
     jobs = filter(None, map(tracker.getJobInfo, tracker.getJobIdsForGroup(group)))
     stages = filter(None, (tracker.getStageInfo(stage) for job in jobs for stage in job.stageIds))

@@ -14,12 +14,13 @@ from lake_assets.io_managers.nosql import TableUpdate
 from lake_assets_tests.io_managers.conftest import Workbench
 
 
-def table(rows: dict[str, list[Any]], **metadata: Any) -> AssetsDefinition:
-    """Return asset `prices`, a table by ISIN of these columns."""
+def table(rows: dict[str, list[Any]], index: str = "", **metadata: Any) -> AssetsDefinition:
+    """Return asset `prices`, a table by ISIN of these columns, one of which may be the frame's index."""
 
     @asset(name="prices", io_manager_key="nosql_io_manager", metadata={"nosql/key": "ISIN", **metadata})
     def prices() -> pandas.DataFrame:
-        return pandas.DataFrame(rows)
+        frame = pandas.DataFrame(rows)
+        return frame.set_index(index) if index else frame
 
     return prices
 
@@ -71,14 +72,9 @@ def test_a_reexecution_overwrites_again(workbench: Workbench, metadata: dict[str
 @pytest.mark.usefixtures("reexecuted")
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
 def test_an_index_with_a_name_is_a_key_in_a_reexecution_too(workbench: Workbench, mode: str) -> None:
-    for found in (1.0, 2.0):
-
-        @asset(io_manager_key="nosql_io_manager", metadata={"nosql/mode": mode})
-        def prices() -> pandas.DataFrame:
-            return pandas.DataFrame({"ISIN": ["a"], "price": [found]}).set_index("ISIN")  # noqa: B023 -- it runs here
-
-        workbench.run(prices)
-        assert items(workbench) == {"a": {"price": found}}
+    for price in (1.0, 2.0):
+        workbench.run(table({"ISIN": ["a"], "price": [price]}, index="ISIN", **{"nosql/key": "", "nosql/mode": mode}))
+        assert items(workbench) == {"a": {"price": price}}
 
 
 @pytest.mark.usefixtures("reexecuted")

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -34,7 +35,7 @@ def main(folder: Path) -> None:
     for name, value in (session_conf() | {"spark.sql.shuffle.partitions": "2"}).items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
-    source, mark = folder / "source", folder / "first"
+    source, mark, told = folder / "source", folder / "first", folder / "told"
     source.mkdir()
     (source / "lines.txt").write_text("a b\nc d\ne f\ng h\n")
 
@@ -52,12 +53,20 @@ def main(folder: Path) -> None:
         killed = mark.with_suffix(".killed")
         if context.partitionId() == 1 and not killed.exists():
             killed.touch()
-            while not mark.exists():
+            while not told.exists():
                 time.sleep(0.1)
-            # The driver is told of the end of the first task meanwhile.
-            time.sleep(3)
             os.kill(int(mark.read_text()), signal.SIGKILL)
 
+    def tell() -> None:
+        """Tell the second task when the driver knows of the end of the first."""
+        tracker = session.sparkContext.statusTracker()
+        while not told.exists():
+            stages = filter(None, map(tracker.getStageInfo, tracker.getActiveStageIds()))
+            if mark.exists() and any(stage.numCompletedTasks for stage in stages):
+                told.touch()
+            time.sleep(0.1)
+
+    threading.Thread(target=tell, daemon=True).start()
     lines = session.readStream.text(f"file://{source}").repartition(2).mapInArrow(lose, "value string")
     observed = lines.observe("lines", sf.count(sf.lit(1)).alias("lines"))
     words = observed.select(sf.explode(sf.split("value", " ")).alias("word")).groupBy("word").count()
