@@ -157,6 +157,8 @@ def start(
     """
     session = rows.sparkSession
     session.conf.set("spark.sql.streaming.stopTimeout", str(round(STOPPING * 1000)))
+    # In append mode the rows of a window come out when it is final, not when the next lines come.
+    session.conf.set("spark.sql.streaming.noDataMicroBatches.enabled", "true" if mode is Mode.APPEND else "false")
     session.streams.addListener(_listener(on_progress))
     writer = output.writer(rows, mode).option("checkpointLocation", f"file://{checkpoint}")
     return writer.trigger(processingTime=f"{round(trigger * 1000)} milliseconds").start()
