@@ -34,13 +34,17 @@ def session_conf(master: str = "local[*]") -> dict[str, str]:
     Parameters
     ----------
     master
-        Spark's master. Only a local one is confined to the loopback interface: the workers of a cluster connect to
-        the driver.
+        Spark's master. Only a local one is confined to the loopback interface, since the workers of a cluster connect
+        to the driver; and only its workers are sure to have this package.
     """
-    # Only loopback where nobody else needs to connect, so that no port is open to other machines.
-    loopback = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    here = {
+        # Only loopback where nobody else needs to connect, so that no port is open to other machines.
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.python.daemon.module": "lake_assets.spark.python_daemon",
+    }
     return {
-        **(loopback if is_local(master) else {}),
+        **(here if is_local(master) else {}),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.ansi.enabled": "true",
