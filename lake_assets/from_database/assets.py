@@ -145,7 +145,9 @@ def table_from_database(
                     all_rows = _by_workers(context.resources.spark, database, reading) if spark else found.rows
                     yield Output(Increment(schema, {ROWS: all_rows}, found.position, metadata=told), ROWS)
                     return
-                yield from _merged(lake.lake, ref, prefix, found.rows, keys, found.position, since, told)
+                yield from _merged(
+                    lake.lake, ref, prefix, fresh=found.rows, key=keys, position=found.position, since=since, told=told
+                )
         except DatabaseError as error:
             raise Failure(str(error)) from None
 
@@ -180,6 +182,7 @@ def _merged(
     lake: Lake,
     ref: str,
     prefix: str,
+    *,
     fresh: Any,
     key: Sequence[str],
     position: Mapping[str, Any],

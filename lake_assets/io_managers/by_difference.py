@@ -24,6 +24,7 @@ def update_by_difference(
     lake: Lake,
     prefix: str,
     from_commit: str | None,
+    *,
     to_commit: str,
     shown: Shows,
     key: Sequence[str],

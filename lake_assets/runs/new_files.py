@@ -115,6 +115,7 @@ class NewFiles:
         runs: FileRuns,
         lake: Lake,
         instance: DagsterInstance,
+        *,
         graph: AssetGraph,
         cursor: str | None,
         branch: str = MAIN,

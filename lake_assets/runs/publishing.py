@@ -144,7 +144,7 @@ def publish(
                 # Last, since the sensors leave a branch with a record alone.
                 record_checks(lake, instance, graph, run, head)
         raise
-    commit = merge_run(lake, run.run_id, run.job_name, head, into, audit)
+    commit = merge_run(lake, run.run_id, run.job_name, head=head, into=into, audit=audit)
     left = find_head(lake, run.run_id)
     if left == head:
         with suppress(RefNotFound):
@@ -159,7 +159,7 @@ def publish(
     return Publication(commit, merged, len(audit.paths) if merged else 0, into)
 
 
-def merge_run(lake: Lake, run_id: str, job: str | None, head: Commit, into: str, audit: Audit) -> Commit:
+def merge_run(lake: Lake, run_id: str, job: str | None, *, head: Commit, into: str, audit: Audit) -> Commit:
     """Merge what a run has written, exactly at the commit that was audited, even if its branch has moved since.
 
     Parameters

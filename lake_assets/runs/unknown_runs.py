@@ -65,7 +65,7 @@ def publish_unknown(
     if not audit.paths:
         # The run may have just begun, so its branch is not removed.
         raise PublicationRefused(f"The branch {branch_name(run_id)!r} has nothing to publish.")
-    commit = merge_run(lake, run_id, made.job, head, into, audit)
+    commit = merge_run(lake, run_id, made.job, head=head, into=into, audit=audit)
     if find_head(lake, run_id) == head:
         with suppress(RefNotFound):
             delete_run_branch(lake, run_id)

@@ -28,6 +28,7 @@ def append(
     lake: Lake,
     ref: str,
     prefix: str,
+    *,
     metric: Metric,
     samples: pyarrow.Table,
     position: Mapping[str, Any] | None = None,
@@ -55,13 +56,14 @@ def append(
     def change(connection: DuckDBPyConnection, day: str, stored: pyarrow.Table) -> pyarrow.Table:
         return last_of_each(connection, pa.concat_tables([stored, fresh[day]]), metric.key)
 
-    return changed(lake, ref, prefix, metric, fresh, change, position)
+    return changed(lake, ref, prefix, metric=metric, touched=fresh, change=change, position=position)
 
 
 def remove(
     lake: Lake,
     ref: str,
     prefix: str,
+    *,
     metric: Metric,
     start: datetime,
     end: datetime,
@@ -98,13 +100,14 @@ def remove(
         del connection, day
         return without(stored, start, end, labels)
 
-    return changed(lake, ref, prefix, metric, touched, change, position)
+    return changed(lake, ref, prefix, metric=metric, touched=touched, change=change, position=position)
 
 
 def changed(
     lake: Lake,
     ref: str,
     prefix: str,
+    *,
     metric: Metric,
     touched: Iterable[str],
     change: Callable[[DuckDBPyConnection, str, pyarrow.Table], pyarrow.Table],

@@ -104,10 +104,12 @@ def query(lake: Lake, ref: str, prefix: str, asked: Query) -> pyarrow.Table:
     with bounded_connection() as connection:
         if not asked.functions:
             names = [*metric.labels, TIME, *(asked.fields or metric.fields)]
-            rows = _samples(connection, lake, commit, prefix, metric, [(asked.start, asked.end)], asked)
+            rows = _samples(
+                connection, lake, commit, prefix=prefix, metric=metric, ranges=[(asked.start, asked.end)], asked=asked
+            )
             listed = ", ".join(map(sql_name, names))
             return connection.sql(f"SELECT {listed} FROM {rows} ORDER BY {metric.order}").to_arrow_table()  # noqa: S608
-        return _sums(connection, lake, commit, prefix, metric, asked)
+        return _sums(connection, lake, commit, prefix=prefix, metric=metric, asked=asked)
 
 
 def _check(metric: Metric, asked: Query) -> None:
@@ -127,13 +129,17 @@ def _check(metric: Metric, asked: Query) -> None:
 
 
 def _sums(
-    connection: DuckDBPyConnection, lake: Lake, commit: str, prefix: str, metric: Metric, asked: Query
+    connection: DuckDBPyConnection, lake: Lake, commit: str, *, prefix: str, metric: Metric, asked: Query
 ) -> pyarrow.Table:
     kept, inner, edges = split(asked)
     wanted = Metric(metric.labels, asked.fields or metric.fields)
-    parts = [partials(wanted, _samples(connection, lake, commit, prefix, metric, edges, asked))]
+    parts = [
+        partials(wanted, _samples(connection, lake, commit, prefix=prefix, metric=metric, ranges=edges, asked=asked))
+    ]
     if kept:
-        parts.append(_kept(connection, lake, commit, prefix, metric, kept, inner, asked))
+        parts.append(
+            _kept(connection, lake, commit, prefix=prefix, metric=metric, step=kept, covered=inner, asked=asked)
+        )
     group_by = metric.labels if asked.group_by is None else [name for name in metric.labels if name in asked.group_by]
     rows = " UNION ALL BY NAME ".join(f"({part})" for part in parts)
     merged = grouped(rows, metric.labels, asked.step, _literal(asked.start), group_by)
@@ -166,6 +172,7 @@ def _samples(
     connection: DuckDBPyConnection,
     lake: Lake,
     commit: str,
+    *,
     prefix: str,
     metric: Metric,
     ranges: Sequence[tuple[datetime, datetime]],
@@ -174,13 +181,24 @@ def _samples(
     """Return the name of a view of the samples in time ranges."""
     wanted = sorted({day for start, end in ranges for day in _days(lake, commit, prefix, start, end)})
     paths = [f"{prefix}/{day}.parquet" for day in wanted]
-    return _view(connection, lake, commit, prefix, "samples", paths, metric.schema, ranges, asked)
+    return _view(
+        connection,
+        lake,
+        commit,
+        folder=prefix,
+        name="samples",
+        paths=paths,
+        columns=metric.schema,
+        ranges=ranges,
+        asked=asked,
+    )
 
 
 def _kept(
     connection: DuckDBPyConnection,
     lake: Lake,
     commit: str,
+    *,
     prefix: str,
     metric: Metric,
     step: str,
@@ -190,7 +208,17 @@ def _kept(
     """Return a query for the sums that are kept of a time range."""
     paths = [sums_path(prefix, step, day) for day in _days(lake, commit, prefix, *covered)]
     folder = sums_path(prefix, step, "").rpartition("/")[0]
-    view = _view(connection, lake, commit, folder, "kept", paths, schema(metric), [covered], asked)
+    view = _view(
+        connection,
+        lake,
+        commit,
+        folder=folder,
+        name="kept",
+        paths=paths,
+        columns=schema(metric),
+        ranges=[covered],
+        asked=asked,
+    )
     fields = ", ".join(map(sql_text, asked.fields or metric.fields))
     return f"SELECT * EXCLUDE (avg, stddev) FROM {view} WHERE field IN ({fields})"  # noqa: S608
 
@@ -204,6 +232,7 @@ def _view(
     connection: DuckDBPyConnection,
     lake: Lake,
     commit: str,
+    *,
     folder: str,
     name: str,
     paths: Sequence[str],

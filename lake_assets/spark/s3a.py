@@ -30,11 +30,11 @@ def s3a_conf(bucket: str, endpoint: str, access_key: str, secret_key: str) -> di
     access_key, secret_key
         Credentials for that bucket.
     """
-    return {**_COMMITTER, **bucket_conf(bucket, endpoint, access_key, secret_key)}
+    return {**_COMMITTER, **bucket_conf(bucket, endpoint, access_key, secret_key=secret_key)}
 
 
 def bucket_conf(
-    bucket: str, endpoint: str, access_key: str, secret_key: str, token: str = "", region: str = "us-east-1"
+    bucket: str, endpoint: str, access_key: str, *, secret_key: str, token: str = "", region: str = "us-east-1"
 ) -> dict[str, str]:
     """Return the Spark settings for reading one bucket.
 

@@ -42,7 +42,7 @@ def test_the_rows_that_differ_take_a_table_there_and_back(tmp_path: Path) -> Non
     first, second = publish(lake, **FIRST), publish(lake, **SECOND)
 
     def update(since: str | None, until: str) -> TableUpdate:
-        return update_by_difference(lake, "prices", since, until, shown, ["k"])
+        return update_by_difference(lake, "prices", since, to_commit=until, shown=shown, key=["k"])
 
     def bring(since: str | None, until: str) -> tuple[int, int]:
         found = update(since, until)
@@ -80,7 +80,7 @@ def test_what_differs_is_on_disk(tmp_path: Path) -> None:
     first = publish(lake, k=["one"], x=[1.0])
     second = publish(lake, k=[f"key {at}" for at in range(rows)], x=[1.0] * rows)
     before = pa.total_allocated_bytes()
-    found = update_by_difference(lake, "prices", first, second, shown, ["k"])
+    found = update_by_difference(lake, "prices", first, to_commit=second, shown=shown, key=["k"])
     assert (found.items.num_rows, found.delete.num_rows) == (rows, 1)
     assert pa.total_allocated_bytes() - before < 1 << 20
     lake.close()

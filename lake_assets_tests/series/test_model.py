@@ -193,11 +193,12 @@ def check(lake: Lake, changes: list[Any], queries: list[dict[str, Any]]) -> None
     for change in changes:
         if isinstance(change, list):
             samples = pa.Table.from_pylist(change, METRIC.schema)
-            store(lake, append(lake, BRANCH, "m", METRIC, samples))
-            assert append(lake, BRANCH, "m", METRIC, samples).files == {}
+            store(lake, append(lake, BRANCH, "m", metric=METRIC, samples=samples))
+            assert append(lake, BRANCH, "m", metric=METRIC, samples=samples).files == {}
             model.append(change)
         elif _utc(change[0]) < _utc(change[1]):
-            store(lake, remove(lake, BRANCH, "m", METRIC, *change))
+            start, end, labels = change
+            store(lake, remove(lake, BRANCH, "m", metric=METRIC, start=start, end=end, labels=labels))
             model.rows = model.rows[~model.matching(*change)] if len(model.rows) else model.rows
     check_kept_sums(lake)
     if not len(model.rows):

@@ -63,7 +63,7 @@ def store(lake: Lake, increment: Increment) -> None:
 
 
 def put(lake: Lake, samples: list[dict[str, Any]]) -> Increment:
-    increment = append(lake, BRANCH, "m", METRIC, table(samples))
+    increment = append(lake, BRANCH, "m", metric=METRIC, samples=table(samples))
     store(lake, increment)
     return increment
 
@@ -94,9 +94,11 @@ def test_equal_labels_and_time_replace_and_late_samples_change_only_their_day(la
 def test_a_range_is_deleted_and_an_empty_day_goes_away(lake: Lake) -> None:
     put(lake, [sample(isin, DAY + timedelta(days=day), day) for day in range(3) for isin in "AB"])
     half = DAY + timedelta(days=1)
-    store(lake, remove(lake, BRANCH, "m", METRIC, half, half + timedelta(days=5), {"isin": ["A"]}))
+    store(
+        lake, remove(lake, BRANCH, "m", metric=METRIC, start=half, end=half + timedelta(days=5), labels={"isin": ["A"]})
+    )
     assert [(row["isin"], row["price"]) for row in ask(lake)] == [("A", 0), ("B", 0), ("B", 1), ("B", 2)]
-    store(lake, remove(lake, BRANCH, "m", METRIC, half, half + timedelta(days=1), {}))
+    store(lake, remove(lake, BRANCH, "m", metric=METRIC, start=half, end=half + timedelta(days=1), labels={}))
     assert days(lake, BRANCH, "m") == ["2017-07-28", "2017-07-30"]
     assert [
         row["count"] for row in ask(lake, functions=["count"], step=timedelta(days=1), group_by=[], fields=["price"])
@@ -206,7 +208,7 @@ def test_what_is_not_there_is_named(lake: Lake) -> None:
     with pytest.raises(SeriesError, match=r"1 sample\(s\) have no isin"):
         put(lake, [{**sample("A", DAY, 1), "isin": None}])
     with pytest.raises(SeriesError, match="lack the column"):
-        append(lake, BRANCH, "m", METRIC, pa.table({"isin": ["A"]}))
+        append(lake, BRANCH, "m", metric=METRIC, samples=pa.table({"isin": ["A"]}))
 
 
 def test_times_of_queries() -> None:
@@ -235,10 +237,10 @@ def test_a_range_may_be_in_any_zone_and_before_1970(lake: Lake) -> None:
     start = (DAY - timedelta(hours=1)).astimezone(berlin)
     assert [row["price"] for row in ask(lake, start, start + timedelta(hours=1))] == [2]
     assert [row["price"] for row in ask(lake, start.astimezone(timezone.utc).replace(tzinfo=None))] == [2, 3]
-    store(lake, remove(lake, BRANCH, "m", METRIC, start, start + timedelta(hours=1), {}))
+    store(lake, remove(lake, BRANCH, "m", metric=METRIC, start=start, end=start + timedelta(hours=1), labels={}))
     assert [row["price"] for row in ask(lake, old)] == [1, 3]
     with pytest.raises(SeriesError, match="give an end after the start"):
-        remove(lake, BRANCH, "m", METRIC, DAY, DAY, {})
+        remove(lake, BRANCH, "m", metric=METRIC, start=DAY, end=DAY, labels={})
 
 
 @pytest.mark.parametrize("lake", ["embedded"], indirect=True)

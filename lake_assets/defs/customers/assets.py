@@ -91,6 +91,6 @@ def customers_table(context: AssetExecutionContext, lake: LakeResource, nosql: N
     to_commit = lake.lake.head(lake.target).id
     if nosql.off:
         return TableUpdate(None, to_commit, "off")
-    update = update_by_difference(lake.lake, ASSET, from_commit, to_commit, shown, ["id"])
+    update = update_by_difference(lake.lake, ASSET, from_commit, to_commit=to_commit, shown=shown, key=["id"])
     context.log.info("customers_table: %s", update.describe())
     return update

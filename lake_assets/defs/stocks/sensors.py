@@ -57,7 +57,7 @@ def new_stock_files(
     now = datetime.now(timezone.utc)
     assert context.repository_def is not None
     graph = context.repository_def.asset_graph
-    files = NewFiles(FILES, lake.lake, context.instance, graph, context.cursor, lake.branch)
+    files = NewFiles(FILES, lake.lake, context.instance, graph=graph, cursor=context.cursor, branch=lake.branch)
     failed: list[str] = []
     requests: list[RunRequest] = []
     waiting = 0

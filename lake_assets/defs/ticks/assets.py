@@ -101,7 +101,7 @@ def read_ticks(
     # First, without a position: if the run ends between the two, they are read again, and stay one by one.
     yield Output(_rejections(lake.lake, ref, rejected, told), REJECTED)
     ticks = pa.Table.from_pylist(rows, ticks_schema())
-    increment = add_to_days(lake.lake, ref, "ticks", ticks, KEY, batch.position, told)
+    increment = add_to_days(lake.lake, ref, "ticks", rows=ticks, key=KEY, position=batch.position, metadata=told)
     if not reader.exactly_once:
         increment = replace(increment, beside={READ: read_table(batch.messages)})
     yield Output(increment, "ticks")
@@ -115,7 +115,7 @@ def _rejections(lake: Lake, ref: str, rejected: list[dict[str, Any]], told: Mapp
     if not rejected:
         return Increment(rejected_schema(), {}, {}, metadata=told)
     fresh = pa.Table.from_pylist(rejected, rejected_schema())
-    return add_to_file(lake, ref, REJECTED, ALL, fresh, REJECTED_KEY, told)
+    return add_to_file(lake, ref, REJECTED, name=ALL, rows=fresh, key=REJECTED_KEY, metadata=told)
 
 
 class SeriesConfig(Config):
@@ -148,7 +148,18 @@ def stock_series(context: AssetExecutionContext, config: SeriesConfig, lake: Lak
         try:
             start, end = parse_time(config.delete_start, now), parse_time(config.delete_end, now)
             kept = {"ticks": before}
-            return _with_plots(remove(lake.lake, ref, "stock_series", METRIC, start, end, config.delete_labels, kept))
+            return _with_plots(
+                remove(
+                    lake.lake,
+                    ref,
+                    "stock_series",
+                    metric=METRIC,
+                    start=start,
+                    end=end,
+                    labels=config.delete_labels,
+                    position=kept,
+                )
+            )
         except ValueError as error:
             raise Failure(f"delete_start and delete_end: {error}", allow_retries=False) from error
     return _with_plots(follow_ticks(lake.lake, before, ref, position))
@@ -228,6 +239,8 @@ def ticks_table(context: AssetExecutionContext, lake: LakeResource, nosql: NoSQL
     to_commit = lake.lake.head(lake.target).id
     if nosql.off:
         return TableUpdate(None, to_commit, "off")
-    update = update_by_difference(lake.lake, "ticks", from_commit, to_commit, shown, ["isin", "currency"])
+    update = update_by_difference(
+        lake.lake, "ticks", from_commit, to_commit=to_commit, shown=shown, key=["isin", "currency"]
+    )
     context.log.info("ticks_table: %s", update.describe())
     return update

@@ -46,7 +46,7 @@ def follow_ticks(lake: Lake, before: str, ref: str, position: Mapping[str, Any])
         kept = connection.sql(f"FROM stored_samples s WHERE NOT EXISTS (FROM gone g WHERE {same})").to_arrow_table()
         return last_of_each(connection, pa.concat_tables([kept.cast(METRIC.schema), fresh]), KEY)
 
-    return changed(lake, ref, "stock_series", METRIC, days, change, position)
+    return changed(lake, ref, "stock_series", metric=METRIC, touched=days, change=change, position=position)
 
 
 def _state(lake: Lake, commit: str) -> State | None:

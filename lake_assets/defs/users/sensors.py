@@ -51,7 +51,7 @@ def new_user_files(context: SensorEvaluationContext, lake: LakeResource) -> Sens
         return SkipReason(f"{error}. The next tick tries again.")
     assert context.repository_def is not None
     graph = context.repository_def.asset_graph
-    files = NewFiles(FILES, lake.lake, context.instance, graph, context.cursor, lake.branch)
+    files = NewFiles(FILES, lake.lake, context.instance, graph=graph, cursor=context.cursor, branch=lake.branch)
     requests: list[RunRequest] = []
     waiting = 0
     for warning in source.passed_over():

@@ -89,7 +89,12 @@ class BucketSource:
         del fail_on_data_loss
         access = self._access
         conf = bucket_conf(
-            self.bucket, self.endpoint, access.access_key, access.secret_key, access.token, access.region
+            self.bucket,
+            self.endpoint,
+            access.access_key,
+            secret_key=access.secret_key,
+            token=access.token,
+            region=access.region,
         )
         give_credentials(session, {name.removeprefix("spark.hadoop."): value for name, value in conf.items()})
         self._notes.use(session, notes)
