@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from lake_assets.cli.app import app
 from lake_assets.cli.code_location import choose
 from lake_assets.lake.embedded import GitLake
+from lake_assets.resources.spark import SparkResource
 
 PROGRAM = str(Path(sys.executable).with_name("lake-assets"))
 
@@ -119,6 +120,45 @@ def test_lake_tables_graph_and_sinks_are_those_of_the_module(project: Path) -> N
     assert found["definitions"] == "load: 3 assets"
     assert "LAKE_HOME" not in found
     assert not (project / ".lake").exists()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="SQL needs Python 3.11")
+def test_sql_in_a_notebook_queries_the_module_that_the_variable_names(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("IPython", reason="IPython is not installed")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    materialize(project, 1.5)
+    monkeypatch.setenv("LAKE_ASSETS_MODULE", "my.definitions")
+    shell: Any = InteractiveShell.instance()
+    try:
+        shell.run_line_magic("load_ext", "lake_assets.notebook")
+        frame = shell.run_line_magic("sql", "SELECT isin, t.price FROM trades JOIN trades_table t USING (isin)")
+    finally:
+        InteractiveShell.clear_instance()
+    assert frame.to_dict("records") == [{"isin": "DE1", "price": 1.5}]
+
+
+def test_prepare_spark_prepares_the_sparks_resource_of_the_module(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definitions = project / "my" / "definitions.py"
+    definitions.write_text(
+        DESK.replace("LakeResource, ", "LakeResource, SparkResource, ", 1).replace(
+            "resources={", 'resources={"spark": SparkResource(jars="desk-jars"),'
+        )
+    )
+    prepared: list[str] = []
+
+    def prepare(self: SparkResource) -> list[Path]:
+        prepared.append(self.jars)
+        return [Path(self.jars)]
+
+    # The connectors are not fetched here.
+    monkeypatch.setattr(SparkResource, "prepare", prepare)
+    done = run("--module", "my.definitions", "prepare-spark")
+    assert (done.exit_code, done.stdout, prepared) == (0, "desk-jars\n", ["desk-jars"]), done.stderr
 
 
 @pytest.mark.parametrize(
