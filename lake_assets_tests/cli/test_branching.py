@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 from typer.testing import CliRunner
 
 from lake_assets import definitions, environments
@@ -50,6 +50,10 @@ def test_a_branch_is_made_listed_merged_and_deleted(
     assert merged.exit_code == 0, merged.output
     assert f"Merged {DEV} into main: 4 path(s) changed, commit {lake.head(MAIN).id}\n" in merged.stdout
     assert "3 materialization(s) reported to Dagster." in merged.stdout
+    (record,) = graph.instance.fetch_materializations(AssetKey("prices"), limit=1).records
+    assert record.asset_materialization is not None
+    state = record.asset_materialization.metadata["lake/published"].value
+    assert state == f"yes, by commit {lake.head(MAIN).id}"
     assert command("merge", DEV).stdout == f"main holds all of {DEV} already, at commit {lake.head(MAIN).id}\n"
     assert command("verify").exit_code == 0
     assert command("branch", "delete", DEV).exit_code == 0

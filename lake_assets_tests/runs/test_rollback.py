@@ -53,6 +53,14 @@ def version(small: SmallGraph, name: str, day: str) -> str | None:
     return tags.get("dagster/data_version") if tags else None
 
 
+def published(small: SmallGraph, name: str) -> str:
+    """Return what the newest materialization of an asset says of its publication."""
+    record = small.instance.fetch_materializations(AssetKey(name), limit=1).records[0]
+    materialization = record.asset_materialization
+    assert materialization is not None
+    return str(materialization.metadata["lake/published"].value)
+
+
 def test_all_goes_back_to_a_tag_with_its_versions_and_nothing_is_stale(small: SmallGraph, lake: Lake) -> None:
     small.publish("mon", 1.0)
     before = {name: version(small, name, "mon") for name in ("raw", "prices", "prices_published")}
@@ -66,6 +74,7 @@ def test_all_goes_back_to_a_tag_with_its_versions_and_nothing_is_stale(small: Sm
     assert not lake.diff("before", MAIN)
     assert lake.branches() == (MAIN,)
     assert (merge.metadata["rollback_to"], merge.metadata["reason"]) == (lake.head("before").id, "a test")
+    assert {published(small, name) for name in ("raw", "prices")} == {f"yes, by commit {merge.id}"}
     assert before == {name: version(small, name, "mon") for name in before}
     # What was not there then is told to be gone.
     assert {version(small, name, "tue") for name in ("raw", "prices")} == {"absent"}
