@@ -1,44 +1,50 @@
-"""Rows in Arrow batches as a dataset that DuckDB reads as often as a query needs, column by column and filtered."""
+"""Rows in Arrow batches as a dataset that DuckDB reads as often as a query needs: its columns, and its filter."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 
-from lake_assets.sql.key_ranges import KeyRange
+from lake_assets.sql.wanted import Wanted
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from lake_assets.sql.catalog import Batches
 
 
 class _Dataset(ds.Dataset):  # pyright: ignore[reportUntypedBaseClass]
     """What DuckDB asks of a dataset: its columns, and a scanner for those that a query needs."""
 
-    def __init__(self, source: Batches, keys: KeyRange) -> None:
-        self._source, self._keys = source, keys
+    def __init__(self, source: Batches, constants: Sequence[str | int]) -> None:
+        self._source, self._constants = source, constants
 
     @property
-    def schema(self) -> pyarrow.Schema:
+    def schema(self) -> pa.Schema:
         return self._source.schema
 
     def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> ds.Scanner:  # noqa: A002
-        batches = self._source.scan(self._keys.start, self._keys.end)
-        wanted = list(columns) if columns is not None else None
-        return ds.Scanner.from_batches(batches, schema=self.schema, columns=wanted, filter=filter)
+        wanted = Wanted(self.schema, filter, self._constants)
+        selected = list(self.schema.names if columns is None else columns)
+        read = wanted.columns(selected)
+        # DuckDB leaves the filter to the scanner.
+        return ds.Scanner.from_batches(
+            self._source.read(read, wanted),
+            schema=pa.schema([self.schema.field(name) for name in read]),
+            columns=selected,
+            filter=filter,
+        )
 
 
-def as_dataset(source: Batches, keys: KeyRange) -> ds.Dataset:
+def as_dataset(source: Batches, constants: Sequence[str | int]) -> ds.Dataset:
     """Return a source as a dataset.
 
     Parameters
     ----------
     source
         The rows.
-    keys
-        The keys of the rows that are needed.
+    constants
+        The texts and integers in the query.
     """
-    return _Dataset(source, keys)
+    return _Dataset(source, constants)

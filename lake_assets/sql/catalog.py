@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from lake_assets.frames.csv import CsvRows
 from lake_assets.frames.file_formats import ORC, format_of
 from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
-from lake_assets.frames.rows import Rows
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.rows import is_data, place_in
 from lake_assets.layout.csv_files import csv_file
 from lake_assets.sql.errors import NoSuchName, SqlError
+from lake_assets.sql.file_rows import FilePart, FileRows
+from lake_assets.sql.table_rows import TableRows
 
 if TYPE_CHECKING:
     import pyarrow
 
     from lake_assets.lake.contract import Lake, Snapshot
     from lake_assets.nosql.contract import NoSQLStore
+    from lake_assets.sql.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +63,25 @@ class ParquetFiles:
     folders: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """Rows in Arrow batches.
+class Batches(Protocol):
+    """Rows in Arrow batches."""
 
-    Parameters
-    ----------
-    schema
-        Their columns.
-    key
-        The key columns, by which they are sorted. Empty if there is no key.
-    scan
-        Returns the rows whose first key column is in a range: from the first value, and before the second.
-    """
+    @property
+    def schema(self) -> pyarrow.Schema:
+        """Their columns."""
+        ...
 
-    schema: pyarrow.Schema
-    scan: Callable[[str | int | None, str | int | None], Iterator[pyarrow.RecordBatch]]
-    key: Sequence[str] = ()
+    def read(self, columns: Sequence[str], wanted: Wanted) -> Iterator[pyarrow.RecordBatch]:
+        """Yield rows, among which all wanted ones are.
+
+        Parameters
+        ----------
+        columns
+            The columns to read, in the order of the schema.
+        wanted
+            The rows that are wanted.
+        """
+        ...
 
 
 Source = ParquetFiles | Batches
@@ -166,7 +171,7 @@ class LakeCatalog:
             There is nothing of this name at the ref.
         """
         source = self.find(path)
-        if isinstance(source, Batches):
+        if not isinstance(source, ParquetFiles):
             return source.schema.names
         import pyarrow.parquet as pq
 
@@ -230,7 +235,7 @@ class LakeCatalog:
             return {name.removesuffix(ends[ref]): name for name in stored if name.endswith(ends[ref])}
         return {name: name for name in stored if not name.endswith(tuple(ends.values()))}
 
-    def _items(self, table: str, at: At | None, commit: str) -> Batches:
+    def _items(self, table: str, at: At | None, commit: str) -> TableRows:
         store = self.tables
         assert store is not None
         reflected = store.source_commit(table)
@@ -242,7 +247,7 @@ class LakeCatalog:
                 f"{self._said(at)} is another one: leave out {'--ref' if at is None else 'AT'}, or read the asset "
                 "that it is fed from"
             )
-        return Batches(store.schema(table), lambda start, end: store.scan(table, start, end), store.key(table))
+        return TableRows(store, table, store.schema(table), store.key(table))
 
     def _asset(self, commit: str, folder: str) -> Source:
         paths = [item.path for item in self.lake.list(commit, folder)]
@@ -260,9 +265,9 @@ class LakeCatalog:
                 csv_file(snapshot.filesystem, place_in(snapshot, path), uris[path], partition_of(path))
                 for path in shown
             ]
-            return _batched(CsvRows(snapshot.filesystem, sources))
+            return _csv_rows(CsvRows(snapshot.filesystem, sources))
         if shown and all(format_of(path.rpartition("/")[2]) == ORC for path in shown):
-            return _batched(_orc_rows(snapshot, shown))
+            return _orc_rows(snapshot, shown)
         raise SqlError(f"{folder} holds no rows of Parquet, ORC or CSV: `lake-assets cat` shows its text")
 
 
@@ -278,7 +283,11 @@ def partition_of(path: str) -> dict[str, str]:
     return {unquote(name): unquote(value) for name, equals, value in pairs if equals}
 
 
-def _orc_rows(snapshot: Snapshot, paths: Sequence[str]) -> ParquetRows:
+def _csv_rows(rows: CsvRows) -> FileRows:
+    return FileRows(rows.schema, [FilePart(file.partition, partial(rows.tables_of, file)) for file in rows.files])
+
+
+def _orc_rows(snapshot: Snapshot, paths: Sequence[str]) -> FileRows:
     names: dict[str, list[str]] = {}
     for path in paths:
         names.setdefault(path.rpartition("/")[0], []).append(path.rpartition("/")[2])
@@ -286,12 +295,5 @@ def _orc_rows(snapshot: Snapshot, paths: Sequence[str]) -> ParquetRows:
         FolderPlace(place_in(snapshot, folder), "", partition_of(f"{folder}/"), found)
         for folder, found in names.items()
     ]
-    return ParquetRows(snapshot.filesystem, find_folders(snapshot.filesystem, places, ORC), None, ORC)
-
-
-def _batched(rows: Rows) -> Batches:
-    def scan(_start: object, _end: object) -> Iterator[pyarrow.RecordBatch]:
-        for table in rows.tables():
-            yield from table.to_batches()
-
-    return Batches(rows.schema, scan)
+    rows = ParquetRows(snapshot.filesystem, find_folders(snapshot.filesystem, places, ORC), None, ORC)
+    return FileRows(rows.schema, [FilePart(folder.values, partial(rows.tables_of, folder)) for folder in rows.folders])

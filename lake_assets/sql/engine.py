@@ -133,7 +133,7 @@ def run_query(
                 tree = parse(parser, text)
             # What is refused opens no database.
             connection = opened.enter_context(_connection(bounds))
-            open_names(tree, text, catalog, parser, connection)
+            open_names(tree, text, catalog, parser, connection, parameters or {})
             _lock(connection)
             run = to_text(parser, tree)
             yield _result(connection, run, bounds, _used(tree, text, parameters or {}), exact)
