@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -310,3 +311,28 @@ def test_only_the_columns_of_csv_that_a_query_needs_are_converted(files: LakeCat
     with patch.object(csv_frames, "conform", counted):
         assert asking(files)("SELECT count(*), max(Price) FROM csv_bars") == [(6, "1.5")]
     assert converted == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("where", "rows"),
+    [
+        ("ISIN = 'DE2'", 100),
+        ("ISIN = 'DE2' AND minute = 7", 1),
+        ("ISIN = 'DE2' AND minute IN (7, $minute)", 2),
+        ("ISIN = 'DE2' AND minute >= 90", 10),
+        ("ISIN = 'DE2' AND minute < 10", 10),
+        ("ISIN = 'DE2' AND minute BETWEEN 10 AND 19 AND Price > 0", 10),
+        ("ISIN >= 'DE3' AND minute = 7", 200),
+        ("minute = 7", 500),
+    ],
+)
+def test_each_column_of_a_key_narrows_what_is_read(catalog: LakeCatalog, tmp_path: Path, where: str, rows: int) -> None:
+    isins, minutes = [f"DE{at}" for at in range(5) for _ in range(100)], list(range(100)) * 5
+    bars = pyarrow.table({"ISIN": isins, "minute": minutes, "Price": [0.5] * 500})
+    with closing(LMDBStore(tmp_path)) as store, duckdb.connect() as plain:
+        store.write("bars", bars, key=["ISIN", "minute"])
+        text, parameters = f"SELECT * FROM bars WHERE {where} ORDER BY ALL", {"minute": 70}
+        with counting() as counted:
+            found = asking(replace(catalog, tables=store, _commits={}))(text, parameters=parameters)
+        assert counted.rows == rows
+        assert found == plain.execute(text, parameters if "$" in text else None).fetchall()
