@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -146,10 +147,10 @@ def _serialized(connection: DuckDBPyConnection, text: str) -> Node:
 
 def _too_deep(text: str) -> int | None:
     depth = 0
-    for at, character in enumerate(text):
-        depth += (character in "([{") - (character in ")]}")
+    for bracket in re.finditer(r"[][(){}]", text):
+        depth += 1 if bracket[0] in "([{" else -1
         if depth > _DEEPEST:
-            return len(text[:at].encode(errors="replace"))
+            return len(text[: bracket.start()].encode(errors="replace"))
     return None
 
 
