@@ -124,6 +124,7 @@ def run_query(
     with ExitStack() as opened:
         parser = opened.enter_context(open_parser())
         connection: DuckDBPyConnection | None = None
+        clock: Clock | None = None
         tree: Node = {}
         try:
             try:
@@ -133,10 +134,11 @@ def run_query(
                 tree = parse(parser, text)
             # What is refused opens no database.
             connection = opened.enter_context(_connection(bounds))
-            open_names(tree, text, catalog, parser, connection, parameters or {})
+            clock = Clock(connection, bounds.seconds, bounds.abandon)
+            open_names(tree, text, catalog, parser, connection, parameters or {}, clock)
             _lock(connection)
             run = to_text(parser, tree)
-            yield _result(connection, run, bounds, _used(tree, text, parameters or {}), exact)
+            yield _result(connection, run, bounds, clock, _used(tree, text, parameters or {}), exact)
         except duckdb.InterruptException as error:
             raise SqlError(f"the query took longer than {bounds.seconds:g} s") from error
         except duckdb.OutOfMemoryException as error:
@@ -144,6 +146,8 @@ def run_query(
         except RecursionError as error:
             raise SqlError("the query is nested too deeply") from error
         except duckdb.Error as error:
+            if clock is not None:
+                clock.refuse_late()
             position = _position(connection, tree, error) if connection is not None else None
             raise SqlError(first_line(error), text, position) from error
 
@@ -203,9 +207,13 @@ def _lock(connection: DuckDBPyConnection) -> None:
 
 
 def _result(
-    connection: DuckDBPyConnection, run: str, bounds: Bounds, parameters: Mapping[str, Any] | None, exact: bool
+    connection: DuckDBPyConnection,
+    run: str,
+    bounds: Bounds,
+    clock: Clock,
+    parameters: Mapping[str, Any] | None,
+    exact: bool,
 ) -> Result:
-    clock = Clock(connection, bounds.seconds, bounds.abandon)
     with clock:
         # DuckDB binds what stands in a subquery as a query, and refuses there what writes.
         inner = f"SELECT * FROM ({run})"  # noqa: S608

@@ -31,6 +31,7 @@ def open_names(
     parser: DuckDBPyConnection,
     connection: DuckDBPyConnection,
     parameters: Mapping[str, Any],
+    clock: Clock,
 ) -> None:
     """Make a view for each name, and let the tree read the views.
 
@@ -48,13 +49,15 @@ def open_names(
         Where the views are made. It may read their files, and no others after it is locked.
     parameters
         Values of the query's ``$name``.
+    clock
+        Counts the time that the query may take.
 
     Raises
     ------
     SqlError
         A name, a ref or a time is unknown.
     """
-    views = _Views(connection, catalog)
+    views = _Views(connection, catalog, clock)
     keys: dict[int, str] = {}
     for reference in list(references(tree)):
         try:
@@ -82,8 +85,8 @@ def open_names(
 class _Views:
     """The views that a query reads."""
 
-    def __init__(self, connection: DuckDBPyConnection, catalog: Catalog) -> None:
-        self._connection, self._catalog = connection, catalog
+    def __init__(self, connection: DuckDBPyConnection, catalog: Catalog, clock: Clock) -> None:
+        self._connection, self._catalog, self._clock = connection, catalog, clock
         self._made: dict[object, tuple[str, Columns]] = {}
         self._found: dict[object, Source] = {}
         self._names: dict[str, str] = {}
@@ -147,7 +150,7 @@ class _Views:
             return f"{name}_files", open_rows(self._connection, name, source.snapshot, source.files, source.folders)
         from lake_assets.sql.arrow import as_dataset
 
-        self._connection.register(name, as_dataset(source, self.constants))
+        self._connection.register(name, as_dataset(source, self.constants, self._clock))
         described = self._connection.execute(f"DESCRIBE FROM {name}").fetchall()
         return name, {column[0]: column[1] for column in described}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from lake_assets.lake.embedded import GitLake
 from lake_assets.layout.asset_folders import folder_of
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.sql.catalog import LakeCatalog
+from lake_assets.sql.engine import Bounds
+from lake_assets.sql.errors import SqlError
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import put
 from lake_assets_tests.sql.conftest import Ask, asking
@@ -336,3 +339,34 @@ def test_each_column_of_a_key_narrows_what_is_read(catalog: LakeCatalog, tmp_pat
             found = asking(replace(catalog, tables=store, _commits={}))(text, parameters=parameters)
         assert counted.rows == rows
         assert found == plain.execute(text, parameters if "$" in text else None).fetchall()
+
+
+@contextmanager
+def endless(seconds: float) -> Generator[list[int]]:
+    """Let each table have no end. Note the batches that it gives."""
+    given: list[int] = []
+
+    def scan(_: object, table: str, *bounds: Any, columns: list[str], **options: Any) -> Iterator[pyarrow.RecordBatch]:
+        for at in range(200):
+            given.append(at)
+            time.sleep(seconds)
+            yield pyarrow.record_batch({name: ["DE"] if name == "ISIN" else [0.5] for name in columns})
+
+    with patch.object(LMDBStore, "scan", scan):
+        yield given
+
+
+@pytest.mark.parametrize("text", ["FROM latest WHERE Price = -1", "SELECT count(*) FROM latest"])
+def test_time_is_bounded_while_a_table_is_read(ask: Ask, text: str) -> None:
+    with endless(0.05) as given, pytest.raises(SqlError, match=r"^the query took longer than 0.3 s$"):
+        ask(text, bounds=Bounds(seconds=0.3))
+    assert len(given) < 100
+
+
+def test_a_table_is_read_no_further_than_a_query_needs(ask: Ask) -> None:
+    with endless(0.01) as given:
+        assert len(ask("FROM latest LIMIT 2")) == 2
+        read = len(given)
+        time.sleep(0.2)
+    # Arrow's own scanner goes on in the background, and ends the process with an abort if that ends meanwhile.
+    assert len(given) == read < 10
