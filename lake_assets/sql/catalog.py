@@ -16,7 +16,7 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.rows import is_data, place_in
 from lake_assets.layout.csv_files import csv_file
-from lake_assets.sql.errors import NoSuchName, SqlError
+from lake_assets.sql.errors import NoSuchName, SqlError, first_line
 from lake_assets.sql.file_rows import FilePart, FileRows
 from lake_assets.sql.table_rows import TableRows
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake, Snapshot
     from lake_assets.nosql.contract import NoSQLStore
     from lake_assets.sql.wanted import Wanted
+
+
+_CSV = (".csv", ".CSV", *(f".csv.{kind}" for kind in ("gz", "bz2", "zst", "lz4")))
+"""Endings of CSV files. By them, file systems of Arrow decompress what they read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,10 @@ class LakeCatalog:
         commit = self._commit(at)
         folder = self._folder(commit, path)
         if folder is not None:
-            return self._asset(commit, folder)
+            try:
+                return self._asset(commit, folder)
+            except (OSError, ValueError) as error:
+                raise SqlError(f"{folder} cannot be read: {first_line(error)}") from error
         table = self._table(path, self._said(at))
         if table is not None:
             return self._items(table, at, commit)
@@ -259,15 +266,19 @@ class LakeCatalog:
             if len(columns) > 1:
                 raise SqlError(f"the files of {folder} lie in folders of different columns, and are not one table")
             return ParquetFiles(snapshot, [place_in(snapshot, path) for path in files], columns.pop())
-        if shown and all(path.endswith((".csv", ".CSV")) for path in shown):
+        if shown and all(path.endswith(_CSV) for path in shown):
             uris = {path: f"{snapshot.uri}/{path}" for path in shown}
             sources = [
                 csv_file(snapshot.filesystem, place_in(snapshot, path), uris[path], partition_of(path))
                 for path in shown
             ]
-            return _csv_rows(CsvRows(snapshot.filesystem, sources))
+            rows = CsvRows(snapshot.filesystem, sources)
+            parts = [FilePart(file.partition, partial(rows.tables_of, file)) for file in rows.files]
+            return FileRows(folder, rows.schema, parts)
         if shown and all(format_of(path.rpartition("/")[2]) == ORC for path in shown):
-            return _orc_rows(snapshot, shown)
+            rows = _orc_rows(snapshot, shown)
+            parts = [FilePart(part.values, partial(rows.tables_of, part)) for part in rows.folders]
+            return FileRows(folder, rows.schema, parts)
         raise SqlError(f"{folder} holds no rows of Parquet, ORC or CSV: `lake-assets cat` shows its text")
 
 
@@ -283,11 +294,7 @@ def partition_of(path: str) -> dict[str, str]:
     return {unquote(name): unquote(value) for name, equals, value in pairs if equals}
 
 
-def _csv_rows(rows: CsvRows) -> FileRows:
-    return FileRows(rows.schema, [FilePart(file.partition, partial(rows.tables_of, file)) for file in rows.files])
-
-
-def _orc_rows(snapshot: Snapshot, paths: Sequence[str]) -> FileRows:
+def _orc_rows(snapshot: Snapshot, paths: Sequence[str]) -> ParquetRows:
     names: dict[str, list[str]] = {}
     for path in paths:
         names.setdefault(path.rpartition("/")[0], []).append(path.rpartition("/")[2])
@@ -295,5 +302,4 @@ def _orc_rows(snapshot: Snapshot, paths: Sequence[str]) -> FileRows:
         FolderPlace(place_in(snapshot, folder), "", partition_of(f"{folder}/"), found)
         for folder, found in names.items()
     ]
-    rows = ParquetRows(snapshot.filesystem, find_folders(snapshot.filesystem, places, ORC), None, ORC)
-    return FileRows(rows.schema, [FilePart(folder.values, partial(rows.tables_of, folder)) for folder in rows.folders])
+    return ParquetRows(snapshot.filesystem, find_folders(snapshot.filesystem, places, ORC), None, ORC)

@@ -36,12 +36,15 @@ class FileRows:
 
     Parameters
     ----------
+    name
+        Name of the asset, for errors.
     schema
         Their columns.
     parts
         The files.
     """
 
+    name: str
     schema: pyarrow.Schema
     parts: Sequence[FilePart]
 
@@ -54,10 +57,18 @@ class FileRows:
             The columns, in the order of the schema.
         wanted
             The rows that are wanted.
+
+        Raises
+        ------
+        ValueError
+            A file is damaged.
         """
         for number in wanted.parts([self._held(part) for part in self.parts]):
-            for table in self.parts[number].tables(columns):
-                yield from table.to_batches()
+            try:
+                for table in self.parts[number].tables(columns):
+                    yield from table.to_batches()
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{self.name} cannot be read: {error}") from error
 
     def _held(self, part: FilePart) -> Expression:
         import pyarrow.compute

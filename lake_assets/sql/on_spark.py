@@ -128,7 +128,10 @@ def _frame(name: Sequence[str], at: At | None, catalog: Catalog, session: SparkS
         return _files(source, session)
     import pyarrow
 
-    table = pyarrow.Table.from_batches(_bounded(source, ".".join(name)), source.schema)
+    try:
+        table = pyarrow.Table.from_batches(_bounded(source, ".".join(name)), source.schema)
+    except (OSError, ValueError) as error:
+        raise SqlError(first_line(error)) from error
     return session.createDataFrame(table)
 
 
