@@ -22,6 +22,8 @@ from lake_assets.frames import orc as orc_frames
 from lake_assets.frames import parquet as parquet_frames
 from lake_assets.lake.embedded import GitLake
 from lake_assets.layout.asset_folders import folder_of
+from lake_assets.nosql.dynamodb.client import Client
+from lake_assets.nosql.dynamodb.store import DynamoDBStore
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.sql.catalog import LakeCatalog
 from lake_assets.sql.engine import Bounds
@@ -370,3 +372,27 @@ def test_a_table_is_read_no_further_than_a_query_needs(ask: Ask) -> None:
         time.sleep(0.2)
     # Arrow's own scanner goes on in the background, and ends the process with an abort if that ends meanwhile.
     assert len(given) == read < 10
+
+
+@pytest.mark.parametrize(
+    ("where", "scans", "found"),
+    [
+        ("ISIN = 'DE2'", 0, 5),
+        ("ISIN = 'DE2' AND minute > 2", 0, 2),
+        ("ISIN = 'DE2' AND minute IN (1, 4)", 0, 2),
+        ("ISIN > 'DE2'", 1, 10),
+    ],
+)
+def test_dynamodb_is_queried_where_the_partition_is_known(
+    catalog: LakeCatalog, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, where: str, scans: int, found: int
+) -> None:
+    scanned: list[str] = []
+    scan = Client.scan
+    monkeypatch.setattr(Client, "scan", lambda self, name, *more: scanned.append(name) or scan(self, name, *more))
+    bars = {"ISIN": [f"DE{at}" for at in range(5) for _ in range(5)], "minute": [*range(5)] * 5, "Price": [0.5] * 25}
+    with closing(DynamoDBStore(**dynamodb.options())) as store:
+        store.write("bars", pyarrow.table(bars), key=["ISIN", "minute"])
+        scanned.clear()
+        ask = asking(replace(catalog, tables=store, _commits={}))
+        assert ask(f"SELECT count(*) FROM bars WHERE {where}") == [(found,)]
+    assert len(scanned) == scans
