@@ -34,7 +34,7 @@ def constant(node: Node, parameters: Mapping[str, Any]) -> str | int | None:
     """
     if node.get("type") == "VALUE_PARAMETER":
         value = parameters.get(node["identifier"])
-        return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+        return value if isinstance(value, str | int) else None
     literal = node.get("literal") if node.get("type") == "VALUE_CONSTANT" else None
     if not isinstance(literal, dict) or literal["kind"] not in ("STRING", "INTEGER"):
         return None

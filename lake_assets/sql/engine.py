@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.sql.catalog import Catalog
@@ -121,6 +122,11 @@ def run_query(
     import duckdb
 
     bounds = bounds or Bounds()
+    # NumPy's integers are none to DuckDB.
+    values = {
+        name: int(value) if isinstance(value, Integral) and not isinstance(value, int) else value
+        for name, value in (parameters or {}).items()
+    }
     with ExitStack() as opened:
         parser = opened.enter_context(open_parser())
         connection: DuckDBPyConnection | None = None
@@ -130,15 +136,15 @@ def run_query(
             try:
                 tree = parse(parser, text)
             except OpenPivotError:
-                text = name_values(text, lambda query: _values(query, catalog, bounds, parameters))
+                text = name_values(text, lambda query: _values(query, catalog, bounds, values))
                 tree = parse(parser, text)
             # What is refused opens no database.
             connection = opened.enter_context(_connection(bounds))
             clock = Clock(connection, bounds.seconds, bounds.abandon)
-            open_names(tree, text, catalog, parser, connection, parameters or {}, clock)
+            open_names(tree, text, catalog, parser, connection, values, clock)
             _lock(connection)
             run = to_text(parser, tree)
-            yield _result(connection, run, bounds, clock, _used(tree, text, parameters or {}), exact)
+            yield _result(connection, run, bounds, clock, _used(tree, text, values), exact)
         except duckdb.InterruptException as error:
             raise SqlError(f"the query took longer than {bounds.seconds:g} s") from error
         except duckdb.OutOfMemoryException as error:

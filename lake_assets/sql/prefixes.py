@@ -12,6 +12,9 @@ from lake_assets.sql.syntax import Node, nodes, parse
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_LONGEST = 100
+"""Characters of a beginning that make a range."""
+
 _LIKE = "~~"
 _BEGINNINGS = frozenset((_LIKE, "^@", "starts_with", "prefix"))
 
@@ -52,6 +55,7 @@ def _ranges(select: Node, keys: Mapping[int, str], parameters: Mapping[str, Any]
             continue
         if condition["function_name"] == _LIKE:
             begin = begin.partition("%")[0].partition("_")[0]
+        begin = begin[:_LONGEST]
         if begin and "\0" not in begin:
             named, end = ".".join(map(sql_name, names)), _after(begin)
             yield f"{named} >= {sql_text(begin)}" + (f" AND {named} < {sql_text(end)}" if end else "")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy
 import pyarrow
 import pytest
 
@@ -236,6 +237,8 @@ def test_error_is_one_line_with_its_place(ask: Ask, text: str, message: str) -> 
 
 def test_values_for_names(ask: Ask) -> None:
     assert ask("SELECT $a || $b", parameters={"a": "';", "b": "--"}) == [("';--",)]
+    numbers = {"a": numpy.int64(7), "b": numpy.float64(0.5), "c": True}
+    assert ask("SELECT $a + 1, $b, $c", parameters=numbers) == [(8, 0.5, True)]
 
 
 def test_description_and_summary(ask: Ask) -> None:
