@@ -68,11 +68,26 @@ class CsvRows(Rows):
             The wanted columns, in their order; all columns by default.
         """
         for file in self.files:
-            for table in file_tables(self.filesystem, file, self.data_schema):
-                yield table if columns is None else table.select(list(columns))
+            yield from self.tables_of(file, columns)
+
+    def tables_of(self, file: CsvSource, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
+        """Yield the rows of one file, some ten thousand at a time.
+
+        Parameters
+        ----------
+        file
+            One of the files.
+        columns
+            The wanted columns, in their order; all columns by default.
+        """
+        names = self.schema.names if columns is None else list(columns)
+        for table in file_tables(self.filesystem, file, self.data_schema, names):
+            yield table.select(names)
 
 
-def file_tables(filesystem: FileSystem, file: CsvSource, schema: pyarrow.Schema) -> Iterator[pyarrow.Table]:
+def file_tables(
+    filesystem: FileSystem, file: CsvSource, schema: pyarrow.Schema, columns: Sequence[str] | None = None
+) -> Iterator[pyarrow.Table]:
     """Yield a file's rows, some ten thousand at a time, with the partition columns as text at the end.
 
     Parameters
@@ -82,12 +97,18 @@ def file_tables(filesystem: FileSystem, file: CsvSource, schema: pyarrow.Schema)
     file
         The file.
     schema
-        The wanted columns, in their order. Those that the file lacks are null.
+        The columns of the files, in their order. Those that the file lacks are null.
+    columns
+        Only these are needed. None for all.
     """
     import pyarrow as pa
 
+    if columns is not None:
+        # At least one, since a table without columns has no number of rows.
+        needed = [field for field in schema if field.name in columns] or list(schema)[:1]
+        schema = pa.schema(needed)
     with filesystem.open_input_stream(file.path) as stream:
-        for table in csv_tables(stream, file):
+        for table in csv_tables(stream, file, schema.names):
             typed = conform(table, schema)
             for name, value in file.partition.items():
                 typed = typed.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
@@ -121,7 +142,7 @@ def read_header(stream: BinaryIO, name: str) -> list[str]:
     return names
 
 
-def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
+def csv_tables(stream: BinaryIO, file: CsvSource, wanted: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
     """Yield a file's rows, some ten thousand at a time, without the partition columns.
 
     Fields that a record lacks are empty.
@@ -132,13 +153,18 @@ def csv_tables(stream: BinaryIO, file: CsvSource) -> Iterator[pyarrow.Table]:
         The file, opened for reading.
     file
         Describes the file.
+    wanted
+        Only these columns are converted. None for all.
 
     Raises
     ------
     ValueError
         A record has more fields than the header, and they are not empty; or a partition column differs from the folder.
     """
-    schema = csv_schema(file)
+    import pyarrow as pa
+
+    whole = csv_schema(file)
+    schema = pa.schema([field for field in whole if wanted is None or field.name in wanted] or list(whole)[:1])
     if file.quoted:
         yield from _quoted_tables(stream, file, schema)
         return
@@ -154,12 +180,14 @@ def _quoted_tables(stream: BinaryIO, file: CsvSource, schema: pyarrow.Schema) ->
     from pyarrow import csv as arrow_csv
 
     places = [f"field {at}" for at in range(max(2, len(file.columns)))]
+    read = {place: column for place, column in zip(places, file.columns, strict=False) if _name(column) in schema.names}
     reader = arrow_csv.open_csv(
         stream,
         # The header is the first row. Its names may have line ends.
         arrow_csv.ReadOptions(block_size=_LONGEST_QUOTED, column_names=places, skip_rows_after_names=1),
         arrow_csv.ParseOptions(newlines_in_values=True),
         arrow_csv.ConvertOptions(
+            include_columns=list(read),
             column_types=dict.fromkeys(places, pa.string()),
             null_values=[""],
             strings_can_be_null=True,
@@ -167,7 +195,7 @@ def _quoted_tables(stream: BinaryIO, file: CsvSource, schema: pyarrow.Schema) ->
         ),
     )
     for batch in reader:
-        columns = zip(file.columns, batch.columns, strict=False)
+        columns = zip(read.values(), batch.columns, strict=True)
         arrays = [
             _typed_or_refused(text, column, file.name) for column, text in columns if isinstance(column, CsvColumn)
         ]
@@ -194,7 +222,10 @@ def _table(records: list[list[str]], file: CsvSource, schema: pyarrow.Schema) ->
             record[:] = record[:width] + [""] * (width - len(record))
     arrays: dict[str, pa.Array] = {}
     for values, column in zip(zip(*records, strict=True), file.columns, strict=True):
-        text, name = pa.array(values, pa.string()), column if isinstance(column, str) else column.name
+        name = _name(column)
+        if name not in file.partition and name not in schema.names:
+            continue
+        text = pa.array(values, pa.string())
         if name in file.partition:
             if not pc.all(pc.equal(text, file.partition[name])).as_py():
                 folder = file.partition[name]
@@ -202,6 +233,10 @@ def _table(records: list[list[str]], file: CsvSource, schema: pyarrow.Schema) ->
         else:
             arrays[name] = text if isinstance(column, str) else _typed_or_refused(text, column, file.name)
     return pa.table(arrays, schema)
+
+
+def _name(column: CsvColumn | str) -> str:
+    return column if isinstance(column, str) else column.name
 
 
 def _typed_or_refused(text: pyarrow.Array, column: CsvColumn, file: str) -> pyarrow.Array:

@@ -6,7 +6,7 @@ without a value. Both are refused when they are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.frames.conform import has_null_type
@@ -33,7 +33,9 @@ def orc_schema(filesystem: FileSystem, path: str) -> pyarrow.Schema:
         return _stored(orc.ORCFile(source).schema)
 
 
-def orc_batches(filesystem: FileSystem, path: str) -> Iterator[pyarrow.RecordBatch]:
+def orc_batches(
+    filesystem: FileSystem, path: str, columns: Sequence[str] | None = None
+) -> Iterator[pyarrow.RecordBatch]:
     """Yield the rows of a file, stripe by stripe. Times are in nanoseconds.
 
     Parameters
@@ -42,13 +44,18 @@ def orc_batches(filesystem: FileSystem, path: str) -> Iterator[pyarrow.RecordBat
         File system of the file.
     path
         Path of the file.
+    columns
+        The wanted columns, in their order; all columns by default.
     """
     from pyarrow import orc
 
+    # PyArrow takes a dot in a column's name for a field of a struct. Then all columns are read.
+    read = None if columns is None or any("." in name for name in columns) else list(columns)
     with filesystem.open_input_file(path) as source:
         file = orc.ORCFile(source)
         for stripe in range(file.nstripes):
-            yield file.read_stripe(stripe)
+            batch = file.read_stripe(stripe, read)
+            yield batch if columns is None else batch.select(list(columns))
 
 
 def refuse_beyond_orc(schema: pyarrow.Schema) -> None:

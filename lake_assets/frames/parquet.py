@@ -131,11 +131,23 @@ class ParquetRows(Rows):
         columns
             The wanted columns, in their order; all columns by default.
         """
+        for part in self.folders:
+            yield from self.tables_of(part, columns)
+
+    def tables_of(self, part: Folder, columns: Sequence[str] | None = None) -> Iterator[pyarrow.Table]:
+        """Yield the rows of each file of one folder in turn, some ten thousand at a time.
+
+        Parameters
+        ----------
+        part
+            One of the folders.
+        columns
+            The wanted columns, in their order; all columns by default.
+        """
         import pyarrow as pa
 
         wanted = list(self.schema.names) if columns is None else list(columns)
-        for part, name in self._files():
-            stored = part.files[name]
+        for name, stored in part.files.items():
             # Read at least one column, since a table without columns has no number of rows.
             read = [column for column in stored.names if column in wanted] or stored.names[:1]
             for batch in self._batches(part.path(name), read):
@@ -155,9 +167,7 @@ class ParquetRows(Rows):
 
     def _batches(self, path: str, columns: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
         if self.format == ORC:
-            # PyArrow takes a dot in a column's name for a field of a struct. So all columns are read.
-            for batch in orc_batches(self.filesystem, path):
-                yield batch.select(list(columns))
+            yield from orc_batches(self.filesystem, path, columns)
             return
         with open_parquet(path, self.filesystem) as file:
             yield from file.iter_batches(_ROWS, columns=columns)

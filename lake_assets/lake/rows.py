@@ -67,11 +67,11 @@ def open_rows(
     """
     # DuckDB takes each NAME=VALUE of a path for a partition column, also above the snapshot: of the lake's own folder.
     if not (folders and "=" in snapshot.root.removesuffix(snapshot.prefix)):
-        options = f"union_by_name = true, hive_types_autocast = false, hive_partitioning = {str(bool(folders)).lower()}"
         listed = ", ".join(map(sql_text, read_paths(connection, snapshot, files)))
+        alike, instants = _schemas(connection, listed, len(files))
+        # To unite columns, DuckDB opens all files each time that it looks at a query.
+        options = f"union_by_name = {not alike}, hive_types_autocast = false, hive_partitioning = {bool(folders)}"
         rows = f"read_parquet([{listed}], {options})"
-        leaves = connection.execute(f"FROM parquet_schema([{listed}]) SELECT DISTINCT name WHERE type = 'INT96'")
-        instants = {leaf for (leaf,) in leaves.fetchall()}
     else:
         rows, instants = _register(connection, name, snapshot, files, folders)
     described = connection.execute(f"DESCRIBE FROM {rows}").fetchall()
@@ -100,6 +100,18 @@ def read_paths(connection: DuckDBPyConnection, snapshot: Snapshot, files: Sequen
     from lake_assets.lake.duckdb_files import duckdb_paths
 
     return duckdb_paths(connection, snapshot, files)
+
+
+def _schemas(connection: DuckDBPyConnection, listed: str, count: int) -> tuple[bool, set[str]]:
+    """Tell whether all files have the same columns, none of which is nested, and return the INT96 columns."""
+    columns = connection.execute(
+        f"FROM parquet_schema([{listed}]) SELECT name, type, num_children, count(*), type_length, converted_type, "
+        "scale, precision, logical_type GROUP BY ALL"
+    ).fetchall()
+    # Only the root of each file has columns below it.
+    roots = sum(times for _, _, below, times, *_ in columns if below is not None)
+    alike = roots == count and all(times == count for _, _, below, times, *_ in columns if below is None)
+    return alike, {name for name, kind, *_ in columns if kind == "INT96"}
 
 
 def _register(

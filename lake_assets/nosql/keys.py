@@ -139,6 +139,19 @@ def encode_key(key: Key, schema: pa.Schema, names: Sequence[str], *, prefix: boo
     return bytes(encoded)
 
 
+def following(value: str | int) -> str | int | None:
+    """Return the least value of a key column that is greater than another one. None if there is none.
+
+    Parameters
+    ----------
+    value
+        The other one.
+    """
+    if isinstance(value, str):
+        return f"{value}\0"
+    return value + 1 if value + 1 < _SIGN else None
+
+
 def _utf8(name: str, value: str) -> bytes:
     try:
         return value.encode()

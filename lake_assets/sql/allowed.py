@@ -36,6 +36,9 @@ NODES = _words(
 TABLE_FUNCTIONS = _words("changes generate_series json_each json_tree range repeat repeat_row unnest")
 """Functions that stand for rows."""
 
+SCHEMAS = _words("information_schema main memory pg_catalog system temp")
+"""Where DuckDB has functions. Each other name before a function is that of a column, its first argument."""
+
 SUMMARIES = frozenset(("DESCRIBE", "SUMMARY"))
 """What may be shown of a query."""
 
@@ -112,6 +115,13 @@ FUNCTIONS = _words(
     sum_no_overflow sumkahan var_pop var_samp variance wavg weighted_avg
 
     cume_dist dense_rank fill first_value lag last_value lead nth_value ntile percent_rank rank rank_dense row_number
+    lttb
+
+    variant_array_length variant_contains variant_exists variant_extract variant_extract_string variant_group_array
+    variant_group_object variant_keys variant_type variant_typeof
+    st_asbinary st_asgeojson st_astext st_aswkb st_aswkt st_crs st_geomfromgeojson st_geomfromwkb st_intersects_extent
+    st_setcrs
+    create_sort_key current_catalog current_database current_schema json_merge_patch_diff path_join switch version
     """
 )
 """Scalar, aggregate and window functions, operators among them."""

@@ -1,44 +1,68 @@
-"""Rows in Arrow batches as a dataset that DuckDB reads as often as a query needs, column by column and filtered."""
+"""Rows in Arrow batches as a dataset that DuckDB reads as often as a query needs: its columns, and its filter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 
-from lake_assets.sql.key_ranges import KeyRange
+from lake_assets.sql.wanted import Wanted
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from lake_assets.sql.catalog import Batches
+    from lake_assets.sql.clock import Clock
+
+
+class _Scanner:
+    """What DuckDB asks of a scanner: a reader.
+
+    It reads a batch when DuckDB wants one. Arrow's own reads ahead in other threads, and goes on after a query.
+    """
+
+    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+        self._schema, self._batches = schema, batches
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(self._schema, self._batches)
 
 
 class _Dataset(ds.Dataset):  # pyright: ignore[reportUntypedBaseClass]
     """What DuckDB asks of a dataset: its columns, and a scanner for those that a query needs."""
 
-    def __init__(self, source: Batches, keys: KeyRange) -> None:
-        self._source, self._keys = source, keys
+    def __init__(self, source: Batches, constants: Sequence[str | int], clock: Clock) -> None:
+        self._source, self._constants, self._clock = source, constants, clock
 
     @property
-    def schema(self) -> pyarrow.Schema:
+    def schema(self) -> pa.Schema:
         return self._source.schema
 
-    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> ds.Scanner:  # noqa: A002
-        batches = self._source.scan(self._keys.start, self._keys.end)
-        wanted = list(columns) if columns is not None else None
-        return ds.Scanner.from_batches(batches, schema=self.schema, columns=wanted, filter=filter)
+    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> _Scanner:  # noqa: A002
+        wanted = Wanted(self.schema, filter, self._constants)
+        selected = list(self.schema.names if columns is None else columns)
+        schema = pa.schema([self.schema.field(name) for name in selected])
+        return _Scanner(schema, self._batches(selected, wanted))
+
+    def _batches(self, selected: list[str], wanted: Wanted) -> Iterator[pa.RecordBatch]:
+        for batch in self._source.read(wanted.columns(selected), wanted):
+            # DuckDB hears of its interruption only when it gets a row.
+            self._clock.refuse_late()
+            # DuckDB leaves the filter to the scanner.
+            kept = batch if wanted.filter is None else batch.filter(wanted.filter)
+            yield kept.select(selected)
 
 
-def as_dataset(source: Batches, keys: KeyRange) -> ds.Dataset:
+def as_dataset(source: Batches, constants: Sequence[str | int], clock: Clock) -> ds.Dataset:
     """Return a source as a dataset.
 
     Parameters
     ----------
     source
         The rows.
-    keys
-        The keys of the rows that are needed.
+    constants
+        The texts and integers in the query.
+    clock
+        Counts the time that the query may take.
     """
-    return _Dataset(source, keys)
+    return _Dataset(source, constants, clock)

@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from lake_assets.frames.csv import CsvRows
 from lake_assets.frames.file_formats import ORC, format_of
 from lake_assets.frames.parquet import FolderPlace, ParquetRows, find_folders
-from lake_assets.frames.rows import Rows
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.errors import RefNotFound
 from lake_assets.lake.rows import is_data, place_in
 from lake_assets.layout.csv_files import csv_file
-from lake_assets.sql.errors import NoSuchName, SqlError
+from lake_assets.sql.errors import NoSuchName, SqlError, first_line
+from lake_assets.sql.file_rows import FilePart, FileRows
+from lake_assets.sql.table_rows import TableRows
 
 if TYPE_CHECKING:
     import pyarrow
 
     from lake_assets.lake.contract import Lake, Snapshot
     from lake_assets.nosql.contract import NoSQLStore
+    from lake_assets.sql.wanted import Wanted
+
+
+_CSV = (".csv", ".CSV", *(f".csv.{kind}" for kind in ("gz", "bz2", "zst", "lz4")))
+"""Endings of CSV files. By them, file systems of Arrow decompress what they read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +67,25 @@ class ParquetFiles:
     folders: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """Rows in Arrow batches.
+class Batches(Protocol):
+    """Rows in Arrow batches."""
 
-    Parameters
-    ----------
-    schema
-        Their columns.
-    key
-        The key columns, by which they are sorted. Empty if there is no key.
-    scan
-        Returns the rows whose first key column is in a range: from the first value, and before the second.
-    """
+    @property
+    def schema(self) -> pyarrow.Schema:
+        """Their columns."""
+        ...
 
-    schema: pyarrow.Schema
-    scan: Callable[[str | int | None, str | int | None], Iterator[pyarrow.RecordBatch]]
-    key: Sequence[str] = ()
+    def read(self, columns: Sequence[str], wanted: Wanted) -> Iterator[pyarrow.RecordBatch]:
+        """Yield rows, among which all wanted ones are.
+
+        Parameters
+        ----------
+        columns
+            The columns to read, in the order of the schema.
+        wanted
+            The rows that are wanted.
+        """
+        ...
 
 
 Source = ParquetFiles | Batches
@@ -141,7 +150,10 @@ class LakeCatalog:
         commit = self._commit(at)
         folder = self._folder(commit, path)
         if folder is not None:
-            return self._asset(commit, folder)
+            try:
+                return self._asset(commit, folder)
+            except (OSError, ValueError) as error:
+                raise SqlError(f"{folder} cannot be read: {first_line(error)}") from error
         table = self._table(path, self._said(at))
         if table is not None:
             return self._items(table, at, commit)
@@ -166,7 +178,7 @@ class LakeCatalog:
             There is nothing of this name at the ref.
         """
         source = self.find(path)
-        if isinstance(source, Batches):
+        if not isinstance(source, ParquetFiles):
             return source.schema.names
         import pyarrow.parquet as pq
 
@@ -230,7 +242,7 @@ class LakeCatalog:
             return {name.removesuffix(ends[ref]): name for name in stored if name.endswith(ends[ref])}
         return {name: name for name in stored if not name.endswith(tuple(ends.values()))}
 
-    def _items(self, table: str, at: At | None, commit: str) -> Batches:
+    def _items(self, table: str, at: At | None, commit: str) -> TableRows:
         store = self.tables
         assert store is not None
         reflected = store.source_commit(table)
@@ -242,7 +254,7 @@ class LakeCatalog:
                 f"{self._said(at)} is another one: leave out {'--ref' if at is None else 'AT'}, or read the asset "
                 "that it is fed from"
             )
-        return Batches(store.schema(table), lambda start, end: store.scan(table, start, end), store.key(table))
+        return TableRows(store, table, store.schema(table), store.key(table))
 
     def _asset(self, commit: str, folder: str) -> Source:
         paths = [item.path for item in self.lake.list(commit, folder)]
@@ -254,15 +266,19 @@ class LakeCatalog:
             if len(columns) > 1:
                 raise SqlError(f"the files of {folder} lie in folders of different columns, and are not one table")
             return ParquetFiles(snapshot, [place_in(snapshot, path) for path in files], columns.pop())
-        if shown and all(path.endswith((".csv", ".CSV")) for path in shown):
+        if shown and all(path.endswith(_CSV) for path in shown):
             uris = {path: f"{snapshot.uri}/{path}" for path in shown}
             sources = [
                 csv_file(snapshot.filesystem, place_in(snapshot, path), uris[path], partition_of(path))
                 for path in shown
             ]
-            return _batched(CsvRows(snapshot.filesystem, sources))
+            rows = CsvRows(snapshot.filesystem, sources)
+            parts = [FilePart(file.partition, partial(rows.tables_of, file)) for file in rows.files]
+            return FileRows(folder, rows.schema, parts)
         if shown and all(format_of(path.rpartition("/")[2]) == ORC for path in shown):
-            return _batched(_orc_rows(snapshot, shown))
+            rows = _orc_rows(snapshot, shown)
+            parts = [FilePart(part.values, partial(rows.tables_of, part)) for part in rows.folders]
+            return FileRows(folder, rows.schema, parts)
         raise SqlError(f"{folder} holds no rows of Parquet, ORC or CSV: `lake-assets cat` shows its text")
 
 
@@ -287,11 +303,3 @@ def _orc_rows(snapshot: Snapshot, paths: Sequence[str]) -> ParquetRows:
         for folder, found in names.items()
     ]
     return ParquetRows(snapshot.filesystem, find_folders(snapshot.filesystem, places, ORC), None, ORC)
-
-
-def _batched(rows: Rows) -> Batches:
-    def scan(_start: object, _end: object) -> Iterator[pyarrow.RecordBatch]:
-        for table in rows.tables():
-            yield from table.to_batches()
-
-    return Batches(rows.schema, scan)

@@ -33,6 +33,7 @@ class Clock:
         self, connection: DuckDBPyConnection, seconds: float, abandon: Callable[[], object] | None = None
     ) -> None:
         self._connection, self._seconds, self._left, self._abandon = connection, seconds, seconds, abandon
+        self._is_over = False
 
     def __enter__(self) -> None:
         self._began = time.monotonic()
@@ -46,6 +47,7 @@ class Clock:
     def _watch(self, done: threading.Event, left: float) -> None:
         if done.wait(left):
             return
+        self._is_over = True
         self._connection.interrupt()
         if self._abandon is not None and not done.wait(GRACE):
             self._abandon()
@@ -58,5 +60,5 @@ class Clock:
         SqlError
             It is.
         """
-        if time.monotonic() - self._began >= self._left:
+        if self._is_over:
             raise SqlError(f"the query took longer than {self._seconds:g} s")

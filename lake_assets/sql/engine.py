@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.sql.catalog import Catalog
@@ -121,22 +122,29 @@ def run_query(
     import duckdb
 
     bounds = bounds or Bounds()
+    # NumPy's integers are none to DuckDB.
+    values = {
+        name: int(value) if isinstance(value, Integral) and not isinstance(value, int) else value
+        for name, value in (parameters or {}).items()
+    }
     with ExitStack() as opened:
         parser = opened.enter_context(open_parser())
         connection: DuckDBPyConnection | None = None
+        clock: Clock | None = None
         tree: Node = {}
         try:
             try:
                 tree = parse(parser, text)
             except OpenPivotError:
-                text = name_values(text, lambda query: _values(query, catalog, bounds, parameters))
+                text = name_values(text, lambda query: _values(query, catalog, bounds, values))
                 tree = parse(parser, text)
             # What is refused opens no database.
             connection = opened.enter_context(_connection(bounds))
-            open_names(tree, text, catalog, parser, connection)
+            clock = Clock(connection, bounds.seconds, bounds.abandon)
+            open_names(tree, text, catalog, parser, connection, values, clock)
             _lock(connection)
             run = to_text(parser, tree)
-            yield _result(connection, run, bounds, _used(tree, text, parameters or {}), exact)
+            yield _result(connection, run, bounds, clock, _used(tree, text, values), exact)
         except duckdb.InterruptException as error:
             raise SqlError(f"the query took longer than {bounds.seconds:g} s") from error
         except duckdb.OutOfMemoryException as error:
@@ -144,6 +152,8 @@ def run_query(
         except RecursionError as error:
             raise SqlError("the query is nested too deeply") from error
         except duckdb.Error as error:
+            if clock is not None:
+                clock.refuse_late()
             position = _position(connection, tree, error) if connection is not None else None
             raise SqlError(first_line(error), text, position) from error
 
@@ -203,9 +213,13 @@ def _lock(connection: DuckDBPyConnection) -> None:
 
 
 def _result(
-    connection: DuckDBPyConnection, run: str, bounds: Bounds, parameters: Mapping[str, Any] | None, exact: bool
+    connection: DuckDBPyConnection,
+    run: str,
+    bounds: Bounds,
+    clock: Clock,
+    parameters: Mapping[str, Any] | None,
+    exact: bool,
 ) -> Result:
-    clock = Clock(connection, bounds.seconds, bounds.abandon)
     with clock:
         # DuckDB binds what stands in a subquery as a query, and refuses there what writes.
         inner = f"SELECT * FROM ({run})"  # noqa: S608

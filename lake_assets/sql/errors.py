@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+_READING = re.compile(r"reading the stream registered as '\w+' failed: [\w ]+: (.*?)\. Detail: Python exception", re.S)
+"""What DuckDB says of an error in rows that Python reads: first the error itself, then the lines of code."""
+
 
 class SqlError(Exception):
     """A query is refused or failed. The message names the place in the text, the reason and the remedy.
@@ -38,7 +43,8 @@ def first_line(error: Exception) -> str:
     error
         The error.
     """
-    lines = str(error).split("\n\n")[0].splitlines()
+    reading = _READING.search(str(error))
+    lines = (reading[1] if reading else str(error)).split("\n\n")[0].splitlines()
     return " ".join(line.strip() for line in lines if line.strip())
 
 

@@ -20,6 +20,7 @@ from lake_assets.sql.lineage import parsed, tables_of
 from lake_assets.sql.spark_plan import check_plan
 from lake_assets.sql.syntax import parse
 from lake_assets.sql.views import state_of
+from lake_assets.sql.wanted import Wanted
 
 if TYPE_CHECKING:
     import pyarrow
@@ -127,13 +128,16 @@ def _frame(name: Sequence[str], at: At | None, catalog: Catalog, session: SparkS
         return _files(source, session)
     import pyarrow
 
-    table = pyarrow.Table.from_batches(_bounded(source, ".".join(name)), source.schema)
+    try:
+        table = pyarrow.Table.from_batches(_bounded(source, ".".join(name)), source.schema)
+    except (OSError, ValueError) as error:
+        raise SqlError(first_line(error)) from error
     return session.createDataFrame(table)
 
 
 def _bounded(source: Batches, name: str) -> Iterator[pyarrow.RecordBatch]:
     size = 0
-    for batch in source.scan(None, None):
+    for batch in source.read(source.schema.names, Wanted(source.schema)):
         size += batch.nbytes
         if size > _TABLE_BYTES:
             raise SqlError(f"{name} has more than {_TABLE_BYTES / 1e6:.0f} MB, and is no Parquet: leave out --engine")

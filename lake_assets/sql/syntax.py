@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.sql.allowed import FUNCTIONS, NODES, SUMMARIES, TABLE_FUNCTIONS
+from lake_assets.sql.allowed import FUNCTIONS, NODES, SCHEMAS, SUMMARIES, TABLE_FUNCTIONS
 from lake_assets.sql.errors import OpenPivotError, SqlError
 
 if TYPE_CHECKING:
@@ -146,10 +147,10 @@ def _serialized(connection: DuckDBPyConnection, text: str) -> Node:
 
 def _too_deep(text: str) -> int | None:
     depth = 0
-    for at, character in enumerate(text):
-        depth += (character in "([{") - (character in ")]}")
+    for bracket in re.finditer(r"[][(){}]", text):
+        depth += 1 if bracket[0] in "([{" else -1
         if depth > _DEEPEST:
-            return len(text[:at].encode(errors="replace"))
+            return len(text[: bracket.start()].encode(errors="replace"))
     return None
 
 
@@ -162,15 +163,19 @@ def _refusal(node: Node) -> str | None:
         return ONLY_QUERIES
     if "function_name" in node:
         name, path = node["function_name"], node.get("qualified_name", {}).get("path", [])
-        if node.get("catalog") or node.get("schema") or len(path) > 1:
-            return f"the function {'.'.join(path)} is not allowed: name it without a schema"
-        if [name] != path and path:
+        # Before a function, `column.` is its first argument.
+        first = [part for part in (node.get("catalog"), node.get("schema")) if part]
+        if path and path != [*first, name]:
             return f"the function {'.'.join(path)} is not allowed"
+        if first and first[0].lower() in SCHEMAS:
+            return f"the function {'.'.join(path)} is not allowed: name it without a schema"
         if name.lower() not in (FUNCTIONS | TABLE_FUNCTIONS):
             return f"the function {name} is not allowed here, since it is not known to only compute"
-    if kind == "TABLE_FUNCTION" and node["function"].get("function_name", "").lower() not in TABLE_FUNCTIONS:
-        name = node["function"].get("function_name", "")
-        return f"the function {name} is not allowed after FROM: read an asset by its name"
+    if kind == "TABLE_FUNCTION":
+        function = node["function"]
+        name = function.get("function_name", "")
+        if name.lower() not in TABLE_FUNCTIONS or function.get("catalog") or function.get("schema"):
+            return f"the function {name} is not allowed after FROM: read an asset by its name"
     if kind == "SHOW_REF" and (node.get("show_type") not in SUMMARIES or not node.get("query")):
         return "of SHOW, only DESCRIBE and SUMMARIZE of a query or an asset are allowed"
     return None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.rows import open_rows, read_paths, sql_name, sql_text
-from lake_assets.sql.catalog import At, Batches, Catalog, ParquetFiles, Source
+from lake_assets.sql.catalog import At, Catalog, ParquetFiles, Source
 from lake_assets.sql.changes import Columns, changed_rows
 from lake_assets.sql.clock import Clock
+from lake_assets.sql.constants import constants
 from lake_assets.sql.errors import NoSuchName, SqlError, first_line
-from lake_assets.sql.key_ranges import EVERYTHING, KeyRange, conditions, key_range
+from lake_assets.sql.prefixes import bound_prefixes
 from lake_assets.sql.references import drop_schemas, is_changes, path_of, references, replace_by_view
 from lake_assets.sql.syntax import Node, check, parse, position_of, statement, to_text
+from lake_assets.sql.table_rows import TableRows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -23,7 +25,13 @@ _VALUE_SECONDS = 5
 
 
 def open_names(
-    tree: Node, text: str, catalog: Catalog, parser: DuckDBPyConnection, connection: DuckDBPyConnection
+    tree: Node,
+    text: str,
+    catalog: Catalog,
+    parser: DuckDBPyConnection,
+    connection: DuckDBPyConnection,
+    parameters: Mapping[str, Any],
+    clock: Clock,
 ) -> None:
     """Make a view for each name, and let the tree read the views.
 
@@ -39,58 +47,64 @@ def open_names(
         Computes what stands behind AT.
     connection
         Where the views are made. It may read their files, and no others after it is locked.
+    parameters
+        Values of the query's ``$name``.
+    clock
+        Counts the time that the query may take.
 
     Raises
     ------
     SqlError
         A name, a ref or a time is unknown.
     """
-    views = _Views(connection, catalog)
-    wheres = conditions(tree)
+    views = _Views(connection, catalog, clock)
+    keys: dict[int, str] = {}
     for reference in list(references(tree)):
         try:
             if is_changes(reference):
                 view = views.changes(*_arguments(parser, reference, text))
             else:
                 path = path_of(reference)
-                called = reference["alias"] or path[-1]
                 clause = reference["at_clause"]
                 at = state_of(parser, clause["unit"], clause["expr"], text) if clause else None
-                view, is_whole = views.rows(path, at, wheres.get(id(reference)), called)
-                if is_whole and len(path) == 1 and not reference["at_clause"] and views.name(path[0], view):
+                view, key = views.rows(path, at)
+                if key is not None:
+                    keys[id(reference)] = key
+                if len(path) == 1 and not reference["at_clause"] and views.name(path[0], view):
                     continue
                 if len(path) > 1 and not reference["alias"]:
                     drop_schemas(tree, path)
         except SqlError as error:
             raise error if error.is_placed else SqlError(str(error), text, position_of(reference)) from error
         replace_by_view(reference, view)
+    bound_prefixes(tree, keys, parameters, parser)
+    views.constants += constants(tree, parameters)
     views.allow_files()
 
 
 class _Views:
     """The views that a query reads."""
 
-    def __init__(self, connection: DuckDBPyConnection, catalog: Catalog) -> None:
-        self._connection, self._catalog = connection, catalog
+    def __init__(self, connection: DuckDBPyConnection, catalog: Catalog, clock: Clock) -> None:
+        self._connection, self._catalog, self._clock = connection, catalog, clock
         self._made: dict[object, tuple[str, Columns]] = {}
         self._found: dict[object, Source] = {}
         self._names: dict[str, str] = {}
         self._files: list[str] = []
+        self.constants: list[str | int] = []
+        """The texts and integers in the query. They are known before it runs."""
 
-    def rows(self, path: Sequence[str], at: At | None, where: Node | None, called: str) -> tuple[str, bool]:
-        """Return the view of a name, and whether it has all rows: of a table, it has those that the WHERE can meet."""
+    def rows(self, path: Sequence[str], at: At | None) -> tuple[str, str | None]:
+        """Return the view of a name, and of a table outside the lake its first key column, if that is a text."""
         source = self._find(path, at)
-        keys = EVERYTHING
-        if where and isinstance(source, Batches) and source.key:
-            kind = source.schema.field(source.key[0]).type
-            keys = key_range(where, called, source.key[0], str if str(kind) == "string" else int)
-        return self._view(path, at, keys)[0], keys == EVERYTHING
+        key = source.text_key if isinstance(source, TableRows) else None
+        return self._view(path, at)[0], key
 
     def changes(self, path: Sequence[str], left: str, right: str, key: Sequence[str]) -> str:
         sides = [self._side(path, ref) for ref in (left, right)]
         there = next((side for side in sides if side), None)
         if there is None:
-            there = self._view(path, At(left), EVERYTHING)  # It says what is missing.
+            there = self._view(path, At(left))  # It says what is missing.
         (old, before), (new, after) = (side or self._without_rows(there) for side in sides)
         view = f"lake_assets_changes_{len(self._made)}"
         self._made[view] = (view, {})
@@ -99,7 +113,7 @@ class _Views:
 
     def _side(self, path: Sequence[str], ref: str) -> tuple[str, Columns] | None:
         try:
-            return self._view(path, At(ref), EVERYTHING)
+            return self._view(path, At(ref))
         except NoSuchName:
             return None
 
@@ -124,19 +138,19 @@ class _Views:
             self._found[(*path, at)] = self._catalog.find(path, at)
         return self._found[(*path, at)]
 
-    def _view(self, path: Sequence[str], at: At | None, keys: KeyRange) -> tuple[str, Columns]:
-        wanted = (*path, at, keys)
+    def _view(self, path: Sequence[str], at: At | None) -> tuple[str, Columns]:
+        wanted = (*path, at)
         if wanted not in self._made:
-            self._made[wanted] = self._open(f"lake_assets_rows_{len(self._made)}", self._find(path, at), keys)
+            self._made[wanted] = self._open(f"lake_assets_rows_{len(self._made)}", self._find(path, at))
         return self._made[wanted]
 
-    def _open(self, name: str, source: Source, keys: KeyRange) -> tuple[str, Columns]:
+    def _open(self, name: str, source: Source) -> tuple[str, Columns]:
         if isinstance(source, ParquetFiles):
             self._files += read_paths(self._connection, source.snapshot, source.files)
             return f"{name}_files", open_rows(self._connection, name, source.snapshot, source.files, source.folders)
         from lake_assets.sql.arrow import as_dataset
 
-        self._connection.register(name, as_dataset(source, keys))
+        self._connection.register(name, as_dataset(source, self.constants, self._clock))
         described = self._connection.execute(f"DESCRIBE FROM {name}").fetchall()
         return name, {column[0]: column[1] for column in described}
 

@@ -26,6 +26,16 @@ PARTITIONS: Mapping[str, Mapping[str, pyarrow.Table]] = {
         "1": pyarrow.table({"v": pyarrow.array([1], pyarrow.int32())}),
         "2": pyarrow.table({"v": [Decimal("1.25")]}),
     },
+    "other order": {"1": pyarrow.table({"v": [1], "w": ["a"]}), "2": pyarrow.table({"w": ["b"], "v": [2]})},
+    "moved fields": {
+        "1": pyarrow.table({"v": [{"a": 1}], "w": [{"b": 2}]}),
+        "2": pyarrow.table({"v": [{"b": 3}], "w": [{"a": 4}]}),
+    },
+    "units of time": {
+        "1": pyarrow.table({"v": pyarrow.array([datetime(2020, 1, 1)], pyarrow.timestamp("ms"))}),
+        "2": pyarrow.table({"v": pyarrow.array([datetime(2020, 1, 1)], pyarrow.timestamp("us"))}),
+        "3": pyarrow.table({"v": NOON}),
+    },
     "new columns": {"1": pyarrow.table({"v": [1]}), "2": pyarrow.table({"v": [2], "w": ["new"]})},
     "new fields": {"1": pyarrow.table({"v": [{"a": 1}]}), "2": pyarrow.table({"v": [{"a": 2, "b": "x"}]})},
     "instants": {"1": pyarrow.table({"v": NOON}), "2": pyarrow.table({"v": NOON, "w": [1]})},
@@ -63,3 +73,18 @@ def test_a_lake_below_a_folder_that_looks_like_a_partition_has_the_same_rows(
 ) -> None:
     expected = read(tmp_path / "plain", partitions)
     assert read(tmp_path / "env=prod" / "day=evil" / "v=9", partitions) == expected
+
+
+@pytest.mark.parametrize(
+    ("second", "united"), [({"w": ["b"], "v": [2]}, False), ({"v": [2]}, True), ({"v": [2], "w": [1]}, True)]
+)
+def test_columns_are_united_only_where_files_differ(tmp_path: Path, second: dict[str, Any], united: bool) -> None:
+    """To unite them, DuckDB opens all files each time that it looks at a query."""
+    tables = [pyarrow.table({"v": [1], "w": ["a"]}), pyarrow.table(second)]
+    files = [str(tmp_path / f"{at}.parquet") for at in range(2)]
+    for file, table in zip(files, tables, strict=True):
+        pq.write_table(table, file)
+    with bounded_connection() as connection:
+        open_rows(connection, "l", Snapshot("c", "", "", LocalFileSystem(), str(tmp_path)), files)
+        ((text,),) = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'l_files'").fetchall()
+    assert ("union_by_name = true" in text.lower()) == united

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.nosql.contract import NoSQLError, NoSQLStore, Options, SchemaMismatch
+from lake_assets.nosql.contract import Key, NoSQLError, NoSQLStore, Options, SchemaMismatch
+from lake_assets.nosql.dynamodb import reading
 from lake_assets.nosql.pruning import key_range
 
 SOON = datetime.now(timezone.utc) + timedelta(days=1)
@@ -151,6 +152,25 @@ def test_the_range_that_a_filter_can_be_true_for(where: str, partition: str | No
         assert (found.partition, found.high is not None) == (partition, True)
     else:
         assert (found.low, found.high) == (b"", None)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "partition"),
+    [
+        (("a", 3), ("a", 5), "a"),
+        (("a", 3), ("a\0",), "a"),
+        (("a",), ("a\0",), "a"),
+        ("a", "a\0", "a"),
+        (5, 6, 5),
+        ((5, "x"), (6,), 5),
+        (("a",), ("b",), None),
+        (("a", 3), ("b", 5), None),
+        (("a",), None, None),
+        (None, ("a",), None),
+    ],
+)
+def test_a_range_within_one_partition_is_queried(start: Key | None, end: Key | None, partition: str | None) -> None:
+    assert reading._partition(start, end, None) == partition
 
 
 # --- parts

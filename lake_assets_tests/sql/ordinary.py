@@ -118,6 +118,18 @@ SELECT x.a, y.b FROM (VALUES (1), (2)) AS x(a) JOIN (VALUES (1, 'p'), (2, 'q')) 
 SELECT count(*) FROM (SELECT * FROM lineitem USING SAMPLE 100 ROWS (reservoir, 42))
 SELECT sum(l_quantity) AS q, q * 2 AS twice FROM lineitem
 SELECT l_shipmode, sum(l_quantity)::BIGINT q FROM lineitem WHERE l_shipdate >= '1994-01-01' GROUP BY 1 ORDER BY q DESC, 1 LIMIT 3
+SELECT n_name.lower().upper() AS n, n.n_name.length() FROM nation n ORDER BY ALL
+SELECT ('a b').string_split(' ').list_transform(lambda s: s.upper())
+SELECT version(), current_schema(), current_database(), current_catalog()
+SELECT variant_typeof(1::VARIANT), variant_extract({'a': 1}::VARIANT, 'a')::INT, variant_keys({'a': 1}::VARIANT)
+SELECT switch(1, MAP {1: 'a'}), switch(2, MAP {1: 'a'}, 'z')
+SELECT path_join('a', 'b'), json_merge_patch_diff('{"a": 1}', '{"a": 2}'), create_sort_key(1, 'ASC NULLS LAST')
+SELECT len(lttb(n_nationkey, n_regionkey, 3 ORDER BY n_nationkey)) FROM nation
+SELECT st_astext('POINT(1 2)'::GEOMETRY), st_asgeojson(st_geomfromwkb(st_aswkb('POINT(1 2)'::GEOMETRY)))
+SELECT st_intersects_extent('POINT(1 2)'::GEOMETRY, 'POINT(1 2)'::GEOMETRY), st_crs('POINT(1 2)'::GEOMETRY)
+SELECT variant_group_object(n_name, n_regionkey::VARIANT)::VARCHAR, variant_group_array(n_name)::VARCHAR FROM (FROM nation ORDER BY 1 LIMIT 2)
+SELECT s.a.upper() FROM (SELECT {'a': n_name} AS s FROM nation) ORDER BY 1
+SELECT n_name.upper() FROM nation ORDER BY n_name.lower()
 DESCRIBE nation
 DESCRIBE SELECT n_name, n_nationkey + 1 AS x FROM nation
 SUMMARIZE region

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy
 import pyarrow
 import pytest
 
@@ -177,34 +178,6 @@ def test_keys_of_a_table(ask: Ask, where: str, count: int) -> None:
     assert ask(f"SELECT count(*) FROM latest WHERE {where}") == [(count,)]
 
 
-@pytest.mark.parametrize(
-    ("text", "bounds"),
-    [
-        ("FROM latest WHERE ISIN = 'DE007'", ("DE007", "DE007\0")),
-        ("FROM latest l WHERE 'DE1' <= l.isin AND ISIN < 'DE2' AND ISIN < 'DE3'", ("DE1", "DE2")),
-        ("SELECT 1 FROM latest WHERE ISIN BETWEEN 'DE1' AND 'DE2' LIMIT 1", ("DE1", "DE2\0")),
-        ("FROM latest WHERE ISIN = 'DE1' OR Price = 1", (None, None)),
-        ("FROM latest WHERE ISIN > upper('de')", (None, None)),
-        ("FROM latest l(Price, ISIN) WHERE ISIN = 'DE1'", (None, None)),
-        ("FROM latest a POSITIONAL JOIN latest b WHERE a.ISIN = 'DE1'", (None, None)),
-    ],
-)
-def test_store_reads_only_the_range_of_keys(
-    ask: Ask, catalog: LakeCatalog, monkeypatch: pytest.MonkeyPatch, text: str, bounds: tuple[str | None, str | None]
-) -> None:
-    scanned = []
-    scan = LMDBStore.scan
-
-    def recorded(store: LMDBStore, table: str, start: str | None, end: str | None) -> object:
-        scanned.append((start, end))
-        return scan(store, table, start, end)
-
-    monkeypatch.setattr(LMDBStore, "scan", recorded)
-    with suppress(SqlError):
-        ask(text)
-    assert set(scanned) == {bounds}
-
-
 KEYS = {
     "id": [-(1 << 63), -1, 0, 1, 7, (1 << 63) - 1],
     "name": ["", "a", "a\0", "é", "x" * 200, "x" * 200 + "y"],
@@ -264,6 +237,8 @@ def test_error_is_one_line_with_its_place(ask: Ask, text: str, message: str) -> 
 
 def test_values_for_names(ask: Ask) -> None:
     assert ask("SELECT $a || $b", parameters={"a": "';", "b": "--"}) == [("';--",)]
+    numbers = {"a": numpy.int64(7), "b": numpy.float64(0.5), "c": True}
+    assert ask("SELECT $a + 1, $b, $c", parameters=numbers) == [(8, 0.5, True)]
 
 
 def test_description_and_summary(ask: Ask) -> None:

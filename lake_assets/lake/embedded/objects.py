@@ -76,7 +76,7 @@ class Objects:
     def path(self, pointer: Pointer) -> Path:
         """Return the path of a pointer's object."""
         sha256 = pointer.sha256
-        return self.root / sha256[:2] / sha256[2:4] / sha256
+        return self.root / f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
     def put_all(self, files: Mapping[str, Path]) -> dict[str, Pointer]:
         """Add files in parallel (hashing releases the interpreter lock), and return their pointers by name.

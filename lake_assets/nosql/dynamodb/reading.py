@@ -14,7 +14,7 @@ from lake_assets.nosql.contract import Key, NoSQLError
 from lake_assets.nosql.dynamodb.attributes import Attribute
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.rows import Layout
-from lake_assets.nosql.keys import MAX_KEY_BYTES, encode_key, encode_prefix
+from lake_assets.nosql.keys import MAX_KEY_BYTES, encode_key, encode_prefix, following
 from lake_assets.nosql.pruning import after_prefix, key_range
 from lake_assets.nosql.runs import Item, merge, write_runs
 
@@ -125,9 +125,11 @@ def _partition(start: Key | None, end: Key | None, prefix: Key | None) -> str | 
     if prefix is not None:
         first, *more = prefix if isinstance(prefix, tuple) else (prefix,)
         return first if more or isinstance(first, int) else None
-    if isinstance(start, tuple) and isinstance(end, tuple) and len(end) > 1 and start[:1] == end[:1]:
-        return end[0]
-    return None
+    if start is None or end is None:
+        return None
+    first, *_ = start if isinstance(start, tuple) else (start,)
+    last, *more = end if isinstance(end, tuple) else (end,)
+    return first if last == (first if more else following(first)) else None
 
 
 def read(

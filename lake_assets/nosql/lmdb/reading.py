@@ -32,13 +32,21 @@ class Layout:
     ----------
     record
         The table's description.
+    columns
+        Only these columns are decoded, at least one, and what tells of an expiry. None for all.
     """
 
-    def __init__(self, record: TableRecord) -> None:
-        self.schema = record.arrow_schema
+    def __init__(self, record: TableRecord, columns: Sequence[str] | None = None) -> None:
+        whole = record.arrow_schema
         self._ttl = record.ttl
-        types = self.schema.types
-        self._key_types, self._row_types = types[: len(record.key)], types[len(record.key) :]
+        width = len(record.key)
+        # Without a column, a batch would have no number of rows.
+        wanted = whole.names if columns is None else {*(columns or whole.names[:1]), record.ttl}
+        places = [at for at, name in enumerate(whole.names) if name in wanted]
+        self.schema = pa.schema([whole.field(at) for at in places])
+        self._in_key = [at for at in places if at < width]
+        self._in_row = [at - width for at in places if at >= width]
+        self._key_types, self._row_types = whole.types[:width], whole.types[width:]
 
     def batch(self, items: Sequence[Item]) -> pa.RecordBatch:
         """Return items as a batch, without those that have expired.
@@ -59,7 +67,13 @@ class Layout:
             Keys and rows.
         """
         keys, rows = zip(*items, strict=True)
-        columns = decode_columns(keys, self._key_types) + decode_rows(rows, self._row_types)
+        columns: list[pa.Array] = []
+        if self._in_key:
+            decoded = decode_columns(keys, self._key_types)
+            columns += [decoded[at] for at in self._in_key]
+        if self._in_row:
+            whole = len(self._in_row) == len(self._row_types)
+            columns += decode_rows(rows, self._row_types, None if whole else self._in_row)
         return pa.record_batch(columns, schema=self.schema)
 
 

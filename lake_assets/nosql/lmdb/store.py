@@ -196,7 +196,8 @@ class LMDBStore:
             with self._reading(table) as (transaction, record, items):
                 now = Range(record, start, end, prefix, where)
                 for block in now.blocks(transaction, items, segment, batch_size):
-                    yield Layout(record).batch(block)
+                    # The filter may name any column.
+                    yield Layout(record, None if where else columns).batch(block)
 
         return selection.of(batches())
 
