@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,7 +21,7 @@ from lake_assets.nosql.dynamodb.entry import Entry
 from lake_assets.nosql.dynamodb.lease import KIND, NAME, Hold, Lease, catalog_key
 from lake_assets.nosql.table_schema import TableRecord
 
-_EXPIRES = "expires"
+_EXPIRES, _HALVED = "expires", "halved"
 _PASSING = ("ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict", "TransactionInProgressException")
 """Why a transaction is repeated. Our own sign of life is a conflict, too."""
 _BATCH_SECONDS = 30 * 86_400
@@ -159,7 +159,7 @@ class Catalog:
             more.append(self.marker(lease.table, options.batch))
         self._put(lease, lease.table, entry, more)
 
-    def marker(self, table: str, batch: str) -> dict[str, Any]:
+    def marker(self, table: str, batch: str, halved: bool = False) -> dict[str, Any]:
         """Return the write that marks a batch, or part of one, as applied. It fails if that was done before.
 
         Parameters
@@ -168,8 +168,11 @@ class Catalog:
             Name of the table.
         batch
             Name of the batch or part.
+        halved
+            Whether, instead, the part is applied by halves; see :meth:`state`.
         """
-        item = catalog_key(_batches(table), batch) | {_EXPIRES: {"N": str(int(time.time()) + _BATCH_SECONDS)}}
+        halves = {_HALVED: {"BOOL": True}} if halved else {}
+        item = catalog_key(_batches(table), batch) | halves | {_EXPIRES: {"N": str(int(time.time()) + _BATCH_SECONDS)}}
         condition = "attribute_not_exists(#kind)"
         names = {"#kind": KIND}
         return {
@@ -182,7 +185,19 @@ class Catalog:
         }
 
     def applied(self, table: str, batch: str) -> bool:
-        """Tell whether a batch, or part of one, was applied.
+        """Tell whether a batch was applied.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        batch
+            Name of the batch.
+        """
+        return self.state(table, batch) == "applied"
+
+    def state(self, table: str, batch: str) -> Literal["applied", "halved"] | None:
+        """Return what became of a batch, or of a part of one. None if nothing did.
 
         Parameters
         ----------
@@ -192,7 +207,8 @@ class Catalog:
             Name of the batch or part.
         """
         key = catalog_key(_batches(table), batch)
-        return "Item" in self._api.get_item(TableName=self.name, Key=key, ConsistentRead=True)
+        item = self._api.get_item(TableName=self.name, Key=key, ConsistentRead=True).get("Item")
+        return None if item is None else "halved" if _HALVED in item else "applied"
 
     def forget(self, lease: Lease) -> None:
         """Forget all batches of a table.

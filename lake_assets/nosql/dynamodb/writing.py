@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from lake_assets.nosql.choice import Choice
+from lake_assets.nosql.dynamodb.attributes import size_of
 from lake_assets.nosql.dynamodb.catalog import Catalog, part_of
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.lease import Hold
@@ -20,6 +21,8 @@ from lake_assets.nosql.runs import Item
 _BLOCK = 2000
 _TRANSACTION = 98
 """Items in a transaction, beside the lease and the marker of the batch."""
+_TRANSACTION_BYTES = 3_900_000
+"""Bytes of these items. DynamoDB's limit is 4 MB."""
 
 
 class Writing:
@@ -83,19 +86,19 @@ class Writing:
         batch
             Name of the batch, if counters are to be exact.
         """
-        put = kept = new = 0
         size = _TRANSACTION if batch is not None else _BLOCK
-        for number, block in enumerate(_blocks(self._choice.distinct(blocks), size)):
-            stored = self.stored([key for key, _ in block], readable=self._depends)
-            chosen = self._choice.combine([stored.get(key) for key, _ in block], block)
-            if batch is None:
-                self._send([item for item in chosen if stored.get(item[0]) != item[1]])
-            elif not self._add(part_of(batch, number, block), chosen):
-                continue
-            put += len(chosen)
-            kept += len(block) - len(chosen)
-            new += sum(key not in stored for key, _ in chosen)
-        return put, kept, new
+        parts = enumerate(_blocks(self._choice.distinct(blocks), size))
+        return _sums(self._put(block) if batch is None else self._add(batch, number, block) for number, block in parts)
+
+    def _put(self, block: list[Item]) -> _Counts:
+        stored, chosen = self._combined(block)
+        self._send([item for item in chosen if stored.get(item[0]) != item[1]])
+        return _counts(block, stored, chosen)
+
+    def _combined(self, block: list[Item]) -> tuple[dict[bytes, bytes], list[Item]]:
+        """Return what is stored of items, and what is to be."""
+        stored = self.stored([key for key, _ in block], readable=self._depends)
+        return stored, self._choice.combine([stored.get(key) for key, _ in block], block)
 
     def scan(self, segment: tuple[int, int] | None = None) -> Iterator[tuple[pa.Array, pa.Array]]:
         """Yield the keys and rows of all stored items; see :meth:`Layout.encoded`.
@@ -190,15 +193,42 @@ class Writing:
             requests += [{"DeleteRequest": {"Key": key}} for key in self.layout.keys(gone)]
         self._client.write(self._name, requests, self.hold.check)
 
-    def _add(self, part: str, items: list[Item]) -> bool:
-        """Put items, and mark this part of a batch, at once. Return False if it was done before."""
-        table = self.hold.table
-        if self._catalog.applied(table, part):
-            return False
-        puts = [{"Put": {"TableName": self._name, "Item": item}} for item in self.layout.items(items)] if items else []
-        self._client.wait(len(puts))
-        self._catalog.transact(self.hold, [self._catalog.marker(table, part), *puts])
-        return True
+    def _add(self, batch: str, number: int, block: list[Item]) -> _Counts:
+        """Put items, and mark this part of a batch as applied, at once. Do nothing if it was applied before.
+
+        What is too large for a transaction is put by halves. That is marked first: how large items are depends on what
+        is stored, and a batch that is written again must have the same parts.
+        """
+        table, part = self.hold.table, part_of(batch, number, block)
+        state = self._catalog.state(table, part)
+        if state == "applied":
+            return 0, 0, 0
+        if state is None:
+            stored, chosen = self._combined(block)
+            items = self.layout.items(chosen) if chosen else []
+            if sum(map(size_of, items)) <= _TRANSACTION_BYTES:
+                puts = [{"Put": {"TableName": self._name, "Item": item}} for item in items]
+                self._client.wait(len(puts))
+                self._catalog.transact(self.hold, [self._catalog.marker(table, part), *puts])
+                return _counts(block, stored, chosen)
+            self._catalog.transact(self.hold, [self._catalog.marker(table, part, halved=True)])
+        half = len(block) // 2
+        return _sums(self._add(batch, number, some) for some in (block[:half], block[half:]))
+
+
+_Counts = tuple[int, int, int]
+"""Numbers of items put, kept, and new."""
+
+
+def _counts(block: list[Item], stored: Mapping[bytes, bytes], chosen: list[Item]) -> _Counts:
+    return len(chosen), len(block) - len(chosen), sum(key not in stored for key, _ in chosen)
+
+
+def _sums(counts: Iterable[_Counts]) -> _Counts:
+    put = kept = new = 0
+    for one in counts:
+        put, kept, new = put + one[0], kept + one[1], new + one[2]
+    return put, kept, new
 
 
 def _blocks(blocks: Iterable[list[Item]], size: int = _BLOCK) -> Iterator[list[Item]]:
