@@ -24,6 +24,7 @@ from lake_assets.nosql.table_schema import TableRecord
 _EXPIRES, _HALVED = "expires", "halved"
 _PASSING = ("ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict", "TransactionInProgressException")
 """Why a transaction is repeated. Our own sign of life is a conflict, too."""
+_UNTRUE = "ConditionalCheckFailed"
 _BATCH_SECONDS = 30 * 86_400
 """How long a batch is remembered."""
 
@@ -233,10 +234,11 @@ class Catalog:
             if entry.pending is not None:
                 item["pending"] = {"S": entry.pending}
             change = {"Put": {"TableName": self.name, "Item": item}}
-        self.transact(lease, [change, *more])
+        if not self.transact(lease, [change, *more]):
+            raise NoSQLError(f"table {table!r}: someone else wrote the same batch meanwhile: write again")
 
-    def transact(self, hold: Hold, changes: list[dict[str, Any]]) -> None:
-        """Make changes at once, if the writer still may.
+    def transact(self, hold: Hold, changes: list[dict[str, Any]]) -> bool:
+        """Make changes at once, if the writer still may. Return False if the condition of a change is not true.
 
         Parameters
         ----------
@@ -252,22 +254,25 @@ class Catalog:
         """
         # The token is made here, so that a call whose answer is lost is not done twice.
         token, end = uuid.uuid4().hex, time.monotonic() + clients.PATIENCE
-        for pause in clients.pauses():
+        pauses = clients.pauses()
+        while True:
             try:
                 items = [hold.condition(), *changes]
                 self._api.transact_write_items(TransactItems=items, ClientRequestToken=token)
-                return
+                return True
             except self._api.exceptions.TransactionInProgressException as error:
                 reasons: list[dict[str, str]] = [error.response["Error"]]
             except self._api.exceptions.TransactionCanceledException as error:
                 reasons = error.response.get("CancellationReasons") or [error.response["Error"]]
-            if reasons[0].get("Code") == "ConditionalCheckFailed":
+            if reasons[0].get("Code") == _UNTRUE:
                 hold.lost()
             given = [reason for reason in reasons if reason.get("Code", "None") != "None"]
+            if _UNTRUE in {reason["Code"] for reason in given} <= {_UNTRUE, *_PASSING}:
+                return False
             if not all(reason["Code"] in _PASSING for reason in given) or time.monotonic() > end:
                 told = "; ".join(f"{reason['Code']}: {reason.get('Message', '')}" for reason in given)
                 raise NoSQLError(f"table {hold.table!r}: DynamoDB refused a transaction: {told}: write again")
-            time.sleep(pause)
+            time.sleep(next(pauses))
 
     def items(self, kind: str, projection: bool = False) -> list[dict[str, Any]]:
         """Return the items of a kind, sorted by name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -104,7 +104,8 @@ class Client:
         check
             Raises if nothing may be written any more.
         """
-        self.api.meta.events.register("before-send.dynamodb.BatchWriteItem", lambda **_: check())
+        for operation in ("BatchWriteItem", "PutItem"):
+            self.api.meta.events.register(f"before-send.dynamodb.{operation}", lambda **_: check())
 
     def close(self) -> None:
         """Release threads and connections."""
@@ -182,13 +183,36 @@ class Client:
         """
 
         def send(some: Sequence[dict[str, Any]]) -> int:
-            check()
             self.wait(len(some))
+            check()
             left = self.api.batch_write_item(RequestItems={table: list(some)})["UnprocessedItems"].get(table, [])
             return _take_rest(some, left)
 
         for _ in self.each(lambda some: _until_done(send, some), _chunks(requests, _WRITES)):
             pass
+
+    def put_if(self, table: str, item: Item, condition: Mapping[str, Any], check: Callable[[], None]) -> bool:
+        """Put an item if a condition is true, and tell whether it is stored now.
+
+        Parameters
+        ----------
+        table
+            Name of the table in DynamoDB.
+        item
+            The item.
+        condition
+            The condition, as of PutItem.
+        check
+            Called before the request. It raises if this writer may not go on.
+        """
+        self.wait(1)
+        check()
+        try:
+            self.api.put_item(TableName=table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **condition)
+        except self.api.exceptions.ConditionalCheckFailedException as error:
+            # An answer was lost, and the request was sent again.
+            return error.response.get("Item") == item
+        return True
 
     def read(self, table: str, keys: Sequence[Item]) -> Iterator[list[Item]]:
         """Yield the items of keys, in no order.
