@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from lake_assets.nosql import contract
 from lake_assets.nosql.contract import NoSQLError, Options, SchemaMismatch
 from lake_assets.nosql.difference import drift
 from lake_assets.nosql.dynamodb import client
@@ -317,3 +318,20 @@ def test_bad_rows_are_refused_and_nothing_is_written(store: DynamoDBStore, rows:
     with pytest.raises(SchemaMismatch, match=words):
         store.write("t", pa.table(rows), key=["k"])
     assert [row for batch in store.scan("t") for row in batch.to_pylist()] == [{"k": "a", "v": "old"}]
+
+
+def test_a_log_that_grew_without_a_bound_is_cut(store: DynamoDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "LOGGED", 10)
+    store.write("t", items(1), key=["k"])
+    catalog = store._catalog  # pyright: ignore[reportPrivateUsage]
+    (one,) = catalog.items("log of t")
+    for at in range(40):
+        # Operations had no numbers.
+        earlier = one | {"name": {"S": f"2025-01-01T00:00:00.{at:06}+00:00 {at:032x}"}}
+        store._client.api.put_item(TableName=catalog.name, Item=earlier)  # pyright: ignore[reportPrivateUsage]
+    store._client.api.delete_item(  # pyright: ignore[reportPrivateUsage]
+        TableName=catalog.name, Key={name: one[name] for name in ("kind", "name")}
+    )
+    for _ in range(2):
+        store.write("t", items(2), key=["k"])
+        assert len(store.history("t")) == 10

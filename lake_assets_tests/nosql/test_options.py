@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from lake_assets.nosql import contract
 from lake_assets.nosql.contract import NoSQLError, NoSQLStore, Operation, Options, SchemaMismatch, WriteResult
 
 
@@ -132,6 +133,17 @@ def test_the_log_of_a_table_names_its_operations_the_newest_first(store: NoSQLSt
     assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
     assert [one.run for one in found] == ["", "", "", "r1"]
     assert len(store.history("other")) == 1
+
+
+def test_the_log_of_a_table_keeps_its_last_operations(store: NoSQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "LOGGED", 20)
+    for at in range(25):
+        store.write("t", frame(k=["a"], x=[at]), key=["k"], source_commit=str(at))
+        if at == 1:
+            store.drop("t")
+    found = [one.source_commit for one in store.history("t")]
+    assert 20 <= len(found) <= 22
+    assert found == [str(at) for at in reversed(range(25))][: len(found)]
 
 
 def test_a_log_of_an_earlier_version_has_no_run_and_is_read() -> None:

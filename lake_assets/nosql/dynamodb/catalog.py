@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from lake_assets.nosql import contract as contracts
 from lake_assets.nosql.contract import NoSQLError, Operation, Options, WriteResult
 from lake_assets.nosql.dynamodb import client as clients
 from lake_assets.nosql.dynamodb.administration import create_table
@@ -24,6 +25,8 @@ from lake_assets.nosql.table_schema import TableRecord
 _EXPIRES, _HALVED = "expires", "halved"
 _PASSING = ("ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict", "TransactionInProgressException")
 """Why a transaction is repeated. Our own sign of life is a conflict, too."""
+_DIGITS = 9
+"""Digits of an operation's number."""
 _UNTRUE = "ConditionalCheckFailed"
 _BATCH_SECONDS = 30 * 86_400
 """How long a batch is remembered."""
@@ -152,13 +155,28 @@ class Catalog:
         commit = entry.table.source_commit if entry is not None else None
         options = options or Options()
         done = Operation(at, kind, mode, **asdict(result), source_commit=commit, run=options.run)
-        item = catalog_key(_log(lease.table), f"{at} {uuid.uuid4().hex}") | {
+        item = catalog_key(_log(lease.table), f"{at} {self._number(lease):0{_DIGITS}}") | {
             "operation": {"B": msgspec.msgpack.encode(done)}
         }
         more = [{"Put": {"TableName": self.name, "Item": item}}]
         if options.batch is not None:
             more.append(self.marker(lease.table, options.batch))
         self._put(lease, lease.table, entry, more)
+
+    def _number(self, lease: Lease) -> int:
+        """Return the number of the next operation in a table's log. Now and then, only the newest ones are kept."""
+        kind = _log(lease.table)
+        last = self._api.query(
+            TableName=self.name, ConsistentRead=True, ScanIndexForward=False, Limit=1, **_of_kind(kind, projection=True)
+        )["Items"]
+        # Before operations were numbered, their names ended otherwise.
+        ends = [item[NAME]["S"].partition(" ")[2] for item in last]
+        number = int(ends[0]) + 1 if ends and len(ends[0]) == _DIGITS else 0
+        if number % (contracts.LOGGED // 10) == 0:
+            names = [item[NAME]["S"] for item in self.items(kind, projection=True)]
+            old = [{"DeleteRequest": {"Key": catalog_key(kind, name)}} for name in names[: 1 - contracts.LOGGED]]
+            self._client.write(self.name, old, lease.check)
+        return number
 
     def marker(self, table: str, batch: str, halved: bool = False) -> dict[str, Any]:
         """Return the write that marks a batch, or part of one, as applied. It fails if that was done before.
@@ -284,19 +302,23 @@ class Catalog:
         projection
             Whether only the names are wanted.
         """
-        arguments: dict[str, Any] = {
-            "KeyConditionExpression": "#kind = :kind",
-            "ExpressionAttributeNames": {"#kind": KIND},
-            "ExpressionAttributeValues": {":kind": {"S": kind}},
-        }
-        if projection:
-            arguments["ProjectionExpression"] = "#name"
-            arguments["ExpressionAttributeNames"]["#name"] = NAME
         try:
-            pages = self._client.pages(self._api.query, TableName=self.name, ConsistentRead=True, **arguments)
+            pages = self._client.pages(
+                self._api.query, TableName=self.name, ConsistentRead=True, **_of_kind(kind, projection)
+            )
             return [item for page in pages for item in page["Items"]]
         except self._api.exceptions.ResourceNotFoundException:
             return []
+
+
+def _of_kind(kind: str, projection: bool = False) -> dict[str, Any]:
+    """Return the arguments of a query for the items of a kind, or for their names."""
+    only_names: dict[str, Any] = {"ProjectionExpression": "#name"} if projection else {}
+    return only_names | {
+        "KeyConditionExpression": "#kind = :kind",
+        "ExpressionAttributeNames": {"#kind": KIND} | ({"#name": NAME} if projection else {}),
+        "ExpressionAttributeValues": {":kind": {"S": kind}},
+    }
 
 
 def _log(table: str) -> str:
