@@ -16,6 +16,9 @@ MODES: tuple[SaveMode, ...] = ("append", "overwrite", "errorifexists", "ignore",
 _SPREAD = 100
 """The most parts of a partition key, since a read of it asks for each."""
 
+_BATCH_BYTES = 512
+"""The longest name of a batch: DynamoDB's keys have at most 1,024 bytes, and the parts of a batch have names, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -78,6 +81,10 @@ class Options:
         if self.counter and not self.batch:
             raise NoSQLError(
                 f"table {table!r}: counter needs a batch, the name of this write, so that a retry does not count twice"
+            )
+        if self.batch is not None and not 1 <= len(self.batch.encode()) <= _BATCH_BYTES:
+            raise NoSQLError(
+                f"table {table!r}: batch is a name of {len(self.batch.encode())} bytes, not 1 to {_BATCH_BYTES}"
             )
         if both := sorted({*self.counter} & {*self.set}):
             raise NoSQLError(f"table {table!r}: column {both[0]!r} is a counter, and set has it, too")

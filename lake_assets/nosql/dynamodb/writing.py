@@ -70,8 +70,7 @@ class Writing:
         if batch is not None:
             return self.put(blocks, batch)[0]
         count = 0
-        for block in _blocks(self._choice.distinct(blocks)):
-            items = self._choice.combine([None] * len(block), block) if self._choice.combines else block
+        for items in _blocks(self._choice.fresh(blocks)):
             self._send(items)
             count += len(items)
         return count
