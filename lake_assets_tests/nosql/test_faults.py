@@ -239,12 +239,15 @@ def test_a_server_that_throttles_drops_or_answers_slowly_loses_nothing(dynamodb:
         store.write("t", items(190, 5), key=["k"], mode="overwrite", source_commit="c2")
         options = Options(counter=["n"], batch="1")
         store.write("counts", items(120).assign(n=1)[["k", "n"]], key=["k"], options=options)
+        more = Options(condition="new.n > old.n")
+        result = store.write("counts", items(40).assign(n=2)[["k", "n"]], key=["k"], options=more)
         found = pd.concat([batch.to_pandas() for batch in store.scan("t")])
         counts = [n for batch in store.scan("counts") for n in batch.column("n").to_pylist()]
         store.close()
     assert proxy.faults > 3
     assert (len(found), found["v"].sum()) == (190, 5)
-    assert counts == [1] * 120
+    assert (result.put, result.kept) == (40, 0)
+    assert sorted(counts) == [1] * 80 + [2] * 40
 
 
 def cancelling(store: DynamoDBStore, reasons: list[str], times: int) -> list[str]:

@@ -106,7 +106,7 @@ class Catalog:
             Name of the table.
         """
         self.make()
-        lease = Lease(self._api, self.name, table, self.seconds)
+        lease = Lease(self._client.signs, self.name, table, self.seconds)
         lease.acquire()
         try:
             yield lease

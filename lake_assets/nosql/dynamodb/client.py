@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -58,16 +59,13 @@ class Client:
                 missing = "credentials" if session.region_name else "region"
                 raise NoSQLError(f"DynamoDB: there are no {missing}: {_REMEDY}")
             # A call whose answer is lost is repeated: every write here may be.
-            self.api: Any = session.client(
-                "dynamodb",
-                endpoint_url=access.endpoint_url,
-                config=Config(
-                    retries={"mode": "adaptive", "total_max_attempts": 10},
-                    max_pool_connections=parallel + 1,
-                    connect_timeout=10,
-                    read_timeout=60,
-                ),
+            config = Config(
+                retries={"mode": "adaptive", "total_max_attempts": 10},
+                max_pool_connections=parallel + 1,
+                connect_timeout=10,
+                read_timeout=60,
             )
+            self.api: Any = session.client("dynamodb", endpoint_url=access.endpoint_url, config=config)
         except BotoCoreError as error:
             raise NoSQLError(f"DynamoDB: {error}: {_REMEDY}") from error
         self._session = session
@@ -75,6 +73,14 @@ class Client:
         self._parallel = parallel
         self._closed = False
         self._rate = Rate(access.writes_per_second) if access.writes_per_second else None
+
+    @cached_property
+    def signs(self) -> Any:
+        """A client for signs of life. They do not wait for what ``api`` holds back while the server throttles."""
+        from botocore.config import Config
+
+        config = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=5)
+        return self._session.client("dynamodb", endpoint_url=self._access.endpoint_url, config=config)
 
     def handed_over(self, workers: int) -> Access:
         """Return what a worker of Spark makes its client from: with the credentials that this one has now.
@@ -112,6 +118,8 @@ class Client:
         self._closed = True
         self._pool.shutdown(cancel_futures=True)
         self.api.close()
+        if "signs" in vars(self):
+            self.signs.close()
 
     @contextmanager
     def translated(self, table: str = "") -> Generator[None]:
