@@ -16,9 +16,6 @@ MODES: tuple[SaveMode, ...] = ("append", "overwrite", "errorifexists", "ignore",
 _SPREAD = 100
 """The most parts of a partition key, since a read of it asks for each."""
 
-_BATCH_BYTES = 512
-"""The longest name of a batch: DynamoDB's keys have at most 1,024 bytes, and the parts of a batch have names, too."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -82,10 +79,8 @@ class Options:
             raise NoSQLError(
                 f"table {table!r}: counter needs a batch, the name of this write, so that a retry does not count twice"
             )
-        if self.batch is not None and not 1 <= len(self.batch.encode()) <= _BATCH_BYTES:
-            raise NoSQLError(
-                f"table {table!r}: batch is a name of {len(self.batch.encode())} bytes, not 1 to {_BATCH_BYTES}"
-            )
+        if self.batch == "":
+            raise NoSQLError(f"table {table!r}: batch is empty: name this write")
         if both := sorted({*self.counter} & {*self.set}):
             raise NoSQLError(f"table {table!r}: column {both[0]!r} is a counter, and set has it, too")
         if source_commit is not None:

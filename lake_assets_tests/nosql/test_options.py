@@ -95,6 +95,14 @@ def test_a_counter_adds_and_a_batch_that_is_written_again_does_not(store: NoSQLS
     assert [row["n"] for row in rows(store)] == [1, 2]
 
 
+def test_the_name_of_a_batch_may_be_long(store: NoSQLStore) -> None:
+    for batch in ("x" * 2000, "x" * 2001, "x" * 2000):
+        store.write("t", frame(k=["a"], n=[1]), key=["k"], options=Options(counter=["n"], batch=batch))
+    assert rows(store) == [{"k": "a", "n": 2}]
+    with pytest.raises(NoSQLError, match="'t': batch is empty"):
+        store.write("t", frame(k=["a"], n=[1]), options=Options(batch=""))
+
+
 def test_counters_are_refused_where_they_cannot_be_exact(store: NoSQLStore) -> None:
     store.write("t", frame(k=["a"], n=[2**63 - 1], text=["x"]), key=["k"])
     came = frame(k=["a"], n=[1], text=["y"])

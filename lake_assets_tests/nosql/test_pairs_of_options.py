@@ -44,7 +44,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "set": {"options": {"set": {"v": "coalesce(old.v, 0) + 10 * new.v"}}},
     "batch": {"options": {"batch": "1"}},
     "a batch without a name": {"options": {"batch": ""}},
-    "a batch with a long name": {"options": {"batch": "x" * 2000}},
+    "a batch with a long name": {"options": {"counter": ["v"], "batch": "x" * 2000}},
     "partition": {"options": {"partition": ["day"]}},
     "spread": {"key": ["k", "n"], "options": {"spread": 3}},
     "too much spread": {"options": {"spread": 101}},

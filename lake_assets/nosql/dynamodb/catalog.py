@@ -28,6 +28,8 @@ _PASSING = ("ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConf
 _DIGITS = 9
 """Digits of an operation's number."""
 _UNTRUE = "ConditionalCheckFailed"
+_NAME_BYTES = 1024
+"""DynamoDB's limit of a sort key."""
 _BATCH_SECONDS = 30 * 86_400
 """How long a batch is remembered."""
 
@@ -191,7 +193,7 @@ class Catalog:
             Whether, instead, the part is applied by halves; see :meth:`state`.
         """
         halves = {_HALVED: {"BOOL": True}} if halved else {}
-        item = catalog_key(_batches(table), batch) | halves | {_EXPIRES: {"N": str(int(time.time()) + _BATCH_SECONDS)}}
+        item = _batch_key(table, batch) | halves | {_EXPIRES: {"N": str(int(time.time()) + _BATCH_SECONDS)}}
         condition = "attribute_not_exists(#kind)"
         names = {"#kind": KIND}
         return {
@@ -225,7 +227,7 @@ class Catalog:
         batch
             Name of the batch or part.
         """
-        key = catalog_key(_batches(table), batch)
+        key = _batch_key(table, batch)
         item = self._api.get_item(TableName=self.name, Key=key, ConsistentRead=True).get("Item")
         return None if item is None else "halved" if _HALVED in item else "applied"
 
@@ -327,6 +329,12 @@ def _log(table: str) -> str:
 
 def _batches(table: str) -> str:
     return f"batches of {table}"
+
+
+def _batch_key(table: str, batch: str) -> dict[str, Any]:
+    """Return the key of a batch, or of a part of one. A long name is replaced by its digest."""
+    name = batch.encode()
+    return catalog_key(_batches(table), batch if len(name) <= _NAME_BYTES else hashlib.sha256(name).hexdigest())
 
 
 def part_of(batch: str, number: int, items: Sequence[tuple[bytes, bytes]]) -> str:
