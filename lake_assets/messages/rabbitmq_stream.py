@@ -52,7 +52,8 @@ class RabbitMQStreamReader(Reader):
         """Read on; see :meth:`Reader.read`.
 
         The position has what identifies the last message that was read. It is read again, since RabbitMQ does not tell
-        a stream that was deleted and created again from the one before. Offsets may have gaps.
+        a stream that was deleted and created again from the one before. Offsets may have gaps. What was removed before
+        the first read was nobody's to read.
         """
         return asyncio.run(self._read(position, limit, fail_on_loss))
 
@@ -77,7 +78,7 @@ class RabbitMQStreamReader(Reader):
             last_again = found.pop(0)
             if last_again.identity != last:
                 problem = f"it was deleted and created again: its message {first} is another one than the one read"
-        elif first > start and fail_on_loss:
+        elif position and first > start and fail_on_loss:
             raise lost(self.name, f"the messages from {start} to {first} are gone")
         if problem and fail_on_loss:
             raise lost(self.name, problem)

@@ -119,6 +119,17 @@ class Choice:
             yield block[:-1]
         yield held
 
+    def fresh(self, blocks: Iterable[list[Item]]) -> Iterator[list[Item]]:
+        """Yield the items to write where nothing is stored; see :meth:`distinct`.
+
+        Parameters
+        ----------
+        blocks
+            Items in key order.
+        """
+        for block in self.distinct(blocks):
+            yield self.combine([None] * len(block), block) if self.combines else block
+
     def combine(self, stored: Sequence[bytes | None], block: list[Item]) -> list[Item]:
         """Return the items to write.
 

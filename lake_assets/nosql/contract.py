@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Cache
 
 __all__ = [
+    "LOGGED",
     "UNFINISHED",
     "Key",
     "NoSQLError",
@@ -34,6 +35,9 @@ __all__ = [
 
 UNFINISHED = "unfinished-"
 """Prefix of the commit that a table reflects while a write to it was begun, and not ended."""
+
+LOGGED = 1000
+"""How many operations the log of a table keeps; on DynamoDB, up to a tenth more."""
 
 Key = str | int | tuple[str | int, ...]
 """A single value, or a partition key followed by sort keys."""
@@ -205,7 +209,7 @@ class NoSQLStore(Protocol):
         ...
 
     def history(self, table: str) -> tuple[Operation, ...]:
-        """Return the log of a table's operations, the newest first. A dropped table keeps its log.
+        """Return the last operations of a table (see :data:`LOGGED`), the newest first. A dropped table keeps its log.
 
         Parameters
         ----------

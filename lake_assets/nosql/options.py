@@ -79,6 +79,8 @@ class Options:
             raise NoSQLError(
                 f"table {table!r}: counter needs a batch, the name of this write, so that a retry does not count twice"
             )
+        if self.batch == "":
+            raise NoSQLError(f"table {table!r}: batch is empty: name this write")
         if both := sorted({*self.counter} & {*self.set}):
             raise NoSQLError(f"table {table!r}: column {both[0]!r} is a counter, and set has it, too")
         if source_commit is not None:

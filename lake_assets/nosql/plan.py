@@ -189,6 +189,9 @@ class Plan:
         if self._key:
             return (*self.options.partition, *self._key), had.numbers if had is not None else None
         if had is not None:
+            partition = tuple(self.options.partition)
+            if had.key[: len(partition)] != partition:
+                raise SchemaMismatch(f"table {self.table!r} has the key {had.key}, but the partition is {partition}")
             return had.key, had.numbers
         if self.options.partition or NUMBER in self._frame.names:
             reason = "partition needs one" if self.options.partition else f"the frame has a column {NUMBER!r} already"

@@ -70,7 +70,7 @@ def kafka_source(request: pytest.FixtureRequest) -> tuple[Reader, Send, Callable
     return KafkaReader(cluster, topic), send, again
 
 
-def stream_source(server: RabbitMQServer) -> tuple[Reader, Send, Callable[[], object]]:
+def stream_source(server: RabbitMQServer, **retention: int) -> tuple[Reader, Send, Callable[[], object]]:
     from rstream import AMQPMessage, Producer
 
     name = uuid4().hex
@@ -93,7 +93,8 @@ def stream_source(server: RabbitMQServer) -> tuple[Reader, Send, Callable[[], ob
         await producer.delete_stream(name)
         await producer.create_stream(name)
 
-    call(lambda producer: producer.create_stream(name))
+    arguments = {name.replace("_", "-"): str(value) for name, value in retention.items()}
+    call(lambda producer: producer.create_stream(name, arguments=arguments))
     return RabbitMQStreamReader(f"{server.stream_address}/{name}"), send, lambda: call(recreate)
 
 
@@ -217,6 +218,23 @@ def test_a_gap_in_the_offsets_of_a_stream_is_no_loss(rabbitmq: RabbitMQServer) -
     send(b"c")
     (found,) = reader.read(read.position, 10).messages
     assert (found.body, found.offset) == (b"c", "3")
+
+
+def test_what_the_retention_of_a_stream_removed_is_lost_unless_nothing_was_read_before(
+    rabbitmq: RabbitMQServer,
+) -> None:
+    reader, send, _ = stream_source(rabbitmq, max_length_bytes=20_000, stream_max_segment_size_bytes=5_000)
+    send(b"0", b"1")
+    read = reader.read({}, 1)
+    send(*(b"%d" % number + b"x" * 1000 for number in range(2, 60)))
+    # The server removes what is too much now and then.
+    oldest = reader.read({}, 1).messages
+    with pytest.raises(MessagesLost, match=rf"from 1 to {oldest[0].offset} are gone.*fail_on_data_loss: false"):
+        reader.read(read.position, 100)
+    found = reader.read(read.position, 100, fail_on_loss=False)
+    assert found.messages[:1] == oldest
+    assert found.messages[-1].body.startswith(b"59")
+    assert reader.read(found.position, 100).messages == []
 
 
 def test_a_slow_answer_is_not_the_end_of_a_stream(rabbitmq: RabbitMQServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -151,15 +152,25 @@ def test_an_attempt_that_comes_again_leaves_the_same_items_and_the_right_number(
 def test_an_attempt_writes_nothing_after_its_job_has_ended(options: dict[str, Any], store: DynamoDBStore) -> None:
     table = pa.table({"k": ["a"], "x": [1]})
     store.write("t", table, key=["k"])
-    catalog = store._catalog
-    with catalog.writing("t") as lease:
+    catalog, worker = store._catalog, Client(store._client.handed_over(1))
+    name, item = store._name("t"), {"k": {"S": "a"}, "x": {"N": "2"}}
+    with catalog.writing("t") as lease, closing(worker):
         lease.hand_out("job")
-        attempt = Attempt(store._client, catalog.name, "t", lease.owner, "job", "one", 0.0)
+        attempt = Attempt(worker, catalog.name, "t", lease.owner, "job", "one", 0.0)
+        worker.guard(attempt.check)
         with attempt.running(catalog):
             attempt.check()
             lease.hand_out("")
             with pytest.raises(NoSQLError, match="has ended"):
                 attempt.check()
+            # Nor does a request that is sent again, after it was checked.
+            with pytest.raises(NoSQLError, match="has ended"):
+                worker.write(name, [{"PutRequest": {"Item": item}}], lambda: None)
+            with pytest.raises(NoSQLError, match="has ended"):
+                worker.put_if(name, item, {}, lambda: None)
+        states = {entry["name"]["S"]: entry["state"] for entry in catalog.items("attempts of t")}
+        assert states["one"] == {"S": "ended"}
+        assert store.get("t", "a") == {"k": "a", "x": 1}
         with pytest.raises(NoSQLError, match="has ended"), attempt.running(catalog):
             pass
 

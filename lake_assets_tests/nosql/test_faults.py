@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from lake_assets.nosql import contract
 from lake_assets.nosql.contract import NoSQLError, Options, SchemaMismatch
 from lake_assets.nosql.difference import drift
 from lake_assets.nosql.dynamodb import client
@@ -238,12 +239,15 @@ def test_a_server_that_throttles_drops_or_answers_slowly_loses_nothing(dynamodb:
         store.write("t", items(190, 5), key=["k"], mode="overwrite", source_commit="c2")
         options = Options(counter=["n"], batch="1")
         store.write("counts", items(120).assign(n=1)[["k", "n"]], key=["k"], options=options)
+        more = Options(condition="new.n > old.n")
+        result = store.write("counts", items(40).assign(n=2)[["k", "n"]], key=["k"], options=more)
         found = pd.concat([batch.to_pandas() for batch in store.scan("t")])
         counts = [n for batch in store.scan("counts") for n in batch.column("n").to_pylist()]
         store.close()
     assert proxy.faults > 3
     assert (len(found), found["v"].sum()) == (190, 5)
-    assert counts == [1] * 120
+    assert (result.put, result.kept) == (40, 0)
+    assert sorted(counts) == [1] * 80 + [2] * 40
 
 
 def cancelling(store: DynamoDBStore, reasons: list[str], times: int) -> list[str]:
@@ -317,3 +321,20 @@ def test_bad_rows_are_refused_and_nothing_is_written(store: DynamoDBStore, rows:
     with pytest.raises(SchemaMismatch, match=words):
         store.write("t", pa.table(rows), key=["k"])
     assert [row for batch in store.scan("t") for row in batch.to_pylist()] == [{"k": "a", "v": "old"}]
+
+
+def test_a_log_that_grew_without_a_bound_is_cut(store: DynamoDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "LOGGED", 10)
+    store.write("t", items(1), key=["k"])
+    catalog = store._catalog  # pyright: ignore[reportPrivateUsage]
+    (one,) = catalog.items("log of t")
+    for at in range(40):
+        # Operations had no numbers.
+        earlier = one | {"name": {"S": f"2025-01-01T00:00:00.{at:06}+00:00 {at:032x}"}}
+        store._client.api.put_item(TableName=catalog.name, Item=earlier)  # pyright: ignore[reportPrivateUsage]
+    store._client.api.delete_item(  # pyright: ignore[reportPrivateUsage]
+        TableName=catalog.name, Key={name: one[name] for name in ("kind", "name")}
+    )
+    for _ in range(2):
+        store.write("t", items(2), key=["k"])
+        assert len(store.history("t")) == 10

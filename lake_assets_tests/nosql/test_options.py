@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from lake_assets.nosql import contract
 from lake_assets.nosql.contract import NoSQLError, NoSQLStore, Operation, Options, SchemaMismatch, WriteResult
 
 
@@ -94,6 +95,14 @@ def test_a_counter_adds_and_a_batch_that_is_written_again_does_not(store: NoSQLS
     assert [row["n"] for row in rows(store)] == [1, 2]
 
 
+def test_the_name_of_a_batch_may_be_long(store: NoSQLStore) -> None:
+    for batch in ("x" * 2000, "x" * 2001, "x" * 2000):
+        store.write("t", frame(k=["a"], n=[1]), key=["k"], options=Options(counter=["n"], batch=batch))
+    assert rows(store) == [{"k": "a", "n": 2}]
+    with pytest.raises(NoSQLError, match="'t': batch is empty"):
+        store.write("t", frame(k=["a"], n=[1]), options=Options(batch=""))
+
+
 def test_counters_are_refused_where_they_cannot_be_exact(store: NoSQLStore) -> None:
     store.write("t", frame(k=["a"], n=[2**63 - 1], text=["x"]), key=["k"])
     came = frame(k=["a"], n=[1], text=["y"])
@@ -132,6 +141,17 @@ def test_the_log_of_a_table_names_its_operations_the_newest_first(store: NoSQLSt
     assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
     assert [one.run for one in found] == ["", "", "", "r1"]
     assert len(store.history("other")) == 1
+
+
+def test_the_log_of_a_table_keeps_its_last_operations(store: NoSQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "LOGGED", 20)
+    for at in range(25):
+        store.write("t", frame(k=["a"], x=[at]), key=["k"], source_commit=str(at))
+        if at == 1:
+            store.drop("t")
+    found = [one.source_commit for one in store.history("t")]
+    assert 20 <= len(found) <= 22
+    assert found == [str(at) for at in reversed(range(25))][: len(found)]
 
 
 def test_a_log_of_an_earlier_version_has_no_run_and_is_read() -> None:

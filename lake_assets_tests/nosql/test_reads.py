@@ -11,13 +11,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lake_assets.nosql.contract import NoSQLError, NoSQLStore
+from lake_assets.nosql.contract import NoSQLError, NoSQLStore, Options
+from lake_assets.nosql.dynamodb.store import DynamoDBStore
 from lake_assets.nosql.lmdb.store import LMDBStore
 
 KEYS = [(s, t, n) for s in ("a", "a\x00", "ab", "b") for t in ("x", "xy", "y\x00", "\U0010ffff") for n in (-1, 0, 7)]
 
 ROWS = [{"s": s, "t": t, "n": n, "v": v} for v, (s, t, n) in enumerate(KEYS)]
-TABLES = {"three": ["s", "t", "n"], "texts": ["s", "t"], "numbers": ["s", "n"], "one": ["s"]}
+TABLES = {
+    "three": ["s", "t", "n"],
+    "texts": ["s", "t"],
+    "numbers": ["s", "n"],
+    "one": ["s"],
+    "number": ["n"],
+    "numbered": ["n", "t"],
+    "spread": ["t", "n"],
+}
 
 
 def rows(store: NoSQLStore, table: str, **bounds: Any) -> list[dict[str, Any]]:
@@ -25,11 +34,12 @@ def rows(store: NoSQLStore, table: str, **bounds: Any) -> list[dict[str, Any]]:
 
 
 def fill(store: NoSQLStore) -> None:
-    """Make a table with three key columns, one with two, and two with one."""
+    """Make tables with one, two and three key columns."""
     for table, columns in TABLES.items():
         # Not by drop_duplicates, which takes "a" and "a\x00" for one.
         found = {tuple(row[name] for name in columns): row for row in reversed(ROWS)}
-        store.write(table, pd.DataFrame([*found.values()]), key=columns)
+        options = Options(spread=3 if table == "spread" else 1)
+        store.write(table, pd.DataFrame([*found.values()]), key=columns, options=options)
 
 
 def test_any_range_and_prefix_is_what_python_says(store: NoSQLStore) -> None:
@@ -53,8 +63,47 @@ def test_any_range_and_prefix_is_what_python_says(store: NoSQLStore) -> None:
         expected = [key for key in keys if _within(key, **bounds)]
         found = [tuple(row[name] for name in TABLES[table]) for row in rows(store, table, **bounds)]
         assert found == expected, bounds
+        count = data.draw(st.integers(1, 4))
+        parts = [row for at in range(count) for row in rows(store, table, **bounds, segment=(at, count))]
+        assert sorted(tuple(row[name] for name in TABLES[table]) for row in parts) == expected, bounds
 
     check()
+
+
+@pytest.mark.parametrize(
+    ("table", "bounds", "read", "sent"),
+    [
+        # What is asked for by a partition key is read once, by all segments together.
+        ("three", {"prefix": ("a", "xy")}, 3, 3),
+        ("three", {"where": "s = 'a' AND t = 'x'"}, 3, 3),
+        ("spread", {"prefix": ("x", 0)}, 1, 1),
+        # DynamoDB reads all keys, but sends what is in the range of the first one.
+        ("three", {"prefix": ("a",), "where": "n = 0"}, 48, 36),
+        ("three", {"start": ("a\x00",), "end": ("b",)}, 48, 36),
+        ("three", {"where": "s > 'ab'"}, 48, 24),
+        ("numbered", {"start": (0,), "end": (7,)}, 12, 4),
+        ("numbered", {"where": "n >= 7"}, 12, 4),
+        ("spread", {"start": ("y",)}, 12, 6),
+    ],
+)
+@pytest.mark.parametrize("segments", [None, 3])
+def test_a_range_of_keys_is_asked_for_and_not_everything(
+    dynamodb: Any, table: str, bounds: dict[str, Any], read: int, sent: int, segments: int | None
+) -> None:
+    store = DynamoDBStore(**dynamodb.options())
+    fill(store)
+    counts = {"ScannedCount": 0, "Count": 0}
+
+    def count(parsed: dict[str, Any], **_: Any) -> None:
+        for name in counts:
+            counts[name] += parsed[name]
+
+    for operation in ("Scan", "Query"):
+        store._client.api.meta.events.register(f"after-call.dynamodb.{operation}", count)  # pyright: ignore[reportPrivateUsage]
+    for part in [None] if segments is None else [(at, segments) for at in range(segments)]:
+        rows(store, table, **bounds, segment=part)
+    assert (counts["ScannedCount"], counts["Count"]) == (read, sent)
+    store.close()
 
 
 @pytest.mark.parametrize("key", [1.0, float("nan"), "1", True, None, b"1", 1 << 63, np.float64(1)])

@@ -111,6 +111,24 @@ def test_the_options_of_a_write_are_those_of_the_store(place: dict[str, str], st
     assert store.key("numbered") == ("id",)
 
 
+@pytest.mark.parametrize("more", [{}, {"counter": "n", "batch": "1"}], ids=["plain", "counter"])
+def test_a_task_that_fails_after_its_first_batch_and_is_tried_again_counts_once(
+    place: dict[str, str], store: NoSQLStore, more: dict[str, str]
+) -> None:
+    options, rows = {**place, "key": "k", **more}, BARS.select(["k", "n"])
+    for _ in range(2):  # The job is run again, too.
+        writer = source(options).writer(from_arrow_schema(rows.schema), False)
+
+        def failing() -> Iterator[pa.RecordBatch]:
+            yield rows.to_batches(10)[0]
+            raise RuntimeError("the task ends here")
+
+        with pytest.raises(RuntimeError, match="ends here"):
+            writer.write(failing())
+        writer.commit([writer.write(iter(rows.to_batches(10)))])
+        assert [row for batch in store.scan("t") for row in batch.to_pylist()] == rows.sort_by("k").to_pylist()
+
+
 def test_the_batches_of_a_stream_count_once(place: dict[str, str], store: NoSQLStore) -> None:
     options = {**place, "key": "k", "counter": "n", "batch": "stream"}
     rows = BARS.select(["k", "n"])

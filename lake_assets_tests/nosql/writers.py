@@ -74,3 +74,12 @@ def add_own(place: Place, name: str, rounds: int) -> None:
     store = open_at(place)
     for at in range(rounds):
         store.write("t", pd.DataFrame({"k": [f"{name} {at}"], "n": [at]}), key=["k"])
+
+
+def race(place: Place, number: int, rounds: int) -> None:
+    """Write the same items with other times than another writer, if they are later."""
+    store = open_at(place)
+    keys = [f"key {at}" for at in range(150)]
+    for at in range(rounds):
+        items = pd.DataFrame({"k": keys, "Time": at * 2 + (number + at) % 2, "by": str(number)})
+        store.write("t", items, key=["k"], options=Options(condition="new.Time > old.Time"))

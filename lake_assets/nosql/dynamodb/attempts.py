@@ -59,12 +59,12 @@ class Attempt:
         catalog
             The catalog.
         """
-        catalog.transact(self, [{"Put": {"TableName": self._catalog, "Item": self._entry("")}}])
+        catalog.transact(self, [{"Update": self._entry("")}])
         try:
             yield
         finally:
             with suppress(Exception):  # Then the driver waits for it.
-                self._api.put_item(TableName=self._catalog, Item=self._entry("ended"))
+                self._api.update_item(**self._entry("ended"))
 
     def check(self) -> None:
         """Raise :class:`NoSQLError` if the driver is dead, or has ended the job."""
@@ -99,8 +99,15 @@ class Attempt:
         }
 
     def _entry(self, state: str) -> dict[str, Any]:
+        """Return the update that enters a state. Items are put only while :meth:`check` lets them be."""
         expires = {"N": str(int(time.time()) + _KEPT)}
-        return catalog_key(_kind(self.table), self._name) | {"state": {"S": state}, _EXPIRES: expires}
+        return {
+            "TableName": self._catalog,
+            "Key": catalog_key(_kind(self.table), self._name),
+            "UpdateExpression": "SET #state = :state, #expires = :expires",
+            "ExpressionAttributeNames": {"#state": "state", "#expires": _EXPIRES},
+            "ExpressionAttributeValues": {":state": {"S": state}, ":expires": expires},
+        }
 
 
 class Attempts:

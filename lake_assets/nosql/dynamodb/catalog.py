@@ -9,10 +9,11 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from lake_assets.nosql import contract as contracts
 from lake_assets.nosql.contract import NoSQLError, Operation, Options, WriteResult
 from lake_assets.nosql.dynamodb import client as clients
 from lake_assets.nosql.dynamodb.administration import create_table
@@ -21,9 +22,14 @@ from lake_assets.nosql.dynamodb.entry import Entry
 from lake_assets.nosql.dynamodb.lease import KIND, NAME, Hold, Lease, catalog_key
 from lake_assets.nosql.table_schema import TableRecord
 
-_EXPIRES = "expires"
+_EXPIRES, _HALVED = "expires", "halved"
 _PASSING = ("ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict", "TransactionInProgressException")
 """Why a transaction is repeated. Our own sign of life is a conflict, too."""
+_DIGITS = 9
+"""Digits of an operation's number."""
+_UNTRUE = "ConditionalCheckFailed"
+_NAME_BYTES = 1024
+"""DynamoDB's limit of a sort key."""
 _BATCH_SECONDS = 30 * 86_400
 """How long a batch is remembered."""
 
@@ -102,7 +108,7 @@ class Catalog:
             Name of the table.
         """
         self.make()
-        lease = Lease(self._api, self.name, table, self.seconds)
+        lease = Lease(self._client.signs, self.name, table, self.seconds)
         lease.acquire()
         try:
             yield lease
@@ -151,7 +157,7 @@ class Catalog:
         commit = entry.table.source_commit if entry is not None else None
         options = options or Options()
         done = Operation(at, kind, mode, **asdict(result), source_commit=commit, run=options.run)
-        item = catalog_key(_log(lease.table), f"{at} {uuid.uuid4().hex}") | {
+        item = catalog_key(_log(lease.table), f"{at} {self._number(lease):0{_DIGITS}}") | {
             "operation": {"B": msgspec.msgpack.encode(done)}
         }
         more = [{"Put": {"TableName": self.name, "Item": item}}]
@@ -159,7 +165,22 @@ class Catalog:
             more.append(self.marker(lease.table, options.batch))
         self._put(lease, lease.table, entry, more)
 
-    def marker(self, table: str, batch: str) -> dict[str, Any]:
+    def _number(self, lease: Lease) -> int:
+        """Return the number of the next operation in a table's log. Now and then, only the newest ones are kept."""
+        kind = _log(lease.table)
+        last = self._api.query(
+            TableName=self.name, ConsistentRead=True, ScanIndexForward=False, Limit=1, **_of_kind(kind, projection=True)
+        )["Items"]
+        # Before operations were numbered, their names ended otherwise.
+        ends = [item[NAME]["S"].partition(" ")[2] for item in last]
+        number = int(ends[0]) + 1 if ends and len(ends[0]) == _DIGITS else 0
+        if number % (contracts.LOGGED // 10) == 0:
+            names = [item[NAME]["S"] for item in self.items(kind, projection=True)]
+            old = [{"DeleteRequest": {"Key": catalog_key(kind, name)}} for name in names[: 1 - contracts.LOGGED]]
+            self._client.write(self.name, old, lease.check)
+        return number
+
+    def marker(self, table: str, batch: str, halved: bool = False) -> dict[str, Any]:
         """Return the write that marks a batch, or part of one, as applied. It fails if that was done before.
 
         Parameters
@@ -168,8 +189,11 @@ class Catalog:
             Name of the table.
         batch
             Name of the batch or part.
+        halved
+            Whether, instead, the part is applied by halves; see :meth:`state`.
         """
-        item = catalog_key(_batches(table), batch) | {_EXPIRES: {"N": str(int(time.time()) + _BATCH_SECONDS)}}
+        halves = {_HALVED: {"BOOL": True}} if halved else {}
+        item = _batch_key(table, batch) | halves | {_EXPIRES: {"N": str(int(time.time()) + _BATCH_SECONDS)}}
         condition = "attribute_not_exists(#kind)"
         names = {"#kind": KIND}
         return {
@@ -182,7 +206,19 @@ class Catalog:
         }
 
     def applied(self, table: str, batch: str) -> bool:
-        """Tell whether a batch, or part of one, was applied.
+        """Tell whether a batch was applied.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        batch
+            Name of the batch.
+        """
+        return self.state(table, batch) == "applied"
+
+    def state(self, table: str, batch: str) -> Literal["applied", "halved"] | None:
+        """Return what became of a batch, or of a part of one. None if nothing did.
 
         Parameters
         ----------
@@ -191,8 +227,9 @@ class Catalog:
         batch
             Name of the batch or part.
         """
-        key = catalog_key(_batches(table), batch)
-        return "Item" in self._api.get_item(TableName=self.name, Key=key, ConsistentRead=True)
+        key = _batch_key(table, batch)
+        item = self._api.get_item(TableName=self.name, Key=key, ConsistentRead=True).get("Item")
+        return None if item is None else "halved" if _HALVED in item else "applied"
 
     def forget(self, lease: Lease) -> None:
         """Forget all batches of a table.
@@ -217,10 +254,11 @@ class Catalog:
             if entry.pending is not None:
                 item["pending"] = {"S": entry.pending}
             change = {"Put": {"TableName": self.name, "Item": item}}
-        self.transact(lease, [change, *more])
+        if not self.transact(lease, [change, *more]):
+            raise NoSQLError(f"table {table!r}: someone else wrote the same batch meanwhile: write again")
 
-    def transact(self, hold: Hold, changes: list[dict[str, Any]]) -> None:
-        """Make changes at once, if the writer still may.
+    def transact(self, hold: Hold, changes: list[dict[str, Any]]) -> bool:
+        """Make changes at once, if the writer still may. Return False if the condition of a change is not true.
 
         Parameters
         ----------
@@ -236,22 +274,25 @@ class Catalog:
         """
         # The token is made here, so that a call whose answer is lost is not done twice.
         token, end = uuid.uuid4().hex, time.monotonic() + clients.PATIENCE
-        for pause in clients.pauses():
+        pauses = clients.pauses()
+        while True:
             try:
                 items = [hold.condition(), *changes]
                 self._api.transact_write_items(TransactItems=items, ClientRequestToken=token)
-                return
+                return True
             except self._api.exceptions.TransactionInProgressException as error:
                 reasons: list[dict[str, str]] = [error.response["Error"]]
             except self._api.exceptions.TransactionCanceledException as error:
                 reasons = error.response.get("CancellationReasons") or [error.response["Error"]]
-            if reasons[0].get("Code") == "ConditionalCheckFailed":
+            if reasons[0].get("Code") == _UNTRUE:
                 hold.lost()
             given = [reason for reason in reasons if reason.get("Code", "None") != "None"]
+            if _UNTRUE in {reason["Code"] for reason in given} <= {_UNTRUE, *_PASSING}:
+                return False
             if not all(reason["Code"] in _PASSING for reason in given) or time.monotonic() > end:
                 told = "; ".join(f"{reason['Code']}: {reason.get('Message', '')}" for reason in given)
                 raise NoSQLError(f"table {hold.table!r}: DynamoDB refused a transaction: {told}: write again")
-            time.sleep(pause)
+            time.sleep(next(pauses))
 
     def items(self, kind: str, projection: bool = False) -> list[dict[str, Any]]:
         """Return the items of a kind, sorted by name.
@@ -263,19 +304,23 @@ class Catalog:
         projection
             Whether only the names are wanted.
         """
-        arguments: dict[str, Any] = {
-            "KeyConditionExpression": "#kind = :kind",
-            "ExpressionAttributeNames": {"#kind": KIND},
-            "ExpressionAttributeValues": {":kind": {"S": kind}},
-        }
-        if projection:
-            arguments["ProjectionExpression"] = "#name"
-            arguments["ExpressionAttributeNames"]["#name"] = NAME
         try:
-            pages = self._client.pages(self._api.query, TableName=self.name, ConsistentRead=True, **arguments)
+            pages = self._client.pages(
+                self._api.query, TableName=self.name, ConsistentRead=True, **_of_kind(kind, projection)
+            )
             return [item for page in pages for item in page["Items"]]
         except self._api.exceptions.ResourceNotFoundException:
             return []
+
+
+def _of_kind(kind: str, projection: bool = False) -> dict[str, Any]:
+    """Return the arguments of a query for the items of a kind, or for their names."""
+    only_names: dict[str, Any] = {"ProjectionExpression": "#name"} if projection else {}
+    return only_names | {
+        "KeyConditionExpression": "#kind = :kind",
+        "ExpressionAttributeNames": {"#kind": KIND} | ({"#name": NAME} if projection else {}),
+        "ExpressionAttributeValues": {":kind": {"S": kind}},
+    }
 
 
 def _log(table: str) -> str:
@@ -284,6 +329,12 @@ def _log(table: str) -> str:
 
 def _batches(table: str) -> str:
     return f"batches of {table}"
+
+
+def _batch_key(table: str, batch: str) -> dict[str, Any]:
+    """Return the key of a batch, or of a part of one. A long name is replaced by its digest."""
+    name = batch.encode()
+    return catalog_key(_batches(table), batch if len(name) <= _NAME_BYTES else hashlib.sha256(name).hexdigest())
 
 
 def part_of(batch: str, number: int, items: Sequence[tuple[bytes, bytes]]) -> str:

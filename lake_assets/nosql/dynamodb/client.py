@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -58,16 +59,13 @@ class Client:
                 missing = "credentials" if session.region_name else "region"
                 raise NoSQLError(f"DynamoDB: there are no {missing}: {_REMEDY}")
             # A call whose answer is lost is repeated: every write here may be.
-            self.api: Any = session.client(
-                "dynamodb",
-                endpoint_url=access.endpoint_url,
-                config=Config(
-                    retries={"mode": "adaptive", "total_max_attempts": 10},
-                    max_pool_connections=parallel + 1,
-                    connect_timeout=10,
-                    read_timeout=60,
-                ),
+            config = Config(
+                retries={"mode": "adaptive", "total_max_attempts": 10},
+                max_pool_connections=parallel + 1,
+                connect_timeout=10,
+                read_timeout=60,
             )
+            self.api: Any = session.client("dynamodb", endpoint_url=access.endpoint_url, config=config)
         except BotoCoreError as error:
             raise NoSQLError(f"DynamoDB: {error}: {_REMEDY}") from error
         self._session = session
@@ -75,6 +73,14 @@ class Client:
         self._parallel = parallel
         self._closed = False
         self._rate = Rate(access.writes_per_second) if access.writes_per_second else None
+
+    @cached_property
+    def signs(self) -> Any:
+        """A client for signs of life. They do not wait for what ``api`` holds back while the server throttles."""
+        from botocore.config import Config
+
+        config = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=5)
+        return self._session.client("dynamodb", endpoint_url=self._access.endpoint_url, config=config)
 
     def handed_over(self, workers: int) -> Access:
         """Return what a worker of Spark makes its client from: with the credentials that this one has now.
@@ -104,13 +110,16 @@ class Client:
         check
             Raises if nothing may be written any more.
         """
-        self.api.meta.events.register("before-send.dynamodb.BatchWriteItem", lambda **_: check())
+        for operation in ("BatchWriteItem", "PutItem"):
+            self.api.meta.events.register(f"before-send.dynamodb.{operation}", lambda **_: check())
 
     def close(self) -> None:
         """Release threads and connections."""
         self._closed = True
         self._pool.shutdown(cancel_futures=True)
         self.api.close()
+        if "signs" in vars(self):
+            self.signs.close()
 
     @contextmanager
     def translated(self, table: str = "") -> Generator[None]:
@@ -182,13 +191,36 @@ class Client:
         """
 
         def send(some: Sequence[dict[str, Any]]) -> int:
-            check()
             self.wait(len(some))
+            check()
             left = self.api.batch_write_item(RequestItems={table: list(some)})["UnprocessedItems"].get(table, [])
             return _take_rest(some, left)
 
         for _ in self.each(lambda some: _until_done(send, some), _chunks(requests, _WRITES)):
             pass
+
+    def put_if(self, table: str, item: Item, condition: Mapping[str, Any], check: Callable[[], None]) -> bool:
+        """Put an item if a condition is true, and tell whether it is stored now.
+
+        Parameters
+        ----------
+        table
+            Name of the table in DynamoDB.
+        item
+            The item.
+        condition
+            The condition, as of PutItem.
+        check
+            Called before the request. It raises if this writer may not go on.
+        """
+        self.wait(1)
+        check()
+        try:
+            self.api.put_item(TableName=table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **condition)
+        except self.api.exceptions.ConditionalCheckFailedException as error:
+            # An answer was lost, and the request was sent again.
+            return error.response.get("Item") == item
+        return True
 
     def read(self, table: str, keys: Sequence[Item]) -> Iterator[list[Item]]:
         """Yield the items of keys, in no order.

@@ -74,7 +74,7 @@ class InRuns:
         """Make the items the table's only ones; see :meth:`Writing.replace`."""
         del lease
         stored = merge(self._folder, list(write_runs(self._folder, writing.scan())))
-        return writing.replace(paired(stored, self._choice.distinct(merge(self._folder, self._runs))), comparable)
+        return writing.replace(paired(stored, self._choice.fresh(merge(self._folder, self._runs))), comparable)
 
 
 def check_items(layout: Layout, blocks: Iterable[list[Item]], choice: Choice) -> None:

@@ -84,6 +84,34 @@ class Range:
             "ExpressionAttributeValues": values,
         }
 
+    def filter(self) -> dict[str, Any]:
+        """Return the arguments of a scan that sends the items whose first key column is in the range, or a few more."""
+        bounds = {">= :low": self._first_value(self.low), "< :high": self._first_value(self.high, above=True)}
+        given = {words: value for words, value in bounds.items() if value is not None}
+        if not given:
+            return {}
+        return {
+            "FilterExpression": " AND ".join(f"#first {words}" for words in given),
+            "ExpressionAttributeNames": {"#first": self._layout.key[0]},
+            "ExpressionAttributeValues": {words.split()[1]: value for words, value in given.items()},
+        }
+
+    def _first_value(self, encoded: bytes | None, *, above: bool = False) -> Attribute | None:
+        """Return a bound of the first key column, if DynamoDB can be given it."""
+        if not encoded or len(encoded) > MAX_KEY_BYTES:
+            return None
+        if pa.types.is_integer(self._layout.schema.field(self._layout.key[0]).type):
+            number = int.from_bytes(encoded[:8].ljust(8, b"\x00"), "big") - (1 << 63)
+            return {"N": str(number + (above and len(encoded) > 8))}
+        if len(self._layout.key) > 1:
+            encoded = encoded.removesuffix(b"\x00\x00")
+        # Of a text with a NUL, what is before it is a bound, too: of all that begins so, and goes on with a NUL.
+        text, nul, _ = encoded.partition(b"\x00")
+        try:
+            return {"S": text.decode() + ("\x01" if nul and above else "")} if text else None
+        except UnicodeDecodeError:
+            return None
+
     def _sort_value(self, encoded: bytes | None) -> Attribute | None:
         """Return a bound of the sort key, if DynamoDB can be given it."""
         # A longer one than any key, which DynamoDB would refuse, is only compared again.
@@ -178,6 +206,8 @@ def pages(
 ) -> Iterator[list[dict[str, Attribute]]]:
     """Yield items of DynamoDB, among which are all of a range: by queries where its partition is known.
 
+    The segments share these queries.
+
     Parameters
     ----------
     client
@@ -192,9 +222,9 @@ def pages(
     if wanted.empty:
         return
     queries = wanted.queries()
-    if segment is not None or not queries:
-        yield from client.scan(name, segment)
+    if not queries:
+        yield from client.scan(name, segment, **wanted.filter())
         return
-    for query in queries:
+    for query in queries if segment is None else queries[segment[0] :: segment[1]]:
         for page in client.pages(client.api.query, TableName=name, ConsistentRead=True, **query):
             yield page["Items"]

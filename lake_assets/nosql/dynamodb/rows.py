@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +30,10 @@ from lake_assets.nosql.runs import Item
 
 _SMALL = 8192
 """Flat rows of fewer encoded bytes are far below DynamoDB's limit."""
+
+
+_COMPARED = 100
+"""The most columns in a condition, in which DynamoDB takes 300 operators."""
 
 
 class Layout:
@@ -231,6 +235,29 @@ class Layout:
                 key[SPREAD_KEY] = self._spread_key(encoded[at], row[self.key[0]])
             found.append(key)
         return found
+
+    def unchanged(self, item: Mapping[str, Attribute] | None) -> dict[str, Any]:
+        """Return the condition, as of PutItem, that an item is stored as it was read.
+
+        Parameters
+        ----------
+        item
+            The item of DynamoDB. None if there was none.
+        """
+        first = self.physical_key[0][0]
+        compared = [first] if item is None else self.schema.names[:_COMPARED]
+        terms: list[str] = []
+        names: dict[str, str] = {}
+        values: dict[str, Attribute] = {}
+        for at, name in enumerate(compared):
+            names[f"#{at}"] = name
+            if item is None or name not in item:
+                terms.append(f"attribute_not_exists(#{at})")
+            else:
+                terms.append(f"#{at} = :{at}")
+                values[f":{at}"] = item[name]
+        condition = {"ConditionExpression": " AND ".join(terms), "ExpressionAttributeNames": names}
+        return condition | ({"ExpressionAttributeValues": values} if values else {})
 
     def read(self, items: Sequence[dict[str, Attribute]]) -> pa.RecordBatch:
         """Return items of DynamoDB as a batch.

@@ -247,7 +247,7 @@ class Part:
             rows: tuple[list[Item], list[Item]] = [], []
             for _, row, which in group:
                 rows[which].append((key, row))
-            new = [item for block in choice.distinct([rows[_NEW]]) for item in block]
+            new = [item for block in choice.fresh([rows[_NEW]]) for item in block]
             yield key, rows[_STORED][0][1] if rows[_STORED] else None, new[0][1] if new else None
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from lake_assets.nosql.choice import Choice
+from lake_assets.nosql.dynamodb.attributes import Attribute, size_of
 from lake_assets.nosql.dynamodb.catalog import Catalog, part_of
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.lease import Hold
@@ -20,6 +21,8 @@ from lake_assets.nosql.runs import Item
 _BLOCK = 2000
 _TRANSACTION = 98
 """Items in a transaction, beside the lease and the marker of the batch."""
+_TRANSACTION_BYTES = 3_900_000
+"""Bytes of these items, and of what is stored of them, which is in the conditions. DynamoDB's limit is 4 MB."""
 
 
 class Writing:
@@ -67,8 +70,7 @@ class Writing:
         if batch is not None:
             return self.put(blocks, batch)[0]
         count = 0
-        for block in _blocks(self._choice.distinct(blocks)):
-            items = self._choice.combine([None] * len(block), block) if self._choice.combines else block
+        for items in _blocks(self._choice.fresh(blocks)):
             self._send(items)
             count += len(items)
         return count
@@ -83,19 +85,28 @@ class Writing:
         batch
             Name of the batch, if counters are to be exact.
         """
-        put = kept = new = 0
         size = _TRANSACTION if batch is not None else _BLOCK
-        for number, block in enumerate(_blocks(self._choice.distinct(blocks), size)):
-            stored = self.stored([key for key, _ in block], readable=self._depends)
-            chosen = self._choice.combine([stored.get(key) for key, _ in block], block)
-            if batch is None:
-                self._send([item for item in chosen if stored.get(item[0]) != item[1]])
-            elif not self._add(part_of(batch, number, block), chosen):
-                continue
-            put += len(chosen)
-            kept += len(block) - len(chosen)
-            new += sum(key not in stored for key, _ in chosen)
-        return put, kept, new
+        parts = enumerate(_blocks(self._choice.distinct(blocks), size))
+        return _sums(self._put(block) if batch is None else self._add(batch, number, block) for number, block in parts)
+
+    def _put(self, block: list[Item]) -> _Counts:
+        stored, chosen = self._combined(block)
+        changed = [item for item in chosen if item[0] not in stored or stored[item[0]].row != item[1]]
+        if not self._choice.reads:
+            self._send(changed)
+            return _counts(block, stored, chosen)
+        if not (others := self._send_if_as_read(changed, stored)):
+            return _counts(block, stored, chosen)
+        # Someone else wrote these since they were read, so they are chosen again.
+        done, again = ([item for item in block if (item[0] in others) == wanted] for wanted in (False, True))
+        counts = _counts(done, stored, [item for item in chosen if item[0] not in others])
+        return _sums((counts, self._put(again)))
+
+    def _combined(self, block: list[Item]) -> tuple[dict[bytes, _Stored], list[Item]]:
+        """Return what is stored of items, and what is to be."""
+        stored = self._read([key for key, _ in block], readable=self._depends)
+        rows = [stored[key].row if key in stored else None for key, _ in block]
+        return stored, self._choice.combine(rows, block)
 
     def scan(self, segment: tuple[int, int] | None = None) -> Iterator[tuple[pa.Array, pa.Array]]:
         """Yield the keys and rows of all stored items; see :meth:`Layout.encoded`.
@@ -145,7 +156,7 @@ class Writing:
         """
         deleted = 0
         for block in _blocks(blocks):
-            there = list(self.stored(list(dict.fromkeys(key for key, _ in block))))
+            there = list(self._read(list(dict.fromkeys(key for key, _ in block))))
             self._send([], there)
             deleted += len(there)
         return deleted
@@ -165,22 +176,26 @@ class Writing:
                 keys, rows = self.layout.encode(batch.filter(condition.mask(pa.Table.from_batches([batch]))))
                 yield list(zip(keys.to_pylist(), rows.to_pylist(), strict=True))
 
-    def stored(self, keys: list[bytes], readable: bool = False) -> dict[bytes, bytes]:
-        """Return the encoded rows of those keys that are stored; see :meth:`Layout.encoded`.
-
-        Parameters
-        ----------
-        keys
-            Different encoded keys.
-        readable
-            Whether an item that cannot be read is refused.
-        """
-        found: dict[bytes, bytes] = {}
+    def _read(self, keys: list[bytes], readable: bool = False) -> dict[bytes, _Stored]:
+        """Return what is stored of different keys. With ``readable``, an item that cannot be read is refused."""
+        found: dict[bytes, _Stored] = {}
         for items in self._client.read(self._name, self.layout.keys(keys) if keys else []):
             if items:
                 encoded = self.layout.encode(self.layout.read(items)) if readable else self.layout.encoded(items)
-                found.update(zip(*(column.to_pylist() for column in encoded), strict=True))
+                pairs = zip(*(column.to_pylist() for column in encoded), strict=True)
+                found.update((key, _Stored(row, item)) for (key, row), item in zip(pairs, items, strict=True))
         return found
+
+    def _send_if_as_read(self, items: list[Item], stored: Mapping[bytes, _Stored]) -> set[bytes]:
+        """Put items where what is stored is still what was read, and return the keys of the others."""
+
+        def send(both: tuple[Item, dict[str, Attribute]]) -> bool:
+            (key, _), item = both
+            before = stored[key].item if key in stored else None
+            return self._client.put_if(self._name, item, self.layout.unchanged(before), self.hold.check)
+
+        both = list(zip(items, self.layout.items(items), strict=True))
+        return {key for (key, _), sent in zip(items, self._client.each(send, both), strict=True) if not sent}
 
     def _send(self, items: list[Item], gone: list[bytes] | None = None) -> None:
         requests: list[dict[str, Any]] = []
@@ -190,15 +205,53 @@ class Writing:
             requests += [{"DeleteRequest": {"Key": key}} for key in self.layout.keys(gone)]
         self._client.write(self._name, requests, self.hold.check)
 
-    def _add(self, part: str, items: list[Item]) -> bool:
-        """Put items, and mark this part of a batch, at once. Return False if it was done before."""
-        table = self.hold.table
-        if self._catalog.applied(table, part):
-            return False
-        puts = [{"Put": {"TableName": self._name, "Item": item}} for item in self.layout.items(items)] if items else []
-        self._client.wait(len(puts))
-        self._catalog.transact(self.hold, [self._catalog.marker(table, part), *puts])
-        return True
+    def _add(self, batch: str, number: int, block: list[Item]) -> _Counts:
+        """Put items, and mark this part of a batch as applied, at once. Do nothing if it was applied before.
+
+        What is too large for a transaction is put by halves. That is marked first: how large items are depends on what
+        is stored, and a batch that is written again must have the same parts.
+        """
+        table, part = self.hold.table, part_of(batch, number, block)
+        state = self._catalog.state(table, part)
+        if state == "applied":
+            return 0, 0, 0
+        if state is None:
+            stored, chosen = self._combined(block)
+            items = self.layout.items(chosen) if chosen else []
+            before = [stored[key].item if key in stored else None for key, _ in chosen]
+            if sum(map(size_of, [*items, *filter(None, before)])) <= _TRANSACTION_BYTES:
+                puts = [
+                    {"Put": {"TableName": self._name, "Item": item} | self.layout.unchanged(old)}
+                    for item, old in zip(items, before, strict=True)
+                ]
+                self._client.wait(len(puts))
+                done = self._catalog.transact(self.hold, [self._catalog.marker(table, part), *puts])
+                return _counts(block, stored, chosen) if done else self._add(batch, number, block)
+            self._catalog.transact(self.hold, [self._catalog.marker(table, part, halved=True)])
+        half = len(block) // 2
+        return _sums(self._add(batch, number, some) for some in (block[:half], block[half:]))
+
+
+class _Stored(NamedTuple):
+    """A stored item: its encoded row (see :meth:`Layout.encoded`), and as it is in DynamoDB."""
+
+    row: bytes
+    item: dict[str, Attribute]
+
+
+_Counts = tuple[int, int, int]
+"""Numbers of items put, kept, and new."""
+
+
+def _counts(block: list[Item], stored: Container[bytes], chosen: list[Item]) -> _Counts:
+    return len(chosen), len(block) - len(chosen), sum(key not in stored for key, _ in chosen)
+
+
+def _sums(counts: Iterable[_Counts]) -> _Counts:
+    put = kept = new = 0
+    for one in counts:
+        put, kept, new = put + one[0], kept + one[1], new + one[2]
+    return put, kept, new
 
 
 def _blocks(blocks: Iterable[list[Item]], size: int = _BLOCK) -> Iterator[list[Item]]:

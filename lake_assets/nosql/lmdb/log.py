@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from lake_assets.nosql import contract as contracts
 from lake_assets.nosql.contract import Operation, WriteResult
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 HISTORY, BATCHES = "history", "batches"
 """Names of the databases."""
 
-_OPERATIONS = 1000
 _BATCH_AGE = timedelta(days=30)
 """How long a batch is remembered."""
 
@@ -57,7 +57,7 @@ class Log:
         keys = [key for key, _ in _entries(self._transaction, self._history, self._prefix)]
         number = int.from_bytes(keys[-1][-8:], "big") + 1 if keys else 0
         self._transaction.put(self._prefix + number.to_bytes(8, "big"), msgspec.msgpack.encode(done), db=self._history)
-        for key in keys[: max(0, len(keys) + 1 - _OPERATIONS)]:
+        for key in keys[: max(0, len(keys) + 1 - contracts.LOGGED)]:
             self._transaction.delete(key, db=self._history)
 
     def begin(self, batch: str) -> bool:
