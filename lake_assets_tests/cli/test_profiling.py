@@ -85,6 +85,7 @@ def test_drift_names_the_partitions_that_carry_it_and_shows_rows(answer: Answer,
     days = [f"day=2017-07-{day}" for day in (26, 27, 28)]
     plain = {"price": [float(at) for at in range(500)], "kind": ["a", "b"] * 250}
     changed = {"price": [9000.0 + at for at in range(500)], "kind": ["a", None] * 250}
+    old = ""
     for day in days:
         old = publish(lake, f"days/{day}", plain)
     new = publish(lake, f"days/{days[1]}", changed)
@@ -169,6 +170,26 @@ def test_a_backtest_judges_anomalies_as_the_check_does(
     if sides == "low":
         turned = answer("quality", "backtest", "trades", "--sides", "high")
         assert {one["constraint"]: one["fired"] for one in turned}["anomaly"] == 1
+
+
+def test_each_ref_of_quarantine_refers_to_its_own_rows(
+    answer: Answer, refused: Refused, lake: Lake, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("- {kind: refers, column: isin, rows: desk/stocks, to: isin}")
+    publish(lake, "desk.stocks", {"isin": ["a"]})
+    old = publish(lake, "trades", {"isin": ["a", "b"]})
+    publish(lake, "desk.stocks", {"isin": ["b"], "name": ["B"]})
+    new = publish(lake, "trades", {"n": [1, 2], "isin": ["a", "b"]})
+    told = ("quality", "quarantine", old, new, "trades", "--constraints", str(rules))
+    assert answer(*told) == [
+        {"change": "entered", "n": 1, "isin": "a", "quality_reasons": ["refers_isin"]},
+        {"change": "left", "n": None, "isin": "b", "quality_reasons": ["refers_isin"]},
+    ]
+    rules.write_text("- {kind: refers, column: isin, rows: desk/nix, to: isin}")
+    assert "refer to the asset 'desk/nix', which has no rows in the lake" in refused(*told)
+    rules.write_text("- {kind: refers, column: isin, rows: desk/stocks, to: nix}")
+    assert "has no column 'nix'" in refused(*told)
 
 
 def test_an_asset_without_constraints_is_named(refused: Refused, lake: Lake) -> None:

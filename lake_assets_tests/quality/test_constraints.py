@@ -124,6 +124,34 @@ def test_errors_name_the_constraint() -> None:
         verify(pa.table({"a": [1]}), [Complete(column="a"), Complete(column="a", at_least=0.5)])
 
 
+def test_rows_that_are_not_there_are_named_with_the_remedy() -> None:
+    refers = Refers(column="currency", rows="currencies", to="code")
+    for judge in (verify, split):
+        with pytest.raises(
+            ValueError, match=r"'refers_currency': no rows are named 'currencies'; there are others: give"
+        ):
+            judge(ROWS, [refers], references={"others": REFERENCES["currencies"]})
+        # The rows have a column of this name, which an inner query would take.
+        with pytest.raises(ValueError, match=r"'refers_currency': 'currencies' has no column 'isin'; there are code"):
+            judge(ROWS, [Refers(column="currency", rows="currencies", to="isin")], references=REFERENCES)
+        with pytest.raises(ValueError, match="cannot be named 'frame'"):
+            judge(
+                ROWS,
+                [Refers(column="currency", rows="Frame", to="code")],
+                references={"Frame": pa.table({"code": [""]})},
+            )
+
+
+def test_a_null_refers_to_nothing_also_where_nothing_is_there() -> None:
+    rows = pa.table({"currency": ["EUR", None]})
+    (verdict,) = verify(
+        rows,
+        [Refers(column="currency", rows="currencies", to="code")],
+        references={"currencies": pa.table({"code": pa.array([], pa.string())})},
+    )
+    assert verdict.bad == 1
+
+
 def test_a_condition_reads_no_file() -> None:
     with pytest.raises(ValueError, match="cannot be verified"):
         verify(pa.table({"a": [1]}), [Check(sql="a IN (SELECT 1 FROM read_text('/etc/passwd'))", name="spy")])
