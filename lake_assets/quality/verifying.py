@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lake_assets.lake.rows import sql_name, sql_text
 from lake_assets.quality.constraint_by_profile import age, broken_rows
 from lake_assets.quality.constraint_sql import broken_by_row
-from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, Refers, RowCount
+from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, Refers, RowCount, refuse_same_names
 from lake_assets.quality.profile import Profile
 from lake_assets.quality.profiling import profile
 from lake_assets.quality.querying import NUMBER, as_table, opened, query
@@ -171,10 +171,7 @@ def _refuse_unknown(constraints: Sequence[AnyConstraint], columns: Sequence[str]
                 raise ValueError(
                     f"constraint {one.title!r}: there is no column {name!r}; there are {', '.join(columns)}"
                 )
-    titles = [one.title for one in constraints]
-    repeated = sorted({title for title in titles if titles.count(title) > 1})
-    if repeated:
-        raise ValueError(f"several constraints have the name {repeated[0]!r}: give them names")
+    refuse_same_names(constraints)
 
 
 def _referenced(constraints: Sequence[AnyConstraint], references: Mapping[str, Any] | None) -> dict[str, pyarrow.Table]:

@@ -28,7 +28,7 @@ from lake_assets.lake.names import join
 from lake_assets.lake.rows import is_data
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
-from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount
+from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount, refuse_same_names
 from lake_assets.quality.lake_profiles import known_profile, stream_at
 from lake_assets.quality.profile import Profile
 from lake_assets.quality.thresholds import Finding
@@ -85,7 +85,7 @@ def constraint_checks(
     Raises
     ------
     ValueError
-        Several checks would have the same name, or a constraint is about more than a file.
+        Several constraints have the same name, or a constraint is about more than a file.
 
     Examples
     --------
@@ -93,8 +93,7 @@ def constraint_checks(
     """
     key = AssetKey.from_coercible(asset)
     described = {one.title: (_describe(one), one.severity == "ERROR") for one in constraints}
-    if len(described) < len(constraints) or (compare is not None and COMPARED.keys() & described.keys()):
-        raise ValueError(f"several checks of {key.to_user_string()} have the same name: give the constraints names")
+    refuse_same_names(constraints)
     if by_file and (partitions_def is not None or any(isinstance(one, Fresh | RowCount) for one in constraints)):
         raise ValueError(f"the checks of {key.to_user_string()} are by file: no partitions, Fresh or RowCount then")
     if compare is not None:
