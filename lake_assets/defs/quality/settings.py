@@ -8,7 +8,6 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from lake_assets.quality.constraints import of_yaml
-
 from lake_assets.settings import Settings
 
 
