@@ -22,11 +22,12 @@ from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
 from lake_assets.quality.anomaly import AnomalyBounds
 from lake_assets.quality.constraints import AnyConstraint, to_yaml
-from lake_assets.quality.lake_profiles import known_profile, rows_at
+from lake_assets.quality.lake_profiles import known_profile
+from lake_assets.quality.questions import Asked, answers_at
 from lake_assets.quality_assets.checks import constraint_checks
 from lake_assets.quality_assets.comparison import Comparison
 from lake_assets.quality_assets.naming import ANOMALY, CONSTRAINTS, AnomalyRules, profile_key
-from lake_assets.quality_assets.page import Asked, profile_page
+from lake_assets.quality_assets.page import profile_page
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import PERSONAL_COLUMNS
 from lake_assets.runs.branch import read_ref
@@ -98,8 +99,8 @@ def profiled(
 
     def _made(lake: Lake, ref: str, place: str) -> AssetProfile:
         found = known_profile(lake, ref, place, personal)
-        rows = rows_at(lake, ref, place, asked.columns) if asked is not None else None
-        return AssetProfile(found, lake.fingerprint(ref, place) or "", profile_page(found, rows, asked))
+        answers = answers_at(lake, ref, place, found, asked) if asked is not None else ()
+        return AssetProfile(found, lake.fingerprint(ref, place) or "", profile_page(found, answers))
 
     checks = constraint_checks(key, constraints, partitions_def=partitions_def, personal=personal, compare=rules)
     return made, checks

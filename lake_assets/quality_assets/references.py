@@ -44,7 +44,7 @@ def references_at(lake: Lake, ref: str, constraints: Sequence[AnyConstraint]) ->
     Raises
     ------
     ValueError
-        An asset has no rows there.
+        An asset, or a column of it, is not there.
     """
     return {name: _rows(lake, ref, name, columns) for name, columns in _columns(constraints).items()}
 
@@ -60,8 +60,10 @@ def _columns(constraints: Sequence[AnyConstraint]) -> dict[str, list[str]]:
 def _rows(lake: Lake, ref: str, name: str, columns: Sequence[str]) -> pyarrow.Table:
     try:
         return rows_at(lake, ref, prefix_of(AssetKey.from_user_string(name)), dict.fromkeys(columns))
-    except (PathNotFound, ValueError) as error:
+    except PathNotFound as error:
         raise ValueError(
             f"constraints refer to the asset {name!r}, which has no rows in the lake at {ref}: materialize it first, "
             "or correct its name"
         ) from error
+    except ValueError as error:
+        raise ValueError(f"constraints refer to the asset {name!r}: {error}") from error

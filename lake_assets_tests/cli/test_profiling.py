@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -62,6 +63,49 @@ def test_the_report_is_one_page_that_loads_nothing_and_runs_nothing(command: Com
     assert "url(" not in page
     assert ("meta", {"name": "viewport", "content": "width=device-width,initial-scale=1"}) in tags
     assert any(tag == "svg" and found.get("aria-label", "") for tag, found in tags)
+
+
+def test_the_report_shows_quantiles_shapes_partitions_and_what_was_asked_for(command: Command, lake: Lake) -> None:
+    for day, rows in (("26", 1), ("27", 3)):
+        columns = {"isin": ["DE0005190003", "FR0000131104", "FR0000131104"], "day": [datetime.date(2017, 7, 28)] * 3}
+        publish(
+            lake, f"days/day={day}", {name: values[:rows] for name, values in columns.items()} | {"n": [*range(rows)]}
+        )
+    asked = ("--key", "isin", "--group", "isin,day", "--crosstab", "isin,day", "--spearman")
+    assert command("profile", "main:days", "--html", "report.html", *asked).exit_code == 0
+    page = Path("report.html").read_text(encoding="utf-8")
+    for said in (
+        *("<th><strong>quantile</strong></th>", "<th>95%</th>", "<th><strong>shape</strong></th>", "ISIN"),
+        *("Rows of each partition", "1.50 × the rows of the median", "<h2>Correlation (Spearman)</h2>"),
+        *("<h2>Key isin</h2><p>2 key(s) are repeated, by 4 row(s)", "<h2>Isin by day</h2>"),
+        "<h2>Rows by isin, day</h2>",
+        "<td>FR0000131104</td><td>2017-07-28</td><td>2</td>",
+    ):
+        assert said in page, said
+
+
+def test_what_is_asked_for_is_printed_and_nothing_personal(
+    answer: Answer, command: Command, refused: Refused, lake: Lake
+) -> None:
+    publish(
+        lake, "users", {"id": [1, 1, 2], "email": ["anna@x.de"] * 3, "day": [datetime.date(2017, 7, 28), None, None]}
+    )
+    asked = ("--key", "id", "--key", "email", "--group", "day", "--group", "email", "--spearman")
+    told = command("profile", "main:users", *asked)
+    assert "2017-07-28" in told.stdout
+    assert (
+        "key id: 1 key(s) are repeated, by 2 row(s); the most frequent has 1.33 × the rows of the median" in told.stderr
+    )
+    assert "anna" not in told.output
+    found = {one["asked"]: one for one in answer("profile", "main:users", *asked)["answers"]}
+    assert found["key id"]["rows"] == [{"id": 1, "rows": 2}]
+    assert found["key email"]["rows"] == []
+    assert found["key email"]["note"].startswith("1 key(s) are repeated, by 3 row(s)")
+    assert found["rows by day"]["rows"] == [{"day": None, "rows": 2}, {"day": "2017-07-28", "rows": 1}]
+    assert "rows by email" not in found
+    assert found["correlation (Spearman)"]["rows"] == [{"": "id", "id": 1.0}]
+    assert "there is no column 'nix'; there are id, email, day" in refused("profile", "main:users", "--key", "nix")
+    assert "--crosstab A,B" in refused("profile", "main:users", "--crosstab", "id")
 
 
 def test_personal_columns_are_only_counted(answer: Answer, command: Command, lake: Lake) -> None:
@@ -189,7 +233,7 @@ def test_each_ref_of_quarantine_refers_to_its_own_rows(
     rules.write_text("- {kind: refers, column: isin, rows: desk/nix, to: isin}")
     assert "refer to the asset 'desk/nix', which has no rows in the lake" in refused(*told)
     rules.write_text("- {kind: refers, column: isin, rows: desk/stocks, to: nix}")
-    assert "has no column 'nix'" in refused(*told)
+    assert "refer to the asset 'desk/stocks': there is no column 'nix'; there are isin" in refused(*told)
 
 
 def test_an_asset_without_constraints_is_named(refused: Refused, lake: Lake) -> None:

@@ -34,6 +34,7 @@ from lake_assets.quality import Profile, profile
 from lake_assets.quality.constraints import Range
 from lake_assets.quality.profile import merged
 from lake_assets.quality.stored_profiles import FIGURES, STATE, published_profiles, read_figures, read_profile
+from lake_assets.quality_assets.page import profile_page
 
 DAYS = StaticPartitionsDefinition([f"day{at}" for at in range(8)])
 SEEN: list[int] = []
@@ -58,7 +59,12 @@ class Desk:
             group_name="desk",
             personal=["trader"],
             compare=Comparison(ignore=["day"]),
-            asked=Asked(groups=[["kind"], ["trader"]], crosstabs=[("kind", "side")]),
+            asked=Asked(
+                groups=[["kind"], ["trader"]],
+                crosstabs=[("kind", "side")],
+                keys=[["side"], ["trader"]],
+                spearman=["price", "day", "trader"],
+            ),
         )
 
         @asset
@@ -205,7 +211,20 @@ def test_the_page_shows_pictures_and_tables_and_nothing_personal(desk: Desk) -> 
     assert "secret" not in "".join(texts.values())
     assert "<b>" not in "".join(texts.values())
     assert "\\<b\\>bond" in texts["rows by kind"]
+    assert "2 key(s) are repeated, by 400 row(s); the most frequent has 1." in texts["key side"]
+    assert "7 key(s) are repeated, by 400 row(s)" in texts["key trader"]
+    assert "price" in texts["correlation (Spearman)"]
+    assert "| 25 % | median | 75 % |" in texts["summary"]
+    assert "shape |\n" in texts["summary"]
     assert shown["rows"].value == 400
     assert shown["completeness of price"].value == pytest.approx(349 / 400)
     figures = read_figures(GitLake(desk.home), "main", "trades_profile/partition=day0")
     assert "secret" not in json.dumps(figures)
+
+
+def test_the_page_shows_the_rows_of_partitions_and_their_skew() -> None:
+    parts = [profile(sample(at, rows)).named(f"day{at}") for at, rows in enumerate((10, 10, 40))]
+    shown = profile_page(merged(parts))
+    assert shown["skew of partitions"] == 4.0
+    assert shown["rows of partitions"].value.splitlines()[2:] == ["| day2 | 40 |", "| day0 | 10 |", "| day1 | 10 |"]
+    assert "rows of partitions" not in profile_page(parts[0])
