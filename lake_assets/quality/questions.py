@@ -116,7 +116,7 @@ def _key(rows: pyarrow.Table, names: Sequence[str], hidden: Collection[str]) -> 
     import pandas as pd
 
     found, skew = repeated_keys(rows, names), key_skew(rows, names)
-    note = f"{found.keys:,} key(s) are repeated, by {found.rows:,} row(s)"
+    note = f"{found.keys:,} key(s) are repeated, by {found.rows:,} row(s)" if found.keys else "no key is repeated"
     if skew is not None:
         note += f"; the most frequent has {skew:.2f} × the rows of the median"
     shown = [] if set(hidden).intersection(names) else found.examples

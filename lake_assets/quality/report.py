@@ -149,12 +149,14 @@ def _correlation(profile: Profile) -> str:
 def _answer(answer: Answer) -> str:
     note = f"<p>{_text(answer.note)}</p>" if answer.note else ""
     head = "".join(f"<th>{_text(str(name))}</th>" for name in answer.rows.columns)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{_text(_shown(value))}</td>' for value in line)}</tr>"
-        for line in answer.rows.itertuples(index=False, name=None)
-    )
+    lines = "".join(f"<tr>{''.join(map(_value, line))}</tr>" for line in answer.rows.itertuples(index=False, name=None))
     table = f'<div class="wide"><table><tr>{head}</tr>{lines}</table></div>' if lines else ""
     return f"<h2>{_text(answer.title[:1].upper() + answer.title[1:])}</h2>{note}{table}"
+
+
+def _value(value: Any) -> str:
+    name = "td" if isinstance(value, int | float) else "th"
+    return f"<{name}>{_text(_shown(value))}</{name}>"
 
 
 def _cell(value: float) -> str:

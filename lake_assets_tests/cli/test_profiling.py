@@ -79,7 +79,7 @@ def test_the_report_shows_quantiles_shapes_partitions_and_what_was_asked_for(com
         *("Rows of each partition", "1.50 × the rows of the median", "<h2>Correlation (Spearman)</h2>"),
         *("<h2>Key isin</h2><p>2 key(s) are repeated, by 4 row(s)", "<h2>Isin by day</h2>"),
         "<h2>Rows by isin, day</h2>",
-        "<td>FR0000131104</td><td>2017-07-28</td><td>2</td>",
+        "<th>FR0000131104</th><th>2017-07-28</th><td>2</td>",
     ):
         assert said in page, said
 
