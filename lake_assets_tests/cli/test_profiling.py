@@ -151,9 +151,11 @@ def test_drift_shows_nothing_of_personal_columns(answer: Answer, lake: Lake) -> 
     assert not [row for one in found for row in one["rows"] if "salary" in row]
 
 
-def test_what_has_no_profile_is_refused_in_one_line(refused: Refused, lake: Lake) -> None:
+def test_what_has_no_profile_is_refused_in_one_line(refused: Refused, command: Command, lake: Lake) -> None:
     assert "holds no file that has a profile" in refused("profile", "main:blob/noise.bin")
     assert "nothing is there" in refused("profile", "main:nowhere")
+    for place in ("main:", "lake://main/"):
+        assert "is not a place in the lake: write REF:PREFIX" in command("profile", place).stderr
 
 
 def test_a_backtest_says_when_constraints_would_have_fired(
