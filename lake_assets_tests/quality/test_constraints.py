@@ -172,6 +172,13 @@ def test_suggestions_hold_for_the_rows_they_are_made_from() -> None:
     assert all(suggestion.evidence for suggestion in found)
 
 
+def test_suggestions_for_columns_in_any_script_have_names_of_their_own() -> None:
+    rows = pa.table({"数量": [1, 2], "価格": [3, 4], "a b": [5, 6], "a_b": [7, 8]})
+    found = [suggestion.constraint for suggestion in suggest(profile(rows))]
+    assert all(verdict.passed for verdict in verify(rows, found))
+    assert of_yaml(to_yaml(found)) == found
+
+
 @pytest.mark.parametrize(
     ("values", "constraint"),
     [
