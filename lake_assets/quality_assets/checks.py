@@ -124,8 +124,8 @@ def constraint_checks(
         # A run of the checks alone reads all.
         if by_file and is_selected(context, key):
             places = _changed_files(lake.lake, base_commit(lake.lake, context.instance, context.run, ref), ref, key)
-        known = {place: known_profile(lake.lake, ref, join(prefix_of(key), place), personal) for place in places}
         try:
+            known = {place: known_profile(lake.lake, ref, join(prefix_of(key), place), personal) for place in places}
             others = references_at(lake.lake, ref, constraints)
             verdicts = [_verified(lake.lake, ref, key, place, known[place], constraints, others) for place in places]
         except ValueError as error:

@@ -11,6 +11,7 @@ from dagster import (
     AssetKey,
     AssetsDefinition,
     BackfillPolicy,
+    Failure,
     PartitionsDefinition,
     asset,
 )
@@ -95,7 +96,11 @@ def profiled(
     def made(context: AssetExecutionContext, lake: LakeResource) -> dict[str, AssetProfile]:
         ref = read_ref(lake.lake, context.instance, context.run)
         places = {"": ""} if partitions_def is None else folders(partitions_def, context.partition_keys)
-        return {part: _made(lake.lake, ref, join(prefix_of(key), place)) for part, place in places.items()}
+        try:
+            return {part: _made(lake.lake, ref, join(prefix_of(key), place)) for part, place in places.items()}
+        except ValueError as error:
+            # A retry cannot help.
+            raise Failure(f"the profile of {key.to_user_string()}: {error}", allow_retries=False) from error
 
     def _made(lake: Lake, ref: str, place: str) -> AssetProfile:
         found = known_profile(lake, ref, place, personal)

@@ -228,3 +228,16 @@ def test_the_page_shows_the_rows_of_partitions_and_their_skew() -> None:
     assert shown["skew of partitions"] == 4.0
     assert shown["rows of partitions"].value.splitlines()[2:] == ["| day2 | 40 |", "| day0 | 10 |", "| day1 | 10 |"]
     assert "rows of partitions" not in profile_page(parts[0])
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ("price", "the checks of trades: constraint 'range_price': there is no column 'price'; there are kind, side,"),
+        ("side", "the profile of trades: there is no column 'side'; there are price, kind, trader, day"),
+    ],
+)
+def test_a_column_that_is_not_there_is_one_line(desk: Desk, gone: str, told: str) -> None:
+    result = desk.run("day0", rows=sample(0).drop(columns=[gone]))
+    (said,) = [event.step_failure_data.error.message for event in result.all_events if event.is_step_failure]
+    assert f"Failure: {told}" in said
