@@ -238,6 +238,6 @@ def test_the_page_shows_the_rows_of_partitions_and_their_skew() -> None:
     ],
 )
 def test_a_column_that_is_not_there_is_one_line(desk: Desk, gone: str, told: str) -> None:
-    result = desk.run("day0", rows=sample(0).drop(columns=[gone]))
+    result: Any = desk.run("day0", rows=sample(0).drop(columns=[gone]))
     (said,) = [event.step_failure_data.error.message for event in result.all_events if event.is_step_failure]
     assert f"Failure: {told}" in said
