@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from lake_assets.io_managers.profile import AssetProfile, ProfileIOManager
     from lake_assets.io_managers.raw_file import RawFile, RawFileIOManager, StoredFile
     from lake_assets.io_managers.stream import StreamIOManager
+    from lake_assets.quality.questions import Asked
     from lake_assets.quality_assets.checks import constraint_checks
     from lake_assets.quality_assets.comparison import Comparison
     from lake_assets.quality_assets.files import asset_of_files
-    from lake_assets.quality_assets.page import Asked
     from lake_assets.quality_assets.profiled import profiled
     from lake_assets.resources.compute import ComputeResource
     from lake_assets.resources.kafka import KafkaResource
@@ -109,10 +109,10 @@ _HOMES = {
     "io_managers.profile": ("AssetProfile", "ProfileIOManager"),
     "io_managers.raw_file": ("RawFile", "RawFileIOManager", "StoredFile"),
     "io_managers.stream": ("StreamIOManager",),
+    "quality.questions": ("Asked",),
     "quality_assets.checks": ("constraint_checks",),
     "quality_assets.comparison": ("Comparison",),
     "quality_assets.files": ("asset_of_files",),
-    "quality_assets.page": ("Asked",),
     "quality_assets.profiled": ("profiled",),
     "resources.compute": ("ComputeResource",),
     "resources.kafka": ("KafkaResource",),

@@ -58,7 +58,7 @@ def parse_place(text: str, *, whole: bool = False) -> Place:
     else:
         ref, colon, prefix = text.partition(":")
         separated, literal = bool(colon), False
-    if not ref or prefix.startswith("/") or not (separated or whole):
+    if not ref or prefix.startswith("/") or not (whole or (separated and prefix)):
         wanted = "REF, REF:PREFIX" if whole else "REF:PREFIX"
         raise typer.BadParameter(
             f"{text!r} is not a place in the lake: write {wanted} or lake://COMMIT/PREFIX, such as main:stocks_parquet"

@@ -13,12 +13,12 @@ import typer
 from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit, note, show
-from lake_assets.cli.places import Place, parse_place
+from lake_assets.cli.places import parse_place
 from lake_assets.layout.asset_folders import key_of_prefix
 
 if TYPE_CHECKING:
-    from lake_assets.lake.contract import Lake
     from lake_assets.quality.profile import Profile
+    from lake_assets.quality.questions import Asked
 
 _COLUMNS = ("column", "type", "nulls", "empty", "distinct", "min", "max", "mean", "std")
 _NAMED = 5
@@ -30,23 +30,46 @@ def profile(
         str, typer.Argument(metavar="REF:PREFIX", help="A folder or file: Parquet, ORC, CSV or JSON lines.")
     ],
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page for people.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN,…", help="Also count the rows of each group. Repeatable.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN,…", help="Also find repeated keys, and the skew. Repeatable.")
+    ] = None,
+    crosstab: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Also count the rows of each pair of values. Repeatable.")
+    ] = None,
+    spearman: Annotated[bool, typer.Option("--spearman", help="Also correlate the ranks of numbers.")] = False,
     json: Json = False,
 ) -> None:
     """Print figures of the columns: nulls, distinct values, bounds, means and more.
 
     All rows are read once. A figure that is not exact is marked with ~, and --json says its bound. Of columns that
-    the asset declares as personal only counts are computed.
+    the asset declares as personal only counts are computed. --group, --key, --crosstab and --spearman are exact, and
+    read their columns once more, into memory.
     """
-    asked = parse_place(place)
+    from pyarrow import ArrowException
+
+    from lake_assets.quality.lake_profiles import profile_at
+    from lake_assets.quality.questions import answers_at
+
+    parsed = parse_place(place)
     with closing(open_lake()) as lake:
-        found = _profile(lake, asked)
+        path = parsed.rows(lake)
+        try:
+            found = profile_at(lake, parsed.ref, path, _personal(path))
+            asked = _asked(found, group or (), key or (), crosstab or (), spearman)
+            answered = answers_at(lake, parsed.ref, path, found, asked)
+        except (ValueError, ArrowException) as error:
+            raise CommandError(str(error)) from error
     if html is not None:
         from lake_assets.quality.report import as_html
 
-        html.write_text(as_html(found, place), encoding="utf-8")
+        html.write_text(as_html(found, place, answered), encoding="utf-8")
         note(f"{html} is the report.")
     if json:
-        emit(found.as_dict())
+        answers = [{"asked": one.title, "note": one.note, "rows": one.records} for one in answered]
+        emit(found.as_dict() | ({"answers": answers} if answered else {}))
     elif html is None:
         show(
             [
@@ -66,6 +89,9 @@ def profile(
             _COLUMNS,
         )
         note(f"{found.rows:,} rows.")
+        for one in answered:
+            note(f"{one.title}: {one.note}" if one.note else f"{one.title}:")
+            show(one.records, tuple(map(str, one.rows.columns)))
 
 
 def drift(
@@ -119,16 +145,20 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f", and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _profile(lake: Lake, place: Place) -> Profile:
-    from pyarrow import ArrowException
+def _asked(
+    known: Profile, groups: Sequence[str], keys: Sequence[str], crosstabs: Sequence[str], spearman: bool
+) -> Asked:
+    from lake_assets.quality.questions import Asked
 
-    from lake_assets.quality.lake_profiles import profile_at
+    pairs = [tuple(_names(text)) for text in crosstabs]
+    if any(len(pair) != 2 for pair in pairs):
+        raise CommandError("a crosstab has two columns: --crosstab A,B")
+    numbers = [one.name for one in known.columns.values() if one.is_numeric and one.type != "bool"] if spearman else []
+    return Asked([*map(_names, groups)], [(pair[0], pair[1]) for pair in pairs], [*map(_names, keys)], numbers)
 
-    path = place.rows(lake)
-    try:
-        return profile_at(lake, place.ref, path, _personal(path))
-    except (ValueError, ArrowException) as error:
-        raise CommandError(str(error)) from error
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _personal(path: str) -> Collection[str]:

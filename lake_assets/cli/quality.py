@@ -95,20 +95,24 @@ def quarantine(
     json: Json = False,
 ) -> None:
     """Print the rows that break a constraint at one of two refs only: what entered quarantine, and what left it."""
+    from pyarrow import ArrowException
+
     from lake_assets.io_managers.previews import personal_columns
     from lake_assets.layout.asset_folders import prefix_of
     from lake_assets.quality.lake_profiles import rows_at
     from lake_assets.quality.quarantine import quarantine_changes
     from lake_assets.quality.verifying import REASONS
+    from lake_assets.quality_assets.references import references_at
 
     key, rules = _declared(asset, constraints)
     graph = load_graph()
     hidden = {name.casefold() for name in personal_columns(graph.get(key).metadata)} if graph.has(key) else set[str]()
-    with closing(open_lake()) as lake:
-        old, new = (rows_at(lake, ref, prefix_of(key)) for ref in (before, after))
     try:
-        entered, left = quarantine_changes(old, new, rules)
-    except ValueError as error:
+        with closing(open_lake()) as lake:
+            old, new = (rows_at(lake, ref, prefix_of(key)) for ref in (before, after))
+            then, now = (references_at(lake, ref, rules) for ref in (before, after))
+        entered, left = quarantine_changes(old, new, rules, references=now, references_before=then)
+    except (ValueError, ArrowException) as error:
         raise CommandError(str(error)) from error
     found = [
         {"change": change, **{name: value for name, value in row.items() if name.casefold() not in hidden}}

@@ -156,6 +156,21 @@ def _register(
     return (f"(FROM ({united}) SELECT * EXCLUDE ({last}), {last})" if folders else f"({united})"), instants
 
 
+def aligned(names: Sequence[str], here: Columns, there: Columns) -> str:
+    """Return the columns of one of two views in the order of names, for a query that takes columns by their place.
+
+    Parameters
+    ----------
+    names
+        The names. One that is missing is null.
+    here, there
+        The columns of the view, and of the other one.
+    """
+    return ", ".join(
+        sql_name(name) if name in here else f"CAST(NULL AS {there[name]}) AS {sql_name(name)}" for name in names
+    )
+
+
 def sql_name(column: str) -> str:
     """Return a column's name, quoted for SQL."""
     return '"' + column.replace('"', '""') + '"'

@@ -33,7 +33,7 @@ def group_counts(data: Any, columns: Sequence[str], most: int | None = None) -> 
     rows = sql_name(_free("rows", columns))
     with opened(table) as connection:
         text = f"SELECT {names}, count(*) AS {rows} FROM frame GROUP BY ALL ORDER BY {rows} DESC, {names}{limit}"  # noqa: S608
-        return connection.sql(text).df()
+        return connection.sql(text).df(date_as_object=True)
 
 
 def crosstab(data: Any, rows: str, columns: str) -> pandas.DataFrame:

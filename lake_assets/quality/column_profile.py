@@ -54,21 +54,21 @@ class ColumnProfile(ColumnCounts):
 
     @property
     def mean(self) -> Any:
-        """The mean: of times a time."""
+        """The mean: of times a time, in whole units as in pandas."""
         if not self._moments.count and not self.infinities:
             return None
         if self._is("time"):
-            return restored(self._state, round(self._moments.mean))
+            return restored(self._state, int(self._moments.mean))
         return self._with_infinities(_float(self._moments.mean) if self._moments.count else 0.0)
 
     @property
     def std(self) -> Any:
-        """The standard deviation of a sample, as in pandas: of times a duration."""
+        """The standard deviation of a sample, as in pandas: of times a duration, in whole microseconds."""
         found = self._known(self._moments.deviation)
         if found is None or not self._is("time"):
             return found
         try:
-            return timedelta(microseconds=found * microseconds(self.type))
+            return timedelta(microseconds=int(found * microseconds(self.type)))
         except OverflowError:
             return None
 
@@ -113,7 +113,7 @@ class ColumnProfile(ColumnCounts):
         ends: dict[float, Any] = {0.0: state.low, 1.0: state.high}
         within = [min(max(value, state.low), state.high) for value in self.stored_quantiles(shares)]
         found = [ends.get(share, value) for share, value in zip(shares, within, strict=True)]
-        return [restored(state, round(value) if self._is("time") else value) for value in found]
+        return [restored(state, math.floor(value) if self._is("time") else value) for value in found]
 
     def stored_quantiles(self, shares: Sequence[float]) -> list[Any]:
         """Return several quantiles as numbers, such as the days of dates; none if there are none.

@@ -43,7 +43,8 @@ def broken_by_row(one: RowConstraint) -> str:
     if isinstance(one, Length):
         return _outside(f"length({column})", one.min, one.max)
     there = f"SELECT {sql_name(one.to)} FROM {sql_name(one.rows)} WHERE {sql_name(one.to)} IS NOT NULL"  # noqa: S608
-    return f"{column} NOT IN ({there})"
+    # Of no rows at all, NOT IN is also true for a null.
+    return f"({column} IS NOT NULL AND {column} NOT IN ({there}))"
 
 
 def literal(value: Value) -> str:

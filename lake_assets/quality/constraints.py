@@ -5,6 +5,7 @@ A null breaks no constraint but :class:`Complete`, as in SQL.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -15,6 +16,11 @@ Value = str | int | float | bool
 """A value to compare with. Dates and times are ISO texts."""
 
 
+RESERVED = ("drift", "anomaly")
+"""Names of checks that are no constraints."""
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
 class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
     """A constraint on rows.
 
@@ -23,7 +29,7 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", fo
     severity
         What it means that it is broken: ``ERROR`` blocks, ``WARN`` does not.
     name
-        Its name; by default made of its kind and columns.
+        Its name, of letters, digits and ``_``; by default made of its kind and columns.
     """
 
     severity: Severity = "ERROR"
@@ -31,6 +37,10 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", fo
 
     def __post_init__(self) -> None:
         """Refuse what no rows could be judged by: a mistyped severity would not block, and wrong bounds all rows."""
+        if self.name and (not _NAME.fullmatch(self.name) or self.name in RESERVED):
+            raise ValueError(
+                f"constraint {self.name!r}: a name has letters, digits and _ only, and is none of {', '.join(RESERVED)}"
+            )
         if self.severity not in get_args(Severity):
             raise ValueError(f"constraint {self.title!r}: the severity {self.severity!r} is not WARN or ERROR")
         least, most = getattr(self, "min", None), getattr(self, "max", None)
@@ -224,9 +234,30 @@ def of_yaml(text: str) -> list[AnyConstraint]:
         It is not a list of constraints.
     """
     try:
-        return msgspec.yaml.decode(text, type=list[AnyConstraint])
+        found = msgspec.yaml.decode(text, type=list[AnyConstraint])
     except msgspec.MsgspecError as error:
-        raise ValueError(f"these are not constraints: {error}") from error
+        raise ValueError(f"these are not constraints: {' '.join(str(error).split())}") from error
+    refuse_same_names(found)
+    return found
+
+
+def refuse_same_names(constraints: Sequence[AnyConstraint]) -> None:
+    """Refuse constraints of which several have the same name.
+
+    Parameters
+    ----------
+    constraints
+        The constraints.
+
+    Raises
+    ------
+    ValueError
+        Some have.
+    """
+    titles = [one.title for one in constraints]
+    repeated = next((title for at, title in enumerate(titles) if title in titles[:at]), None)
+    if repeated is not None:
+        raise ValueError(f"several constraints have the name {repeated!r}: give them names")
 
 
 def to_yaml(constraints: Sequence[AnyConstraint]) -> str:

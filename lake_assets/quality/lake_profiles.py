@@ -104,7 +104,7 @@ def parts_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) 
 
 
 def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None = None) -> pyarrow.Table:
-    """Return the rows of a folder or file as one table.
+    """Return the rows of a folder or file as one table. A column that some partitions lack is null there.
 
     Parameters
     ----------
@@ -112,21 +112,30 @@ def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None =
         The place.
     columns
         The columns that are wanted; by default all.
+
+    Raises
+    ------
+    PathNotFound
+        Nothing is there.
+    ValueError
+        There is no file that has a profile, or no such column.
     """
     import pyarrow as pa
 
     commit = ref if is_commit_id(ref) else lake.head(ref).id
     tables: list[pa.Table] = []
+    there: dict[str, None] = {}
     for folder, paths in _files(lake, commit, prefix).items():
         snapshot = lake.path(commit, folder)
         schema, batches = file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths])
-        if columns is None:
-            tables.append(pa.Table.from_batches(batches, schema))
-        else:
-            wanted = [name for name in columns if name in schema.names]
-            fields = pa.schema([schema.field(name) for name in wanted])
-            tables.append(pa.Table.from_batches((batch.select(wanted) for batch in batches), fields))
-    return pa.concat_tables(tables)
+        there |= dict.fromkeys(schema.names)
+        wanted = [name for name in schema.names if columns is None or name in columns]
+        fields = pa.schema([schema.field(name) for name in wanted])
+        tables.append(pa.Table.from_batches((batch.select(wanted) for batch in batches), fields))
+    for name in columns or ():
+        if name not in there:
+            raise ValueError(f"there is no column {name!r}; there are {', '.join(there)}")
+    return pa.concat_tables(tables, promote_options="default")
 
 
 def stream_at(lake: Lake, ref: str, prefix: str) -> pyarrow.RecordBatchReader:

@@ -8,8 +8,9 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from lake_assets.quality.column_profile import QUARTILES, ColumnProfile
+from lake_assets.quality.column_profile import ColumnProfile
 from lake_assets.quality.correlation_state import Matrix
+from lake_assets.quality.describing import described
 from lake_assets.quality.frame_state import FrameState
 from lake_assets.quality.stored_state import read_state, write_state
 
@@ -78,28 +79,8 @@ class Profile:
         return state.names, state.paired(), state.counts
 
     def describe(self) -> pandas.DataFrame:
-        """Return what ``describe()`` of pandas returns: of numbers if there are any, otherwise of texts."""
-        import pandas as pd
-
-        pandas: Any = pd  # its stubs refuse lists of texts
-        numbers = [one for one in self.columns.values() if one.is_numeric and one.type != "bool" and not one.personal]
-        if numbers:
-            index = ["count", "mean", "std", "min", "25%", "50%", "75%", "max"]
-            found = {
-                one.name: pandas.Series(
-                    [one.count, one.mean, one.std, one.min, *one.quantiles(QUARTILES), one.max], index, "float64"
-                )
-                for one in numbers
-            }
-            return pandas.DataFrame(found, index)
-        index = ["count", "unique", "top", "freq"]
-        return pandas.DataFrame(
-            {
-                one.name: pandas.Series([one.count, one.distinct, *(one.top(1) or [(None, None)])[0]], index, object)
-                for one in self.columns.values()
-            },
-            index,
-        )
+        """Return what ``describe()`` of pandas returns: of numbers and times if there are any, otherwise of texts."""
+        return described(self.columns.values())
 
     def merge(self, *others: Profile) -> Profile:
         """Return the profile of the rows of this and other profiles.

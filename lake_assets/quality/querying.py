@@ -86,10 +86,17 @@ def opened(
         Further frames, by name.
     numbered
         Whether the rows of a table get the column :data:`NUMBER`.
+
+    Raises
+    ------
+    ValueError
+        A further frame is also named ``frame``.
     """
     import numpy as np
     import pyarrow as pa
 
+    if any(name.casefold() == "frame" for name in references or {}):
+        raise ValueError("rows that constraints refer to cannot be named 'frame': give them another name")
     rows = _cast(table, _known_to_duckdb)
     if numbered and isinstance(table, pa.Table):
         rows = rows.append_column(NUMBER, pa.array(np.arange(table.num_rows)))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
 from lake_assets.quality.column_profile import EXACT, ColumnProfile
 from lake_assets.quality.profile import Profile
+from lake_assets.quality.questions import Answer
 from lake_assets.text.printable import printable
 
 _CORRELATED = 30
+_SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b1b1b;--paper:#fff;--line:#8a8a8a;--bar:#0b62a4}
 @media(prefers-color-scheme:dark){:root{--ink:#eee;--paper:#161616;--line:#888;--bar:#6db3f2}}
@@ -28,7 +30,7 @@ small{display:block}svg{width:100%;height:6rem;margin-top:.6rem}rect{fill:var(--
 """
 
 
-def as_html(profile: Profile, title: str) -> str:
+def as_html(profile: Profile, title: str, answers: Sequence[Answer] = ()) -> str:
     """Return a profile as a page.
 
     Parameters
@@ -37,9 +39,11 @@ def as_html(profile: Profile, title: str) -> str:
         The profile.
     title
         What was profiled.
+    answers
+        What was asked for besides.
     """
     name = _text(title)
-    body = "".join(_body(profile))
+    body = "".join([*_body(profile), *map(_answer, answers)])
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -55,7 +59,8 @@ def _body(profile: Profile) -> Iterator[str]:
     yield f"<p>{profile.rows:,} rows, {len(profile.columns)} columns{skew}. A figure without a note is exact.</p>"
     yield "<main>"
     for column in profile.columns.values():
-        yield f"<article><h3>{_text(column.name)}</h3>{_figures(column)}{_histogram(column)}{_top(column)}</article>"
+        parts = _figures(column), _quantiles(column), _histogram(column), _top(column), _shapes(column)
+        yield f"<article><h3>{_text(column.name)}</h3>{''.join(parts)}</article>"
     yield "</main>"
     yield _correlation(profile)
     if len(profile.parts) > 1:
@@ -71,7 +76,7 @@ def _figures(column: ColumnProfile) -> str:
     for name in ("nans", "infinities", "empty", "blank", "garbled", "negatives", "zeros"):
         shown[name] = getattr(column, name) or None
     shown["distinct"] = column.distinct
-    for name in ("min", "max", "mean", "median", "std", "skewness", "kurtosis", "min_length", "max_length"):
+    for name in ("min", "max", "mean", "std", "skewness", "kurtosis", "min_length", "max_length"):
         shown[name] = getattr(column, name)
     rows = "".join(_row(column, name, value) for name, value in shown.items() if value is not None)
     return f'<table class="figures">{rows}</table>'
@@ -102,14 +107,30 @@ def _histogram(column: ColumnProfile) -> str:
     )
 
 
+def _quantiles(column: ColumnProfile) -> str:
+    found = [value for value in column.quantiles(_SHARES) if value is not None]
+    rows = [(f"{share:.0%}", value) for share, value in zip(_SHARES, found, strict=False)]
+    return _listed(column, "quantiles", ("quantile", "value"), rows)
+
+
 def _top(column: ColumnProfile) -> str:
     top = column.top(5)
     if column.is_ordered or not top or top[0][1] < 2:
         return ""
-    rows = "".join(f"<tr><th>{_text(_shown(value))}</th><td>{count:,}</td></tr>" for value, count in top)
-    how = column.exactness("top")
-    head = "<tr><th><strong>most frequent</strong></th><td>rows</td></tr>"
-    return f"<table>{head}{rows}</table>" + ("" if how == EXACT else f"<small>{_text(how)}</small>")
+    return _listed(column, "top", ("most frequent", "rows"), top)
+
+
+def _shapes(column: ColumnProfile) -> str:
+    return _listed(column, "patterns", ("shape", "rows"), column.patterns(5))
+
+
+def _listed(column: ColumnProfile, figure: str, head: tuple[str, str], rows: Sequence[tuple[Any, Any]]) -> str:
+    if not rows:
+        return ""
+    lines = "".join(f"<tr><th>{_text(_shown(name))}</th><td>{_text(_shown(value))}</td></tr>" for name, value in rows)
+    how = column.exactness(figure)
+    note = "" if how == EXACT else f"<small>{_text(how)}</small>"
+    return f"<table><tr><th><strong>{head[0]}</strong></th><td>{head[1]}</td></tr>{lines}</table>{note}"
 
 
 def _correlation(profile: Profile) -> str:
@@ -123,6 +144,19 @@ def _correlation(profile: Profile) -> str:
         for name, values in zip(names, matrix.to_numpy().tolist(), strict=False)
     )
     return f'<h2>Correlation (Pearson)</h2><div class="wide"><table><tr><td></td>{head}</tr>{lines}</table></div>'
+
+
+def _answer(answer: Answer) -> str:
+    note = f"<p>{_text(answer.note)}</p>" if answer.note else ""
+    head = "".join(f"<th>{_text(str(name))}</th>" for name in answer.rows.columns)
+    lines = "".join(f"<tr>{''.join(map(_value, line))}</tr>" for line in answer.rows.itertuples(index=False, name=None))
+    table = f'<div class="wide"><table><tr>{head}</tr>{lines}</table></div>' if lines else ""
+    return f"<h2>{_text(answer.title[:1].upper() + answer.title[1:])}</h2>{note}{table}"
+
+
+def _value(value: Any) -> str:
+    name = "td" if isinstance(value, int | float) else "th"
+    return f"<{name}>{_text(_shown(value))}</{name}>"
 
 
 def _cell(value: float) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
+
+from msgspec.structs import replace
 
 from lake_assets.quality.column_profile import EXACT, ColumnProfile
 from lake_assets.quality.constraints import AnyConstraint, Complete, Length, Member, Pattern, Range, Unique
@@ -31,14 +34,22 @@ class Suggestion:
 
 
 def suggest(profile: Profile) -> list[Suggestion]:
-    """Return constraints that all rows of a profile keep.
+    """Return constraints that all rows of a profile keep. Each has a name of its own.
 
     Parameters
     ----------
     profile
         The profile.
     """
-    return [found for column in profile.columns.values() for found in _of_column(column)]
+    found: dict[str, Suggestion] = {}
+    for column in profile.columns.values():
+        for one in _of_column(column):
+            title = one.constraint.title
+            # The names of columns in other scripts are all alike in that of a constraint.
+            free = next(name for name in chain([title], (f"{title}_{at}" for at in count(2))) if name not in found)
+            constraint = one.constraint if free == title else replace(one.constraint, name=free)
+            found[free] = Suggestion(constraint, one.evidence)
+    return list(found.values())
 
 
 def _of_column(column: ColumnProfile) -> Iterator[Suggestion]:

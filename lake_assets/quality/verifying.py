@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lake_assets.lake.rows import sql_name, sql_text
 from lake_assets.quality.constraint_by_profile import age, broken_rows
 from lake_assets.quality.constraint_sql import broken_by_row
-from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount
+from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, Refers, RowCount, refuse_same_names
 from lake_assets.quality.profile import Profile
 from lake_assets.quality.profiling import profile
 from lake_assets.quality.querying import NUMBER, as_table, opened, query
@@ -78,7 +78,7 @@ def verify(
     Raises
     ------
     ValueError
-        A constraint names a column that is not there, or its SQL is wrong.
+        A constraint names a column, or rows, that are not there, or its SQL is wrong.
     """
     import pyarrow as pa
 
@@ -90,7 +90,7 @@ def verify(
         # A window's count is of rows, so it stands below the sums.
         columns = ", ".join(f"{_sql(constraints[at])} AS b{at}" for at in rest)
         sums = ", ".join(f"count(*) FILTER (b{at})" for at in rest)
-        with opened(rows, references) as connection:
+        with opened(rows, _referenced(constraints, references)) as connection:
             counts = query(connection, f"SELECT {sums} FROM (SELECT {columns} FROM frame)")  # noqa: S608
         for at, bad in zip(rest, counts.columns, strict=True):
             found[at] = _verdict(constraints[at], bad[0].as_py(), known.rows, by_profile=False)
@@ -140,7 +140,7 @@ def split(
     Raises
     ------
     ValueError
-        A constraint names a column that is not there, or its SQL is wrong.
+        A constraint names a column, or rows, that are not there, or its SQL is wrong.
     """
     import pyarrow as pa
     import pyarrow.compute
@@ -155,7 +155,7 @@ def split(
         reasons: Any = pa.array([[] for _ in range(table.num_rows)], pa.list_(pa.string()))
     else:
         cases = ", ".join(f"CASE WHEN {broken_by_row(one)} THEN {sql_text(one.title)} END" for one in each)
-        with opened(table, references, numbered=True) as connection:
+        with opened(table, _referenced(each, references), numbered=True) as connection:
             broken = f"[x FOR x IN [{cases}] IF x IS NOT NULL]"
             text = f"SELECT {broken} FROM frame ORDER BY {sql_name(NUMBER)}"  # noqa: S608
             reasons = query(connection, text).column(0).combine_chunks()
@@ -171,10 +171,26 @@ def _refuse_unknown(constraints: Sequence[AnyConstraint], columns: Sequence[str]
                 raise ValueError(
                     f"constraint {one.title!r}: there is no column {name!r}; there are {', '.join(columns)}"
                 )
-    titles = [one.title for one in constraints]
-    repeated = sorted({title for title in titles if titles.count(title) > 1})
-    if repeated:
-        raise ValueError(f"several constraints have the name {repeated[0]!r}: give them names")
+    refuse_same_names(constraints)
+
+
+def _referenced(constraints: Sequence[AnyConstraint], references: Mapping[str, Any] | None) -> dict[str, pyarrow.Table]:
+    """Return the rows that constraints refer to as tables."""
+    tables = {name: as_table(rows) for name, rows in (references or {}).items()}
+    for one in constraints:
+        if not isinstance(one, Refers):
+            continue
+        if one.rows not in tables:
+            raise ValueError(
+                f"constraint {one.title!r}: no rows are named {one.rows!r}; there are {', '.join(tables) or 'none'}: "
+                "give them as references"
+            )
+        columns = tables[one.rows].column_names
+        if one.to not in columns:
+            raise ValueError(
+                f"constraint {one.title!r}: {one.rows!r} has no column {one.to!r}; there are {', '.join(columns)}"
+            )
+    return tables
 
 
 def _by_profile(one: AnyConstraint, known: Profile, now: dt.datetime) -> Verdict | None:

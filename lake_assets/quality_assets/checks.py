@@ -3,16 +3,19 @@
 # No postponed annotations here: Dagster reads them when the decorators run.
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster import (
+    AllPartitionMapping,
     AssetCheckExecutionContext,
     AssetCheckResult,
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
+    AssetDep,
     AssetKey,
+    Failure,
     MetadataValue,
     PartitionsDefinition,
     PreviewWarning,
@@ -25,13 +28,14 @@ from lake_assets.lake.names import join
 from lake_assets.lake.rows import is_data
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
-from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount
+from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, RowCount, refuse_same_names
 from lake_assets.quality.lake_profiles import known_profile, stream_at
 from lake_assets.quality.profile import Profile
 from lake_assets.quality.thresholds import Finding
 from lake_assets.quality.verifying import Verdict, verify, verify_by_profile
 from lake_assets.quality_assets.comparison import Comparison, Published
 from lake_assets.quality_assets.naming import profile_key
+from lake_assets.quality_assets.references import referenced, references_at
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.branch import base_commit, read_ref
 from lake_assets.runs.check_results import logged
@@ -57,7 +61,8 @@ def constraint_checks(
     """Return checks of an asset, one for each constraint. A constraint of severity ``ERROR`` blocks.
 
     They read the run's branch. If the profile does not suffice for a constraint, a partition's rows are read, in
-    bounded memory.
+    bounded memory. The rows that ``Refers`` names are those of an asset in the lake, of all its partitions: in a run
+    that makes both, the checks come after it.
 
     Parameters
     ----------
@@ -80,7 +85,7 @@ def constraint_checks(
     Raises
     ------
     ValueError
-        Several checks would have the same name, or a constraint is about more than a file.
+        Several constraints have the same name, or a constraint is about more than a file.
 
     Examples
     --------
@@ -88,17 +93,24 @@ def constraint_checks(
     """
     key = AssetKey.from_coercible(asset)
     described = {one.title: (_describe(one), one.severity == "ERROR") for one in constraints}
-    if len(described) < len(constraints) or (compare is not None and COMPARED.keys() & described.keys()):
-        raise ValueError(f"several checks of {key.to_user_string()} have the same name: give the constraints names")
+    refuse_same_names(constraints)
     if by_file and (partitions_def is not None or any(isinstance(one, Fresh | RowCount) for one in constraints)):
         raise ValueError(f"the checks of {key.to_user_string()} are by file: no partitions, Fresh or RowCount then")
     if compare is not None:
         described |= {name: (text, False) for name, text in COMPARED.items()}
+    others = [AssetDep(one, partition_mapping=AllPartitionMapping()) for one in referenced(constraints) if one != key]
     with warnings.catch_warnings():
         # Without partitions a check would get the whole history.
         warnings.simplefilter("ignore", PreviewWarning)
         specs = [
-            AssetCheckSpec(name, asset=key, description=text, blocking=blocking, partitions_def=partitions_def)
+            AssetCheckSpec(
+                name,
+                asset=key,
+                description=text,
+                blocking=blocking,
+                partitions_def=partitions_def,
+                additional_deps=others,
+            )
             for name, (text, blocking) in described.items()
         ]
 
@@ -112,8 +124,13 @@ def constraint_checks(
         # A run of the checks alone reads all.
         if by_file and is_selected(context, key):
             places = _changed_files(lake.lake, base_commit(lake.lake, context.instance, context.run, ref), ref, key)
-        known = {place: known_profile(lake.lake, ref, join(prefix_of(key), place), personal) for place in places}
-        verdicts = [_verified(lake.lake, ref, key, place, known[place], constraints) for place in places]
+        try:
+            known = {place: known_profile(lake.lake, ref, join(prefix_of(key), place), personal) for place in places}
+            others = references_at(lake.lake, ref, constraints)
+            verdicts = [_verified(lake.lake, ref, key, place, known[place], constraints, others) for place in places]
+        except ValueError as error:
+            # A retry cannot help.
+            raise Failure(f"the checks of {key.to_user_string()}: {error}", allow_retries=False) from error
         for number, one in enumerate(constraints):
             yield logged(context.log, _result(key, one, [found[number] for found in verdicts], ref))
         if compare is not None:
@@ -135,12 +152,18 @@ def _changed_files(lake: Lake, before: str, ref: str, key: AssetKey) -> list[str
 
 
 def _verified(
-    lake: Lake, ref: str, key: AssetKey, place: str, known: Profile, constraints: Sequence[AnyConstraint]
+    lake: Lake,
+    ref: str,
+    key: AssetKey,
+    place: str,
+    known: Profile,
+    constraints: Sequence[AnyConstraint],
+    references: Mapping[str, Any],
 ) -> Sequence[Verdict]:
     found = [one for one in verify_by_profile(known, constraints) if one is not None and one.counted]
     if len(found) == len(constraints):
         return found
-    return verify(stream_at(lake, ref, join(prefix_of(key), place)), constraints, known=known)
+    return verify(stream_at(lake, ref, join(prefix_of(key), place)), constraints, known=known, references=references)
 
 
 def _result(key: AssetKey, one: AnyConstraint, verdicts: Sequence[Verdict], ref: str) -> AssetCheckResult:

@@ -25,9 +25,9 @@ from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.quality.constraints import AnyConstraint
 from lake_assets.quality.files import format_of
 from lake_assets.quality.lake_profiles import schema_at
+from lake_assets.quality.questions import Asked
 from lake_assets.quality.typed import as_tree, read_typed
 from lake_assets.quality_assets.comparison import Comparison
-from lake_assets.quality_assets.page import Asked
 from lake_assets.quality_assets.profiled import profiled
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import PERSONAL_COLUMNS, PREVIEW

@@ -6,60 +6,35 @@ Names and values are data, so they are escaped. Of personal columns there are on
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dagster import MetadataValue
 
 from lake_assets.quality import plots
-from lake_assets.quality.asked import crosstab, group_counts
-from lake_assets.quality.column_profile import EXACT, ColumnProfile
+from lake_assets.quality.column_profile import EXACT, QUARTILES, ColumnProfile
 from lake_assets.quality.plots import short
 from lake_assets.quality.profile import Profile
+from lake_assets.quality.questions import Answer
 from lake_assets.text.markdown import as_markdown
 
 if TYPE_CHECKING:
     import pandas
-    import pyarrow
 
 _PICTURE_BYTES = 150_000
 """The largest PNG. As base64 it has a third more."""
-_COLUMNS, _TRENDS, _GROUPS, _CROSSED = 60, 12, 20, 12
+_COLUMNS, _TRENDS, _PARTS = 60, 12, 20
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is shown besides the profile. It takes a pass of its own.
-
-    Parameters
-    ----------
-    groups
-        Columns whose groups are counted, each a list of names.
-    crosstabs
-        Pairs of columns.
-    """
-
-    groups: Sequence[Sequence[str]] = ()
-    crosstabs: Sequence[tuple[str, str]] = ()
-
-    @property
-    def columns(self) -> Collection[str]:
-        """The columns that are read."""
-        return dict.fromkeys([*(name for group in self.groups for name in group), *sum(self.crosstabs, ())])
-
-
-def profile_page(profile: Profile, rows: pyarrow.Table | None = None, asked: Asked | None = None) -> dict[str, Any]:
+def profile_page(profile: Profile, answers: Sequence[Answer] = ()) -> dict[str, Any]:
     """Return the metadata of a materialization that shows a profile.
 
     Parameters
     ----------
     profile
         The profile.
-    rows
-        The rows, if something is asked for.
-    asked
-        What is shown besides.
+    answers
+        What was asked for besides.
     """
     found: dict[str, Any] = {"rows": profile.rows, "columns": len(profile.columns), "bytes": profile.bytes}
     found["summary"] = MetadataValue.md(_table(_HEAD, map(_line, list(profile.columns.values())[:_COLUMNS])))
@@ -73,19 +48,20 @@ def profile_page(profile: Profile, rows: pyarrow.Table | None = None, asked: Ask
         if png is not None and len(png) <= _PICTURE_BYTES:
             encoded = base64.b64encode(png).decode()
             found[name] = MetadataValue.md(f"![{name.replace('_', ' ')}](data:image/png;base64,{encoded})")
-    hidden = {column.name for column in profile.columns.values() if column.personal}
-    if rows is not None and asked is not None:
-        found |= _asked(rows, asked, hidden)
-    return {**found, **_trends(profile)}
+    answered = {one.title: _answered(one) for one in answers}
+    return {**found, **answered, **_parts(profile), **_trends(profile)}
 
 
-_HEAD = ("column", "type", "values", "nulls", "empty", "distinct", "min", "median", "max", "mean", "std", "top")
+_HEAD = (
+    *("column", "type", "values", "nulls", "empty", "distinct"),
+    *("min", "25 %", "median", "75 %", "max", "mean", "std", "top", "shape"),
+)
 
 
 def _line(column: ColumnProfile) -> Sequence[str]:
     inexact = "" if column.exactness("distinct") == EXACT else "~"
-    figures = (column.min, column.median, column.max, column.mean, column.std)
-    top = column.top(1)
+    figures = (column.min, *column.quantiles(QUARTILES), column.max, column.mean, column.std)
+    top, shapes = column.top(1), column.patterns(1)
     return [
         column.name + (" (personal)" if column.personal else ""),
         column.type + (f", {column.semantic_type}" if column.semantic_type else ""),
@@ -95,6 +71,7 @@ def _line(column: ColumnProfile) -> Sequence[str]:
         f"{inexact}{column.distinct:,}",
         *("" if value is None else short(value) for value in figures),
         f"{short(top[0][0])} ({top[0][1]:,})" if top and top[0][1] > 1 else "",
+        f"{short(shapes[0][0])} ({shapes[0][1]:,})" if shapes else "",
     ]
 
 
@@ -104,18 +81,19 @@ def _table(head: Sequence[str], lines: Iterator[Sequence[str]] | Sequence[Sequen
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(head), ["---"] * len(head), *rows])
 
 
-def _asked(rows: pyarrow.Table, asked: Asked, hidden: set[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for names in asked.groups:
-        if not hidden.intersection(names):
-            counted = group_counts(rows, names, _GROUPS)
-            found[f"rows by {', '.join(names)}"] = MetadataValue.md(_frame(counted))
-    for down, across in asked.crosstabs:
-        if not hidden.intersection((down, across)):
-            table = crosstab(rows, down, across)
-            table = table.loc[table.sum(axis=1).nlargest(_CROSSED).index, table.sum().nlargest(_CROSSED).index]
-            found[f"{down} by {across}"] = MetadataValue.md(_frame(table.reset_index()))
-    return found
+def _answered(answer: Answer) -> MetadataValue:
+    table = _frame(answer.rows) if len(answer.rows) else ""
+    return MetadataValue.md("\n\n".join(part for part in (as_markdown(answer.note), table) if part))
+
+
+def _parts(profile: Profile) -> dict[str, Any]:
+    """Return the numbers of rows of partitions, if there are several, and how unequal they are."""
+    if len(profile.parts) < 2:
+        return {}
+    largest = sorted(profile.parts.items(), key=lambda one: -one[1])[:_PARTS]
+    table = _table(("partition", "rows"), [(name, f"{rows:,}") for name, rows in largest])
+    skew = {} if profile.skew is None else {"skew of partitions": profile.skew}
+    return {"rows of partitions": MetadataValue.md(table), **skew}
 
 
 def _frame(frame: pandas.DataFrame) -> str:

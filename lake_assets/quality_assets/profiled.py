@@ -11,6 +11,7 @@ from dagster import (
     AssetKey,
     AssetsDefinition,
     BackfillPolicy,
+    Failure,
     PartitionsDefinition,
     asset,
 )
@@ -22,11 +23,12 @@ from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.partitions import folders
 from lake_assets.quality.anomaly import AnomalyBounds
 from lake_assets.quality.constraints import AnyConstraint, to_yaml
-from lake_assets.quality.lake_profiles import known_profile, rows_at
+from lake_assets.quality.lake_profiles import known_profile
+from lake_assets.quality.questions import Asked, answers_at
 from lake_assets.quality_assets.checks import constraint_checks
 from lake_assets.quality_assets.comparison import Comparison
 from lake_assets.quality_assets.naming import ANOMALY, CONSTRAINTS, AnomalyRules, profile_key
-from lake_assets.quality_assets.page import Asked, profile_page
+from lake_assets.quality_assets.page import profile_page
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import PERSONAL_COLUMNS
 from lake_assets.runs.branch import read_ref
@@ -94,12 +96,16 @@ def profiled(
     def made(context: AssetExecutionContext, lake: LakeResource) -> dict[str, AssetProfile]:
         ref = read_ref(lake.lake, context.instance, context.run)
         places = {"": ""} if partitions_def is None else folders(partitions_def, context.partition_keys)
-        return {part: _made(lake.lake, ref, join(prefix_of(key), place)) for part, place in places.items()}
+        try:
+            return {part: _made(lake.lake, ref, join(prefix_of(key), place)) for part, place in places.items()}
+        except ValueError as error:
+            # A retry cannot help.
+            raise Failure(f"the profile of {key.to_user_string()}: {error}", allow_retries=False) from error
 
     def _made(lake: Lake, ref: str, place: str) -> AssetProfile:
         found = known_profile(lake, ref, place, personal)
-        rows = rows_at(lake, ref, place, asked.columns) if asked is not None else None
-        return AssetProfile(found, lake.fingerprint(ref, place) or "", profile_page(found, rows, asked))
+        answers = answers_at(lake, ref, place, found, asked) if asked is not None else ()
+        return AssetProfile(found, lake.fingerprint(ref, place) or "", profile_page(found, answers))
 
     checks = constraint_checks(key, constraints, partitions_def=partitions_def, personal=personal, compare=rules)
     return made, checks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lake_assets.lake.rows import Columns, sql_name
+from lake_assets.lake.rows import Columns, aligned, sql_name
 from lake_assets.sql.errors import SqlError
 
 
@@ -30,7 +30,7 @@ def changed_rows(left: str, right: str, before: Columns, after: Columns, key: Se
         A key column is missing.
     """
     names = list(dict.fromkeys([*before, *after]))
-    old, new = (f"SELECT {', '.join(_selected(names, *side))}" for side in ((before, after), (after, before)))
+    old, new = (f"SELECT {aligned(names, *side)}" for side in ((before, after), (after, before)))
     if not key:
         gone = f"{old} FROM {left} EXCEPT ALL {new} FROM {right}"
         come = f"{new} FROM {right} EXCEPT ALL {old} FROM {left}"
@@ -57,7 +57,3 @@ def changed_rows(left: str, right: str, before: Columns, after: Columns, key: Se
         f"AS change, {shown}, l.before, r.after FROM {sides[0]} l FULL JOIN {sides[1]} r ON {joined} "
         "WHERE l.before IS DISTINCT FROM r.after"
     )
-
-
-def _selected(names: Sequence[str], here: Columns, there: Columns) -> list[str]:
-    return [sql_name(name) if name in here else f"CAST(NULL AS {there[name]}) AS {sql_name(name)}" for name in names]

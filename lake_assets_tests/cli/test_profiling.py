@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -64,6 +65,49 @@ def test_the_report_is_one_page_that_loads_nothing_and_runs_nothing(command: Com
     assert any(tag == "svg" and found.get("aria-label", "") for tag, found in tags)
 
 
+def test_the_report_shows_quantiles_shapes_partitions_and_what_was_asked_for(command: Command, lake: Lake) -> None:
+    for day, rows in (("26", 1), ("27", 3)):
+        columns = {"isin": ["DE0005190003", "FR0000131104", "FR0000131104"], "day": [datetime.date(2017, 7, 28)] * 3}
+        publish(
+            lake, f"days/day={day}", {name: values[:rows] for name, values in columns.items()} | {"n": [*range(rows)]}
+        )
+    asked = ("--key", "isin", "--group", "isin,day", "--crosstab", "isin,day", "--spearman")
+    assert command("profile", "main:days", "--html", "report.html", *asked).exit_code == 0
+    page = Path("report.html").read_text(encoding="utf-8")
+    for said in (
+        *("<th><strong>quantile</strong></th>", "<th>95%</th>", "<th><strong>shape</strong></th>", "ISIN"),
+        *("Rows of each partition", "1.50 × the rows of the median", "<h2>Correlation (Spearman)</h2>"),
+        *("<h2>Key isin</h2><p>2 key(s) are repeated, by 4 row(s)", "<h2>Isin by day</h2>"),
+        "<h2>Rows by isin, day</h2>",
+        "<th>FR0000131104</th><th>2017-07-28</th><td>2</td>",
+    ):
+        assert said in page, said
+
+
+def test_what_is_asked_for_is_printed_and_nothing_personal(
+    answer: Answer, command: Command, refused: Refused, lake: Lake
+) -> None:
+    publish(
+        lake, "users", {"id": [1, 1, 2], "email": ["anna@x.de"] * 3, "day": [datetime.date(2017, 7, 28), None, None]}
+    )
+    asked = ("--key", "id", "--key", "email", "--group", "day", "--group", "email", "--spearman")
+    told = command("profile", "main:users", *asked)
+    assert "2017-07-28" in told.stdout
+    assert (
+        "key id: 1 key(s) are repeated, by 2 row(s); the most frequent has 1.33 × the rows of the median" in told.stderr
+    )
+    assert "anna" not in told.output
+    found = {one["asked"]: one for one in answer("profile", "main:users", *asked)["answers"]}
+    assert found["key id"]["rows"] == [{"id": 1, "rows": 2}]
+    assert found["key email"]["rows"] == []
+    assert found["key email"]["note"].startswith("1 key(s) are repeated, by 3 row(s)")
+    assert found["rows by day"]["rows"] == [{"day": None, "rows": 2}, {"day": "2017-07-28", "rows": 1}]
+    assert "rows by email" not in found
+    assert found["correlation (Spearman)"]["rows"] == [{"": "id", "id": 1.0}]
+    assert "there is no column 'nix'; there are id, email, day" in refused("profile", "main:users", "--key", "nix")
+    assert "--crosstab A,B" in refused("profile", "main:users", "--crosstab", "id")
+
+
 def test_personal_columns_are_only_counted(answer: Answer, command: Command, lake: Lake) -> None:
     publish(lake, "users", {"id": [1, 2], "email": ["anna@x.de", "bert@x.de"], "salary": [12345.5, None]})
     found = command("profile", "main:users", "--json").stdout
@@ -85,6 +129,7 @@ def test_drift_names_the_partitions_that_carry_it_and_shows_rows(answer: Answer,
     days = [f"day=2017-07-{day}" for day in (26, 27, 28)]
     plain = {"price": [float(at) for at in range(500)], "kind": ["a", "b"] * 250}
     changed = {"price": [9000.0 + at for at in range(500)], "kind": ["a", None] * 250}
+    old = ""
     for day in days:
         old = publish(lake, f"days/{day}", plain)
     new = publish(lake, f"days/{days[1]}", changed)
@@ -106,9 +151,11 @@ def test_drift_shows_nothing_of_personal_columns(answer: Answer, lake: Lake) -> 
     assert not [row for one in found for row in one["rows"] if "salary" in row]
 
 
-def test_what_has_no_profile_is_refused_in_one_line(refused: Refused, lake: Lake) -> None:
+def test_what_has_no_profile_is_refused_in_one_line(refused: Refused, command: Command, lake: Lake) -> None:
     assert "holds no file that has a profile" in refused("profile", "main:blob/noise.bin")
     assert "nothing is there" in refused("profile", "main:nowhere")
+    for place in ("main:", "lake://main/"):
+        assert "is not a place in the lake: write REF:PREFIX" in command("profile", place).stderr
 
 
 def test_a_backtest_says_when_constraints_would_have_fired(
@@ -169,6 +216,26 @@ def test_a_backtest_judges_anomalies_as_the_check_does(
     if sides == "low":
         turned = answer("quality", "backtest", "trades", "--sides", "high")
         assert {one["constraint"]: one["fired"] for one in turned}["anomaly"] == 1
+
+
+def test_each_ref_of_quarantine_refers_to_its_own_rows(
+    answer: Answer, refused: Refused, lake: Lake, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("- {kind: refers, column: isin, rows: desk/stocks, to: isin}")
+    publish(lake, "desk.stocks", {"isin": ["a"]})
+    old = publish(lake, "trades", {"isin": ["a", "b"]})
+    publish(lake, "desk.stocks", {"isin": ["b"], "name": ["B"]})
+    new = publish(lake, "trades", {"n": [1, 2], "isin": ["a", "b"]})
+    told = ("quality", "quarantine", old, new, "trades", "--constraints", str(rules))
+    assert answer(*told) == [
+        {"change": "entered", "n": 1, "isin": "a", "quality_reasons": ["refers_isin"]},
+        {"change": "left", "n": None, "isin": "b", "quality_reasons": ["refers_isin"]},
+    ]
+    rules.write_text("- {kind: refers, column: isin, rows: desk/nix, to: isin}")
+    assert "refer to the asset 'desk/nix', which has no rows in the lake" in refused(*told)
+    rules.write_text("- {kind: refers, column: isin, rows: desk/stocks, to: nix}")
+    assert "refer to the asset 'desk/stocks': there is no column 'nix'; there are isin" in refused(*told)
 
 
 def test_an_asset_without_constraints_is_named(refused: Refused, lake: Lake) -> None:

@@ -108,8 +108,8 @@ def test_split_keeps_the_good_rows_as_they_are() -> None:
 
 
 def test_constraints_are_yaml() -> None:
-    constraints = [*(one for one, _ in BROKEN), *HELD]
-    assert of_yaml(to_yaml(constraints)) == constraints
+    for constraints in ([one for one, _ in BROKEN], HELD):
+        assert of_yaml(to_yaml(constraints)) == constraints
     assert of_yaml("- {kind: complete, column: ISIN, severity: WARN}") == [Complete(column="ISIN", severity="WARN")]
     with pytest.raises(ValueError, match=r"not constraints: .*unknown field `kolumn`"):
         of_yaml("- {kind: complete, kolumn: ISIN}")
@@ -122,6 +122,34 @@ def test_errors_name_the_constraint() -> None:
         verify(pa.table({"a": [1]}), [Check(sql="nonsense(", name="wrong")])
     with pytest.raises(ValueError, match="several constraints have the name 'complete_a'"):
         verify(pa.table({"a": [1]}), [Complete(column="a"), Complete(column="a", at_least=0.5)])
+
+
+def test_rows_that_are_not_there_are_named_with_the_remedy() -> None:
+    refers = Refers(column="currency", rows="currencies", to="code")
+    for judge in (verify, split):
+        with pytest.raises(
+            ValueError, match=r"'refers_currency': no rows are named 'currencies'; there are others: give"
+        ):
+            judge(ROWS, [refers], references={"others": REFERENCES["currencies"]})
+        # The rows have a column of this name, which an inner query would take.
+        with pytest.raises(ValueError, match=r"'refers_currency': 'currencies' has no column 'isin'; there are code"):
+            judge(ROWS, [Refers(column="currency", rows="currencies", to="isin")], references=REFERENCES)
+        with pytest.raises(ValueError, match="cannot be named 'frame'"):
+            judge(
+                ROWS,
+                [Refers(column="currency", rows="Frame", to="code")],
+                references={"Frame": pa.table({"code": [""]})},
+            )
+
+
+def test_a_null_refers_to_nothing_also_where_nothing_is_there() -> None:
+    rows = pa.table({"currency": ["EUR", None]})
+    (verdict,) = verify(
+        rows,
+        [Refers(column="currency", rows="currencies", to="code")],
+        references={"currencies": pa.table({"code": pa.array([], pa.string())})},
+    )
+    assert verdict.bad == 1
 
 
 def test_a_condition_reads_no_file() -> None:
@@ -142,6 +170,13 @@ def test_suggestions_hold_for_the_rows_they_are_made_from() -> None:
     assert titles >= {"unique_isin", "length_isin", "pattern_isin", "member_currency", "range_price", "complete_price"}
     assert all(verdict.passed for verdict in verify(frame, [suggestion.constraint for suggestion in found]))
     assert all(suggestion.evidence for suggestion in found)
+
+
+def test_suggestions_for_columns_in_any_script_have_names_of_their_own() -> None:
+    rows = pa.table({"数量": [1, 2], "価格": [3, 4], "a b": [5, 6], "a_b": [7, 8]})
+    found = [suggestion.constraint for suggestion in suggest(profile(rows))]
+    assert all(verdict.passed for verdict in verify(rows, found))
+    assert of_yaml(to_yaml(found)) == found
 
 
 @pytest.mark.parametrize(

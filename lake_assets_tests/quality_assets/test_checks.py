@@ -12,7 +12,7 @@ from dagster import AssetCheckSeverity, AssetSelection, DagsterInstance, StaticP
 
 from lake_assets import EmbeddedLake, ParquetIOManager, constraint_checks, published_asset
 from lake_assets.lake.embedded import GitLake
-from lake_assets.quality.constraints import Complete, Range, RowCount
+from lake_assets.quality.constraints import Complete, Range, Refers, RowCount
 
 DAYS = StaticPartitionsDefinition(["mon", "tue"])
 
@@ -97,3 +97,57 @@ def test_what_is_about_more_than_a_file_is_not_checked_by_file() -> None:
         constraint_checks("trades", [RowCount(min=1)], by_file=True)
     with pytest.raises(ValueError, match="by file: no partitions, Fresh or RowCount then"):
         constraint_checks("trades", [Range(column="price", min=0)], by_file=True, partitions_def=DAYS)
+
+
+def refers(
+    tmp_path: Path, instance: DagsterInstance, isins: list[str], known: list[str] | None, rows: str = "a/b"
+) -> Any:
+    """Run trades that refer to an asset of another partitioning, which is made in the same run if it is given."""
+    lake = EmbeddedLake(home=str(tmp_path / "lake"))
+
+    @asset(partitions_def=DAYS, io_manager_key="io_manager", group_name="desk")
+    def trades() -> pandas.DataFrame:
+        return pandas.DataFrame({"isin": isins})
+
+    @asset(key=["a", "b"], io_manager_key="io_manager", group_name="desk")
+    def stocks() -> pandas.DataFrame:
+        return pandas.DataFrame({"isin": known})
+
+    rules = [
+        Refers(column="isin", rows=rows, to="isin"),
+        Refers(column="isin", rows="trades", to="isin", name="itself"),
+    ]
+    checks = constraint_checks("trades", rules, partitions_def=DAYS)
+    published = published_asset("desk", [trades, stocks], partitions_def=DAYS)
+    return materialize(
+        [trades, stocks, checks, published],
+        instance=instance,
+        partition_key="mon",
+        resources={"lake": lake, "io_manager": ParquetIOManager(lake=lake)},
+        selection=None if known is not None else AssetSelection.assets(trades, published),
+        raise_on_error=False,
+    )
+
+
+def test_rows_refer_to_an_asset_as_the_run_has_made_it_or_as_it_is_published(
+    tmp_path: Path, instance: DagsterInstance
+) -> None:
+    made = refers(tmp_path, instance, ["x", "y"], ["x", "y"])
+    assert made.success
+    assert [check.passed for check in made.get_asset_check_evaluations()] == [True, True]
+    assert refers(tmp_path, instance, ["y"], None).success
+    # The run's own rows count, not those that are published.
+    assert not refers(tmp_path, instance, ["x"], ["z"]).success
+    broken = refers(tmp_path, instance, ["x", "z"], None)
+    assert not broken.success
+    (found,) = [check for check in broken.get_asset_check_evaluations() if not check.passed]
+    assert (found.check_name, found.metadata["bad_rows"].value) == ("refers_isin", 1)
+
+
+def test_rows_that_are_not_in_the_lake_are_named_with_the_remedy(tmp_path: Path, instance: DagsterInstance) -> None:
+    result = refers(tmp_path, instance, ["x"], None, "nix")
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    said = failed.step_failure_data.error.message
+    assert "the checks of trades: constraints refer to the asset 'nix', which has no rows in the lake at " in said
+    assert "materialize it first, or correct its name" in said
+    assert len(said.splitlines()) == 1

@@ -34,6 +34,7 @@ from lake_assets.quality import Profile, profile
 from lake_assets.quality.constraints import Range
 from lake_assets.quality.profile import merged
 from lake_assets.quality.stored_profiles import FIGURES, STATE, published_profiles, read_figures, read_profile
+from lake_assets.quality_assets.page import profile_page
 
 DAYS = StaticPartitionsDefinition([f"day{at}" for at in range(8)])
 SEEN: list[int] = []
@@ -58,7 +59,12 @@ class Desk:
             group_name="desk",
             personal=["trader"],
             compare=Comparison(ignore=["day"]),
-            asked=Asked(groups=[["kind"], ["trader"]], crosstabs=[("kind", "side")]),
+            asked=Asked(
+                groups=[["kind"], ["trader"]],
+                crosstabs=[("kind", "side")],
+                keys=[["side"], ["trader"]],
+                spearman=["price", "day", "trader"],
+            ),
         )
 
         @asset
@@ -205,7 +211,33 @@ def test_the_page_shows_pictures_and_tables_and_nothing_personal(desk: Desk) -> 
     assert "secret" not in "".join(texts.values())
     assert "<b>" not in "".join(texts.values())
     assert "\\<b\\>bond" in texts["rows by kind"]
+    assert "2 key(s) are repeated, by 400 row(s); the most frequent has 1." in texts["key side"]
+    assert "7 key(s) are repeated, by 400 row(s)" in texts["key trader"]
+    assert "price" in texts["correlation (Spearman)"]
+    assert "| 25 % | median | 75 % |" in texts["summary"]
+    assert "shape |\n" in texts["summary"]
     assert shown["rows"].value == 400
     assert shown["completeness of price"].value == pytest.approx(349 / 400)
     figures = read_figures(GitLake(desk.home), "main", "trades_profile/partition=day0")
     assert "secret" not in json.dumps(figures)
+
+
+def test_the_page_shows_the_rows_of_partitions_and_their_skew() -> None:
+    parts = [profile(sample(at, rows)).named(f"day{at}") for at, rows in enumerate((10, 10, 40))]
+    shown = profile_page(merged(parts))
+    assert shown["skew of partitions"] == 4.0
+    assert shown["rows of partitions"].value.splitlines()[2:] == ["| day2 | 40 |", "| day0 | 10 |", "| day1 | 10 |"]
+    assert "rows of partitions" not in profile_page(parts[0])
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ("price", "the checks of trades: constraint 'range_price': there is no column 'price'; there are kind, side,"),
+        ("side", "the profile of trades: there is no column 'side'; there are price, kind, trader, day"),
+    ],
+)
+def test_a_column_that_is_not_there_is_one_line(desk: Desk, gone: str, told: str) -> None:
+    result: Any = desk.run("day0", rows=sample(0).drop(columns=[gone]))
+    (said,) = [event.step_failure_data.error.message for event in result.all_events if event.is_step_failure]
+    assert f"Failure: {told}" in said

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from lake_assets.defs.quality.assets import SAMPLE
+from lake_assets.defs.quality.settings import QualitySettings
 from lake_assets.lake.contract import MAIN
 from lake_assets.quality.stored_profiles import read_figures
+from lake_assets.settings import SettingError
 from lake_assets_tests.graph_fixtures import Graph
 from lake_assets_tests.sources.servers import Handler, running
 
@@ -62,3 +65,30 @@ def test_a_file_is_typed_once_profiled_and_held_to_its_types(make_graph: Callabl
     file.write_text("id,sensor\n1,x\n")
     assert not run(graph)
     assert graph.published() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "No such file or directory"),
+        ("- {kind: range, column: [", "these are not constraints: "),
+        ("- {kind: nix}", "these are not constraints: Invalid value 'nix'"),
+        ("- {kind: range, column: price, min: 2, max: 1}", "its min 2 is above its max 1"),
+        ("- {kind: complete, column: id}\n- {kind: complete, column: id}", "several constraints have the name"),
+        ("- {kind: complete, column: id, name: id is there}", "letters, digits and _ only"),
+        ("- {kind: complete, column: id, name: drift}", "is none of drift, anomaly"),
+    ],
+)
+def test_a_wrong_file_of_constraints_is_named_with_its_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, why: str
+) -> None:
+    file = tmp_path / "rules.yaml"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setenv("QUALITY_CONSTRAINTS", str(file))
+    with pytest.raises(SettingError) as found:
+        QualitySettings.read()
+    said = str(found.value)
+    assert said.startswith(f"QUALITY_CONSTRAINTS is '{file}'; it must be a YAML file of constraints: ")
+    assert why in said
+    assert len(said.splitlines()) == 1
