@@ -62,3 +62,16 @@ def test_a_file_is_typed_once_profiled_and_held_to_its_types(make_graph: Callabl
     file.write_text("id,sensor\n1,x\n")
     assert not run(graph)
     assert graph.published() == before
+
+
+def test_json_lines_that_were_good_once_stay_good(make_graph: Callable[..., Graph], tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"mixed": 1, "null": null, "open": {}}\n{"mixed": {"a": "b"}}\n')
+    graph = make_graph(QUALITY_FILES=str(file))
+    for _ in range(3):
+        assert run(graph)
+        assert rows(graph, "measurements_quarantine") == []
+        assert rows(graph, "measurements") == [
+            {"mixed": "1", "null": None, "open": "{}"},
+            {"mixed": '{"a": "b"}', "null": None, "open": None},
+        ]
