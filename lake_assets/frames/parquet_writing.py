@@ -230,4 +230,6 @@ class _PartitionWriter:
         if self._place.format == CSV:
             return CsvWriter(filesystem, path, self._schema)
         # Without Arrow's own schema, so that the files of all engines are alike.
-        return pq.ParquetWriter(path, self._schema, filesystem=filesystem, store_schema=False)
+        writer = pq.ParquetWriter(path, self._schema, filesystem=filesystem, store_schema=False)
+        writer.add_key_value_metadata(self._schema.metadata or {})
+        return writer

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import pyarrow
 
 
+OWN_METADATA = b"lake_assets:"
+"""What the names of a schema's metadata begin with that the files keep. All other metadata are those of a library."""
+
+
 class RefusedColumn(ValueError):
     """A column cannot be stored. The message names it and says what to do."""
 
@@ -96,7 +100,7 @@ def type_named(name: str) -> pyarrow.DataType:
 
 
 def stored_schema(schema: pyarrow.Schema) -> pyarrow.Schema:
-    """Return the schema in the stored types.
+    """Return the schema in the stored types, without the metadata of libraries.
 
     Parameters
     ----------
@@ -117,7 +121,8 @@ def stored_schema(schema: pyarrow.Schema) -> pyarrow.Schema:
             fields.append(pa.field(field.name, stored_type(field.type)))
         except TypeError as error:
             raise RefusedColumn(f"column {field.name!r} {error}") from None
-    return pa.schema(fields)
+    kept = {name: text for name, text in (schema.metadata or {}).items() if name.startswith(OWN_METADATA)}
+    return pa.schema(fields, kept or None)
 
 
 def refuse_repeated(names: Iterable[str], what: str = "column") -> None:

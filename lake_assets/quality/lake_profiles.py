@@ -164,7 +164,7 @@ def stream_at(lake: Lake, ref: str, prefix: str) -> pyarrow.RecordBatchReader:
 
 
 def schema_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Schema | None:
-    """Return the columns of a folder's first file; None if it holds no file with rows.
+    """Return the columns of a folder's first file, with its metadata; None if it holds no file with rows.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def schema_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Schema | None:
     except (PathNotFound, ValueError):
         return None
     snapshot = lake.path(commit, folder)
-    return file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths[:1]])[0].remove_metadata()
+    return file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths[:1]])[0]
 
 
 def _files(lake: Lake, commit: str, prefix: str) -> dict[str, list[str]]:

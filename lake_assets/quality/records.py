@@ -13,6 +13,7 @@ from typing import Any
 LONGEST = 1 << 20
 """The longest line, in bytes. A longer one is no record."""
 _NUMBER = 1 << 63
+_DEEPEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,11 @@ def _line(number: int, line: bytes) -> Line:
             return Line(number, raw, None, "the line is neither JSON nor a Python literal")
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         return Line(number, raw, None, "the line is no object with names")
-    if not _is_plain(found):
+    try:
+        plain = _is_plain(found)
+    except RecursionError:
+        return Line(number, raw, None, "the line is nested too deep")
+    if not plain:
         return Line(number, raw, None, "the line has values that JSON has not")
     return Line(number, raw, found)
 
@@ -84,11 +89,16 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text)
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    if depth > _DEEPEST:
+        raise RecursionError
     if isinstance(value, dict):
-        return all(isinstance(name, str) and _is_plain(one) for name, one in value.items())
+        named: dict[Any, Any] = value
+        return all(
+            isinstance(name, str) and _is_plain(name) and _is_plain(one, depth + 1) for name, one in named.items()
+        )
     if isinstance(value, list):
-        return all(map(_is_plain, value))
+        return all(_is_plain(one, depth + 1) for one in value)
     if isinstance(value, str):
         return not any("\ud800" <= character <= "\udfff" for character in value)
     if isinstance(value, int):

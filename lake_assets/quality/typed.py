@@ -5,13 +5,13 @@ The types are inferred once, over all rows. Afterwards they are given, and a row
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.rows import bounded_connection, sql_name
 from lake_assets.quality.files import file_batches, format_of
+from lake_assets.quality.json_columns import faults_by, inferred, table
 from lake_assets.quality.records import lines
 
 if TYPE_CHECKING:
@@ -227,53 +227,17 @@ def _sql_type(kind: pyarrow.DataType) -> str:
 
 
 def _read_records(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Schema | None) -> TypedRows:
-    import pyarrow as pa
-
-    kept: list[tuple[str, int, str, dict[str, Any]]] = []
+    records: list[dict[str, Any]] = []
     rejected: list[tuple[str, int, str, str]] = []
+    faults = None if schema is None else faults_by(schema)
     for path in paths:
         name = path.rpartition("/")[2]
         with filesystem.open_input_stream(path) as stream:
             for line in lines(stream):
                 if line.record is None:
                     rejected.append((name, line.number, line.reason, line.raw))
-                elif schema is not None and (unknown := [key for key in line.record if key not in schema.names]):
-                    rejected.append((name, line.number, f"{', '.join(unknown)}: no such column", line.raw))
+                elif faults is not None and (found := faults(line.record)):
+                    rejected.append((name, line.number, "; ".join(found), line.raw))
                 else:
-                    kept.append((name, line.number, line.raw, line.record))
-    records = [record for *_, record in kept]
-    if schema is None:
-        return TypedRows(_table(records), _rejected(rejected))
-    try:
-        return TypedRows(pa.Table.from_pylist(records, schema), _rejected(rejected))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
-        good: list[dict[str, Any]] = []
-        for name, number, raw, record in kept:
-            try:
-                pa.Table.from_pylist([record], schema)
-                good.append(record)
-            except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError) as error:
-                rejected.append((name, number, str(error).partition("\n")[0], raw))
-        return TypedRows(pa.Table.from_pylist(good, schema), _rejected(sorted(rejected)))
-
-
-def _table(records: Sequence[dict[str, Any]]) -> pyarrow.Table:
-    """Return records as a table. A column of several types, or of objects without names, becomes JSON in texts."""
-    import pyarrow as pa
-
-    names = list(dict.fromkeys(name for record in records for name in record))
-    columns: list[Any] = []
-    for name in names:
-        values = [record.get(name) for record in records]
-        try:
-            column: Any = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            column = None
-        if (
-            column is None
-            or column.type == pa.null()
-            or (pa.types.is_struct(column.type) and not column.type.num_fields)
-        ):
-            column = pa.array([None if one is None else json.dumps(one) for one in values], pa.string())
-        columns.append(column)
-    return pa.Table.from_arrays(columns, names)
+                    records.append(line.record)
+    return TypedRows(table(records, inferred(records) if schema is None else schema), _rejected(rejected))

@@ -67,6 +67,7 @@ def test_a_file_is_typed_once_profiled_and_held_to_its_types(make_graph: Callabl
     assert graph.published() == before
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -92,3 +93,16 @@ def test_a_wrong_file_of_constraints_is_named_with_its_setting(
     assert said.startswith(f"QUALITY_CONSTRAINTS is '{file}'; it must be a YAML file of constraints: ")
     assert why in said
     assert len(said.splitlines()) == 1
+=======
+def test_json_lines_that_were_good_once_stay_good(make_graph: Callable[..., Graph], tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"mixed": 1, "null": null, "open": {}}\n{"mixed": {"a": "b"}}\n')
+    graph = make_graph(QUALITY_FILES=str(file))
+    for _ in range(3):
+        assert run(graph)
+        assert rows(graph, "measurements_quarantine") == []
+        assert rows(graph, "measurements") == [
+            {"mixed": "1", "null": None, "open": "{}"},
+            {"mixed": '{"a": "b"}', "null": None, "open": None},
+        ]
+>>>>>>> jl2
