@@ -23,7 +23,7 @@ _DEEPEST = 20
 def inferred(records: Sequence[dict[str, Any]]) -> pyarrow.Schema:
     """Return the columns of records, each with the type that all of its values have.
 
-    A column of several types, of nulls alone, or with objects without names becomes JSON text.
+    A column of several types, of nulls or empty lists alone, or with objects without names becomes JSON text.
 
     Parameters
     ----------
@@ -103,16 +103,19 @@ def _kind(values: Sequence[Any]) -> pyarrow.DataType | None:
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return None
     judge = judge_of(kind)
-    if kind == pa.null() or not _is_storable(kind) or any(fault for value in values for fault in judge(value, "")):
+    if not _is_storable(kind) or any(fault for value in values for fault in judge(value, "")):
         return None
     return kind
 
 
 def _is_storable(kind: pyarrow.DataType, depth: int = 0) -> bool:
-    """Tell whether Parquet stores a type: it has no objects without names, and its readers bound the depth."""
+    """Tell whether values of a type are stored as they are, and later ones fit.
+
+    Parquet has no objects without names, and its readers bound the depth. No value fits the type of nulls alone.
+    """
     from pyarrow import types
 
     inner = [kind.field(at).type for at in range(kind.num_fields)]
-    if depth > _DEEPEST or (types.is_struct(kind) and not inner):
+    if depth > _DEEPEST or types.is_null(kind) or (types.is_struct(kind) and not inner):
         return False
     return all(_is_storable(one, depth + 1) for one in inner)

@@ -96,11 +96,13 @@ def same(value: Any, stored: Any) -> bool:
 
 
 def test_a_column_of_json_text_takes_any_later_value(tmp_path: Path) -> None:
-    schema = stored(tmp_path, read(tmp_path, [{"mixed": 1, "null": None}, {"mixed": "x"}]).rows)
-    found = read(tmp_path, [{"mixed": [1, {"new": 2}], "null": {"new": 1}}, {"mixed": "x"}], schema)
+    first = [{"mixed": 1, "null": None, "list": [], "object": {"null": None}}, {"mixed": "x"}]
+    schema = stored(tmp_path, read(tmp_path, first).rows)
+    later = [{"mixed": [1, {"new": 2}], "null": {"new": 1}, "list": [1], "object": {"null": 1}}, {"mixed": "x"}]
+    found = read(tmp_path, later, schema)
     assert found.rows.to_pylist() == [
-        {"mixed": '[1, {"new": 2}]', "null": '{"new": 1}'},
-        {"mixed": '"x"', "null": None},
+        {"mixed": '[1, {"new": 2}]', "null": '{"new": 1}', "list": "[1]", "object": '{"null": 1}'},
+        {"mixed": '"x"', "null": None, "list": None, "object": None},
     ]
     assert found.rejected.num_rows == 0
 

@@ -67,7 +67,6 @@ def test_a_file_is_typed_once_profiled_and_held_to_its_types(make_graph: Callabl
     assert graph.published() == before
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -93,7 +92,8 @@ def test_a_wrong_file_of_constraints_is_named_with_its_setting(
     assert said.startswith(f"QUALITY_CONSTRAINTS is '{file}'; it must be a YAML file of constraints: ")
     assert why in said
     assert len(said.splitlines()) == 1
-=======
+
+
 def test_json_lines_that_were_good_once_stay_good(make_graph: Callable[..., Graph], tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     file.write_text('{"mixed": 1, "null": null, "open": {}}\n{"mixed": {"a": "b"}}\n')
@@ -105,4 +105,3 @@ def test_json_lines_that_were_good_once_stay_good(make_graph: Callable[..., Grap
             {"mixed": "1", "null": None, "open": "{}"},
             {"mixed": '{"a": "b"}', "null": None, "open": None},
         ]
->>>>>>> jl2
