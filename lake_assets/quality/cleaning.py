@@ -1,4 +1,7 @@
-"""Cleaning as named steps, each of which says how many rows or values it changed."""
+"""Cleaning as named steps, each of which says how many rows or values it changed.
+
+NaN is null here, whatever the library of the frame: pandas writes null so, and the other libraries have both.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ class Fill:
     by
         ``constant``, ``mean``, ``median``, ``most frequent``, or ``forward`` for the value above.
     value
-        The constant.
+        The constant. Null or NaN fills nothing.
     """
 
     column: str
@@ -69,7 +72,7 @@ class Replace:
     column
         The column.
     values
-        Each value to what replaces it.
+        Each value to what replaces it, which may be null.
     """
 
     column: str
@@ -114,7 +117,7 @@ Step = DropRows | DropColumns | Fill | Replace | Cast | Deduplicate
 def clean(data: Any, steps: Mapping[str, Step]) -> tuple[pyarrow.Table, dict[str, int]]:
     """Return cleaned rows, and how many rows or values each step changed, or columns it dropped.
 
-    Give the counts as materialization metadata.
+    The rows have null in place of NaN. Give the counts as materialization metadata.
 
     Parameters
     ----------
@@ -126,17 +129,40 @@ def clean(data: Any, steps: Mapping[str, Step]) -> tuple[pyarrow.Table, dict[str
     Raises
     ------
     ValueError
-        A step names a column or a type that is not there.
+        A step names a column or a type that is not there, or replaces null.
 
     Examples
     --------
     >>> rows, counts = clean(frame, {"salary by median": Fill("salary", "median")})
     """
-    table, counts = as_table(data), dict[str, int]()
+    table, counts = _without_nan(as_table(data)), dict[str, int]()
     for name, step in steps.items():
         _refuse_unknown(name, step, table)
         table, counts[name] = _done(table, step)
     return table, counts
+
+
+def _without_nan(table: pyarrow.Table) -> pyarrow.Table:
+    for at, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        changed = _nan_to_null(column)
+        if changed is not column:
+            # Spark's columns without nulls may have NaN, so the new column's nulls are allowed.
+            table = table.set_column(at, name, changed)
+    return table
+
+
+def _nan_to_null(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    import pyarrow as pa
+
+    pc = _compute()
+    missing = pc.is_null(column, nan_is_null=True)
+    if pc.sum(missing).as_py() in (None, column.null_count):
+        return column
+    return pc.if_else(missing, pa.scalar(None, column.type), column)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value
 
 
 def _refuse_unknown(name: str, step: Step, table: pyarrow.Table) -> None:
@@ -162,7 +188,7 @@ def _done(table: pyarrow.Table, step: Step) -> tuple[pyarrow.Table, int]:
     elif isinstance(step, Replace):
         changed, count = _replaced(column, step)
     else:
-        changed = _cast(column, step)
+        changed = _nan_to_null(_cast(column, step))
         count = changed.null_count - column.null_count
     return table.set_column(at, step.column, changed), count
 
@@ -200,7 +226,7 @@ def _filled(column: pyarrow.ChunkedArray, step: Fill) -> pyarrow.ChunkedArray:
         value = pairs[0]["values"] if pairs else None
     else:
         value = _middle(column, step)
-    if value is None:
+    if _is_missing(value):
         return column
     try:
         filling: Any = pa.scalar(value, column.type)
@@ -226,8 +252,6 @@ def _middle(column: pyarrow.ChunkedArray, step: Fill) -> Any:
         raise ValueError(f"{step.column} is {kind}, which has no {step.by}: cast it first")
     stored = (pa.int32() if kind.bit_width == 32 else pa.int64()) if is_time else kind
     known = column.cast(stored).cast(pa.float64(), safe=False)
-    # NaN is no value, as in pandas.
-    known = known.filter(pc.invert(pc.is_nan(known)))
     value = (pc.mean(known) if step.by == "mean" else pc.quantile(known, 0.5)[0]).as_py()
     if value is None or not (is_time or types.is_decimal(kind)):
         return value
@@ -240,8 +264,11 @@ def _replaced(column: pyarrow.ChunkedArray, step: Replace) -> tuple[pyarrow.Chun
     import pyarrow as pa
 
     pc = _compute()
+    if any(map(_is_missing, step.values)):
+        raise ValueError(f"{step.column}: Replace replaces values, and null and NaN are none: take Fill")
+    new = [None if _is_missing(one) else one for one in step.values.values()]
     try:
-        wanted, others = (pa.array(list(each), column.type) for each in (step.values, step.values.values()))
+        wanted, others = (pa.array(each, column.type) for each in (list(step.values), new))
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"{step.column} is {column.type}, which cannot hold the values to replace: {error}") from error
     places = pc.index_in(column, wanted, skip_nulls=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from lake_assets.quality.constraints import (
     RowConstraint,
     Unique,
 )
+from lake_assets.quality.iso_times import as_time
 from lake_assets.quality.profile import Profile
 
 
@@ -74,23 +74,12 @@ def age(newest: Any, now: dt.datetime) -> float | None:
     Parameters
     ----------
     newest
-        The time, or its ISO text. Without a zone it is in UTC. A date counts to its end.
+        The time, as :func:`.as_time` takes it.
     now
         The time to compare with.
     """
-    if isinstance(newest, str):
-        with suppress(ValueError):
-            # Python before 3.11 knows no Z.
-            newest = (
-                dt.date.fromisoformat(newest)
-                if len(newest) == 10
-                else dt.datetime.fromisoformat(newest.removesuffix("Z") + "+00:00" * newest.endswith("Z"))
-            )
-    if isinstance(newest, dt.date) and not isinstance(newest, dt.datetime):
-        newest = dt.datetime.combine(newest, dt.time.max)
-    if not isinstance(newest, dt.datetime):
-        return None
-    return (now - (newest if newest.tzinfo else newest.replace(tzinfo=dt.timezone.utc))).total_seconds()
+    time = as_time(newest)
+    return None if time is None else (now - time).total_seconds()
 
 
 def _unique(one: Unique, profile: Profile) -> Broken | None:

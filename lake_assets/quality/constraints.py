@@ -5,11 +5,15 @@ A null breaks no constraint but :class:`Complete`, as in SQL.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import msgspec
+
+from lake_assets.quality.iso_times import as_time
+from lake_assets.quality.plain_yaml import of_plain_yaml
 
 Severity = Literal["WARN", "ERROR"]
 Value = str | int | float | bool
@@ -44,6 +48,9 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", fo
         if self.severity not in get_args(Severity):
             raise ValueError(f"constraint {self.title!r}: the severity {self.severity!r} is not WARN or ERROR")
         least, most = getattr(self, "min", None), getattr(self, "max", None)
+        for value in (least, most, *getattr(self, "values", ())):
+            if isinstance(value, dt.date | dt.time):
+                raise ValueError(f"constraint {self.title!r}: write {value!r} as the text {value.isoformat()!r}")
         if least is not None and most is not None and _is_above(least, most):
             raise ValueError(f"constraint {self.title!r}: its min {least!r} is above its max {most!r}")
         if not 0 <= getattr(self, "at_least", 1) <= 1:
@@ -65,7 +72,11 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", fo
 def _is_above(least: Value, most: Value) -> bool:
     # Values of two kinds are compared by the column's type.
     kinds = [isinstance(one, str) for one in (least, most)]
-    return kinds[0] == kinds[1] and bool(least > most)  # pyright: ignore[reportOperatorIssue]
+    if kinds[0] != kinds[1] or not least > most:  # pyright: ignore[reportOperatorIssue]
+        return False
+    # As texts, times in several zones have another order.
+    low, high = as_time(least), as_time(most)
+    return low is None or high is None or low > high
 
 
 class Complete(Constraint, frozen=True, kw_only=True, tag="complete"):
@@ -223,6 +234,8 @@ AnyConstraint = Complete | Unique | Range | Member | Pattern | Length | Refers |
 def of_yaml(text: str) -> list[AnyConstraint]:
     """Return the constraints of a YAML list, such as ``- {kind: complete, column: ISIN}``.
 
+    Dates and times are texts, with quotes and without.
+
     Parameters
     ----------
     text
@@ -234,8 +247,8 @@ def of_yaml(text: str) -> list[AnyConstraint]:
         It is not a list of constraints.
     """
     try:
-        found = msgspec.yaml.decode(text, type=list[AnyConstraint])
-    except msgspec.MsgspecError as error:
+        found = msgspec.convert(of_plain_yaml(text), list[AnyConstraint])
+    except ValueError as error:
         raise ValueError(f"these are not constraints: {' '.join(str(error).split())}") from error
     refuse_same_names(found)
     return found

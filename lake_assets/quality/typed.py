@@ -5,11 +5,13 @@ The types are inferred once, over all rows. Afterwards they are given, and a row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.rows import bounded_connection, sql_name
+from lake_assets.quality.csv_records import csv_records
 from lake_assets.quality.files import file_batches, format_of
 from lake_assets.quality.json_columns import faults_by, inferred, table
 from lake_assets.quality.records import lines
@@ -31,7 +33,7 @@ class TypedRows:
     rows
         The rows, with their types.
     rejected
-        File, line, reason and raw text of what is no row.
+        File, line, reason and raw text of what is no row, as it stands in the file.
     """
 
     rows: pyarrow.Table
@@ -114,48 +116,14 @@ def _rejected(found: Sequence[tuple[str, int, str, str]]) -> pyarrow.Table:
 
 def _read_csv(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Schema | None) -> TypedRows:
     """Read all values as texts, then cast them: so every value that has another type is found."""
-    import numpy as np
     import pyarrow as pa
-    from pyarrow import csv
 
-    rejected: list[tuple[str, int, str, str]] = []
-    tables: list[pa.Table] = []
-    for path in paths:
-        name = path.rpartition("/")[2]
-
-        def refused(row: Any, name: str = name) -> str:
-            text = f"{row.actual_columns} fields, and {row.expected_columns} are expected"
-            rejected.append((name, row.number or 0, text, row.text))
-            return "skip"
-
-        with filesystem.open_input_stream(path) as stream:
-            skipped = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
-            header = csv.open_csv(stream, parse_options=skipped).schema.names
-        if schema is not None and header != schema.names:
-            raise ValueError(
-                _differ(
-                    path,
-                    pa.schema([(one, pa.string()) for one in header]),
-                    pa.schema([(one, pa.string()) for one in schema.names]),
-                )
-            )
-        with filesystem.open_input_stream(path) as stream:
-            table = csv.read_csv(
-                stream,
-                # Only one thread counts the lines.
-                read_options=csv.ReadOptions(use_threads=False),
-                parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refused),
-                convert_options=csv.ConvertOptions(
-                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
-                ),
-            )
-        wrong = {number for file, number, _, _ in rejected if file == name}
-        places = np.array([at for at in range(2, table.num_rows + len(wrong) + 2) if at not in wrong], np.int64)
-        tables.append(table.append_column(_LINE, pa.array(places)).append_column(_FILE, pa.array([name] * len(table))))
-    texts = pa.concat_tables(tables)
-    names = [name for name in texts.column_names if name not in (_LINE, _FILE)]
+    wrong: list[dict[int, str]] = [{} for _ in paths]
+    texts = [_csv_texts(filesystem, path, schema, refused) for path, refused in zip(paths, wrong, strict=True)]
+    names = texts[0].column_names[:-1]
+    numbered = [one.append_column(_FILE, pa.repeat(at, one.num_rows)) for at, one in enumerate(texts)]
     with bounded_connection() as connection:
-        connection.register("texts", texts)
+        connection.register("texts", pa.concat_tables(numbered))
         connection.execute("SET enable_external_access = false")
         types = _inferred(connection, names) if schema is None else {one.name: _sql_type(one.type) for one in schema}
         casts = ", ".join(f"TRY_CAST({sql_name(name)} AS {types[name]}) AS {sql_name(name)}" for name in names)
@@ -164,21 +132,68 @@ def _read_csv(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Sche
             f"THEN {_text(f'{name} is no {types[name]}')} END"
             for name in names
         )
-        order = f"ORDER BY {sql_name(_FILE)}, {sql_name(_LINE)}"
-        judged = f"SELECT *, [x FOR x IN [{bad}] IF x IS NOT NULL] AS {sql_name(_WHY)} FROM texts"  # noqa: S608
+        file, record, why = map(sql_name, (_FILE, _RECORD, _WHY))
+        judged = f"SELECT *, [x FOR x IN [{bad}] IF x IS NOT NULL] AS {why} FROM texts"  # noqa: S608
         rows = connection.sql(
-            f"SELECT {casts} FROM ({judged}) WHERE len({sql_name(_WHY)}) = 0 {order}"  # noqa: S608
+            f"SELECT {casts} FROM ({judged}) WHERE len({why}) = 0 ORDER BY {file}, {record}"  # noqa: S608
         ).to_arrow_table()
-        raw = ", ".join(f"coalesce({sql_name(name)}, '')" for name in names)
         others = connection.sql(
-            f"SELECT {sql_name(_FILE)}, {sql_name(_LINE)}, array_to_string({sql_name(_WHY)}, '; '), "  # noqa: S608
-            f"concat_ws(',', {raw}) FROM ({judged}) WHERE len({sql_name(_WHY)}) > 0 {order}"
+            f"SELECT {file}, {record}, array_to_string({why}, '; ') FROM ({judged}) WHERE len({why}) > 0"  # noqa: S608
         ).fetchall()
-    found = sorted([*rejected, *others])
+    for at, number, reason in others:
+        wrong[at][number] = reason
+    found = [
+        one for path, reasons in zip(paths, wrong, strict=True) for one in _as_they_stand(filesystem, path, reasons)
+    ]
     return TypedRows(rows if schema is None else rows.cast(schema), _rejected(found))
 
 
-_LINE, _FILE, _WHY = "quality line", "quality file", "quality reasons"
+def _csv_texts(
+    filesystem: FileSystem, path: str, schema: pyarrow.Schema | None, refused: dict[int, str]
+) -> pyarrow.Table:
+    """Return the records of a file as texts, then their numbers. Those with other numbers of fields are refused."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import csv
+
+    def refuse(row: Any) -> str:
+        refused[row.number] = f"{row.actual_columns} fields, and {row.expected_columns} are expected"
+        return "skip"
+
+    with filesystem.open_input_stream(path) as stream:
+        skipped = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+        header = csv.open_csv(stream, parse_options=skipped).schema.names
+    if schema is not None and header != schema.names:
+        found, wanted = (pa.schema([(one, pa.string()) for one in names]) for names in (header, schema.names))
+        raise ValueError(_differ(path, found, wanted))
+    with filesystem.open_input_stream(path) as stream:
+        texts = csv.read_csv(
+            stream,
+            # Only one thread counts the records.
+            read_options=csv.ReadOptions(use_threads=False),
+            parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
+            ),
+        )
+    # The header is record 1.
+    numbers = np.arange(1, texts.num_rows + len(refused) + 2)
+    return texts.append_column(_RECORD, pa.array(np.delete(numbers, [0, *(number - 1 for number in refused)])))
+
+
+def _as_they_stand(
+    filesystem: FileSystem, path: str, reasons: Mapping[int, str]
+) -> Iterator[tuple[str, int, str, str]]:
+    """Yield the file, line, reason and raw text of some records. A file without any is not read again."""
+    if not reasons:
+        return
+    with filesystem.open_input_stream(path) as stream:
+        for number, record in enumerate(islice(csv_records(stream), max(reasons)), 1):
+            if number in reasons:
+                yield path.rpartition("/")[2], record.line, reasons[number], record.raw
+
+
+_RECORD, _FILE, _WHY = "quality record", "quality file", "quality reasons"
 
 
 def _text(value: str) -> str:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lake_assets.quality.cleaning import Cast, Deduplicate, DropColumns, DropRows, Fill, Replace, Step, clean
 from lake_assets.quality.constraints import Range
 from lake_assets.quality.quarantine import quarantine_changes
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 ROWS = pa.table(
     {
@@ -84,7 +93,7 @@ def test_what_entered_and_left_quarantine() -> None:
 def test_a_middle_is_of_the_columns_type(values: list[object], by: Literal["mean", "median"], filled: object) -> None:
     rows, counts = clean(pa.table({"value": values}), {"fill": Fill("value", by)})
     assert rows["value"][values.index(None)].as_py() == filled
-    assert counts == {"fill": 1}
+    assert counts == {"fill": sum(one is None or one != one for one in values)}
 
 
 def test_what_a_column_cannot_hold_is_named() -> None:
@@ -94,3 +103,97 @@ def test_what_a_column_cannot_hold_is_named() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             clean(pa.table({"text": ["a", None], "number": [1, 2]}), {"step": step})
+
+
+def _nullable(rows: pa.Table) -> pd.DataFrame:
+    known = {name: np.array([one is not None for one in column.to_pylist()]) for name, column in _columns(rows)}
+    return pd.DataFrame(
+        {name: pd.arrays.FloatingArray(column.fill_null(0).to_numpy(), ~known[name]) for name, column in _columns(rows)}
+    )
+
+
+def _columns(rows: pa.Table) -> list[tuple[str, Any]]:
+    return list(zip(rows.column_names, rows.columns, strict=True))
+
+
+LIBRARIES: list[Callable[[pa.Table], Any]] = [
+    lambda rows: rows,
+    lambda rows: rows.to_pandas(),  # pandas on NumPy
+    _nullable,
+    lambda rows: rows.to_pandas(types_mapper=pd.ArrowDtype),
+    pl.from_arrow,
+]
+FLOATS = st.sampled_from([None, math.nan, -1.0, 0.5, 2.0])
+TABLES = st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=8).map(
+    lambda rows: pa.table(
+        {name: pa.array(one, pa.float64()) for name, one in zip("ab", zip(*rows, strict=True), strict=True)}
+    )
+)
+STEPS: list[Step] = [
+    DropRows(),
+    DropRows(0.5),
+    DropColumns(0.5),
+    Fill("a", value=7.0),
+    Fill("a", "mean"),
+    Fill("a", "median"),
+    Fill("a", "most frequent"),
+    Fill("a", "forward"),
+    Replace("a", {-1.0: math.nan, 2.0: 0.5}),
+    Cast("a", "VARCHAR"),
+    Cast("a", "INTEGER"),
+    Deduplicate(["a"]),
+    Deduplicate(["a", "b"], "last"),
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(TABLES, st.sampled_from(LIBRARIES), st.sampled_from(LIBRARIES), st.sampled_from(STEPS), st.sampled_from(STEPS))
+def test_nan_is_null_in_the_frames_of_all_libraries(
+    rows: pa.Table, one: Callable[[pa.Table], Any], other: Callable[[pa.Table], Any], first: Step, then: Step
+) -> None:
+    steps = {"first": first, "then": then}
+    results = [_cleaned(library(rows), steps) for library in (one, other)]
+    assert results[0] == results[1]
+
+
+def _cleaned(frame: Any, steps: dict[str, Step]) -> tuple[dict[str, list[Any]], dict[str, int]] | str:
+    try:
+        rows, counts = clean(frame, steps)
+    except ValueError as error:
+        return str(error)  # Such as the mean of texts.
+    return rows.to_pydict(), counts
+
+
+def test_nan_is_null_in_frames_of_spark(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([(1.0, math.nan), (None, 2.0), (math.nan, 3.0)], "a double, b double")
+    rows, counts = clean(frame, {"fill": Fill("a", "mean"), "drop": DropRows()})
+    assert (rows.to_pydict(), counts) == ({"a": [1.0, 1.0], "b": [2.0, 3.0]}, {"fill": 2, "drop": 1})
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64(), pa.dictionary(pa.int32(), pa.float64())])
+def test_nan_of_any_width_is_filled_as_null_is(kind: pa.DataType) -> None:
+    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+    plain = pa.array(np.array([1, math.nan, 2], value_type.to_pandas_dtype()), value_type)
+    column = plain.dictionary_encode() if pa.types.is_dictionary(kind) else plain
+    rows, counts = clean(pa.table({"a": column}), {"all": DropRows()})
+    assert (rows["a"].to_pylist(), counts) == ([1, 2], {"all": 1})
+
+
+def test_a_column_that_had_no_nulls_may_have_them_for_nan() -> None:
+    rows = pa.table([pa.array([1.0, math.nan])], pa.schema([pa.field("a", pa.float64(), nullable=False)]))
+    found, _ = clean(rows, {"nothing": DropRows(1)})
+    assert (found["a"].to_pylist(), found.field("a").nullable) == ([1.0, None], True)
+
+
+def test_nan_that_a_step_makes_is_null() -> None:
+    steps: dict[str, Step] = {"cast": Cast("a", "DOUBLE"), "fill": Fill("a", value=0.0)}
+    rows, counts = clean(pa.table({"a": ["1", "nan", "x"]}), steps)
+    assert (rows["a"].to_pylist(), counts) == ([1, 0, 0], {"cast": 2, "fill": 2})
+
+
+@pytest.mark.parametrize("missing", [None, math.nan])
+def test_null_and_nan_are_filled_and_not_replaced(missing: float | None) -> None:
+    with pytest.raises(ValueError, match="Replace replaces values, and null and NaN are none: take Fill"):
+        clean(pa.table({"a": [1.0, missing]}), {"it": Replace("a", {missing: 0.0})})
+    rows, counts = clean(pa.table({"a": [1.0, missing]}), {"it": Fill("a", value=missing)})
+    assert (rows["a"].to_pylist(), counts) == ([1.0, None], {"it": 0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,8 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lake_assets.quality import profile
 from lake_assets.quality.constraints import (
@@ -113,6 +116,50 @@ def test_constraints_are_yaml() -> None:
     assert of_yaml("- {kind: complete, column: ISIN, severity: WARN}") == [Complete(column="ISIN", severity="WARN")]
     with pytest.raises(ValueError, match=r"not constraints: .*unknown field `kolumn`"):
         of_yaml("- {kind: complete, kolumn: ISIN}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2017-07-28", "2017-7-2", "2017-07-28T09:00:00Z", "2017-07-28 09:00:00.5", "09:00:00", "17:30", "17:30:00.5"],
+)
+def test_dates_and_times_in_yaml_need_no_quotes(text: str) -> None:
+    assert of_yaml(f"- {{kind: range, column: at, min: {text}}}") == [Range(column="at", min=text)]
+    assert of_yaml(f"- {{kind: member, column: at, values: [{text}, 1.5, 2]}}") == [
+        Member(column="at", values=[text, 1.5, 2])
+    ]
+    assert of_yaml(f"- {{kind: complete, column: {text}}}") == [Complete(column=text)]
+    with pytest.raises(ValueError, match=r"not constraints: Expected `float`, got `str` - at `\$\[0\]\.max_age`"):
+        of_yaml(f"- {{kind: fresh, column: at, max_age: {text}}}")
+
+
+@given(st.dates() | st.times() | st.datetimes() | st.datetimes(timezones=st.just(dt.timezone.utc)))
+def test_any_date_or_time_is_the_same_with_and_without_quotes(value: dt.date | dt.time) -> None:
+    text = value.isoformat()
+    plain = f"- kind: range\n  column: at\n  min: {text}"
+    quoted = f"- kind: range\n  column: at\n  min: '{text}'"
+    assert of_yaml(plain) == of_yaml(quoted) == of_yaml(to_yaml([Range(column="at", min=text)]))
+
+
+def test_yaml_that_is_none_is_refused_with_its_place() -> None:
+    with pytest.raises(ValueError, match=r"(?s)these are not constraints: .*line [12]"):
+        of_yaml("a: [")
+
+
+@pytest.mark.parametrize("value", [dt.date(2017, 7, 28), dt.datetime(2017, 7, 28), dt.time(9)])
+def test_objects_of_dates_and_times_are_refused_with_the_remedy(value: Any) -> None:
+    for make in (lambda: Range(column="day", max=value), lambda: Member(column="day", values=[value])):
+        with pytest.raises(
+            ValueError, match=f"_day': write {re.escape(repr(value))} as the text '{value.isoformat()}'"
+        ):
+            make()
+
+
+def test_bounds_of_times_are_in_order_by_their_zones() -> None:
+    assert Range(column="at", min="2017-07-28T10:00:00+05:00", max="2017-07-28T09:00:00Z").max
+    assert Range(column="at", min="2017-07-28T10:00:00", max="2017-07-28 11:00:00").max
+    for low, high in (("2017-07-28T10:00:00Z", "2017-07-28T10:00:00+05:00"), ("b", "a")):
+        with pytest.raises(ValueError, match="is above its max"):
+            Range(column="at", min=low, max=high)
 
 
 def test_errors_name_the_constraint() -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
@@ -60,6 +60,66 @@ def test_later_rows_are_held_to_the_types(tmp_path: Path) -> None:
     path.write_text("id,prize\n1,1\n")
     with pytest.raises(ValueError, match=r"a\.csv has other columns than before: price is gone, prize is new"):
         read(path, schema)
+
+
+def test_a_rejected_line_has_its_number_in_the_file_and_stands_as_it_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'\xef\xbb\xbf\n"id","no\nte"\r\n1,"two\r\nlines"\n\n\nx,"a, ""b""\n"\n2,y,\r"3",z\n"4" ,"z"')
+    schema = pa.schema([("id", pa.int64()), ("no\nte", pa.string())])
+    found = read(path, schema)
+    assert found.rows["id"].to_pylist() == [1, 3]
+    assert reasons(found) == [
+        (8, "id is no BIGINT"),
+        (10, "3 fields, and 2 are expected"),
+        (12, "id is no BIGINT"),
+    ]
+    assert found.rejected["raw"].to_pylist() == ['x,"a, ""b""\n"', "2,y,", '"4" ,"z"']
+
+
+def test_files_of_equal_names_keep_their_rejected_lines_apart(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "a.csv" for folder in ("b", "c")]
+    for path, text in zip(paths, ("id\nx\n1\n2,3\n", "id\n\n4\n5\ny\n"), strict=True):
+        path.parent.mkdir()
+        path.write_text(text)
+    found = read_typed(LOCAL, list(map(str, paths)), pa.schema([("id", pa.int64())]))
+    assert found.rows["id"].to_pylist() == [1, 4, 5]
+    assert [(line, raw) for _, line, _, raw in _rejected(found)] == [(2, "x"), (4, "2,3"), (5, "y")]
+
+
+def _rejected(found: TypedRows) -> list[tuple[str, int, str, str]]:
+    return [(one["file"], one["line"], one["reason"], one["raw"]) for one in found.rejected.to_pylist()]
+
+
+PIECES = st.sampled_from(
+    ["1", "x", ",", ",", '"', '""', "\n", "\n", "\r\n", "\r", " ", "é", "\0", "1,1\n", '"1","1"\n']
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_lines_of_any_csv_are_rows_or_are_found_where_they_stand(tmp_path: Path, text: str) -> None:
+    path, schema = tmp_path / "a.csv", pa.schema([("a", pa.int64()), ("b", pa.int64())])
+
+    def read_lines(content: list[str]) -> TypedRows:
+        path.write_text("".join(content), newline="")
+        return read(path, schema)
+
+    content = _lines_of("a,b\n" + text)
+    found, rest = read_lines(content), list(content)
+    for _, line, reason, raw in _rejected(found):
+        end = line - 1 + len(_lines_of(raw + "."))
+        stands = "".join(content[line - 1 : end])
+        assert stands.startswith(raw)
+        assert stands.removeprefix(raw) in ("", "\r", "\n", "\r\n")
+        assert [one[1:] for one in _rejected(read_lines(["a,b\n", stands]))] == [(2, reason, raw)]
+        rest[line - 1 : end] = [""] * (end - line + 1)
+    others = read_lines(rest)
+    assert others.rows.equals(found.rows)
+    assert others.rejected.num_rows == 0
+
+
+def _lines_of(text: str) -> list[str]:
+    return io.StringIO(text, newline="").readlines()
 
 
 def test_json_lines_and_python_literals_are_read_and_nothing_is_called(tmp_path: Path) -> None:
