@@ -160,22 +160,29 @@ def _csv_texts(
         refused[row.number] = f"{row.actual_columns} fields, and {row.expected_columns} are expected"
         return "skip"
 
-    with filesystem.open_input_stream(path) as stream:
-        skipped = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
-        header = csv.open_csv(stream, parse_options=skipped).schema.names
-    if schema is not None and header != schema.names:
-        found, wanted = (pa.schema([(one, pa.string()) for one in names]) for names in (header, schema.names))
-        raise ValueError(_differ(path, found, wanted))
-    with filesystem.open_input_stream(path) as stream:
-        texts = csv.read_csv(
-            stream,
-            # Only one thread counts the records.
-            read_options=csv.ReadOptions(use_threads=False),
-            parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
-            ),
-        )
+    try:
+        with filesystem.open_input_stream(path) as stream:
+            skipped = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+            header = csv.open_csv(stream, parse_options=skipped).schema.names
+        if schema is not None and header != schema.names:
+            found, wanted = (pa.schema([(one, pa.string()) for one in names]) for names in (header, schema.names))
+            raise ValueError(_differ(path, found, wanted))
+        with filesystem.open_input_stream(path) as stream:
+            texts = csv.read_csv(
+                stream,
+                # Only one thread counts the records.
+                read_options=csv.ReadOptions(use_threads=False),
+                parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
+                convert_options=csv.ConvertOptions(
+                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
+                ),
+            )
+    except pa.ArrowInvalid as error:
+        name, cause = path.rpartition("/")[2], str(error).partition("\n")[0]
+        raise ValueError(
+            f"{name} cannot be read as CSV: {cause}. It must have a header, its text must be UTF-8 and its quotes must "
+            "be closed"
+        ) from error
     # The header is record 1.
     numbers = np.arange(1, texts.num_rows + len(refused) + 2)
     return texts.append_column(_RECORD, pa.array(np.delete(numbers, [0, *(number - 1 for number in refused)])))

@@ -76,6 +76,14 @@ def test_a_rejected_line_has_its_number_in_the_file_and_stands_as_it_is_there(tm
     assert found.rejected["raw"].to_pylist() == ['x,"a, ""b""\n"', "2,y,", '"4" ,"z"']
 
 
+@pytest.mark.parametrize("text", [b"", b"id\n\xff\n", b'id\n1\n"' + b"x\n" * (1 << 20)])
+def test_a_file_that_is_no_csv_is_named_with_the_remedy(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(text)
+    with pytest.raises(ValueError, match=r"a\.csv cannot be read as CSV: .*must be UTF-8 .*must be closed"):
+        read(path)
+
+
 def test_files_of_equal_names_keep_their_rejected_lines_apart(tmp_path: Path) -> None:
     paths = [tmp_path / folder / "a.csv" for folder in ("b", "c")]
     for path, text in zip(paths, ("id\nx\n1\n2,3\n", "id\n\n4\n5\ny\n"), strict=True):
