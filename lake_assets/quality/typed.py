@@ -13,11 +13,13 @@ from lake_assets.lake.rows import bounded_connection, sql_name
 from lake_assets.quality.files import file_batches, format_of
 from lake_assets.quality.json_columns import faults_by, inferred, table
 from lake_assets.quality.records import lines
+from lake_assets.quality.unreadable import reading, refuse_others
 
 if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
+_CSV = "give it a header, close its quotes, and save it in UTF-8"
 _CANDIDATES = ("BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP")
 _PATTERNS = {"BIGINT": "[+-]?[0-9]+", "BOOLEAN": "(?i)true|false", "DATE": "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"}
 
@@ -71,9 +73,10 @@ def read_typed(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Sch
         return _read_csv(filesystem, paths, schema)
     if kinds == {"json"}:
         return _read_records(filesystem, paths, schema)
-    stored, batches = file_batches(filesystem, paths)
-    if schema is not None and not stored.equals(schema):
-        raise ValueError(_differ(paths[0], stored, schema))
+    names = [_name(path) for path in paths]
+    stored, batches = file_batches(filesystem, paths, names=names)
+    if schema is not None:
+        refuse_others(names[0], stored, schema, _BEFORE)
     return TypedRows(pa.Table.from_batches(batches, stored), rejected_schema().empty_table())
 
 
@@ -90,16 +93,11 @@ def as_tree(schema: pyarrow.Schema) -> str:
     return "\n".join(["root", *shown])
 
 
-def _differ(path: str, found: pyarrow.Schema, wanted: pyarrow.Schema) -> str:
-    gone = [name for name in wanted.names if name not in found.names]
-    new = [name for name in found.names if name not in wanted.names]
-    others = [
-        f"{name} is {found.field(name).type} and was {wanted.field(name).type}"
-        for name in wanted.names
-        if name in found.names and found.field(name).type != wanted.field(name).type
-    ]
-    told = [*(f"{name} is gone" for name in gone), *(f"{name} is new" for name in new), *others]
-    return f"{path.rpartition('/')[2]} has other columns than before: {', '.join(told) or 'their order changed'}"
+_BEFORE = "before"
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _rejected(found: Sequence[tuple[str, int, str, str]]) -> pyarrow.Table:
@@ -120,26 +118,22 @@ def _read_csv(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Sche
 
     rejected: list[tuple[str, int, str, str]] = []
     tables: list[pa.Table] = []
+    first = None if schema is None else (schema.names, _BEFORE)
     for path in paths:
-        name = path.rpartition("/")[2]
+        name = _name(path)
 
         def refused(row: Any, name: str = name) -> str:
             text = f"{row.actual_columns} fields, and {row.expected_columns} are expected"
             rejected.append((name, row.number or 0, text, row.text))
             return "skip"
 
-        with filesystem.open_input_stream(path) as stream:
+        with reading(name, _CSV), filesystem.open_input_stream(path) as stream:
             skipped = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
             header = csv.open_csv(stream, parse_options=skipped).schema.names
-        if schema is not None and header != schema.names:
-            raise ValueError(
-                _differ(
-                    path,
-                    pa.schema([(one, pa.string()) for one in header]),
-                    pa.schema([(one, pa.string()) for one in schema.names]),
-                )
-            )
-        with filesystem.open_input_stream(path) as stream:
+        if first is None:
+            first = header, name
+        refuse_others(name, _texts(header), _texts(first[0]), first[1])
+        with reading(name, _CSV), filesystem.open_input_stream(path) as stream:
             table = csv.read_csv(
                 stream,
                 # Only one thread counts the lines.
@@ -179,6 +173,12 @@ def _read_csv(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Sche
 
 
 _LINE, _FILE, _WHY = "quality line", "quality file", "quality reasons"
+
+
+def _texts(names: Sequence[str]) -> pyarrow.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.string()) for name in names])
 
 
 def _text(value: str) -> str:
@@ -231,8 +231,8 @@ def _read_records(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.
     rejected: list[tuple[str, int, str, str]] = []
     faults = None if schema is None else faults_by(schema)
     for path in paths:
-        name = path.rpartition("/")[2]
-        with filesystem.open_input_stream(path) as stream:
+        name = _name(path)
+        with reading(name, "write it again"), filesystem.open_input_stream(path) as stream:
             for line in lines(stream):
                 if line.record is None:
                     rejected.append((name, line.number, line.reason, line.raw))
