@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from lake_assets.frames.csv import CsvRows
 from lake_assets.frames.orc import orc_batches, orc_schema
 from lake_assets.layout.csv_files import csv_file, has_manifest
+from lake_assets.quality.unreadable import reading, refuse_others
 
 if TYPE_CHECKING:
     import pyarrow
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
 
 _BLOCK = 16 << 20
 ENDINGS = {".parquet": "parquet", ".orc": "orc", ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
+_QUARANTINES = "or read it by `asset_of_files`, which quarantines lines that are no rows"
+_REMEDIES = {
+    "parquet": "write it again",
+    "orc": "write it again",
+    "csv": f"give it a header, and each line as many values, {_QUARANTINES}",
+    "json": f"make each line an object, whose names have values of one type, {_QUARANTINES}",
+}
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 
 
@@ -35,7 +44,7 @@ def format_of(path: str) -> str | None:
 
 
 def file_batches(
-    filesystem: FileSystem, paths: Sequence[str], *, dictionaries: bool = False
+    filesystem: FileSystem, paths: Sequence[str], *, dictionaries: bool = False, names: Sequence[str] = ()
 ) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
     """Return the columns and rows of files.
 
@@ -50,24 +59,55 @@ def file_batches(
         Paths of the files.
     dictionaries
         Whether the texts of Parquet files come as dictionaries, as they are stored.
+    names
+        What the files are called in errors. By default they are called by their paths.
 
     Raises
     ------
     ValueError
-        There is no file, or one of another format.
+        There is no file, or one of another format, with other columns, or that cannot be read. The error names it.
     """
     if not paths:
         raise ValueError("there is no file to profile")
     for path in paths:
         if format_of(path) is None:
             raise ValueError(f"{path!r} cannot be profiled: its name must end with one of {', '.join(ENDINGS)}")
-    schema, _ = _open(filesystem, paths[0], None, dictionaries)
+    files = dict(zip(paths, names or paths, strict=True))
+    with _reading(paths[0], files):
+        schema, _ = _open(filesystem, paths[0], None, dictionaries)
 
     def batches() -> Iterator[pyarrow.RecordBatch]:
         for path in paths:
-            yield from _open(filesystem, path, schema, dictionaries)[1]
+            with _reading(path, files):
+                found, each = _open(filesystem, path, schema, dictionaries)
+                if found.names != schema.names:
+                    refuse_others(files[path], found, schema, files[paths[0]])
+                yield from (_cast(batch, schema) for batch in each)
 
     return schema, batches()
+
+
+def _cast(batch: pyarrow.RecordBatch, schema: pyarrow.Schema) -> pyarrow.RecordBatch:
+    """Cast columns to the types of the first file. Only some files have dictionaries, which are left."""
+    import pyarrow as pa
+
+    if batch.schema.equals(schema):
+        return batch
+    columns: list[pa.Array] = [
+        column if _plain(column.type) == _plain(kind) else column.cast(_plain(kind))
+        for column, kind in zip(batch.columns, schema.types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema.names)
+
+
+def _plain(kind: pyarrow.DataType) -> pyarrow.DataType:
+    import pyarrow as pa
+
+    return kind.value_type if isinstance(kind, pa.DictionaryType) else kind
+
+
+def _reading(path: str, names: Mapping[str, str]) -> AbstractContextManager[None]:
+    return reading(names[path], _REMEDIES[format_of(path) or ""])
 
 
 def _open(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from lake_assets.lake.errors import PathNotFound
@@ -16,7 +16,7 @@ from lake_assets.quality.profiling import profile_files
 if TYPE_CHECKING:
     import pyarrow
 
-    from lake_assets.lake.contract import Lake
+    from lake_assets.lake.contract import Lake, Snapshot
 
 
 def profile_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) -> Profile:
@@ -100,7 +100,7 @@ def parts_at(lake: Lake, ref: str, prefix: str, personal: Collection[str] = ()) 
         files = [place_in(snapshot, path) for path in paths]
         name = folder[len(prefix) :].strip("/")
         key = name or folder.rpartition("/")[2]
-        yield name, profile_files(snapshot.filesystem, files, personal=personal, key=key)
+        yield name, profile_files(snapshot.filesystem, files, personal=personal, key=key, names=paths)
 
 
 def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None = None) -> pyarrow.Table:
@@ -127,7 +127,7 @@ def rows_at(lake: Lake, ref: str, prefix: str, columns: Collection[str] | None =
     there: dict[str, None] = {}
     for folder, paths in _files(lake, commit, prefix).items():
         snapshot = lake.path(commit, folder)
-        schema, batches = file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths])
+        schema, batches = _open(snapshot, paths)
         there |= dict.fromkeys(schema.names)
         wanted = [name for name in schema.names if columns is None or name in columns]
         fields = pa.schema([schema.field(name) for name in wanted])
@@ -157,7 +157,7 @@ def stream_at(lake: Lake, ref: str, prefix: str) -> pyarrow.RecordBatchReader:
     found: list[tuple[pa.Schema, Iterator[pa.RecordBatch]]] = []
     for folder, paths in _files(lake, commit, prefix).items():
         snapshot = lake.path(commit, folder)
-        found.append(file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths]))
+        found.append(_open(snapshot, paths))
         if not found[0][0].equals(found[-1][0]):
             raise ValueError(f"{prefix}: its files have different columns")
     return pa.RecordBatchReader.from_batches(found[0][0], (batch for _, batches in found for batch in batches))
@@ -177,7 +177,11 @@ def schema_at(lake: Lake, ref: str, prefix: str) -> pyarrow.Schema | None:
     except (PathNotFound, ValueError):
         return None
     snapshot = lake.path(commit, folder)
-    return file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths[:1]])[0]
+    return _open(snapshot, paths[:1])[0]
+
+
+def _open(snapshot: Snapshot, paths: Sequence[str]) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
+    return file_batches(snapshot.filesystem, [place_in(snapshot, path) for path in paths], names=paths)
 
 
 def _files(lake: Lake, commit: str, prefix: str) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,12 @@ def profile(data: Any, *, personal: Collection[str] = ()) -> Profile:
 
 
 def profile_files(
-    filesystem: FileSystem, paths: Iterable[str], *, personal: Collection[str] = (), key: str = ""
+    filesystem: FileSystem,
+    paths: Iterable[str],
+    *,
+    personal: Collection[str] = (),
+    key: str = "",
+    names: Sequence[str] = (),
 ) -> Profile:
     """Return the profile of files, which all have the same columns.
 
@@ -74,13 +79,15 @@ def profile_files(
         Names of columns of which no value is kept.
     key
         If given, the rows are counted as those of a part of this name.
+    names
+        What the files are called in errors. By default they are called by their paths.
 
     Raises
     ------
     ValueError
-        There is no file, or one of another format.
+        There is no file, or one of another format, with other columns, or that cannot be read. The error names it.
     """
-    schema, batches = file_batches(filesystem, list(paths), dictionaries=True)
+    schema, batches = file_batches(filesystem, list(paths), dictionaries=True, names=names)
     found = profile_batches(schema, batches, personal)
     return found.named(key) if key else found
 

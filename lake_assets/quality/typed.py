@@ -15,11 +15,13 @@ from lake_assets.quality.csv_records import csv_records
 from lake_assets.quality.files import file_batches, format_of
 from lake_assets.quality.json_columns import faults_by, inferred, table
 from lake_assets.quality.records import lines
+from lake_assets.quality.unreadable import reading, refuse_others
 
 if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
+_CSV = "give it a header, close its quotes, and save it in UTF-8"
 _CANDIDATES = ("BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP")
 _PATTERNS = {"BIGINT": "[+-]?[0-9]+", "BOOLEAN": "(?i)true|false", "DATE": "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"}
 
@@ -73,9 +75,10 @@ def read_typed(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Sch
         return _read_csv(filesystem, paths, schema)
     if kinds == {"json"}:
         return _read_records(filesystem, paths, schema)
-    stored, batches = file_batches(filesystem, paths)
-    if schema is not None and not stored.equals(schema):
-        raise ValueError(_differ(paths[0], stored, schema))
+    names = [_name(path) for path in paths]
+    stored, batches = file_batches(filesystem, paths, names=names)
+    if schema is not None:
+        refuse_others(names[0], stored, schema, _BEFORE)
     return TypedRows(pa.Table.from_batches(batches, stored), rejected_schema().empty_table())
 
 
@@ -92,16 +95,11 @@ def as_tree(schema: pyarrow.Schema) -> str:
     return "\n".join(["root", *shown])
 
 
-def _differ(path: str, found: pyarrow.Schema, wanted: pyarrow.Schema) -> str:
-    gone = [name for name in wanted.names if name not in found.names]
-    new = [name for name in found.names if name not in wanted.names]
-    others = [
-        f"{name} is {found.field(name).type} and was {wanted.field(name).type}"
-        for name in wanted.names
-        if name in found.names and found.field(name).type != wanted.field(name).type
-    ]
-    told = [*(f"{name} is gone" for name in gone), *(f"{name} is new" for name in new), *others]
-    return f"{path.rpartition('/')[2]} has other columns than before: {', '.join(told) or 'their order changed'}"
+_BEFORE = "before"
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _rejected(found: Sequence[tuple[str, int, str, str]]) -> pyarrow.Table:
@@ -119,7 +117,11 @@ def _read_csv(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Sche
     import pyarrow as pa
 
     wrong: list[dict[int, str]] = [{} for _ in paths]
-    texts = [_csv_texts(filesystem, path, schema, refused) for path, refused in zip(paths, wrong, strict=True)]
+    asked = None if schema is None else (schema.names, _BEFORE)
+    texts: list[pa.Table] = []
+    for path, refused in zip(paths, wrong, strict=True):
+        texts.append(_csv_texts(filesystem, path, asked, refused))
+        asked = asked or (texts[0].column_names[:-1], _name(path))
     names = texts[0].column_names[:-1]
     numbered = [one.append_column(_FILE, pa.repeat(at, one.num_rows)) for at, one in enumerate(texts)]
     with bounded_connection() as connection:
@@ -149,9 +151,12 @@ def _read_csv(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Sche
 
 
 def _csv_texts(
-    filesystem: FileSystem, path: str, schema: pyarrow.Schema | None, refused: dict[int, str]
+    filesystem: FileSystem, path: str, wanted: tuple[Sequence[str], str] | None, refused: dict[int, str]
 ) -> pyarrow.Table:
-    """Return the records of a file as texts, then their numbers. Those with other numbers of fields are refused."""
+    """Return the records of a file as texts, then their numbers. Those with other numbers of fields are refused.
+
+    ``wanted`` are the names that its columns must have, and what has them.
+    """
     import numpy as np
     import pyarrow as pa
     from pyarrow import csv
@@ -160,29 +165,21 @@ def _csv_texts(
         refused[row.number] = f"{row.actual_columns} fields, and {row.expected_columns} are expected"
         return "skip"
 
-    try:
-        with filesystem.open_input_stream(path) as stream:
-            skipped = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
-            header = csv.open_csv(stream, parse_options=skipped).schema.names
-        if schema is not None and header != schema.names:
-            found, wanted = (pa.schema([(one, pa.string()) for one in names]) for names in (header, schema.names))
-            raise ValueError(_differ(path, found, wanted))
-        with filesystem.open_input_stream(path) as stream:
-            texts = csv.read_csv(
-                stream,
-                # Only one thread counts the records.
-                read_options=csv.ReadOptions(use_threads=False),
-                parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
-                convert_options=csv.ConvertOptions(
-                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
-                ),
-            )
-    except pa.ArrowInvalid as error:
-        name, cause = path.rpartition("/")[2], str(error).partition("\n")[0]
-        raise ValueError(
-            f"{name} cannot be read as CSV: {cause}. It must have a header, its text must be UTF-8 and its quotes must "
-            "be closed"
-        ) from error
+    with reading(_name(path), _CSV), filesystem.open_input_stream(path) as stream:
+        skipped = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+        header = csv.open_csv(stream, parse_options=skipped).schema.names
+    if wanted is not None:
+        refuse_others(_name(path), _texts(header), _texts(wanted[0]), wanted[1])
+    with reading(_name(path), _CSV), filesystem.open_input_stream(path) as stream:
+        texts = csv.read_csv(
+            stream,
+            # Only one thread counts the records.
+            read_options=csv.ReadOptions(use_threads=False),
+            parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
+            ),
+        )
     # The header is record 1.
     numbers = np.arange(1, texts.num_rows + len(refused) + 2)
     return texts.append_column(_RECORD, pa.array(np.delete(numbers, [0, *(number - 1 for number in refused)])))
@@ -201,6 +198,12 @@ def _as_they_stand(
 
 
 _RECORD, _FILE, _WHY = "quality record", "quality file", "quality reasons"
+
+
+def _texts(names: Sequence[str]) -> pyarrow.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.string()) for name in names])
 
 
 def _text(value: str) -> str:
@@ -253,8 +256,8 @@ def _read_records(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.
     rejected: list[tuple[str, int, str, str]] = []
     faults = None if schema is None else faults_by(schema)
     for path in paths:
-        name = path.rpartition("/")[2]
-        with filesystem.open_input_stream(path) as stream:
+        name = _name(path)
+        with reading(name, "write it again"), filesystem.open_input_stream(path) as stream:
             for line in lines(stream):
                 if line.record is None:
                     rejected.append((name, line.number, line.reason, line.raw))

@@ -158,6 +158,16 @@ def test_what_has_no_profile_is_refused_in_one_line(refused: Refused, command: C
         assert "is not a place in the lake: write REF:PREFIX" in command("profile", place).stderr
 
 
+def test_a_file_that_cannot_be_read_is_named_by_its_place_in_the_lake(refused: Refused, lake: Lake) -> None:
+    lake.create_branch("run-quality", "main")
+    with lake.write("run-quality", "raw/day=1", message="rows") as write:
+        (Path(write.root) / "rows.csv").write_text("a,b\n1,2\n1,2,3\n")
+    lake.merge("run-quality", "main", message="publish", audit=TESTS)
+    assert "raw/day=1/rows.csv cannot be read: CSV parse error: Expected 2 columns, got 3: 1,2,3; give it" in refused(
+        "profile", "main:raw"
+    )
+
+
 def test_a_backtest_says_when_constraints_would_have_fired(
     answer: Answer, command: Command, lake: Lake, tmp_path: Path
 ) -> None:

@@ -128,9 +128,9 @@ def test_checks_read_only_the_days_that_a_run_changed(
         opened.extend(Path(file).name for file in files)
         return profiled(filesystem, files, **options)
 
-    def file_batches(filesystem: Any, files: Any) -> Any:
+    def file_batches(filesystem: Any, files: Any, **options: Any) -> Any:
         opened.extend(Path(file).name for file in files)
-        return streamed(filesystem, files)
+        return streamed(filesystem, files, **options)
 
     monkeypatch.setattr(lake_profiles, "profile_files", profile_files)
     monkeypatch.setattr(lake_profiles, "file_batches", file_batches)
