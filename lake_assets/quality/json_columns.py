@@ -6,7 +6,7 @@ The metadata of the schema name these columns, so that later values become JSON 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.frames.stored_types import OWN_METADATA
@@ -75,7 +75,7 @@ def faults_by(schema: pyarrow.Schema) -> Callable[[dict[str, Any]], list[str]]:
     judge = judge_of_objects(
         {field.name: _anything if field.name in texts else judge_of(field.type) for field in schema}
     )
-    return lambda record: list(dict.fromkeys(judge(record, "")))
+    return lambda record: list(dict.fromkeys(fault.removeprefix(".") for fault in judge(record)))
 
 
 def json_texts(schema: pyarrow.Schema) -> Collection[str]:
@@ -89,9 +89,9 @@ def json_texts(schema: pyarrow.Schema) -> Collection[str]:
     return frozenset(json.loads((schema.metadata or {}).get(_TEXTS, b"[]")))
 
 
-def _anything(value: Any, path: str) -> Iterator[str]:
-    del value, path
-    return iter(())
+def _anything(value: Any) -> Sequence[str]:
+    del value
+    return ()
 
 
 def _kind(values: Sequence[Any]) -> pyarrow.DataType | None:
@@ -103,7 +103,7 @@ def _kind(values: Sequence[Any]) -> pyarrow.DataType | None:
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return None
     judge = judge_of(kind)
-    if not _is_storable(kind) or any(fault for value in values for fault in judge(value, "")):
+    if not _is_storable(kind) or any(map(judge, values)):
         return None
     return kind
 

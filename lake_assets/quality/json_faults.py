@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import pyarrow
 
-Judge: TypeAlias = Callable[[Any, str], Iterator[str]]
-"""Yields what is wrong with a value, which stands at a path such as ``items[].price``."""
+Judge: TypeAlias = Callable[[Any], Sequence[str]]
+"""Returns what is wrong with a value. Each fault begins with the path from the value, such as ``[].price``."""
 _INTEGERS = 1 << 63
 _EXACT = 1 << 53
 """Up to here, each integer is a floating-point number."""
@@ -25,8 +25,8 @@ def judge_of(kind: pyarrow.DataType) -> Judge:
 
     Examples
     --------
-    >>> list(judge_of(pyarrow.struct([("price", pyarrow.int64())]))({"price": 1.5, "size": 1}, "items[]"))
-    ['items[].price is no int64', 'items[].size: no such column']
+    >>> judge_of(pyarrow.struct([("price", pyarrow.int64())]))({"price": 1.5, "size": 1})
+    ['.price is no int64', '.size: no such column']
     """
     from pyarrow import types
 
@@ -47,31 +47,32 @@ def judge_of_objects(judges: Mapping[str, Judge]) -> Judge:
         The judges of what the names hold.
     """
 
-    def judge(value: Any, path: str) -> Iterator[str]:
-        if isinstance(value, dict):
-            named: dict[str, Any] = value
-            for name, one in named.items():
-                place = f"{path}.{name}" if path else name
-                if name in judges:
-                    yield from judges[name](one, place)
-                else:
-                    yield f"{place}: no such column"
-        elif value is not None:
-            yield f"{path} is no object"
+    def judge(value: Any) -> Sequence[str]:
+        if not isinstance(value, dict):
+            return () if value is None else (" is no object",)
+        named: dict[str, Any] = value
+        found: list[str] = []
+        for name, one in named.items():
+            judge_one = judges.get(name, _unknown)
+            found += [f".{name}{fault}" for fault in judge_one(one)]
+        return found
 
     return judge
+
+
+def _unknown(value: Any) -> Sequence[str]:
+    del value
+    return (": no such column",)
 
 
 def _judge_of_lists(kind: Any) -> Judge:
     judge_one = judge_of(kind.value_type)
 
-    def judge(value: Any, path: str) -> Iterator[str]:
-        if isinstance(value, list):
-            items: list[Any] = value
-            for one in items:
-                yield from judge_one(one, f"{path}[]")
-        elif value is not None:
-            yield f"{path} is no list"
+    def judge(value: Any) -> Sequence[str]:
+        if not isinstance(value, list):
+            return () if value is None else (" is no list",)
+        items: list[Any] = value
+        return [f"[]{fault}" for one in items for fault in judge_one(one)]
 
     return judge
 
@@ -87,11 +88,8 @@ def _judge_of_values(kind: pyarrow.DataType) -> Judge:
     ]
     fits = next((fits for is_kind, fits in known if is_kind(kind)), lambda value: _converts(value, kind))
 
-    def judge(value: Any, path: str) -> Iterator[str]:
-        if value is not None and not fits(value):
-            yield f"{path} is no {kind}"
-
-    return judge
+    wrong = (f" is no {kind}",)
+    return lambda value: () if value is None or fits(value) else wrong
 
 
 def _is_integer(value: Any) -> bool:

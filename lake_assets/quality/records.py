@@ -100,7 +100,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
     if isinstance(value, list):
         return all(_is_plain(one, depth + 1) for one in value)
     if isinstance(value, str):
-        return not any("\ud800" <= character <= "\udfff" for character in value)
+        return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
     if isinstance(value, int):
         return -_NUMBER <= value < _NUMBER
     return value is None or isinstance(value, float)

@@ -129,9 +129,7 @@ def test_drift_names_the_partitions_that_carry_it_and_shows_rows(answer: Answer,
     days = [f"day=2017-07-{day}" for day in (26, 27, 28)]
     plain = {"price": [float(at) for at in range(500)], "kind": ["a", "b"] * 250}
     changed = {"price": [9000.0 + at for at in range(500)], "kind": ["a", None] * 250}
-    old = ""
-    for day in days:
-        old = publish(lake, f"days/{day}", plain)
+    old = [publish(lake, f"days/{day}", plain) for day in days][-1]
     new = publish(lake, f"days/{days[1]}", changed)
     found = {(one["column"], one["metric"]): one for one in answer("drift", old, new, "days")}
     assert {tuple(one["partitions"]) for one in found.values()} == {(days[1],)}

@@ -262,7 +262,7 @@ def test_a_topic_that_was_created_again_is_an_error(
     producer.flush(30)
     stream.run()
     cluster = kafka.cluster()
-    cluster._admin.delete_topics([topic])[topic].result(30)
+    cluster._admin.delete_topics([topic])[topic].result(30)  # pyright: ignore[reportPrivateUsage]
     cluster.create_topic(topic)
     failed = stream.run(raises=False)
     assert "deleted and created again" in "".join(str(event) for event in failed.all_events)
