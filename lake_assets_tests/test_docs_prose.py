@@ -15,7 +15,7 @@ WIDTH = 100
 BARE = re.compile(r"^    \$ (?:lake-assets|dagster) ", re.MULTILINE)
 # The first lines of README and quickstart make the environment; own-project has one of the reader's.
 THEIR_OWN = {"README.md", "quickstart.md", "own-project.md"}
-ALL = [*PAGES, *(REPOSITORY_ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md"))]
+ALL = [*PAGES, *(REPOSITORY_ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
 
 
 def prose(page: Path) -> Iterator[tuple[int, str]]:

@@ -80,7 +80,9 @@ def test_a_rejected_line_has_its_number_in_the_file_and_stands_as_it_is_there(tm
 def test_a_file_that_is_no_csv_is_named_with_the_remedy(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(text)
-    with pytest.raises(ValueError, match=r"a\.csv cannot be read: .*; give it a header, close its quotes, and save it in UTF-8"):
+    with pytest.raises(
+        ValueError, match=r"a\.csv cannot be read: .*; give it a header, close its quotes, and save it in UTF-8"
+    ):
         read(path)
 
 
