@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
-_CSV = "give it a header, close its quotes, and save it in UTF-8"
+_CSV = "give it a header in UTF-8, and close its quotes"
 _CANDIDATES = ("BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP")
 _PATTERNS = {"BIGINT": "[+-]?[0-9]+", "BOOLEAN": "(?i)true|false", "DATE": "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"}
 
@@ -153,9 +153,10 @@ def _read_csv(filesystem: FileSystem, paths: Sequence[str], schema: pyarrow.Sche
 def _csv_texts(
     filesystem: FileSystem, path: str, wanted: tuple[Sequence[str], str] | None, refused: dict[int, str]
 ) -> pyarrow.Table:
-    """Return the records of a file as texts, then their numbers. Those with other numbers of fields are refused.
+    """Return the records of a file as texts, then their numbers.
 
-    ``wanted`` are the names that its columns must have, and what has them.
+    Those with other numbers of fields, or with bytes that are no UTF-8, are refused. ``wanted`` are the names that its
+    columns must have, and what has them.
     """
     import numpy as np
     import pyarrow as pa
@@ -177,12 +178,36 @@ def _csv_texts(
             read_options=csv.ReadOptions(use_threads=False),
             parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
             convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
+                column_types=dict.fromkeys(header, pa.binary()), strings_can_be_null=True, null_values=[""]
             ),
         )
     # The header is record 1.
     numbers = np.arange(1, texts.num_rows + len(refused) + 2)
-    return texts.append_column(_RECORD, pa.array(np.delete(numbers, [0, *(number - 1 for number in refused)])))
+    numbers = np.delete(numbers, [0, *(number - 1 for number in refused)])
+    garbled = _no_utf8(texts)
+    for at, names in garbled.items():
+        refused[int(numbers[at])] = "; ".join(f"{name} is no UTF-8" for name in names)
+    texts = texts.append_column(_RECORD, pa.array(numbers))
+    if garbled:
+        texts = texts.take(pa.array(np.delete(np.arange(len(numbers)), list(garbled))))
+    return texts.cast(pa.schema([*((name, pa.string()) for name in header), (_RECORD, pa.int64())]))
+
+
+def _no_utf8(texts: pyarrow.Table) -> dict[int, list[str]]:
+    """Return the rows with bytes that are no UTF-8, and the names of their columns."""
+    import pyarrow as pa
+
+    found: dict[int, list[str]] = {}
+    for name, column in zip(texts.column_names, texts.columns, strict=True):
+        try:
+            column.cast(pa.string())
+        except pa.ArrowInvalid:
+            for at, value in enumerate(column.to_pylist()):
+                try:
+                    (value or b"").decode()
+                except UnicodeDecodeError:
+                    found.setdefault(at, []).append(name)
+    return found
 
 
 def _as_they_stand(

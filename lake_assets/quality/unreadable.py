@@ -34,7 +34,7 @@ def reading(name: str, remedy: str) -> Generator[None]:
 
     try:
         yield
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
         helps = "write it again" if isinstance(error, OSError) else remedy

@@ -76,14 +76,25 @@ def test_a_rejected_line_has_its_number_in_the_file_and_stands_as_it_is_there(tm
     assert found.rejected["raw"].to_pylist() == ['x,"a, ""b""\n"', "2,y,", '"4" ,"z"']
 
 
-@pytest.mark.parametrize("text", [b"", b"id\n\xff\n", b'id\n1\n"' + b"x\n" * (1 << 20)])
+@pytest.mark.parametrize("text", [b"", b"i\xff\n1\n", b'id\n1\n"' + b"x\n" * (1 << 20)])
 def test_a_file_that_is_no_csv_is_named_with_the_remedy(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(text)
-    with pytest.raises(
-        ValueError, match=r"a\.csv cannot be read: .*; give it a header, close its quotes, and save it in UTF-8"
-    ):
+    with pytest.raises(ValueError, match=r"a\.csv cannot be read: .*; give it a header in UTF-8, and close its quotes"):
         read(path)
+
+
+def test_a_line_of_csv_that_is_no_utf8_is_rejected_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("id,name,place\n1,é,x\n".encode() + b'2,\xe9,y\n\n3,"\xe9",\xff\n4\n5,z,\n')
+    found = read(path)
+    assert found.rows.to_pylist() == [{"id": 1, "name": "é", "place": "x"}, {"id": 5, "name": "z", "place": None}]
+    assert reasons(found) == [
+        (3, "name is no UTF-8"),
+        (5, "name is no UTF-8; place is no UTF-8"),
+        (6, "1 fields, and 3 are expected"),
+    ]
+    assert found.rejected["raw"].to_pylist() == ["2,\ufffd,y", '3,"\ufffd",\ufffd', "4"]
 
 
 def test_files_of_equal_names_keep_their_rejected_lines_apart(tmp_path: Path) -> None:
