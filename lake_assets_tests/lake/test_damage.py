@@ -14,6 +14,7 @@ import pytest
 
 from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.embedded.locks import locked, try_lock
+from lake_assets.lake.embedded.repairs import repair
 from lake_assets.lake.errors import DataCorrupted, LakeError, LakeUnavailable
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import put, read
@@ -160,19 +161,35 @@ _EVERY_OPERATION: dict[str, Callable[[GitLake], object]] = {
 }
 
 
+@pytest.mark.parametrize("opened", ["before", "after"])
 @pytest.mark.parametrize("suffix", [".pack", ".idx"])
 @pytest.mark.parametrize("operation", _EVERY_OPERATION)
 def test_no_operation_dies_of_a_pack_that_is_cut_off_while_it_is_mapped(
-    lake: GitLake, home: Path, suffix: str, operation: str
+    lake: GitLake, home: Path, suffix: str, operation: str, opened: str
 ) -> None:
     lake.collect_garbage(timedelta(0))
     put(lake, "work", "stocks", {"a": "3"})
-    assert read(lake, "main", "stocks") == FILES
+    # libgit2 maps a pack once for all lakes of a process.
+    other = GitLake(home)
+    assert read(other, "main", "stocks") == read(lake, "main", "stocks") == FILES
     (pack,) = (home / "lake.git" / "objects" / "pack").glob(f"*{suffix}")
     DAMAGES["emptied"](pack)
     with suppress(LakeError):
-        _EVERY_OPERATION[operation](lake)
+        _EVERY_OPERATION[operation](lake if opened == "before" else GitLake(home))
     assert "doctor --repair" in " ".join(map(str, lake.verify("main")))
+    for each in (other, lake):
+        with pytest.raises(DataCorrupted):
+            read(each, "main", "stocks")
+
+
+def test_a_lake_is_repaired_while_the_process_has_it_open(lake: GitLake, home: Path, tmp_path: Path) -> None:
+    lake.collect_garbage(timedelta(0))
+    lake.backup(tmp_path / "backup", link=False)
+    assert read(lake, "main", "stocks") == FILES
+    (pack,) = (home / "lake.git" / "objects" / "pack").glob("*.pack")
+    DAMAGES["emptied"](pack)
+    assert all(finding.mended for finding in repair(home, tmp_path / "backup"))
+    assert read(lake, "main", "stocks") == FILES
 
 
 @pytest.mark.parametrize("how", DAMAGES)

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from lake_assets.lake.embedded import GitLake
+from lake_assets.lake.embedded.creation import opened
 from lake_assets.lake.embedded.gc import Collector
+from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.errors import RefNotFound
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import kill, put, read, start
+from lake_assets_tests.lake.damage import published
 
 NONE, DAY = timedelta(0), timedelta(days=1)
 
@@ -245,6 +248,26 @@ def _publish_on(number: int, home: Path, times: int) -> None:
         commit = publish(lake, at, "shared" * at if at % 2 else "")
         assert read(lake, commit, f"stocks/day={at}-{os.getpid()}")
     lake.close()
+
+
+def test_an_object_is_looked_for_again_where_it_was_packed_anew_meanwhile(home: Path) -> None:
+    lake = published(home)
+    objects = GitObjects(opened(home / "lake.git"))
+    looked: list[int] = []
+
+    def read() -> str:
+        looked.append(len(looked))
+        if len(looked) == 1:
+            assert lake.collect_garbage(NONE)
+            raise KeyError("it was in a pack that is gone")
+        return "found"
+
+    def missing() -> str:
+        raise KeyError("nowhere")
+
+    assert objects._found(read) == "found"
+    with pytest.raises(KeyError, match="nowhere"):
+        objects._found(missing)
 
 
 @pytest.mark.parametrize(("writers", "killed", "times"), [(4, 1, 15), pytest.param(16, 6, 60, marks=pytest.mark.soak)])

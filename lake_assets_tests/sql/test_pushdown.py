@@ -393,7 +393,9 @@ def test_dynamodb_is_queried_where_the_partition_is_known(
 ) -> None:
     scanned: list[str] = []
     scan = Client.scan
-    monkeypatch.setattr(Client, "scan", lambda self, name, *more: scanned.append(name) or scan(self, name, *more))
+    monkeypatch.setattr(
+        Client, "scan", lambda self, name, *more, **how: scanned.append(name) or scan(self, name, *more, **how)
+    )
     bars = {"ISIN": [f"DE{at}" for at in range(5) for _ in range(5)], "minute": [*range(5)] * 5, "Price": [0.5] * 25}
     with closing(DynamoDBStore(**dynamodb.options())) as store:
         store.write("bars", pyarrow.table(bars), key=["ISIN", "minute"])

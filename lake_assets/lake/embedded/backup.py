@@ -18,6 +18,7 @@ from lake_assets.lake.embedded.locks import locked
 from lake_assets.lake.embedded.mirror import Mirror, Mirrored, refs_of, repository_at
 from lake_assets.lake.embedded.newest import Newest
 from lake_assets.lake.embedded.objects import Objects
+from lake_assets.lake.embedded.packs import open_repository
 from lake_assets.lake.embedded.refs import Refs
 from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.errors import AlreadyExists, DataCorrupted, LakeUnavailable
@@ -45,7 +46,7 @@ def back_up(home: Path, target: Path, *, link: bool, check: bool, replace: bool)
         sharing.make_folder(place)
         # No garbage is collected meanwhile, in the lake or in the copy.
         with _locked_if_writable(origin / "lake_assets.gc"), locked(place / "lake_assets.gc", sharing):
-            repository = pygit2.Repository(str(origin), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+            repository = open_repository(origin)
             mirror = Mirror(repository, place, link=link, check=check)
             # No ref moves while they are read, so that they are of one moment.
             with _locked_if_writable(origin / "lake_assets.lock"):

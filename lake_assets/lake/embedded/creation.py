@@ -13,6 +13,7 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded.commits import ATTRIBUTES, Commits
 from lake_assets.lake.embedded.durability import new_names, sync, sync_tree
 from lake_assets.lake.embedded.git_objects import GitObjects
+from lake_assets.lake.embedded.packs import open_repository
 from lake_assets.lake.embedded.reflog import NOTHING, note
 from lake_assets.lake.embedded.scratch import Scratch
 from lake_assets.lake.embedded.trees import Trees
@@ -66,7 +67,7 @@ def open_or_create(git_dir: Path, scratch: Scratch) -> pygit2.Repository:
 def opened(git_dir: Path) -> pygit2.Repository:
     """Open the repository at ``git_dir``, which exists."""
     _set_up_libgit2()
-    return pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+    return open_repository(git_dir)
 
 
 def format_of(repository: pygit2.Repository) -> int:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import pygit2
 from pygit2 import Commit as GitCommit
@@ -22,7 +23,10 @@ from pygit2.enums import ObjectType
 
 from lake_assets.lake.embedded.durability import sync_all
 from lake_assets.lake.embedded.failures import by_system
+from lake_assets.lake.embedded.packs import unmap_changed
 from lake_assets.lake.permissions import UMASK, Sharing
+
+_T = TypeVar("_T")
 
 _LEVEL = 1
 """Of compression. These objects are small, and later collections pack them."""
@@ -100,7 +104,7 @@ class GitObjects:
         self._mutex = Lock()
         self._collected = Path(repository.path) / "lake_assets.collected"
         self._known_collection = self._last_collection()
-        self._packs = self._pack_files()
+        self._packs = unmap_changed(repository)
         self.entry = lru_cache(maxsize=1 << 14)(self._entry)
 
     def read(self, object_id: bytes) -> bytes:
@@ -116,24 +120,41 @@ class GitObjects:
     def read_typed(self, object_id: bytes) -> tuple[ObjectType, bytes]:
         """Return the kind and the raw bytes of an object."""
         name = pygit2.Oid(raw=object_id)
-        try:
+
+        def read() -> tuple[int, bytes]:
             # An object may be damaged in its pack, and written again since.
-            odb = self._loose if name in self._loose else self._repository.odb
-            kind, data = odb.read(name)
+            if name in self._loose:
+                with suppress(KeyError):  # It has just been packed.
+                    return self._loose.read(name)
+            return self._repository.odb.read(name)
+
+        try:
+            kind, data = self._found(read)
             return ObjectType(kind), data
         except (KeyError, pygit2.GitError) as error:
             raise _missing(object_id.hex(), error) from error
 
+    def _found(self, read: Callable[[], _T]) -> _T:
+        """Read an object, and again while others pack objects anew: it left one pack, and is in a later one."""
+        while True:
+            packs = self._packs
+            try:
+                return read()
+            except KeyError:
+                self.refresh()
+                if self._packs == packs:
+                    raise
+
     def _entry(self, folder: bytes, name: str) -> tuple[bytes, bytes] | None:
         """Return the id and the mode of a tree's entry. The rest of the tree is not parsed."""
         try:
-            found = self._repository[pygit2.Oid(raw=folder)].peel(pygit2.Tree)[name]
-        except KeyError as error:
-            if pygit2.Oid(raw=folder) in self._repository.odb:
-                return None
-            raise ObjectMissingError(folder.hex()) from error
+            tree = self._object(pygit2.Oid(raw=folder)).peel(pygit2.Tree)
         except pygit2.GitError as error:
             raise _missing(folder.hex(), error) from error
+        try:
+            found = tree[name]
+        except KeyError:
+            return None
         return found.id.raw, b"%o" % found.filemode
 
     def commit(self, object_id: pygit2.Oid) -> GitCommit:
@@ -157,7 +178,7 @@ class GitObjects:
 
     def _object(self, object_id: pygit2.Oid) -> pygit2.Object:
         try:
-            return self._repository[object_id]
+            return self._found(lambda: self._repository[object_id])
         except (KeyError, pygit2.GitError) as error:
             raise _missing(str(object_id), error) from error
 
@@ -230,27 +251,12 @@ class GitObjects:
         self.refresh()
 
     def refresh(self) -> None:
-        """Drop the caches if garbage was collected since they were filled, or a pack is not as it was.
-
-        A pack is mapped into memory. To read it where its file has ended meanwhile would kill the process.
-        """
-        last, packs = self._last_collection(), self._pack_files()
-        # A new pack may have been mapped since, and then cut off.
+        """Drop the caches if garbage was collected since they were filled, or a pack is not as it was."""
+        last, packs = self._last_collection(), unmap_changed(self._repository)
         if (last, packs) != (self._known_collection, self._packs):
             self._known_collection, self._packs = last, packs
             self._repository.free()
             self.entry.cache_clear()
-
-    def _pack_files(self) -> dict[str, tuple[int, int]]:
-        """Return the number and the size of each file of a pack. Git never changes one."""
-        found: dict[str, tuple[int, int]] = {}
-        # Another process may remove a pack now.
-        with suppress(FileNotFoundError), os.scandir(self._folder / "pack") as files:
-            for file in files:
-                with suppress(FileNotFoundError):
-                    status = file.stat()
-                    found[file.name] = (status.st_ino, status.st_size)
-        return found
 
     def _last_collection(self) -> int:
         try:

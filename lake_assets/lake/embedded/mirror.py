@@ -24,6 +24,7 @@ from pygit2.enums import ObjectType, SortMode
 from lake_assets.lake.embedded.durability import in_parallel, sync, sync_all
 from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.objects import Objects, Pointer
+from lake_assets.lake.embedded.packs import open_repository
 from lake_assets.lake.embedded.refs import names_of
 from lake_assets.lake.permissions import sharing_of
 
@@ -320,7 +321,7 @@ def repository_at(git_dir: Path) -> pygit2.Repository | None:
     """Return the repository of a folder; None if there is none, or its first copy was killed."""
     if not (git_dir / "HEAD").is_file():
         return None
-    return pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+    return open_repository(git_dir)
 
 
 def refs_of(repository: pygit2.Repository) -> dict[str, pygit2.Oid]:

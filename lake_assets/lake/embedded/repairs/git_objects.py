@@ -16,6 +16,7 @@ from lake_assets.lake.embedded.creation import opened
 from lake_assets.lake.embedded.gc import ids_of
 from lake_assets.lake.embedded.git_objects import GitObjects, id_of, is_sound
 from lake_assets.lake.embedded.objects import Pointer
+from lake_assets.lake.embedded.packs import unmap
 from lake_assets.lake.embedded.repairs.finding import Finding, put_aside
 from lake_assets.lake.names import is_commit_id
 
@@ -61,6 +62,8 @@ class Packs:
     def _salvaged(self, pack: Path, index: Path, name: str) -> Finding:
         saved: list[tuple[ObjectType, bytes]] = []
         ids = ids_of(index) if _ends_in_its_hash(index) else set[bytes]()
+        # What this process has mapped may be more than what is left of the pack.
+        unmap(opened(self._git_dir))
         odb = pygit2.Odb()
         odb.add_backend(pygit2.OdbBackendPack(str(self._git_dir / "objects")), 1)
         for name_of_object in ids:

@@ -15,6 +15,7 @@ from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import trailers
 from lake_assets.lake.embedded.durability import sync
+from lake_assets.lake.embedded.packs import open_repository
 from lake_assets.lake.embedded.reflog import entries, is_cut
 from lake_assets.lake.embedded.refs import HEADS, PROTECTED, deleted_in, names_of
 from lake_assets.lake.embedded.repairs.finding import Finding, put_aside
@@ -42,7 +43,7 @@ class GitRefs:
     def __init__(self, repository: pygit2.Repository, backup: Path | None, bring_back: Callable[[str], bool]) -> None:
         self._repository = repository
         self._git_dir = Path(repository.path)
-        self._backup = pygit2.Repository(str(backup)) if backup is not None else None
+        self._backup = open_repository(backup) if backup is not None else None
         self._bring_back = bring_back
         self._deleted = {commit for _, commit in deleted_in(self._git_dir)}
 
