@@ -217,6 +217,18 @@ class Database(ABC):
         """
         return self.as_text(f"max({self.compared(column)})")
 
+    def exists(self, rows: str, condition: str) -> str:
+        """Return a query of one text, which is 0 if there is no row that a condition holds for.
+
+        Parameters
+        ----------
+        rows
+            What stands behind FROM.
+        condition
+            The condition.
+        """
+        return f"SELECT {self.as_text('count(*)')} FROM (SELECT 1 AS one FROM {rows} WHERE {condition} LIMIT 1) found"
+
     @abstractmethod
     def as_text(self, expression: str) -> str:
         """Return an expression as text, for :meth:`values`.

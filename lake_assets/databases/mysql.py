@@ -1,22 +1,20 @@
-"""MySQL and MariaDB, by connectorx. It loses precision on some types, so those are read as text and parsed here."""
+"""MySQL and MariaDB, by connectorx."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute
 
-from lake_assets.databases.contract import CLOCKS_GO_BACK, Column, Database, DatabaseError, Selection, Value
+from lake_assets.databases.by_connectorx import ByConnectorX, as_text
+from lake_assets.databases.contract import CLOCKS_GO_BACK, Column, DatabaseError, Selection, Value
 
 if TYPE_CHECKING:
     import pyarrow
 
-pc: Any = pyarrow.compute
-_ROWS = 1 << 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _TEXTS = (
@@ -36,8 +34,8 @@ _TEXTS = (
 _BYTES = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
 
 
-class MySQL(Database):
-    """Connections of connectorx: one for each query, so a read in several parts has a state for each.
+class MySQL(ByConnectorX):
+    """MySQL or MariaDB.
 
     Parameters
     ----------
@@ -49,13 +47,6 @@ class MySQL(Database):
 
     def __init__(self, url: str) -> None:
         super().__init__("mysql://" + url.partition("://")[2])
-        try:
-            import connectorx
-        except ImportError:
-            raise DatabaseError(
-                f"{self.address}: MySQL needs the package connectorx: pip install 'lake_assets[databases]'"
-            ) from None
-        self._connectorx = connectorx
 
     def text(self, value: str) -> str:
         """Return a text, quoted for SQL, where a backslash escapes."""
@@ -65,10 +56,10 @@ class MySQL(Database):
         """Return the columns with their declared types; see :meth:`Database.columns`."""
         if selection.table:
             name = self.rows_of(selection)
-            found = self._read(f"SHOW COLUMNS FROM {name}").to_pylist()
-            return [self._column(_as_text(row["Field"]), _as_text(row["Type"])) for row in found]
+            found = self.table_of(f"SHOW COLUMNS FROM {name}").to_pylist()
+            return [self._column(as_text(row["Field"]), as_text(row["Type"])) for row in found]
         # A query's declared types are those of a view, which would have to be made: the types of its values serve.
-        empty = self._read(f"SELECT * FROM {self.rows_of(selection)} LIMIT 0")
+        empty = self.table_of(f"SELECT * FROM {self.rows_of(selection)} LIMIT 0")
         return [self._column_of(field) for field in empty.schema]
 
     def _column(self, name: str, declared: str) -> Column:
@@ -120,38 +111,6 @@ class MySQL(Database):
             return self._column(field.name, "blob")
         return self._column(field.name, "text")
 
-    def batches(self, sql: str, columns: Sequence[Column]) -> Iterator[pyarrow.RecordBatch]:
-        """Yield the rows; see :meth:`Database.batches`."""
-        schema = pa.schema([(column.name, column.type) for column in columns])
-        for batch in self._read(sql, "arrow_stream"):
-            arrays = [self._array(column, values) for column, values in zip(columns, batch.columns, strict=True)]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-    def _array(self, column: Column, values: pyarrow.Array) -> pyarrow.Array:
-        kind = column.type
-        try:
-            if pa.types.is_binary(kind):
-                return pa.array([None if value is None else bytes.fromhex(value) for value in values.to_pylist()], kind)
-            if pa.types.is_boolean(kind):
-                if pc.any(pc.invert(pc.is_in(values, value_set=pa.array([0, 1, None], values.type)))).as_py():
-                    raise ValueError("neither 0 nor 1")
-                return pc.not_equal(values, 0)
-            if isinstance(kind, pa.TimestampType):
-                moments = pc.strptime(pc.utf8_slice_codeunits(values, 0, 19), "%Y-%m-%d %H:%M:%S", "us")
-                fraction = pc.utf8_rpad(pc.utf8_slice_codeunits(values, 20, 26), 6, "0")
-                micros = pc.cast(pc.cast(fraction, pa.int64()), pa.duration("us"))
-                return pc.cast(pc.add(moments, micros), pa.timestamp("us")).cast(kind)
-            return values.cast(kind)
-        except (ValueError, pa.ArrowException) as error:
-            raise DatabaseError(
-                f"{self.address}: column {column.name!r} of type {column.declared} holds a value that {kind} does not "
-                f"({' '.join(str(error).split())[:80]}): cast it in a query"
-            ) from None
-
-    def values(self, sql: str) -> Sequence[str | None]:
-        """Return the values of one row; see :meth:`Database.values`."""
-        return [column[0].as_py() for column in self._read(sql).columns]
-
     def version(self, selection: Selection) -> str:
         """Return the time of a table's last change. MySQL itself does not tell it; see :meth:`Database.version`."""
         if not selection.table or "MariaDB" not in str(self.values("SELECT VERSION()")[0]):
@@ -160,13 +119,13 @@ class MySQL(Database):
         schema = self.text(schema[0]) if schema else "DATABASE()"
         # It has whole seconds, and in the last of them more may come. It is not known after a start of the server.
         settled = "UPDATE_TIME < NOW() - INTERVAL 1 SECOND"
-        found = self._read(
+        found = self.table_of(
             "SELECT CAST(max(CASE WHEN UPDATE_TIME IS NULL THEN 'unchanged since the start' "
             f"WHEN {settled} THEN UPDATE_TIME ELSE NOW(6) END) AS CHAR) AS version FROM information_schema.TABLES "
             f"WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {self.text(table)} "
             "AND ENGINE IN ('InnoDB', 'Aria', 'MyISAM')"
         )
-        return _as_text(found.columns[0][0].as_py() or "")
+        return as_text(found.columns[0][0].as_py() or "")
 
     def since(self, column: Column, value: Value, *, beyond: bool = False) -> str:
         """Return the condition that a cursor is at least a value; see :meth:`Database.since`.
@@ -197,26 +156,6 @@ class MySQL(Database):
             plain = value.astimezone(timezone.utc).replace(tzinfo=None)
             return f"CONVERT_TZ({self.text(plain.isoformat(sep=' '))}, '+00:00', @@session.time_zone)"
         return super().literal(value)
-
-    def close(self) -> None:
-        """Do nothing: each query had a connection of its own."""
-
-    def _read(self, sql: str, kind: Literal["arrow", "arrow_stream"] = "arrow") -> Any:
-        # The declared type of the result depends on the text.
-        read: Any = self._connectorx.read_sql
-        try:
-            options = {"batch_size": _ROWS} if kind == "arrow_stream" else {}
-            return read(self._url, sql, return_type=kind, **options)
-        except BaseException as error:
-            # What breaks in connectorx' Rust code is a panic, which is no Exception.
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-                raise
-            told = str(error)
-        raise self.failure(told)
-
-
-def _as_text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _in_utc(seconds: str) -> str:

@@ -17,12 +17,12 @@ def open_database(url: str) -> Database:
     Parameters
     ----------
     url
-        ``sqlite:///path``, ``postgresql://…``, ``mysql://…`` or ``mariadb://…``.
+        ``sqlite:///path``, ``postgresql://…``, ``mysql://…``, ``mariadb://…``, ``oracle://…`` or ``mssql://…``.
 
     Raises
     ------
     DatabaseError
-        There is no such kind of database, it is not supported, or it does not answer.
+        There is no such kind of database, or it does not answer.
     """
     scheme = url.partition("://")[0].lower()
     if scheme != "sqlite" and _UNQUOTED.search(url):
@@ -43,12 +43,15 @@ def open_database(url: str) -> Database:
         from lake_assets.databases.mysql import MySQL
 
         return MySQL(url)
-    if scheme in ("oracle", "mssql"):
-        raise DatabaseError(
-            f"{mask(url)}: Oracle and SQL Server are not supported, since they could not be tried: load the table with "
-            "dlt, as docs/databases.md shows"
-        )
+    if scheme == "oracle":
+        from lake_assets.databases.oracle import Oracle
+
+        return Oracle(url)
+    if scheme == "mssql":
+        from lake_assets.databases.sql_server import SQLServer
+
+        return SQLServer(url)
     raise DatabaseError(
         f"{mask(url) if '://' in url else 'the address'} is of no known database: give sqlite:///PATH, "
-        "postgresql://USER:PASSWORD@HOST/DATABASE, mysql://… or mariadb://…"
+        "postgresql://USER:PASSWORD@HOST/DATABASE, mysql://…, mariadb://…, oracle://… or mssql://…"
     )

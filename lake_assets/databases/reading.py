@@ -167,8 +167,7 @@ def is_beyond(database: Database, reading: Reading, position: Mapping[str, Any])
     """
     cursor = _column(database, database.columns(reading.selection), reading.cursor)
     beyond = database.since(cursor, _value(database, cursor, str(position["mark"])), beyond=True)
-    rows = f"SELECT 1 AS one FROM {database.rows_of(reading.selection)} WHERE {beyond} LIMIT 1"
-    return database.values(f"SELECT {database.as_text('count(*)')} FROM ({rows}) higher")[0] != "0"
+    return database.values(database.exists(database.rows_of(reading.selection), beyond))[0] != "0"
 
 
 def _is_back(database: Database, cursor: Column, mark: str | None, before: str) -> bool:

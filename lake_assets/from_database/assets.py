@@ -73,8 +73,9 @@ def table_from_database(
     name
         Key of the asset.
     url
-        Address of the database: SQLite, PostgreSQL, MySQL or MariaDB. With a password, give an ``EnvVar``, or a
-        function that returns it: it is read in the run, and is in no log and no metadata.
+        Address of the database: SQLite, PostgreSQL, MySQL or MariaDB, or, untried, Oracle or SQL Server. With a
+        password, give an ``EnvVar``, or a function that returns it: it is read in the run, and is in no log and no
+        metadata.
     key
         The columns that are unique together.
     table
