@@ -60,6 +60,7 @@ from lake_assets.runs.branch import ensure_run_branch, read_ref
 from lake_assets.runs.code_commit import code_commit
 from lake_assets.runs.commit_metadata import CommitMetadata, partition_range
 from lake_assets.runs.link import run_url
+from lake_assets.runs.partitions import check_partitions
 from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
@@ -277,6 +278,7 @@ class LakeIOManager(ConfigurableIOManager):
 
 
 def _target(context: OutputContext) -> Target:
+    check_partitions(context)
     if not context.has_asset_partitions:
         return Target(prefix_of(context.asset_key), None)
     definition = context.asset_partitions_def

@@ -51,6 +51,7 @@ from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.resources.spark import SparkResource, session_of
 from lake_assets.runs.asset_metadata import COMMIT, ROW_COUNT, SINCE, URI
+from lake_assets.runs.partitions import check_partitions
 from lake_assets.spark.errors import spark_errors
 
 if TYPE_CHECKING:
@@ -125,8 +126,10 @@ class NoSQLIOManager(ConfigurableIOManager):
         TableExists
             The mode is errorifexists and the table exists.
         Failure
-            ``main`` never held the partition of a sink. The table has been brought to what ``main`` holds.
+            ``main`` never held the partition of a sink. The table has been brought to what ``main`` holds. Or the asset
+            is partitioned, and the run has no partition.
         """
+        check_partitions(context)
         store = self.nosql.store
         table = self.nosql.table_of(context.asset_key)
         if self.nosql.off:

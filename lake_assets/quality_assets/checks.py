@@ -40,6 +40,7 @@ from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.branch import base_commit, read_ref
 from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
+from lake_assets.runs.partitions import partitions_of
 from lake_assets.text.markdown import as_markdown
 
 COMPARED = {
@@ -120,7 +121,7 @@ def constraint_checks(
         ref = read_ref(lake.lake, context.instance, context.run)
         places = [""]
         if partitions_def is not None:
-            places = list(folders(partitions_def, context.op_execution_context.partition_keys).values())
+            places = list(folders(partitions_def, partitions_of(context)).values())
         # A run of the checks alone reads all.
         if by_file and is_selected(context, key):
             places = _changed_files(lake.lake, base_commit(lake.lake, context.instance, context.run, ref), ref, key)

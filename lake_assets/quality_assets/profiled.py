@@ -32,6 +32,7 @@ from lake_assets.quality_assets.page import profile_page
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import PERSONAL_COLUMNS
 from lake_assets.runs.branch import read_ref
+from lake_assets.runs.partitions import partitions_of
 
 
 def profiled(
@@ -95,7 +96,7 @@ def profiled(
     )
     def made(context: AssetExecutionContext, lake: LakeResource) -> dict[str, AssetProfile]:
         ref = read_ref(lake.lake, context.instance, context.run)
-        places = {"": ""} if partitions_def is None else folders(partitions_def, context.partition_keys)
+        places = {"": ""} if partitions_def is None else folders(partitions_def, partitions_of(context))
         try:
             return {part: _made(lake.lake, ref, join(prefix_of(key), place)) for part, place in places.items()}
         except ValueError as error:

@@ -49,6 +49,7 @@ from lake_assets.runs.branch import (
     refuse_target,
 )
 from lake_assets.runs.commit_metadata import CommitMetadata
+from lake_assets.runs.partitions import partitions_of
 from lake_assets.runs.published_state import mark_unpublished, published_observations
 from lake_assets.runs.recording import record_checks
 
@@ -401,4 +402,4 @@ def _paths(
     # An unpartitioned asset of a partitioned group is published together with any partition.
     if partitions_def is None or (graph.get(key).is_executable and graph.get(key).partitions_def is None):
         return [prefix]
-    return [join(prefix, place) for place in folders(partitions_def, context.partition_keys).values()]
+    return [join(prefix, place) for place in folders(partitions_def, partitions_of(context)).values()]

@@ -34,6 +34,7 @@ from lake_assets.resources.compute import ComputeResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.resources.nosql import NoSQLResource
 from lake_assets.runs.asset_metadata import COLUMN_SCHEMA
+from lake_assets.runs.partitions import partitions_of
 from lake_assets.runs.publishing import published_asset
 from lake_assets.sources import SourceError, SourceFileMissing
 
@@ -86,7 +87,7 @@ def stocks_csv(
         raise Failure(str(error), allow_retries=False) from error
     with lake.scratch() as folder:
         files: dict[str, RawFile] = {}
-        for key in context.partition_keys:
+        for key in partitions_of(context):
             try:
                 fetched = source.fetch(hour_of(key), folder)
             except SourceFileMissing as error:

@@ -27,6 +27,7 @@ from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.branch import read_ref
 from lake_assets.runs.check_results import logged
 from lake_assets.runs.checked_commits import checked_at
+from lake_assets.runs.partitions import partitions_of
 
 CHECKS = {
     "rows_reconcile": "Every row of the file is in `stocks_parquet` or in `stocks_quarantine`.",
@@ -61,7 +62,7 @@ def _specs() -> Sequence[AssetCheckSpec]:
 def stocks_audit(context: AssetCheckExecutionContext, lake: LakeResource) -> Iterator[AssetCheckResult]:
     """Audit the data of this run, on its branch, in one query."""
     ref = read_ref(lake.lake, context.instance, context.run)
-    places = list(folders(HOURS, context.op_execution_context.partition_keys).values())
+    places = list(folders(HOURS, partitions_of(context)).values())
     counts = [_counts(lake.lake, ref, place) for place in places]
     wrong = {place: count for place, count in zip(places, counts, strict=True) if count[0] != count[1] + count[2]}
     lines, parquet, quarantined = (sum(column) for column in zip(*counts, strict=True))

@@ -23,6 +23,7 @@ from lake_assets.resources.compute import ComputeResource
 from lake_assets.resources.lake import LakeResource
 from lake_assets.runs.asset_metadata import COLUMN_SCHEMA, PERSONAL_COLUMNS, PREVIEW
 from lake_assets.runs.branch import read_ref
+from lake_assets.runs.partitions import partitions_of
 from lake_assets.runs.publishing import published_asset
 from lake_assets.settings import SourceSettings
 
@@ -51,7 +52,7 @@ def read_users(
     context: AssetExecutionContext, config: UsersConfig, compute: ComputeResource, lake: LakeResource
 ) -> Iterator[Output[TaskFrame]]:
     """Read the files of batches."""
-    keys = [context.partition_key] if context.has_partition_key else context.partition_keys
+    keys = partitions_of(context)
     with lake.scratch() as folder:
         try:
             source = open_source(
@@ -99,7 +100,7 @@ def users_without_pii(
     # Not an input, since a batch is read and written part by part.
     ref = read_ref(lake.lake, context.instance, context.run)
     tasks: dict[str, Sequence[Task]] = {}
-    for key, place in folders(BATCHES, context.partition_keys).items():
+    for key, place in folders(BATCHES, partitions_of(context)).items():
         try:
             snapshot = lake.lake.path(ref, join("users", place))
         except PathNotFound as error:
