@@ -139,7 +139,7 @@ class LakeCatalog:
     ref: str = MAIN
     folder_of: Callable[[Sequence[str]], str]
     table_of: Callable[[str, str], str] | None = None
-    _commits: dict[str | datetime, str] = field(default_factory=dict["str | datetime", str])
+    _commits: dict[str, str] = field(default_factory=dict[str, str])
 
     def names(self) -> Sequence[str]:
         """Return the folders of the assets at the ref, and the tables."""
@@ -190,10 +190,10 @@ class LakeCatalog:
 
     def _commit(self, at: At | None) -> str:
         """Return the commit of a state. The same one within a query, also if its branch moves meanwhile."""
-        wanted = (at.time or at.ref) if at is not None else self.ref
-        if wanted not in self._commits:
-            self._commits[wanted] = self._head(wanted) if isinstance(wanted, str) else self._at_time(wanted)
-        return self._commits[wanted]
+        said = self._said(at)
+        if said not in self._commits:
+            self._commits[said] = self._at_time(at.time) if at and at.time else self._head(said)
+        return self._commits[said]
 
     def _head(self, ref: str) -> str:
         try:

@@ -6,7 +6,6 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
 from itertools import product
 from pathlib import Path
 
@@ -72,15 +71,6 @@ def test_time_in_the_history_of_main(ask: Ask) -> None:
     with pytest.raises(SqlError, match="main had no commit yet at 2001-02-03 04:05:06Z"):
         ask("FROM stocks_parquet AT (TIMESTAMP => TIMESTAMP '2001-02-03 04:05:06')")
     assert ask("SELECT count(*) FROM stocks_parquet AT (TIMESTAMP => DATE '2999-01-01')") == [(5,)]
-
-
-def test_times_within_a_second_are_told_apart(ask: Ask, catalog: LakeCatalog) -> None:
-    newest, older, *_ = (commit.committed_at for commit in catalog.lake.first_parents("main"))
-    moment = timedelta(microseconds=1)
-    if newest - moment > older:  # What is published at once has one time.
-        before, at = newest - moment, newest
-        counts = (f"(SELECT count(*) FROM stocks_parquet AT (TIMESTAMP => '{time}'))" for time in (before, at))
-        assert ask(f"SELECT {', '.join(counts)}") == [(3, 5)]
 
 
 @pytest.mark.parametrize("ref", ["''", "NULL"])
