@@ -58,7 +58,7 @@ def _frame(text: str, ref: str, variables: dict[str, Any]) -> pandas.DataFrame:
     refuse_old_python()
     from lake_assets.sql.engine import run_query
 
-    with open_catalog(ref) as catalog, run_query(text, catalog, parameters=variables) as result:
+    with open_catalog(ref) as catalog, run_query(text, catalog, parameters=variables, exact=True) as result:
         rows = pyarrow.Table.from_batches(list(result), result.schema)
         return rows.rename_columns(list(result.unique_names)).to_pandas()
 

@@ -26,8 +26,7 @@ def group_counts(data: Any, columns: Sequence[str], most: int | None = None) -> 
     most
         The largest number of groups.
     """
-    table = as_table(data)
-    _refuse_unknown(table, columns)
+    table = _selected(data, columns)
     names = ", ".join(map(sql_name, columns))
     limit = "" if most is None else f" LIMIT {int(most)}"
     rows = sql_name(_free("rows", columns))
@@ -70,8 +69,7 @@ def spearman(data: Any, columns: Sequence[str] | None = None) -> pandas.DataFram
         if types.is_integer(field.type) or types.is_floating(field.type) or types.is_decimal(field.type)
     ]
     chosen = list(columns) if columns is not None else numbers
-    _refuse_unknown(table, chosen)
-    return table.select(chosen).to_pandas().astype("float64").corr("spearman")
+    return _selected(table, chosen).to_pandas().astype("float64").corr("spearman")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +103,7 @@ def repeated_keys(data: Any, columns: Sequence[str], examples: int = 5) -> Repea
     examples
         The number of examples.
     """
-    table = as_table(data)
-    _refuse_unknown(table, columns)
+    table = _selected(data, columns)
     names = ", ".join(map(sql_name, columns))
     known = " AND ".join(f"{sql_name(name)} IS NOT NULL" for name in columns)
     count = sql_name(_free("rows", columns))
@@ -137,7 +134,9 @@ def _free(name: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _refuse_unknown(table: pyarrow.Table, columns: Sequence[str]) -> None:
+def _selected(data: Any, columns: Sequence[str]) -> pyarrow.Table:
+    table = as_table(data)
     for name in columns:
         if name not in table.column_names:
             raise ValueError(f"there is no column {name!r}; there are {', '.join(table.column_names)}")
+    return table.select(list(dict.fromkeys(columns)))

@@ -5,6 +5,7 @@ NaN is null here, whatever the library of the frame: pandas writes null so, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -129,16 +130,21 @@ def clean(data: Any, steps: Mapping[str, Step]) -> tuple[pyarrow.Table, dict[str
     Raises
     ------
     ValueError
-        A step names a column or a type that is not there, or replaces null.
+        A step names a column or a type that is not there, replaces null, or is not for the type of its column.
 
     Examples
     --------
     >>> rows, counts = clean(frame, {"salary by median": Fill("salary", "median")})
     """
+    import pyarrow as pa
+
     table, counts = _without_nan(as_table(data)), dict[str, int]()
     for name, step in steps.items():
         _refuse_unknown(name, step, table)
-        table, counts[name] = _done(table, step)
+        try:
+            table, counts[name] = _done(table, step)
+        except pa.ArrowNotImplementedError as error:
+            raise ValueError(f"step {name!r} is not for the types of its columns: {error}") from error
     return table, counts
 
 
@@ -181,7 +187,7 @@ def _done(table: pyarrow.Table, step: Step) -> tuple[pyarrow.Table, int]:
     if isinstance(step, Deduplicate):
         return _deduplicate(table, step)
     at = table.column_names.index(step.column)
-    column = table.column(at)
+    column = _decoded(table.column(at))
     if isinstance(step, Fill):
         changed = _filled(column, step)
         count = column.null_count - changed.null_count
@@ -191,6 +197,13 @@ def _done(table: pyarrow.Table, step: Step) -> tuple[pyarrow.Table, int]:
         changed = _nan_to_null(_cast(column, step))
         count = changed.null_count - column.null_count
     return table.set_column(at, step.column, changed), count
+
+
+def _decoded(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    """Return the values of a dictionary, such as a category of pandas, since a step may bring others."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _compute() -> Any:
@@ -212,12 +225,15 @@ def _drop_rows(table: pyarrow.Table, step: DropRows) -> tuple[pyarrow.Table, int
 
 
 def _filled(column: pyarrow.ChunkedArray, step: Fill) -> pyarrow.ChunkedArray:
+    import numpy as np
     import pyarrow as pa
 
     pc = _compute()
     if step.by == "forward":
-        whole = pa.chunked_array([column.combine_chunks()], column.type)
-        return pc.fill_null_forward(whole)
+        numbers = np.where(column.is_valid().to_numpy(), np.arange(len(column)), -1)
+        places = np.maximum.accumulate(numbers)
+        # Before the first value there is none.
+        return column.take(pa.array(places, mask=places < 0))
     if step.by == "constant":
         value = step.value
     elif step.by == "most frequent":
@@ -228,6 +244,8 @@ def _filled(column: pyarrow.ChunkedArray, step: Fill) -> pyarrow.ChunkedArray:
         value = _middle(column, step)
     if _is_missing(value):
         return column
+    if isinstance(value, pa.Scalar):
+        return pc.fill_null(column, value)
     try:
         filling: Any = pa.scalar(value, column.type)
         exact = filling.as_py() == value
@@ -240,8 +258,9 @@ def _filled(column: pyarrow.ChunkedArray, step: Fill) -> pyarrow.ChunkedArray:
 
 
 def _middle(column: pyarrow.ChunkedArray, step: Fill) -> Any:
-    """Return the mean or median, as a value of the column's type where that is of times or decimals."""
-    from decimal import Decimal
+    """Return the mean or median, of floats a float, otherwise the exact one; of times it is a scalar of Arrow."""
+    from decimal import Context, Decimal
+    from fractions import Fraction
 
     import pyarrow as pa
     from pyarrow import types
@@ -250,14 +269,25 @@ def _middle(column: pyarrow.ChunkedArray, step: Fill) -> Any:
     is_time = types.is_temporal(kind) and not types.is_interval(kind)
     if not (is_time or types.is_decimal(kind) or types.is_floating(kind) or types.is_integer(kind)):
         raise ValueError(f"{step.column} is {kind}, which has no {step.by}: cast it first")
-    stored = (pa.int32() if kind.bit_width == 32 else pa.int64()) if is_time else kind
-    known = column.cast(stored).cast(pa.float64(), safe=False)
-    value = (pc.mean(known) if step.by == "mean" else pc.quantile(known, 0.5)[0]).as_py()
-    if value is None or not (is_time or types.is_decimal(kind)):
-        return value
+    known = column.drop_null()
+    if types.is_floating(kind):
+        known = known.cast(pa.float64())
+        return (pc.mean(known) if step.by == "mean" else pc.quantile(known, 0.5)[0]).as_py()
+    if not len(known):
+        return None
+    stored: Any = (pa.int32() if kind.bit_width == 32 else pa.int64()) if is_time else kind
+    scale = kind.scale if types.is_decimal(kind) else 0
+    numbers = known.cast(stored).cast(pa.decimal256(76, scale))
+    if step.by == "mean":
+        value = Fraction(pc.sum(numbers).as_py()) / len(numbers)
+    else:
+        places = pc.sort_indices(numbers).take(pa.array([(len(numbers) - 1) // 2, len(numbers) // 2]))
+        value = sum(map(Fraction, numbers.take(places).to_pylist()), Fraction()) / 2
     if is_time:
-        return pa.scalar(round(value), stored).cast(kind).as_py()
-    return Decimal(repr(value)).quantize(Decimal(1).scaleb(-kind.scale))
+        return pa.scalar(round(value), stored).cast(kind)
+    if types.is_decimal(kind):
+        return Decimal(round(value * Fraction(10) ** scale)).scaleb(-scale, Context(prec=100))
+    return int(value) if value.denominator == 1 else float(value)
 
 
 def _replaced(column: pyarrow.ChunkedArray, step: Replace) -> tuple[pyarrow.ChunkedArray, int]:
@@ -282,7 +312,7 @@ def _cast(column: pyarrow.ChunkedArray, step: Cast) -> pyarrow.ChunkedArray:
 
     from lake_assets.quality.querying import opened
 
-    if not step.type.replace("(", "").replace(")", "").replace(",", "").replace(" ", "").isalnum():
+    if not re.fullmatch(r"[\w ,()[\]]+", step.type):
         raise ValueError(f"{step.type!r} is not the name of a type")
     with opened(pa.table({"value": column}), numbered=True) as connection:
         import duckdb
@@ -298,7 +328,10 @@ def _deduplicate(table: pyarrow.Table, step: Deduplicate) -> tuple[pyarrow.Table
     import numpy as np
     import pyarrow as pa
 
-    key = table.select(list(step.key)).append_column("\0row", pa.array(np.arange(table.num_rows)))
+    # The zero without a sign: a key is the same with one.
+    plain = {name: _compute().add(table[name], 0.0) for name in step.key if pa.types.is_floating(table[name].type)}
+    columns = [plain.get(name, _decoded(table[name])) for name in step.key]
+    key = pa.table(columns, list(step.key)).append_column("\0row", pa.array(np.arange(table.num_rows)))
     side = "min" if step.keep == "first" else "max"
     kept = key.group_by(list(step.key)).aggregate([("\0row", side)])[f"\0row_{side}"]
     places = np.sort(kept.to_numpy())

@@ -193,7 +193,9 @@ class ColumnProfile(ColumnCounts):
         low, high = self._state.low, self._state.high
         if self._state.quantiles.is_empty() or not math.isfinite(low) or not math.isfinite(high):
             return [], []
-        edges = np.linspace(float(low), float(high), bins + 1) if high > low else np.array([float(low), float(high)])
+        # By halves, since the width may be beyond the greatest float.
+        halves = np.linspace(float(low) / 2, float(high) / 2, bins + 1 if high > low else 2)
+        edges = np.array([float(low), *(2 * halves[1:-1]), float(high)])
         shares = [0.0, *self.cdf(edges[1:-1].tolist()), 1.0]
         ranks = [round(share * self.count) for share in shares]
         counts = [after - before for before, after in itertools.pairwise(ranks)]
@@ -288,4 +290,4 @@ def _float(value: Fraction) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from lake_assets.quality.column_profile import EXACT
+import numpy as np
+
+from lake_assets.quality.column_profile import EXACT, ColumnProfile
 from lake_assets.quality.constraints import (
     Complete,
     Length,
@@ -57,13 +61,16 @@ def broken_rows(one: RowConstraint, profile: Profile) -> Broken | None:
         column = profile.columns[one.column]
         if column.nans or (column.count and column.min is None):
             return None
-        return _within(column.min, column.max, one.min, one.max)
+        low, high = (_bound(column, bound) for bound in (one.min, one.max))
+        return _within(column.min, column.max, low, high, is_cut="[ns" in column.type)
     if isinstance(one, Member):
         return _members(one, profile)
     if isinstance(one, Pattern):
         return _matching(one, profile)
     if isinstance(one, Length):
         column = profile.columns[one.column]
+        if column.count and column.min_length is None:
+            return None  # DuckDB tells what has a length besides texts.
         return _within(column.min_length, column.max_length, one.min, one.max)
     return None
 
@@ -121,11 +128,23 @@ def _matching(one: Pattern, profile: Profile) -> Broken | None:
     return Broken(sum(count for count, fit in zip(counts, fits.to_pylist(), strict=True) if not fit))
 
 
-def _within(least: Any, greatest: Any, low: Any, high: Any) -> Broken | None:
+def _bound(column: ColumnProfile, bound: Any) -> Any:
+    """Return the bound as DuckDB compares it: as a value of the column's type, where that is narrower."""
+    if not isinstance(bound, float) or not math.isfinite(bound):
+        return bound
+    if column.type == "float":
+        return float(np.float32(bound))
+    return Decimal(repr(bound)) if column.type.startswith("decimal") else bound
+
+
+def _within(least: Any, greatest: Any, low: Any, high: Any, *, is_cut: bool = False) -> Broken | None:
+    """Compare bounds. Where nanoseconds were cut off, what is equal may not have been."""
     if least is None:
         return Broken(0)
     try:
         low, high = (_like(least, bound) for bound in (low, high))
+        if is_cut and (least == low or greatest == high):
+            return None
         return Broken(0) if (low is None or least >= low) and (high is None or greatest <= high) else _SOME
     except (TypeError, ValueError):
         return None

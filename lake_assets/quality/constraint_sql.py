@@ -29,7 +29,8 @@ def broken_by_row(one: RowConstraint) -> str:
         known = " AND ".join(f"{sql_name(name)} IS NOT NULL" for name in one.columns)
         return f"({known} AND count(*) OVER (PARTITION BY {names}) > 1)"
     if isinstance(one, Check):
-        return f"NOT ({one.sql})"
+        # On a line of its own, since it may end with a comment.
+        return f"NOT ({one.sql}\n)"
     column = sql_name(one.column)
     if isinstance(one, Complete):
         return f"{column} IS NULL"

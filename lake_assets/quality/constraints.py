@@ -53,6 +53,8 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", fo
                 raise ValueError(f"constraint {self.title!r}: write {value!r} as the text {value.isoformat()!r}")
         if least is not None and most is not None and _is_above(least, most):
             raise ValueError(f"constraint {self.title!r}: its min {least!r} is above its max {most!r}")
+        if not getattr(self, "columns", True):
+            raise ValueError(f"constraint {self.title!r}: name at least one column")
         if not 0 <= getattr(self, "at_least", 1) <= 1:
             raise ValueError(f"constraint {self.title!r}: at_least is a share of the rows, from 0 to 1")
 
@@ -66,7 +68,7 @@ class Constraint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", fo
     def named_columns(self) -> Sequence[str]:
         """The columns that it is about."""
         found: Any = getattr(self, "columns", None) or [getattr(self, "column", None)]
-        return [name for name in found if name]
+        return [name for name in found if name is not None]
 
 
 def _is_above(least: Value, most: Value) -> bool:

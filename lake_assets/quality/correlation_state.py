@@ -52,6 +52,7 @@ class CorrelationState:
         zeros = [np.zeros((len(names), len(names))) for _ in range(4)]
         return cls(names, *zeros)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def add(self, batch: pyarrow.RecordBatch) -> None:
         """Add rows.
 
@@ -95,6 +96,7 @@ class CorrelationState:
             )
         )
 
+    @np.errstate(over="ignore", invalid="ignore")
     def merge(self, other: CorrelationState) -> None:
         """Add the rows of another part.
 

@@ -69,7 +69,8 @@ def _figures(profile: Profile) -> list[tuple[object, ...]]:
     if any(one.type in ("double", "float") and one.distinct >= _MEASURES for one in columns):
         columns = [one for one in columns if not one.is_time and not one.years]
     return [
-        (one.name, one.type, one.rows, one.nulls, one.distinct, one.min, one.max, one.sum, one.mean_length)
+        # NaN, such as the sum of both infinities, equals nothing.
+        (one.name, one.type, one.rows, one.nulls, one.distinct, one.min, one.max, str(one.sum), one.mean_length)
         for one in columns
     ]
 

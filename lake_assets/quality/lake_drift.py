@@ -52,7 +52,7 @@ def drift_at(
     before, after
         Commit and folder of each state.
     personal
-        Names of columns of which no value is kept or shown.
+        Names of columns of which no value is kept or shown. Case is ignored.
 
     Raises
     ------
@@ -110,9 +110,10 @@ def _rows(
 ) -> list[Mapping[str, Any]]:
     """Return the first rows of a partition that show what drifted. Its profile says that there are some."""
     found: list[Mapping[str, Any]] = []
+    hidden = {name.casefold() for name in personal}
     with stream_at(lake, *place) as rows:
         for batch in rows:
-            shown = batch.select([name for name in batch.schema.names if name not in personal])
+            shown = batch.select([name for name in batch.schema.names if name.casefold() not in hidden])
             found += shown.filter(_telling(batch.column(finding.column), finding, known)).slice(0, _ROWS).to_pylist()
             if len(found) >= _ROWS:
                 break

@@ -103,9 +103,15 @@ def exact_quantiles(values: Any, counts: Any, shares: Sequence[float]) -> list[f
     above = values[np.searchsorted(ends, np.minimum(lower + 1, ends[-1] - 1), "right")]
     weights = places - lower
     return [
-        low if low in (high, -math.inf) or not weight else float(low) + (float(high) - float(low)) * weight
+        low if low in (high, -math.inf) or not weight else _between(float(low), float(high), weight)
         for low, high, weight in zip(below.tolist(), above.tolist(), weights.tolist(), strict=True)
     ]
+
+
+def _between(low: float, high: float, weight: float) -> float:
+    width = high - low
+    # The width of finite values may be beyond the greatest float.
+    return low + width * weight if math.isfinite(width) else low * (1 - weight) + high * weight
 
 
 def _capacity(levels: int) -> int:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.frames.registry import library_of_value, supported
+from lake_assets.frames.stored_types import refuse_repeated
 from lake_assets.lake.rows import bounded_connection
 
 if TYPE_CHECKING:
@@ -90,20 +91,23 @@ def opened(
     Raises
     ------
     ValueError
-        A further frame is also named ``frame``.
+        A further frame is also named ``frame``, or names of columns differ in case only, which DuckDB takes for one.
     """
     import numpy as np
     import pyarrow as pa
 
     if any(name.casefold() == "frame" for name in references or {}):
         raise ValueError("rows that constraints refer to cannot be named 'frame': give them another name")
+    refuse_repeated(table.schema.names)
     rows = _cast(table, _known_to_duckdb)
     if numbered and isinstance(table, pa.Table):
         rows = rows.append_column(NUMBER, pa.array(np.arange(table.num_rows)))
     with bounded_connection() as connection:
         connection.register("frame", rows)
         for name, frame in (references or {}).items():
-            connection.register(name, _cast(as_table(frame), _known_to_duckdb))
+            further = as_table(frame)
+            refuse_repeated(further.column_names)
+            connection.register(name, _cast(further, _known_to_duckdb))
         # Conditions in SQL read the rows, and nothing else.
         connection.execute("SET enable_external_access = false")
         yield connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import io
 import json
 import warnings
@@ -51,6 +52,8 @@ def lines(stream: Any) -> Iterator[Line]:
     number = 0
     while line := buffered.readline(LONGEST + 1):
         number += 1
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
         if len(line) > LONGEST:
             raw = line[:1000].decode(errors="replace")
             while line and not line.endswith(b"\n"):

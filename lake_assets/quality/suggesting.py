@@ -9,7 +9,7 @@ from itertools import chain, count
 from msgspec.structs import replace
 
 from lake_assets.quality.column_profile import EXACT, ColumnProfile
-from lake_assets.quality.constraints import AnyConstraint, Complete, Length, Member, Pattern, Range, Unique
+from lake_assets.quality.constraints import AnyConstraint, Complete, Length, Member, Pattern, Range, Unique, Value
 from lake_assets.quality.profile import Profile
 from lake_assets.quality.texts import SEMANTIC_TYPES
 
@@ -63,8 +63,8 @@ def _of_column(column: ColumnProfile) -> Iterator[Suggestion]:
         yield Suggestion(Unique(columns=[name], severity="WARN"), f"all {count:,} values are distinct")
     members = column.top(_MEMBERS + 1)
     if exact and 0 < len(members) <= _MEMBERS and count >= _REPEATED * len(members) and not column.is_numeric:
-        values = sorted(value for value, _ in members)
-        if all(isinstance(value, str) for value in values):
+        values: list[Value] = [*sorted(value for value, _ in members if isinstance(value, str))]
+        if len(values) == len(members) and column.type == "string":
             yield Suggestion(
                 Member(column=name, values=values, severity="WARN"), f"{count:,} values are of these {len(values)}"
             )

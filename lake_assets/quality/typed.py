@@ -15,15 +15,27 @@ from lake_assets.quality.csv_records import csv_records
 from lake_assets.quality.files import file_batches, format_of
 from lake_assets.quality.json_columns import faults_by, inferred, table
 from lake_assets.quality.records import lines
-from lake_assets.quality.unreadable import reading, refuse_others
+from lake_assets.quality.unreadable import reading, refuse_names, refuse_others
 
 if TYPE_CHECKING:
     import pyarrow
     from pyarrow.fs import FileSystem
 
 _CSV = "give it a header in UTF-8, and close its quotes"
-_CANDIDATES = ("BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP")
-_PATTERNS = {"BIGINT": "[+-]?[0-9]+", "BOOLEAN": "(?i)true|false", "DATE": "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"}
+_CANDIDATES = ("BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMPTZ")
+_DAY = "[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}"
+_TIME = r"[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
+_INTEGER = "[+-]?[0-9]+"
+_PATTERNS = {
+    "BIGINT": _INTEGER,
+    "DOUBLE": r"(?i)\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*|[+-]?(inf|infinity|nan)",
+    "BOOLEAN": "(?i)true|false",
+    "DATE": "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}",
+    "TIMESTAMP": f"{_DAY}({_TIME})?",
+    "TIMESTAMPTZ": f"{_DAY}{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)",
+}
+_EXACT = 1 << 53
+"""Below, each integer is a floating-point number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +181,7 @@ def _csv_texts(
     with reading(_name(path), _CSV), filesystem.open_input_stream(path) as stream:
         skipped = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
         header = csv.open_csv(stream, parse_options=skipped).schema.names
+    refuse_names(_name(path), [*header, _RECORD, _FILE, _WHY])
     if wanted is not None:
         refuse_others(_name(path), _texts(header), _texts(wanted[0]), wanted[1])
     with reading(_name(path), _CSV), filesystem.open_input_stream(path) as stream:
@@ -258,9 +271,13 @@ def _inferred(connection: Any, names: Sequence[str]) -> Mapping[str, str]:
 
 def _has_type(name: str, kind: str) -> str:
     """Return the SQL that is true for a text that is a value of a type. A cast alone would round and cut values."""
-    cast = f"TRY_CAST({sql_name(name)} AS {kind}) IS NOT NULL"
-    pattern = _PATTERNS.get(kind)
-    return f"(regexp_full_match({sql_name(name)}, '{pattern}') AND {cast})" if pattern else cast
+    text, pattern = sql_name(name), _PATTERNS.get(kind)
+    cast = f"TRY_CAST({text} AS {kind})"
+    fits = f"{cast} IS NOT NULL" + (f" AND regexp_full_match({text}, '{pattern}')" if pattern else "")
+    if kind == "DOUBLE":
+        fits += f" AND (abs({cast}) < {_EXACT} OR NOT regexp_full_match(trim({text}), '{_INTEGER}'))"
+        fits += f" AND (isfinite({cast}) OR NOT regexp_matches({text}, '[0-9]'))"
+    return f"({fits})"
 
 
 def _sql_type(kind: pyarrow.DataType) -> str:
@@ -271,6 +288,7 @@ def _sql_type(kind: pyarrow.DataType) -> str:
         (types.is_integer, "BIGINT"),
         (types.is_floating, "DOUBLE"),
         (types.is_date, "DATE"),
+        (lambda kind: types.is_timestamp(kind) and kind.tz is not None, "TIMESTAMPTZ"),
         (types.is_timestamp, "TIMESTAMP"),
     ]
     return next((name for fits, name in known if fits(kind)), "VARCHAR")

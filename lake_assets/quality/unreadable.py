@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from lake_assets.frames.stored_types import RefusedColumn, refuse_repeated
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,6 +42,29 @@ def reading(name: str, remedy: str) -> Generator[None]:
         helps = "write it again" if isinstance(error, OSError) else remedy
         reason = str(error).partition("\n")[0].rstrip(".")
         raise UnreadableFile(f"{name} cannot be read: {reason}; {helps}") from error
+
+
+def refuse_names(name: str, columns: Sequence[str]) -> None:
+    """Refuse a file whose columns cannot be told apart by their names.
+
+    Parameters
+    ----------
+    name
+        Name of the file, for people.
+    columns
+        The names of its columns.
+
+    Raises
+    ------
+    UnreadableFile
+        A column has no name, or two have the same, also but for case.
+    """
+    if "" in columns:
+        raise UnreadableFile(f"{name} cannot be read: column {columns.index('') + 1} has no name; give it one")
+    try:
+        refuse_repeated(columns)
+    except RefusedColumn as error:
+        raise UnreadableFile(f"{name} cannot be read: {error}") from error
 
 
 def refuse_others(name: str, found: pyarrow.Schema, wanted: pyarrow.Schema, than: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lake_assets.sql.syntax import Node, nodes
+from lake_assets.sql.errors import SqlError
+from lake_assets.sql.syntax import Node, nodes, position_of
 
 
 def constants(tree: Node, parameters: Mapping[str, Any]) -> list[str | int]:
@@ -40,3 +41,30 @@ def constant(node: Node, parameters: Mapping[str, Any]) -> str | int | None:
         return None
     text: str = literal["text"]
     return text if literal["kind"] == "STRING" else int(text)
+
+
+def used_values(part: Node, text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the ``$name`` in a part of a query.
+
+    Parameters
+    ----------
+    part
+        The part.
+    text
+        The query, for errors.
+    parameters
+        All values.
+
+    Raises
+    ------
+    SqlError
+        One has no value.
+    """
+    used: dict[str, Any] = {}
+    for node in nodes(part):
+        if node.get("type") == "VALUE_PARAMETER":
+            name = node["identifier"]
+            if name not in parameters:
+                raise SqlError(f"there is no value for ${name}", text, position_of(node))
+            used[name] = parameters[name]
+    return used

@@ -15,15 +15,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.sql.catalog import Catalog
 from lake_assets.sql.clock import Clock
+from lake_assets.sql.constants import used_values
 from lake_assets.sql.errors import OpenPivotError, SqlError, first_line
 from lake_assets.sql.exact_types import exact_query
 from lake_assets.sql.pivots import name_values
-from lake_assets.sql.syntax import Node, nodes, parse, position_of, to_text
+from lake_assets.sql.syntax import Node, parse, to_text
 from lake_assets.sql.views import open_names
 
 if TYPE_CHECKING:
@@ -122,11 +122,7 @@ def run_query(
     import duckdb
 
     bounds = bounds or Bounds()
-    # NumPy's integers are none to DuckDB.
-    values = {
-        name: int(value) if isinstance(value, Integral) and not isinstance(value, int) else value
-        for name, value in (parameters or {}).items()
-    }
+    values = {name: _plain(value) for name, value in (parameters or {}).items()}
     with ExitStack() as opened:
         parser = opened.enter_context(open_parser())
         connection: DuckDBPyConnection | None = None
@@ -144,7 +140,7 @@ def run_query(
             open_names(tree, text, catalog, parser, connection, values, clock)
             _lock(connection)
             run = to_text(parser, tree)
-            yield _result(connection, run, bounds, clock, _used(tree, text, values), exact)
+            yield _result(connection, run, bounds, clock, used_values(tree, text, values), exact)
         except duckdb.InterruptException as error:
             raise SqlError(f"the query took longer than {bounds.seconds:g} s") from error
         except duckdb.OutOfMemoryException as error:
@@ -156,6 +152,14 @@ def run_query(
                 clock.refuse_late()
             position = _position(connection, tree, error) if connection is not None else None
             raise SqlError(first_line(error), text, position) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as one of Python: DuckDB knows few of NumPy's."""
+    import numpy as np
+
+    is_number = isinstance(value, np.bool_ | np.number) and not isinstance(value, np.timedelta64)
+    return value.item() if is_number else value
 
 
 def open_parser() -> DuckDBPyConnection:
@@ -194,17 +198,6 @@ def _connection(bounds: Bounds) -> Generator[DuckDBPyConnection]:
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
-
-
-def _used(tree: Node, text: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    used: dict[str, Any] = {}
-    for node in nodes(tree):
-        if node.get("type") == "VALUE_PARAMETER":
-            name = node["identifier"]
-            if name not in parameters:
-                raise SqlError(f"there is no value for ${name}", text, position_of(node))
-            used[name] = parameters[name]
-    return used
 
 
 def _lock(connection: DuckDBPyConnection) -> None:

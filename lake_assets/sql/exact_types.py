@@ -1,7 +1,7 @@
 """Types of DuckDB that Arrow has not, or not exactly: a result has their values as texts.
 
 Arrow has no zone of a time, and Python no nanoseconds of it. Bits and large numbers would come as DuckDB's own bytes,
-and Parquet has no intervals of months, days and nanoseconds.
+or as negative ones, and Parquet has no intervals of months, days and nanoseconds.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-_INEXACT = frozenset(("time_ns", "time with time zone", "bit", "bignum", "interval", "variant"))
-_NESTED = frozenset(("list", "array", "struct", "map"))
+_INEXACT = frozenset(("time_ns", "time with time zone", "bit", "bignum", "uhugeint", "interval", "variant"))
+_NESTED = frozenset(("list", "array", "struct", "map", "union"))
 
 
 def exact_query(run: str, types: Sequence[Any]) -> str | None:

@@ -109,12 +109,25 @@ def _open_names(
             views[wanted] = f"lake_assets_rows_{len(views)}"
             _frame(name, at, catalog, session).createOrReplaceTempView(views[wanted])
         called = table.alias or name[-1]
+        if len(name) > 1 and not table.alias:
+            _drop_schemas(tree, name)
         table.set("this", exp.to_identifier(views[wanted]))
         for part in ("db", "catalog", "when"):
             table.set(part, None)
         if not table.args.get("alias"):
             table.set("alias", exp.TableAlias(this=exp.to_identifier(called, quoted=True)))
     return list(views.values())
+
+
+def _drop_schemas(tree: exp.Expr, path: Sequence[str]) -> None:
+    """Shorten the columns that are written with a table's full name, as :func:`.drop_schemas` does for DuckDB."""
+    from sqlglot import exp
+
+    wanted = [part.lower() for part in path]
+    for column in tree.find_all(exp.Column):
+        if [part.name.lower() for part in column.parts[:-1]] == wanted:
+            column.set("db", None)
+            column.set("catalog", None)
 
 
 def _state(parser: DuckDBPyConnection, when: exp.Expr, text: str) -> At:
@@ -170,6 +183,9 @@ def _transpiled(tree: exp.Expr) -> str:
     from sqlglot import ErrorLevel, exp
     from sqlglot.errors import SqlglotError
 
+    for name in tree.find_all(exp.Identifier):
+        if not name.name.isascii():
+            name.set("quoted", True)  # Spark's other names are of ASCII.
     for call in tree.find_all(exp.Anonymous):
         if call.name.lower() not in _SAME:
             raise SqlError(f"the function {call.name} is not available on Spark: leave out --engine")

@@ -20,7 +20,7 @@ NODES = _words(
     UnresolvedAttribute UnresolvedStar UnresolvedStarExceptOrReplace UnresolvedAlias UnresolvedFunction
     UnresolvedGenerator
     UnresolvedExtractValue UnresolvedNamedLambdaVariable UnresolvedWindowExpression UnresolvedDeserializer
-    UnresolvedOrdinal
+    UnresolvedOrdinal AttributeReference
     Alias MultiAlias Literal Cast LambdaFunction SortOrder
     And Or Not EqualTo EqualNullSafe LessThan LessThanOrEqual GreaterThan GreaterThanOrEqual In InSubquery
     Add Subtract Multiply Divide Remainder IntegralDivide UnaryMinus UnaryPositive BitwiseAnd BitwiseOr BitwiseXor
@@ -29,7 +29,7 @@ NODES = _words(
     WindowExpression WindowSpecDefinition WindowSpecReference SpecifiedWindowFrame UnspecifiedFrame CurrentRow
     UnboundedPreceding UnboundedFollowing RangeFrame RowFrame
     CreateNamedStruct CreateStruct CurrentDate CurrentTimestamp TimestampAdd TimestampDiff StringTrim StringTrimLeft
-    StringTrimRight Overlay Substring ExtractIntervalPart
+    StringTrimRight Overlay Substring ExtractIntervalPart Concat AggregateExpression First Last AnyValue
     GroupingAnalytics GroupingSets Cube Rollup GroupByAll PivotSubqueryUnresolved
     """
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from lake_assets.lake.rows import open_rows, read_paths, sql_name, sql_text
 from lake_assets.sql.catalog import At, Catalog, ParquetFiles, Source
 from lake_assets.sql.changes import Columns, changed_rows
 from lake_assets.sql.clock import Clock
-from lake_assets.sql.constants import constants
+from lake_assets.sql.constants import constants, used_values
 from lake_assets.sql.errors import NoSuchName, SqlError, first_line
 from lake_assets.sql.prefixes import bound_prefixes
 from lake_assets.sql.references import drop_schemas, is_changes, path_of, references, replace_by_view
@@ -62,11 +62,11 @@ def open_names(
     for reference in list(references(tree)):
         try:
             if is_changes(reference):
-                view = views.changes(*_arguments(parser, reference, text))
+                view = views.changes(*_arguments(parser, reference, text, parameters))
             else:
                 path = path_of(reference)
                 clause = reference["at_clause"]
-                at = state_of(parser, clause["unit"], clause["expr"], text) if clause else None
+                at = state_of(parser, clause["unit"], clause["expr"], text, parameters) if clause else None
                 view, key = views.rows(path, at)
                 if key is not None:
                     keys[id(reference)] = key
@@ -160,7 +160,9 @@ class _Views:
             self._connection.execute(f"SET allowed_paths = [{listed}]")
 
 
-def state_of(parser: DuckDBPyConnection, unit: str, expression: Node, text: str) -> At:
+def state_of(
+    parser: DuckDBPyConnection, unit: str, expression: Node, text: str, parameters: Mapping[str, Any] | None = None
+) -> At:
     """Return which state an AT names.
 
     Parameters
@@ -173,25 +175,31 @@ def state_of(parser: DuckDBPyConnection, unit: str, expression: Node, text: str)
         What stands behind it.
     text
         The query, for errors.
+    parameters
+        Values of the query's ``$name``.
 
     Raises
     ------
     SqlError
-        It is no constant, or no time.
+        It is no constant, no name of a ref, or no time.
     """
-    value = _value(parser, expression, text)
+    value = _value(parser, expression, text, parameters)
     if unit.upper() == "VERSION":
+        if value in (None, ""):
+            raise SqlError("AT (VERSION => …) needs a branch, a tag or a commit id, such as 'main'")
         return At(ref=str(value))
-    if isinstance(value, str):
-        value = _value(parser, expression, text, kind="TIMESTAMP WITH TIME ZONE")
+    if isinstance(value, str | date) and not isinstance(value, datetime):
+        value = _value(parser, expression, text, parameters, kind="TIMESTAMP WITH TIME ZONE")
     if not isinstance(value, datetime):
         raise SqlError("AT (TIMESTAMP => …) needs a time, such as '2026-11-26 12:00:00'")
     return At(time=value if value.tzinfo else value.replace(tzinfo=timezone.utc))
 
 
-def _arguments(parser: DuckDBPyConnection, reference: Node, text: str) -> tuple[Sequence[str], str, str, Sequence[str]]:
+def _arguments(
+    parser: DuckDBPyConnection, reference: Node, text: str, parameters: Mapping[str, Any]
+) -> tuple[Sequence[str], str, str, Sequence[str]]:
     given = reference["function"]["arguments"]
-    values = [_value(parser, argument["expression"], text) for argument in given]
+    values = [_value(parser, argument["expression"], text, parameters) for argument in given]
     names = [argument["name"] for argument in given]
     key = values.pop() if len(values) == 4 and names[3] in ("", "key") else []
     if len(values) != 3 or any(names[:3]) or not all(isinstance(value, str) for value in values):
@@ -200,18 +208,21 @@ def _arguments(parser: DuckDBPyConnection, reference: Node, text: str) -> tuple[
     return asset.split("."), left, right, [key] if isinstance(key, str) else key
 
 
-def _value(parser: DuckDBPyConnection, expression: Node, text: str, kind: str = "") -> Any:
+def _value(
+    parser: DuckDBPyConnection, expression: Node, text: str, parameters: Mapping[str, Any] | None, kind: str = ""
+) -> Any:
     """Return the value of an expression that is the same for all rows."""
     import duckdb
 
     query = parse(parser, "SELECT 1")["statements"][0]["node"]
     query["select_list"] = [expression]
     check(query, text)
+    used = used_values(expression, text, parameters or {})
     run = to_text(parser, statement(query))
     try:
         wanted = f"value::{kind}" if kind else "value"
         with Clock(parser, _VALUE_SECONDS):
-            found = parser.execute(f"SELECT {wanted} FROM ({run}) AS t(value)").fetchone()  # noqa: S608
+            found = parser.execute(f"SELECT {wanted} FROM ({run}) AS t(value)", used or None).fetchone()  # noqa: S608
     except duckdb.Error as error:
         raise SqlError(f"not a constant: {first_line(error)}", text, position_of(expression)) from error
     return found[0] if found else None

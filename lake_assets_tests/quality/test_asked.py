@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from lake_assets.quality.asked import crosstab, group_counts, key_skew, repeated_keys, spearman
@@ -47,3 +48,9 @@ def test_repeated_keys_are_exact() -> None:
 def test_an_unknown_column_is_named() -> None:
     with pytest.raises(ValueError, match="there is no column 'nix'; there are kind"):
         group_counts(FRAME, ["nix"])
+
+
+def test_columns_that_differ_in_case_only_are_told_apart() -> None:
+    rows = pa.table({"k": [1, 2], "K": [5, 5]})
+    assert group_counts(rows, ["K"])["rows"].tolist() == [2]
+    assert repeated_keys(rows, ["K"]).rows == 2

@@ -88,6 +88,9 @@ def test_what_entered_and_left_quarantine() -> None:
         ([Decimal("1.10"), None, Decimal("1.25")], "median", Decimal("1.18")),
         ([dt.date(2020, 1, 1), None, dt.date(2020, 1, 3)], "mean", dt.date(2020, 1, 2)),
         ([dt.datetime(2020, 1, 1), None, dt.datetime(2020, 1, 3)], "median", dt.datetime(2020, 1, 2)),
+        ([2**53 + 1, None], "median", 2**53 + 1),
+        ([2**62, 2**62 + 2, None, 2**62 + 4], "mean", 2**62 + 2),
+        ([Decimal("12345678901234567890.1234567890"), None], "mean", Decimal("12345678901234567890.1234567890")),
     ],
 )
 def test_a_middle_is_of_the_columns_type(values: list[object], by: Literal["mean", "median"], filled: object) -> None:
@@ -96,13 +99,54 @@ def test_a_middle_is_of_the_columns_type(values: list[object], by: Literal["mean
     assert counts == {"fill": sum(one is None or one != one for one in values)}
 
 
+def test_a_middle_of_nanoseconds_is_one_of_them() -> None:
+    values = pa.array([10**18 + 1, None], pa.timestamp("ns"))
+    rows, _ = clean(pa.table({"value": values}), {"fill": Fill("value", "median")})
+    assert rows["value"].cast(pa.int64()).to_pylist() == [10**18 + 1] * 2
+
+
+@pytest.mark.parametrize(
+    ("step", "cleaned"),
+    [
+        (Replace("kind", {"a": "c"}), ["c", None, "b"]),
+        (Fill("kind", "forward"), ["a", "a", "b"]),
+        (Fill("kind", "constant", "new"), ["a", "new", "b"]),
+        (Fill("kind", "most frequent"), ["a", "a", "b"]),
+        (Deduplicate(["kind"]), ["a", None, "b"]),
+    ],
+)
+def test_categories_of_pandas_are_cleaned_like_texts(step: Step, cleaned: list[str | None]) -> None:
+    frame = pd.DataFrame({"kind": pd.Categorical(["a", None, "b"])})
+    assert clean(frame, {"step": step})[0]["kind"].to_pylist() == cleaned
+
+
+def test_any_value_is_carried_forward() -> None:
+    for values in ([None, [1], None], [None, dt.timedelta(1), None]):
+        rows, counts = clean(pa.table({"value": values}), {"fill": Fill("value", "forward")})
+        assert rows["value"].to_pylist() == [None, values[1], values[1]]
+        assert counts == {"fill": 1}
+
+
+def test_zeros_with_and_without_a_sign_are_one_key() -> None:
+    rows, counts = clean(pa.table({"key": [-0.0, 0.0]}), {"once": Deduplicate(["key"])})
+    assert (rows["key"].to_pylist(), counts) == ([-0.0], {"once": 1})
+
+
+def test_names_of_types_are_those_of_duckdb() -> None:
+    steps = {"list": Cast("list", "INTEGER[]"), "time": Cast("time", "TIMESTAMP_NS")}
+    rows, _ = clean(pa.table({"list": ["[1]"], "time": ["2020-01-01"]}), steps)
+    assert rows["list"].to_pylist() == [[1]]
+    assert rows.schema.field("time").type == pa.timestamp("ns")
+
+
 def test_what_a_column_cannot_hold_is_named() -> None:
     for step, message in (
         (Fill("text", "mean"), "text is string, which has no mean"),
         (Replace("number", {1: "x"}), "number is int64, which cannot hold"),
+        (Deduplicate(["list"]), "step 'step' is not for the types of its columns: Keys of type list"),
     ):
         with pytest.raises(ValueError, match=message):
-            clean(pa.table({"text": ["a", None], "number": [1, 2]}), {"step": step})
+            clean(pa.table({"text": ["a", None], "number": [1, 2], "list": [[1], [2]]}), {"step": step})
 
 
 def _nullable(rows: pa.Table) -> pd.DataFrame:

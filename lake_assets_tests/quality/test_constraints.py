@@ -31,7 +31,7 @@ from lake_assets.quality.constraints import (
     to_yaml,
 )
 from lake_assets.quality.suggesting import suggest
-from lake_assets.quality.verifying import REASONS, split, verify
+from lake_assets.quality.verifying import REASONS, split, verify, verify_by_profile
 
 NOW = dt.datetime(2017, 7, 28, 9, tzinfo=dt.timezone.utc)
 ROWS = pa.table(
@@ -234,16 +234,51 @@ def test_suggestions_for_columns_in_any_script_have_names_of_their_own() -> None
         (pa.array([Decimal("7" * 50)], pa.decimal256(60, 0)), Range(column="value", min=0)),
         (pa.array(["a", None], pa.string_view()), Pattern(column="value", regex="a")),
         (pa.array([b"a", b"b"]), Unique(columns=["value"])),
+        (pa.array([0.3, 0.7], pa.float32()), Range(column="value", min=0.3, max=0.7)),
+        (pa.array([Decimal("0.1"), Decimal("0.3")]), Range(column="value", min=0.1, max=0.3)),
+        (pa.array([[1], [1, 2]]), Length(column="value", min=1, max=2)),
     ],
 )
 def test_profile_rows_and_split_say_the_same_of_each_type(values: pa.Array, constraint: AnyConstraint) -> None:
     rows = pa.table({"value": values})
     assert verify(rows, [constraint])[0].passed
     assert split(rows, [constraint])[0].num_rows == len(values)
+    by_profile = verify_by_profile(profile(rows), [constraint])[0]
+    assert by_profile is None or by_profile.passed
+
+
+@pytest.mark.parametrize(
+    ("values", "constraint"),
+    [
+        (pa.array([10**18 + 1], pa.timestamp("ns")), Range(column="value", max="2001-09-09T01:46:40")),
+        (pa.array([10**18 + 1], pa.timestamp("ns")), Range(column="value", min="2001-09-09T01:46:40.000000002")),
+        (pa.array([[1], [1, 2]]), Length(column="value", max=1)),
+    ],
+)
+def test_what_a_profile_does_not_know_is_found_in_the_rows(values: pa.Array, constraint: AnyConstraint) -> None:
+    rows = pa.table({"value": values})
+    assert verify(rows, [constraint])[0].bad == split(rows, [constraint])[1].num_rows == 1
+
+
+def test_columns_that_differ_in_case_only_are_not_taken_for_each_other() -> None:
+    rows = pa.table({"a": [1, 2], "A": [1, 9]})
+    for constraint in (Range(column="A", max=5), Check(sql="a < 5")):
+        with pytest.raises(ValueError, match="'a' and 'A' differ in case only"):
+            split(rows, [constraint])
+
+
+def test_a_condition_may_end_with_a_comment() -> None:
+    assert split(ROWS, [Check(sql="price < 0 -- or so")])[1].equals(split(ROWS, [Check(sql="price < 0")])[1])
+
+
+def test_a_column_without_a_name_is_looked_for_like_any_other() -> None:
+    with pytest.raises(ValueError, match="there is no column ''"):
+        verify(ROWS, [Complete(column="")])
 
 
 def test_nothing_is_suggested_of_values_that_are_not_known() -> None:
-    for values in ([b"a", b"b"] * 50, [[1], [2]] * 50):
+    times = pa.array([0, 10**12] * 50, pa.timestamp("s"))  # Python has the first one alone.
+    for values in ([b"a", b"b"] * 50, [[1], [2]] * 50, times):
         rows = pa.table({"value": values})
         proposed = [one.constraint for one in suggest(profile(rows))]
         assert not any(isinstance(one, Member) for one in proposed)
@@ -266,6 +301,7 @@ def test_a_condition_that_fails_on_the_rows_is_one_line() -> None:
         (Range, {"column": "day", "min": "2017-07-28", "max": "2017-07-27"}, "is above its max"),
         (Length, {"column": "isin", "min": 12, "max": 2}, "is above its max"),
         (Complete, {"column": "isin", "at_least": 99.0}, "from 0 to 1"),
+        (Unique, {"columns": []}, "at least one column"),
     ],
 )
 def test_a_constraint_that_says_nothing_of_rows_is_refused(kind: type[Any], given: dict[str, Any], why: str) -> None:

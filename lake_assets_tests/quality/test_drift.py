@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -150,3 +151,8 @@ def test_nothing_and_something() -> None:
     empty, full = pa.table({"a": pa.array([], pa.int64())}), pa.table({"a": [1, 2]})
     assert [finding.metric for finding in drift(profile(empty), profile(full))] == ["rows"]
     assert drift(profile(empty), profile(empty)) == []
+
+
+def test_rows_with_both_infinities_are_the_same_as_before() -> None:
+    rows = pa.table({"a": [-math.inf, 1.0, math.inf]})
+    assert [finding.metric for finding in drift(profile(rows), profile(rows))] == ["stale"]

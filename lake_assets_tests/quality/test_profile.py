@@ -190,6 +190,18 @@ def test_rare_values_have_a_profile_that_is_kept_and_shown(kind: str) -> None:
     json.loads(found.to_json())
 
 
+@pytest.mark.filterwarnings("error")
+def test_floats_whose_sum_or_width_is_beyond_the_greatest_have_a_profile() -> None:
+    sums, wide = (
+        profile(pa.table({"a": values, "b": [1.0, 2.0]})) for values in ([-1e308, -1e308], [-1.7e308, 1.7e308])
+    )
+    assert (sums.columns["a"].sum, sums.columns["a"].mean) == (-math.inf, -1e308)
+    assert wide.columns["a"].median == 0
+    assert wide.columns["a"].histogram(2) == ([-1.7e308, 0, 1.7e308], [1, 1])
+    for one in (sums, wide):
+        assert Profile.from_bytes(one.to_bytes()).to_json() == one.to_json()
+
+
 def test_encoded_texts_have_a_profile() -> None:
     texts = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["a", "b"]))
     assert profile(pa.table({"text": texts})).columns["text"].top() == [("a", 2), ("b", 1)]

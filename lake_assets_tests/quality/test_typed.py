@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import io
 from pathlib import Path
@@ -60,6 +61,64 @@ def test_later_rows_are_held_to_the_types(tmp_path: Path) -> None:
     path.write_text("id,prize\n1,1\n")
     with pytest.raises(ValueError, match=r"a\.csv has other columns than before: price is gone, prize is new"):
         read(path, schema)
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["12345678901234567890", "1"], "string"),
+        (["9007199254740993", "1.5"], "string"),
+        (["-9007199254740991", "1.5e300", " .5", "inf"], "double"),
+        (["1e400", "1.5"], "string"),
+        (["1_000", "1.5"], "string"),
+        (["2017-07-28T08:00:00+02:00", "2017-07-28 06:00Z", "2017/7/28 06:00:00.5-0330"], "timestamp[us, tz=UTC]"),
+        (["2017-07-28T08:00:00+02:00", "2017-07-28T08:00:00"], "string"),
+        (["2017-07-28T08:00:00.123456000", "2017-07-28"], "timestamp[us]"),
+        (["2017-07-28T08:00:00.123456789", "2017-07-28"], "string"),
+        (["epoch", "infinity"], "string"),
+        (["12017-07-28 08:00:00"], "string"),
+    ],
+)
+def test_a_type_neither_rounds_nor_cuts_a_value(tmp_path: Path, texts: list[str], kind: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["a", *texts, ""]))
+    found = read(path)
+    assert str(found.rows.schema.field("a").type) == kind
+    assert found.rows.num_rows == len(texts)
+    if kind == "string":
+        assert found.rows["a"].to_pylist() == texts
+    assert read(path, found.rows.schema).rows.equals(found.rows)
+
+
+def test_times_with_a_zone_are_instants(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a\n2017-07-28T08:00:00+02:00\n2017-07-28 06:00Z\n")
+    found = read(path)
+    assert set(found.rows["a"].cast(pa.timestamp("us")).to_pylist()) == {dt.datetime(2017, 7, 28, 6)}
+    path.write_text("a\n2017-07-28 06:00\n")
+    assert reasons(read(path, found.rows.schema)) == [(2, "a is no TIMESTAMPTZ")]
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("a,a", "'a' occurs twice"),
+        ("a,A", "'a' and 'A' differ in case only"),
+        ("a,", "column 2 has no name"),
+        ("a,quality record", "'quality record' occurs twice"),
+    ],
+)
+def test_columns_of_csv_have_names_of_their_own(tmp_path: Path, header: str, reason: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\n1,x\n")
+    with pytest.raises(ValueError, match=f"a.csv cannot be read: .*{reason}"):
+        read(path)
+
+
+def test_the_first_of_json_lines_may_have_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8-sig")
+    assert read(path).rows["a"].to_pylist() == [1, 2]
 
 
 def test_a_rejected_line_has_its_number_in_the_file_and_stands_as_it_is_there(tmp_path: Path) -> None:

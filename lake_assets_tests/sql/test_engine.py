@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy
 import pyarrow
+import pyarrow.parquet as pq
 import pytest
 
 from lake_assets.lake.embedded import GitLake
@@ -21,6 +22,8 @@ from lake_assets.sql import clock
 from lake_assets.sql.catalog import LakeCatalog
 from lake_assets.sql.engine import Bounds, run_query
 from lake_assets.sql.errors import SqlError
+from lake_assets_tests.audits import TESTS
+from lake_assets_tests.lake.backends import put
 from lake_assets_tests.sql.conftest import Ask, asking
 
 
@@ -67,6 +70,13 @@ def test_time_in_the_history_of_main(ask: Ask) -> None:
     assert ask("SELECT count(*) FROM stocks_parquet AT (TIMESTAMP => '2999-01-01')") == [(5,)]
     with pytest.raises(SqlError, match="main had no commit yet at 2001-02-03 04:05:06Z"):
         ask("FROM stocks_parquet AT (TIMESTAMP => TIMESTAMP '2001-02-03 04:05:06')")
+    assert ask("SELECT count(*) FROM stocks_parquet AT (TIMESTAMP => DATE '2999-01-01')") == [(5,)]
+
+
+@pytest.mark.parametrize("ref", ["''", "NULL"])
+def test_no_ref_is_told(ask: Ask, ref: str) -> None:
+    with pytest.raises(SqlError, match=r"AT \(VERSION => …\) needs a branch, a tag or a commit id"):
+        ask(f"FROM stocks_parquet AT (VERSION => {ref})")
 
 
 def test_table_has_only_the_commit_that_it_reflects(ask: Ask) -> None:
@@ -113,6 +123,33 @@ def test_changes_as_whole_rows_and_by_key(ask: Ask) -> None:
     assert ask("FROM changes('stocks_parquet', 'v2', 'main')") == []
 
 
+def test_changes_of_columns_whose_names_changed_their_case_and_whose_types_changed(tmp_path: Path) -> None:
+    lake = GitLake(tmp_path / "lake")
+    rows = {
+        "v1": pyarrow.table({"ISIN": ["a", "b"], "Price": [1, 2], "after": [7, 8]}),
+        "v2": pyarrow.table({"isin": ["a", "b"], "Price": ["1", "3"], "after": [7, 8]}),
+    }
+    for version, table in rows.items():
+        lake.create_branch(f"run-{version}", "main")
+        sink = pyarrow.BufferOutputStream()
+        pq.write_table(table, sink)
+        put(lake, f"run-{version}", "trades", {"part-0.parquet": sink.getvalue().to_pybytes()})
+        lake.merge(f"run-{version}", "main", "Publish", {}, audit=TESTS)
+        lake.tag(version, "main")
+    ask = asking(LakeCatalog(lake=lake, folder_of=folder_of))
+    changes = "FROM changes('trades', 'v1', 'v2'"
+    assert ask(f"SELECT change, isin, Price {changes}) ORDER BY 1") == [("added", "b", "3"), ("removed", "b", "2")]
+    assert ask(f"SELECT change, ISIN, before.Price, after.Price {changes}, key := 'Isin')") == [
+        ("changed", "b", 2, "3")
+    ]
+    assert ask(f"SELECT change, Price, before.isin {changes}, key := 'Price') ORDER BY 1 DESC") == [
+        ("removed", "2", "b"),
+        ("added", "3", None),
+    ]
+    assert ask(f"SELECT change, after, before.Price {changes}, key := 'after')") == [("changed", 8, 2)]
+    lake.close()
+
+
 def test_all_rows_are_added_at_the_first_ref_that_has_them(ask: Ask, catalog: LakeCatalog) -> None:
     before = list(catalog.lake.first_parents("main"))[-1].id
     for key, columns in (("", "Price"), (", key := 'ISIN'", "after.Price")):
@@ -132,6 +169,8 @@ def test_all_rows_are_added_at_the_first_ref_that_has_them(ask: Ask, catalog: La
         ("BIT '10101'", "10101"),
         ("INTERVAL '1 month 2 days 3 seconds'", "1 month 2 days 00:00:03"),
         ("123456789012345678901234567890::BIGNUM", "123456789012345678901234567890"),
+        (f"{2**128 - 1}::UHUGEINT", str(2**128 - 1)),
+        ("union_value(a := INTERVAL 1 day)", "1 day"),
         ("[INTERVAL 1 day]", "[1 day]"),
         ("{'bit': 1}", {"bit": 1}),
     ],
@@ -239,6 +278,18 @@ def test_values_for_names(ask: Ask) -> None:
     assert ask("SELECT $a || $b", parameters={"a": "';", "b": "--"}) == [("';--",)]
     numbers = {"a": numpy.int64(7), "b": numpy.float64(0.5), "c": True}
     assert ask("SELECT $a + 1, $b, $c", parameters=numbers) == [(8, 0.5, True)]
+    assert ask("SELECT $a, $b", parameters={"a": numpy.float32(0.5), "b": numpy.bool_(True)}) == [(0.5, True)]
+    with pytest.raises(SqlError, match="timedelta64"):  # It is no number, though NumPy says so.
+        ask("SELECT $a", parameters={"a": numpy.timedelta64(1, "D")})
+
+
+def test_values_for_refs(ask: Ask) -> None:
+    old = {"old": "v1", "key": "ISIN"}
+    assert ask("SELECT count(*) FROM stocks_parquet AT (VERSION => $old)", parameters=old) == [(3,)]
+    changed = "SELECT count(*) FROM changes('stocks_parquet', $old, 'v2', key := $key)"
+    assert ask(changed, parameters=old) == [(3,)]
+    with pytest.raises(SqlError, match=r"line 1, column 43: there is no value for \$new"):
+        ask("FROM stocks_parquet AT (VERSION => 'v' || $new)", parameters=old)
 
 
 def test_description_and_summary(ask: Ask) -> None:

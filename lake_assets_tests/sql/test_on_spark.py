@@ -26,6 +26,10 @@ SELECT ISIN, Price FROM Stocks_Parquet WHERE Price > 2 ORDER BY Price DESC
 SELECT a.ISIN, a.Price, b.Price FROM stocks_parquet a AT (VERSION => 'v1') JOIN stocks_parquet b AT (VERSION => 'main') USING (ISIN) WHERE a.Price <> b.Price
 SELECT d.ISIN FROM sales.daily d WHERE NOT EXISTS (SELECT 1 FROM sales.daily o AT (VERSION => 'v' || 1) WHERE o.ISIN = d.ISIN) ORDER BY 1
 SELECT daily.ISIN FROM sales.daily ORDER BY 1 LIMIT 2
+SELECT sales.daily.ISIN FROM sales.daily WHERE Sales.Daily.Price > 2 ORDER BY sales.daily.ISIN
+SELECT ISIN || '-' || CAST(day AS VARCHAR) AS größe FROM stocks_parquet ORDER BY größe
+SELECT x FROM (VALUES (1), (2)) v(x) ORDER BY x
+SELECT first(day) AS f, last(day) AS l, any_value(hour) AS a FROM stocks_parquet
 FROM notes ORDER BY id
 SELECT count(*) AS n, max(ISIN) AS last FROM latest WHERE ISIN >= 'DE100'
 WITH x AS (SELECT ISIN, Price FROM stocks_parquet) SELECT x.ISIN, y.Price * 2 AS p FROM x JOIN x y USING (ISIN) ORDER BY 1
