@@ -231,7 +231,8 @@ class World:
         """Materialize `tiny_published`."""
         run = self.run(run_id)
         compute = self.repository.assets_defs_by_key[PUBLISHED_ASSET].op.compute_fn
-        context = self._context(run_id, run=run, partition_keys=list(parts))
+        op = SimpleNamespace(has_partition_key=False, has_partition_key_range=True, partition_keys=list(parts))
+        context = self._context(run_id, run=run, op_execution_context=op, **vars(op))
         try:
             result = compute.decorated_fn(context, self.resource)  # pyright: ignore
         except REFUSALS as error:
