@@ -128,7 +128,10 @@ def constraint_checks(
         try:
             known = {place: known_profile(lake.lake, ref, join(prefix_of(key), place), personal) for place in places}
             others = references_at(lake.lake, ref, constraints)
-            verdicts = [_verified(lake.lake, ref, key, place, known[place], constraints, others) for place in places]
+            verdicts = [
+                _verified(lake.lake, ref, key, place, known=known[place], constraints=constraints, references=others)
+                for place in places
+            ]
         except ValueError as error:
             # A retry cannot help.
             raise Failure(f"the checks of {key.to_user_string()}: {error}", allow_retries=False) from error
@@ -157,6 +160,7 @@ def _verified(
     ref: str,
     key: AssetKey,
     place: str,
+    *,
     known: Profile,
     constraints: Sequence[AnyConstraint],
     references: Mapping[str, Any],

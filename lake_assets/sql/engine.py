@@ -137,10 +137,12 @@ def run_query(
             # What is refused opens no database.
             connection = opened.enter_context(_connection(bounds))
             clock = Clock(connection, bounds.seconds, bounds.abandon)
-            open_names(tree, text, catalog, parser, connection, values, clock)
+            open_names(tree, text, catalog, parser, connection=connection, parameters=values, clock=clock)
             _lock(connection)
             run = to_text(parser, tree)
-            yield _result(connection, run, bounds, clock, used_values(tree, text, values), exact)
+            yield _result(
+                connection, run, bounds=bounds, clock=clock, parameters=used_values(tree, text, values), exact=exact
+            )
         except duckdb.InterruptException as error:
             raise SqlError(f"the query took longer than {bounds.seconds:g} s") from error
         except duckdb.OutOfMemoryException as error:
@@ -208,6 +210,7 @@ def _lock(connection: DuckDBPyConnection) -> None:
 def _result(
     connection: DuckDBPyConnection,
     run: str,
+    *,
     bounds: Bounds,
     clock: Clock,
     parameters: Mapping[str, Any] | None,

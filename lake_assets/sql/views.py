@@ -29,6 +29,7 @@ def open_names(
     text: str,
     catalog: Catalog,
     parser: DuckDBPyConnection,
+    *,
     connection: DuckDBPyConnection,
     parameters: Mapping[str, Any],
     clock: Clock,

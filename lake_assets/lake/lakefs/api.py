@@ -148,13 +148,25 @@ class Api:
             The status is another error. After the deadline it is :class:`LakeUnavailable`.
         """
         with connection.until(time.monotonic() + self._deadline) as end:
-            return self._call(end, method, path, query, body, ref, folder, recover, done, parent)
+            return self._call(
+                method,
+                path,
+                end=end,
+                query=query,
+                body=body,
+                ref=ref,
+                folder=folder,
+                recover=recover,
+                done=done,
+                parent=parent,
+            )
 
     def _call(
         self,
-        end: float,
         method: str,
         path: str,
+        *,
+        end: float,
         query: Query | None,
         body: Any,
         ref: str,
