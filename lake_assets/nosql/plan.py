@@ -167,6 +167,8 @@ class Plan:
         )
         for name in self._newest_by:
             check_comparable(table, schema, name)
+            if self._partial and name not in key and name not in self._frame.names:
+                raise SchemaMismatch(f"table {table!r}: newest_by names {name!r}, which the frame lacks")
         check_counters(table, schema, key, options.counter)
         for name in options.set:
             if name not in schema.names or name in key:
