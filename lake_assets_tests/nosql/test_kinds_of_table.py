@@ -236,6 +236,14 @@ def test_a_time_to_live_is_a_column_of_timestamps_from_the_beginning(store: NoSQ
     assert rows(store) == []
 
 
+def test_an_overwrite_may_move_the_time_to_live_among_the_columns(store: NoSQLStore) -> None:
+    ttl = Options(ttl="until")
+    store.write("t", frame(k=["a"], until=[PAST], x=["text"]), key=["k"], options=ttl)
+    result = store.write("t", frame(k=["a"], x=["text"], until=[SOON]), key=["k"], mode="overwrite", options=ttl)
+    assert (result.put, result.row_count) == (1, 1)
+    assert [(row["k"], row["x"]) for row in rows(store)] == [("a", "text")]
+
+
 def test_a_table_that_is_fed_by_row_difference_expires_nothing(store: NoSQLStore) -> None:
     items = frame(k=["a"], x=[1], until=[SOON])
     with pytest.raises(NoSQLError, match=r"ttl is refused.*row difference"):
