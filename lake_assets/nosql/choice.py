@@ -15,7 +15,7 @@ from lake_assets.nosql.combination import Combination
 from lake_assets.nosql.errors import SchemaMismatch
 from lake_assets.nosql.expiry import Expiry
 from lake_assets.nosql.expression import Condition, Expression
-from lake_assets.nosql.keys import decode_columns
+from lake_assets.nosql.keys import decode_columns, key_of
 from lake_assets.nosql.options import Options, SaveMode
 from lake_assets.nosql.rows import Rank, decode_rows, encode_rows, ranking
 from lake_assets.nosql.runs import Item
@@ -229,10 +229,8 @@ class Choice:
         rank = self._rank_incoming
         for key, row in block:
             if key in best and rank is None:
-                values = tuple(column[0].as_py() for column in decode_columns([key], self._key_types))
-                shown = values[0] if len(values) == 1 else values
                 raise SchemaMismatch(
-                    f"table {self._table!r}: the frame has key {shown!r} more than once; "
+                    f"table {self._table!r}: the frame has key {key_of(key, self._key_types)!r} more than once; "
                     "set newest_by to choose one of them"
                 )
             if key not in best or (rank is not None and rank(row) > rank(best[key])):

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.encoding import encode_batch
-from lake_assets.nosql.keys import decode_columns
+from lake_assets.nosql.keys import key_of
 from lake_assets.nosql.runs import Item, merge, write_runs
 from lake_assets.nosql.table_schema import fit
 
@@ -143,8 +143,7 @@ def drift(store: NoSQLStore, table: str, expected: Iterable[pa.RecordBatch], sch
         word = "missing" if has is None else "extra" if wants is None else "changed"
         setattr(found, word, getattr(found, word) + 1)
         if found.examples is not None and len(found.examples) < 10:
-            values = tuple(column[0].as_py() for column in decode_columns([encoded], types))
-            found.examples.append((values[0] if len(values) == 1 else values, word))
+            found.examples.append((key_of(encoded, types), word))
     return found
 
 

@@ -204,6 +204,20 @@ def decode_columns(keys: Sequence[bytes], types: Sequence[pa.DataType]) -> list[
     return [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
 
 
+def key_of(encoded: bytes, types: Sequence[pa.DataType]) -> Key:
+    """Return the values of an encoded key.
+
+    Parameters
+    ----------
+    encoded
+        The key.
+    types
+        The types of its columns.
+    """
+    values = tuple(column[0].as_py() for column in decode_columns([encoded], types))
+    return values[0] if len(values) == 1 else values
+
+
 def _end_of_string(key: bytes, at: int) -> int:
     """Return the position of a string's terminator. Escaped NULs are skipped."""
     at = key.index(b"\x00", at)
