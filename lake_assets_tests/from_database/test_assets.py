@@ -188,6 +188,18 @@ def test_rows_without_a_cursor_are_read_each_time(desk: Callable[..., Desk], sql
     assert accounts.rows()[8] == 80
 
 
+def test_a_key_may_be_null(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "CREATE TABLE texts (id TEXT UNIQUE, balance REAL, changed TIMESTAMP)")
+    execute(sqlite, "INSERT INTO texts VALUES ('a', 1, '2026-01-01 00:00:00'), (NULL, 2, '2026-01-01 00:00:00')")
+    accounts = desk(**BY_TIME | {"table": "texts"})
+    accounts.run()
+    for value in (3, 4):
+        execute(sqlite, f"UPDATE texts SET balance = {value} WHERE id = 'a'")
+        told = accounts.run().asset_materializations_for_node("read_accounts")[0].metadata
+        assert told["dagster/row_count"].value == 2
+        assert accounts.rows() == {"a": value, None: 2}
+
+
 def test_a_cursor_of_bytes_is_refused(desk: Callable[..., Desk], sqlite: str) -> None:
     execute(sqlite, "CREATE TABLE blobs (id INTEGER, stamp BLOB)")
     with pytest.raises(Failure, match="the cursor 'stamp' is of type BLOB"):
