@@ -15,7 +15,7 @@ from lake_assets.nosql.combination import Combination
 from lake_assets.nosql.errors import SchemaMismatch
 from lake_assets.nosql.expiry import Expiry
 from lake_assets.nosql.expression import Condition, Expression
-from lake_assets.nosql.keys import decode_columns, key_of
+from lake_assets.nosql.keys import RefusedValueError, decode_columns, key_of
 from lake_assets.nosql.options import Options, SaveMode
 from lake_assets.nosql.rows import Rank, decode_rows, encode_rows, ranking
 from lake_assets.nosql.runs import Item
@@ -180,7 +180,10 @@ class Choice:
                 raise SchemaMismatch(
                     f"table {self._table!r}: set of {name!r} does not fit its type: {error}"
                 ) from error
-        return encode_rows(dict(zip(self._names, columns, strict=True)), len(keys))
+        try:
+            return encode_rows(dict(zip(self._names, columns, strict=True)), len(keys))
+        except RefusedValueError as error:
+            raise SchemaMismatch(f"table {self._table!r}: set: {error}") from None
 
     def _fulfilling(
         self, condition: Condition, stored: Sequence[bytes | None], block: list[Item]

@@ -177,10 +177,9 @@ def encode_prefix(key: Key, schema: pa.Schema, names: Sequence[str]) -> bytes:
         There are more components than the table's key has, or one has another type.
     """
     values = key if isinstance(key, tuple) else (key,)
-    last = values[-1]
     encoded = encode_key(values, schema, names, prefix=True)
     # The end of a string is left out, so that a longer one begins so, too.
-    return encoded[: -len(_END)] if isinstance(last, str) and len(values) < len(names) else encoded
+    return encoded[: -len(_END)] if isinstance(values[-1], str) and len(values) < len(names) else encoded
 
 
 def decode_columns(keys: Sequence[bytes], types: Sequence[pa.DataType]) -> list[pa.Array]:

@@ -126,6 +126,8 @@ def _check(metric: Metric, asked: Query) -> None:
         raise SeriesError(f"the range begins at {asked.start}, and ends at {asked.end}: give an end after the start")
     if asked.step is not None and not asked.functions:
         raise SeriesError("a step needs a function, such as avg")
+    if asked.step is not None and asked.step <= timedelta(0):
+        raise SeriesError(f"the step is {asked.step}: give a longer one")
 
 
 def _sums(

@@ -187,6 +187,17 @@ def test_an_expression_sees_one_row_only_however_many_are_read_at_once(store: No
     assert rows(store) == [{"k": "a", "at": 1}]
 
 
+def test_an_expression_names_no_column_that_sql_does_not_tell_from_another(store: NoSQLStore) -> None:
+    items = frame(k=["a"], one=[1], ONE=[10], other=[5])
+    store.write("t", items, key=["k"])
+    assert len(rows(store, where="other = 5")) == 1
+    with pytest.raises(NoSQLError, match="names 'one' and 'ONE' differ in case only: rename one"):
+        rows(store, where='"ONE" = 10')
+    with pytest.raises(NoSQLError, match="differ in case only"):
+        store.write("t", items.assign(ONE=11), options=Options(condition="new.ONE > old.ONE"))
+    assert store.write("t", items.assign(other=6), options=Options(condition="new.other > old.other")).put == 1
+
+
 def test_a_sum_of_float32_is_rounded_as_it_is_stored(store: NoSQLStore) -> None:
     tenths = pa.table({"k": ["a"], "f": pa.array([0.1], pa.float32())})
     for batch in range(4):

@@ -209,6 +209,8 @@ def test_what_is_no_key_and_no_size_is_refused(store: NoSQLStore) -> None:
     fill(store)
     with pytest.raises(NoSQLError, match=r"key column 's'.*no text"):
         store.get("one", "\ud800")
+    with pytest.raises(NoSQLError, match=r"key \(\) has 0 components"):
+        rows(store, "one", prefix=())
     for size in (0, -1):
         with pytest.raises(NoSQLError, match=f"batch_size is {size}"):
             rows(store, "one", batch_size=size)
