@@ -183,6 +183,26 @@ def test_what_another_client_wrote_with_other_types_is_told_found_and_mended(
     assert store.row_count("t") == 5
 
 
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+@pytest.mark.parametrize("key", [["k"], ["k", "m", "o"]], ids="-".join)
+def test_an_attribute_that_another_client_added_is_found_and_mended(
+    store: DynamoDBStore, tmp_path: Path, key: list[str], mode: contract.SaveMode
+) -> None:
+    should = pa.table({"k": ["a", "b", "c"], "m": [1, 2, 3], "o": ["z"] * 3, "n": [1, None, 3]})
+    options = Options(spread=2 if len(key) > 1 else 1)
+    store.write("t", should, key=key, source_commit="c1", options=options)
+    api, name = store._client.api, store._name("t")  # pyright: ignore[reportPrivateUsage]
+    for item in api.scan(TableName=name)["Items"]:
+        if item["k"]["S"] < "c":
+            api.put_item(TableName=name, Item=item | {"other": {"S": "x"}})
+    found = drift(store, "t", should.to_batches(), should.schema, tmp_path)
+    assert (found.changed, found.count) == (2, 2)
+    store.write("t", should, key=key, mode=mode, source_commit="c1", options=options)
+    assert not drift(store, "t", should.to_batches(), should.schema, tmp_path).differs
+    assert all("other" not in item for item in api.scan(TableName=name)["Items"])
+    assert pa.Table.from_batches(store.scan("t")).to_pylist() == should.to_pylist()
+
+
 def test_an_item_with_a_key_that_is_none_of_the_table_is_told(store: DynamoDBStore, tmp_path: Path) -> None:
     should = pa.table({"k": ["a"], "m": [1], "o": ["z"]})
     store.write("t", should, key=["k", "m", "o"])
