@@ -188,6 +188,17 @@ def test_rows_without_a_cursor_are_read_each_time(desk: Callable[..., Desk], sql
     assert accounts.rows()[8] == 80
 
 
+def test_a_cursor_may_be_of_any_year(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "DELETE FROM accounts WHERE id > 1", "UPDATE accounts SET changed = '0001-01-01 00:00:00'")
+    accounts = desk(table="accounts", cursor="changed")
+    accounts.run()
+    execute(sqlite, "INSERT INTO accounts VALUES (2, 2, '0001-01-01 00:00:00'), (3, 3, '0999-12-31 00:00:00')")
+    accounts.run()
+    execute(sqlite, "UPDATE accounts SET balance = 5 WHERE id = 3")
+    accounts.run()
+    assert accounts.rows() == {1: 1.5, 2: 2, 3: 5}
+
+
 def test_a_key_may_be_null(desk: Callable[..., Desk], sqlite: str) -> None:
     execute(sqlite, "CREATE TABLE texts (id TEXT UNIQUE, balance REAL, changed TIMESTAMP)")
     execute(sqlite, "INSERT INTO texts VALUES ('a', 1, '2026-01-01 00:00:00'), (NULL, 2, '2026-01-01 00:00:00')")
