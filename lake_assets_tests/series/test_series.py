@@ -201,6 +201,8 @@ def test_what_is_not_there_is_named(lake: Lake) -> None:
         ({"functions": ["median"]}, "no function 'median', but count"),
         ({"step": timedelta(hours=1)}, "a step needs a function"),
         ({"step": timedelta(0), "functions": ["avg"]}, "the step is 0:00:00: give a longer one"),
+        ({"step": timedelta(days=10**6), "functions": ["avg"]}, "in the years 1 to 9999"),
+        ({"step": timedelta.max, "functions": ["avg"]}, "in the years 1 to 9999"),
         ({"start": DAY, "end": DAY}, "give an end after the start"),
     ]
     for asked, told in wrong:
@@ -225,6 +227,8 @@ def test_times_of_queries() -> None:
             parse_time(wrong, now)
     with pytest.raises(ValueError, match="is no duration"):
         parse_duration("0s")
+    with pytest.raises(ValueError, match="'999999999w' is too long a duration"):
+        parse_duration("999999999w")
 
 
 @pytest.mark.parametrize("lake", ["embedded"], indirect=True)
