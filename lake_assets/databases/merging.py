@@ -73,7 +73,8 @@ def merge(
     )
     if not changed:
         return Merged(None, read, 0)
-    same = " AND ".join(f"f.{sql_name(name)} = s.{sql_name(name)}" for name in key)
+    # A part of a key may be null.
+    same = " AND ".join(f"f.{sql_name(name)} IS NOT DISTINCT FROM s.{sql_name(name)}" for name in key)
     rows = connection.sql(
         f"SELECT {names} FROM fresh UNION ALL "
         f"SELECT {names} FROM stored_rows s WHERE NOT EXISTS (FROM fresh f WHERE {same})"

@@ -268,7 +268,8 @@ def _minus(database: Database, column: Column, value: Value, overlap: timedelta 
     if overlap is None:
         return value
     if isinstance(value, datetime | date) and isinstance(overlap, timedelta):
-        return value - overlap
+        first = type(value).min.replace(tzinfo=value.tzinfo) if isinstance(value, datetime) else date.min
+        return value - min(overlap, value - first)  # pyright: ignore[reportOperatorIssue] -- of one type
     if isinstance(value, int) and isinstance(overlap, int):
         return value - overlap
     raise DatabaseError(

@@ -113,8 +113,8 @@ class SQLite(Database):
     def literal(self, value: Value) -> str:
         """Return a value, written in SQL: a time as :meth:`compared` writes it."""
         if isinstance(value, datetime):
-            zoned = value.astimezone(timezone.utc) if value.tzinfo else value
-            return self.text(f"{zoned:%Y-%m-%d %H:%M:%S}.{zoned.microsecond // 1000:03}")
+            moment = value.astimezone(timezone.utc).replace(tzinfo=None) if value.tzinfo else value
+            return self.text(moment.isoformat(" ", "milliseconds"))
         return super().literal(value)
 
     def close(self) -> None:

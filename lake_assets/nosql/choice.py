@@ -15,7 +15,7 @@ from lake_assets.nosql.combination import Combination
 from lake_assets.nosql.errors import SchemaMismatch
 from lake_assets.nosql.expiry import Expiry
 from lake_assets.nosql.expression import Condition, Expression
-from lake_assets.nosql.keys import decode_columns
+from lake_assets.nosql.keys import RefusedValueError, decode_columns, key_of
 from lake_assets.nosql.options import Options, SaveMode
 from lake_assets.nosql.rows import Rank, decode_rows, encode_rows, ranking
 from lake_assets.nosql.runs import Item
@@ -68,11 +68,16 @@ class Choice:
         names = [field.name for field in columns]
         self._types = [field.type for field in columns]
         self._names = names
-        # Items with the same key do not differ in key columns.
-        positions = [names.index(name) for name in newest_by if name not in key]
-        self._rank = ranking(self._types, positions) if newest_by else None
         self._create_only = mode == "create_only"
         others = [name for name in incoming if name not in key]
+
+        def ranked(row: Sequence[str]) -> Callable[[bytes], Rank] | None:
+            """Return the sort key of rows of these columns. Items with the same key do not differ in key columns."""
+            positions = [row.index(name) for name in newest_by if name not in key]
+            return ranking([schema.field(name).type for name in row], positions) if newest_by else None
+
+        # An incoming row has no other columns than the frame where only these change.
+        self._rank, self._rank_incoming = ranked(names), ranked(others if options.update == "columns" else names)
         self._combination = Combination(table, columns, others, options.update == "columns", options.counter)
         self._expires = Expiry(names.index(ttl)) if ttl is not None else None
         self._fields = [field.with_nullable(True) for field in schema]
@@ -147,9 +152,8 @@ class Choice:
         if self._create_only:
             old, chosen = _filtered([row is None for row in old], old, chosen)
         if rank is not None:
-            newer = (
-                row is None or (row != new and rank(new) > rank(row)) for row, (_, new) in zip(old, chosen, strict=True)
-            )
+            after = self._combination.of(old, list(map(_row_of, chosen)), count=False)
+            newer = (row is None or (row != new and rank(new) > rank(row)) for row, new in zip(old, after, strict=True))
             old, chosen = _filtered(list(newer), old, chosen)
         if self._condition is not None:
             old, chosen = self._fulfilling(self._condition, old, chosen)
@@ -176,7 +180,10 @@ class Choice:
                 raise SchemaMismatch(
                     f"table {self._table!r}: set of {name!r} does not fit its type: {error}"
                 ) from error
-        return encode_rows(dict(zip(self._names, columns, strict=True)), len(keys))
+        try:
+            return encode_rows(dict(zip(self._names, columns, strict=True)), len(keys))
+        except RefusedValueError as error:
+            raise SchemaMismatch(f"table {self._table!r}: set: {error}") from None
 
     def _fulfilling(
         self, condition: Condition, stored: Sequence[bytes | None], block: list[Item]
@@ -222,13 +229,11 @@ class Choice:
     def _greatest(self, block: list[Item]) -> list[Item]:
         """Return the greatest item of each key."""
         best: dict[bytes, bytes] = {}
-        rank: Callable[[bytes], Rank] | None = self._rank
+        rank = self._rank_incoming
         for key, row in block:
             if key in best and rank is None:
-                values = tuple(column[0].as_py() for column in decode_columns([key], self._key_types))
-                shown = values[0] if len(values) == 1 else values
                 raise SchemaMismatch(
-                    f"table {self._table!r}: the frame has key {shown!r} more than once; "
+                    f"table {self._table!r}: the frame has key {key_of(key, self._key_types)!r} more than once; "
                     "set newest_by to choose one of them"
                 )
             if key not in best or (rank is not None and rank(row) > rank(best[key])):

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets.nosql.encoding import encode_batch
-from lake_assets.nosql.keys import decode_columns
+from lake_assets.nosql.keys import key_of
 from lake_assets.nosql.runs import Item, merge, write_runs
 from lake_assets.nosql.table_schema import fit
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
 _key_of = itemgetter(0)
+_FLOATS = ("DOUBLE", "FLOAT")
 
 
 def row_difference(
@@ -45,13 +46,23 @@ def row_difference(
     old, new = before.set_alias("old"), after.set_alias("new")
     same_key = " AND ".join(f"old.{_quoted(name)} = new.{_quoted(name)}" for name in key)
     # A comparison of columns costs a third of EXCEPT, which hashes all of them on both sides.
-    changed = [f"old.{_quoted(name)} IS DISTINCT FROM new.{_quoted(name)}" for name in after.columns]
+    changed = [_differs(name, str(kind)) for name, kind in zip(after.columns, after.types, strict=True)]
     items = new.join(old, same_key, how="left").filter(" OR ".join(changed))
     gone = old.join(new, same_key, how="anti")
     return (
         items.project(", ".join(f"new.{_quoted(name)}" for name in after.columns)),
         gone.project(", ".join(f"old.{_quoted(name)}" for name in key)),
     )
+
+
+def _differs(name: str, kind: str) -> str:
+    """Return whether a column differs, in SQL, to which 0.0 and -0.0 are equal, other than to a table."""
+    old, new = (f"{side}.{_quoted(name)}" for side in ("old", "new"))
+    differs = f"{old} IS DISTINCT FROM {new}"
+    if kind in _FLOATS:
+        return f"{differs} OR signbit({old}) <> signbit({new})"
+    # Within lists and structs, as text.
+    return f"{differs} OR {old}::VARCHAR <> {new}::VARCHAR" if any(one in kind for one in _FLOATS) else differs
 
 
 def _quoted(name: str) -> str:
@@ -143,8 +154,7 @@ def drift(store: NoSQLStore, table: str, expected: Iterable[pa.RecordBatch], sch
         word = "missing" if has is None else "extra" if wants is None else "changed"
         setattr(found, word, getattr(found, word) + 1)
         if found.examples is not None and len(found.examples) < 10:
-            values = tuple(column[0].as_py() for column in decode_columns([encoded], types))
-            found.examples.append((values[0] if len(values) == 1 else values, word))
+            found.examples.append((key_of(encoded, types), word))
     return found
 
 

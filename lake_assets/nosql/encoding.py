@@ -58,6 +58,9 @@ def frame_schema(frame: Frame) -> pa.Schema:
                     f"column {field.name!r} has type {field.dataType.simpleString()}, which the store does not support"
                 ) from error
         return pa.schema(fields)
+    columns = _pandas(frame).columns
+    if not columns.is_unique:
+        raise SchemaMismatch(f"the frame has column {str(columns[columns.duplicated()][0])!r} more than once")
     try:
         return pa.Schema.from_pandas(_pandas(frame), preserve_index=False)
     except _UNFIT as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,8 @@ class Expression:
         self._whole = _WHOLE.search(text) is not None
         if not text.strip():
             raise self._refused("it is empty")
+        for names in (rows.names, *([one.name for one in kind] for kind in rows.types if pa.types.is_struct(kind))):
+            self._check_case(names)
         self.type: pa.DataType = self.values(rows.empty_table()).type
         with self._translated():
             # DuckDB allows neither aggregates nor windows nor several rows here.
@@ -82,6 +84,14 @@ class Expression:
             # The expression is the caller's own, and this connection can reach nothing else.
             query = f"SELECT ({self._text}\n) AS found FROM rows"  # noqa: S608
             return self._connection.sql(query).to_arrow_table().column("found")
+
+    def _check_case(self, names: Sequence[str]) -> None:
+        """Refuse to name a column that SQL does not tell from another one."""
+        first: dict[str, str] = {}
+        for name in names:
+            other = first.setdefault(name.lower(), name)
+            if other != name and self.may_name(name):
+                raise self._refused(f"the names {other!r} and {name!r} differ in case only: rename one")
 
     @contextmanager
     def _translated(self) -> Generator[None]:

@@ -177,10 +177,9 @@ def encode_prefix(key: Key, schema: pa.Schema, names: Sequence[str]) -> bytes:
         There are more components than the table's key has, or one has another type.
     """
     values = key if isinstance(key, tuple) else (key,)
-    last = values[-1]
     encoded = encode_key(values, schema, names, prefix=True)
     # The end of a string is left out, so that a longer one begins so, too.
-    return encoded[: -len(_END)] if isinstance(last, str) and len(values) < len(names) else encoded
+    return encoded[: -len(_END)] if isinstance(values[-1], str) and len(values) < len(names) else encoded
 
 
 def decode_columns(keys: Sequence[bytes], types: Sequence[pa.DataType]) -> list[pa.Array]:
@@ -202,6 +201,20 @@ def decode_columns(keys: Sequence[bytes], types: Sequence[pa.DataType]) -> list[
                 columns[number].append(key[at:end].replace(_ESCAPED, b"\x00").decode())
                 at = end + len(_END)
     return [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
+
+
+def key_of(encoded: bytes, types: Sequence[pa.DataType]) -> Key:
+    """Return the values of an encoded key.
+
+    Parameters
+    ----------
+    encoded
+        The key.
+    types
+        The types of its columns.
+    """
+    values = tuple(column[0].as_py() for column in decode_columns([encoded], types))
+    return values[0] if len(values) == 1 else values
 
 
 def _end_of_string(key: bytes, at: int) -> int:

@@ -167,6 +167,8 @@ class Plan:
         )
         for name in self._newest_by:
             check_comparable(table, schema, name)
+            if self._partial and name not in key and name not in self._frame.names:
+                raise SchemaMismatch(f"table {table!r}: newest_by names {name!r}, which the frame lacks")
         check_counters(table, schema, key, options.counter)
         for name in options.set:
             if name not in schema.names or name in key:
@@ -341,7 +343,14 @@ def index_names(frame: Any) -> tuple[str, ...]:
 
 def _with_index(items: Any, key: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """Return a pandas frame with its named index as columns, and the key, which is the index if there is none."""
-    names = index_names(items)
+    items, names = _named(items), index_names(items)
     # A column may be the index, too.
     levels = [level for level, name in enumerate(names) if name not in items.columns]
-    return (items.reset_index(level=levels) if levels else items), key or names
+    return (_named(items.reset_index(level=levels)) if levels else items), key or names
+
+
+def _named(items: Any) -> Any:
+    """Return a pandas frame whose columns are named by texts. Another frame is as it was."""
+    if not hasattr(items, "set_axis") or all(isinstance(name, str) for name in items.columns):
+        return items
+    return items.set_axis([str(name) for name in items.columns], axis="columns")

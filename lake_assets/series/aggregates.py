@@ -78,10 +78,11 @@ def _merged(rows: str, labels: Sequence[str], *, across: bool, order: Sequence[s
     first, last = f"arg_min(first, (first_time{tie}))", f"arg_max(last, (last_time{tie}))"
     rate = "sum(rate)" if across else f"CASE WHEN {seconds} > 0 THEN ({last} - {first}) / {seconds} END"
     # Two passes, by the mean of all: the difference of two large sums of squares would lose all digits.
+    mean = "lake_assets_mean"  # A label may be named mean.
     with_mean = (
-        f"SELECT *, sum(sum) OVER (PARTITION BY {keys}) / sum(count) OVER (PARTITION BY {keys}) AS mean FROM ({rows})"  # noqa: S608
+        f"SELECT *, sum(sum) OVER (PARTITION BY {keys}) / sum(count) OVER (PARTITION BY {keys}) AS {mean} FROM ({rows})"  # noqa: S608
     )
-    variance = "sum(stdvar * count + count * (sum / count - mean) ** 2) / sum(count)"
+    variance = f"sum(stdvar * count + count * (sum / count - {mean}) ** 2) / sum(count)"
     return (
         f"SELECT {keys}, sum(count)::BIGINT AS count, min(min) AS min, max(max) AS max, sum(sum) AS sum, "  # noqa: S608
         f"sum(sum) / sum(count) AS avg, sqrt({variance}) AS stddev, {variance} AS stdvar, {rate} AS rate, "

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lake_assets.lake.contract import Lake
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FIRST = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,15 @@ def _check(metric: Metric, asked: Query) -> None:
         raise SeriesError(f"the range begins at {asked.start}, and ends at {asked.end}: give an end after the start")
     if asked.step is not None and not asked.functions:
         raise SeriesError("a step needs a function, such as avg")
+    if asked.step is not None:
+        _check_step(asked.step, asked.start)
+
+
+def _check_step(step: timedelta, start: datetime) -> None:
+    if step <= timedelta(0):
+        raise SeriesError(f"the step is {step}: give a longer one")
+    if step > _EPOCH - _FIRST or (start - _EPOCH) // step * step < _FIRST - _EPOCH:
+        raise SeriesError(f"the step is {step}: give one whose intervals begin in the years 1 to 9999")
 
 
 def _sums(

@@ -51,6 +51,8 @@ class Metric:
         for label in self.labels:
             if label.lower() in RESERVED:
                 raise SeriesError(f"a label cannot be named {label!r}: the sums have a column of this name")
+        if not self.fields:
+            raise SeriesError("a metric has at least one field, a column of numbers")
         if len(set(names)) < len(names):
             raise SeriesError(f"the columns {', '.join(names)} are not of different names")
 

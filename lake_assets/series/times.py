@@ -59,9 +59,12 @@ def parse_duration(text: str) -> timedelta:
     Raises
     ------
     ValueError
-        It is no duration, or is zero.
+        It is no duration, is zero or too long.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None or not int(found[1]):
         raise ValueError(f"{text!r} is no duration: write a number with ms, s, m, h, d or w, such as 5m")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long a duration") from None

@@ -155,6 +155,15 @@ def test_the_overlap_finds_what_is_committed_late_elsewhere(
     assert sorted(accounts.rows()) == [1, 2]
 
 
+def test_an_overlap_ends_at_the_first_time_that_there_is(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "DELETE FROM accounts", "INSERT INTO accounts VALUES (1, 1, '0001-01-01 00:30:00')")
+    accounts = desk(table="accounts", cursor="changed", overlap=timedelta(days=400))
+    accounts.run()
+    execute(sqlite, "INSERT INTO accounts VALUES (2, 2, '0001-01-01 00:00:00')")
+    accounts.run()
+    assert sorted(accounts.rows()) == [1, 2]
+
+
 def test_what_is_written_when_the_clocks_go_back_is_found(desk: Callable[..., Desk], sqlite: str) -> None:
     execute(sqlite, "DELETE FROM accounts", "INSERT INTO accounts VALUES (1, 1, '2020-10-25 02:59:00')")
     accounts = desk(table="accounts", cursor="changed")
@@ -186,6 +195,29 @@ def test_rows_without_a_cursor_are_read_each_time(desk: Callable[..., Desk], sql
     execute(sqlite, "UPDATE accounts SET balance = 80 WHERE id = 8")
     accounts.run()
     assert accounts.rows()[8] == 80
+
+
+def test_a_cursor_may_be_of_any_year(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "DELETE FROM accounts WHERE id > 1", "UPDATE accounts SET changed = '0001-01-01 00:00:00'")
+    accounts = desk(table="accounts", cursor="changed")
+    accounts.run()
+    execute(sqlite, "INSERT INTO accounts VALUES (2, 2, '0001-01-01 00:00:00'), (3, 3, '0999-12-31 00:00:00')")
+    accounts.run()
+    execute(sqlite, "UPDATE accounts SET balance = 5 WHERE id = 3")
+    accounts.run()
+    assert accounts.rows() == {1: 1.5, 2: 2, 3: 5}
+
+
+def test_a_key_may_be_null(desk: Callable[..., Desk], sqlite: str) -> None:
+    execute(sqlite, "CREATE TABLE texts (id TEXT UNIQUE, balance REAL, changed TIMESTAMP)")
+    execute(sqlite, "INSERT INTO texts VALUES ('a', 1, '2026-01-01 00:00:00'), (NULL, 2, '2026-01-01 00:00:00')")
+    accounts = desk(**BY_TIME | {"table": "texts"})
+    accounts.run()
+    for value in (3, 4):
+        execute(sqlite, f"UPDATE texts SET balance = {value} WHERE id = 'a'")
+        told = accounts.run().asset_materializations_for_node("read_accounts")[0].metadata
+        assert told["dagster/row_count"].value == 2
+        assert accounts.rows() == {"a": value, None: 2}
 
 
 def test_a_cursor_of_bytes_is_refused(desk: Callable[..., Desk], sqlite: str) -> None:

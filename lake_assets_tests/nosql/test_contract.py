@@ -384,6 +384,16 @@ def test_a_column_of_no_one_type_is_refused_by_name(store: NoSQLStore, values: l
     assert store.tables() == ()
 
 
+def test_a_frame_of_pandas_may_have_any_names_of_columns_but_none_twice(store: NoSQLStore) -> None:
+    store.write("t", pd.DataFrame([[1, 2], [3, 4]]), key=["0"])
+    store.write("index", pd.DataFrame({"x": [5]}, index=pd.Index([7], name=3)))
+    store.write("both", pd.DataFrame([[7, 5]], index=pd.Index([7], name=0)))
+    assert rows(store) == [{"0": 1, "1": 2}, {"0": 3, "1": 4}]
+    assert (rows(store, "index"), rows(store, "both")) == ([{"3": 7, "x": 5}], [{"0": 7, "1": 5}])
+    with pytest.raises(SchemaMismatch, match="column 'a' more than once"):
+        store.write("t", pd.DataFrame([[1, 2, 3]], columns=pd.Index(["k", "a", "a"])), key=["k"])
+
+
 def test_a_named_index_is_stored_beside_another_key_too(store: NoSQLStore) -> None:
     items = frame(k=["a", "b"], n=[1, 2], x=[3, 4])
     store.write("t", items.set_index("k"), key=["n"])

@@ -31,6 +31,19 @@ def test_the_difference_of_rows_takes_one_state_to_the_other_and_back() -> None:
         assert [table.num_rows for table in tables(old, old)] == [0, 0]
 
 
+def test_a_zero_of_another_sign_is_a_difference_as_it_is_to_a_table() -> None:
+    structs = pa.array([{"z": [0.0]}, {"z": [1.0]}, None])
+    before = pa.table({"k": ["a", "b", "c"], "n": [1, 1, 1], "x": [0.0, None, 1.0], "s": structs})
+    with duckdb.connect() as connection:
+        for name, values in (
+            ("x", pa.array([-0.0, None, 1.0])),
+            ("s", pa.array([{"z": [-0.0]}, {"z": [1.0]}, None], structs.type)),
+        ):
+            after = before.set_column(before.schema.get_field_index(name), name, values)
+            items, gone = tables(connection.from_arrow(before), connection.from_arrow(after))
+            assert (items["k"].to_pylist(), gone.num_rows) == (["a"], 0)
+
+
 def test_a_table_that_somebody_else_wrote_to_is_found_and_an_overwrite_mends_it(
     store: NoSQLStore, tmp_path: Path
 ) -> None:

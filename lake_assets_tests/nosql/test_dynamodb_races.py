@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pyarrow as pa
@@ -140,6 +142,73 @@ def test_an_answer_that_is_lost_does_not_count_an_item_as_kept(store: DynamoDBSt
     api.put_item = twice
     result = store.write("t", items(2), key=["k"], options=LATER)
     assert (result.put, result.kept) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pa.array([1.0]), pa.array([Decimal("1.50")], pa.decimal128(9, 2)), pa.array([[1.0]]), pa.array([{"a": 1.0}])],
+    ids=["float", "decimal", "list", "struct"],
+)
+def test_an_answer_that_is_lost_sets_no_expression_twice(store: DynamoDBStore, values: pa.Array) -> None:
+    came = pa.table({"k": ["a"], "n": [1], "other": values})
+    store.write("t", came, key=["k"])
+    api = store._client.api  # pyright: ignore[reportPrivateUsage]
+    send, left = api.put_item, [1]
+
+    def twice(**arguments: Any) -> Any:
+        if left:
+            send(**arguments)
+            left.pop()
+        return send(**arguments)
+
+    api.put_item = twice
+    store.write("t", came, key=["k"], options=Options(set={"n": "old.n + new.n"}))
+    assert store.get("t", "a") == {"k": "a", "n": 2, "other": values[0].as_py()}
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda store: store.write("t", items(2, "b"), options=Options(set={"Time": "old.Time + 1"})),
+        lambda store: store.write("t", items(2, "ab"), options=Options(counter=["Time"], batch="1")),
+        lambda store: store.delete("t", where="k >= 'b'"),
+    ],
+    ids=["expression", "counter", "delete"],
+)
+def test_a_write_that_others_overtake_each_time_ends_and_names_the_item(
+    store: DynamoDBStore, dynamodb: Any, work: Callable[[DynamoDBStore], Any]
+) -> None:
+    store.write("t", items(1), key=["k"])
+    api, name = store._client.api, store._name("t")  # pyright: ignore[reportPrivateUsage]
+    other = DynamoDBStore(**dynamodb.options())
+    times = count(100)
+
+    def overtake(**_: Any) -> None:
+        other._client.api.put_item(  # pyright: ignore[reportPrivateUsage]
+            TableName=name, Item={"k": {"S": "b"}, "Time": {"N": str(next(times))}, "by": {"S": "them"}}
+        )
+
+    for operation in ("PutItem", "DeleteItem", "TransactWriteItems"):
+        api.meta.events.register(f"before-send.dynamodb.{operation}", overtake)
+    with pytest.raises(NoSQLError, match="'t': the item with key 'b' was read 50 times, and each time others wrote"):
+        work(store)
+    other.close()
+
+
+def test_a_deletion_by_filter_leaves_what_no_longer_fulfils_it(store: DynamoDBStore) -> None:
+    # Of one partition key, so that all are read at once.
+    store.write("t", items(1, "abcd").append_column("all", pa.array(["x"] * 4)), key=["all", "k"])
+    api, name = store._client.api, store._name("t")  # pyright: ignore[reportPrivateUsage]
+
+    def write() -> None:
+        for key, time in (("a", "9"), ("b", "1")):
+            theirs = {"all": {"S": "x"}, "k": {"S": key}, "Time": {"N": time}, "by": {"S": "them"}}
+            api.put_item(TableName=name, Item=theirs)
+        api.delete_item(TableName=name, Key={"all": {"S": "x"}, "k": {"S": "c"}})
+
+    meanwhile(store, "Query", write)
+    store.delete("t", where="\"all\" = 'x' AND Time = 1")
+    assert rows(store) == [("x", "a", 9, "them")]
 
 
 def test_what_another_client_added_to_a_counter_since_the_read_is_kept(store: DynamoDBStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from lake_assets.nosql import contract
 from lake_assets.nosql.contract import NoSQLError, Options, SchemaMismatch
 from lake_assets.nosql.difference import drift
-from lake_assets.nosql.dynamodb import client
+from lake_assets.nosql.dynamodb import client, table_write
 from lake_assets.nosql.dynamodb.administration import create_table
 from lake_assets.nosql.dynamodb.attributes import EXPIRES
 from lake_assets.nosql.dynamodb.rate import Rate
@@ -182,6 +183,26 @@ def test_what_another_client_wrote_with_other_types_is_told_found_and_mended(
     assert store.row_count("t") == 5
 
 
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+@pytest.mark.parametrize("key", [["k"], ["k", "m", "o"]], ids="-".join)
+def test_an_attribute_that_another_client_added_is_found_and_mended(
+    store: DynamoDBStore, tmp_path: Path, key: list[str], mode: contract.SaveMode
+) -> None:
+    should = pa.table({"k": ["a", "b", "c"], "m": [1, 2, 3], "o": ["z"] * 3, "n": [1, None, 3]})
+    options = Options(spread=2 if len(key) > 1 else 1)
+    store.write("t", should, key=key, source_commit="c1", options=options)
+    api, name = store._client.api, store._name("t")  # pyright: ignore[reportPrivateUsage]
+    for item in api.scan(TableName=name)["Items"]:
+        if item["k"]["S"] < "c":
+            api.put_item(TableName=name, Item=item | {"other": {"S": "x"}})
+    found = drift(store, "t", should.to_batches(), should.schema, tmp_path)
+    assert (found.changed, found.count) == (2, 2)
+    store.write("t", should, key=key, mode=mode, source_commit="c1", options=options)
+    assert not drift(store, "t", should.to_batches(), should.schema, tmp_path).differs
+    assert all("other" not in item for item in api.scan(TableName=name)["Items"])
+    assert pa.Table.from_batches(store.scan("t")).to_pylist() == should.to_pylist()
+
+
 def test_an_item_with_a_key_that_is_none_of_the_table_is_told(store: DynamoDBStore, tmp_path: Path) -> None:
     should = pa.table({"k": ["a"], "m": [1], "o": ["z"]})
     store.write("t", should, key=["k", "m", "o"])
@@ -199,6 +220,34 @@ def test_an_overwrite_may_give_columns_other_types(store: DynamoDBStore, key: li
         items = pa.table({"k": ["a", "b"], "m": values, "o": values})
         store.write("t", items, key=key, mode="overwrite")
         assert pa.Table.from_batches(store.scan("t")).to_pylist() == items.to_pylist()
+
+
+def test_an_overwrite_by_another_time_to_live_expires_by_that(store: DynamoDBStore) -> None:
+    ends = (datetime(2100, 1, 1, tzinfo=timezone.utc), datetime(2200, 1, 1, tzinfo=timezone.utc))
+    items = pa.table({"k": ["a"], "first": [ends[0]], "second": [ends[1]]})
+    for column, end in zip(("first", "second"), ends, strict=True):
+        store.write("t", items, key=["k"], mode="overwrite", options=Options(ttl=column))
+        (item,) = store._client.api.scan(TableName=store._name("t"))["Items"]  # pyright: ignore[reportPrivateUsage]
+        assert item[EXPIRES] == {"N": str(int(end.timestamp()))}
+
+
+def test_a_table_whose_writer_was_killed_while_it_made_it_anew_is_not_there_and_the_next_write_makes_it(
+    store: DynamoDBStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = pa.table({"k": ["a", "b"], "n": [1, 2]})
+    store.write("t", items, key=["k"], source_commit="c1")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    anew: dict[str, Any] = {"key": ["k", "n"], "mode": "overwrite", "source_commit": "c2"}
+    with monkeypatch.context() as patch:
+        patch.setattr(table_write, "create_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.write("t", items, **anew)
+    assert (store.source_commit("t"), store.tables()) == (None, ())
+    assert store.write("t", items, **anew, expected_commit=None, check_expected=True).row_count == 2
+    assert pa.Table.from_batches(store.scan("t")).to_pylist() == items.to_pylist()
 
 
 def test_items_that_are_too_large_are_refused_by_their_key_before_anything_is_written(store: DynamoDBStore) -> None:

@@ -236,6 +236,14 @@ def test_a_time_to_live_is_a_column_of_timestamps_from_the_beginning(store: NoSQ
     assert rows(store) == []
 
 
+def test_an_overwrite_may_move_the_time_to_live_among_the_columns(store: NoSQLStore) -> None:
+    ttl = Options(ttl="until")
+    store.write("t", frame(k=["a"], until=[PAST], x=["text"]), key=["k"], options=ttl)
+    result = store.write("t", frame(k=["a"], x=["text"], until=[SOON]), key=["k"], mode="overwrite", options=ttl)
+    assert (result.put, result.row_count) == (1, 1)
+    assert [(row["k"], row["x"]) for row in rows(store)] == [("a", "text")]
+
+
 def test_a_table_that_is_fed_by_row_difference_expires_nothing(store: NoSQLStore) -> None:
     items = frame(k=["a"], x=[1], until=[SOON])
     with pytest.raises(NoSQLError, match=r"ttl is refused.*row difference"):
@@ -278,15 +286,17 @@ def test_columns_are_set_by_expressions_over_the_stored_and_the_new_item(store: 
         ({"x": "old.nothing"}, "refused"),
         ({"x": "'text'"}, "does not fit"),
         ({"x": "old.x + 9223372036854775807"}, "refused|does not fit"),
+        ({"at": "new.at + INTERVAL 9000 YEAR"}, "'t': set: column 'at' has a time .* after 9999"),
     ],
 )
 def test_an_expression_that_does_not_fit_is_refused(store: NoSQLStore, expressions: dict[str, str], words: str) -> None:
-    store.write("t", frame(k=["a"], x=[1]), key=["k"])
+    store.write("t", frame(k=["a"], x=[1], at=[PAST]), key=["k"])
+    came = frame(k=["a"], x=[2], at=[PAST])
     with pytest.raises(NoSQLError, match=words):
-        store.write("t", frame(k=["a"], x=[2]), key=["k"], options=Options(set=expressions))
+        store.write("t", came, key=["k"], options=Options(set=expressions))
     with pytest.raises(NoSQLError, match="'x' is a counter"):
-        store.write("t", frame(k=["a"], x=[2]), options=Options(set={"x": "1"}, counter=["x"], batch="1"))
-    assert rows(store) == [{"k": "a", "x": 1}]
+        store.write("t", came, options=Options(set={"x": "1"}, counter=["x"], batch="1"))
+    assert [row["x"] for row in rows(store)] == [1]
 
 
 def test_items_are_deleted_by_a_filter(store: NoSQLStore) -> None:

@@ -46,6 +46,17 @@ def test_an_update_of_columns_leaves_the_others_and_needs_only_the_key(store: No
         store.write("t", frame(k=["a"], y=["z"]), key=["k", "n"], options=columns)
 
 
+def test_an_update_of_columns_may_be_by_the_newest(store: NoSQLStore) -> None:
+    columns = Options(update="columns")
+    store.write("t", frame(k=["a", "b", "c"], x=[100, 100, 100], at=[5, 5, 5]), key=["k"])
+    came = frame(k=["a", "a", "b", "d"], at=[7, 9, 3, 1])
+    result = store.write("t", came, newest_by=["at"], options=columns)
+    assert result == WriteResult(put=2, deleted=0, kept=1, row_count=4)
+    assert [tuple(row.values()) for row in rows(store)] == [("a", 100, 9), ("b", 100, 5), ("c", 100, 5), ("d", None, 1)]
+    with pytest.raises(SchemaMismatch, match="newest_by names 'x', which the frame lacks"):
+        store.write("t", came, newest_by=["x"], options=columns)
+
+
 def test_a_condition_compares_the_new_item_with_the_stored_one_and_counts_what_it_kept(store: NoSQLStore) -> None:
     later = Options(condition="new.at > old.at")
     store.write("t", frame(k=["a", "b", "c"], at=[5.0, 5.0, None], x=[1, 1, 1]), key=["k"], options=later)
@@ -174,6 +185,17 @@ def test_an_expression_sees_one_row_only_however_many_are_read_at_once(store: No
         with pytest.raises(NoSQLError, match="refused"):
             read()
     assert rows(store) == [{"k": "a", "at": 1}]
+
+
+def test_an_expression_names_no_column_that_sql_does_not_tell_from_another(store: NoSQLStore) -> None:
+    items = frame(k=["a"], one=[1], ONE=[10], other=[5])
+    store.write("t", items, key=["k"])
+    assert len(rows(store, where="other = 5")) == 1
+    with pytest.raises(NoSQLError, match="names 'one' and 'ONE' differ in case only: rename one"):
+        rows(store, where='"ONE" = 10')
+    with pytest.raises(NoSQLError, match="differ in case only"):
+        store.write("t", items.assign(ONE=11), options=Options(condition="new.ONE > old.ONE"))
+    assert store.write("t", items.assign(other=6), options=Options(condition="new.other > old.other")).put == 1
 
 
 def test_a_sum_of_float32_is_rounded_as_it_is_stored(store: NoSQLStore) -> None:

@@ -70,6 +70,16 @@ def test_any_range_and_prefix_is_what_python_says(store: NoSQLStore) -> None:
     check()
 
 
+@pytest.mark.parametrize("table", ["three", "texts", "numbers", "spread"])
+def test_a_range_from_one_partition_key_to_the_next_has_all_of_its_items(store: NoSQLStore, table: str) -> None:
+    fill(store)
+    first = TABLES[table][0]
+    for value in {row[first] for row in ROWS}:
+        found = [row[first] for row in rows(store, table, start=(value,), end=(f"{value}\0",))]
+        assert found == [row[first] for row in rows(store, table) if row[first] == value]
+        assert found
+
+
 @pytest.mark.parametrize(
     ("table", "bounds", "read", "sent"),
     [
@@ -199,6 +209,8 @@ def test_what_is_no_key_and_no_size_is_refused(store: NoSQLStore) -> None:
     fill(store)
     with pytest.raises(NoSQLError, match=r"key column 's'.*no text"):
         store.get("one", "\ud800")
+    with pytest.raises(NoSQLError, match=r"key \(\) has 0 components"):
+        rows(store, "one", prefix=())
     for size in (0, -1):
         with pytest.raises(NoSQLError, match=f"batch_size is {size}"):
             rows(store, "one", batch_size=size)

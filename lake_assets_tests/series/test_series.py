@@ -200,6 +200,9 @@ def test_what_is_not_there_is_named(lake: Lake) -> None:
         ({"fields": ["x"]}, "no field 'x', but price, volume"),
         ({"functions": ["median"]}, "no function 'median', but count"),
         ({"step": timedelta(hours=1)}, "a step needs a function"),
+        ({"step": timedelta(0), "functions": ["avg"]}, "the step is 0:00:00: give a longer one"),
+        ({"step": timedelta(days=10**6), "functions": ["avg"]}, "in the years 1 to 9999"),
+        ({"step": timedelta.max, "functions": ["avg"]}, "in the years 1 to 9999"),
         ({"start": DAY, "end": DAY}, "give an end after the start"),
     ]
     for asked, told in wrong:
@@ -224,6 +227,8 @@ def test_times_of_queries() -> None:
             parse_time(wrong, now)
     with pytest.raises(ValueError, match="is no duration"):
         parse_duration("0s")
+    with pytest.raises(ValueError, match="'999999999w' is too long a duration"):
+        parse_duration("999999999w")
 
 
 @pytest.mark.parametrize("lake", ["embedded"], indirect=True)
@@ -244,6 +249,16 @@ def test_a_range_may_be_in_any_zone_and_before_1970(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("lake", ["embedded"], indirect=True)
+def test_a_label_may_have_a_name_of_statistics(lake: Lake) -> None:
+    metric = Metric(["mean"], ["stddev"])
+    samples = pa.table(
+        {"mean": ["a", "a", "b"], "time": [DAY, DAY + timedelta(hours=1), DAY], "stddev": [1.0, 3.0, 5.0]}
+    )
+    store(lake, append(lake, BRANCH, "m", metric=metric, samples=samples))
+    found = ask(lake, functions=["avg", "stddev"])
+    assert [(row["mean"], row["avg"], row["stddev"]) for row in found] == [("a", 2.0, 1.0), ("b", 5.0, 0.0)]
+
+
 def test_a_value_that_is_no_number_is_none(lake: Lake) -> None:
     samples = [sample("A", DAY, math.nan), sample("A", DAY + timedelta(seconds=1), 2), sample("", DAY, math.nan)]
     put(lake, samples)
@@ -259,6 +274,8 @@ def test_columns_that_would_be_taken_for_others_are_refused() -> None:
     for labels, fields in ((["count"], ["price"]), (["Time"], ["price"]), (["isin", "ISIN"], ["x"]), (["a"], ["A"])):
         with pytest.raises(SeriesError, match=r"cannot be named|not of different names"):
             Metric(labels, fields)
+    with pytest.raises(SeriesError, match="at least one field"):
+        Metric(["isin"], [])
     metric = Metric(["isin"], ["count", "order"])
     wrong = pa.table({"isin": ["A"], "time": [DAY], "count": ["many"], "order": [1]})
     with pytest.raises(SeriesError, match="do not fit the metric"):

@@ -175,6 +175,28 @@ def _size(attribute: Attribute) -> int:
     return 1
 
 
+def same_items(one: Mapping[str, Attribute], other: Mapping[str, Attribute]) -> bool:
+    """Tell whether two items are equal. DynamoDB answers numbers in a way of its own, such as 1 for 1.0.
+
+    Parameters
+    ----------
+    one, other
+        Name to attribute.
+    """
+    return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+
+
+def _same(one: Attribute, other: Attribute) -> bool:
+    (kind, value), (other_kind, found) = *one.items(), *other.items()
+    if kind != other_kind:
+        return False
+    if kind == "N":
+        return Decimal(value) == Decimal(found)
+    if kind == "L":
+        return len(value) == len(found) and all(map(_same, value, found))
+    return same_items(value, found) if kind == "M" else value == found
+
+
 def _number(value: float | Decimal) -> Attribute:
     zero = value == 0
     held = math.isfinite(value) and (zero or _SMALLEST <= abs(value) < _LARGEST)

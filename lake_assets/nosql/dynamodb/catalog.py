@@ -129,6 +129,16 @@ class Catalog:
         """
         self._put(lease, lease.table, replace(entry, pending=commit or ""), [])
 
+    def withdraw(self, lease: Lease) -> None:
+        """Remove the record of a table that is made anew, until the write ends.
+
+        Parameters
+        ----------
+        lease
+            The writer's lease.
+        """
+        self._put(lease, lease.table, None, [])
+
     def finish(
         self,
         lease: Lease,

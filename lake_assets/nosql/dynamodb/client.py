@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from lake_assets.nosql.contract import NoSQLError
 from lake_assets.nosql.dynamodb.access import Access
-from lake_assets.nosql.dynamodb.attributes import Attribute
+from lake_assets.nosql.dynamodb.attributes import Attribute, same_items
 from lake_assets.nosql.dynamodb.rate import Rate
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ class Client:
         check
             Raises if nothing may be written any more.
         """
-        for operation in ("BatchWriteItem", "PutItem"):
+        for operation in ("BatchWriteItem", "PutItem", "DeleteItem"):
             self.api.meta.events.register(f"before-send.dynamodb.{operation}", lambda **_: check())
 
     def close(self) -> None:
@@ -219,8 +219,30 @@ class Client:
             self.api.put_item(TableName=table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **condition)
         except self.api.exceptions.ConditionalCheckFailedException as error:
             # An answer was lost, and the request was sent again.
-            return error.response.get("Item") == item
+            return same_items(error.response.get("Item", {}), item)
         return True
+
+    def delete_if(self, table: str, key: Item, condition: Mapping[str, Any], check: Callable[[], None]) -> Item | None:
+        """Delete an item if a condition is true. Return the item that is still stored; None if none is.
+
+        Parameters
+        ----------
+        table
+            Name of the table in DynamoDB.
+        key
+            The item's key.
+        condition
+            The condition, as of DeleteItem. It is not true where there is no item.
+        check
+            Called before the request. It raises if this writer may not go on.
+        """
+        self.wait(1)
+        check()
+        try:
+            self.api.delete_item(TableName=table, Key=key, ReturnValuesOnConditionCheckFailure="ALL_OLD", **condition)
+        except self.api.exceptions.ConditionalCheckFailedException as error:
+            return error.response.get("Item")
+        return None
 
     def read(self, table: str, keys: Sequence[Item]) -> Iterator[list[Item]]:
         """Yield the items of keys, in no order.

@@ -61,15 +61,19 @@ class Range:
         if self.partition is None:
             return []
         first = encode_key((self.partition,), self._layout.schema, self._layout.key, prefix=True)
-        return [self._query(part, len(first)) for part in self._layout.partitions(self.partition)]
+        return [self._query(part, first) for part in self._layout.partitions(self.partition)]
 
-    def _query(self, partition: Attribute, first: int) -> dict[str, Any]:
-        """Return the arguments of one query. ``first`` is the length of the encoded first key column."""
+    def _query(self, partition: Attribute, first: bytes) -> dict[str, Any]:
+        """Return the arguments of one query. ``first`` is the encoded first key column."""
         hash_name, *sort = (name for name, _ in self._layout.physical_key)
         names, values = {"#hash": hash_name}, {":hash": partition}
         condition = "#hash = :hash"
         if sort:
-            low, high = self.low[first:], None if self.high is None else self.high[first:]
+            # A bound beyond the partition, such as the next partition key, is none of its sort keys.
+            low, high = (
+                bound.removeprefix(first) if bound is not None and bound.startswith(first) else None
+                for bound in (self.low, self.high)
+            )
             bounds = {":low": self._sort_value(low), ":high": self._sort_value(high)}
             # What it lets through is compared again, so an inclusive bound is enough.
             given = {name: value for name, value in bounds.items() if value is not None}

@@ -58,6 +58,7 @@ class Layout:
         self._flat = not any(pa.types.is_nested(kind) for kind in types)
         names = sum(len(name.encode()) for name in schema.names)
         self._small = _SMALL if names < _SMALL else 0
+        self._attributes = {*schema.names, *(name for name, _ in self.physical_key), *([EXPIRES] if self._ttl else [])}
 
     @property
     def physical_key(self) -> list[tuple[str, str]]:
@@ -289,7 +290,9 @@ class Layout:
             ) from None
 
     def encoded(self, items: Sequence[dict[str, Attribute]]) -> tuple[pa.Array, pa.Array]:
-        """Return items of DynamoDB as encoded keys and rows. The row of one that cannot be read is empty.
+        """Return items of DynamoDB as encoded keys and rows.
+
+        The row of one that cannot be read, or that has other attributes than the table, is empty.
 
         Parameters
         ----------
@@ -302,6 +305,7 @@ class Layout:
             An item has a key that is none of this table.
         """
         try:
+            self._check_attributes(items)
             return self.encode(self.read(items))
         except SchemaMismatch:
             if len(items) == 1:
@@ -310,6 +314,13 @@ class Layout:
             both = zip(self.encoded(items[:half]), self.encoded(items[half:]), strict=True)
             keys, rows = (pa.concat_arrays(parts) for parts in both)
             return keys, rows
+
+    def _check_attributes(self, items: Sequence[dict[str, Attribute]]) -> None:
+        """Refuse items with other attributes than the table has."""
+        for item in items:
+            if not item.keys() <= self._attributes:
+                other = min(item.keys() - self._attributes)
+                raise self._unreadable(f"a stored item has the attribute {other!r}, which is no column")
 
     def _key_of(self, item: dict[str, Attribute]) -> bytes:
         """Return the encoded key of an item whose columns cannot be read."""

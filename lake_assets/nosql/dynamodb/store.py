@@ -294,7 +294,7 @@ class DynamoDBStore:
             writing = self._writing(lease, target, choice)
             deleted = writing.delete([[(key, b"") for key in sorted(_encoded(keys, layout))]])
             if where is not None:
-                deleted += writing.delete(writing.matching(where))
+                deleted += writing.delete_where(where)
             # An unfinished write stays unfinished.
             rows = entry.rows - deleted if entry.pending is None else entry.rows
             result = WriteResult(0, deleted, 0, rows)

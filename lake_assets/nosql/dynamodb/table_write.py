@@ -75,11 +75,13 @@ class TableWrite:
         options, overwrite = plan.options, plan.mode == "overwrite"
         batch = options.batch if options.counter or options.set else None
         record = after.record(plan.commit_after(entry.table if entry is not None else None))
-        had = Layout(plan.table, Target.of(entry.table)) if entry is not None else None
+        before = Target.of(entry.table) if entry is not None else None
         replaced, pending = 0, None
-        if had is not None and overwrite and not layout.made_as(had):
-            replaced, had = self._client.count(self._name), None
-        if entry is None or had is None:
+        if entry is not None and before is not None and overwrite and not layout.made_as(Layout(plan.table, before)):
+            replaced, before = entry.rows if entry.is_counted else self._client.count(self._name), None
+            # Whoever is killed before the end leaves no table, and not one that says that it is whole.
+            self._catalog.withdraw(self._lease)
+        if entry is None or before is None:
             # What is there without a record is left over from a write that was killed.
             delete_table(self._client, self._name)
             self._catalog.forget(self._lease)
@@ -92,7 +94,8 @@ class TableWrite:
             pending = None if not entry.pending or plan.source_commit or overwrite else entry.pending
             self._catalog.begin(self._lease, entry, pending or record.source_commit)
             if overwrite:
-                put, deleted = incoming.replace(self._lease, writing, had.schema == layout.schema)
+                comparable = (before.schema, before.ttl) == (after.schema, after.ttl)
+                put, deleted = incoming.replace(self._lease, writing, comparable)
                 result = WriteResult(put, rows if deleted is None else deleted, 0, put)
             else:
                 deleted = writing.delete(gone)

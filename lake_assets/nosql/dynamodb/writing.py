@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import compress, islice
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from lake_assets.nosql.choice import Choice
+from lake_assets.nosql.contract import NoSQLError
 from lake_assets.nosql.dynamodb.attributes import Attribute, size_of
 from lake_assets.nosql.dynamodb.catalog import Catalog, part_of
 from lake_assets.nosql.dynamodb.client import Client
@@ -16,6 +17,7 @@ from lake_assets.nosql.dynamodb.lease import Hold
 from lake_assets.nosql.dynamodb.reading import Range, pages
 from lake_assets.nosql.dynamodb.rows import Layout
 from lake_assets.nosql.expression import Condition
+from lake_assets.nosql.keys import key_of
 from lake_assets.nosql.runs import Item
 
 _BLOCK = 2000
@@ -23,6 +25,8 @@ _TRANSACTION = 98
 """Items in a transaction, beside the lease and the marker of the batch."""
 _TRANSACTION_BYTES = 3_900_000
 """Bytes of these items, and of what is stored of them, which is in the conditions. DynamoDB's limit is 4 MB."""
+_TRIES = 50
+"""How often an item is read that others write each time before it is written."""
 
 
 class Writing:
@@ -89,7 +93,7 @@ class Writing:
         parts = enumerate(_blocks(self._choice.distinct(blocks), size))
         return _sums(self._put(block) if batch is None else self._add(batch, number, block) for number, block in parts)
 
-    def _put(self, block: list[Item]) -> _Counts:
+    def _put(self, block: list[Item], tries: int = _TRIES) -> _Counts:
         stored, chosen = self._combined(block)
         changed = [item for item in chosen if item[0] not in stored or stored[item[0]].row != item[1]]
         if not self._choice.reads:
@@ -97,10 +101,12 @@ class Writing:
             return _counts(block, stored, chosen)
         if not (others := self._send_if_as_read(changed, stored)):
             return _counts(block, stored, chosen)
+        if tries == 1:
+            raise self._overtaken(min(others))
         # Someone else wrote these since they were read, so they are chosen again.
         done, again = ([item for item in block if (item[0] in others) == wanted] for wanted in (False, True))
         counts = _counts(done, stored, [item for item in chosen if item[0] not in others])
-        return _sums((counts, self._put(again)))
+        return _sums((counts, self._put(again, tries - 1)))
 
     def _combined(self, block: list[Item]) -> tuple[dict[bytes, _Stored], list[Item]]:
         """Return what is stored of items, and what is to be."""
@@ -161,8 +167,8 @@ class Writing:
             deleted += len(there)
         return deleted
 
-    def matching(self, where: str) -> Iterator[list[Item]]:
-        """Yield the items for which a filter is true.
+    def delete_where(self, where: str) -> int:
+        """Delete the items for which a filter is true, each as it was read. Return their number.
 
         Parameters
         ----------
@@ -170,11 +176,32 @@ class Writing:
             The filter.
         """
         condition = Condition(self.hold.table, where, self.layout.schema)
-        for page in pages(self._client, self._name, Range(self.layout, where=where)):
-            if page:
-                batch = self.layout.read(page)
-                keys, rows = self.layout.encode(batch.filter(condition.mask(pa.Table.from_batches([batch]))))
-                yield list(zip(keys.to_pylist(), rows.to_pylist(), strict=True))
+        deleted = 0
+        for found in pages(self._client, self._name, Range(self.layout, where=where)):
+            tries = _TRIES
+            while found:
+                mask = condition.mask(pa.Table.from_batches([self.layout.read(found)]))
+                wanted = list(compress(found, mask.to_pylist()))
+                # What someone else wrote since it was read is looked at again.
+                found = [item for item in self._client.each(self._delete_as_read, wanted) if item is not None]
+                deleted += len(wanted) - len(found)
+                if found and tries == 1:
+                    raise self._overtaken(self.layout.encoded(found[:1])[0][0].as_py())
+                tries -= 1
+        return deleted
+
+    def _delete_as_read(self, item: dict[str, Attribute]) -> dict[str, Attribute] | None:
+        """Delete an item that is still as it was read. Return what is stored otherwise."""
+        key = {name: item[name] for name, _ in self.layout.physical_key}
+        return self._client.delete_if(self._name, key, self.layout.unchanged(item), self.hold.check)
+
+    def _overtaken(self, key: bytes) -> NoSQLError:
+        """Return the error that others keep writing an item."""
+        shown = key_of(key, [self.layout.schema.field(name).type for name in self.layout.key])
+        return NoSQLError(
+            f"table {self.hold.table!r}: the item with key {shown!r} was read {_TRIES} times, and each time others "
+            "wrote it before this write did: write again"
+        )
 
     def _read(self, keys: list[bytes], readable: bool = False) -> dict[bytes, _Stored]:
         """Return what is stored of different keys. With ``readable``, an item that cannot be read is refused."""
@@ -205,7 +232,7 @@ class Writing:
             requests += [{"DeleteRequest": {"Key": key}} for key in self.layout.keys(gone)]
         self._client.write(self._name, requests, self.hold.check)
 
-    def _add(self, batch: str, number: int, block: list[Item]) -> _Counts:
+    def _add(self, batch: str, number: int, block: list[Item], tries: int = _TRIES) -> _Counts:
         """Put items, and mark this part of a batch as applied, at once. Do nothing if it was applied before.
 
         What is too large for a transaction is put by halves. That is marked first: how large items are depends on what
@@ -226,10 +253,20 @@ class Writing:
                 ]
                 self._client.wait(len(puts))
                 done = self._catalog.transact(self.hold, [self._catalog.marker(table, part), *puts])
-                return _counts(block, stored, chosen) if done else self._add(batch, number, block)
+                if done:
+                    return _counts(block, stored, chosen)
+                if tries == 1:
+                    raise self._overtaken(self._changed(stored, block))
+                return self._add(batch, number, block, tries - 1)
             self._catalog.transact(self.hold, [self._catalog.marker(table, part, halved=True)])
         half = len(block) // 2
         return _sums(self._add(batch, number, some) for some in (block[:half], block[half:]))
+
+    def _changed(self, stored: Mapping[bytes, _Stored], block: list[Item]) -> bytes:
+        """Return the key of an item that others wrote since it was read; the first key if there is none."""
+        keys = [key for key, _ in block]
+        now = self._read(keys)
+        return next((key for key in keys if stored.get(key) != now.get(key)), keys[0])
 
 
 class _Stored(NamedTuple):

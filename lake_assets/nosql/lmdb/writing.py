@@ -80,9 +80,12 @@ class Writing:
         batch = plan.options.batch
         if batch is not None and not self._log.begin(batch):
             return WriteResult(0, 0, 0, items.row_count())
-        items.purge()
-        replaced = plan.mode == "overwrite" or record is None
-        deleted = items.empty() if replaced else 0
+        if plan.mode == "overwrite" or record is None:
+            deleted = items.empty()
+        else:
+            # Rows of a table that is replaced may have other columns.
+            deleted = 0
+            items.purge()
         deleted += items.delete(key for block in gone for key, _ in block)
         put, kept = items.put(blocks, choice)
         commit = plan.commit_after(record)
