@@ -156,7 +156,7 @@ def test_an_attempt_writes_nothing_after_its_job_has_ended(options: dict[str, An
     name, item = store._name("t"), {"k": {"S": "a"}, "x": {"N": "2"}}
     with catalog.writing("t") as lease, closing(worker):
         lease.hand_out("job")
-        attempt = Attempt(worker, catalog.name, "t", lease.owner, "job", "one", 0.0)
+        attempt = Attempt(worker, catalog.name, "t", owner=lease.owner, job="job", name="one", seconds=0.0)
         worker.guard(attempt.check)
         with attempt.running(catalog):
             attempt.check()
@@ -180,7 +180,9 @@ def test_an_attempt_writes_nothing_after_its_driver_has_died(store: DynamoDBStor
     with store._catalog.writing("t") as lease:
         lease.hand_out("job")
         # Signs of life come later than this attempt expects them: a dead driver gives none.
-        attempt = Attempt(store._client, store._catalog.name, "t", lease.owner, "job", "one", 0.2)
+        attempt = Attempt(
+            store._client, store._catalog.name, "t", owner=lease.owner, job="job", name="one", seconds=0.2
+        )
         with attempt.running(store._catalog), pytest.raises(NoSQLError, match="its driver is dead"):
             deque(iter(attempt.check, "never"))
 

@@ -43,7 +43,7 @@ class Attempt:
     """
 
     def __init__(
-        self, client: Client, catalog: str, table: str, owner: str, job: str, name: str, seconds: float
+        self, client: Client, catalog: str, table: str, *, owner: str, job: str, name: str, seconds: float
     ) -> None:
         self._api, self._catalog, self.table = client.api, catalog, table
         self._holder, self._seconds, self._name = (owner, job), seconds, name

@@ -145,6 +145,7 @@ class Catalog:
         entry: Entry | None,
         kind: str,
         result: WriteResult,
+        *,
         mode: str = "",
         options: Options | None = None,
     ) -> None:

@@ -169,6 +169,7 @@ def read(
     name: str,
     layout: Layout,
     wanted: Range,
+    *,
     segment: tuple[int, int] | None,
     batch_size: int,
     folder: Path,

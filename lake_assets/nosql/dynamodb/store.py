@@ -200,7 +200,15 @@ class DynamoDBStore:
 
         def batches() -> Iterator[pa.RecordBatch]:
             with self._client.translated(table), self._spool() as folder:
-                yield from read(self._client, self._name(table), layout, wanted, segment, batch_size, folder)
+                yield from read(
+                    self._client,
+                    self._name(table),
+                    layout,
+                    wanted,
+                    segment=segment,
+                    batch_size=batch_size,
+                    folder=folder,
+                )
 
         return selection.of(batches())
 
@@ -269,7 +277,9 @@ class DynamoDBStore:
                     if entry is not None and batch is not None and self._catalog.applied(table, batch):
                         return WriteResult(0, 0, 0, self.row_count(table))
                     writing = self._writing(lease, target, plan.choice(target))
-                    write = TableWrite(self._client, self._catalog, lease, self._name(table), writing, self._tags)
+                    write = TableWrite(
+                        self._client, self._catalog, lease, name=self._name(table), writing=writing, tags=self._tags
+                    )
                     return write.apply(plan, after, entry, merge(folder, gone), incoming)
 
     @contextmanager
@@ -335,7 +345,7 @@ class DynamoDBStore:
 
     def _writing(self, lease: Lease, target: Target, choice: Choice) -> Writing:
         name, layout = self._name(lease.table), Layout(lease.table, target)
-        return Writing(self._client, self._catalog, lease, name, layout, choice)
+        return Writing(self._client, self._catalog, lease, name=name, layout=layout, choice=choice)
 
     @contextmanager
     def _spool(self) -> Generator[Path]:

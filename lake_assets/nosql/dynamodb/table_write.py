@@ -41,6 +41,7 @@ class TableWrite:
         client: Client,
         catalog: Catalog,
         lease: Lease,
+        *,
         name: str,
         writing: Writing,
         tags: Sequence[dict[str, str]] = (),
@@ -103,5 +104,5 @@ class TableWrite:
                 count = self._client.count(self._name) if new is None else rows - deleted + new
                 result = WriteResult(put, deleted, kept, count)
         after_it = Entry(record, result.row_count, pending)
-        self._catalog.finish(self._lease, after_it, "write", result, plan.mode, options)
+        self._catalog.finish(self._lease, after_it, "write", result, mode=plan.mode, options=options)
         return result

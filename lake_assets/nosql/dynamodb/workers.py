@@ -217,10 +217,19 @@ class Part:
         """
         hold = attempt or self._attempt(client, "")
         catalog = Catalog(client, self.catalog, self.seconds, ())
-        return Writing(client, catalog, hold, self.name, Layout(self.table, self.target), self.choosing())
+        return Writing(
+            client,
+            catalog,
+            hold,
+            name=self.name,
+            layout=Layout(self.table, self.target),
+            choice=self.choosing(),
+        )
 
     def _attempt(self, client: Client, name: str) -> Attempt:
-        return Attempt(client, self.catalog, self.table, self.owner, self.job, name, self.seconds)
+        return Attempt(
+            client, self.catalog, self.table, owner=self.owner, job=self.job, name=name, seconds=self.seconds
+        )
 
     @contextmanager
     def _running(self, client: Client, name: str) -> Generator[Writing]:

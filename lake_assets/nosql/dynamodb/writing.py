@@ -53,6 +53,7 @@ class Writing:
         client: Client,
         catalog: Catalog,
         hold: Hold,
+        *,
         name: str,
         layout: Layout,
         choice: Choice,
