@@ -62,7 +62,7 @@ def test_the_file_and_the_remedy_are_named(
     ("name", "content"),
     [
         ("ragged.csv", b"a,b\n1,2\n1,2,3\n"),
-        ("late.csv", b"a\n" + b"1\n" * (9 << 20) + b"x\n"),
+        ("late.csv", b"a,b\n" + (b"1," + b"y" * 1000 + b"\n") * (18 << 10) + b"x,y\n"),
         ("mixed.json", b'{"a": 1}\n{"a": "x"}\n'),
         ("literal.jsonl", b"{'a': 1}\n"),
         ("empty.jsonl", b""),
