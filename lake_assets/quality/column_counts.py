@@ -80,9 +80,8 @@ class ColumnCounts:
 
     @property
     def years(self) -> tuple[int, int] | None:
-        """The first and the last year of texts that are dates."""
-        texts = self._state.texts
-        return None if texts.first_year is None or texts.last_year is None else (texts.first_year, texts.last_year)
+        """The first and the last year of texts that are dates; None if they are less than half of the texts."""
+        return self._state.texts.years()
 
     @property
     def zeros(self) -> int | None:

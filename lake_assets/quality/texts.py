@@ -78,6 +78,9 @@ def _no_texts() -> Frequent:
     return Frequent(pa.array([], pa.string()), pa.array([], pa.int64()))
 
 
+_DATES = ("date", "timestamp")
+
+
 @dataclass(slots=True)
 class Texts:
     """What was counted of the texts of a column."""
@@ -146,6 +149,13 @@ class Texts:
             self.meanings.update(other.meanings)
         self.shapes.merge([(one.shapes.values, one.shapes.counts, one.shapes.error) for one in others])
 
+    def years(self) -> tuple[int, int] | None:
+        """Return the first and the last year of texts that are dates; None if they are less than half of the texts."""
+        dates = max(self.meanings[name] for name in _DATES)
+        if self.first_year is None or self.last_year is None or 2 * dates < self.lengths.count - self.empty:
+            return None
+        return self.first_year, self.last_year
+
     def meaning(self) -> str | None:
         """Return the first semantic type that nearly all texts fit that are not empty; None if there is none."""
         filled = self.lengths.count - self.empty
@@ -173,7 +183,7 @@ class Texts:
             if 2 * fits.sum() >= len(first) and len(values) > len(first):
                 fits = pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False)
             self.meanings[name] += int(numbers[: len(fits)][fits].sum())
-            if name in ("date", "timestamp") and 2 * fits.sum() >= len(fits):
+            if name in _DATES:
                 years = pc.extract_regex(values.slice(0, len(fits)).filter(fits), r"(?P<year>\d{4})")
                 found = pc.min_max(pc.struct_field(years, "year").cast("int32"))
                 self._span(found["min"].as_py(), found["max"].as_py())

@@ -285,6 +285,17 @@ def test_sketches_of_merged_parts_keep_their_bounds(rows: int) -> None:
         numbers_agree(a)
 
 
+@pytest.mark.parametrize("cut", range(1, 9))
+@pytest.mark.parametrize(("others", "years"), [(4, (1999, 2020)), (5, None)])
+def test_the_years_of_texts_are_those_of_the_whole_wherever_they_are_cut(
+    cut: int, others: int, years: tuple[int, int] | None
+) -> None:
+    table = pa.table({"born": ["2020-01-01", "2001-01-01", "none", "1999-01-01", "2010-01-01"] + ["?"] * (others - 1)})
+    first, second = profile(table.slice(0, cut)), profile(table.slice(cut))
+    assert profile(table).columns["born"].years == years
+    assert first.merge(second).columns["born"].years == years
+
+
 def test_profiles_of_different_columns_do_not_merge() -> None:
     with pytest.raises(ValueError, match=r"do not merge: .*'b'"):
         profile(pa.table({"a": [1]})).merge(profile(pa.table({"b": [1]})))
