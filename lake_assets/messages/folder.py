@@ -12,6 +12,8 @@ from lake_assets.messages.contract import Batch, Message, MessagesError, Positio
 _END = 4096
 """The last bytes that were read of a file, by which it is known again."""
 
+_BLOCK = 1 << 20
+
 
 class FolderReader(Reader):
     """Reads the lines of the files of a folder, file by file in the order of their names.
@@ -57,9 +59,10 @@ class FolderReader(Reader):
         return Batch(messages, {"offsets": offsets, "ends": ends})
 
     def backlog(self, position: Position) -> int:
-        """Return 1 if there are unread bytes; see :meth:`Reader.backlog`."""
+        """Return 1 if there is an unread line that has its end; see :meth:`Reader.backlog`."""
         offsets: Mapping[str, int] = position.get("offsets", {})
-        return int(any(size > offsets.get(name, 0) for name, size in self._sizes().items()))
+        grown = (name for name, size in self._sizes().items() if size > offsets.get(name, 0))
+        return int(any(self._has_line(name, offsets.get(name, 0)) for name in grown))
 
     def _sizes(self) -> dict[str, int]:
         try:
@@ -67,6 +70,11 @@ class FolderReader(Reader):
         except OSError as error:
             raise MessagesError(f"{self.name} cannot be read: {error.strerror}") from error
         return {entry.name: entry.stat().st_size for entry in found}
+
+    def _has_line(self, name: str, start: int) -> bool:
+        with (self._folder / name).open("rb") as file:
+            file.seek(start)
+            return any(b"\n" in block for block in iter(lambda: file.read(_BLOCK), b""))
 
     def _lines(self, name: str, start: int) -> Iterator[tuple[int, bytes]]:
         with (self._folder / name).open("rb") as file:

@@ -289,3 +289,13 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
         with pytest.raises(MessagesError, match=f"127.0.0.1:{port}") as failed:
             reader.read({}, 1)
         assert "secret" not in str(failed.value)
+
+
+def test_a_line_of_a_folder_waits_for_its_end(tmp_path: Path) -> None:
+    reader = FolderReader(tmp_path)
+    (tmp_path / "a").write_bytes(b"one\ntw")
+    read = reader.read({}, 10)
+    assert [message.body for message in read.messages] == [b"one"]
+    assert not reader.backlog(read.position)
+    (tmp_path / "a").write_bytes(b"one\ntwo\n")
+    assert reader.backlog(read.position)
