@@ -11,6 +11,10 @@ class TableNotFound(NoSQLError):
     """There is no table of that name."""
 
 
+class TableGone(NoSQLError):
+    """The store knows a table, and its items are not there: somebody deleted it without the store."""
+
+
 class TableExists(NoSQLError):
     """The mode is ``errorifexists``, and the table exists."""
 

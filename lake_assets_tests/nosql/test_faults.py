@@ -203,6 +203,22 @@ def test_an_attribute_that_another_client_added_is_found_and_mended(
     assert pa.Table.from_batches(store.scan("t")).to_pylist() == should.to_pylist()
 
 
+def test_a_table_that_was_deleted_in_dynamodb_itself_is_told_found_and_mended(
+    store: DynamoDBStore, tmp_path: Path
+) -> None:
+    rows = pa.table({"k": ["a", "b"], "x": [1, 2]})
+    store.write("t", rows, key=["k"], source_commit="c1")
+    store._client.api.delete_table(TableName=store._name("t"))
+    for use in (lambda: list(store.scan("t")), lambda: store.write("t", rows, key=["k"])):
+        with pytest.raises(NoSQLError, match=r"somebody deleted it in DynamoDB: .*verify t --repair"):
+            use()
+    found = drift(store, "t", rows.to_batches(), rows.schema, tmp_path)
+    assert (found.missing, found.changed, found.extra) == (2, 0, 0)
+    store.write("t", rows, key=["k"], mode="overwrite", source_commit="c1", expected_commit="c1", check_expected=True)
+    assert store.row_count("t") == 2
+    assert sorted(row["k"] for batch in store.scan("t") for row in batch.to_pylist()) == ["a", "b"]
+
+
 def test_an_item_with_a_key_that_is_none_of_the_table_is_told(store: DynamoDBStore, tmp_path: Path) -> None:
     should = pa.table({"k": ["a"], "m": [1], "o": ["z"]})
     store.write("t", should, key=["k", "m", "o"])

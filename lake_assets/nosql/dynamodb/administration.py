@@ -68,6 +68,23 @@ def _expires_by(client: Client, name: str, expires: str) -> bool:
     return found["TimeToLiveStatus"] in ("ENABLED", "ENABLING") and found["AttributeName"] == expires
 
 
+def is_there(client: Client, name: str) -> bool:
+    """Tell whether a table is in DynamoDB.
+
+    Parameters
+    ----------
+    client
+        The client.
+    name
+        Name of the table.
+    """
+    try:
+        client.api.describe_table(TableName=name)
+    except client.api.exceptions.ResourceNotFoundException:
+        return False
+    return True
+
+
 def delete_table(client: Client, name: str) -> None:
     """Delete a table, if it is there, and wait until it is gone.
 

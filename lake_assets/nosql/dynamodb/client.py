@@ -16,6 +16,7 @@ from lake_assets.nosql.contract import NoSQLError
 from lake_assets.nosql.dynamodb.access import Access
 from lake_assets.nosql.dynamodb.attributes import Attribute, same_items
 from lake_assets.nosql.dynamodb.rate import Rate
+from lake_assets.nosql.errors import TableGone
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -138,10 +139,25 @@ class Client:
         try:
             yield
         except ClientError as error:
+            if table and error_code(error) == "ResourceNotFoundException":
+                raise self.gone(table) from error
             advice = f": {_REMEDY}" if error_code(error) in _UNKNOWN_USER else ""
             raise NoSQLError(f"{where}: {error}{advice}") from error
         except BotoCoreError as error:
             raise NoSQLError(f"{where}: {error}: is the server up?") from error
+
+    def gone(self, table: str) -> TableGone:
+        """Return the error of a table that is known here and not to DynamoDB.
+
+        Parameters
+        ----------
+        table
+            Name of the table.
+        """
+        return TableGone(
+            f"DynamoDB at {self.name}, table {table!r}: somebody deleted it in DynamoDB: `lake-assets verify {table} "
+            f"--repair` makes it anew, if it reflects a commit; `lake-assets tables --drop {table}` forgets it"
+        )
 
     def each(self, work: Callable[[T], R], inputs: Iterable[T]) -> Iterator[R]:
         """Yield the results of calls in parallel, in their order. A bounded number is under way at once.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lake_assets.nosql.contract import WriteResult
-from lake_assets.nosql.dynamodb.administration import create_table, delete_table
+from lake_assets.nosql.dynamodb.administration import create_table, delete_table, is_there
 from lake_assets.nosql.dynamodb.catalog import Catalog
 from lake_assets.nosql.dynamodb.client import Client
 from lake_assets.nosql.dynamodb.entry import Entry
@@ -78,8 +78,12 @@ class TableWrite:
         record = after.record(plan.commit_after(entry.table if entry is not None else None))
         before = Target.of(entry.table) if entry is not None else None
         replaced, pending = 0, None
-        if entry is not None and before is not None and overwrite and not layout.made_as(Layout(plan.table, before)):
-            replaced, before = entry.rows if entry.is_counted else self._client.count(self._name), None
+        there = entry is None or is_there(self._client, self._name)
+        if not there and not overwrite:
+            raise self._client.gone(plan.table)
+        if entry is not None and before is not None and overwrite and not self._stays(there, plan.table, before):
+            replaced = self._rows(entry) if there else 0
+            before = None
             # Whoever is killed before the end leaves no table, and not one that says that it is whole.
             self._catalog.withdraw(self._lease)
         if entry is None or before is None:
@@ -90,7 +94,7 @@ class TableWrite:
             count = incoming.put_new(self._lease, writing, batch)
             result = WriteResult(count, replaced, 0, count)
         else:
-            rows = entry.rows if entry.is_counted else self._client.count(self._name)
+            rows = self._rows(entry)
             # What only the next write of a commit ends stays unfinished.
             pending = None if not entry.pending or plan.source_commit or overwrite else entry.pending
             self._catalog.begin(self._lease, entry, pending or record.source_commit)
@@ -106,3 +110,10 @@ class TableWrite:
         after_it = Entry(record, result.row_count, pending)
         self._catalog.finish(self._lease, after_it, "write", result, mode=plan.mode, options=options)
         return result
+
+    def _stays(self, there: bool, table: str, before: Target) -> bool:
+        """Tell whether an overwrite goes into the table that there is."""
+        return there and self._writing.layout.made_as(Layout(table, before))
+
+    def _rows(self, entry: Entry) -> int:
+        return entry.rows if entry.is_counted else self._client.count(self._name)
