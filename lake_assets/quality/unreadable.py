@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,13 +13,17 @@ if TYPE_CHECKING:
     import pyarrow
 
 
+_VALUES = re.compile(r"(invalid value) .*|(?<=columns, )(got \d+): .*")
+"""What Arrow says of a line, and behind it the line's own text."""
+
+
 class UnreadableFile(ValueError):
     """A file's rows cannot be read. The message names the file and the remedy."""
 
 
 @contextmanager
 def reading(name: str, remedy: str) -> Generator[None]:
-    """Name the file in the errors of its content. Errors of the file system stay as they are.
+    """Name the file in the errors of its content, without its values. Errors of the file system stay as they are.
 
     Parameters
     ----------
@@ -40,8 +45,9 @@ def reading(name: str, remedy: str) -> Generator[None]:
         if isinstance(error, OSError) and error.errno:
             raise
         helps = "write it again" if isinstance(error, OSError) else remedy
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise UnreadableFile(f"{name} cannot be read: {reason}; {helps}") from error
+        reason = _VALUES.sub(lambda found: found[1] or found[2], str(error).partition("\n")[0]).rstrip(".")
+        # Not chained: the values of a line may be personal.
+        raise UnreadableFile(f"{name} cannot be read: {reason}; {helps}") from None
 
 
 def refuse_names(name: str, columns: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,17 @@ def test_the_file_and_the_remedy_are_named(
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"{name} cannot be read: .*; {remedy}"):
         read(LOCAL, [str(path)])
+
+
+@pytest.mark.parametrize("line", ["Jane Doe,1,2,3", "1,Jane 'J: Doe,3"])
+def test_an_error_shows_no_value_of_a_file(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("a,b,c\n" + f"1,2,{'y' * 1000}\n" * (18 << 10) + line + "\n")
+    with pytest.raises(ValueError, match=r"people.csv cannot be read: .*CSV") as told:
+        profile_files(LOCAL, [str(path)])
+    shown = "".join(traceback.format_exception(told.value))
+    assert "Jane" not in shown
+    assert "Doe" not in shown
 
 
 @pytest.mark.parametrize(
