@@ -37,7 +37,7 @@ def profile_page(profile: Profile, answers: Sequence[Answer] = ()) -> dict[str, 
         What was asked for besides.
     """
     found: dict[str, Any] = {"rows": profile.rows, "columns": len(profile.columns), "bytes": profile.bytes}
-    found["summary"] = MetadataValue.md(_table(_HEAD, map(_line, list(profile.columns.values())[:_COLUMNS])))
+    found["summary"] = MetadataValue.md(_summary(profile))
     pictures = {
         "histograms": plots.histograms(profile),
         "box_plots": plots.box_plots(profile),
@@ -52,15 +52,19 @@ def profile_page(profile: Profile, answers: Sequence[Answer] = ()) -> dict[str, 
     return {**found, **answered, **_parts(profile), **_trends(profile)}
 
 
-_HEAD = (
-    *("column", "type", "values", "nulls", "empty", "distinct"),
-    *("min", "25 %", "median", "75 %", "max", "mean", "std", "top", "shape"),
-)
+_HEAD = ("column", "type", "values", "nulls", "empty", "distinct", "top", "shape")
+_FIGURES = ("column", "min", "25 %", "median", "75 %", "max", "mean", "std")
+
+
+def _summary(profile: Profile) -> str:
+    """Return two tables, since one would be wider than the dialog that shows it."""
+    columns = list(profile.columns.values())[:_COLUMNS]
+    tables = [_table(_HEAD, map(_line, columns)), _table(_FIGURES, map(_figures, columns))]
+    return "\n\n".join(tables)
 
 
 def _line(column: ColumnProfile) -> Sequence[str]:
     inexact = "" if column.exactness("distinct") == EXACT else "~"
-    figures = (column.min, *column.quantiles(QUARTILES), column.max, column.mean, column.std)
     top, shapes = column.top(1), column.patterns(1)
     return [
         column.name + (" (personal)" if column.personal else ""),
@@ -69,10 +73,14 @@ def _line(column: ColumnProfile) -> Sequence[str]:
         f"{column.nulls:,}",
         "" if column.empty is None else f"{column.empty:,}",
         f"{inexact}{column.distinct:,}",
-        *("" if value is None else short(value) for value in figures),
         f"{short(top[0][0])} ({top[0][1]:,})" if top and top[0][1] > 1 else "",
         f"{short(shapes[0][0])} ({shapes[0][1]:,})" if shapes else "",
     ]
+
+
+def _figures(column: ColumnProfile) -> Sequence[str]:
+    figures = (column.min, *column.quantiles(QUARTILES), column.max, column.mean, column.std)
+    return [column.name, *("" if value is None else short(value) for value in figures)]
 
 
 def _table(head: Sequence[str], lines: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:

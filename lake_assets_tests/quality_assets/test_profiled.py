@@ -215,7 +215,7 @@ def test_the_page_shows_pictures_and_tables_and_nothing_personal(desk: Desk) -> 
     assert "7 key(s) are repeated, by 400 row(s)" in texts["key trader"]
     assert "price" in texts["correlation (Spearman)"]
     assert "| 25 % | median | 75 % |" in texts["summary"]
-    assert "shape |\n" in texts["summary"]
+    assert "top | shape |\n" in texts["summary"]
     assert shown["rows"].value == 400
     assert shown["completeness of price"].value == pytest.approx(349 / 400)
     figures = read_figures(GitLake(desk.home), "main", "trades_profile/partition=day0")
