@@ -117,7 +117,8 @@ class CorrelationState:
     def matrix(self) -> Matrix:
         """Return the coefficients; NaN where a column does not vary."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            found = self.products / np.sqrt(self.squares * self.squares.T)
+            # Roots first: the product of two sums of squares may be beyond the greatest number.
+            found = self.products / (np.sqrt(self.squares) * np.sqrt(self.squares.T))
         varies = (self.squares > 0) & (self.squares.T > 0) & (self.counts > 1)
         return np.where(varies, np.clip(found, -1, 1), np.nan)
 

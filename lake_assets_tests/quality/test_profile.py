@@ -202,6 +202,14 @@ def test_floats_whose_sum_or_width_is_beyond_the_greatest_have_a_profile() -> No
         assert Profile.from_bytes(one.to_bytes()).to_json() == one.to_json()
 
 
+@pytest.mark.parametrize("scale", [1e-100, 1e100])
+def test_small_and_large_numbers_correlate_as_others_do(scale: float) -> None:
+    values = np.array([1.0, 2.0, 4.0, 3.0])
+    table = pa.table({"x": values * scale, "y": values[::-1] * scale})
+    found = profile(table).correlation()
+    assert found.loc["x", "y"] == pytest.approx(np.corrcoef(values, values[::-1])[0, 1])
+
+
 def test_encoded_texts_have_a_profile() -> None:
     texts = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["a", "b"]))
     assert profile(pa.table({"text": texts})).columns["text"].top() == [("a", 2), ("b", 1)]
