@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from lake_assets.spark.errors import log_errors_once
+from lake_assets.spark.errors import describe, log_errors_once
 from lake_assets.sql.catalog import At, Batches, Catalog, ParquetFiles
 from lake_assets.sql.engine import Bounds, Result, open_parser, too_large
 from lake_assets.sql.errors import SqlError, first_line
@@ -57,6 +57,7 @@ def run_on_spark(
     SqlError
         It is refused, cannot be said in Spark's dialect, fails, or takes more than it may.
     """
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
     bounds = bounds or Bounds()
@@ -83,10 +84,12 @@ def run_on_spark(
     context.setJobGroup(group, "lake-assets sql", interruptOnCancel=True)
     try:
         yield _result(own.sql(run), bounds)
-    except (PySparkException, OSError) as error:
+    except (PySparkException, Py4JJavaError, OSError) as error:
         if late.is_set():
             raise SqlError(f"the query took longer than {bounds.seconds:g} s") from error
-        raise SqlError(first_line(error)) from error
+        # PySpark has no class of its own for each error that Java raises while a query runs.
+        told = describe(str(error)) if isinstance(error, Py4JJavaError) else first_line(error)
+        raise SqlError(told) from error
     finally:
         timer.cancel()
         for view in views:

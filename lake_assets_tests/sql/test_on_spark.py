@@ -160,6 +160,16 @@ def test_what_spark_lacks_is_refused_by_name(spark: SparkSession, catalog: LakeC
             list(result)
 
 
+def test_what_fails_while_it_runs_is_one_line(spark: SparkSession, catalog: LakeCatalog) -> None:
+    for text, message in (
+        ("SELECT (SELECT 1 UNION ALL SELECT 1) FROM stocks_parquet", "More than one row returned by a subquery"),
+        ("SELECT CAST(ISIN AS INTEGER) FROM stocks_parquet", "cannot be cast"),
+    ):
+        with pytest.raises(SqlError, match=message) as told, run_on_spark(text, catalog, spark) as result:
+            list(result)
+        assert "\n" not in str(told.value)
+
+
 def test_an_error_is_not_logged_besides(
     spark: SparkSession, catalog: LakeCatalog, capfd: pytest.CaptureFixture[str]
 ) -> None:
