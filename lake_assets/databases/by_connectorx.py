@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute
 
-from lake_assets.databases.contract import Column, Database, DatabaseError
+from lake_assets.databases.contract import Column, Database, DatabaseError, Value
 
 if TYPE_CHECKING:
     import pyarrow
@@ -70,6 +71,16 @@ class ByConnectorX(Database, ABC):
     def values(self, sql: str) -> Sequence[str | None]:
         """Return the values of one row; see :meth:`Database.values`."""
         return [column[0].as_py() for column in self.table_of(sql).columns]
+
+    def since(self, column: Column, value: Value, *, beyond: bool = False) -> str:
+        """Return the condition that a cursor is at least a value; see :meth:`Database.since`.
+
+        A value has no more than microseconds, and a column of Oracle or SQL Server may have parts of one. So a time is
+        beyond another from the next microsecond on.
+        """
+        if beyond and isinstance(value, datetime):
+            return super().since(column, value + timedelta(microseconds=1))
+        return super().since(column, value, beyond=beyond)
 
     def close(self) -> None:
         """Do nothing: each query had a connection of its own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -90,16 +90,6 @@ class Oracle(ByConnectorX):
         if types.is_binary(kind) or types.is_large_binary(kind):
             return self._column(field.name, "RAW")
         return self._column(field.name, "VARCHAR2")
-
-    def since(self, column: Column, value: Value, *, beyond: bool = False) -> str:
-        """Return the condition that a cursor is at least a value; see :meth:`Database.since`.
-
-        A value has no more than microseconds, and a column may have a thousandth of one. So a time is beyond another
-        from the next microsecond on.
-        """
-        if beyond and isinstance(value, datetime):
-            return super().since(column, value + timedelta(microseconds=1))
-        return super().since(column, value, beyond=beyond)
 
     def highest(self, column: Column) -> str:
         """Return the highest value of a cursor as text, cut off behind the microseconds."""

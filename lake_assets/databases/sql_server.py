@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import pyarrow as pa
 
@@ -79,16 +79,6 @@ class SQLServer(ByConnectorX):
         if "bb8" in told:
             told = "no connection within 30 s: is the server there, and are user, password and encryption right?"
         return super().failure(told)
-
-    def since(self, column: Column, value: Value, *, beyond: bool = False) -> str:
-        """Return the condition that a cursor is at least a value; see :meth:`Database.since`.
-
-        A value has no more than microseconds, and a column may have a tenth of one. So a time is beyond another from
-        the next microsecond on.
-        """
-        if beyond and isinstance(value, datetime):
-            return super().since(column, value + timedelta(microseconds=1))
-        return super().since(column, value, beyond=beyond)
 
     def highest(self, column: Column) -> str:
         """Return the highest value of a cursor as text, cut off behind the microseconds."""
