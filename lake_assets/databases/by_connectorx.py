@@ -76,9 +76,9 @@ class ByConnectorX(Database, ABC):
         """Return the condition that a cursor is at least a value; see :meth:`Database.since`.
 
         A value has no more than microseconds, and a column of Oracle or SQL Server may have parts of one. So a time is
-        beyond another from the next microsecond on.
+        beyond another from the next microsecond on, if there is one.
         """
-        if beyond and isinstance(value, datetime):
+        if beyond and isinstance(value, datetime) and value.replace(tzinfo=None) < datetime.max:
             return super().since(column, value + timedelta(microseconds=1))
         return super().since(column, value, beyond=beyond)
 

@@ -52,15 +52,13 @@ def lines(stream: Any) -> Iterator[Line]:
     number = 0
     while line := buffered.readline(LONGEST + 1):
         number += 1
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
         if len(line) > LONGEST:
             raw = line[:1000].decode(errors="replace")
             while line and not line.endswith(b"\n"):
                 line = buffered.readline(LONGEST)
             yield Line(number, raw, None, f"the line has more than {LONGEST:,} bytes")
-        elif line.strip():
-            yield _line(number, line)
+        elif (text := line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip():
+            yield _line(number, text)
 
 
 def _line(number: int, line: bytes) -> Line:

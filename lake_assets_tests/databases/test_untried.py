@@ -146,6 +146,9 @@ def test_a_run_continues_from_the_highest_time(server: Server, zone: timezone | 
     assert "09:34:56.123456" in server.queries[-1] or "08:34:56.123456" in server.queries[-1]
     server.answers["count(*)"] = ["1"]
     assert is_beyond(database, reading, first.position)
+    # A time that stands for no end has none beyond it.
+    assert is_beyond(database, reading, {**first.position, "mark": "9999-12-31 23:59:59.999999"})
+    assert "9999-12-31" in server.queries[-1]
 
 
 def test_ranges_of_a_partition_column_are_queries_of_their_own(server: Server) -> None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
+from lake_assets.quality import records
 from lake_assets.quality.records import LONGEST, lines
 from lake_assets.quality.typed import TypedRows, as_tree, read_typed
 
@@ -119,6 +120,17 @@ def test_the_first_of_json_lines_may_have_a_byte_order_mark(tmp_path: Path) -> N
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": 1}\n{"a": 2}\n', encoding="utf-8-sig")
     assert read(path).rows["a"].to_pylist() == [1, 2]
+
+
+def test_a_first_line_that_is_too_long_is_one_line_with_a_byte_order_mark_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "LONGEST", 20)
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": "' + "x" * 100 + '"}\n{"a": "y"}\n', encoding="utf-8-sig")
+    found = read(path)
+    assert found.rows["a"].to_pylist() == ["y"]
+    assert reasons(found) == [(1, "the line has more than 20 bytes")]
 
 
 def test_a_rejected_line_has_its_number_in_the_file_and_stands_as_it_is_there(tmp_path: Path) -> None:
