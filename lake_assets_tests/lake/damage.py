@@ -37,6 +37,7 @@ def _flip(path: Path) -> None:
 DAMAGES: dict[str, Callable[[Path], None]] = {
     "emptied": lambda path: overwrite(path, b""),
     "cut": lambda path: overwrite(path, path.read_bytes()[:-1]),
+    "halved": lambda path: overwrite(path, path.read_bytes()[: path.stat().st_size // 2]),
     "flipped": _flip,
     "zeroed": lambda path: overwrite(path, bytes(path.stat().st_size)),
     "removed": lambda path: path.unlink(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
@@ -180,6 +182,40 @@ def test_no_operation_dies_of_a_pack_that_is_cut_off_while_it_is_mapped(
     for each in (other, lake):
         with pytest.raises(DataCorrupted):
             read(each, "main", "stocks")
+
+
+_CUT_OFF = """
+import sys
+from pathlib import Path
+from lake_assets.lake.embedded import GitLake
+from lake_assets.lake.errors import DataCorrupted
+from lake_assets_tests.lake.test_damage import _EVERY_OPERATION
+home, files = Path(sys.argv[1]), [Path(file) for file in sys.argv[2:]]
+whole = {file: file.read_bytes() for file in files}
+lake, refused = GitLake(home), 0
+for file in files:
+    file.chmod(0o644)
+    for length in sorted({*range(0, len(whole[file]), 7), len(whole[file]) - 1}):
+        file.write_bytes(whole[file][:length])
+        for name, operation in _EVERY_OPERATION.items():
+            if name not in ("collect garbage", "expire", "merge", "tag", "create a branch", "delete a branch"):
+                try:
+                    operation(lake)
+                except DataCorrupted:
+                    refused += 1
+    file.write_bytes(whole[file])
+print(refused)
+"""
+
+
+def test_no_operation_waits_for_the_rest_of_a_git_object_that_is_cut_off(lake: GitLake, home: Path) -> None:
+    """libgit2 looks for it for ever, and no signal ends that: so another process does it."""
+    head = lake.head("main")
+    names = [head.id, *head.parents, *(lake.fingerprint("main", path) or "" for path in _PATHS.values())]
+    files = [str(git_object(lake, name)) for name in names]
+    command = [sys.executable, "-c", _CUT_OFF, str(home), *files]
+    ended = subprocess.run(command, timeout=120, capture_output=True, text=True, check=True)
+    assert int(ended.stdout) > 0
 
 
 def test_a_lake_is_repaired_while_the_process_has_it_open(lake: GitLake, home: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lake_assets.lake.embedded.durability import new_names, sync, sync_tree
 from lake_assets.lake.embedded.failures import REPAIR, is_read_only, translated
 from lake_assets.lake.embedded.gc import MANY_PACKS, Collector
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
+from lake_assets.lake.embedded.history import descends
 from lake_assets.lake.embedded.locks import locked
 from lake_assets.lake.embedded.mirror import Mirror, Mirrored, refs_of, repository_at
 from lake_assets.lake.embedded.newest import Newest
@@ -124,7 +125,7 @@ def _is_unused(git_dir: Path) -> bool:
     if repository is None:
         return False
     found = refs_of(repository)
-    return set(found) == {_MAIN} and not repository[found[_MAIN]].peel(pygit2.Commit).parents
+    return set(found) == {_MAIN} and not GitObjects(repository).commit(found[_MAIN]).parent_ids
 
 
 def _refuse_other_history(
@@ -134,7 +135,7 @@ def _refuse_other_history(
     before = refs_of(copy).get(_MAIN) if copy is not None else None
     if before is None or before == found[_MAIN]:
         return
-    if before not in repository or not repository.descendant_of(found[_MAIN], before):
+    if before not in repository or not descends(found[_MAIN], before, GitObjects(repository).commit):
         reason = (
             f"this backup has {MAIN} at {before}, which {MAIN} of this lake does not reach: it is of another lake, or "
             "newer than what was restored; back up to another folder, or replace it with --replace"
@@ -148,7 +149,8 @@ def _combine_packs(target: Path) -> None:
     if (copy := repository_at(target)) is not None:
         objects = GitObjects(copy)
         refs = Refs(copy, objects, target, str(target))
-        Collector(copy, objects, Objects(target / "lfs" / "objects"), refs, Newest(copy).folder).collect(_FOREVER)
+        answers = Newest(copy, objects).folder
+        Collector(copy, objects, Objects(target / "lfs" / "objects"), refs, answers).collect(_FOREVER)
 
 
 def _summary(found: Mapping[str, pygit2.Oid], done: Mirrored) -> Copied:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 
 import pygit2
 from pygit2 import Commit as GitCommit
-from pygit2.enums import ObjectType, SortMode
+from pygit2.enums import ObjectType
 
 from lake_assets.lake.contract import Commit
 from lake_assets.lake.embedded import trailers
 from lake_assets.lake.embedded.git_objects import GitObjects
+from lake_assets.lake.embedded.history import only_in
 from lake_assets.lake.embedded.trees import Node, Trees, folder_node
 from lake_assets.lake.moments import utc
 from lake_assets.lake.spec import CommitStep
@@ -34,8 +35,7 @@ def describe(commit: GitCommit) -> Commit:
 class Commits:
     """The commits of a repository."""
 
-    def __init__(self, repository: pygit2.Repository, objects: GitObjects, trees: Trees) -> None:
-        self._repository = repository
+    def __init__(self, objects: GitObjects, trees: Trees) -> None:
         self._objects = objects
         self._trees = trees
 
@@ -68,6 +68,5 @@ class Commits:
 
     def replaced(self, from_commit: GitCommit, to_commit: GitCommit) -> set[str]:
         """Return the folders that were replaced as a whole by commits of ``to_commit`` but not of ``from_commit``."""
-        walker = self._repository.walk(to_commit.id, SortMode.NONE)
-        walker.hide(from_commit.id)
-        return {folder for commit in walker for folder in trailers.parse(commit.message).replaces}
+        new = only_in([to_commit], [from_commit], self._objects.commit)
+        return {folder for commit in new for folder in trailers.parse(commit.message).replaces}

@@ -122,6 +122,6 @@ def _create(git_dir: Path) -> None:
     trees = Trees(objects)
     root = trees.graft(None, {ATTRIBUTES: trees.write_file(_LFS)})
     step = CommitStep(message="The lake", metadata={RECORD: "[]"})
-    commit = Commits(repository, objects, trees).make(root, (), step)
+    commit = Commits(objects, trees).make(root, (), step)
     note(git_dir, f"refs/heads/{MAIN}", NOTHING, str(commit.id), UMASK)
     repository.references.create(f"refs/heads/{MAIN}", commit.id)

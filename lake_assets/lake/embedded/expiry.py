@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pygit2
 from pygit2 import Commit as GitCommit
-from pygit2.enums import SortMode
 
 from lake_assets.lake.contract import MAIN, Holder, Removable
 from lake_assets.lake.embedded.commits import Commits
 from lake_assets.lake.embedded.gc import Collector, Reached
+from lake_assets.lake.embedded.git_objects import GitObjects
+from lake_assets.lake.embedded.history import merge_base
 from lake_assets.lake.embedded.objects import Objects
 from lake_assets.lake.embedded.refs import Refs
 from lake_assets.lake.permissions import UMASK, Sharing
@@ -72,14 +73,14 @@ class Expiry:
     def __init__(
         self,
         *,
-        repository: pygit2.Repository,
+        git_objects: GitObjects,
         objects: Objects,
         commits: Commits,
         refs: Refs,
         collector: Collector,
         record: ExpiryRecord,
     ) -> None:
-        self._repository = repository
+        self._git_objects = git_objects
         self._objects = objects
         self._commits = commits
         self._refs = refs
@@ -124,11 +125,11 @@ class Expiry:
             began = self._merge_bases([head]) if name != MAIN else ()
             needs += [(f"beginning of branch {name}", commit, {commit.id}) for commit in began]
         for name, commit in self._refs.tags().items():
-            tagged = self._repository[commit].peel(GitCommit)
+            tagged = self._git_objects.commit(pygit2.Oid(hex=commit))
             needs.append((f"tag {name}", tagged, {tagged.id}))
         needs += [("--keep", commit, {commit.id}) for commit in keep]
         for commit in from_commits:
-            older = {old.id for old in self._repository.walk(commit.id, SortMode.NONE)}
+            older = set(self._history([commit], ()))
             needs.append(("sink", commit, (history.keys() - older) | {commit.id}))
         young = {name: commit for name, commit in history.items() if commit.commit_time >= before.timestamp()}
         if young:
@@ -156,7 +157,7 @@ class Expiry:
         kept = {commit.id for commit in [*heads, *keep, *from_commits, *self._merge_bases(heads)]}
         kept |= {name for name, commit in history.items() if commit.commit_time >= before.timestamp()}
         for sink in from_commits:
-            kept |= history.keys() - {commit.id for commit in self._repository.walk(sink.id, SortMode.NONE)}
+            kept |= history.keys() - self._history([sink], ()).keys()
         survey = _Survey({head.id for head in heads}, set(history))
         self._collector.reach((self._tree(name) for name in kept), survey.needed)
         known = set[str]()
@@ -195,18 +196,18 @@ class Expiry:
             if commit.id not in seen:
                 seen.add(commit.id)
                 found[commit.id] = commit
-                waiting += commit.parents
+                waiting += self._git_objects.parents(commit)
         return found
 
     def _merge_bases(self, heads: Iterable[GitCommit]) -> Iterator[GitCommit]:
         """Yield the commits of ``main`` at which the branches began."""
         main = self._refs.branch(MAIN)
         for head in heads:
-            if base := self._repository.merge_base(main.id, head.id):
-                yield self._repository[base].peel(GitCommit)
+            if base := merge_base(main, head, self._git_objects.commit):
+                yield base
 
     def _tree(self, name: pygit2.Oid) -> bytes:
-        return self._repository[name].peel(GitCommit).tree_id.raw
+        return self._git_objects.commit(name).tree_id.raw
 
 
 def _summary(found: Iterable[tuple[Path, int]]) -> Removable:

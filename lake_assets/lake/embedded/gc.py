@@ -159,6 +159,7 @@ class Collector:
         kept = set[bytes]().union(*(ids for pack, ids in packs.items() if pack not in superseded))
         wanted = set(self._loose()).union(*(packs[pack] for pack in superseded)) & reached.git - kept
         if wanted:
+            self._git_objects.check(wanted)
             builder = pygit2.PackBuilder(self._repository)
             for name in wanted:
                 builder.add(pygit2.Oid(raw=name))

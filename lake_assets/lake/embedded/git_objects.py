@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -32,6 +32,7 @@ _LEVEL = 1
 """Of compression. These objects are small, and later collections pack them."""
 
 _BLOCK = 1 << 20
+_KNOWN_FILES = 1 << 16
 _KINDS = {ObjectType.COMMIT: b"commit", ObjectType.TREE: b"tree", ObjectType.BLOB: b"blob", ObjectType.TAG: b"tag"}
 
 
@@ -94,6 +95,7 @@ class GitObjects:
         self._repository = repository
         self._sharing = sharing
         self._folder = Path(repository.path) / "objects"
+        self._loose_files = str(self._folder)
         # It looks for no packed object, so it can replace one that is damaged in its pack.
         self._loose = pygit2.Odb()
         self._loose.add_backend(pygit2.OdbBackendLoose(str(self._folder), _LEVEL, True), 1)
@@ -102,6 +104,7 @@ class GitObjects:
         self._new_folders = {self._folder, home, home.parent}
         self._pending: dict[str, _Written] = {}
         self._mutex = Lock()
+        self._whole: dict[str, tuple[int, int, int]] = {}
         self._collected = Path(repository.path) / "lake_assets.collected"
         self._known_collection = self._last_collection()
         self._packs = unmap_changed(repository)
@@ -123,7 +126,7 @@ class GitObjects:
 
         def read() -> tuple[int, bytes]:
             # An object may be damaged in its pack, and written again since.
-            if name in self._loose:
+            if self._is_loose(str(name)):
                 with suppress(KeyError):  # It has just been packed.
                     return self._loose.read(name)
             return self._repository.odb.read(name)
@@ -133,6 +136,45 @@ class GitObjects:
             return ObjectType(kind), data
         except (KeyError, pygit2.GitError) as error:
             raise _missing(object_id.hex(), error) from error
+
+    def _is_loose(self, name: str) -> bool:
+        """Tell whether an object has a file of its own, and refuse one that is not whole: libgit2 reads it for ever."""
+        path = f"{self._loose_files}/{name[:2]}/{name[2:]}"
+        try:
+            status = os.stat(path)  # noqa: PTH116 - for each object that is read; a Path takes longer than the call
+        except FileNotFoundError:
+            return False
+        file = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if self._whole.get(name) != file:
+            if not is_sound(Path(path), name):
+                if not Path(path).exists():
+                    return False  # It has just been packed.
+                raise ObjectMissingError(name)
+            if len(self._whole) >= _KNOWN_FILES:
+                self._whole.clear()
+            self._whole[name] = file
+        return True
+
+    def check(self, names: Iterable[bytes]) -> None:
+        """Check objects that libgit2 is to read by itself.
+
+        Parameters
+        ----------
+        names
+            Their ids.
+
+        Raises
+        ------
+        ObjectMissingError
+            The file of one is damaged.
+        """
+        for name in names:
+            self._is_loose(name.hex())
+
+    def check_prefix(self, prefix: str) -> None:
+        """Check the objects whose ids begin with a prefix; see :meth:`check`."""
+        for path in (self._folder / prefix[:2]).glob(f"{prefix[2:]}*"):
+            self._is_loose(prefix[:2] + path.name)
 
     def _found(self, read: Callable[[], _T]) -> _T:
         """Read an object, and again while others pack objects anew: it left one pack, and is in a later one."""
@@ -176,9 +218,17 @@ class GitObjects:
             raise NotACommitError(f"a tag of a {kind}" if tagged else f"a {kind}")
         return found.peel(GitCommit)
 
+    def parents(self, commit: GitCommit) -> list[GitCommit]:
+        """Return the parents of a commit."""
+        return [self.commit(parent) for parent in commit.parent_ids]
+
     def _object(self, object_id: pygit2.Oid) -> pygit2.Object:
+        def read() -> pygit2.Object:
+            self._is_loose(str(object_id))
+            return self._repository[object_id]
+
         try:
-            return self._found(lambda: self._repository[object_id])
+            return self._found(read)
         except (KeyError, pygit2.GitError) as error:
             raise _missing(str(object_id), error) from error
 
@@ -193,11 +243,7 @@ class GitObjects:
         self, author: pygit2.Signature, text: str, tree: bytes, parents: Sequence[pygit2.Oid]
     ) -> GitCommit:
         """Store a commit. No branch moves."""
-        for parent in parents:
-            # Its file may have been damaged since it was read.
-            path = loose_path(self._folder, str(parent))
-            if path.exists() and not is_sound(path, str(parent)):
-                raise ObjectMissingError(str(parent))
+        self.check([tree, *(parent.raw for parent in parents)])
         made = self._repository.create_commit_string(author, author, text, pygit2.Oid(raw=tree), list(parents))
         return self.commit(pygit2.Oid(raw=self.write(ObjectType.COMMIT, str(made).encode())))
 

@@ -1,14 +1,21 @@
-"""The ancestors of a commit, newest first, read lazily."""
+"""The ancestors of commits. Each is read by the caller's function: libgit2's own would read a damaged file for ever."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 
+import pygit2
 from pygit2 import Commit as GitCommit
 
+Read = Callable[[pygit2.Oid], GitCommit]
+"""Returns a commit by its id."""
 
-def newest_first(start: GitCommit) -> Iterator[GitCommit]:
+_LEFT, _RIGHT, _BOTH, _BELOW = 1, 2, 3, 4
+
+
+def newest_first(start: GitCommit, read: Read) -> Iterator[GitCommit]:
     """Yield a commit and its ancestors, newest first, children before their parents.
 
     Commits are read only as they are consumed. Git's own topological order reads all of history first, because a child
@@ -19,6 +26,8 @@ def newest_first(start: GitCommit) -> Iterator[GitCommit]:
     ----------
     start
         The commit.
+    read
+        Reads a commit.
     """
     waiting = [(-start.commit_time, str(start.id))]
     commits = {str(start.id): start}
@@ -28,10 +37,10 @@ def newest_first(start: GitCommit) -> Iterator[GitCommit]:
         while waiting and waiting[0][0] == when:
             commit = commits[heappop(waiting)[1]]
             group[str(commit.id)] = commit
-            for parent in commit.parents:
-                name = str(parent.id)
+            for parent_id in commit.parent_ids:
+                name = str(parent_id)
                 if name not in commits:
-                    commits[name] = parent
+                    commits[name] = parent = read(parent_id)
                     heappush(waiting, (max(when, -parent.commit_time), name))
         yield from _children_first(group)
 
@@ -56,3 +65,98 @@ def _children_first(group: dict[str, GitCommit]) -> Iterator[GitCommit]:
             children[parent] -= 1
             if children[parent] == 0:
                 ready.append(parent)
+
+
+def merge_base(left: GitCommit, right: GitCommit, read: Read) -> GitCommit | None:
+    """Return the newest best common ancestor of two commits, or None if they have none.
+
+    The commits are visited as by Git (``paint_down_to_common`` in its commit-reach.c).
+
+    Parameters
+    ----------
+    left, right
+        The commits.
+    read
+        Reads a commit.
+    """
+    commits, colours = _painted([left], [right], read)
+    best = [commits[name] for name, colour in colours.items() if colour == _BOTH]
+    if len(best) > 1:  # Of two, one is below the other only if it is dated after it.
+        best = [
+            one for one in best if not any(other.id != one.id and descends(other.id, one.id, read) for other in best)
+        ]
+    return max(best, key=lambda commit: commit.commit_time, default=None)
+
+
+def descends(commit: pygit2.Oid, ancestor: pygit2.Oid, read: Read) -> bool:
+    """Tell whether a commit comes after another one.
+
+    Parameters
+    ----------
+    commit, ancestor
+        The ids of both.
+    read
+        Reads a commit.
+    """
+    if commit == ancestor:
+        return False
+    _, colours = _painted([read(commit)], [read(ancestor)], read)
+    return colours[ancestor] & _BOTH == _BOTH
+
+
+def only_in(tips: Iterable[GitCommit], others: Iterable[GitCommit], read: Read) -> list[GitCommit]:
+    """Return the commits that ``tips`` reach and ``others`` do not, themselves included.
+
+    Where clocks disagree, some that both reach may be among them, as with Git.
+
+    Parameters
+    ----------
+    tips, others
+        Commits.
+    read
+        Reads a commit.
+    """
+    commits, colours = _painted(tips, others, read, only_left=True)
+    return [commits[name] for name, colour in colours.items() if colour & _BOTH == _LEFT]
+
+
+def _painted(
+    left: Iterable[GitCommit], right: Iterable[GitCommit], read: Read, *, only_left: bool = False
+) -> tuple[dict[pygit2.Oid, GitCommit], dict[pygit2.Oid, int]]:
+    """Return commits, and which side reaches each, down to where both reach all. What is below a common one says so.
+
+    With ``only_left``, only what the left side alone reaches is certain to be there.
+    """
+    commits: dict[pygit2.Oid, GitCommit] = {}
+    colours: dict[pygit2.Oid, int] = {}
+    waiting: list[tuple[int, int, pygit2.Oid]] = []
+    oldest = -sys.maxsize
+
+    def paint(commit: GitCommit, colour: int, when: int) -> None:
+        nonlocal oldest
+        before = colours.get(commit.id, 0)
+        if before | colour != before:
+            commits[commit.id] = commit
+            colours[commit.id] = before | colour
+            # A parent that is dated after its child counts as old as the child.
+            when = max(when, -commit.commit_time)
+            heappush(waiting, (when, len(commits), commit.id))
+            if colour == _LEFT:
+                oldest = max(oldest, when)
+
+    for tips, colour in ((left, _LEFT), (right, _RIGHT)):
+        for tip in tips:
+            paint(tip, colour, -tip.commit_time)
+
+    def goes_deeper() -> bool:
+        if not only_left:
+            return any(not colours[name] & _BELOW for _, _, name in waiting)
+        # Of the same second, a commit may come before its child.
+        return bool(waiting) and (waiting[0][0] <= oldest or any(colours[name] == _LEFT for _, _, name in waiting))
+
+    while goes_deeper():
+        when, _, name = heappop(waiting)
+        colour = colours[name] | (_BELOW if colours[name] & _BOTH == _BOTH else 0)
+        for parent in commits[name].parent_ids:
+            paint(commits.get(parent) or read(parent), colour, when)
+    return commits, colours

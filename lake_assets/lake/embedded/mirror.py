@@ -19,10 +19,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import ObjectType, SortMode
+from pygit2.enums import ObjectType
 
 from lake_assets.lake.embedded.durability import in_parallel, sync, sync_all
-from lake_assets.lake.embedded.git_objects import GitObjects
+from lake_assets.lake.embedded.git_objects import GitObjects, NotACommitError, ObjectMissingError
+from lake_assets.lake.embedded.history import only_in
 from lake_assets.lake.embedded.objects import Objects, Pointer
 from lake_assets.lake.embedded.packs import open_repository
 from lake_assets.lake.embedded.refs import names_of
@@ -137,16 +138,14 @@ class Mirror:
                 commits.append(tip)
             else:
                 self._compare(tip.raw, kind == ObjectType.TREE, [], "", found)
-        walker = self._source.walk(None, SortMode.NONE)
-        for commit in commits:
-            walker.push(commit)
+        hidden: list[pygit2.Commit] = []
         for name in known:
             # What the source has collected since is met again as part of what is new.
-            with suppress(KeyError, ValueError, pygit2.GitError):
-                walker.hide(self._source[name].peel(pygit2.Commit).id)
-        for commit in walker if commits else ():
+            with suppress(ObjectMissingError, NotACommitError):
+                hidden.append(self._git.commit(name))
+        for commit in only_in(map(self._git.commit, commits), hidden, self._git.commit):
             found.git[commit.id.raw] = None
-            before = [parent.tree_id.raw for parent in commit.parents]
+            before = [parent.tree_id.raw for parent in self._git.parents(commit)]
             self._compare(commit.tree_id.raw, True, before, "", found)
         return found
 
@@ -286,6 +285,7 @@ class Mirror:
     def _pack(self, names: Sequence[bytes]) -> None:
         if not names:
             return
+        self._git.check(names)
         builder = pygit2.PackBuilder(self._source)
         for name in names:
             builder.add(pygit2.Oid(raw=name))

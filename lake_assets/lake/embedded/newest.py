@@ -11,6 +11,7 @@ from pathlib import Path
 import pygit2
 from pygit2 import Commit as GitCommit
 
+from lake_assets.lake.embedded.git_objects import GitObjects
 from lake_assets.lake.embedded.history import newest_first
 from lake_assets.lake.newest import Answer, newest_change
 from lake_assets.lake.permissions import UMASK, Sharing
@@ -22,8 +23,9 @@ MANY = 50
 class Newest:
     """The cached answers of one lake."""
 
-    def __init__(self, repository: pygit2.Repository, sharing: Sharing = UMASK) -> None:
+    def __init__(self, repository: pygit2.Repository, objects: GitObjects, sharing: Sharing = UMASK) -> None:
         self._repository = repository
+        self._objects = objects
         self._sharing = sharing
         self.folder = Path(repository.path) / "lake_assets.newest"
 
@@ -40,7 +42,8 @@ class Newest:
             Tells whether a commit changed the prefix.
         """
         path = self.folder / sha256(prefix.encode()).hexdigest()
-        history = ((str(commit.id), list(map(str, commit.parent_ids)), commit) for commit in newest_first(start))
+        commits = newest_first(start, self._objects.commit)
+        history = ((str(commit.id), list(map(str, commit.parent_ids)), commit) for commit in commits)
         found = newest_change(history, changed, self._kept(path))
         if found is None:
             return None
@@ -53,7 +56,7 @@ class Newest:
                 self._sharing.adjust(new)
                 new.replace(path)
         newest = found.answer.newest
-        return None if newest is None else self._repository[newest].peel(GitCommit)
+        return None if newest is None else self._objects.commit(pygit2.Oid(hex=newest))
 
     def _kept(self, path: Path) -> Answer | None:
         with suppress(OSError, ValueError):

@@ -121,6 +121,7 @@ class Refs:
                     return found
         if len(ref) >= _SHORTEST_ID and not set(ref) - set("0123456789abcdef"):
             try:
+                self._objects.check_prefix(ref)
                 found = self._repository[ref]
             except (KeyError, ValueError):
                 found = None

@@ -37,7 +37,7 @@ from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefix
 from lake_assets.lake.embedded.failures import REPAIR, by_system, disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector
 from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
-from lake_assets.lake.embedded.history import newest_first
+from lake_assets.lake.embedded.history import descends, merge_base, newest_first
 from lake_assets.lake.embedded.links import Links, Piece, PieceGoneError
 from lake_assets.lake.embedded.newest import Newest
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
@@ -118,11 +118,11 @@ class GitLake:
         self._objects = Objects(git_dir / "lfs" / "objects", sharing)
         self._git_objects = git_objects = GitObjects(self._git, sharing)
         self._trees = Trees(git_objects)
-        self._commits = Commits(self._git, git_objects, self._trees)
+        self._commits = Commits(git_objects, self._trees)
         self._content = Content(self._commits, self._trees, self._objects)
         self._refs = Refs(self._git, git_objects, git_dir, self._name, sharing)
         self._snapshots = Snapshots(self._home / "snapshots", self._scratch, Links(self._objects))
-        self._newest = Newest(self._git, sharing)
+        self._newest = Newest(self._git, git_objects, sharing)
         self._collector = Collector(self._git, git_objects, self._objects, self._refs, self._newest.folder)
         self._expired = ExpiryRecord(git_dir / "lake_assets.expired", sharing)
 
@@ -194,7 +194,7 @@ class GitLake:
                 if newest := self._newest.find(start, folder, lambda commit: self._changed(commit, folder)):
                     yield describe(newest)
                 return
-            for commit in newest_first(start):
+            for commit in newest_first(start, self._git_objects.commit):
                 if found == limit:
                     return
                 if prefix is None or self._changed(commit, folder):
@@ -203,7 +203,7 @@ class GitLake:
 
     def _changed(self, commit: GitCommit, folder: str) -> bool:
         """Tell whether a commit's content at ``folder`` differs from that of each of its parents."""
-        before = [self._commits.node(parent, folder) for parent in commit.parents]
+        before = [self._commits.node(parent, folder) for parent in self._git_objects.parents(commit)]
         return self._commits.node(commit, folder) not in (before or [None])
 
     def tag(self, name: str, ref: str) -> Commit:
@@ -226,8 +226,8 @@ class GitLake:
         with self._operation(ref, folder):
             commit = self._refs.resolve(ref)
             here = self._commits.node(commit, folder)
-            while commit.parents:
-                before = commit.parents[0]
+            while commit.parent_ids:
+                before = self._git_objects.commit(commit.parent_ids[0])
                 there = self._commits.node(before, folder) if folder else None
                 if not folder or here != there:
                     yield describe(commit)
@@ -244,14 +244,14 @@ class GitLake:
     def _is_reached(self, commit: str, heads: Sequence[pygit2.Oid]) -> bool:
         if not names.is_commit_id(commit) or commit not in self._git:
             return False
-        return any(str(head) == commit or self._git.descendant_of(head, commit) for head in heads)
+        found = pygit2.Oid(hex=commit)
+        return any(head == found or descends(head, found, self._git_objects.commit) for head in heads)
 
     def incoming(self, source: str, into: str) -> tuple[str, ...]:
         """Return the paths that a merge would change; see :meth:`Lake.incoming`."""
         with self._operation(f"{source} into {into}"):
             theirs, ours = self._refs.resolve(source), self._refs.resolve(into)
-            base_id = self._git.merge_base(ours.id, theirs.id)
-            base = self._git[base_id].peel(GitCommit) if base_id else None
+            base = merge_base(ours, theirs, self._git_objects.commit)
             before = self._commits.root(base) if base else None
             theirs_root, ours_root = self._commits.root(theirs), self._commits.root(ours)
             changed = {path for path, _, _ in self._trees.differences(before, theirs_root)}
@@ -553,10 +553,9 @@ class GitLake:
         def successor(head: GitCommit) -> GitCommit | None:
             # Under the lock, so that its objects are not collected meanwhile.
             theirs = self._refs.resolve(source)
-            base_id = self._git.merge_base(head.id, theirs.id)
-            if base_id == theirs.id:
+            base = merge_base(head, theirs, self._git_objects.commit)
+            if base is not None and base.id == theirs.id:
                 return None
-            base = self._git[base_id].peel(GitCommit) if base_id else None
             root, conflicts = self._three_way(base, head, theirs, self._commits.replaced(head, theirs))
             if conflicts:
                 reason = "both sides changed the same paths since their merge base; write them again on a new branch"
@@ -626,7 +625,7 @@ class GitLake:
 
         with self._operation(branch):
             undone = self._refs.resolve(commit)
-            before = undone.parents[0] if undone.parents else undone
+            before = self._git_objects.commit(undone.parent_ids[0]) if undone.parent_ids else undone
             sound = self._sound(self._changed_files(self._commits.root(undone), self._commits.root(before)))
             return describe(self._refs.advance(branch, successor))
 
@@ -724,7 +723,7 @@ class GitLake:
         """
         with self._operation():
             expiry = Expiry(
-                repository=self._git,
+                git_objects=self._git_objects,
                 objects=self._objects,
                 commits=self._commits,
                 refs=self._refs,

@@ -14,7 +14,7 @@ from pygit2.enums import ObjectType
 
 from lake_assets.lake.embedded.creation import opened
 from lake_assets.lake.embedded.gc import ids_of
-from lake_assets.lake.embedded.git_objects import GitObjects, id_of, is_sound
+from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError, id_of, is_sound
 from lake_assets.lake.embedded.objects import Pointer
 from lake_assets.lake.embedded.packs import unmap
 from lake_assets.lake.embedded.repairs.finding import Finding, put_aside
@@ -98,7 +98,7 @@ class Sources:
 
     def __init__(self, git_dir: Path, backup: Path | None) -> None:
         self._data = git_dir / "lfs" / "objects"
-        self._backup = opened(backup) if backup is not None else None
+        self._backup = GitObjects(opened(backup)) if backup is not None else None
 
     def find(self, name: bytes) -> tuple[ObjectType, bytes, str] | None:
         """Return an object's kind, its bytes and where they come from, or None.
@@ -110,11 +110,9 @@ class Sources:
         """
         if self._backup is not None:
             try:
-                kind, data = self._backup.odb.read(pygit2.Oid(raw=name))
-            except (KeyError, pygit2.GitError):
+                return *self._backup.read_typed(name), "from the backup"
+            except ObjectMissingError:
                 pass
-            else:
-                return ObjectType(kind), data, "from the backup"
         if (pointer := self._pointers.get(name)) is not None:
             return ObjectType.BLOB, pointer, "made anew from its data"
         return None

@@ -15,6 +15,8 @@ from lake_assets.lake.audit import RECORD
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.embedded import trailers
 from lake_assets.lake.embedded.durability import sync
+from lake_assets.lake.embedded.git_objects import GitObjects, NotACommitError, ObjectMissingError
+from lake_assets.lake.embedded.history import descends
 from lake_assets.lake.embedded.packs import open_repository
 from lake_assets.lake.embedded.reflog import entries, is_cut
 from lake_assets.lake.embedded.refs import HEADS, PROTECTED, deleted_in, names_of
@@ -162,8 +164,8 @@ class GitRefs:
         if commit == ancestor or not (self._bring_back(commit) and self._bring_back(ancestor)):
             return False
         for repository in filter(None, (self._repository, self._backup)):
-            with suppress(KeyError, ValueError, pygit2.GitError):
-                return repository.descendant_of(commit, ancestor)
+            with suppress(ObjectMissingError, NotACommitError):
+                return descends(pygit2.Oid(hex=commit), pygit2.Oid(hex=ancestor), GitObjects(repository).commit)
         return False
 
     def _newer(self, name: str, commit: str) -> str:
