@@ -83,7 +83,7 @@ test-services: spark
 	@REQUIRE_SERVICES=1 $(BIN)/pytest $(PARALLEL) -m "(services or cluster) and not soak"
 
 soak: spark
-	@$(BIN)/pytest -m soak
+	@LAKE_TESTS_DEEP=1 $(BIN)/pytest -m "soak or property"
 
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet

@@ -15,6 +15,7 @@ import pytest
 
 from lake_assets_tests import quick_commands, quick_dagster
 from lake_assets_tests.both_lakes import others_in_soak
+from lake_assets_tests.depth import also_in_soak
 from lake_assets_tests.distribution import FromBothEnds, shared_first
 from lake_assets_tests.temporary import use_memory
 
@@ -48,6 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         ):
             item.add_marker("services")
     others_in_soak(items)
+    also_in_soak(items)
     for item in items:
         if item.get_closest_marker("soak") is not None and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(3600))

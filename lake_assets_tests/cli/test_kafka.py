@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.depth import examples
 from lake_assets_tests.kafka_broker import KafkaBroker, own_broker, remove
 
 PROGRAM = str(Path(sys.executable).with_name("lake-assets"))
@@ -94,7 +95,9 @@ def test_lines_go_in_and_come_out_as_they_are(run: Run, kafka: KafkaBroker, tmp_
 
 @services
 @hypothesis_settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(lines=st.lists(st.binary(max_size=50).map(lambda text: text.replace(b"\n", b"")), max_size=20))
 def test_any_bytes_but_the_newline_make_a_line(lines: list[bytes], kafka: KafkaBroker) -> None:
@@ -123,6 +126,7 @@ def test_a_file_without_lines_produces_none(run: Run, kafka: KafkaBroker) -> Non
 
 
 @services
+@pytest.mark.soak
 def test_more_lines_than_the_queue_holds_all_arrive_in_order(run: Run, kafka: KafkaBroker) -> None:
     topic = kafka.fresh_topic()
     lines = b"".join(b"%07d\n" % number for number in range(250_000))
@@ -131,6 +135,7 @@ def test_more_lines_than_the_queue_holds_all_arrive_in_order(run: Run, kafka: Ka
 
 
 @services
+@pytest.mark.soak
 def test_a_line_of_a_mebibyte_wants_a_topic_that_takes_it(run: Run, kafka: KafkaBroker) -> None:
     line = os.urandom(1 << 19).hex().encode() + b"\n"
     narrow = kafka.fresh_topic()
@@ -161,7 +166,12 @@ def test_a_file_that_is_not_there_is_named(run: Run, kafka: KafkaBroker) -> None
 
 @pytest.mark.parametrize(
     "arguments",
-    [["topic", "list"], ["topic", "create", "t"], ["produce", "--topic", "t", "-"], ["consume", "--topic", "t"]],
+    [
+        ["consume", "--topic", "t"],
+        pytest.param(["produce", "--topic", "t", "-"], marks=pytest.mark.soak),
+        pytest.param(["topic", "list"], marks=pytest.mark.soak),
+        pytest.param(["topic", "create", "t"], marks=pytest.mark.soak),
+    ],
 )
 def test_a_broker_that_is_away_is_one_line(lake_home: Path, arguments: list[str]) -> None:
     environment = {**os.environ, "KAFKA_DEADLINE": "1"}
@@ -227,7 +237,9 @@ def send(kafka: KafkaBroker, topic: str, value: bytes) -> None:
 
 
 @services
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.soak)]
+)
 def test_following_prints_what_comes_until_it_is_stopped(
     kafka: KafkaBroker, following: tuple[str, subprocess.Popen[bytes]], number: signal.Signals, code: int
 ) -> None:

@@ -15,6 +15,7 @@ from lake_assets.cli.options import not_nan
 from lake_assets.lake.contract import Lake
 from lake_assets.nosql.contract import NoSQLStore
 from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.depth import examples
 
 HUGE = "99999999999999999999"
 
@@ -103,7 +104,7 @@ def test_every_numeric_option_has_bounds_and_refuses_nan() -> None:
 ALL_CHECKS = [*HealthCheck.__members__.values()]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=ALL_CHECKS)
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=ALL_CHECKS)
 @example(number=HUGE)
 @example(number="1e300")
 @example(number="nan")

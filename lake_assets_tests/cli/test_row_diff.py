@@ -21,6 +21,7 @@ from lake_assets.lake.contract import Snapshot
 from lake_assets.lake.embedded import GitLake
 from lake_assets.lake.rows import bounded_connection, open_rows
 from lake_assets_tests.cli.conftest import Command
+from lake_assets_tests.depth import examples
 
 Answer = Callable[..., Any]
 Refused = Callable[..., str]
@@ -169,7 +170,7 @@ def test_instants_of_older_files_on_no_local_disk(tmp_path: Path) -> None:
         assert told == [("2017-07-28 08:00:00+00",), (None,), ("9999-12-31 00:00:00+00",)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.integers(0, 20), st.tuples(st.integers(0, 2) | st.none(), st.integers(0, 2))),
     st.dictionaries(st.integers(0, 20), st.tuples(st.integers(0, 2) | st.none(), st.integers(0, 2))),

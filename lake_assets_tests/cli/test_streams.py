@@ -36,8 +36,11 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(lake: GitLake
         assert done.stderr == f"lake-assets: standard output cannot be written: {why}\n"
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("arguments", ["--help", "--version", "ls", "doctor --json"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "arguments",
+    ["ls", *(pytest.param(text, marks=pytest.mark.soak) for text in ("--help", "--version", "doctor --json"))],
+)
 def test_no_command_ends_in_a_traceback_without_an_output(lake: GitLake, arguments: str, unbuffered: str) -> None:
     done = shell(f"PYTHONUNBUFFERED={unbuffered} lake-assets {arguments} >&-")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr

@@ -18,6 +18,7 @@ from lake_assets.frames.file_formats import format_of
 from lake_assets.frames.parquet_writing import ParquetTarget, write_rows
 from lake_assets.frames.rows import TableRows
 from lake_assets.layout.manifest import read_manifest
+from lake_assets_tests.depth import examples
 from lake_assets_tests.io_managers.conftest import Workbench
 from lake_assets_tests.io_managers.libraries import EACH_WITHOUT_SPARK, LIBRARIES
 from lake_assets_tests.io_managers.typed_values import NAMES, VALUES, spelt, table
@@ -170,7 +171,7 @@ def test_sql_and_profiles_read_them(workbench: Workbench, file_format: str) -> N
         max_size=12,
     )
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_csv_holds_any_text_float_and_time(tmp_path: Any, rows: list[tuple[Any, ...]]) -> None:
     from pyarrow.fs import LocalFileSystem
 

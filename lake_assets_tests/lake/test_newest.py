@@ -21,6 +21,7 @@ from lake_assets.lake.lakefs import newest as lakefs_newest
 from lake_assets.lake.newest import Answer, Found
 from lake_assets.lake.permissions import Sharing
 from lake_assets_tests.audits import TESTS
+from lake_assets_tests.depth import examples
 from lake_assets_tests.lake.backends import BACKENDS, LakeSpec, fresh_place, put
 
 
@@ -134,7 +135,7 @@ PREFIXES = ("t", "t/0", "t/1", "t/1/p=1", "never")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_runs_side_by_side_get_the_answer_of_all_history(
     backend: str, steps: list[tuple[int, str, int]], tmp_path_factory: pytest.TempPathFactory

@@ -30,6 +30,7 @@ def test_whatever_happens_only_what_the_rule_covers_is_published() -> None:
     run_sequences(RunsMachine, a_seed(), 15)
 
 
+@pytest.mark.soak
 def test_a_seed_gives_the_same_sequences_again() -> None:
     assert states_from(4711) == states_from(4711)
 

@@ -78,7 +78,8 @@ def ending(store: DynamoDBStore, at: int, *, done: bool) -> None:
     api.transact_write_items = last
 
 
-@pytest.mark.parametrize("done", [False, pytest.param(True, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("done", [False, True])
 def test_a_batch_of_large_stored_items_that_ends_anywhere_is_counted_once_when_it_is_written_again(
     dynamodb: Any, done: bool
 ) -> None:

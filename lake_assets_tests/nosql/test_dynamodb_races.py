@@ -42,6 +42,7 @@ def meanwhile(store: DynamoDBStore, operation: str, work: Callable[[], None]) ->
     )
 
 
+@pytest.mark.soak
 def test_writers_with_a_condition_leave_the_latest_of_each_item(dynamodb: Any) -> None:
     place = dynamodb.options()
     writers = [started(race, place, number, 3) for number in range(2)]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lake_assets.nosql.contract import Key, NoSQLError, NoSQLStore, Options, SchemaMismatch
 from lake_assets.nosql.dynamodb import reading
 from lake_assets.nosql.pruning import key_range
+from lake_assets_tests.depth import examples
 
 SOON = datetime.now(timezone.utc) + timedelta(days=1)
 PAST = datetime.now(timezone.utc) - timedelta(days=1)
@@ -117,13 +118,14 @@ filters = st.recursive(
 )
 
 
+@pytest.mark.property
 def test_pruning_leaves_out_nothing_that_a_filter_wants(store: NoSQLStore) -> None:
     import duckdb
 
     store.write("t", pd.DataFrame(STORED), key=["s", "n"])
     everything = duckdb.from_arrow(pa.Table.from_pylist(STORED))
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(where=filters)
     def check(where: str) -> None:
         wanted = everything.filter(where).order("v").project("v").fetchall()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lake_assets.nosql.contract import NoSQLError, NoSQLStore, Options
 from lake_assets.nosql.dynamodb.store import DynamoDBStore
 from lake_assets.nosql.lmdb.store import LMDBStore
+from lake_assets_tests.depth import examples
 
 KEYS = [(s, t, n) for s in ("a", "a\x00", "ab", "b") for t in ("x", "xy", "y\x00", "\U0010ffff") for n in (-1, 0, 7)]
 
@@ -42,13 +43,14 @@ def fill(store: NoSQLStore) -> None:
         store.write(table, pd.DataFrame([*found.values()]), key=columns, options=options)
 
 
+@pytest.mark.property
 def test_any_range_and_prefix_is_what_python_says(store: NoSQLStore) -> None:
     fill(store)
     every: dict[str, list[Any]] = {
         table: sorted({tuple(row[name] for name in columns) for row in ROWS}) for table, columns in TABLES.items()
     }
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(data=st.data())
     def check(data: st.DataObject) -> None:
         table = data.draw(st.sampled_from(sorted(TABLES)))

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lake_assets.quality.cleaning import Cast, Deduplicate, DropColumns, DropRows, Fill, Replace, Step, clean
 from lake_assets.quality.constraints import Range
 from lake_assets.quality.quarantine import quarantine_changes
+from lake_assets_tests.depth import examples
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -190,7 +191,7 @@ STEPS: list[Step] = [
 ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(TABLES, st.sampled_from(LIBRARIES), st.sampled_from(LIBRARIES), st.sampled_from(STEPS), st.sampled_from(STEPS))
 def test_nan_is_null_in_the_frames_of_all_libraries(
     rows: pa.Table, one: Callable[[pa.Table], Any], other: Callable[[pa.Table], Any], first: Step, then: Step

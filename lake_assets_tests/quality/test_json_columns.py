@@ -17,6 +17,7 @@ from lake_assets.frames.registry import library_of_value
 from lake_assets.quality.files import file_batches
 from lake_assets.quality.json_columns import json_texts
 from lake_assets.quality.typed import TypedRows, read_typed
+from lake_assets_tests.depth import examples
 
 LOCAL = LocalFileSystem()
 NAMES = st.sampled_from(["a", "b", "c", "", "a.b", "ä"])
@@ -47,7 +48,7 @@ def reason(folder: Path, record: Any, schema: pa.Schema) -> str:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @example([{"a": 1}, {"a": "x"}])
 @example([{"a": None}])
 @example([{"a": {}}])
@@ -69,7 +70,7 @@ def test_a_file_is_read_the_same_again(tmp_path_factory: pytest.TempPathFactory,
         schema = stored(folder, again.rows)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(RECORDS, RECORDS)
 def test_a_later_record_is_kept_whole_or_rejected(
     tmp_path_factory: pytest.TempPathFactory, records: list[Any], later: list[Any]

@@ -22,6 +22,7 @@ from lake_assets.quality.quantiles import RANK_ERROR
 from lake_assets.quality.report import as_html
 from lake_assets.quality.sketches import DISTINCT_ERROR
 from lake_assets_tests.conftest import REPOSITORY_ROOT
+from lake_assets_tests.depth import examples
 
 DATA = REPOSITORY_ROOT.parent / "shared" / "data"
 HOUR = DATA / "xetra" / "2017-07-28" / "2017-07-28_BINS_XETR08.csv"
@@ -245,7 +246,7 @@ SCHEMA = pa.schema(list(TYPES.items()))
 ROWS = st.lists(st.fixed_dictionaries(VALUES), max_size=12)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_the_profile_of_parts_is_that_of_the_whole(parts: list[list[dict[str, Any]]]) -> None:
     profiles = [profile(pa.Table.from_pylist(rows, SCHEMA)) for rows in parts]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lake_assets.quality.constraints import Complete, Range, Refers
 from lake_assets.quality.quarantine import quarantine_changes
 from lake_assets.quality.verifying import REASONS
+from lake_assets_tests.depth import examples
 
 NAMES = ["x", "y", "Z"]
 CELL = st.none() | st.integers(-2, 2)
@@ -39,7 +40,7 @@ def counted(table: pa.Table) -> Counter[tuple[Any, ...]]:
     return Counter((*(row.get(name) for name in NAMES), *row[REASONS]) for row in table.to_pylist())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(states(), states())
 def test_columns_are_compared_by_name_whatever_their_order_and_those_that_came_or_went(
     before: pa.Table, after: pa.Table

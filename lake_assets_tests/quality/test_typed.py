@@ -18,6 +18,7 @@ from pyarrow.fs import LocalFileSystem
 from lake_assets.quality import records
 from lake_assets.quality.records import LONGEST, lines
 from lake_assets.quality.typed import TypedRows, as_tree, read_typed
+from lake_assets_tests.depth import examples
 
 LOCAL = LocalFileSystem()
 
@@ -187,7 +188,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_lines_of_any_csv_are_rows_or_are_found_where_they_stand(tmp_path: Path, text: str) -> None:
     path, schema = tmp_path / "a.csv", pa.schema([("a", pa.int64()), ("b", pa.int64())])
@@ -259,7 +260,7 @@ def test_a_line_that_is_too_long_is_cut_and_kept_apart() -> None:
     assert (after.number, after.record) == (2, {"a": 1})
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.binary(max_size=60))
 def test_any_bytes_are_lines(content: bytes) -> None:
     assert all(line.record is not None or line.reason for line in lines(io.BytesIO(content)))

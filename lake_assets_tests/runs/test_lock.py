@@ -34,7 +34,7 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> No
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("executor", ["in_process", "multiprocess"])
+@pytest.mark.parametrize("executor", ["in_process", pytest.param("multiprocess", marks=pytest.mark.soak)])
 def test_a_run_goes_on_until_its_process_is_killed(instance: DagsterInstance, tmp_path: Path, executor: str) -> None:
     home = tmp_path / "home"
     home.mkdir()

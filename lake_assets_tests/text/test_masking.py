@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.text.masking import mask, mask_query, unclear_user_part
+from lake_assets_tests.depth import examples
 
 SECRET = "PASS"
 
@@ -82,7 +83,7 @@ def test_a_query_keeps_its_placeholders() -> None:
 _VISIBLE = st.text(string.ascii_letters + string.digits + string.punctuation, min_size=8, max_size=20)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(_VISIBLE, st.sampled_from(["http", "https", "postgres", "amqp", "spark"]))
 def test_no_part_of_a_password_is_shown_however_it_is_written(password: str, scheme: str) -> None:
     for spelt in (password, quote(password, safe="")):

@@ -26,6 +26,7 @@ from lake_assets.defs.stocks.check_digits import check_digits_are_right
 from lake_assets.defs.stocks.generator import isin_check_digit
 from lake_assets.defs.stocks.parsing import BadStocksFile, StocksFile, check_header, parse, quarantined
 from lake_assets.defs.stocks.schema import COLUMNS, HEADER, quarantine_schema
+from lake_assets_tests.depth import examples
 
 
 def local(size: int) -> LocalExecutor:
@@ -175,7 +176,7 @@ PLAIN = st.builds(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(PLAIN, min_size=1, max_size=30))
 def test_a_bad_line_beside_it_changes_no_bar(tmp_path: Path, lines: list[str]) -> None:
     """Files without a doubtful line are read in another way: it must give the same rows."""
@@ -287,7 +288,7 @@ def test_the_exchanges_header_is_accepted_with_either_line_end() -> None:
         check_header(lambda content=content: io.BytesIO(content.encode()), "2017.csv")
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.one_of(

@@ -18,6 +18,7 @@ from lake_assets.lake.errors import DataCorrupted
 from lake_assets.runs.rollback import plan_rollback
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.defs.words.counts import publish, publish_counts, publish_other, write_counts
+from lake_assets_tests.depth import examples
 from lake_assets_tests.lake.backends import put
 
 
@@ -136,7 +137,7 @@ def shared_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         yield lake
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=counts, after=counts)
 def test_applied_to_the_counts_of_before_the_changes_are_the_counts_of_after(
     shared_lake: Lake, before: dict[str, int], after: dict[str, int]

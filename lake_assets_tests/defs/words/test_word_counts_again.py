@@ -117,7 +117,7 @@ def test_from_a_publish_that_failed_a_run_goes_on_without_counting_anything_agai
     assert delivered(stream) == [*updates(COUNTS), Update("dog", 5), Update("kafka", 1), Update("later", 1)]
 
 
-@pytest.mark.parametrize("lost", [1, 3])
+@pytest.mark.parametrize("lost", [1, pytest.param(3, marks=pytest.mark.soak)])
 def test_a_query_whose_metrics_are_not_exact_starts_anew_from_the_checkpoint(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, lost: int
 ) -> None:
