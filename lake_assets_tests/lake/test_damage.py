@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from threading import Event, Thread
@@ -216,6 +216,18 @@ def test_no_operation_waits_for_the_rest_of_a_git_object_that_is_cut_off(lake: G
     command = [sys.executable, "-c", _CUT_OFF, str(home), *files]
     ended = subprocess.run(command, timeout=120, capture_output=True, text=True, check=True)
     assert int(ended.stdout) > 0
+
+
+def test_a_configuration_that_is_cut_off_anywhere_is_no_lake_of_an_older_format(lake: GitLake, home: Path) -> None:
+    path = home / "lake.git" / "config"
+    whole = path.read_bytes()
+    for length in range(len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(LakeUnavailable, match="doctor --repair"):
+            GitLake(home)
+        assert all(finding.mended for finding in repair(home))
+        with closing(GitLake(home)) as mended:
+            assert read(mended, "main", "stocks") == FILES
 
 
 def test_a_lake_is_repaired_while_the_process_has_it_open(lake: GitLake, home: Path, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from lake_assets.lake.spec import CommitStep
 
 _FORMAT = "lakeassets.format"
 _VERSION = "core.repositoryformatversion"
+_PRUNE = "gc.pruneExpire"
+_FSYNC = "core.fsync"
 _LFS = b"* filter=lfs diff=lfs merge=lfs -text\n"
 
 
@@ -76,13 +78,16 @@ def format_of(repository: pygit2.Repository) -> int:
     Raises
     ------
     pygit2.GitError
-        The configuration is empty, as after a power loss.
+        The configuration is empty or cut off, as after a power loss.
     """
-    found = {entry.name: entry.value for entry in repository.config}
+    found = {entry.name.lower(): entry.value for entry in repository.config}
     if _VERSION not in found:
         raise pygit2.GitError("config file is empty")
-    number = found.get(_FORMAT) or str(FIRST)
-    if not number.isdecimal():
+    # A lake without a number is of the first format. It has the settings of that time, and none that came later.
+    if _FORMAT not in found and (_PRUNE.lower() not in found or _FSYNC in found):
+        raise pygit2.GitError("config file is cut off")
+    number = found.get(_FORMAT, str(FIRST))
+    if not number or not number.isdecimal():
         raise pygit2.GitError("config file has no number of the format")
     return int(number)
 
@@ -108,10 +113,10 @@ def configure(repository: pygit2.Repository) -> None:
     """Store the settings of a lake's repository."""
     # Commits of deleted branches stay readable by id, even if somebody runs Git's own maintenance.
     repository.config["gc.auto"] = 0
-    repository.config["gc.pruneExpire"] = "never"
+    repository.config[_PRUNE] = "never"
     set_format(repository, FORMAT)
     # What somebody writes here with plain Git is synced, too.
-    repository.config["core.fsync"] = "all"
+    repository.config[_FSYNC] = "all"
 
 
 def _create(git_dir: Path) -> None:
