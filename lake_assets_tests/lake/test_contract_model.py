@@ -49,9 +49,9 @@ class LakeMachine(RuleBasedStateMachine):
             commit.__post_init__()
             self.heads[branch] = commit
 
-    def begins_at(self, base: HeldCommit, source: str, into: str) -> bool:
-        """Tell whether the lake compares both sides of a merge with their best common ancestor."""
-        return True
+    def base_of(self, best: HeldCommit, source: str, into: str) -> HeldCommit:
+        """Return the commit that a merge compares both sides with: their best common ancestor."""
+        return best
 
     @rule(branch=working, prefix=st.sampled_from(PREFIXES), new=files)
     def overwrite(self, branch: str, prefix: str, new: Files) -> None:
@@ -89,12 +89,11 @@ class LakeMachine(RuleBasedStateMachine):
         bases = merge_bases(ours, theirs)
         if len(bases) > 1:
             return  # Criss-cross: Git's choice of base is its own.
-        if not self.begins_at(bases[0], source, into):
-            return
-        merged, conflicts = three_way(bases[0].files, ours.files, theirs.files)
-        brought = (commit for id_, commit in theirs.ancestors.items() if id_ not in ours.ancestors)
+        base = self.base_of(bases[0], source, into)
+        merged, conflicts = three_way(base.files, ours.files, theirs.files)
+        brought = (commit for id_, commit in theirs.ancestors.items() if id_ not in base.ancestors)
         replaces = [folder for commit in brought for folder in commit.replaces]
-        conflicts |= mixed(replaces, bases[0].files, ours.files, theirs.files)
+        conflicts |= mixed(replaces, base.files, ours.files, theirs.files)
         if conflicts:
             with pytest.raises(MergeConflict) as caught:
                 self.lake.merge(source, into, audit=TESTS)
@@ -146,9 +145,11 @@ class LakeFSMachine(LakeMachine):
 
     backend = "lakefs"
 
-    def begins_at(self, base: HeldCommit, source: str, into: str) -> bool:
-        # The server takes the first that it meets: the first parent of two merges of one branch (docs/lakefs.md).
-        return self.lake._server.merge_base(source, into)[2] == base.id  # pyright: ignore[reportAttributeAccessIssue]
+    def base_of(self, best: HeldCommit, source: str, into: str) -> HeldCommit:
+        # The server takes the first common ancestor that it meets (docs/lakefs.md).
+        base = self.lake._server.merge_base(source, into)[2]  # pyright: ignore[reportAttributeAccessIssue]
+        assert base in best.ancestors
+        return best.ancestors[base]
 
 
 class LongLakeMachine(LakeMachine):

@@ -129,8 +129,8 @@ class Expiry:
             needs.append((f"tag {name}", tagged, {tagged.id}))
         needs += [("--keep", commit, {commit.id}) for commit in keep]
         for commit in from_commits:
-            older = set(self._history([commit], ()))
-            needs.append(("sink", commit, (history.keys() - older) | {commit.id}))
+            newer = history.keys() - self._history([commit], ()).keys()
+            needs.append(("sink", commit, newer | {commit.id}))
         young = {name: commit for name, commit in history.items() if commit.commit_time >= before.timestamp()}
         if young:
             oldest = min(young.values(), key=lambda commit: commit.commit_time)

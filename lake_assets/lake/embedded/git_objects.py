@@ -141,7 +141,8 @@ class GitObjects:
         """Tell whether an object has a file of its own, and refuse one that is not whole: libgit2 reads it for ever."""
         path = f"{self._loose_files}/{name[:2]}/{name[2:]}"
         try:
-            status = os.stat(path)  # noqa: PTH116 - for each object that is read; a Path takes longer than the call
+            # By a Path for each object that is read, a publication took a quarter more CPU time.
+            status = os.stat(path)  # noqa: PTH116
         except FileNotFoundError:
             return False
         file = (status.st_ino, status.st_size, status.st_mtime_ns)

@@ -81,7 +81,7 @@ def merge_base(left: GitCommit, right: GitCommit, read: Read) -> GitCommit | Non
     """
     commits, colours = _painted([left], [right], read)
     best = [commits[name] for name, colour in colours.items() if colour == _BOTH]
-    if len(best) > 1:  # Of two, one is below the other only if it is dated after it.
+    if len(best) > 1:  # Where clocks disagree, one may be below another.
         best = [
             one for one in best if not any(other.id != one.id and descends(other.id, one.id, read) for other in best)
         ]
@@ -132,21 +132,19 @@ def _painted(
     waiting: list[tuple[int, int, pygit2.Oid]] = []
     oldest = -sys.maxsize
 
-    def paint(commit: GitCommit, colour: int, when: int) -> None:
+    def paint(commit: GitCommit, colour: int) -> None:
         nonlocal oldest
         before = colours.get(commit.id, 0)
         if before | colour != before:
             commits[commit.id] = commit
             colours[commit.id] = before | colour
-            # A parent that is dated after its child counts as old as the child.
-            when = max(when, -commit.commit_time)
-            heappush(waiting, (when, len(commits), commit.id))
+            heappush(waiting, (-commit.commit_time, len(commits), commit.id))
             if colour == _LEFT:
-                oldest = max(oldest, when)
+                oldest = max(oldest, -commit.commit_time)
 
     for tips, colour in ((left, _LEFT), (right, _RIGHT)):
         for tip in tips:
-            paint(tip, colour, -tip.commit_time)
+            paint(tip, colour)
 
     def goes_deeper() -> bool:
         if not only_left:
@@ -155,8 +153,8 @@ def _painted(
         return bool(waiting) and (waiting[0][0] <= oldest or any(colours[name] == _LEFT for _, _, name in waiting))
 
     while goes_deeper():
-        when, _, name = heappop(waiting)
+        _, _, name = heappop(waiting)
         colour = colours[name] | (_BELOW if colours[name] & _BOTH == _BOTH else 0)
         for parent in commits[name].parent_ids:
-            paint(commits.get(parent) or read(parent), colour, when)
+            paint(commits.get(parent) or read(parent), colour)
     return commits, colours

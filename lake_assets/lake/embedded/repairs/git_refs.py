@@ -46,6 +46,7 @@ class GitRefs:
         self._repository = repository
         self._git_dir = Path(repository.path)
         self._backup = open_repository(backup) if backup is not None else None
+        self._objects = [GitObjects(each) for each in (repository, self._backup) if each is not None]
         self._bring_back = bring_back
         self._deleted = {commit for _, commit in deleted_in(self._git_dir)}
 
@@ -163,9 +164,9 @@ class GitRefs:
         """Tell whether a commit comes after another one."""
         if commit == ancestor or not (self._bring_back(commit) and self._bring_back(ancestor)):
             return False
-        for repository in filter(None, (self._repository, self._backup)):
+        for objects in self._objects:
             with suppress(ObjectMissingError, NotACommitError):
-                return descends(pygit2.Oid(hex=commit), pygit2.Oid(hex=ancestor), GitObjects(repository).commit)
+                return descends(pygit2.Oid(hex=commit), pygit2.Oid(hex=ancestor), objects.commit)
         return False
 
     def _newer(self, name: str, commit: str) -> str:
