@@ -90,6 +90,12 @@ def test_a_shortened_commit_id_will_do(lake: GitLake) -> None:
     assert lake.head(commit.id[:10]) == commit
 
 
+def test_what_is_no_commit_is_reached_by_none(lake: GitLake) -> None:
+    put(lake, "work", "stocks", {"a": "1"})
+    tree = lake.fingerprint("work", "stocks") or ""
+    assert lake.unreached(["work"], [tree, lake.head("work").id]) == (tree,)
+
+
 def test_commits_of_deleted_branches_survive_maintenance(lake: GitLake, home: Path) -> None:
     commit = put(lake, "work", "stocks", {"a": "1"})
     lake.delete_branch("work")

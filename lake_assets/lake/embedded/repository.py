@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -36,7 +36,7 @@ from lake_assets.lake.embedded.durability import in_parallel
 from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefixError
 from lake_assets.lake.embedded.failures import REPAIR, by_system, disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector
-from lake_assets.lake.embedded.git_objects import GitObjects, ObjectMissingError
+from lake_assets.lake.embedded.git_objects import GitObjects, NotACommitError, ObjectMissingError
 from lake_assets.lake.embedded.history import descends, merge_base, newest_first
 from lake_assets.lake.embedded.links import Links, Piece, PieceGoneError
 from lake_assets.lake.embedded.newest import Newest
@@ -245,7 +245,9 @@ class GitLake:
         if not names.is_commit_id(commit) or commit not in self._git:
             return False
         found = pygit2.Oid(hex=commit)
-        return any(head == found or descends(head, found, self._git_objects.commit) for head in heads)
+        with suppress(NotACommitError):
+            return any(head == found or descends(head, found, self._git_objects.commit) for head in heads)
+        return False
 
     def incoming(self, source: str, into: str) -> tuple[str, ...]:
         """Return the paths that a merge would change; see :meth:`Lake.incoming`."""
