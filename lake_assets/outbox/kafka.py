@@ -249,8 +249,8 @@ class KafkaSender:
             try:
                 yield
             except KafkaException as error:
-                if error.args[0].code() == KafkaError._FATAL:
-                    # This error only says that the producer has failed. The next call's error has the reason.
+                if error.args[0].code() in (KafkaError._FATAL, KafkaError._STATE):
+                    # They only say that the producer has failed. The next call's error has the reason.
                     self._producer.abort_transaction(min(_ABORT, self._cluster.deadline))
                 raise
 

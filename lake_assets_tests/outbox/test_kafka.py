@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from lake_assets.kafka import TopicAddress
 from lake_assets.outbox.contract import OutboxDamaged, OutboxTaken, OutboxUnavailable, Update
@@ -47,6 +50,34 @@ def test_reading_the_marker_fences_nobody(topic: OutboxSpec) -> None:
         sender.deliver("two", looked_at())
         sender.deliver("three", [CAT])
     assert topic.open().delivered() == "three"
+
+
+class Failing:
+    """A producer whose records fail by an error that does not say why, as when it has just learnt of another one."""
+
+    def __init__(self, producer: Any, code: int) -> None:
+        self._producer, self._code = producer, code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def produce(self, *record: Any) -> None:
+        self._producer.produce(*record)
+        with suppress(KafkaException):
+            self._producer.flush(30)
+        raise KafkaException(KafkaError(self._code))
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("code", [KafkaError._STATE, KafkaError._FATAL], ids=["state", "fatal"])
+def test_a_fenced_sender_says_who_took_over_whatever_its_first_error_is(topic: OutboxSpec, code: int) -> None:
+    with topic.open().sender() as old:
+        old.deliver("one", [DOG])
+        with topic.open().sender():
+            pass
+        old._producer = Failing(old._producer, code)  # pyright: ignore[reportAttributeAccessIssue]
+        with pytest.raises(OutboxTaken, match="another run took over"):
+            old.deliver("two", [CAT])
 
 
 @pytest.mark.services
