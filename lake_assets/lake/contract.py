@@ -733,7 +733,9 @@ class Lake(Protocol):
         MergeConflict
             Both sides changed the same path since the merge base, or ``source`` overwrote a folder (a prefix or a
             partition) that ``into`` changed. In the second case a merge by path would mix two sets of files, since
-            engines choose random file names. The error lists the paths, and ``into`` is unchanged.
+            engines choose random file names. Or there are several common ancestors, and the merge would bring back
+            what one side undid (:mod:`lake_assets.lake.ancestors`). The error lists the paths, and ``into`` is
+            unchanged.
         """
         ...
 

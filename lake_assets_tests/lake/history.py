@@ -48,6 +48,17 @@ def three_way(base: Files, ours: Files, theirs: Files) -> tuple[Files, set[str]]
     return merged, conflicts
 
 
+def brought_back(bases: Iterable[Files], base: Files, ours: Files, theirs: Files) -> set[str]:
+    """Paths that changed up to another common ancestor than the merge base, and of which one side undid that."""
+    return {
+        path
+        for another in bases
+        for path in base.keys() | another.keys()
+        if base.get(path) != another.get(path)
+        and (base.get(path) == ours.get(path)) != (base.get(path) == theirs.get(path))
+    }
+
+
 def mixed(replaces: Iterable[str], base: Files, ours: Files, theirs: Files) -> set[str]:
     """Paths of folders that one side replaced as wholes and the other changed."""
     conflicts = set[str]()

@@ -68,7 +68,12 @@ def _children_first(group: dict[str, GitCommit]) -> Iterator[GitCommit]:
 
 
 def merge_base(left: GitCommit, right: GitCommit, read: Read) -> GitCommit | None:
-    """Return the newest best common ancestor of two commits, or None if they have none.
+    """Return the newest best common ancestor of two commits, or None if they have none; see :func:`merge_bases`."""
+    return next(iter(merge_bases(left, right, read)), None)
+
+
+def merge_bases(left: GitCommit, right: GitCommit, read: Read) -> list[GitCommit]:
+    """Return the best common ancestors of two commits, newest first: those that are below no other one.
 
     The commits are visited as by Git (``paint_down_to_common`` in its commit-reach.c).
 
@@ -85,7 +90,7 @@ def merge_base(left: GitCommit, right: GitCommit, read: Read) -> GitCommit | Non
         best = [
             one for one in best if not any(other.id != one.id and descends(other.id, one.id, read) for other in best)
         ]
-    return max(best, key=lambda commit: commit.commit_time, default=None)
+    return sorted(best, key=lambda commit: commit.commit_time, reverse=True)
 
 
 def descends(commit: pygit2.Oid, ancestor: pygit2.Oid, read: Read) -> bool:

@@ -13,6 +13,7 @@ import pygit2
 from pygit2 import Commit as GitCommit
 
 from lake_assets.lake import names
+from lake_assets.lake.ancestors import refuse_brought_back
 from lake_assets.lake.audit import Audit, Override, recorded, refuse_mixed, refuse_uncovered
 from lake_assets.lake.contract import (
     Cache,
@@ -37,7 +38,7 @@ from lake_assets.lake.embedded.expiry import Expiry, ExpiryRecord, UnknownPrefix
 from lake_assets.lake.embedded.failures import REPAIR, by_system, disk_full_translated, translated
 from lake_assets.lake.embedded.gc import Collector
 from lake_assets.lake.embedded.git_objects import GitObjects, NotACommitError, ObjectMissingError
-from lake_assets.lake.embedded.history import descends, merge_base, newest_first
+from lake_assets.lake.embedded.history import descends, merge_base, merge_bases, newest_first
 from lake_assets.lake.embedded.links import Links, Piece, PieceGoneError
 from lake_assets.lake.embedded.newest import Newest
 from lake_assets.lake.embedded.objects import FileChangedError, Objects, Pointer
@@ -555,13 +556,15 @@ class GitLake:
         def successor(head: GitCommit) -> GitCommit | None:
             # Under the lock, so that its objects are not collected meanwhile.
             theirs = self._refs.resolve(source)
-            base = merge_base(head, theirs, self._git_objects.commit)
+            bases = merge_bases(head, theirs, self._git_objects.commit)
+            base = bases[0] if bases else None
             if base is not None and base.id == theirs.id:
                 return None
             root, conflicts = self._three_way(base, head, theirs, self._commits.replaced(head, theirs))
             if conflicts:
                 reason = "both sides changed the same paths since their merge base; write them again on a new branch"
                 raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=conflicts)
+            refuse_brought_back(self._brought_back(bases, head, theirs), self._name, f"{source} into {into}")
             if isinstance(audit, Audit):
                 self._refuse_unaudited(audit, head, root, theirs, f"{source} into {into}")
             text = trailers.clean_message(message) or f"Merge {source} into {into}"
@@ -599,6 +602,18 @@ class GitLake:
             if mine not in (before, other) and other != before:
                 conflicts.update(path for path, _, _ in self._trees.differences(mine, other, folder))
         return root, tuple(conflicts)
+
+    def _brought_back(self, bases: Sequence[GitCommit], ours: GitCommit, theirs: GitCommit) -> set[str]:
+        """Return the paths that one side alone changed since the first merge base, and that differ in another one."""
+        if len(bases) < 2:
+            return set()
+        base, mine, other = (self._commits.root(commit) for commit in (bases[0], ours, theirs))
+        return {
+            path
+            for another in bases[1:]
+            for path, before, _ in self._trees.differences(base, self._commits.root(another))
+            if (self._trees.find(mine, path) == before) != (self._trees.find(other, path) == before)
+        }
 
     def note(self, branch: str, message: str, metadata: Mapping[str, str]) -> Commit:
         """Make a commit that changes no file; see :meth:`Lake.note`."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lake_assets.lake import names
+from lake_assets.lake.ancestors import refuse_brought_back
 from lake_assets.lake.audit import (
     RECORD,
     UNDOES,
@@ -54,6 +55,7 @@ from lake_assets.lake.errors import (
 from lake_assets.lake.format import check_format
 from lake_assets.lake.lakefs import folders, private
 from lake_assets.lake.lakefs.address import check_endpoint, check_keys, check_repository
+from lake_assets.lake.lakefs.ancestors import other_bases
 from lake_assets.lake.lakefs.api import PAGE, Api
 from lake_assets.lake.lakefs.etag import RARE, USUAL, ETag
 from lake_assets.lake.lakefs.known import WROTE, Written
@@ -537,6 +539,7 @@ class LakeFSLake:
             return merged
         if self._first_wholes(source, into):
             self._refuse_conflicts(source, into)
+        self._refuse_brought_back(source, into, *self._server.merge_base(source, into))
         return self._merge_despite_markers(source, into, step)
 
     def _merge_despite_markers(self, source: str, into: str, step: CommitStep) -> Commit:
@@ -596,7 +599,19 @@ class LakeFSLake:
             if isinstance(audit, Audit):
                 changed = {audit.place_of(path) for path in paths_of(self._between(base, ours))}
                 refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
+            self._refuse_brought_back(source, into, theirs, ours, base)
         return base, ours
+
+    def _refuse_brought_back(self, source: str, into: str, theirs: str, ours: str, base: str) -> None:
+        """Raise if the server would bring back what one side undid: its merge base may be older than the best one."""
+        if base in (theirs, ours):
+            return
+        others = other_bases(self._server, theirs, ours, base)
+        if others:
+            mine, other = (set(paths_of(self._between(base, side))) for side in (ours, theirs))
+            passed = {path for commit in others for path in paths_of(self._server.diff(base, commit))}
+            found = {path for path in passed & (mine ^ other) if not folders.is_marker(path)}
+            refuse_brought_back(found, self._name, f"{source} into {into}")
 
     def _refuse_undone(self, source: str, into: str, base: str, ours: str) -> None:
         """Raise if ``source`` was merged before and that merge was undone: its data are in the history, not on it."""
