@@ -15,7 +15,7 @@ import pytest
 
 from lake_assets_tests import quick_commands, quick_dagster
 from lake_assets_tests.both_lakes import others_in_soak
-from lake_assets_tests.depth import also_in_soak
+from lake_assets_tests.depth import also_in_soak, load_profile
 from lake_assets_tests.distribution import FromBothEnds, shared_first
 from lake_assets_tests.temporary import use_memory
 
@@ -37,6 +37,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 
 use_memory()
+load_profile()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -96,8 +96,6 @@ def test_lines_go_in_and_come_out_as_they_are(run: Run, kafka: KafkaBroker, tmp_
 @services
 @hypothesis_settings(
     max_examples=examples(15),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(lines=st.lists(st.binary(max_size=50).map(lambda text: text.replace(b"\n", b"")), max_size=20))
 def test_any_bytes_but_the_newline_make_a_line(lines: list[bytes], kafka: KafkaBroker) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.models import OptionInfo
 
@@ -101,10 +101,7 @@ def test_every_numeric_option_has_bounds_and_refuses_nan() -> None:
             assert information.callback is not_nan, option
 
 
-ALL_CHECKS = [*HealthCheck.__members__.values()]
-
-
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=ALL_CHECKS)
+@settings(max_examples=examples(25))
 @example(number=HUGE)
 @example(number="1e300")
 @example(number="nan")

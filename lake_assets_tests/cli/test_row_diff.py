@@ -12,7 +12,7 @@ import duckdb
 import pyarrow
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
@@ -170,7 +170,7 @@ def test_instants_of_older_files_on_no_local_disk(tmp_path: Path) -> None:
         assert told == [("2017-07-28 08:00:00+00",), (None,), ("9999-12-31 00:00:00+00",)]
 
 
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25))
 @given(
     st.dictionaries(st.integers(0, 20), st.tuples(st.integers(0, 2) | st.none(), st.integers(0, 2))),
     st.dictionaries(st.integers(0, 20), st.tuples(st.integers(0, 2) | st.none(), st.integers(0, 2))),

@@ -9,7 +9,7 @@ import pandas
 import pyarrow
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lake_assets.lake.contract import Lake
@@ -83,10 +83,7 @@ def test_nothing_that_is_printed_controls_the_terminal(hostile: Lake, columns: i
         assert controls(screen.text) == [], arguments
 
 
-ALL_CHECKS = [*HealthCheck.__members__.values()]
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=ALL_CHECKS)
+@settings(max_examples=8)
 @example(text=HOSTILE)
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 def test_no_text_of_the_data_controls_the_terminal(text: str, lake: Lake) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
@@ -109,7 +109,6 @@ def test_the_order_of_rows_and_columns_batches_and_slices_do_not_matter(
     assert digest.version() == version(table)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tables(), st.randoms(use_true_random=False), st.integers(0, 8))
 def test_neither_do_files(tmp_path: Path, table: pyarrow.Table, chance: random.Random, cut: int) -> None:
     shuffled = table.take(chance.sample(range(table.num_rows), table.num_rows))
@@ -168,7 +167,7 @@ def corrections(draw: st.DrawFn) -> tuple[pyarrow.Table, pyarrow.Table]:
     return table, pyarrow.table(arrays, table.column_names)
 
 
-@settings(max_examples=400, deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=400, database=None, phases=[Phase.explicit, Phase.generate])
 @given(corrections())
 def versions_are_equal_exactly_when_rows_are(pair: tuple[pyarrow.Table, pyarrow.Table]) -> None:
     before, after = pair

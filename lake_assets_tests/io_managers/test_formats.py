@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from dagster import AssetsDefinition, StaticPartitionsDefinition, asset
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.frames.csv import CsvRows
@@ -171,7 +171,7 @@ def test_sql_and_profiles_read_them(workbench: Workbench, file_format: str) -> N
         max_size=12,
     )
 )
-@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60))
 def test_csv_holds_any_text_float_and_time(tmp_path: Any, rows: list[tuple[Any, ...]]) -> None:
     from pyarrow.fs import LocalFileSystem
 

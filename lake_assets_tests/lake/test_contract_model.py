@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -159,9 +159,7 @@ class LongLakeMachine(LakeMachine):
 
 
 TestLakeMachine = LakeMachine.TestCase
-TestLakeMachine.settings = settings(
-    max_examples=15, stateful_step_count=15, deadline=None, suppress_health_check=[*HealthCheck.__members__.values()]
-)
+TestLakeMachine.settings = settings(max_examples=15, stateful_step_count=15)
 TestLongLakeMachine = pytest.mark.soak(LongLakeMachine.TestCase)
 TestLongLakeMachine.settings = settings(TestLakeMachine.settings, max_examples=100)
 TestLakeFSMachine = pytest.mark.services(LakeFSMachine.TestCase)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -131,18 +131,10 @@ class DamagedLake(RuleBasedStateMachine):
             self.look(branch)
 
 
-ALL_CHECKS = [*HealthCheck.__members__.values()]
-
-
 def check(examples: int) -> None:
     run_state_machine_as_test(
         DamagedLake,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=15,
-            deadline=None,
-            suppress_health_check=ALL_CHECKS,
-        ),
+        settings=settings(max_examples=examples, stateful_step_count=15),
     )
 
 

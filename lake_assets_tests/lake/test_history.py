@@ -45,7 +45,7 @@ def ancestors(repository: pygit2.Repository, commit: pygit2.Commit) -> set[pygit
     return {found.id for found in repository.walk(commit.id, pygit2.enums.SortMode.TOPOLOGICAL)}
 
 
-@settings(deadline=None, max_examples=examples(60))
+@settings(max_examples=examples(60))
 @given(history=histories, clocks_agree=st.booleans())
 def test_any_two_commits_have_in_common_what_git_says(
     repository: pygit2.Repository, history: list[tuple[set[int], int]], clocks_agree: bool
@@ -69,7 +69,7 @@ def test_any_two_commits_have_in_common_what_git_says(
             assert new == reached[left.id] - reached[right.id] or not clocks_agree
 
 
-@settings(deadline=None, max_examples=examples(30))
+@settings(max_examples=examples(30))
 @given(history=histories)
 def test_a_commit_comes_before_its_parents_and_each_once(
     repository: pygit2.Repository, history: list[tuple[set[int], int]]

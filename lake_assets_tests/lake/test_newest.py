@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.lake.contract import Lake
@@ -135,7 +135,7 @@ PREFIXES = ("t", "t/0", "t/1", "t/1/p=1", "never")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(12))
 @given(steps=STEPS)
 def test_runs_side_by_side_get_the_answer_of_all_history(
     backend: str, steps: list[tuple[int, str, int]], tmp_path_factory: pytest.TempPathFactory

@@ -17,7 +17,7 @@ from dagster import (
     TimeWindowPartitionsDefinition,
     WeeklyPartitionsDefinition,
 )
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lake_assets.layout.partitions import folders, partition_key_of
@@ -73,7 +73,7 @@ def check(definition: TimeWindowPartitionsDefinition, keys: list[str]) -> None:
 @example("Europe/Berlin", CADENCES[6], 2024, 1, False)
 @example("America/Sao_Paulo", CADENCES[10], 2018, 1, False)
 @example("Pacific/Apia", CADENCES[0], 2011, 1, False)
-@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40))
 def test_distinct_keys_have_distinct_folders_of_one_depth_that_lead_back(
     zone: str, cadence: tuple[str, str, int], year: int, which: int, from_long_before: bool
 ) -> None:

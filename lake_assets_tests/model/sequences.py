@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from lake_assets_tests.model.machine import RunsMachine
@@ -16,10 +16,8 @@ def run_sequences(machine: type[RunsMachine], start: int, count: int, *, shrink:
     chosen = settings(
         max_examples=count,
         stateful_step_count=STEPS,
-        deadline=None,
         database=None,
         phases=phases,
-        suppress_health_check=[*HealthCheck.__members__.values()],
         report_multiple_bugs=False,
         print_blob=False,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lake_assets.nosql.contract import Options
@@ -44,7 +44,7 @@ def values(store: DynamoDBStore, table: str = "t") -> list[int]:
 def test_items_of_any_size_are_counted_once(store: DynamoDBStore, examples: int) -> None:
     names = itertools.count()
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples)
     @given(st.lists(st.sampled_from([0, 100, 40_000, 45_000, LARGE]), min_size=1, max_size=110))
     @example([45_000] * 98)
     def check(sizes: list[int]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_assets.nosql.keys import decode_columns, encode_columns, encode_key
@@ -25,7 +25,6 @@ def tables_of_keys(draw: st.DrawFn) -> tuple[list[tuple[Any, ...]], pa.Schema]:
     return keys, pa.schema([(f"c{at}", KINDS[kind][1]) for at, kind in enumerate(kinds)])
 
 
-@settings(deadline=None)
 @given(tables_of_keys())
 def test_encoded_keys_sort_as_their_values_and_come_back(made: tuple[list[tuple[Any, ...]], pa.Schema]) -> None:
     keys, schema = made
@@ -37,7 +36,6 @@ def test_encoded_keys_sort_as_their_values_and_come_back(made: tuple[list[tuple[
     assert decode_columns(encoded, schema.types) == columns
 
 
-@settings(deadline=None)
 @given(tables_of_keys())
 def test_the_first_components_alone_sort_before_every_key_that_has_them(
     made: tuple[list[tuple[Any, ...]], pa.Schema],
@@ -80,7 +78,6 @@ COLUMNS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(COLUMNS, st.integers(0, 5))
 def test_a_column_of_any_values_comes_back_also_from_a_slice(column: pa.Array, skip: int) -> None:
     column = column.slice(min(skip, len(column)))
@@ -90,7 +87,6 @@ def test_a_column_of_any_values_comes_back_also_from_a_slice(column: pa.Array, s
         assert back.to_pylist() == column.to_pylist()
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.none() | st.floats(), st.text(max_size=3)), min_size=1))
 def test_rows_rank_by_the_named_column_with_null_first_and_nan_last(values: list[tuple[float | None, str]]) -> None:
     types = [pa.string(), pa.float64()]

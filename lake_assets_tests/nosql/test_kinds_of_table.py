@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.nosql.contract import Key, NoSQLError, NoSQLStore, Options, SchemaMismatch
@@ -125,7 +125,7 @@ def test_pruning_leaves_out_nothing_that_a_filter_wants(store: NoSQLStore) -> No
     store.write("t", pd.DataFrame(STORED), key=["s", "n"])
     everything = duckdb.from_arrow(pa.Table.from_pylist(STORED))
 
-    @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(60))
     @given(where=filters)
     def check(where: str) -> None:
         wanted = everything.filter(where).order("v").project("v").fetchall()

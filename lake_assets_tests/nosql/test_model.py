@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.nosql.contract import NoSQLStore, Options, WriteResult
@@ -137,7 +137,7 @@ def apply(store: NoSQLStore, table: str, model: Model, operation: Any) -> None:
 def test_any_sequence_of_operations_is_what_the_model_says(store: NoSQLStore, examples: int) -> None:
     names = itertools.count()
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples)
     @given(operations=operations)
     def check(operations: list[Any]) -> None:
         model, table = Model(), f"t{next(names)}"

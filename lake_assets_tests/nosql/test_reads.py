@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.nosql.contract import NoSQLError, NoSQLStore, Options
@@ -50,7 +50,7 @@ def test_any_range_and_prefix_is_what_python_says(store: NoSQLStore) -> None:
         table: sorted({tuple(row[name] for name in columns) for row in ROWS}) for table, columns in TABLES.items()
     }
 
-    @settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(40))
     @given(data=st.data())
     def check(data: st.DataObject) -> None:
         table = data.draw(st.sampled_from(sorted(TABLES)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.outbox.contract import OutboxDamaged, OutboxTaken, OutboxUnavailable, Update
@@ -118,7 +118,7 @@ def test_a_full_disk_leaves_the_marker_where_it_was_and_its_space_is_given_back(
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
-@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50))
 @given(batches=st.lists(st.lists(st.builds(Update, words, st.none() | st.integers(0, 2**63 - 1))), max_size=4))
 def test_whatever_is_delivered_is_read_again(tmp_path: Path, batches: list[list[Update]]) -> None:
     path = tmp_path / "counts.jsonl"

@@ -191,7 +191,7 @@ STEPS: list[Step] = [
 ]
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 @given(TABLES, st.sampled_from(LIBRARIES), st.sampled_from(LIBRARIES), st.sampled_from(STEPS), st.sampled_from(STEPS))
 def test_nan_is_null_in_the_frames_of_all_libraries(
     rows: pa.Table, one: Callable[[pa.Table], Any], other: Callable[[pa.Table], Any], first: Step, then: Step

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
@@ -23,7 +23,6 @@ COUNTED = st.lists(st.tuples(st.floats(-1e9, 1e9), st.integers(1, 50)), min_size
 library: Any = datasketches
 
 
-@settings(deadline=None)
 @given(COUNTED)
 def test_the_moments_of_counted_values_are_those_of_the_values(pairs: list[tuple[float, int]]) -> None:
     values, counts = np.array([value for value, _ in pairs]), np.array([count for _, count in pairs])

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_assets.quality import profile
@@ -55,7 +55,6 @@ def test_times_are_printed_as_by_pandas() -> None:
     assert str(profile(TABLE.select(names)).describe()) == str(TABLE.select(names).to_pandas().describe())
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(-(10**5), 10**5), min_size=1, max_size=30),
     st.sampled_from([pa.timestamp("s"), pa.timestamp("us", "UTC"), pa.date32(), pa.duration("us")]),

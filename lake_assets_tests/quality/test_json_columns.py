@@ -48,7 +48,7 @@ def reason(folder: Path, record: Any, schema: pa.Schema) -> str:
     return found
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @example([{"a": 1}, {"a": "x"}])
 @example([{"a": None}])
 @example([{"a": {}}])
@@ -70,7 +70,7 @@ def test_a_file_is_read_the_same_again(tmp_path_factory: pytest.TempPathFactory,
         schema = stored(folder, again.rows)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(RECORDS, RECORDS)
 def test_a_later_record_is_kept_whole_or_rejected(
     tmp_path_factory: pytest.TempPathFactory, records: list[Any], later: list[Any]

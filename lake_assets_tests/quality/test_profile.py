@@ -246,7 +246,7 @@ SCHEMA = pa.schema(list(TYPES.items()))
 ROWS = st.lists(st.fixed_dictionaries(VALUES), max_size=12)
 
 
-@settings(deadline=None, max_examples=examples(25))
+@settings(max_examples=examples(25))
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_the_profile_of_parts_is_that_of_the_whole(parts: list[list[dict[str, Any]]]) -> None:
     profiles = [profile(pa.Table.from_pylist(rows, SCHEMA)) for rows in parts]

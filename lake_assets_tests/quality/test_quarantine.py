@@ -40,7 +40,7 @@ def counted(table: pa.Table) -> Counter[tuple[Any, ...]]:
     return Counter((*(row.get(name) for name in NAMES), *row[REASONS]) for row in table.to_pylist())
 
 
-@settings(deadline=None, max_examples=examples(60))
+@settings(max_examples=examples(60))
 @given(states(), states())
 def test_columns_are_compared_by_name_whatever_their_order_and_those_that_came_or_went(
     before: pa.Table, after: pa.Table

@@ -9,7 +9,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lake_assets.quality.sums import Moments
@@ -23,7 +23,6 @@ def moments(values: list[float]) -> Moments:
     return found
 
 
-@settings(deadline=None)
 @given(FINITE, st.integers(0, 40))
 def test_the_sum_is_exact_however_the_values_are_parted(values: list[float], at: int) -> None:
     parted = moments(values[:at])
@@ -68,7 +67,6 @@ def test_moments_of_hard_cases(name: str, parts: int) -> None:
     assert found.kurtosis == pytest.approx(float(kurtosis), rel=1e-9, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=40), st.integers(0, 40))
 def test_sums_of_integers_are_exact(values: list[int], at: int) -> None:
     found = Moments(integers=True)

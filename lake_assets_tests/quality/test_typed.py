@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
@@ -188,7 +188,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60))
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_lines_of_any_csv_are_rows_or_are_found_where_they_stand(tmp_path: Path, text: str) -> None:
     path, schema = tmp_path / "a.csv", pa.schema([("a", pa.int64()), ("b", pa.int64())])

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.lake.contract import MAIN, Lake
@@ -210,9 +210,7 @@ def check(lake: Lake, changes: list[Any], queries: list[dict[str, Any]]) -> None
             check_samples(lake, model, asked)
 
 
-@settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=6)
 @given(CHANGES, st.lists(QUERIES, min_size=3, max_size=6))
 def test_any_changes_and_queries_agree_with_pandas(
     lake: Lake, changes: list[Any], queries: list[dict[str, Any]]
@@ -221,9 +219,7 @@ def test_any_changes_and_queries_agree_with_pandas(
 
 
 @pytest.mark.soak
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150)
 @given(CHANGES, st.lists(QUERIES, min_size=3, max_size=6))
 def test_many_changes_and_queries_agree_with_pandas(
     lake: Lake, changes: list[Any], queries: list[dict[str, Any]]

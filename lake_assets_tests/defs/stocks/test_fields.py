@@ -46,7 +46,7 @@ LINES = st.lists(PIECES, max_size=12).map("".join)
 FULL = st.lists(LINES, min_size=len(COLUMNS), max_size=len(COLUMNS)).map(",".join)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(st.lists(st.one_of(LINES, FULL), max_size=20))
 def test_the_fields_of_lines_are_those_of_each_line(lines: list[str]) -> None:
     expected = [split(line) for line in lines]

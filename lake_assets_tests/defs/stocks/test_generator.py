@@ -73,7 +73,7 @@ def test_what_is_no_isin_has_no_check_digit(text: str) -> None:
         isin_check_digit(text)
 
 
-@settings(max_examples=examples(12), deadline=None)
+@settings(max_examples=examples(12))
 @given(trading_hours, st.integers(0, 3000), st.integers(0, 60))
 def test_any_file_has_its_rows_and_every_good_one_holds_the_invariants(hour: datetime, rows: int, bad: int) -> None:
     header, *lines = file_of(hour, rows, bad).split(b"\n")[:-1]
@@ -96,7 +96,7 @@ def test_any_file_has_its_rows_and_every_good_one_holds_the_invariants(hour: dat
         assert int(row["NumberOfTrades"]) >= 1
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 @given(
     st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(timezone.utc)),
     st.integers(0, 10**9),

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
@@ -176,7 +176,7 @@ PLAIN = st.builds(
 )
 
 
-@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20))
 @given(st.lists(PLAIN, min_size=1, max_size=30))
 def test_a_bad_line_beside_it_changes_no_bar(tmp_path: Path, lines: list[str]) -> None:
     """Files without a doubtful line are read in another way: it must give the same rows."""
@@ -288,7 +288,7 @@ def test_the_exchanges_header_is_accepted_with_either_line_end() -> None:
         check_header(lambda content=content: io.BytesIO(content.encode()), "2017.csv")
 
 
-@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30))
 @given(
     st.lists(
         st.one_of(

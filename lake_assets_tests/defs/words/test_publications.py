@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_assets.defs.words.changed import changed_words
@@ -137,7 +137,7 @@ def shared_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         yield lake
 
 
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25))
 @given(before=counts, after=counts)
 def test_applied_to_the_counts_of_before_the_changes_are_the_counts_of_after(
     shared_lake: Lake, before: dict[str, int], after: dict[str, int]
