@@ -79,7 +79,7 @@ def lake(backend: str) -> Iterator[Lake]:
 class _Gateway(ArrowFSWrapper):
     """The server's S3, for DuckDB."""
 
-    protocol = "lakefs"  # pyright: ignore[reportAssignmentType]
+    protocol = "lakefs"  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:

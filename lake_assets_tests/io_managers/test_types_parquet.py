@@ -15,9 +15,8 @@ import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark.sql
-import pyspark.sql.types
 import pytest
-from dagster import AssetsDefinition, DailyPartitionsDefinition, asset
+from dagster import AssetExecutionContext, AssetsDefinition, DailyPartitionsDefinition, asset
 from pyarrow.fs import LocalFileSystem
 
 from lake_assets.cli import content
@@ -433,7 +432,7 @@ def test_a_frames_own_partition_column_may_say_nothing_else(
 
 def _days(frames: dict[str, Any]) -> AssetsDefinition:
     @asset(name="bars", io_manager_key="parquet_io_manager", partitions_def=DAYS)
-    def bars(context) -> Any:
+    def bars(context: AssetExecutionContext) -> Any:
         return frames[context.partition_key]
 
     return bars

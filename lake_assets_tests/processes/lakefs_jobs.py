@@ -28,8 +28,8 @@ OPENED: list[Any] = []
 class CountedLakeFS(LakeFS):
     """Remembers the lakes that it opened."""
 
-    def open(self, *, any_format: bool = False) -> Lake:
-        lake = super().open(any_format=any_format)
+    def open(self, *, any_format: bool = False, create: bool = True) -> Lake:
+        lake = super().open(any_format=any_format, create=create)
         OPENED.append(lake)
         return lake
 
