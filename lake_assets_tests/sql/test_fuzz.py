@@ -159,6 +159,7 @@ def test_spark_writes_nothing_by_its_own_list(
     spark: SparkSession, catalog: LakeCatalog, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DuckDB's list is passed over: each text, as it is and transpiled, is run if Spark's list lets it through."""
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
     monkeypatch.setattr(logging.getLogger("sqlglot"), "disabled", True)
@@ -177,7 +178,7 @@ def test_spark_writes_nothing_by_its_own_list(
                 check_plan(own, said, views)
                 assert OUTSIDE not in str(own.sql(said).limit(100).collect()), said
                 answered += 1
-            except (SqlError, PySparkException):
+            except (SqlError, PySparkException, Py4JJavaError):  # Each is an answer: what it wrote is looked at below.
                 pass
             assert os.listdir(out) == [], said  # noqa: PTH208
     assert [table.name for table in own.catalog.listTables()] == views
