@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -126,7 +127,7 @@ class HttpSource(Generic[Key]):
                 min(self._limits.read_timeout, left), connect=min(self._limits.connect_timeout, left)
             ),
             follow_redirects=True,
-            verify=self._tls,
+            verify=_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
             # The uncompressed bytes, whose length and checksum are known.
             headers={"accept-encoding": "identity"},
         )
@@ -151,9 +152,11 @@ class HttpSource(Generic[Key]):
             reason = str(error) or type(error).__name__
             raise SourceUnavailable(f"{url}: no answer ({reason})") from error
 
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return httpx.create_ssl_context()
+
+@cache
+def _tls(*_places: str | None) -> ssl.SSLContext:
+    """Return what checks certificates. It takes 30 ms to read them, so that is done once for each place of theirs."""
+    return httpx.create_ssl_context()
 
 
 _HEAD_NOT_ALLOWED = (405, 501)

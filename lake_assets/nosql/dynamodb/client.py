@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -32,6 +32,14 @@ _REMEDY = (
 )
 
 
+@cache
+def _loader(data_path: str | None) -> Any:
+    """Return what reads the descriptions of AWS's services: it takes 80 ms of CPU time to read them anew."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
+
+
 class Client:
     """A client of DynamoDB. It is used by several threads.
 
@@ -47,17 +55,22 @@ class Client:
     """
 
     def __init__(self, access: Access) -> None:
-        import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
 
         self._access, parallel = access, access.parallel
         self.name = access.endpoint_url or "AWS"
         try:
+            session = Session(profile=access.profile_name)
+            session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
             keys = access.access_key_id, access.secret_access_key, access.session_token
-            session = boto3.Session(*keys, access.region_name, profile_name=access.profile_name)
-            if session.get_credentials() is None or not session.region_name:
-                missing = "credentials" if session.region_name else "region"
+            if any(keys):
+                session.set_credentials(*keys)
+            if access.region_name is not None:
+                session.set_config_variable("region", access.region_name)
+            if session.get_credentials() is None or not session.get_config_variable("region"):
+                missing = "credentials" if session.get_config_variable("region") else "region"
                 raise NoSQLError(f"DynamoDB: there are no {missing}: {_REMEDY}")
             # A call whose answer is lost is repeated: every write here may be.
             config = Config(
@@ -66,7 +79,7 @@ class Client:
                 connect_timeout=10,
                 read_timeout=60,
             )
-            self.api: Any = session.client("dynamodb", endpoint_url=access.endpoint_url, config=config)
+            self.api: Any = session.create_client("dynamodb", endpoint_url=access.endpoint_url, config=config)
         except BotoCoreError as error:
             raise NoSQLError(f"DynamoDB: {error}: {_REMEDY}") from error
         self._session = session
@@ -81,7 +94,7 @@ class Client:
         from botocore.config import Config
 
         config = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=5)
-        return self._session.client("dynamodb", endpoint_url=self._access.endpoint_url, config=config)
+        return self._session.create_client("dynamodb", endpoint_url=self._access.endpoint_url, config=config)
 
     def handed_over(self, workers: int) -> Access:
         """Return what a worker of Spark makes its client from: with the credentials that this one has now.
@@ -95,7 +108,7 @@ class Client:
         limit = self._access.writes_per_second
         return replace(
             self._access,
-            region_name=self._session.region_name,
+            region_name=self._session.get_config_variable("region"),
             profile_name=None,
             access_key_id=keys.access_key,
             secret_access_key=keys.secret_key,
