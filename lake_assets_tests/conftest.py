@@ -126,6 +126,15 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     session.stop()
 
 
+@pytest.fixture(autouse=True)
+def active_session(request: pytest.FixtureRequest) -> None:
+    """Let a test find Spark's session active, as an asset does: a test before it may have made one of its own."""
+    if "spark" in request.fixturenames:
+        from lake_assets.spark.active import activate
+
+        activate(request.getfixturevalue("spark"))
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaBroker]:
     """The one Kafka broker of the test run, started at first use. Topics are shared: make one of your own.

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import is_dataclass
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from packaging.requirements import Requirement
 
 import lake_assets
 from lake_assets.quality.constraints import AnyConstraint
@@ -99,3 +101,10 @@ def test_pandas_on_spark_changes_no_times_of_the_process(tmp_path: Path) -> None
         "print(pyarrow.array([noon])[0].as_py() == noon)"
     )
     assert run(code, tmp_path).strip() == "True"
+
+
+def test_every_dependency_has_a_lower_bound() -> None:
+    """Without one, a resolver that cannot have the newest version takes one that is years old."""
+    for text in requires("lake_assets") or []:
+        asked = Requirement(text)
+        assert any(one.operator in (">=", "~=") for one in asked.specifier), text

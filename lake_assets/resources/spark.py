@@ -11,11 +11,11 @@ from pydantic import Field, PrivateAttr
 
 from lake_assets.resources.lake import LakeResource
 from lake_assets.spark import s3a
+from lake_assets.spark.active import activate
 from lake_assets.spark.conf_lines import parse_conf
 from lake_assets.spark.errors import log_errors_once
 from lake_assets.spark.jars import KAFKA, POSTGRESQL, S3A, Connector, connector_conf, jars
 from lake_assets.spark.jvm import driver_options, make_archive
-from lake_assets.spark.pandas_api import activate
 from lake_assets.spark.session import (
     check_java,
     give_credentials,

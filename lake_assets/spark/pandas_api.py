@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from lake_assets.spark.active import activate
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -32,18 +34,3 @@ def pandas_session(session: SparkSession) -> SparkSession:
         activate(own)
         ps.set_option("compute.default_index_type", "distributed")
     return activate(_own[session])
-
-
-def activate(session: SparkSession) -> SparkSession:
-    """Make a session the active one of this thread, and return it. The pandas API uses the active one.
-
-    Parameters
-    ----------
-    session
-        The session.
-    """
-    from pyspark.sql import SparkSession
-
-    if SparkSession.getActiveSession() is not session:
-        session.createDataFrame([], "nothing int")
-    return session

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from lake_assets.spark.active import active_again
 from lake_assets.spark.errors import describe, log_errors_once
 from lake_assets.sql.catalog import At, Batches, Catalog, ParquetFiles
 from lake_assets.sql.engine import Bounds, Result, open_parser, too_large
@@ -62,7 +63,7 @@ def run_on_spark(
 
     bounds = bounds or Bounds()
     log_errors_once()
-    with open_parser() as parser:
+    with open_parser() as parser, active_again(session):
         parse(parser, text)
         own = session.newSession()
         own.conf.set("spark.sql.session.timeZone", "UTC")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark.sql
 import pytest
-from dagster import AssetExecutionContext, AssetsDefinition, DailyPartitionsDefinition, asset
+from dagster import AssetsDefinition, DailyPartitionsDefinition, asset
 from pyarrow.fs import LocalFileSystem
 
 from lake_assets.cli import content
@@ -432,7 +432,7 @@ def test_a_frames_own_partition_column_may_say_nothing_else(
 
 def _days(frames: dict[str, Any]) -> AssetsDefinition:
     @asset(name="bars", io_manager_key="parquet_io_manager", partitions_def=DAYS)
-    def bars(context: AssetExecutionContext) -> Any:
+    def bars(context) -> Any:  # pyright: ignore[reportMissingParameterType]
         return frames[context.partition_key]
 
     return bars

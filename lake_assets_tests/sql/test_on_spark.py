@@ -188,3 +188,15 @@ def test_names_of_columns_and_bounds(spark: SparkSession, catalog: LakeCatalog) 
         run_on_spark("FROM latest", catalog, spark, bounds=small) as r,
     ):
         list(r)
+
+
+def test_the_session_that_was_active_is_so_afterwards(spark: SparkSession, catalog: LakeCatalog) -> None:
+    """A write finds its data source in the active session: `lake_nosql`, say, would be unknown in another one."""
+    from pyspark.sql import SparkSession
+
+    with run_on_spark("FROM notes UNION ALL SELECT ISIN, ISIN FROM latest", catalog, spark) as found:
+        list(found)
+    assert SparkSession.getActiveSession() is spark
+    with pytest.raises(SqlError), run_on_spark("SELECT ISIN + nothing FROM latest", catalog, spark):
+        pass
+    assert SparkSession.getActiveSession() is spark
