@@ -224,20 +224,27 @@ class _Decision:
 
 
 def _explained(lake: Lake, source: Commit, into: str, refusals: Sequence[_Refusal]) -> str:
-    lines = [f"{refusal.place!r} ({_unpassed(lake, source, refusal)})" for refusal in refusals[:_SHOWN]]
-    more = f" and {len(refusals) - _SHOWN} more" if len(refusals) > _SHOWN else ""
-    checks = sorted({check for refusal in refusals for check in refusal.checks})
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for refusal in refusals:
+        groups.setdefault(tuple(sorted(refusal.checks.items())), []).append(refusal.place)
+    kept_back = " ".join(_kept_back(lake, source, checks, places) for checks, places in groups.items())
+    names = sorted({check for refusal in refusals for check in refusal.checks})
     return (
-        f"Commit {source.id} cannot be merged into {into}, which is unchanged: blocking checks have not passed on "
-        f"{', '.join(lines)}{more}. Run the checks or materialize the data again, in a run that starts from {into}; "
-        f"or override the checks by name: {' '.join(f'--override {check}' for check in checks)}."
+        f"Commit {source.id} cannot be merged into {into}, which is unchanged. {kept_back} "
+        f"Run the checks or materialize the data again, in a run that starts from {into}; "
+        f"or override the checks by name: {' '.join(f'--override {check}' for check in names)}."
     )
 
 
-def _unpassed(lake: Lake, source: Commit, refusal: _Refusal) -> str:
-    """Return which commit and run wrote a place, which checks did not pass on it, and their results."""
-    made_by = maker(lake, source, refusal.place)
+def _kept_back(lake: Lake, source: Commit, checks: Sequence[tuple[str, str]], places: Sequence[str]) -> str:
+    """Return which checks did not pass, with their results, and on which places, with the commit and run of each."""
+    results = "; ".join(f"{check} {found or 'has not passed'}" for check, found in checks)
+    shown = ", ".join(f"{place!r} ({_made_by(lake, source, place)})" for place in places[:_SHOWN])
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    return f"{results}. {'They keep' if len(checks) > 1 else 'It keeps'} back {shown}{more}."
+
+
+def _made_by(lake: Lake, source: Commit, place: str) -> str:
+    made_by = maker(lake, source, place)
     run_id = CommitMetadata.parse(made_by.metadata).run_id
-    by = f" of run {run_id}" if run_id else ""
-    checks = [f"{check}, which {found}" if found else check for check, found in refusal.checks.items()]
-    return f"commit {made_by.id}{by}, without {'; '.join(checks)}"
+    return f"commit {made_by.id}" + (f" of run {run_id}" if run_id else "")

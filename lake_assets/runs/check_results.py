@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetCheckResult, FloatMetadataValue, IntMetadataValue
+from dagster import AssetCheckResult, AssetCheckSeverity, FloatMetadataValue, IntMetadataValue
 
 from lake_assets.text.printable import printable
 
@@ -33,20 +33,23 @@ def explain(description: str | None, metadata: Mapping[str, Any]) -> str:
     return ": ".join(filter(None, [(description or "").rstrip("."), ", ".join(numbers)]))
 
 
-def outcome(*, passed: bool, description: str | None, metadata: Mapping[str, Any]) -> str:
+def outcome(*, passed: bool, description: str | None, metadata: Mapping[str, Any], warns: bool = False) -> str:
     """Return whether a check passed, and what it found.
 
     Parameters
     ----------
     passed
         Whether it passed.
+    warns
+        Whether it only warns where it does not pass.
     description
         Description of its result.
     metadata
         Metadata of its result.
     """
     found = explain(description, metadata)
-    return ": ".join(filter(None, ["passed" if passed else "did not pass", found]))
+    failed = "did not pass, which only warns" if warns else "did not pass"
+    return ": ".join(filter(None, ["passed" if passed else failed, found]))
 
 
 def logged(log: DagsterLogManager, result: AssetCheckResult) -> AssetCheckResult:
@@ -63,6 +66,7 @@ def logged(log: DagsterLogManager, result: AssetCheckResult) -> AssetCheckResult
     """
     asset = result.asset_key.to_user_string() if result.asset_key is not None else ""
     name = ":".join(filter(None, [asset, result.check_name]))
-    found = printable(outcome(passed=result.passed, description=result.description, metadata=result.metadata))
-    (log.info if result.passed else log.warning)("Check %s %s", name, found)
+    warns = result.severity == AssetCheckSeverity.WARN
+    found = outcome(passed=result.passed, description=result.description, metadata=result.metadata, warns=warns)
+    (log.info if result.passed else log.warning)("Check %s %s", name, printable(found))
     return result

@@ -169,7 +169,7 @@ def test_what_waits_for_a_person_says_for_which_check(world: World, lake: Lake) 
     world.tick(publish_runs(), failed.dagster_run, ended(failed))
     (state,) = world.states("prices")
     assert state.startswith("not published: ")
-    assert "prices:positive, which did not pass: 1 of 2 prices are negative: bad_rows 1, share 0.5" in state
+    assert "prices:positive did not pass: 1 of 2 prices are negative: bad_rows 1, share 0.5" in state
     graph = world.defs.resolve_asset_graph()
     override = Override("ann", "they are right", ("positive",))
     publish(lake, world.instance, failed.dagster_run, graph, override=override)
