@@ -85,7 +85,7 @@ def _shown(commit: Commit) -> dict[str, Any]:
         "time": moment(record["time"]),
         "message": record["message"].partition("\n")[0],
         "run": (record["run"] or "")[:8],
-        "audit": _audit(record["audit"], merge=len(commit.parents) > 1),
+        "audit": ", ".join(filter(None, [_audit(record["audit"], merge=len(commit.parents) > 1), _correction(commit)])),
     }
 
 
@@ -110,6 +110,14 @@ def _audit(record: list[dict[str, Any]] | None, *, merge: bool) -> str:
     if record is None:
         return "not recorded" if merge else ""
     return summarize(record) if record else ""
+
+
+def _correction(commit: Commit) -> str:
+    """Return who rolled back or deleted, and why. Empty for other commits."""
+    from lake_assets.runs.commit_metadata import CommitMetadata
+
+    made = CommitMetadata.parse(commit.metadata)
+    return f"by {made.by}: {made.reason}" if made.by else ""
 
 
 def branches(json: Json = False) -> None:

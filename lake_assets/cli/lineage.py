@@ -129,6 +129,7 @@ def _facts(origin: Origin) -> dict[str, Any]:
         "sources": [source for _, source in sorted(made.sources.items())],
         "rollback_to": made.rollback_to,
         "reason": made.reason,
+        "by": made.by,
     }
 
 
@@ -180,6 +181,8 @@ def _label(origin: Origin) -> Iterator[str]:
         yield "no run"
     if facts["reason"]:
         yield f"reason: {facts['reason']}"
+    if facts["by"]:
+        yield f"by {facts['by']}"
     if facts["code_version"]:
         yield f"code version {facts['code_version']}"
     if facts["code_commit"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -31,6 +32,7 @@ def rollback(
         str, typer.Argument(metavar="[ASSET[/PARTITION]]", help="An asset, or a partition by its key or folder.")
     ] = "",
     everything: Annotated[bool, typer.Option("--all", help="Roll back all of the branch.")] = False,
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who rolls back. Default: your user name.")] = "",
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason, which is stored in the commit.")] = "by hand",
     branch: OfBranch = "",
     sinks: WithSinks = False,
@@ -69,7 +71,7 @@ def rollback(
                 return
             typer.confirm(f"Roll {asset or 'all'} back on {branch}?", abort=True)
         graph = load_graph()
-        merge = roll_back(lake, instance, graph, plan, reason)
+        merge = roll_back(lake, instance, graph, plan, reason, by=by.strip() or getpass.getuser())
         events = rollback_events(lake, EventLog(instance), graph, merge)
         for event in events:
             instance.report_runless_asset_event(event)

@@ -37,6 +37,7 @@ PERSONAL_COLUMNS = "lake/personal_columns"
 """Definition metadata: names of columns with personal data, as a list. Their values are in no preview."""
 
 ROLLBACK_TO = "rollback/to"
+ROLLBACK_BY = "rollback/by"
 ROLLBACK_REASON = "rollback/reason"
 ROLLBACK_MERGE = "rollback/merge"
 DELETION_BY = "deletion/by"

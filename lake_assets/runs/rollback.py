@@ -19,6 +19,7 @@ from lake_assets.runs.asset_metadata import (
     CODE_VERSION,
     DATA_VERSION,
     INPUT_VERSIONS,
+    ROLLBACK_BY,
     ROLLBACK_MERGE,
     ROLLBACK_REASON,
     ROLLBACK_TO,
@@ -114,7 +115,9 @@ def _diff(lake: Lake, head: Commit, target: Commit, prefix: str) -> Diff:
     return Diff(*(tuple(sorted(paths)) for paths in joined))
 
 
-def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Rollback, reason: str) -> Commit:
+def roll_back(
+    lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Rollback, reason: str, *, by: str | None = None
+) -> Commit:
     """Restore the planned files on a branch of their own, merge it, and return the merge.
 
     Afterwards, report :func:`rollback_events` to Dagster.
@@ -131,6 +134,8 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
         The rollback, from :func:`plan_rollback`.
     reason
         The reason.
+    by
+        The person who asks for it.
 
     Raises
     ------
@@ -138,7 +143,7 @@ def roll_back(lake: Lake, instance: DagsterInstance, graph: AssetGraph, plan: Ro
         Something else was published to the same places since the rollback was planned. Nothing is changed.
     """
     what = plan.prefix or "all"
-    metadata = CommitMetadata(rollback_to=plan.target.id, reason=reason, branch=in_metadata(plan.branch))
+    metadata = CommitMetadata(rollback_to=plan.target.id, by=by, reason=reason, branch=in_metadata(plan.branch))
     correction = Correction(
         kind=ROLLBACK,
         head=plan.head,
@@ -333,6 +338,7 @@ def _event(lake: Lake, merge: Commit, restored: _Restored) -> AssetMaterializati
             **published_metadata(made.branch or MAIN, merge.id),
             ROLLBACK_TO: to,
             ROLLBACK_REASON: reason,
+            **({ROLLBACK_BY: made.by} if made.by else {}),
             ROLLBACK_MERGE: merge.id,
         },
         partition=restored.partition,

@@ -41,9 +41,14 @@ def test_it_shows_the_diff_asks_and_rolls_back(graph: SmallGraph, command: Comma
     assert "changed  prices/partition=mon/" in asked.stdout
     assert "Roll prices back on main? [y/N]: " in asked.stdout
     assert main() == head
-    done = CliRunner().invoke(app, ["rollback", "prices", "--to", before, "--reason", "a mistake"], input="y\n")
+    done = CliRunner().invoke(
+        app, ["rollback", "prices", "--to", before, "--by", "ann", "--reason", "a mistake"], input="y\n"
+    )
     assert done.exit_code == 0, done.output
-    assert (main().metadata["rollback_to"], main().metadata["reason"]) == (before, "a mistake")
+    found = main().metadata
+    assert (found["rollback_to"], found["by"], found["reason"]) == (before, "ann", "a mistake")
+    assert "by ann: a mistake" in command("log", "main", "--limit", "1").stdout
+    assert "by ann" in command("lineage", "prices").stdout
     assert read_record(main().metadata) == [{"asset": "prices", "partitions": "mon", "count": 1, "back_to": before}]
     assert f"Rolled back prices to {before}: 2 path(s) changed on main, commit {main().id}\n" in done.stdout
     assert "2 materialization(s) reported to Dagster." in done.stdout
