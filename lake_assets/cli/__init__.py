@@ -21,7 +21,8 @@ def main() -> None:
     code: int | str | None = 0
     problem: str | None = None
     try:
-        from lake_assets.cli.app import app, load_env_file
+        from lake_assets.cli.app import app
+        from lake_assets.cli.env_file import load_env_file
 
         load_env_file()
         app()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -138,10 +137,3 @@ def root(
     """Process the options before a command."""
     del version  # Its callback has printed it.
     choose(module)
-
-
-def load_env_file() -> None:
-    """Set the variables of the working folder's ``.env``. They override existing ones, as in dagster's commands."""
-    from dotenv import load_dotenv
-
-    load_dotenv(Path(".env"), override=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lake_assets import domains, environments
+from lake_assets.cli import env_file
 from lake_assets.cli.code_location import (
     NoLake,
     embedded_lake_home,
@@ -337,7 +338,9 @@ def _settings(settings: type[Settings]) -> Iterator[Check]:
 
 
 def shown(variable: Variable) -> str:
-    """Return a variable's value, with secrets masked, and whether it is the default."""
+    """Return a variable's value, with secrets masked, and whether it is the default or overrides an exported one."""
     hidden = (variable.secret and variable.value) or unclear_user_part(variable.value)
     value = MASK if hidden else mask(variable.value)
+    if variable.name in env_file.overridden:
+        return f"{cell(value)} (from .env; the exported value is not used)"
     return cell(value) + (" (default)" if not os.environ.get(variable.name) else "")

@@ -12,6 +12,7 @@ import pytest
 from dagster import DagsterInstance
 
 from lake_assets import domains
+from lake_assets.cli import env_file
 from lake_assets.cli.doctor import shown
 from lake_assets.defs.stocks.settings import StocksSettings
 from lake_assets.lake.contract import Commit
@@ -112,6 +113,20 @@ def test_a_secret_is_masked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(secret) == "***"
     monkeypatch.delenv(secret.name)
     assert shown(secret) == "- (default)"
+
+
+def test_a_value_of_the_env_file_that_overrides_an_exported_one_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(env_file, "overridden", set[str]())
+    monkeypatch.setenv("STOCKS_SOURCE", "bad")
+    monkeypatch.setenv("STOCKS_ROWS", "10")
+    (tmp_path / ".env").write_text("STOCKS_SOURCE=good\nSTOCKS_ROWS=10\n")
+    env_file.load_env_file()
+    values = {variable.name: shown(variable) for variable in StocksSettings.variables()}
+    assert values["STOCKS_SOURCE"] == "good (from .env; the exported value is not used)"
+    assert values["STOCKS_ROWS"] == "10"
 
 
 def test_a_setting_that_cannot_be_is_not_ok(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
