@@ -12,7 +12,7 @@ from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.dagster_instance import dagster_home, open_instance
 from lake_assets.cli.errors import CommandError
 from lake_assets.cli.output import Json, emit
-from lake_assets.cli.runs import Runs
+from lake_assets.cli.runs import find_run_id
 from lake_assets.cli.sinks import (
     WithSinks,
     bring_along,
@@ -58,7 +58,7 @@ def publish(
         from lake_assets.runs.commit_metadata import CommitMetadata
         from lake_assets.runs.publishing import publish as publish_run
 
-        run_id = _run_id(lake, run)
+        run_id = find_run_id(lake, run)
         record = instance.get_run_by_id(run_id)
         if record is None:
             result = _publish_unknown(lake, instance, run, run_id, overridden)
@@ -128,16 +128,3 @@ def an_override(checks: list[str], by: str, reason: str) -> Override | None:
     if not reason.strip():
         raise typer.BadParameter("an override needs a reason: give --reason TEXT")
     return Override(by.strip() or getpass.getuser(), reason, tuple(checks))
-
-
-def _run_id(lake: Lake, run: str) -> str:
-    """Return the full id of the run whose branch matches an abbreviated id, or the input if none matches."""
-    from lake_assets.runs.branch import branch_name
-
-    beginning = run.removeprefix(branch_name(""))
-    found = [run_id for run_id in Runs(lake).branches if run_id.startswith(beginning)]
-    if beginning in found or not found:
-        return beginning
-    if len(found) > 1:
-        raise CommandError(f"{run!r} matches the ids of {len(found)} runs: {', '.join(found[:5])}; give more of the id")
-    return found[0]

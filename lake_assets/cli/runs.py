@@ -71,3 +71,29 @@ class Runs:
             wanted = sorted({*found.alive, *self.branches})
             runs = instance.get_runs(RunsFilter(run_ids=wanted)) if wanted else []
         return {run.run_id: run.status.value for run in runs}, found.alive, found.needed
+
+
+def find_run_id(lake: Lake, run: str) -> str:
+    """Return the full id of the run whose branch matches an abbreviated id, or the input if none matches.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    run
+        The beginning of a run's id, or of its branch's name.
+
+    Raises
+    ------
+    CommandError
+        It matches several runs.
+    """
+    from lake_assets.runs.branch import branch_name
+
+    beginning = run.removeprefix(branch_name(""))
+    found = [run_id for run_id in Runs(lake).branches if run_id.startswith(beginning)]
+    if beginning in found or not found:
+        return beginning
+    if len(found) > 1:
+        raise CommandError(f"{run!r} matches the ids of {len(found)} runs: {', '.join(found[:5])}; give more of the id")
+    return found[0]

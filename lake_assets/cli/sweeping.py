@@ -10,16 +10,25 @@ import typer
 
 from lake_assets.cli.code_location import open_lake
 from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.errors import CommandError
 from lake_assets.cli.options import MOST_DAYS, not_nan
 from lake_assets.cli.output import Json, emit, show
+from lake_assets.cli.runs import find_run_id
 from lake_assets.settings import RetentionSettings
 
 
 def sweep(
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="Only the branch of this run: its id, or the beginning of it.")
+    ] = "",
     older_than: Annotated[
         float | None,
         typer.Option(
-            metavar="DAYS", min=0, max=MOST_DAYS, callback=not_nan, help="Minimal age. Default: SWEEP_AFTER_DAYS."
+            metavar="DAYS",
+            min=0,
+            max=MOST_DAYS,
+            callback=not_nan,
+            help="Minimal age. Default: SWEEP_AFTER_DAYS, and 0 with RUN.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
@@ -28,7 +37,7 @@ def sweep(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Remove old branches of failed runs.
+    """Remove old branches of failed runs, or the branch of one failed run.
 
     Removes the branches of failed and cancelled runs, and of runs whose process was killed, if they are older than the
     limit. The branch of an active run is kept. The commits stay readable by id for another GC_GRACE_DAYS.
@@ -39,9 +48,13 @@ def sweep(
     with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs import sweeping
 
-        limit = timedelta(days=RetentionSettings.read().sweep_after_days if older_than is None else older_than)
+        usual = 0 if run else RetentionSettings.read().sweep_after_days
+        limit = timedelta(days=usual if older_than is None else older_than)
         look = sweeping.branches_left if dry_run else sweeping.sweep
-        found = list(look(lake, instance, limit, unknown=unknown_runs))
+        run_id = find_run_id(lake, run) if run else ""
+        found = list(look(lake, instance, limit, unknown=unknown_runs, run_id=run_id))
+    if run and not found:
+        raise CommandError(f"run {run!r} has no branch; `lake-assets branches` lists those that there are")
     removed = [{"name": branch.name, "reason": branch.reason} for branch in found if branch.remove]
     kept = [{"name": branch.name, "reason": branch.reason} for branch in found if not branch.remove]
     if json:

@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 from lake_assets.lake.rows import sql_name, sql_text
 from lake_assets.quality.constraint_by_profile import age, broken_rows
 from lake_assets.quality.constraint_sql import broken_by_row
-from lake_assets.quality.constraints import AnyConstraint, Complete, Fresh, Refers, RowCount, refuse_same_names
+from lake_assets.quality.constraints import AnyConstraint, Check, Complete, Fresh, Refers, RowCount, refuse_same_names
 from lake_assets.quality.profile import Profile
 from lake_assets.quality.profiling import profile
 from lake_assets.quality.querying import NUMBER, as_table, opened, query
+from lake_assets.text.printable import printable
 
 if TYPE_CHECKING:
     import pyarrow
+
 REASONS = "quality_reasons"
 """The column of rejected rows that names every constraint that the row breaks."""
+
+_SHOWN = 200
+"""Characters of a condition in SQL that a verdict shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +226,6 @@ def _sql(one: AnyConstraint) -> str:
 def _verdict(one: AnyConstraint, bad: int, rows: int, *, by_profile: bool, counted: bool = True) -> Verdict:
     allowed = int(rows * (1 - one.at_least) + 1e-9) if isinstance(one, Complete) else 0
     number = f"{bad:,}" if counted else f"at least {bad:,}"
-    text = f"{number} of {rows:,} rows break {one.title}"
+    condition = f": {printable(' '.join(one.sql.split()))[:_SHOWN]}" if isinstance(one, Check) else ""
+    text = f"{number} of {rows:,} rows break {one.title}{condition}"
     return Verdict(one, bad <= allowed, bad, rows, text, by_profile, counted)

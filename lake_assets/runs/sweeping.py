@@ -48,7 +48,7 @@ class Branch:
 
 
 def branches_left(
-    lake: Lake, instance: DagsterInstance, limit: timedelta, *, unknown: bool = False
+    lake: Lake, instance: DagsterInstance, limit: timedelta, *, unknown: bool = False, run_id: str = ""
 ) -> Iterator[Branch]:
     """Yield the branches of runs, rollbacks, deletions and killed writers.
 
@@ -65,6 +65,8 @@ def branches_left(
         The age limit.
     unknown
         Also remove the branches of runs that Dagster does not know. They may be runs of another Dagster instance.
+    run_id
+        Only look at the branches of this run.
     """
     now = datetime.now(timezone.utc)
     needed = live_runs(instance).needed
@@ -72,6 +74,8 @@ def branches_left(
     for name in (*lake.branches(), *private):
         own = private.get(name)
         found = _RUN_BRANCH.match(name if own is None else own.works_for)
+        if run_id and (found is None or found[1] != run_id):
+            continue
         try:
             if found is not None:
                 head = lake.head(name)
@@ -130,7 +134,9 @@ def _last_seen(record: RunRecord) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def sweep(lake: Lake, instance: DagsterInstance, limit: timedelta, *, unknown: bool = False) -> list[Branch]:
+def sweep(
+    lake: Lake, instance: DagsterInstance, limit: timedelta, *, unknown: bool = False, run_id: str = ""
+) -> list[Branch]:
     """Remove the branches that are to be removed and the lock files of finished runs, and return all branches.
 
     Parameters
@@ -141,10 +147,10 @@ def sweep(lake: Lake, instance: DagsterInstance, limit: timedelta, *, unknown: b
         The Dagster instance.
     limit
         The age limit.
-    unknown
+    unknown, run_id
         As of :func:`branches_left`.
     """
-    found = list(branches_left(lake, instance, limit, unknown=unknown))
+    found = list(branches_left(lake, instance, limit, unknown=unknown, run_id=run_id))
     for branch in found:
         if branch.remove:
             with suppress(RefNotFound):

@@ -11,6 +11,7 @@ from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.cli.conftest import Command
 
 FAILED = "eeee0000-0000-4000-8000-000000000001"
+OTHER = "eeff0000-0000-4000-8000-000000000003"
 GOING_ON = "ffff0000-0000-4000-8000-000000000002"
 
 
@@ -31,3 +32,15 @@ def test_it_removes_what_failed_runs_left_and_says_what_it_keeps(
     assert "its run is not finished" in done.partition("Kept:")[2]
     assert lake.branches() == ("main", f"run-{GOING_ON}")
     assert lake.head(head).id == head
+
+
+def test_the_branch_of_one_failed_run_is_removed_and_no_other(
+    command: Command, lake: GitLake, add_run: Callable[..., str], refused: Callable[..., str]
+) -> None:
+    add_run(FAILED, DagsterRunStatus.FAILURE)
+    add_run(OTHER, DagsterRunStatus.FAILURE)
+    add_run(GOING_ON, DagsterRunStatus.STARTED)
+    assert "no branch" in refused("sweep", "abcd")
+    assert command("sweep", GOING_ON[:8]).stdout.startswith("Nothing to remove.\nKept:\n")
+    assert command("sweep", FAILED[:4]).stdout.startswith("Removed:\n")
+    assert lake.branches() == ("main", f"run-{OTHER}", f"run-{GOING_ON}")

@@ -330,3 +330,9 @@ def test_the_newest_of_iso_texts_is_a_time_and_why_there_is_none_is_told(
     (verdict,) = verify(rows, [Fresh(column="t", max_age=86400)], known=known, now=NOW)
     assert verdict.passed is passed
     assert said in verdict.description
+
+
+def test_what_breaks_a_condition_in_sql_is_told_with_the_condition() -> None:
+    rows = pa.table({"a": [1, 2, 3]})
+    (verdict,) = verify(rows, [Check(sql="a >\n  2")])
+    assert verdict.description == "2 of 3 rows break check: a > 2"
