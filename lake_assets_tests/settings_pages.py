@@ -71,9 +71,10 @@ def _cell(text: str) -> str:
 _HEAD = """# Settings
 
 Settings are environment variables. The command line and the dagster commands also read `.env` in
-the working folder. An empty variable counts as not set. A value is checked when it is used; an
-error names the variable, its value and what is allowed. `lake-assets doctor` shows all values in
-force.
+the working folder. What stands there counts more than what is exported: to change it, edit its
+line. An empty variable counts as not set. A value is checked when it is used; an error names the
+variable, its value and what is allowed. `lake-assets doctor` shows all values in force, and which
+ones of `.env` override an exported one.
 
 This page and `.env.example` are made by `make settings` from the classes of settings in
 `lake_assets/settings.py` and `lake_assets/defs/*/settings.py`.

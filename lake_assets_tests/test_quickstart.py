@@ -38,7 +38,7 @@ class Reader:
     """
 
     def __init__(self, home: Path) -> None:
-        self.home = home
+        self.home = self.place = home
         inherited = {name: os.environ[name] for name in ("HOME", "TMPDIR") if name in os.environ}
         self.variables = {**inherited, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(home)}
 
@@ -48,13 +48,16 @@ class Reader:
             name, _, value = command.removeprefix("export ").partition("=")
             if name != "PATH":
                 self.variables[name] = value
+        if command.startswith("cd "):
+            self.place = self.place / command.removeprefix("cd ")
+            command = "pwd"
         return subprocess.run(
             ["bash", "-c", command],
             input=answer,
             capture_output=True,
             text=True,
             timeout=240,
-            cwd=self.home,
+            cwd=self.place,
             env=self.variables,
         )
 
@@ -113,4 +116,6 @@ def test_every_step_of_the_quickstart_does_what_the_page_says(reader: Reader) ->
         if refused:
             assert "quarantine_bounded" in done.stdout + done.stderr, command
         bad = (bad or command.startswith("yes ")) and not command.startswith("lake-assets cat main:stocks_csv")
-    assert reader.types("lake-assets verify").returncode == 0
+    for place in (reader.place, reader.home):
+        reader.place = place
+        assert reader.types("lake-assets verify").returncode == 0
