@@ -50,6 +50,8 @@ def backup(
         emit({"target": str(target), **asdict(done.record), "copied": copied, "advice": done.advice})
     else:
         print(f"Backed up {MAIN} at {done.record.main} to {target}: {_describe(done.copied, len(done.record.tables))}")
+        if check and done.copied is not None and not done.copied.missing:
+            print("What it holds of the newest commits was hashed, and is sound.")
         if done.advice:
             note(done.advice)
     _fail_if_missing(missing)

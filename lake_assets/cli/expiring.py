@@ -56,9 +56,9 @@ def _say_found(found: Removable, sinks: Mapping[str, Sequence[str]], before: dat
     if json:
         emit({"removed": yes, "before": before, "found": removable(found), "held_by": held_by})
     elif not found.count:
-        print(f"Nothing to expire: data older than {moment(before)} are needed, or were removed already.")
+        print(f"Nothing to expire: no data that only commits older than {moment(before)} hold are left.")
         if held_by:
-            print("Older data than main's newest are needed by:")
+            print("What keeps older data than main's newest:")
             show(held_by)
     else:
         print("Freed:" if yes else "Would be freed:")
