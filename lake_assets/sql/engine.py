@@ -176,7 +176,8 @@ def _parser(process: int) -> DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect(config={"memory_limit": "500MB", "temp_directory": "", **_CLOSED})
-    connection.execute("SET TimeZone = 'UTC'")
+    # For its cursors, too: a text without a zone is a time in UTC, whatever the machine's zone is.
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     _lock(connection)
     return connection
 

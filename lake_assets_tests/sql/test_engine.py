@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -319,3 +322,37 @@ def test_memory_and_result_are_bounded(ask: Ask) -> None:
         ask("FROM range(1000000)", bounds=Bounds(result_bytes=1_000_000))
     with pytest.raises(SqlError, match=r"memory|Memory"):
         ask("SELECT list(range) FROM range(30000000)", bounds=Bounds(memory="50MB", disk="1MB"))
+
+
+IN_A_ZONE = """
+import pyarrow as pa
+from lake_assets.nosql.expression import Expression
+from lake_assets.sql.engine import open_parser
+from lake_assets.sql.syntax import parse
+from lake_assets.sql.views import state_of
+
+parser = open_parser()
+asked = ["'2026-11-28 08:00'", "TIMESTAMP '2026-11-28 08:00'", "DATE '2026-11-28'", "TIMESTAMPTZ '2026-11-28 08:00'"]
+for text in asked:
+    tree = parse(parser, f"SELECT {text}")["statements"][0]["node"]["select_list"][0]
+    print(state_of(parser, "TIMESTAMP", tree, text).time.timestamp())
+rows = pa.table({"a": [1]})
+for _ in range(2):
+    print(Expression("t", "epoch(TIMESTAMPTZ '2026-11-28 08:00') + a", rows.schema).values(rows).to_pylist())
+"""
+
+
+def test_a_time_without_a_zone_is_in_utc_wherever_the_machine_is() -> None:
+    """A cursor of DuckDB has the machine's zone, unless the database has another one."""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", IN_A_ZONE],
+            env={**os.environ, "TZ": zone},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for zone in ("UTC", "Asia/Tokyo", "America/New_York")
+    }
+    assert len(said) == 1
+    assert said.pop().startswith("1795852800.0\n1795852800.0\n1795824000.0\n1795852800.0\n")
