@@ -83,7 +83,10 @@ def read(spark: Any, stored: dict[str, Stored]) -> dict[tuple[str, str], pa.Tabl
         found[writer, "pandas"] = to_arrow(to_pandas(ParquetRows(FS, [folder], None).table()))
         found[writer, "spark"] = read_spark(spark, [folder], None).toArrow()
         found[writer, "pyarrow"] = pq.read_table(place.root, filesystem=FS)
-        found[writer, "duckdb"] = duckdb.read_parquet(f"{place.root}/*.parquet").to_arrow_table()
+        with duckdb.connect() as connection:
+            # In the machine's zone, the first and the last time of UTC may be none of Python's.
+            connection.execute("SET TimeZone = 'UTC'")
+            found[writer, "duckdb"] = connection.read_parquet(f"{place.root}/*.parquet").to_arrow_table()
         columns = {name: [row[name] for row in place.cat] for name in table().schema.names}
         found[writer, "cat"] = pa.table(
             [pa.array(columns[field.name], field.type) for field in table().schema], COLUMNS
