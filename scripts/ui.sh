@@ -1,5 +1,7 @@
 #!/bin/sh
 # Dagster's web server and daemon, with the warm workers beside them. Ctrl-C ends all.
+# Web server and workers would both make the tables of a new DAGSTER_HOME, and one of them would fail.
+[ -d .dagster/history ] || .venv/bin/dagster instance info >/dev/null
 .venv/bin/lake-assets workers &
 workers=$!
 trap 'kill "$workers" 2>/dev/null; wait "$workers"' EXIT
