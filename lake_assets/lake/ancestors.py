@@ -10,13 +10,13 @@ from lake_assets.lake.errors import MergeConflict
 def refuse_brought_back(paths: Collection[str], repository: str, ref: str) -> None:
     """Raise if a merge would bring back what one side undid.
 
-    Between the merge base and another common ancestor, these paths changed. One side is at the merge base's state
-    again, which looks as if it had never changed there. So the merge would take the other side's state.
+    Another common ancestor than the merge base changed these paths. One side is at the merge base's state again, which
+    looks as if it had never changed there. So the merge would take the other side's state.
 
     Parameters
     ----------
     paths
-        Paths that differ between the merge base and another common ancestor, and that one side alone changed.
+        Paths that another common ancestor changed, and that one side alone changed since the merge base.
     repository, ref
         As of :class:`~lake_assets.lake.errors.LakeError`.
 

@@ -48,13 +48,17 @@ def three_way(base: Files, ours: Files, theirs: Files) -> tuple[Files, set[str]]
     return merged, conflicts
 
 
-def brought_back(bases: Iterable[Files], base: Files, ours: Files, theirs: Files) -> set[str]:
-    """Paths that changed up to another common ancestor than the merge base, and of which one side undid that."""
+def brought_back(others: Iterable[tuple[Files, list[Files]]], base: Files, ours: Files, theirs: Files) -> set[str]:
+    """Paths that another common ancestor than the merge base changed, and of which one side undid that.
+
+    Each other one is given with the merge bases of it and the merge base.
+    """
     return {
         path
-        for another in bases
+        for another, began in others
         for path in base.keys() | another.keys()
         if base.get(path) != another.get(path)
+        and any(one.get(path) != another.get(path) for one in began)
         and (base.get(path) == ours.get(path)) != (base.get(path) == theirs.get(path))
     }
 

@@ -56,6 +56,10 @@ class LakeMachine(RuleBasedStateMachine):
         base = merge_base(ours, theirs, self.lake._git_objects.commit)  # pyright: ignore[reportAttributeAccessIssue]
         return str(base.id)
 
+    def bases_of(self, base: HeldCommit, another: HeldCommit) -> list[HeldCommit]:
+        """Return what two merge bases have in common."""
+        return merge_bases(base, another)
+
     @rule(branch=working, prefix=st.sampled_from(PREFIXES), new=files)
     def overwrite(self, branch: str, prefix: str, new: Files) -> None:
         head = self.heads[branch]
@@ -97,7 +101,8 @@ class LakeMachine(RuleBasedStateMachine):
         brought = (commit for id_, commit in theirs.ancestors.items() if id_ not in base.ancestors)
         replaces = [folder for commit in brought for folder in commit.replaces]
         conflicts |= mixed(replaces, base.files, ours.files, theirs.files)
-        conflicts = conflicts or brought_back([one.files for one in bases], base.files, ours.files, theirs.files)
+        others = [(one.files, [began.files for began in self.bases_of(base, one)]) for one in bases if one is not base]
+        conflicts = conflicts or brought_back(others, base.files, ours.files, theirs.files)
         if conflicts:
             with pytest.raises(MergeConflict) as caught:
                 self.lake.merge(source, into, audit=TESTS)
@@ -152,6 +157,9 @@ class LakeFSMachine(LakeMachine):
     def base_of(self, source: str, into: str) -> str:
         # The server takes the first common ancestor that it meets (docs/lakefs.md).
         return self.lake._server.merge_base(source, into)[2]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def bases_of(self, base: HeldCommit, another: HeldCommit) -> list[HeldCommit]:
+        return [base.ancestors[self.base_of(another.id, base.id)]]
 
 
 class LongLakeMachine(LakeMachine):

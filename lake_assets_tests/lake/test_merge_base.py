@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,41 @@ def test_where_nothing_was_undone_the_sides_are_merged(lake: Lake) -> None:
     put(lake, "two", "t", {"b": "2"})
     lake.merge("two", "main", audit=TESTS)
     assert read(lake, "main", "") == {**A, "t/b": "2"}
+
+
+def test_who_takes_over_a_branch_that_main_has_merged_too_goes_on(lake: Lake) -> None:
+    """Nothing was undone: where only the merge base has changed a path, it is the right state to compare with."""
+    put(lake, "two", "t", {"b": "2"})
+    lake.merge("two", "main", audit=TESTS)
+    lake.merge("one", "main", audit=TESTS)
+    lake.merge("two", "one", audit=TESTS)
+    put(lake, "one", "u", {"a": "new"})
+    lake.merge("one", "main", audit=TESTS)
+    assert read(lake, "main", "") == {"u/a": "new", "t/b": "2"}
+
+
+def test_what_was_undone_while_the_branch_was_being_merged_does_not_come_back(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.merge("one", "main", audit=TESTS)
+    lake.merge("one", "two", audit=TESTS)
+    put(lake, "two", "t", {"b": "2"})
+    if not lake.shared:
+        return  # It holds the lock of its refs meanwhile.
+    merged = lake.log("main", 1)
+    lake.create_branch("back", "main")
+    lake.revert(next(iter(merged)).id, "back")
+    original = type(lake)._merge_despite_markers
+
+    def overtaken(self: Any, *arguments: Any) -> Any:
+        monkeypatch.undo()
+        lake.merge("back", "main", audit=TESTS)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(type(lake), "_merge_despite_markers", overtaken)
+    with pytest.raises(MergeConflict):
+        lake.merge("two", "main", audit=TESTS)
+    assert list(lake.list("main")) == []
 
 
 def undo(lake: Lake, branch: str, merged: str) -> None:

@@ -604,16 +604,18 @@ class GitLake:
         return root, tuple(conflicts)
 
     def _brought_back(self, bases: Sequence[GitCommit], ours: GitCommit, theirs: GitCommit) -> set[str]:
-        """Return the paths that one side alone changed since the first merge base, and that differ in another one."""
-        if len(bases) < 2:
-            return set()
-        base, mine, other = (self._commits.root(commit) for commit in (bases[0], ours, theirs))
-        return {
-            path
-            for another in bases[1:]
-            for path, before, _ in self._trees.differences(base, self._commits.root(another))
-            if (self._trees.find(mine, path) == before) != (self._trees.find(other, path) == before)
-        }
+        """Return the paths that another merge base changed, and that one side alone changed since the first one."""
+        found: set[str] = set()
+        for another in bases[1:]:
+            began = merge_bases(bases[0], another, self._git_objects.commit)
+            base, mine, other, *older = (self._commits.root(one) for one in (bases[0], ours, theirs, *began))
+            for path, before, there in self._trees.differences(base, self._commits.root(another)):
+                # What the first one alone changed is compared with the right state.
+                if all(self._trees.find(root, path) == there for root in older):
+                    continue
+                if (self._trees.find(mine, path) == before) != (self._trees.find(other, path) == before):
+                    found.add(path)
+        return found
 
     def note(self, branch: str, message: str, metadata: Mapping[str, str]) -> Commit:
         """Make a commit that changes no file; see :meth:`Lake.note`."""

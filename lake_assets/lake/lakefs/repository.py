@@ -539,7 +539,9 @@ class LakeFSLake:
             return merged
         if self._first_wholes(source, into):
             self._refuse_conflicts(source, into)
-        self._refuse_brought_back(source, into, *self._server.merge_base(source, into))
+        refuse_brought_back(
+            self._brought_back(*self._server.merge_base(source, into)), self._name, f"{source} into {into}"
+        )
         return self._merge_despite_markers(source, into, step)
 
     def _merge_despite_markers(self, source: str, into: str, step: CommitStep) -> Commit:
@@ -564,6 +566,7 @@ class LakeFSLake:
         ours, theirs = merged.parents
         sides = (self._between(base, ours), self._between(base, theirs), self._between(ours, theirs))
         found = self._conflicts(sides, base, theirs)
+        found |= self._brought_back(*self._server.merge_base(theirs, ours))
         if not found:
             return
         step = CommitStep(
@@ -599,19 +602,23 @@ class LakeFSLake:
             if isinstance(audit, Audit):
                 changed = {audit.place_of(path) for path in paths_of(self._between(base, ours))}
                 refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
-            self._refuse_brought_back(source, into, theirs, ours, base)
+            refuse_brought_back(self._brought_back(theirs, ours, base), self._name, ref)
         return base, ours
 
-    def _refuse_brought_back(self, source: str, into: str, theirs: str, ours: str, base: str) -> None:
-        """Raise if the server would bring back what one side undid: its merge base may be older than the best one."""
+    def _brought_back(self, theirs: str, ours: str, base: str) -> set[str]:
+        """Return the paths where one side undid what the other has: the server's merge base is not the only one."""
         if base in (theirs, ours):
-            return
-        others = other_bases(self._server, theirs, ours, base)
-        if others:
-            mine, other = (set(paths_of(self._between(base, side))) for side in (ours, theirs))
-            passed = {path for commit in others for path in paths_of(self._server.diff(base, commit))}
-            found = {path for path in passed & (mine ^ other) if not folders.is_marker(path)}
-            refuse_brought_back(found, self._name, f"{source} into {into}")
+            return set()
+        passed: set[str] = set()
+        for another in other_bases(self._server, theirs, ours, base):
+            began = self._server.merge_base(another, base)[2]
+            # What the base alone changed is compared with the right state.
+            changed = set(paths_of(self._server.diff(began, another)))
+            passed |= changed.intersection(paths_of(self._server.diff(base, another)))
+        if not passed:
+            return passed
+        mine, other = (set(paths_of(self._between(base, side))) for side in (ours, theirs))
+        return {path for path in passed & (mine ^ other) if not folders.is_marker(path)}
 
     def _refuse_undone(self, source: str, into: str, base: str, ours: str) -> None:
         """Raise if ``source`` was merged before and that merge was undone: its data are in the history, not on it."""
