@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from lake_assets.cli.code_location import load_graph, open_lake, working_branch
 from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.options import person
 from lake_assets.cli.output import Json, emit, show
 from lake_assets.cli.places import path_of
 from lake_assets.cli.sinks import (
@@ -61,7 +61,7 @@ def delete(
             typer.confirm(f"Delete {asset} from {branch}?", abort=True)
             reason = reason.strip() or typer.prompt("Why")
         graph = load_graph()
-        merge = take_off(lake, instance, graph, plan, by=by.strip() or getpass.getuser(), reason=reason)
+        merge = take_off(lake, instance, graph, plan, by=person(by), reason=reason)
         events = deletion_events(lake, EventLog(instance), graph, merge)
         for event in events:
             instance.report_runless_asset_event(event)

@@ -341,6 +341,7 @@ def shown(variable: Variable) -> str:
     """Return a variable's value, with secrets masked, and whether it is the default or overrides an exported one."""
     hidden = (variable.secret and variable.value) or unclear_user_part(variable.value)
     value = MASK if hidden else mask(variable.value)
+    notes = ["default"] if not os.environ.get(variable.name) else []
     if variable.name in env_file.overridden:
-        return f"{cell(value)} (from .env; the exported value is not used)"
-    return cell(value) + (" (default)" if not os.environ.get(variable.name) else "")
+        notes.append("from .env; the exported value is not used")
+    return cell(value) + (f" ({'; '.join(notes)})" if notes else "")

@@ -15,4 +15,4 @@ def load_env_file() -> None:
 
     before = dict(os.environ)
     load_dotenv(Path(".env"), override=True)
-    overridden.update(name for name, value in before.items() if value != os.environ.get(name))
+    overridden.update(name for name, value in before.items() if value and value != os.environ.get(name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.errors import CommandError
+from lake_assets.cli.options import person
 from lake_assets.cli.output import note
 from lake_assets.lake.contract import MAIN
 from lake_assets.lake.format import FORMAT, check_format
@@ -47,7 +47,7 @@ def migrate(
             return
         for branch, moves in wanted.items():
             if branch == MAIN and moves:
-                commit = migrate_main(lake, moves, by or getpass.getuser())
+                commit = migrate_main(lake, moves, person(by))
                 print(f"Moved on {MAIN}: commit {commit.id}")
             elif moves:
                 apply(lake, branch, moves)

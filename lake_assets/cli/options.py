@@ -1,8 +1,10 @@
-"""Numeric options. A number outside of its bounds is wrong usage."""
+"""Options of several commands. A number outside of its bounds is wrong usage."""
 
 from __future__ import annotations
 
+import getpass
 import math
+import os
 
 import typer
 
@@ -29,3 +31,17 @@ def not_nan(value: float | None) -> float | None:
     if value is not None and math.isnan(value):
         raise typer.BadParameter("nan is not a number")
     return value
+
+
+def person(by: str) -> str:
+    """Return the person that an option names, or else the user, who may be a number without a name in a container.
+
+    Parameters
+    ----------
+    by
+        The option.
+    """
+    try:
+        return by.strip() or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

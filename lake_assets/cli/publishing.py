@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from lake_assets.cli.code_location import load_graph, open_lake
 from lake_assets.cli.dagster_instance import dagster_home, open_instance
 from lake_assets.cli.errors import CommandError
+from lake_assets.cli.options import person
 from lake_assets.cli.output import Json, emit
 from lake_assets.cli.runs import find_run_id
 from lake_assets.cli.sinks import (
@@ -127,4 +127,4 @@ def an_override(checks: list[str], by: str, reason: str) -> Override | None:
         return None
     if not reason.strip():
         raise typer.BadParameter("an override needs a reason: give --reason TEXT")
-    return Override(by.strip() or getpass.getuser(), reason, tuple(checks))
+    return Override(person(by), reason, tuple(checks))

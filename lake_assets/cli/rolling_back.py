@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from lake_assets.cli.code_location import load_graph, open_lake, working_branch
 from lake_assets.cli.dagster_instance import open_instance
+from lake_assets.cli.options import person
 from lake_assets.cli.output import Json, emit, note, show
 from lake_assets.cli.places import path_of
 from lake_assets.cli.sinks import (
@@ -71,7 +71,7 @@ def rollback(
                 return
             typer.confirm(f"Roll {asset or 'all'} back on {branch}?", abort=True)
         graph = load_graph()
-        merge = roll_back(lake, instance, graph, plan, reason, by=by.strip() or getpass.getuser())
+        merge = roll_back(lake, instance, graph, plan, reason, by=person(by))
         events = rollback_events(lake, EventLog(instance), graph, merge)
         for event in events:
             instance.report_runless_asset_event(event)

@@ -86,11 +86,13 @@ def find_run_id(lake: Lake, run: str) -> str:
     Raises
     ------
     CommandError
-        It matches several runs.
+        It matches several runs, or is empty.
     """
     from lake_assets.runs.branch import branch_name
 
     beginning = run.removeprefix(branch_name(""))
+    if not beginning:
+        raise CommandError("the id of the run is empty; `lake-assets branches` lists the runs that have a branch")
     found = [run_id for run_id in Runs(lake).branches if run_id.startswith(beginning)]
     if beginning in found or not found:
         return beginning

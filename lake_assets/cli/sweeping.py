@@ -19,8 +19,8 @@ from lake_assets.settings import RetentionSettings
 
 def sweep(
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="Only the branch of this run: its id, or the beginning of it.")
-    ] = "",
+        str | None, typer.Argument(metavar="[RUN]", help="Only the branch of this run: its id, or the beginning of it.")
+    ] = None,
     older_than: Annotated[
         float | None,
         typer.Option(
@@ -28,7 +28,7 @@ def sweep(
             min=0,
             max=MOST_DAYS,
             callback=not_nan,
-            help="Minimal age. Default: SWEEP_AFTER_DAYS, and 0 with RUN.",
+            help="Minimal age. Default: SWEEP_AFTER_DAYS, and 0 with RUN if this Dagster knows it.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
@@ -44,22 +44,31 @@ def sweep(
 
     The branch of a run that this Dagster does not know is kept, since another Dagster may still run it. If that Dagster
     is lost, --unknown-runs removes the branch, too.
+
+    With RUN, the exit code is 1 if the branch of that run is kept.
     """
     with closing(open_lake()) as lake, open_instance() as instance:
         from lake_assets.runs import sweeping
 
-        usual = 0 if run else RetentionSettings.read().sweep_after_days
+        # Another Dagster may still execute a run that this one does not know.
+        usual = 0 if run is not None and not unknown_runs else RetentionSettings.read().sweep_after_days
         limit = timedelta(days=usual if older_than is None else older_than)
         look = sweeping.branches_left if dry_run else sweeping.sweep
-        run_id = find_run_id(lake, run) if run else ""
+        run_id = find_run_id(lake, run) if run is not None else ""
         found = list(look(lake, instance, limit, unknown=unknown_runs, run_id=run_id))
-    if run and not found:
+    if run is not None and not found:
         raise CommandError(f"run {run!r} has no branch; `lake-assets branches` lists those that there are")
     removed = [{"name": branch.name, "reason": branch.reason} for branch in found if branch.remove]
     kept = [{"name": branch.name, "reason": branch.reason} for branch in found if not branch.remove]
     if json:
         emit({"removed": not dry_run, "found": removed, "kept": kept})
-        return
+    else:
+        _say(removed, kept, dry_run=dry_run)
+    if run is not None and not removed:
+        raise typer.Exit(1)
+
+
+def _say(removed: list[dict[str, str]], kept: list[dict[str, str]], *, dry_run: bool) -> None:
     if removed:
         print("Would be removed:" if dry_run else "Removed:")
         show(removed)

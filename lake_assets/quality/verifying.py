@@ -226,6 +226,11 @@ def _sql(one: AnyConstraint) -> str:
 def _verdict(one: AnyConstraint, bad: int, rows: int, *, by_profile: bool, counted: bool = True) -> Verdict:
     allowed = int(rows * (1 - one.at_least) + 1e-9) if isinstance(one, Complete) else 0
     number = f"{bad:,}" if counted else f"at least {bad:,}"
-    condition = f": {printable(' '.join(one.sql.split()))[:_SHOWN]}" if isinstance(one, Check) else ""
+    condition = f": {_shown(one.sql)}" if isinstance(one, Check) else ""
     text = f"{number} of {rows:,} rows break {one.title}{condition}"
     return Verdict(one, bad <= allowed, bad, rows, text, by_profile, counted)
+
+
+def _shown(sql: str) -> str:
+    text = printable(" ".join(sql.split()))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"

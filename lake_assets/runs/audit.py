@@ -225,9 +225,11 @@ class _Decision:
 
 def _explained(lake: Lake, source: Commit, into: str, refusals: Sequence[_Refusal]) -> str:
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for refusal in refusals:
+    for refusal in refusals[:_SHOWN]:
         groups.setdefault(tuple(sorted(refusal.checks.items())), []).append(refusal.place)
     kept_back = " ".join(_kept_back(lake, source, checks, places) for checks, places in groups.items())
+    if len(refusals) > _SHOWN:
+        kept_back += f" {len(refusals) - _SHOWN} more place(s) are kept back."
     names = sorted({check for refusal in refusals for check in refusal.checks})
     return (
         f"Commit {source.id} cannot be merged into {into}, which is unchanged. {kept_back} "
@@ -239,9 +241,8 @@ def _explained(lake: Lake, source: Commit, into: str, refusals: Sequence[_Refusa
 def _kept_back(lake: Lake, source: Commit, checks: Sequence[tuple[str, str]], places: Sequence[str]) -> str:
     """Return which checks did not pass, with their results, and on which places, with the commit and run of each."""
     results = "; ".join(f"{check} {found or 'has not passed'}" for check, found in checks)
-    shown = ", ".join(f"{place!r} ({_made_by(lake, source, place)})" for place in places[:_SHOWN])
-    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
-    return f"{results}. {'They keep' if len(checks) > 1 else 'It keeps'} back {shown}{more}."
+    shown = ", ".join(f"{place!r} ({_made_by(lake, source, place)})" for place in places)
+    return f"{results}. {'They keep' if len(checks) > 1 else 'It keeps'} back {shown}."
 
 
 def _made_by(lake: Lake, source: Commit, place: str) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -127,7 +127,7 @@ class HttpSource(Generic[Key]):
                 min(self._limits.read_timeout, left), connect=min(self._limits.connect_timeout, left)
             ),
             follow_redirects=True,
-            verify=_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
+            verify=_tls(*map(_state, ("SSL_CERT_FILE", "SSL_CERT_DIR")), os.environ.get("SSLKEYLOGFILE")),
             # The uncompressed bytes, whose length and checksum are known.
             headers={"accept-encoding": "identity"},
         )
@@ -153,10 +153,22 @@ class HttpSource(Generic[Key]):
             raise SourceUnavailable(f"{url}: no answer ({reason})") from error
 
 
-@cache
-def _tls(*_places: str | None) -> ssl.SSLContext:
-    """Return what checks certificates. It takes 30 ms to read them, so that is done once for each place of theirs."""
+@lru_cache(maxsize=4)
+def _tls(*_states: object) -> ssl.SSLContext:
+    """Return what checks certificates. It takes 30 ms to read them, so that is done once for each state of theirs."""
     return httpx.create_ssl_context()
+
+
+def _state(variable: str) -> tuple[str, int, int, int] | None:
+    """Return the place that a variable names, and what changes if its certificates are replaced; None if unset."""
+    place = os.environ.get(variable)
+    if not place:
+        return None
+    try:
+        found = Path(place).stat()
+    except OSError:
+        return place, 0, 0, 0
+    return place, found.st_mtime_ns, found.st_size, found.st_ino
 
 
 _HEAD_NOT_ALLOWED = (405, 501)

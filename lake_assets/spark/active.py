@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,5 +39,9 @@ def active_again(session: SparkSession) -> Generator[None]:
     before = SparkSession.getActiveSession() or session
     try:
         yield
-    finally:
-        activate(before)
+    except BaseException:
+        # Java may be gone: that would hide the error.
+        with suppress(Exception):
+            activate(before)
+        raise
+    activate(before)

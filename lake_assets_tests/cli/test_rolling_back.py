@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -122,3 +123,17 @@ def test_one_partition_goes_back_and_the_others_stay(graph: SmallGraph, answer: 
     assert {path.rpartition("/")[0] for path in done["changed"]} == {"prices/partition=mon"}
     prices = {row["partition"]: row["price"] for row in answer("cat", "main:prices")}
     assert prices == {"mon": 1.0, "tue": 2.0}
+
+
+def test_a_user_without_a_name_is_named_by_number(graph: SmallGraph, command: Command, monkeypatch: Any) -> None:
+    """As in a container that runs with any uid."""
+
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000")
+
+    graph.publish("mon", 1.0)
+    before = main().id
+    graph.publish("mon", 2.0)
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert command("rollback", "prices", "--to", before, "--yes").exit_code == 0
+    assert main().metadata["by"] == f"uid {os.getuid()}"

@@ -11,6 +11,7 @@ from lake_assets.lake.embedded import GitLake
 from lake_assets_tests.cli.conftest import Command
 
 FAILED = "eeee0000-0000-4000-8000-000000000001"
+UNKNOWN = "aaaa0000-0000-4000-8000-000000000004"
 OTHER = "eeff0000-0000-4000-8000-000000000003"
 GOING_ON = "ffff0000-0000-4000-8000-000000000002"
 
@@ -41,6 +42,13 @@ def test_the_branch_of_one_failed_run_is_removed_and_no_other(
     add_run(OTHER, DagsterRunStatus.FAILURE)
     add_run(GOING_ON, DagsterRunStatus.STARTED)
     assert "no branch" in refused("sweep", "abcd")
-    assert command("sweep", GOING_ON[:8]).stdout.startswith("Nothing to remove.\nKept:\n")
+    kept = command("sweep", GOING_ON[:8])
+    assert kept.stdout.startswith("Nothing to remove.\nKept:\n")
+    assert kept.exit_code == 1
+    for empty in ("", "run-"):
+        assert "is empty" in refused("sweep", empty)
+    lake.create_branch(f"run-{UNKNOWN}", "main")
+    assert command("sweep", UNKNOWN[:4], "--unknown-runs").exit_code == 1
+    lake.delete_branch(f"run-{UNKNOWN}")
     assert command("sweep", FAILED[:4]).stdout.startswith("Removed:\n")
     assert lake.branches() == ("main", f"run-{OTHER}", f"run-{GOING_ON}")

@@ -94,14 +94,15 @@ def test_what_was_undone_while_the_branch_was_being_merged_does_not_come_back(
     merged = lake.log("main", 1)
     lake.create_branch("back", "main")
     lake.revert(next(iter(merged)).id, "back")
-    original = type(lake)._merge_despite_markers
+    kind: Any = type(lake)
+    original = kind._merge_despite_markers
 
     def overtaken(self: Any, *arguments: Any) -> Any:
         monkeypatch.undo()
         lake.merge("back", "main", audit=TESTS)
         return original(self, *arguments)
 
-    monkeypatch.setattr(type(lake), "_merge_despite_markers", overtaken)
+    monkeypatch.setattr(kind, "_merge_despite_markers", overtaken)
     with pytest.raises(MergeConflict):
         lake.merge("two", "main", audit=TESTS)
     assert list(lake.list("main")) == []

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas
 import pytest
@@ -44,6 +45,7 @@ from lake_assets.lake.audit import Override, read_record
 from lake_assets.lake.contract import MAIN, Lake
 from lake_assets.lake.lakefs import LakeFSLake
 from lake_assets.lake.spec import CommitStep
+from lake_assets.runs import audit as rule
 from lake_assets.runs import branch as run_branch
 from lake_assets.runs.audit import PublicationRefused
 from lake_assets.runs.branch import branch_name, ensure_run_branch, read_ref
@@ -594,3 +596,12 @@ def test_the_lake_refuses_a_merge_into_main_without_an_audit(world: World, lake:
         lake.merge("mine", MAIN, audit=Audit(head.id, (Entry("stray", None, "stray"),)))
     assert lake.head(MAIN) == head
     lake.merge("mine", MAIN, audit=TESTS)
+
+
+def test_a_refusal_of_many_places_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule, "_made_by", lambda *_: "commit 1")
+    refusals = [rule._Refusal(f"a/partition={at}", {"a:good": f"did not pass: {at} rows"}) for at in range(300)]
+    anything: Any = Mock()
+    text = rule._explained(anything, anything, MAIN, refusals)
+    assert "295 more place(s) are kept back." in text
+    assert len(text) < 1000

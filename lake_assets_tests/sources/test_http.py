@@ -7,6 +7,7 @@ from datetime import datetime
 from email.utils import formatdate
 from pathlib import Path
 
+import certifi
 import pytest
 
 from lake_assets.defs.stocks.source import open_source
@@ -18,6 +19,7 @@ from lake_assets.sources import (
     SourceUnavailable,
     TruncatedDownload,
 )
+from lake_assets.sources import http as http_source
 from lake_assets.sources.status import seconds_to_wait
 
 from .conftest import BODY, HOUR, NAME
@@ -275,3 +277,15 @@ def test_a_retry_after_that_is_no_time_is_ignored(text: str | None) -> None:
 def test_a_retry_after_may_be_a_date() -> None:
     assert seconds_to_wait(formatdate(time.time() + 100, usegmt=True)) == pytest.approx(100, abs=2)
     assert seconds_to_wait(formatdate(time.time() - 100, usegmt=True)) == 0
+
+
+def test_certificates_are_read_once_and_again_when_they_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "authorities.pem"
+    place.write_bytes(Path(certifi.where()).read_bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(place))
+    first = http_source._tls(http_source._state("SSL_CERT_FILE"))
+    assert http_source._tls(http_source._state("SSL_CERT_FILE")) is first
+    place.write_bytes(place.read_bytes() + b"\n")
+    assert http_source._tls(http_source._state("SSL_CERT_FILE")) is not first
