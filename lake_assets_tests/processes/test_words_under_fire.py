@@ -175,6 +175,8 @@ def test_every_line_is_counted_once_and_every_published_update_delivered_once(pl
             job.succeed()
             ended += 1
             whole = time.monotonic() - started
+            # The first run of a warm worker takes longer to begin than a later one takes as a whole.
+            work = min(work, whole / 2)
             say("a run ended before it was killed")
             continue
         job.kill(group=group)
