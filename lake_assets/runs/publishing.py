@@ -263,6 +263,17 @@ def published_version(lake: Lake, commit: str, prefixes: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:32]
 
 
+def _refuse_absent(lake: Lake, commit: str, prefixes: Sequence[str], run_id: str, into: str) -> None:
+    absent = [prefix for prefix in prefixes if lake.fingerprint(commit, prefix) is None]
+    if absent:
+        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+        raise Failure(
+            f"Run {run_id} is not published: neither its branch nor {into} holds "
+            f"{', '.join(absent[:5])}{more}. Materialize them first.",
+            allow_retries=False,
+        )
+
+
 def published_asset(
     group: str,
     assets: Iterable[AssetsDefinition | AssetSpec | AssetKey | str],
@@ -338,16 +349,12 @@ def published_asset(
         if head is None and context.run.parent_run_id is not None:
             # Re-executed after a failed publication, the run publishes its parent's data.
             commit = read_ref(lake.lake, context.instance, context.run)
-        absent = [prefix for prefix in prefixes if lake.lake.fingerprint(commit, prefix) is None]
-        if absent:
-            # Without this check, the asset could be materialized alone for a partition that does not exist.
-            more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-            raise Failure(
-                f"Run {context.run.run_id} is not published: neither its branch nor {into} holds "
-                f"{', '.join(absent[:5])}{more}. Materialize them first.",
-                allow_retries=False,
-            )
+        # Without this check, the asset could be materialized alone for a partition that does not exist.
+        _refuse_absent(lake.lake, commit, prefixes, context.run.run_id, into)
         result = publish(lake.lake, context.instance, context.run, graph, head=head, report=context.log_event)
+        if not result.merged:
+            # What the run began with may have been deleted there.
+            _refuse_absent(lake.lake, result.commit.id, prefixes, context.run.run_id, into)
         note = f"{result.changed} path(s) changed on {into}" if result.merged else "nothing to publish"
         context.log.info("%s: commit %s", note, result.commit.id)
         return MaterializeResult(

@@ -295,3 +295,19 @@ def test_a_run_stays_on_its_branch_when_it_is_executed_again(machine: RunsMachin
     machine._publish(again, "asset")
     assert again.published is machine.expected.tip("dev-a")
     assert machine.expected.main.files == {}
+
+
+def test_what_was_deleted_since_a_re_executed_run_began_is_not_called_published(machine: RunsMachine) -> None:
+    """The run wrote nothing and reads an older commit of `main`, which has the partition. `main` has it no more."""
+    good = machine._begin(("p",))
+    machine._write(good, ROWS, "one")
+    machine._check(good, ROWS, "passed", "input")
+    machine._publish(good, "asset")
+    machine._end(good, success=True)
+    before = machine.expected.main.id
+    failed = machine._begin(("p",), before)
+    machine._end(failed, success=False)
+    machine.delete(branch="main", place="rows/partition=p")
+    child = machine._begin(("p",), before, failed, skips=True)
+    machine._publish(child, "asset")
+    assert child.published is None
