@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from lake_assets.lake.errors import MergeConflict, WriteRefused
 from lake_assets_tests.audits import TESTS
 from lake_assets_tests.lake.backends import LakeSpec, fresh_place, put, read
 from lake_assets_tests.lake.history import Files, HeldCommit, below, brought_back, merge_bases, mixed, three_way
+from lake_assets_tests.model.clock import Clock
 
 PARTITIONS = ("t/p=1", "t/p=2")
 PREFIXES = ("t", *PARTITIONS, "u")
@@ -29,6 +31,9 @@ class LakeMachine(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
+        # Of several best merge bases, Git takes the newest.
+        self.dates = ExitStack()
+        self.dates.enter_context(Clock().dates_commits())
         self.lake = LakeSpec(self.backend, fresh_place(self.backend, Path(self.folder.name))).open()
         root = HeldCommit(self.lake.head("main").id, {})
         self.heads = dict.fromkeys(["main", "one", "two"], root)
@@ -41,6 +46,7 @@ class LakeMachine(RuleBasedStateMachine):
         if hasattr(self, "lake"):
             self.lake.close()
             self.folder.cleanup()
+            self.dates.close()
 
     def _advance(self, branch: str, id_: str, commit: HeldCommit) -> None:
         if commit.files == self.heads[branch].files and len(commit.parents) == 1:

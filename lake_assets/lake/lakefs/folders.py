@@ -87,7 +87,7 @@ def touch_folders(server: Server, branch: str, targets: Sequence[str], *, replac
             server.upload(branch, f"{_WHOLE}{folder}", token.encode())
 
 
-def renew(server: Server, branch: str, markers: Iterable[str], avoid: Sequence[tuple[str, str]] = ()) -> None:
+def renew(server: Server, branch: str, markers: Iterable[str], avoid: Sequence[Sequence[str]] = ()) -> None:
     """Give markers new content, different from that on any other branch.
 
     Parameters
@@ -97,20 +97,20 @@ def renew(server: Server, branch: str, markers: Iterable[str], avoid: Sequence[t
     markers
         Paths of the markers.
     avoid
-        Pairs of refs. A folder that was replaced from the first to the second gets a size that neither has.
+        Refs, two or more at a time. A folder that was replaced from the first to the second gets a size that none has.
     """
     wanted = list(markers)
     token = uuid4().hex
     mine = [path[len(_CHANGED) :] for path in wanted if path.startswith(_CHANGED)]
     sizes = _sizes(server, branch, mine)
-    compared = [(_sizes(server, before, mine), _sizes(server, after, mine)) for before, after in avoid]
+    compared = [[_sizes(server, ref, mine) for ref in refs] for refs in avoid]
     for path in wanted:
         folder = path[len(_CHANGED) :] if path.startswith(_CHANGED) else ""
         size = sizes.get(folder, _SIZE)
         if folder:
-            for before, after in compared:
-                pair = before.get(folder, _SIZE), after.get(folder, _SIZE)
-                size = _other_size(*pair, size) if pair[0] != pair[1] else size
+            held = [[sizes_at.get(folder, _SIZE) for sizes_at in refs] for refs in compared]
+            taken = [one for before, after, *more in held if before != after for one in (before, after, *more)]
+            size = _other_size(size, *taken) if taken else size
         server.upload(branch, path, token.ljust(size, ".").encode())
 
 

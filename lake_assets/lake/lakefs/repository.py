@@ -539,9 +539,9 @@ class LakeFSLake:
             return merged
         if self._first_wholes(source, into):
             self._refuse_conflicts(source, into)
-        refuse_brought_back(
-            self._brought_back(*self._server.merge_base(source, into)), self._name, f"{source} into {into}"
-        )
+        else:
+            brought = self._brought_back(*self._server.merge_base(source, into))
+            refuse_brought_back(brought, self._name, f"{source} into {into}")
         return self._merge_despite_markers(source, into, step)
 
     def _merge_despite_markers(self, source: str, into: str, step: CommitStep) -> Commit:
@@ -602,7 +602,6 @@ class LakeFSLake:
             if isinstance(audit, Audit):
                 changed = {audit.place_of(path) for path in paths_of(self._between(base, ours))}
                 refuse_mixed([path for path, place in places.items() if place in changed], self._name, ref)
-            refuse_brought_back(self._brought_back(theirs, ours, base), self._name, ref)
         return base, ours
 
     def _brought_back(self, theirs: str, ours: str, base: str) -> set[str]:
@@ -666,7 +665,7 @@ class LakeFSLake:
         return folders.conflicts(*sides, lambda folder: folders.is_replaced(self._server, base, theirs, folder))
 
     def _refuse_conflicts(self, source: str, into: str) -> str:
-        """Raise if ``source`` conflicts with ``into``. Otherwise return the checked head of ``into``."""
+        """Raise if ``source`` conflicts with ``into``, or brings back what one undid. Return the head of ``into``."""
         theirs, ours, base = self._server.merge_base(source, into)
         if base in (theirs, ours):
             return ours
@@ -675,6 +674,7 @@ class LakeFSLake:
         if found:
             reason = "both sides changed the same paths since their merge base; write them again on a new branch"
             raise MergeConflict(reason, repository=self._name, ref=f"{source} into {into}", paths=sorted(found))
+        refuse_brought_back(self._brought_back(theirs, ours, base), self._name, f"{source} into {into}")
         return ours
 
     def note(self, branch: str, message: str, metadata: Mapping[str, str]) -> Commit:
@@ -713,20 +713,23 @@ class LakeFSLake:
         if found:
             reason = "later commits changed the same paths: revert those first"
             raise MergeConflict(reason, repository=self._name, ref=f"{undone.id} on {branch}", paths=sorted(found))
-        with suppress(ConflictError):
-            self._server.revert(place, undone.id, step)
-            return
-        # Only markers conflict: restore them as of the undone commit, and renew them afterwards.
         markers = [item for item in theirs if folders.is_marker(item["path"])]
-        for item in markers:
-            if item["type"] == "added":
-                self._server.delete(place, [item["path"]])
-            else:
-                self._server.upload(place, item["path"], self._server.content(undone.id, item["path"]))
-        self._server.commit(place, replace(step, message="Put markers back"))
-        self._server.revert(place, undone.id, step)
-        folders.renew(self._server, place, [item["path"] for item in markers])
-        self._server.commit(place, replace(step, message="Renew markers"))
+        try:
+            self._server.revert(place, undone.id, step)
+        except ConflictError:
+            # Only markers conflict: restore them as of the undone commit.
+            for item in markers:
+                if item["type"] == "added":
+                    self._server.delete(place, [item["path"]])
+                else:
+                    self._server.upload(place, item["path"], self._server.content(undone.id, item["path"]))
+            self._server.commit(place, replace(step, message="Put markers back"))
+            self._server.revert(place, undone.id, step)
+        if markers:
+            # What undoes a replacement is one itself.
+            paths = [item["path"] for item in markers]
+            folders.renew(self._server, place, paths, avoid=[(before, undone.id, head)])
+            self._server.commit(place, replace(step, message="Renew markers"))
 
     # Maintenance
 
