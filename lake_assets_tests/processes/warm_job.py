@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 from dagster import DagsterInstance, DagsterRun
 
 from lake_assets import domains
@@ -58,7 +59,11 @@ class WarmWorkers:
     def _free(self, settings: Mapping[str, str]) -> tuple[str, JobProcess]:
         for known, worker, process in self._workers:
             last = self._last.get(worker)
-            if known == settings and process.process.poll() is None and (last is None or last.is_over()):
+            if known != settings or process.process.poll() is not None:
+                continue
+            if psutil.Process(process.pid).status() == psutil.STATUS_STOPPED:
+                continue  # A test has stopped it, so it answers nobody.
+            if last is None or last.is_over():
                 if last is None or last.run().is_success:
                     return worker, process
                 # It is replaced after a run that did not succeed.
