@@ -89,5 +89,5 @@ def test_the_page_of_the_notebook_runs_cell_by_cell(tmp_path: Path, monkeypatch:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *_: object) -> None:  # noqa: A002
+    def log_message(self, *_: object, **__: object) -> None:
         """Say nothing."""

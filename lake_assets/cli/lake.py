@@ -20,6 +20,7 @@ from lake_assets.lake.errors import PathNotFound
 
 if TYPE_CHECKING:
     from lake_assets.cli.row_diff import RowComparison
+    from lake_assets.runs.commit_metadata import CommitMetadata
 
 SHORT = 12
 """Characters of a commit id or checksum in a table. JSON has the full value."""
@@ -79,20 +80,26 @@ def log(
 
 
 def _shown(commit: Commit) -> dict[str, Any]:
-    record = _commit(commit)
+    from lake_assets.runs.commit_metadata import CommitMetadata
+
+    made = CommitMetadata.parse(commit.metadata)
+    record = _record(commit, made)
     return record | {
         "id": record["id"][:SHORT],
         "time": moment(record["time"]),
         "message": record["message"].partition("\n")[0],
         "run": (record["run"] or "")[:8],
-        "audit": ", ".join(filter(None, [_audit(record["audit"], merge=len(commit.parents) > 1), _correction(commit)])),
+        "audit": ", ".join(filter(None, [_audit(record["audit"], merge=len(commit.parents) > 1), _correction(made)])),
     }
 
 
 def _commit(commit: Commit) -> dict[str, Any]:
     from lake_assets.runs.commit_metadata import CommitMetadata
 
-    made = CommitMetadata.parse(commit.metadata)
+    return _record(commit, CommitMetadata.parse(commit.metadata))
+
+
+def _record(commit: Commit, made: CommitMetadata) -> dict[str, Any]:
     return {
         "id": commit.id,
         "time": commit.committed_at,
@@ -112,11 +119,8 @@ def _audit(record: list[dict[str, Any]] | None, *, merge: bool) -> str:
     return summarize(record) if record else ""
 
 
-def _correction(commit: Commit) -> str:
+def _correction(made: CommitMetadata) -> str:
     """Return who rolled back or deleted, and why. Empty for other commits."""
-    from lake_assets.runs.commit_metadata import CommitMetadata
-
-    made = CommitMetadata.parse(commit.metadata)
     return f"by {made.by}: {made.reason}" if made.by else ""
 
 

@@ -265,7 +265,7 @@ def test_a_check_in_one_attempt_of_a_step_lets_in_nothing_that_another_wrote(wor
     world.defs = Definitions([prices], resources=environments.resources())
     run = world.run("prices", day=None)
     assert len(attempts) == 2
-    with pytest.raises(PublicationRefused, match=r"prices:positive (has|did) not pass"):
+    with pytest.raises(PublicationRefused, match="prices:positive has not passed"):
         world.publish(lake, run.run_id)
 
 
@@ -294,7 +294,7 @@ def test_a_check_that_is_executed_again_without_its_assets_write_lets_in_nothing
     )
     run = world.instance.create_run_for_job(job, parent_run_id=rejected.run_id, root_run_id=rejected.run_id)
     assert execute_run(InMemoryJob(job), run, world.instance).success
-    with pytest.raises(PublicationRefused, match=r"prices:positive (has|did) not pass"):
+    with pytest.raises(PublicationRefused, match="prices:positive has not passed"):
         world.publish(lake, rejected.run_id)
 
 
@@ -338,7 +338,7 @@ def test_a_check_of_all_partitions_lets_none_go_that_it_has_not_seen(world: Worl
     run = world.run("logins", day="c")
     # The check of the first run read a commit that held no `b`, either.
     put(lake, branch_name(run.run_id), "logins", {}, partitions=["partition=b"])
-    with pytest.raises(PublicationRefused, match=r"logins:some (has|did) not pass.* 'logins/partition=b'"):
+    with pytest.raises(PublicationRefused, match=r"logins:some has not passed\. It keeps back 'logins/partition=b'"):
         world.publish(lake, run.run_id)
 
 

@@ -155,6 +155,7 @@ def test_a_table_of_every_type_is_read_by_the_workers_as_one_state(
         },
     ]
     published: list[str] = []
+    said: list[str] = []
     for place in places:
         done = subprocess.run(
             [sys.executable, "-m", "lake_assets_tests.spark.cluster_database"],
@@ -168,7 +169,8 @@ def test_a_table_of_every_type_is_read_by_the_workers_as_one_state(
         assert "p%2Fa%40s%3As" not in done.stderr + done.stdout
         assert "p/a@s:s" not in done.stderr + done.stdout
         published.append(done.stdout.splitlines()[-1])
-    assert published[0] == published[1]
+        said.append(done.stderr[-4000:])
+    assert published[0] == published[1], said[-1]
     assert json.loads(published[0])[0] == 5000
 
 
