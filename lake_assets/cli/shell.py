@@ -42,7 +42,9 @@ class LazySpark:
     def stop(self) -> None:
         """Stop the session, if it was started."""
         if self._started:
-            self._resource.session.stop()
+            from lake_assets.spark.stopping import stop
+
+            stop(self._resource.session)
 
 
 def shell() -> None:

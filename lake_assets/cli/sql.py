@@ -87,13 +87,14 @@ def _runner(engine: Engine, bounds: Bounds) -> Generator[Run]:
             yield lambda text, catalog: run_query(text, catalog, bounds=bounds, exact=True)
         return
     from lake_assets.cli.code_location import spark_resource
+    from lake_assets.spark.stopping import stop
     from lake_assets.sql.on_spark import run_on_spark
 
     session = spark_resource().session
     try:
         yield lambda text, catalog: run_on_spark(text, catalog, session, bounds=bounds)
     finally:
-        session.stop()
+        stop(session)
 
 
 @contextmanager

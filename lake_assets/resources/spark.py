@@ -2,7 +2,9 @@
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
+import threading
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -24,6 +26,7 @@ from lake_assets.spark.session import (
     session_conf,
     without_credentials,
 )
+from lake_assets.spark.stopping import stop
 from lake_assets.spark.warm import prepare_jvm
 
 if TYPE_CHECKING:
@@ -87,6 +90,8 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             settings, credentials = without_credentials(self._settings())
             prepare_process(settings)
             prepare_jvm(settings)
+            # pyspark loads it with the first call of its JVM, which takes seconds to start.
+            threading.Thread(target=import_module, args=("pandas",), daemon=True).start()
             lazy = LazyPySparkResource(spark_config=settings)
             log_errors_once()
             read_any_file_name(lazy.spark_session)
@@ -134,7 +139,7 @@ class SparkResource(ConfigurableResource["SparkResource"]):
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Stop the session if this resource has started it."""
         if self._lazy is not None:
-            self._lazy.spark_session.stop()
+            stop(self._lazy.spark_session)
             self._lazy = None
 
 
