@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lake_assets.spark.jvm import training_options
 from lake_assets.spark.session import file_uri, prepare_process, read_any_file_name, session_conf
 
 if TYPE_CHECKING:
+    import pyarrow
     from pyspark.sql import DataFrame, SparkSession
 
 _DEADLINE = 300
@@ -73,11 +75,19 @@ def _count_words(session: SparkSession, folder: Path) -> None:
     for number, provider in enumerate(("HDFSBackedStateStoreProvider", "RocksDBStateStoreProvider")):
         package = "org.apache.spark.sql.execution.streaming.state"
         session.conf.set("spark.sql.streaming.stateStore.providerClass", f"{package}.{provider}")
-        lines = session.readStream.text(file_uri(source))
-        words = lines.select(functions.explode(functions.split("value", " ")).alias("word"))
-        counts = words.groupBy("word").agg(functions.count("*").alias("count"))
+        # Short queries are interpreted, others are compiled.
+        session.conf.set("spark.sql.codegen.factoryMode", ("NO_CODEGEN", "FALLBACK")[number])
+        session.conf.set("spark.sql.codegen.wholeStage", ("false", "true")[number])
+        lines = session.readStream.text(file_uri(source)).selectExpr("value", "current_timestamp() AS time")
+        read = lines.mapInArrow(_as_they_are, lines.schema).observe("lines", functions.count(functions.lit(1)))
+        words = read.withWatermark("time", "1 minute").selectExpr("time", "explode(split(value, ' ')) AS word")
+        counts = words.groupBy(functions.window("time", "1 minute"), "word").count()
         stream = counts.writeStream.outputMode("update").foreachBatch(save).trigger(availableNow=True)
         stream.option("checkpointLocation", str(folder / f"checkpoint-{number}")).start().awaitTermination()
+
+
+def _as_they_are(batches: Iterable[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
+    yield from batches
 
 
 def _read_and_write(session: SparkSession, folder: Path) -> None:
