@@ -29,6 +29,7 @@ from lake_assets.streaming.microbatches import (
     CheckpointUnusable,
     Consumed,
     consume,
+    generate_no_code,
     streaming_session,
 )
 from lake_assets.streaming.places import StreamPlaces, places_at, places_of
@@ -241,6 +242,8 @@ def _consume(
     query: StreamQuery, before: Position | None, session: "SparkSession", place: WorkingCopy, batches: str
 ) -> Consumed:
     lines = query.source.lines(session, fail_on_data_loss=query.fail_on_data_loss, notes=place.notes)
+    if query.source.little_is_new(before, place.files):
+        generate_no_code(session)
     frame = query.build(lines, before.watermark if before is not None else None)
 
     def keep(rows: "DataFrame", number: int) -> None:

@@ -57,6 +57,8 @@ class Notes:
     """The folder of a list: a temporary one, which is removed after the session, or one that is given."""
 
     _given: CheckpointFiles | None = None
+    sizes: Mapping[str, int] = {}
+    """The files of the list: path to bytes."""
 
     @property
     def place(self) -> CheckpointFiles:

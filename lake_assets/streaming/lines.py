@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, cast
@@ -49,17 +50,24 @@ def read_files(files: DataFrame, longest: int, filesystem: FileSystem | None = N
     filesystem
         The file system whose paths are the URIs without their scheme. Without one, the files are local.
     """
-    from pyspark.sql import functions as sf
-
-    name = sf.lower("path")
-    compressed = sf.lit(False)
-    for suffix in _DECOMPRESSED:
-        compressed = compressed | name.endswith(suffix)
-    size = sf.when(compressed, sf.lit(0)).otherwise(sf.greatest(sf.col("length") - 1, sf.lit(0)))
-    ranges = files.select("path", sf.explode(sf.sequence(sf.lit(0), size, sf.lit(RANGE))).alias("first"))
+    # Not by lower(): its first call in a JVM builds tables of all of Unicode, for a second and more.
+    compressed = f"path RLIKE r'(?i)({'|'.join(map(re.escape, _DECOMPRESSED))})\\z'"
+    size = f"if({compressed}, 0, greatest(length - 1, 0))"
+    ranges = files.selectExpr("path", f"explode(sequence(0, {size}, {RANGE})) AS first")
     spread = ranges.repartition(files.sparkSession.sparkContext.defaultParallelism)
     read = partial(_read_ranges, longest=longest, filesystem=filesystem)
     return spread.mapInArrow(read, "value BINARY, too_long STRING")
+
+
+def is_compressed(path: str) -> bool:
+    """Tell whether a file is decompressed as it is read, by its name.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+    return Path(path).suffix.lower() in _DECOMPRESSED
 
 
 def _read_ranges(
@@ -73,11 +81,40 @@ def _read_ranges(
             path = f"/{name}" if filesystem is None else name
             try:
                 for lines in lines_of(blocks_of(path, first, first + RANGE, longest, filesystem), longest):
-                    values = pyarrow.array(lines, pyarrow.binary())
-                    names = pyarrow.array([path if line is None else None for line in lines], pyarrow.string())
-                    yield pyarrow.record_batch({"value": values, "too_long": names})
+                    yield pyarrow.RecordBatch.from_arrays(
+                        [column_of(lines), _names(lines, path)], ["value", "too_long"]
+                    )
             except (OSError, EOFError, zlib.error, ValueError) as error:
                 raise OSError(f"{path} cannot be read: {error}; copy it again, or remove it") from error
+
+
+def column_of(lines: Sequence[bytes | None]) -> pyarrow.Array:
+    """Return lines as a column.
+
+    From a list, pyarrow makes one only after it has loaded pandas, for which a worker needs half a second.
+
+    Parameters
+    ----------
+    lines
+        The lines. None stands for one that is too long.
+    """
+    import numpy
+    import pyarrow
+
+    ends = numpy.zeros(len(lines) + 1, numpy.int32)
+    numpy.cumsum([len(line or b"") for line in lines], out=ends[1:])
+    known = numpy.packbits(numpy.array([line is not None for line in lines], bool), bitorder="little")
+    buffers = [known, ends, b"".join(line or b"" for line in lines)]
+    return pyarrow.Array.from_buffers(pyarrow.binary(), len(lines), [pyarrow.py_buffer(buffer) for buffer in buffers])
+
+
+def _names(lines: Sequence[bytes | None], path: str) -> pyarrow.Array:
+    """Return the file of each line that is too long."""
+    import pyarrow
+
+    if None not in lines:
+        return pyarrow.nulls(len(lines), pyarrow.string())
+    return pyarrow.array([path if line is None else None for line in lines], pyarrow.string())
 
 
 def lines_of(blocks: Iterator[bytes], longest: int) -> Iterator[list[bytes | None]]:

@@ -101,6 +101,18 @@ def streaming_session(spark: SparkSession, state_store: str, checkpoint: str = "
     return session
 
 
+def generate_no_code(session: SparkSession) -> None:
+    """Let a session interpret its queries, which is faster for few lines: code is compiled in 0.2 to 0.8 s a query.
+
+    Parameters
+    ----------
+    session
+        The session of :func:`streaming_session`.
+    """
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+
+
 def consume(
     frame: DataFrame, checkpoint: CheckpointFiles, batch: Callable[[DataFrame, int], None], after: int
 ) -> Consumed:

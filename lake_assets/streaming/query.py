@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from lake_assets.streaming.position import Position
 
 
+FEW_BYTES, FEW_RECORDS = 1 << 18, 1000
+"""What Spark reads sooner than it generates code for reading it."""
+
+
 class StreamSourceError(Exception):
     """A source cannot be read, or is not the source that was read before.
 
@@ -82,6 +86,18 @@ class StreamSource(Protocol):
 
     def look_again(self) -> None:
         """Look for what is new, for a stream that goes on."""
+        ...
+
+    def little_is_new(self, before: Position | None, checkpoint: CheckpointFiles) -> bool:
+        """Tell whether the lines that :meth:`lines` would read are few: :data:`FEW_BYTES`, or :data:`FEW_RECORDS`.
+
+        Parameters
+        ----------
+        before
+            The position up to which the source was read; None if it was not.
+        checkpoint
+            The checkpoint of that position.
+        """
         ...
 
     def passed_over(self) -> Sequence[str]:

@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow
+import pyarrow.ipc
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -105,6 +107,34 @@ def test_a_file_that_ends_too_early_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(data[:-3])
         with pytest.raises((EOFError, OSError)):
             flat(lines_of(blocks_of(str(path), 0, 1 << 30, 10), 10))
+
+
+def test_a_worker_reads_lines_without_loading_pandas(tmp_path: Path) -> None:
+    text, ranges = tmp_path / "text", tmp_path / "ranges"
+    text.write_bytes(b"one\n\nother\r\n")
+    schema = pyarrow.schema({"path": pyarrow.string(), "first": pyarrow.int64()})
+    with pyarrow.ipc.new_file(str(ranges), schema) as file:
+        file.write(pyarrow.record_batch({"path": [f"file:{text}"], "first": [0]}))
+    program = (
+        "import sys, pyarrow.ipc\n"
+        "from lake_assets.streaming import lines\n"
+        "ranges = pyarrow.ipc.open_file(sys.argv[1])\n"
+        "print([read.to_pydict() for read in lines._read_ranges([ranges.get_batch(0)], 5, None)])\n"
+        "print('pandas' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(ranges)], capture_output=True, text=True, check=True, timeout=120
+    )
+    found, pandas = done.stdout.splitlines()
+    assert found == str([{"value": [b"one", b"", b"other"], "too_long": [None] * 3}])
+    assert pandas == "False"
+
+
+@given(st.lists(st.none() | st.binary(max_size=3), min_size=1, max_size=20))
+def test_lines_are_a_column_as_they_are(lines: list[bytes | None]) -> None:
+    column = module.column_of(lines)
+    column.validate(full=True)
+    assert column.to_pylist() == lines
 
 
 @pytest.mark.parametrize(

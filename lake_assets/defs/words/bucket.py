@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lake_assets.defs.words.settings import LONGEST
-from lake_assets.defs.words.text_files import dated, read_by, unread
+from lake_assets.defs.words.text_files import dated, little_is_new, read_by, unread
 from lake_assets.sources.contract import SourceError
 from lake_assets.sources.s3_access import S3Access
 from lake_assets.spark.compressed import cannot_decompress
@@ -103,7 +103,14 @@ class BucketSource:
 
     def look_again(self) -> None:
         """List the objects anew for a stream that goes on."""
-        write_list(self._notes.place, {file_url(path, "s3a://"): found for path, found in self._listed().items()})
+        files = self._listed()
+        self._notes.sizes = {path: found.size for path, found in files.items()}
+        write_list(self._notes.place, {file_url(path, "s3a://"): found for path, found in files.items()})
+
+    def little_is_new(self, before: Position | None, checkpoint: CheckpointFiles) -> bool:
+        """Tell whether the objects that were not read yet are small."""
+        del before
+        return little_is_new(self._notes.sizes, checkpoint)
 
     def passed_over(self) -> Sequence[str]:
         """Describe the objects that are not read, and what to do about each."""

@@ -1,4 +1,7 @@
-"""The queries over lines of text: word counts over all time, and by windows of event time."""
+"""The queries over lines of text: word counts over all time, and by windows of event time.
+
+Expressions are SQL, since a text is one call of the JVM, and each function of pyspark's is ten to twenty.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from lake_assets.defs.words.settings import WordsSettings
 from lake_assets.streaming.microbatches import LATEST, TOO_LONG
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 NAME = "word_counts 1"
 """Name of the query :func:`word_counts` in its checkpoint. A new version needs a new name."""
@@ -50,7 +53,8 @@ class Windows:
 def word_counts(lines: DataFrame) -> DataFrame:
     """Return the count of every word. ``lines`` has the columns ``value``, null for a tombstone, and ``too_long``."""
     # Observed columns are not pruned. Without this select, the unused time of each line would be parsed.
-    return _counted(words(_observed(lines.select("value", "too_long")), "value")).groupBy("word").count()
+    counted = words(_observed(lines.select("value", "too_long")), "value")
+    return _observe(counted, "words", "count(1) AS words").groupBy("word").count()
 
 
 def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windows) -> DataFrame:
@@ -70,26 +74,22 @@ def word_counts_windowed(lines: DataFrame, watermark: int | None, windows: Windo
     Late lines are dropped here and not by Spark. Spark counts dropped rows after a partial aggregation, so it would
     count groups and not lines. Spark drops no further lines, since its own watermark is never ahead of this one.
     """
-    from pyspark.sql import functions as sf
-
     step = windows.slide * 1000
-    newest_end = sf.floor(sf.unix_millis("timestamp") / step) * step + windows.length * 1000
-    late = newest_end <= sf.lit(watermark) if watermark is not None else sf.lit(False)
+    newest_end = f"floor(unix_millis(timestamp) / {step}) * {step} + {windows.length * 1000}"
+    late = f"{newest_end} <= {watermark}" if watermark is not None else "false"
     observed = _observed(
         lines,
-        sf.count_if(sf.col("timestamp").isNull() & sf.col("too_long").isNull()).alias("undated_lines"),
-        sf.count_if(late).alias("late_lines"),
-        sf.max(sf.unix_millis("timestamp")).alias(LATEST),
+        "count_if(timestamp IS NULL AND too_long IS NULL) AS undated_lines",
+        f"count_if({late}) AS late_lines",
+        f"max(unix_millis(timestamp)) AS {LATEST}",
     )
-    dated = observed.where(sf.col("timestamp").isNotNull()).withWatermark("timestamp", f"{windows.delay} seconds")
-    spans = sf.window("timestamp", f"{windows.length} seconds", f"{windows.slide} seconds").alias("window")
-    past = sf.unix_millis("window.end") <= sf.lit(watermark) if watermark is not None else sf.lit(False)
-    placed = words(dated, "text").select(spans, "word")
-    seen = placed.observe("spans", sf.count_if(past).alias("late_words"), sf.count_if(~past).alias("words"))
-    counts = seen.where(~past).groupBy("window", "word").count()
-    return counts.select(
-        sf.col("window.start").alias("window_start"), sf.col("window.end").alias("window_end"), "word", "count"
-    )
+    dated = observed.where("timestamp IS NOT NULL").withWatermark("timestamp", f"{windows.delay} seconds")
+    spans = f"window(timestamp, '{windows.length} seconds', '{windows.slide} seconds') AS window"
+    past = f"unix_millis(window.end) <= {watermark}" if watermark is not None else "false"
+    placed = words(dated, "text").selectExpr(spans, "word")
+    seen = _observe(placed, "spans", f"count_if({past}) AS late_words", f"count_if(NOT ({past})) AS words")
+    counts = seen.where(f"NOT ({past})").groupBy("window", "word").count()
+    return counts.selectExpr("window.start AS window_start", "window.end AS window_end", "word", "count")
 
 
 def words(lines: DataFrame, column: str) -> DataFrame:
@@ -97,29 +97,27 @@ def words(lines: DataFrame, column: str) -> DataFrame:
 
     Bytes that are not UTF-8 become U+FFFD, since readers of the counts could not read them.
     """
-    from pyspark.sql import functions as sf
-
-    text = sf.make_valid_utf8(sf.col(column).cast("string"))
     kept = [name for name in lines.columns if name == "timestamp"]
-    return lines.select(*kept, sf.explode(sf.split(text, " ")).alias("word")).where("word != ''")
+    word = f"explode(split(make_valid_utf8(CAST({column} AS STRING)), ' ')) AS word"
+    return lines.selectExpr(*kept, word).where("word != ''")
 
 
-def _observed(lines: DataFrame, *more: Column) -> DataFrame:
+def _observed(lines: DataFrame, *more: str) -> DataFrame:
     """Observe the numbers of lines, of those without a value, not UTF-8, or too long, and where the last are."""
-    from pyspark.sql import functions as sf
-
-    return lines.observe(
+    return _observe(
+        lines,
         "lines",
-        sf.count(sf.lit(1)).alias("lines"),
-        sf.count_if(sf.col("value").isNull() & sf.col("too_long").isNull()).alias("null_values"),
-        sf.count_if(~sf.is_valid_utf8(sf.col("value").cast("string"))).alias("invalid_utf8"),
-        sf.count("too_long").alias("too_long_lines"),
-        sf.slice(sf.array_sort(sf.collect_set("too_long")), 1, _NAMED).alias(TOO_LONG),
+        "count(1) AS lines",
+        "count_if(value IS NULL AND too_long IS NULL) AS null_values",
+        "count_if(NOT is_valid_utf8(CAST(value AS STRING))) AS invalid_utf8",
+        "count(too_long) AS too_long_lines",
+        f"slice(array_sort(collect_set(too_long)), 1, {_NAMED}) AS {TOO_LONG}",
         *more,
     )
 
 
-def _counted(rows: DataFrame) -> DataFrame:
+def _observe(rows: DataFrame, name: str, *metrics: str) -> DataFrame:
+    """Observe metrics, which are SQL."""
     from pyspark.sql import functions as sf
 
-    return rows.observe("words", sf.count(sf.lit(1)).alias("words"))
+    return rows.observe(name, *map(sf.expr, metrics))

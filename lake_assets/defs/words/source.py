@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from lake_assets.defs.words.bucket import BucketSource
 from lake_assets.defs.words.settings import LONGEST, WordsSettings
-from lake_assets.defs.words.text_files import dated, read_by, unread
+from lake_assets.defs.words.text_files import dated, little_is_new, read_by, unread
 from lake_assets.kafka.address import TopicAddress
 from lake_assets.settings import SourceSettings
 from lake_assets.sources.links import Base, LinkRefused, show
@@ -22,7 +22,7 @@ from lake_assets.spark.compressed import cannot_decompress
 from lake_assets.streaming.checkpoint_files import CheckpointFiles
 from lake_assets.streaming.file_list import Listed, Notes, file_url, stream_files, write_list
 from lake_assets.streaming.lines import read_files
-from lake_assets.streaming.query import Loss, StreamSource, StreamSourceError
+from lake_assets.streaming.query import FEW_RECORDS, Loss, StreamSource, StreamSourceError
 from lake_assets.text.masking import mask, unclear_user_part
 
 if TYPE_CHECKING:
@@ -123,6 +123,14 @@ class KafkaSource:
     def look_again(self) -> None:
         """Do nothing: Spark asks the topic itself."""
 
+    def little_is_new(self, before: Position | None, checkpoint: CheckpointFiles) -> bool:
+        """Tell whether the topic has few records after a position."""
+        del checkpoint
+        state = self.state()
+        read = before.offsets if before is not None else {}
+        new = (end - max(read.get(str(part), 0), state.earliest.get(part, 0)) for part, end in state.latest.items())
+        return sum(new) <= FEW_RECORDS
+
     def passed_over(self) -> Sequence[str]:
         """Return an empty tuple: every record is a line."""
         return ()
@@ -216,8 +224,14 @@ class FolderSource:
 
     def look_again(self) -> None:
         """List the files anew for a stream that goes on."""
-        files = {file_url(path): Listed.of(found) for path, found in self._listed().items()}
-        write_list(self._notes.place, files)
+        files = {path: Listed.of(found) for path, found in self._listed().items()}
+        self._notes.sizes = {path: found.size for path, found in files.items()}
+        write_list(self._notes.place, {file_url(path): found for path, found in files.items()})
+
+    def little_is_new(self, before: Position | None, checkpoint: CheckpointFiles) -> bool:
+        """Tell whether the files that were not read yet are small."""
+        del before
+        return little_is_new(self._notes.sizes, checkpoint)
 
     @cached_property
     def _notes(self) -> Notes:

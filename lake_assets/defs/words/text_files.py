@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from lake_assets.streaming.lines import is_compressed
+from lake_assets.streaming.query import FEW_BYTES
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -40,14 +44,10 @@ def dated(frame: DataFrame) -> DataFrame:
     frame
         The columns ``value`` and ``too_long``.
     """
-    from pyspark.sql import functions as sf
-
-    frame = frame.withColumn("value", sf.col("value").cast("string"))
-    time = sf.regexp_extract("value", _ISO_TIME, 1)
-    text = sf.when(time == "", sf.col("value")).otherwise(sf.expr("substring(value, length(time) + 1)"))
-    return frame.withColumn("time", time).select(
-        "value", sf.try_to_timestamp("time").alias("timestamp"), text.alias("text"), "too_long"
-    )
+    texts = frame.selectExpr("CAST(value AS STRING) AS value", "too_long")
+    timed = texts.selectExpr("value", f"regexp_extract(value, r'{_ISO_TIME}', 1) AS time", "too_long")
+    text = "if(time = '', value, substring(value, length(time) + 1)) AS text"
+    return timed.selectExpr("value", "try_to_timestamp(time) AS timestamp", text, "too_long")
 
 
 _ISO_TIME = r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+-]\d{2}:?\d{2})?)(?: |$)"
@@ -82,6 +82,21 @@ def files_read(filesystem: FileSystem, log: str) -> dict[str, int]:
             url = urlsplit(entry["path"])
             found[f"{url.netloc}{unquote(url.path)}"] = entry["timestamp"]
     return found
+
+
+def little_is_new(sizes: Mapping[str, int], checkpoint: CheckpointFiles) -> bool:
+    """Tell whether the files that were not read yet are small, and none of them is compressed.
+
+    Parameters
+    ----------
+    sizes
+        All files: path to bytes.
+    checkpoint
+        The checkpoint.
+    """
+    read = read_by(checkpoint)
+    new = [path for path in sizes if path not in read]
+    return sum(sizes[path] for path in new) <= FEW_BYTES and not any(map(is_compressed, new))
 
 
 def read_by(checkpoint: CheckpointFiles) -> dict[str, int]:
