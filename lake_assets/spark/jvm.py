@@ -1,8 +1,8 @@
 """The options of the driver's JVM: a quiet log, and an archive of classes that halves the time of a cold start.
 
 An archive holds Spark's classes as a JVM has loaded and checked them (class data sharing, JEP 350). It is made once for
-each Java and each pyspark, by a small job whose JVM writes it at its end. A JVM checks that an archive fits, and starts
-without it otherwise.
+each Java, each pyspark and each version of the small job whose JVM writes it at its end. A JVM checks that an archive
+fits, and starts without it otherwise.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ _SMALL = 4 << 30
 _UNITS = {"": 1 << 20, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _DEADLINE = 600
 _LOG = Path(__file__).parent / "conf" / "log4j2.properties"
+_TRAINING = Path(__file__).parent / "training.py"
+"""The job that makes an archive. What it uses is in the archive."""
 
 
 class ArchiveFailed(Exception):
@@ -76,14 +78,14 @@ def _bytes(memory: str) -> int:
 
 
 def archive_path(folder: Path) -> Path:
-    """Return the path of the archive for this Java and this pyspark, whether it exists or not.
+    """Return the path of the archive for this Java, this pyspark and this training, whether it exists or not.
 
     Parameters
     ----------
     folder
         Folder of Spark's connectors and archives.
     """
-    described = "\n".join([java_release(java_program()), *spark_jars()])
+    described = "\n".join([java_release(java_program()), *spark_jars(), _TRAINING.read_text()])
     return folder / f"classes-{sha256(described.encode()).hexdigest()[:16]}.jsa"
 
 
