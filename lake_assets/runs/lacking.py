@@ -46,7 +46,8 @@ class _Event:
 def lacking(lake: Lake, instance: DagsterInstance, protected: Collection[str]) -> Iterator[Problem]:
     """Yield what runs that succeeded or published have materialized, and neither their target nor their branch holds.
 
-    What was published once, and has been published again since, is not lacking any more.
+    Also yields what was rolled back, deleted or merged since, if the target does not reach that: what was taken back
+    is there again. What was published once, and has been published again since, is not lacking any more.
 
     Parameters
     ----------
@@ -65,6 +66,13 @@ def lacking(lake: Lake, instance: DagsterInstance, protected: Collection[str]) -
     newest: dict[tuple[str, str], _Event] = {}
     for event in sorted(events, key=lambda event: event.at):
         newest[event.what, event.target] = event
+    for event in newest.values():
+        if event.run_id == RUNLESS and not event.is_publication and event.commit not in published:
+            yield Problem(
+                event.what,
+                f"it was rolled back, deleted or merged by commit {event.commit}, which {event.target} does not reach: "
+                "the lake was restored from a backup; roll it back, delete or merge it again",
+            )
     by_run: dict[str, list[_Event]] = {}
     for event in events:
         if event.run_id and not event.is_publication and event.commit not in published:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -182,6 +183,30 @@ def test_what_a_lake_lacks_that_was_restored_from_an_older_backup_is_named(
     monkeypatch.setenv("LAKE_HOME", str(tmp_path / "home"))
     again = SmallGraph(tmp_path / "again", graph.instance)
     again.publish_range("mon", "tue", 2.0)
+    assert problems(command) == []
+
+
+def test_a_rollback_and_a_deletion_that_a_restored_lake_has_forgotten_are_named(
+    command: Command, answer: Answer, graph: SmallGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they took back is on main again."""
+    monkeypatch.setattr(definitions, "defs", graph.defs)
+    graph.publish("mon", 1.0)
+    with closing(environments.open_lake()) as lake:
+        before = lake.head("main").id
+    graph.publish("tue", 1.0)
+    graph.publish("wed", 1.0)
+    answer("backup", str(tmp_path / "backup"))
+    answer("rollback", "raw/tue", "--to", before, "--yes")
+    answer("delete", "prices/wed", "--reason", "sent by mistake", "--yes")
+    assert problems(command) == []
+    answer("restore", str(tmp_path / "backup"), "--replace")
+    found = dict(problems(command))
+    assert set(found) == {"raw tue", "prices wed"}
+    assert "it was rolled back, deleted or merged by commit" in found["raw tue"]
+    # Done again, or published anew, it is not missed any more.
+    answer("rollback", "raw/tue", "--to", before, "--yes")
+    graph.publish("wed", 2.0)
     assert problems(command) == []
 
 
