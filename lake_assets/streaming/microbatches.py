@@ -92,6 +92,9 @@ def streaming_session(spark: SparkSession, state_store: str, checkpoint: str = "
         session.conf.set(name, value)
     if checkpoint.startswith(("s3a:", "file:")):
         session.conf.set(_FILE_MANAGER, _ON_S3 if checkpoint.startswith("s3a:") else _ON_DISK)
+    if not checkpoint.startswith("s3a:"):
+        # A batch over few lines ends within a second. On S3 each look costs requests, and a batch takes longer.
+        session.conf.set("spark.sql.streaming.stateStore.maintenanceInterval", "100ms")
     context = session.sparkContext
     default = session_conf()[SHUFFLE_PARTITIONS]
     if is_local(context.master or "local") and session.conf.get(SHUFFLE_PARTITIONS) == default:

@@ -10,6 +10,7 @@ from lake_assets.streaming.microbatches import streaming_session
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+MAINTENANCE = "spark.sql.streaming.stateStore.maintenanceInterval"
 MANAGER = "spark.sql.streaming.checkpointFileManagerClass"
 
 
@@ -26,3 +27,9 @@ def test_the_files_of_a_checkpoint_are_made_without_a_process_for_each(spark: Sp
     assert on_disk.endswith(".FileSystemBasedCheckpointFileManager")
     assert on_s3 is not None
     assert on_s3.endswith(".AbortableStreamBasedCheckpointFileManager")
+
+
+def test_state_on_disk_is_tidied_within_a_batch_that_takes_no_second(spark: SparkSession) -> None:
+    """Otherwise a stream of short runs keeps the changes of all runs, and each run reads them."""
+    assert streaming_session(spark, "hdfs", "file:///checkpoint").conf.get(MAINTENANCE) == "100ms"
+    assert streaming_session(spark, "hdfs", "s3a://lake/checkpoint").conf.get(MAINTENANCE) == "1s"

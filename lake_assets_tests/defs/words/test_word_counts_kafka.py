@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,7 +17,7 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.outbox.contract import Update
 from lake_assets.runs.rollback import plan_rollback, roll_back
 from lake_assets.spark.jars import JarsUnavailable
-from lake_assets.streaming.microbatches import streaming_session
+from lake_assets.streaming.microbatches import generate_no_code
 from lake_assets_tests.conftest import kafka_connector
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream, error
 from lake_assets_tests.defs.words.test_word_counts import failed_checks
@@ -178,6 +178,7 @@ def test_a_broker_that_does_not_answer_is_named_within_the_deadline(
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("kafka")
 def test_a_broker_that_goes_away_while_it_is_read_is_named_within_three_deadlines(
     make_graph: Callable[..., Graph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,11 +189,12 @@ def test_a_broker_that_goes_away_while_it_is_read_is_named_within_three_deadline
         stream = TopicStream(broker, make_graph, tmp_path)
         stream.send(*LINES)
 
-        def begun(*given: Any) -> SparkSession:
+        def begun(session: SparkSession) -> None:
             broker.kill()
-            return streaming_session(*given)
+            generate_no_code(session)
 
-        monkeypatch.setattr(stream_io_manager, "streaming_session", begun)
+        # The last that is done before Spark reads.
+        monkeypatch.setattr(stream_io_manager, "generate_no_code", begun)
         began = time.monotonic()
         failed = stream.run("word_counts")
         assert time.monotonic() - began < 60
