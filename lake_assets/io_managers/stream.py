@@ -22,6 +22,7 @@ from lake_assets.lake.contract import Lake, Write
 from lake_assets.lake.names import beside
 from lake_assets.layout.asset_folders import prefix_of
 from lake_assets.layout.manifest import read_manifest
+from lake_assets.spark.session import generate_no_code
 from lake_assets.streaming.checkpoint import Checkout, checkout
 from lake_assets.streaming.checkpoint_files import CheckpointFiles, last_batch, offsets
 from lake_assets.streaming.microbatches import (
@@ -29,7 +30,6 @@ from lake_assets.streaming.microbatches import (
     CheckpointUnusable,
     Consumed,
     consume,
-    generate_no_code,
     streaming_session,
 )
 from lake_assets.streaming.places import StreamPlaces, places_at, places_of

@@ -2,9 +2,7 @@
 
 # No postponed annotations here: Dagster reads those of ResourceDependency fields when the class is made.
 
-import threading
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -90,8 +88,6 @@ class SparkResource(ConfigurableResource["SparkResource"]):
             settings, credentials = without_credentials(self._settings())
             prepare_process(settings)
             prepare_jvm(settings)
-            # pyspark loads it with the first call of its JVM, which takes seconds to start.
-            threading.Thread(target=import_module, args=("pandas",), daemon=True).start()
             lazy = LazyPySparkResource(spark_config=settings)
             log_errors_once()
             read_any_file_name(lazy.spark_session)

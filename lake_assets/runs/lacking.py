@@ -66,13 +66,7 @@ def lacking(lake: Lake, instance: DagsterInstance, protected: Collection[str]) -
     newest: dict[tuple[str, str], _Event] = {}
     for event in sorted(events, key=lambda event: event.at):
         newest[event.what, event.target] = event
-    for event in newest.values():
-        if event.run_id == RUNLESS and not event.is_publication and event.commit not in published:
-            yield Problem(
-                event.what,
-                f"it was rolled back, deleted or merged by commit {event.commit}, which {event.target} does not reach: "
-                "the lake was restored from a backup; roll it back, delete or merge it again",
-            )
+    yield from _forgotten(events, published)
     by_run: dict[str, list[_Event]] = {}
     for event in events:
         if event.run_id and not event.is_publication and event.commit not in published:
@@ -92,6 +86,22 @@ def lacking(lake: Lake, instance: DagsterInstance, protected: Collection[str]) -
                     f"run {run_id} materialized it as commit {event.commit}, which {event.target} does not reach: the "
                     "lake was restored from a backup, or the run's branch was deleted or reset; materialize it again",
                 )
+
+
+def _forgotten(events: Sequence[_Event], published: Collection[str]) -> Iterator[Problem]:
+    """Yield what was last changed by no run, such as a rollback, in a commit that the target does not reach.
+
+    What a run has materialized since and not published has changed nothing.
+    """
+    changed = [event for event in events if event.run_id == RUNLESS or event.commit in published]
+    last = {(event.what, event.target): event for event in sorted(changed, key=lambda event: event.at)}
+    for event in last.values():
+        if event.commit not in published and not event.is_publication:
+            yield Problem(
+                event.what,
+                f"it was rolled back, deleted or merged by commit {event.commit}, which {event.target} does not reach: "
+                "the lake was restored from a backup; roll it back, delete or merge it again",
+            )
 
 
 def _was_published(instance: DagsterInstance, run_id: str, events: Sequence[_Event]) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lake_assets.spark.stopping import stop as stop_session
 from lake_assets.streaming.checkpoint_files import topic_offsets
 from lake_assets.streaming.microbatches import TOO_LONG
 from lake_assets.streaming.outputs import Files, Mode, Output
@@ -181,7 +182,7 @@ def stop(query: StreamingQuery, session: SparkSession) -> None:
     # Spark logs errors about a cancelled micro-batch, which are expected.
     session.sparkContext.setLogLevel("OFF")
     query.stop()
-    session.stop()
+    stop_session(session)
 
 
 def _listener(on_progress: Callable[[Progress], None]) -> Any:

@@ -26,8 +26,7 @@ _CONF = {
     # Keep two batches for recovery. Remove older files at once, not in the background.
     "spark.sql.streaming.minBatchesToRetain": "2",
     "spark.sql.streaming.asyncLogPurge.enabled": "false",
-    # Runs are short. Without this, deltas would accumulate, and every run would read all of them.
-    "spark.sql.streaming.stateStore.maintenanceInterval": "1s",
+    # Runs are short. Without this, and the maintenance interval of `session_conf`, every run would read all deltas.
     "spark.sql.streaming.stateStore.minDeltasForSnapshot": "5",
     # State of windows that are over is removed with the next lines, not by a micro-batch of its own without any.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
@@ -92,9 +91,6 @@ def streaming_session(spark: SparkSession, state_store: str, checkpoint: str = "
         session.conf.set(name, value)
     if checkpoint.startswith(("s3a:", "file:")):
         session.conf.set(_FILE_MANAGER, _ON_S3 if checkpoint.startswith("s3a:") else _ON_DISK)
-    if not checkpoint.startswith("s3a:"):
-        # A batch over few lines ends within a second. On S3 each look costs requests, and a batch takes longer.
-        session.conf.set("spark.sql.streaming.stateStore.maintenanceInterval", "100ms")
     context = session.sparkContext
     default = session_conf()[SHUFFLE_PARTITIONS]
     if is_local(context.master or "local") and session.conf.get(SHUFFLE_PARTITIONS) == default:
@@ -102,18 +98,6 @@ def streaming_session(spark: SparkSession, state_store: str, checkpoint: str = "
         session.conf.set(SHUFFLE_PARTITIONS, min(context.defaultParallelism, int(default)))
     session.conf.set("spark.sql.streaming.stateStore.providerClass", STATE_STORES[state_store])
     return session
-
-
-def generate_no_code(session: SparkSession) -> None:
-    """Let a session interpret its queries, which is faster for few lines: code is compiled in 0.2 to 0.8 s a query.
-
-    Parameters
-    ----------
-    session
-        The session of :func:`streaming_session`.
-    """
-    session.conf.set("spark.sql.codegen.wholeStage", "false")
-    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
 
 
 def consume(

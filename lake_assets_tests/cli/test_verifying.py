@@ -203,6 +203,10 @@ def test_a_rollback_and_a_deletion_that_a_restored_lake_has_forgotten_are_named(
     answer("restore", str(tmp_path / "backup"), "--replace")
     found = dict(problems(command))
     assert set(found) == {"raw tue", "prices wed"}
+    # What a run writes and does not publish changes nothing.
+    graph.write_source("tue", 3.0)
+    graph.run("raw", partition_key="tue")
+    assert "raw tue" in dict(problems(command))
     assert "it was rolled back, deleted or merged by commit" in found["raw tue"]
     # Done again, or published anew, it is not missed any more.
     answer("rollback", "raw/tue", "--to", before, "--yes")

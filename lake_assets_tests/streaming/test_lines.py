@@ -74,6 +74,14 @@ def test_a_file_is_decompressed_by_its_name(
     ]
 
 
+def printed(program: str, path: Path) -> list[str]:
+    """Return the lines that a program prints in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout.split("\n")[:-1]
+
+
 @pytest.mark.parametrize("suffix", ["gz", "txt"])
 def test_a_line_of_300_mb_needs_no_memory(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x.{suffix}"
@@ -89,10 +97,7 @@ def test_a_line_of_300_mb_needs_no_memory(tmp_path: Path, suffix: str) -> None:
         "    print(lines)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True, timeout=120
-    )
-    *told, more = done.stdout.split("\n")[:-1]
+    *told, more = printed(program, path)
     assert "".join(told).replace("][", ", ") == "[None, b'after']"
     assert int(more) < 64 * 1024
 
@@ -122,10 +127,7 @@ def test_a_worker_reads_lines_without_loading_pandas(tmp_path: Path) -> None:
         "print([read.to_pydict() for read in lines._read_ranges([ranges.get_batch(0)], 5, None)])\n"
         "print('pandas' in sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(ranges)], capture_output=True, text=True, check=True, timeout=120
-    )
-    found, pandas = done.stdout.splitlines()
+    found, pandas = printed(program, ranges)
     assert found == str([{"value": [b"one", b"", b"other"], "too_long": [None] * 3}])
     assert pandas == "False"
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lake_assets.spark.session import SHUFFLE_PARTITIONS
+from lake_assets.spark.session import MAINTENANCE_INTERVAL, SHUFFLE_PARTITIONS, session_conf
 from lake_assets.streaming.microbatches import streaming_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-MAINTENANCE = "spark.sql.streaming.stateStore.maintenanceInterval"
 MANAGER = "spark.sql.streaming.checkpointFileManagerClass"
 
 
@@ -31,5 +30,5 @@ def test_the_files_of_a_checkpoint_are_made_without_a_process_for_each(spark: Sp
 
 def test_state_on_disk_is_tidied_within_a_batch_that_takes_no_second(spark: SparkSession) -> None:
     """Otherwise a stream of short runs keeps the changes of all runs, and each run reads them."""
-    assert streaming_session(spark, "hdfs", "file:///checkpoint").conf.get(MAINTENANCE) == "100ms"
-    assert streaming_session(spark, "hdfs", "s3a://lake/checkpoint").conf.get(MAINTENANCE) == "1s"
+    assert streaming_session(spark, "hdfs", "file:///checkpoint").conf.get(MAINTENANCE_INTERVAL) == "100ms"
+    assert session_conf("spark://host:7077")[MAINTENANCE_INTERVAL] == "1s"

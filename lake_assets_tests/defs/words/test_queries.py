@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lake_assets.defs.words.queries import Windows, word_counts, word_counts_windowed
-from lake_assets.streaming.microbatches import generate_no_code
+from lake_assets.spark.session import generate_no_code
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

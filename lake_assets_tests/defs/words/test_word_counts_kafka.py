@@ -17,7 +17,7 @@ from lake_assets.lake.contract import MAIN
 from lake_assets.outbox.contract import Update
 from lake_assets.runs.rollback import plan_rollback, roll_back
 from lake_assets.spark.jars import JarsUnavailable
-from lake_assets.streaming.microbatches import generate_no_code
+from lake_assets.spark.session import generate_no_code
 from lake_assets_tests.conftest import kafka_connector
 from lake_assets_tests.defs.words.stream import COUNTS, LINES, Stream, error
 from lake_assets_tests.defs.words.test_word_counts import failed_checks
