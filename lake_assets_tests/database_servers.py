@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+from lake_assets_tests.ports import free_ports
 
 _START = 60
 
@@ -70,7 +71,7 @@ def start_postgresql() -> DatabaseServer:
         ],
         user,
     )
-    port = free_port()
+    (port,) = free_ports(1)
     options = [f"--port={port}", f"--unix_socket_directories={folder}", "--listen_addresses=127.0.0.1", "--fsync=off"]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -104,7 +105,7 @@ def start_mariadb() -> DatabaseServer:
         ],
         user,
     )
-    port = free_port()
+    (port,) = free_ports(1)
     begin = folder / "begin.sql"
     # A statement a line.
     begin.write_text(
@@ -202,10 +203,3 @@ def _wait(server: DatabaseServer, process: subprocess.Popen[bytes], folder: Path
             server.stop()
             raise RuntimeError(f"the server does not start: {told}")
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return place.getsockname()[1]

@@ -16,6 +16,7 @@ import pytest
 from lake_assets.settings import SparkSettings
 from lake_assets.spark.jars import Connector, JarsUnavailable, jars
 from lake_assets.spark.session import check_java
+from lake_assets_tests.ports import free_ports
 
 SERVER = Connector(("com.amazonaws:DynamoDBLocal:2.6.1",))
 
@@ -34,7 +35,7 @@ class DynamoDBServer:
 
     def __init__(self, port: int = 0) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="lake-assets-dynamodb-")
-        self.port = port or _free_port()
+        self.port = port or free_ports(1)[0]
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -105,9 +106,3 @@ def own_server() -> DynamoDBServer:
             pytest.fail(f"{error}, and REQUIRE_SERVICES is set")
         pytest.skip(f"wants a real DynamoDB Local: {error}")
     return DynamoDBServer()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]

@@ -6,7 +6,6 @@ import argparse
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import pytest
 from lake_assets.settings import SparkSettings
 from lake_assets.spark.jars import Connector, JarsUnavailable, jars
 from lake_assets.spark.session import check_java
+from lake_assets_tests.ports import free_ports
 
 if TYPE_CHECKING:
     from lake_assets.kafka.cluster import KafkaCluster
@@ -98,7 +98,8 @@ class KafkaBroker:
         self.folder = folder
         self.ca = folder / "ca.pem"
         self.sasl_protocol = "SASL_SSL" if encrypted else "SASL_PLAINTEXT"
-        self.servers, self.sasl_servers, controller = (f"127.0.0.1:{number}" for number in _free_ports(port))
+        free, *others = free_ports(3)
+        self.servers, self.sasl_servers, controller = (f"127.0.0.1:{number}" for number in (port or free, *others))
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "log4j2.xml").write_text(_LOG)
@@ -262,15 +263,6 @@ def _class_path() -> str:
     folder = jars(SparkSettings.read().jars.expanduser(), BROKER)
     (scala,) = (Path(pyspark.__file__).parent / "jars").glob("scala-library-2.13.*.jar")
     return os.pathsep.join([f"{folder}/*", str(scala)])
-
-
-def _free_ports(first: int) -> tuple[int, int, int]:
-    """Return three ports that nobody listens on, the first as given unless 0."""
-    with socket.socket() as a, socket.socket() as b, socket.socket() as c:
-        for place, port in ((a, first), (b, 0), (c, 0)):
-            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            place.bind(("127.0.0.1", port))
-        return a.getsockname()[1], b.getsockname()[1], c.getsockname()[1]
 
 
 def _port(server: str) -> str:

@@ -6,7 +6,6 @@ import atexit
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
+from lake_assets_tests.ports import free_ports
 
 _RUNNING = os.environ.get("LAKEFS_ENDPOINT", "")
 
@@ -44,9 +45,7 @@ class LakeFSServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        (self.port,) = free_ports(1)
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         configuration = _CONFIGURATION.format(port=self.port, folder=folder, key=CREDENTIALS[0], secret=CREDENTIALS[1])

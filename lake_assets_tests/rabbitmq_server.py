@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from lake_assets_tests.database_servers import unavailable
+from lake_assets_tests.ports import free_ports
 
 _START = 120
 
@@ -30,7 +31,7 @@ class RabbitMQServer:
         if user == 0:
             user = pwd.getpwnam("rabbitmq").pw_uid
             os.chown(self.folder, user, -1)
-        self.port, self.stream_port, epmd, dist = _free_ports(4)
+        self.port, self.stream_port, epmd, dist = free_ports(4)
         (self.folder / "plugins").write_text("[rabbitmq_stream].\n")
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nstream.listeners.tcp.1 = 127.0.0.1:{self.stream_port}\n"
@@ -97,13 +98,3 @@ def _listens(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _free_ports(number: int) -> list[int]:
-    places = [socket.socket() for _ in range(number)]
-    for place in places:
-        place.bind(("127.0.0.1", 0))
-    ports = [place.getsockname()[1] for place in places]
-    for place in places:
-        place.close()
-    return ports

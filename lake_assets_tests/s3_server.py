@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lake_assets_tests.database_servers import free_port, unavailable
+from lake_assets_tests.database_servers import unavailable
+from lake_assets_tests.ports import free_ports
 
 _START = 120
 KEYS = ("of-the-tests", "of-the-tests-alone")
@@ -31,10 +32,10 @@ class S3Server:
         (self._folder / "s3.json").write_text(
             json.dumps({"identities": [{**access, "actions": ["Admin", "Read", "List", "Write"]}]})
         )
-        port = free_port()
+        (port,) = free_ports(1)
         self.endpoint = f"http://127.0.0.1:{port}"
         ports = [
-            f"-{name}={free_port()}"
+            f"-{name}={free_ports(1)[0]}"
             for role in ("master", "volume", "filer")
             for name in (f"{role}.port", f"{role}.port.grpc")
         ]
@@ -46,7 +47,7 @@ class S3Server:
             "-ip.bind=127.0.0.1",
             "-s3",
             f"-s3.port={port}",
-            f"-s3.port.grpc={free_port()}",
+            f"-s3.port.grpc={free_ports(1)[0]}",
             f"-s3.config={self._folder}/s3.json",
             "-master.volumeSizeLimitMB=64",
             "-volume.max=20",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import pyspark
 import pytest
 
 from lake_assets.spark.session import check_java
+from lake_assets_tests.ports import free_ports
 
 ROOT = Path(__file__).parent.parent
 _START = 120.0
@@ -39,10 +39,7 @@ class SparkCluster:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        with socket.socket() as a, socket.socket() as b:
-            for free in (a, b):
-                free.bind(("127.0.0.1", 0))
-            port, self._page = a.getsockname()[1], b.getsockname()[1]
+        port, self._page = free_ports(2)
         self.master = f"spark://127.0.0.1:{port}"
         self.python = place / "image" / "bin" / "python"
         self.processes: list[subprocess.Popen[bytes]] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from lake_assets.lake.embedded import GitLake
 from lake_assets.nosql.lmdb.store import LMDBStore
 from lake_assets.workers import messages
 from lake_assets_tests.conftest import REPOSITORY_ROOT
+from lake_assets_tests.ports import free_ports
 from lake_assets_tests.ui import queries
 
 WORKERS = (sys.executable, "-c", "from lake_assets.cli import main; main()", "workers")
@@ -172,7 +172,7 @@ def running(folder: Path, source: Path, workers: int = 0, /, **settings: str) ->
     home = folder / "dagster"
     home.mkdir(parents=True)
     home.joinpath("dagster.yaml").write_text(REPOSITORY_ROOT.joinpath("dagster.yaml").read_text())
-    port = free_port()
+    (port,) = free_ports(1)
     lines = folder / "lines"
     lines.mkdir()
     server = DagsterServer(f"http://127.0.0.1:{port}", home, folder / "lake", source, lines, folder / "dagster.log")
@@ -214,13 +214,6 @@ def running(folder: Path, source: Path, workers: int = 0, /, **settings: str) ->
     finally:
         for process in reversed(started):
             _stop(process)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def processes(session: int) -> list[psutil.Process]:
