@@ -64,12 +64,20 @@ def as_texts(table: pyarrow.Table, hidden: Collection[str]) -> tuple[dict[str, s
     left_out = {name.casefold() for name in hidden}
     names = [name for name in table.column_names if name.casefold() not in left_out]
     columns = {printable(name): str(table.schema.field(name).type) for name in names}
-    rows = [{printable(name): _text(row[name]) for name in names} for row in table.select(names).to_pylist()]
+    rows = [{printable(name): _text(table[name][row]) for name in names} for row in range(table.num_rows)]
     return columns, rows
 
 
-def _text(value: object) -> str | None:
-    if value is None:
+def _text(value: pyarrow.Scalar) -> str | None:
+    import pyarrow
+
+    if not value.is_valid:
         return None
-    text = printable(str(value))
+    try:
+        shown = str(value.as_py())
+    except (OverflowError, ValueError):
+        # Python has no such value, such as a time after the year 9999.
+        shown = " ".join(pyarrow.array([value], value.type).to_string().split())
+        shown = shown.removeprefix("[ ").removesuffix(" ]")
+    text = printable(shown)
     return text[:_LONGEST] + "…" if len(text) > _LONGEST else text

@@ -61,7 +61,8 @@ def word_counts_windowed(config: StreamConfig, kafka: KafkaResource) -> Any:
         name=windows.query,
         key=("window_start", "window_end", "word"),
         columns=queries.WINDOWED,
-        build=lambda lines, mark: queries.word_counts_windowed(lines, mark, windows),
+        # Spark's own watermark begins at 0, and it drops what is older without a word.
+        build=lambda lines, mark: queries.word_counts_windowed(lines, mark or 0, windows),
         delay=windows.delay * 1000,
         **_configured(config, kafka),
     )

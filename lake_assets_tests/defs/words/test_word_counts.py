@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from dagster import ExecuteInProcessResult
 
@@ -58,6 +61,25 @@ def test_each_run_counts_what_is_new_and_what_is_rolled_back_is_read_again(strea
     assert stream.run().success
     assert stream.counts() == counts
     assert stream.run(job="words_recount").success
+
+
+def test_what_spark_takes_for_late_is_late_also_before_the_first_watermark(stream: Stream) -> None:
+    """Spark's own watermark begins at 1970, and it drops what is older without a word."""
+    beginning = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    seconds = [-62_135_596_800, -86_400, -61, -60, -59, -1, 0, 1, 59, 60, 253_402_300_799]
+    times = [beginning + timedelta(seconds=second) for second in seconds]
+    stream.add("1.txt", *(f"{time.isoformat()} word" for time in times))
+    assert failed_checks(stream.run("word_counts_windowed", "word_counts", "words_published")) == {
+        "word_counts_windowed:none_late"
+    }
+    # The last window ends after the year 9999, which Python does not have.
+    snapshot = stream.graph.lake.path(MAIN, "word_counts_windowed")
+    stored = pq.read_table(snapshot.root, columns=["window_start", "count"], filesystem=snapshot.filesystem)
+    rows = {row["window_start"]: row["count"] for row in stored.to_pylist()}
+    kept = [time - timedelta(seconds=time.second) for time in times if time >= beginning]
+    assert rows == Counter(kept)
+    last = stream.position("word_counts_windowed").last
+    assert (last["late_lines"], last["late_words"], last["words"]) == (6, 6, 5)
 
 
 @pytest.mark.soak
